@@ -1,0 +1,302 @@
+//! What a configuration means, after reading: every default filled in, every word parsed into a type.
+//!
+//! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
+
+use super::source::Places;
+use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::ipvs::{Forwarding, Scheduler, ServiceKey};
+use crate::time::Duration;
+use crate::vrrp::{AdvertInterval, Priority, Version, Vrid};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// One director's whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    pub global: GlobalDefs,
+    /// `vrrp_script` blocks by name.
+    pub scripts: BTreeMap<Arc<str>, VrrpScript>,
+    /// `vrrp_instance` blocks in the order of the file.
+    pub routers: Vec<VirtualRouterConfig>,
+    /// `virtual_server` blocks in the order of the file.
+    pub services: Vec<VirtualServer>,
+}
+
+/// `global_defs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalDefs {
+    /// `router_id`; none: the host's name.
+    pub router_id: Option<String>,
+    pub notification_email: Vec<String>,
+    pub notification_email_from: Option<String>,
+    /// `smtp_server HOST [PORT]`.
+    pub smtp_server: Option<(String, u16)>,
+    /// `smtp_connect_timeout`, default 30 s.
+    pub smtp_connect_timeout: Duration,
+    /// `enable_script_security`.
+    pub script_security: bool,
+    pub places: Places,
+}
+
+impl Default for GlobalDefs {
+    fn default() -> Self {
+        Self {
+            router_id: None,
+            notification_email: Vec::new(),
+            notification_email_from: None,
+            smtp_server: None,
+            smtp_connect_timeout: Duration::from_secs(30),
+            script_security: false,
+            places: Places::default(),
+        }
+    }
+}
+
+/// A command that a script word names: no shell, arguments already split.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments; never empty.
+    pub argv: Vec<String>,
+    /// `USER [GROUP]` of the word, or `script_user`; none: the daemon's own.
+    pub user: Option<ScriptUser>,
+}
+
+/// `script_user USER [GROUP]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptUser {
+    pub user: String,
+    pub group: Option<String>,
+}
+
+/// `vrrp_script NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VrrpScript {
+    pub name: Arc<str>,
+    pub command: Command,
+    /// `interval`, default 1 s.
+    pub interval: Duration,
+    /// `timeout`, default `interval`.
+    pub timeout: Duration,
+    /// `weight` -253..=253, default 0: failure means FAULT.
+    pub weight: TrackWeight,
+    /// `rise`, `fall`: results in a row before the state changes. At least 1.
+    pub rise: u32,
+    pub fall: u32,
+    /// `init_fail`.
+    pub init_fail: bool,
+    pub places: Places,
+}
+
+/// What a tracked thing does to the priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackWeight {
+    /// -253..=253. Positive: added while it is up. Negative: added while it is down. 0: down means FAULT.
+    pub weight: i16,
+    /// `reverse`: up and down exchanged.
+    pub reverse: bool,
+}
+
+/// One line of `track_script`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedScript {
+    pub script: Arc<str>,
+    pub weight: TrackWeight,
+}
+
+/// `state`: only a hint for the first moments; the election decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InitialState {
+    Master,
+    #[default]
+    Backup,
+}
+
+/// How adverts travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// To `vrrp_mcast_group4`, 224.0.0.18.
+    Multicast { group: Ipv4Addr },
+    /// `unicast_peer`; never empty.
+    Unicast { peers: Vec<IpAddr> },
+}
+
+/// `vrrp_instance NAME`: one virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualRouterConfig {
+    pub name: Arc<str>,
+    pub initial_state: InitialState,
+    pub interface: InterfaceName,
+    pub vrid: Vrid,
+    pub version: Version,
+    /// 255: address owner.
+    pub priority: Priority,
+    pub advert_interval: AdvertInterval,
+    /// `nopreempt` makes it false.
+    pub preempt: bool,
+    /// `preempt_delay` 0..=1000 s.
+    pub preempt_delay: Duration,
+    pub transport: Transport,
+    /// `unicast_src_ip` or `mcast_src_ip`; none: the interface's first own address.
+    pub source: Option<IpAddr>,
+    /// `unicast_ttl`, default 255.
+    pub unicast_ttl: u8,
+    /// `auth_type PASS`: the 8 bytes on the wire, zero filled (RFC 2338 10.3; VRRPv2 only).
+    pub password: Option<[u8; 8]>,
+    /// `virtual_ipaddress`: these are advertised.
+    pub addresses: Vec<InterfaceAddress>,
+    /// `virtual_ipaddress_excluded`: these move along, but no advert lists them.
+    pub excluded: Vec<InterfaceAddress>,
+    pub track_scripts: Vec<TrackedScript>,
+    /// `dont_track_primary`: a link that is down does not mean FAULT.
+    pub dont_track_primary: bool,
+    /// `vrrp_down_timer_adverts` / `down_timer_adverts`, default 3: adverts missed before takeover.
+    pub down_timer_adverts: u8,
+    /// `v3_checksum_as_v2`: send VRRPv3 over IPv4 without the pseudo header (both are accepted).
+    pub v3_checksum_as_v2: bool,
+    /// `check_unicast_src`: drop unicast adverts from strangers.
+    pub check_unicast_src: bool,
+    /// `lower_prio_no_advert`, `higher_prio_send_advert`.
+    pub lower_prio_no_advert: bool,
+    pub higher_prio_send_advert: bool,
+    pub garp: Garp,
+    pub notify: NotifyScripts,
+    pub places: Places,
+}
+
+/// Pace of the announcements (`garp_*`, `vrrp_garp_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Garp {
+    /// `garp_master_repeat`, default 5: announcements per burst.
+    pub repeat: u32,
+    /// `garp_master_delay`, default 5 s: when the second burst comes; zero: never.
+    pub delay: Duration,
+    /// `garp_master_refresh`: every so often while MASTER; zero: never.
+    pub refresh: Duration,
+    /// `garp_master_refresh_repeat`, default 1.
+    pub refresh_repeat: u32,
+    /// `garp_lower_prio_repeat`, `garp_lower_prio_delay`: after an advert of a lower priority was heard.
+    pub lower_prio_repeat: u32,
+    pub lower_prio_delay: Duration,
+}
+
+impl Default for Garp {
+    fn default() -> Self {
+        Self {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_prio_repeat: 5,
+            lower_prio_delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `notify_master` and its kin. `any` (`notify`) gets `INSTANCE`, name, state, priority as last arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyScripts {
+    pub master: Option<Command>,
+    pub backup: Option<Command>,
+    pub fault: Option<Command>,
+    pub stop: Option<Command>,
+    pub any: Option<Command>,
+}
+
+/// `virtual_server IP PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualServer {
+    pub key: ServiceKey,
+    pub scheduler: Scheduler,
+    /// `persistence_timeout` in seconds, 1..=2678400; none: off.
+    pub persistence_timeout: Option<u32>,
+    /// `persistence_granularity` as a netmask; 255.255.255.255: each client by itself.
+    pub persistence_granularity: Ipv4Addr,
+    /// `quorum`, default 1: the live weight that is needed.
+    pub quorum: u32,
+    /// `hysteresis`, default 0.
+    pub hysteresis: u32,
+    pub sorry_server: Option<SorryServer>,
+    pub real_servers: Vec<RealServer>,
+    pub places: Places,
+}
+
+/// `sorry_server IP [PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SorryServer {
+    pub address: SocketAddr,
+    pub forwarding: Forwarding,
+}
+
+/// `real_server IP [PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RealServer {
+    pub address: SocketAddr,
+    /// 0..=65535 (IPVS takes 31 bits; larger ones are refused by the reader), default 1.
+    pub weight: u32,
+    pub forwarding: Forwarding,
+    /// `inhibit_on_failure`: weight 0 instead of removal.
+    pub inhibit_on_failure: bool,
+    /// `uthreshold`, `lthreshold`; 0: off.
+    pub upper_threshold: u32,
+    pub lower_threshold: u32,
+    /// All must pass. None: always up.
+    pub checkers: Vec<CheckerConfig>,
+    pub places: Places,
+}
+
+/// One checker block of a real server, with what virtual server and real server hand down filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerConfig {
+    pub kind: CheckerKind,
+    /// `connect_ip` and `connect_port`; default: the real server's.
+    pub target: SocketAddr,
+    /// `connect_timeout`, default 5 s.
+    pub connect_timeout: Duration,
+    /// `retry` / `nb_get_retry`: extra tries before a live server is down. Default 1.
+    pub retry: u32,
+    /// `delay_before_retry`, default 1 s; HTTP_GET 3 s.
+    pub delay_before_retry: Duration,
+    /// `delay_loop`, default 60 s.
+    pub delay_loop: Duration,
+    /// `warmup`: the first probe comes at a random time within this; default `delay_loop`, 0: at once.
+    pub warmup: Duration,
+    /// `alpha`: down until a probe has passed.
+    pub alpha: bool,
+    pub places: Places,
+}
+
+/// The kinds of checkers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckerKind {
+    /// `TCP_CHECK`: a connection can be opened.
+    Tcp,
+    /// `HTTP_GET`: every URL answers as it should. `urls` is never empty.
+    Http { urls: Vec<UrlCheck>, http_version: HttpVersion, fast_recovery: bool },
+}
+
+/// `http_protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// `1.0`
+    #[default]
+    Http10,
+    /// `1.0C`: with `Connection: close`.
+    Http10Close,
+    /// `1.1`
+    Http11,
+}
+
+/// `url { }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UrlCheck {
+    /// `path`, default `/`.
+    pub path: String,
+    /// `status_code`: inclusive ranges within 100..=599. Default 200-299 (when `digest` is absent or present alike).
+    pub status: Vec<(u16, u16)>,
+    /// `digest`: MD5 of the body.
+    pub digest: Option<[u8; 16]>,
+    /// `virtualhost`: the Host header, from the URL, the checker, the real or the virtual server; none: the address.
+    pub virtualhost: Option<String>,
+}

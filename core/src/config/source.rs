@@ -1,0 +1,47 @@
+//! Where in which file something was written.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One file of a configuration, in the order in which they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FileId(pub u32);
+
+/// A range of bytes in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Span {
+    pub file: FileId,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// Where each word of a block was written, so that a message about two files can point at lines of both. `""` is the
+/// block's own head. A word that may stand several times keeps its first place.
+///
+/// Two blocks that differ only in where they were written are the same block: moving lines about must not restart
+/// anything at a reload. So all `Places` are equal.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Places(BTreeMap<String, Span>);
+
+impl Places {
+    pub fn set(&mut self, word: &str, span: Span) {
+        self.0.entry(word.to_owned()).or_insert(span);
+    }
+
+    /// The place of `word`; the block's head if the word was not written.
+    pub fn of(&self, word: &str) -> Span {
+        self.0.get(word).or_else(|| self.0.get("")).copied().unwrap_or_default()
+    }
+
+    pub fn has(&self, word: &str) -> bool {
+        self.0.contains_key(word)
+    }
+}
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}

@@ -1,0 +1,179 @@
+//! The one loop that joins a machine with a world, the same code in the simulator and in the daemon.
+//!
+//! Its rules, each with a test below:
+//! - What waits is heard before a timer that has expired: a paused director must hear the adverts in its queue before
+//!   it claims an address.
+//! - But work per turn is bounded ([`MAX_WAITING`]): a flood of packets can't keep a timer from firing.
+//! - Effects are carried out in order, and one that fails comes back as an event.
+//! - `select!` is biased: one seed, one order.
+
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::machine::Machine;
+use crate::probe::{self, ProbeId};
+use crate::seam::{Clock, Host, Network};
+use crate::time::Instant;
+use futures::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// How many waiting packets and events are taken before expired timers get their turn.
+pub const MAX_WAITING: usize = 64;
+
+/// Runs `machine` in its world until it has handled [`Event::Stop`].
+///
+/// Futures are polled on the caller's thread; nothing is spawned. Dropping the returned future is a crash: nothing is
+/// cleaned up.
+pub async fn drive<M, C, N, H>(machine: &mut M, clock: Rc<C>, network: Rc<N>, host: Rc<H>)
+where
+    M: Machine,
+    C: Clock + 'static,
+    N: Network + 'static,
+    H: Host + 'static,
+{
+    let mut turn = Turn {
+        machine,
+        clock,
+        network,
+        host,
+        queue: VecDeque::new(),
+        work: FuturesUnordered::new(),
+        probes: BTreeMap::new(),
+        now: Instant::ZERO,
+    };
+    loop {
+        for _ in 0..MAX_WAITING {
+            let Some(event) = turn.waiting() else { break };
+            if turn.step(event).await {
+                return;
+            }
+        }
+        let wakeup = turn.machine.next_wakeup().map(|(at, _)| at);
+        if wakeup.is_some_and(|at| at <= turn.clock.now()) {
+            turn.step(Event::Wakeup).await;
+            // A director under load never sleeps, but its probes and the world's own tasks must go on.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        if let Some(event) = turn.next(wakeup).await
+            && turn.step(event).await
+        {
+            return;
+        }
+    }
+}
+
+struct Turn<'a, M, C, N, H> {
+    machine: &'a mut M,
+    clock: Rc<C>,
+    network: Rc<N>,
+    host: Rc<H>,
+    /// Answers that were there at once: failed effects, tables read back.
+    queue: VecDeque<Event>,
+    /// Probes and scripts under way.
+    work: FuturesUnordered<LocalBoxFuture<'static, Option<Event>>>,
+    probes: BTreeMap<ProbeId, AbortHandle>,
+    /// The instant of the last event: `now` never goes back, whatever the clock does.
+    now: Instant,
+}
+
+impl<M, C, N, H> Turn<'_, M, C, N, H>
+where
+    M: Machine,
+    C: Clock + 'static,
+    N: Network + 'static,
+    H: Host + 'static,
+{
+    /// What is there without waiting: answers first, then the host, then packets.
+    fn waiting(&mut self) -> Option<Event> {
+        self.queue
+            .pop_front()
+            .or_else(|| self.host.waiting_event())
+            .or_else(|| self.network.waiting_advert().map(Event::AdvertReceived))
+            .or_else(|| self.work.next().now_or_never().flatten().flatten())
+    }
+
+    /// Waits for the next event, at most until `wakeup`.
+    async fn next(&mut self, wakeup: Option<Instant>) -> Option<Event> {
+        let Self { clock, network, host, work, .. } = self;
+        let sleep = async {
+            match wakeup {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = host.event() => Some(event),
+            advert = network.advert() => Some(Event::AdvertReceived(advert)),
+            Some(finished) = work.next(), if !work.is_empty() => finished,
+            () = sleep => None,
+        }
+    }
+
+    /// One event through the machine, its effects into the world. True after [`Event::Stop`].
+    async fn step(&mut self, event: Event) -> bool {
+        let stop = event == Event::Stop;
+        if let Event::ProbeFinished { probe, .. } = &event {
+            self.probes.remove(probe);
+        }
+        self.now = self.now.max(self.clock.now());
+        for effect in self.machine.handle(event, self.now) {
+            self.carry_out(effect).await;
+        }
+        stop
+    }
+
+    async fn carry_out(&mut self, effect: Effect) {
+        let done = match &effect {
+            Effect::Listen { interface, group } => self.network.listen(interface, *group),
+            Effect::StopListening { interface, group } => self.network.stop_listening(interface, *group),
+            Effect::SendAdvert(advert) => self.network.send_advert(advert),
+            Effect::Announce { interface, address } => self.network.announce(interface, *address),
+            Effect::AddAddress(address) => self.host.add_address(address).await,
+            Effect::RemoveAddress(key) => self.host.remove_address(key).await,
+            Effect::ReadAddresses => self.host.read_addresses().await.map(|read| {
+                self.queue.push_back(Event::AddressesRead(read));
+            }),
+            Effect::Ipvs(op) => self.host.ipvs(op).await,
+            Effect::ReadIpvs => self.host.read_ipvs().await.map(|table| {
+                self.queue.push_back(Event::IpvsRead(table));
+            }),
+            Effect::StartProbe { id, probe } => {
+                let id = *id;
+                let (handle, registration) = AbortHandle::new_pair();
+                self.probes.insert(id, handle);
+                let attempt = probe::run(probe.clone(), self.network.clone(), self.clock.clone());
+                let attempt = Abortable::new(attempt, registration);
+                self.work.push(Box::pin(async move {
+                    attempt.await.ok().map(|verdict| Event::ProbeFinished { probe: id, verdict })
+                }));
+                Ok(())
+            }
+            Effect::CancelProbe(id) => {
+                if let Some(handle) = self.probes.remove(id) {
+                    handle.abort();
+                }
+                Ok(())
+            }
+            Effect::RunScript { script, command, timeout } => {
+                let script = script.clone();
+                let run = self.host.run_script(command, *timeout);
+                self.work.push(Box::pin(async move { Some(Event::ScriptFinished { script, outcome: run.await }) }));
+                Ok(())
+            }
+            Effect::Notify { queue, command } => {
+                self.host.notify(queue, command);
+                Ok(())
+            }
+            Effect::Decide(decision) => {
+                self.host.record(self.now, decision);
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            self.queue.push_back(Event::EffectFailed { effect: Box::new(effect), error });
+        }
+    }
+}

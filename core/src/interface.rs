@@ -1,0 +1,106 @@
+//! What a director knows of its network interfaces, and what it puts on them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// The name of a network interface, as in `interface eth0`. At most 15 bytes on Linux; the configuration reader checks.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InterfaceName(Arc<str>);
+
+impl InterfaceName {
+    /// Takes the name as it is.
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The state of one interface's link. Not there at all is [`crate::event::Event::LinkGone`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub name: InterfaceName,
+    /// Administratively up and with a carrier (`IFF_UP` and `IFF_RUNNING`).
+    pub running: bool,
+}
+
+/// The scope of an address (`scope` in an address line; Linux `rt_scope`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    #[default]
+    Global,
+    Site,
+    Link,
+    Host,
+    Nowhere,
+}
+
+/// An address to be put on an interface: one line of `virtual_ipaddress`, with `dev` filled in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InterfaceAddress {
+    pub interface: InterfaceName,
+    pub address: IpAddr,
+    /// Prefix length: 0..=32 or 0..=128. A bare address in the file means 32 or 128, as in keepalived.
+    pub prefix_len: u8,
+    /// `brd`; IPv4 only.
+    pub broadcast: Option<Ipv4Addr>,
+    /// `label`, as ifconfig shows it (`eth0:1`). At most 15 bytes.
+    pub label: Option<Arc<str>>,
+    /// `scope`.
+    pub scope: Scope,
+    /// `noprefixroute`.
+    pub no_prefix_route: bool,
+}
+
+impl InterfaceAddress {
+    /// What makes two addresses the same one to the kernel.
+    pub fn key(&self) -> AddressKey {
+        AddressKey { interface: self.interface.clone(), address: self.address, prefix_len: self.prefix_len }
+    }
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} on {}", self.address, self.prefix_len, self.interface)
+    }
+}
+
+/// What makes two addresses the same one to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AddressKey {
+    pub interface: InterfaceName,
+    pub address: IpAddr,
+    pub prefix_len: u8,
+}
+
+impl fmt::Display for AddressKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} on {}", self.address, self.prefix_len, self.interface)
+    }
+}
+
+/// An address that the kernel says is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObservedAddress {
+    pub key: AddressKey,
+    /// It carries vipward's own protocol number: this daemon, or a predecessor that was killed, put it there.
+    pub ours: bool,
+}

@@ -1,0 +1,145 @@
+//! The IPVS table in Linux's own words (`ip_vs.h`): services and their destinations.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// A service's transport protocol (`protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
+/// What makes two services the same one to IPVS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServiceKey {
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, self.address)
+    }
+}
+
+/// How packets reach the real server (`lb_kind`, `lvs_method`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Forwarding {
+    /// Masquerading.
+    Nat,
+    /// Direct routing: the real server must be on the director's segment and listen on the same port.
+    Dr,
+    /// IPIP tunnel.
+    Tun,
+}
+
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nat => "NAT",
+            Self::Dr => "DR",
+            Self::Tun => "TUN",
+        })
+    }
+}
+
+/// A scheduler by the kernel's name (`lb_algo`, `lvs_sched`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scheduler(pub Arc<str>);
+
+impl Scheduler {
+    /// Those that IPVS has (keepalived.conf(5), `lvs_sched`).
+    pub const KNOWN: [&'static str; 14] =
+        ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq", "twos"];
+}
+
+impl fmt::Display for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A service's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub scheduler: Scheduler,
+    /// Persistence in seconds and the mask that groups clients; none: off.
+    pub persistence: Option<Persistence>,
+}
+
+/// `persistence_timeout` and `persistence_granularity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Persistence {
+    pub timeout_secs: u32,
+    pub netmask: Ipv4Addr,
+}
+
+/// A destination's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    pub weight: u32,
+    pub forwarding: Forwarding,
+    pub upper_threshold: u32,
+    pub lower_threshold: u32,
+}
+
+/// A service with its destinations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceEntry {
+    pub service: Service,
+    #[serde(with = "crate::ipvs::table::pairs")]
+    pub destinations: BTreeMap<SocketAddr, Destination>,
+}
+
+/// A whole IPVS table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    #[serde(with = "crate::ipvs::table::pairs")]
+    pub services: BTreeMap<ServiceKey, ServiceEntry>,
+}
+
+/// One change to the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    AddService { key: ServiceKey, service: Service },
+    EditService { key: ServiceKey, service: Service },
+    RemoveService { key: ServiceKey },
+    AddDestination { service: ServiceKey, address: SocketAddr, destination: Destination },
+    EditDestination { service: ServiceKey, address: SocketAddr, destination: Destination },
+    RemoveDestination { service: ServiceKey, address: SocketAddr },
+}
+
+/// Maps whose keys are structs, as lists of pairs: JSON knows only strings as keys.
+pub mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Ok(Vec::<(K, V)>::deserialize(from)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,19 @@
+//! vipward-core decides. It holds the election of virtual routers (VRRP), the health of real servers, the desired
+//! IPVS table and the configuration language. There is no socket here, no system clock, no random number and no
+//! environment: `vipward-sim` and `vipward` (the daemon) bring those through the traits in [`seam`], and the one loop
+//! in [`driver`] joins them with the two machines, [`vrrp::Election`] and [`balancer::Balancer`].
+
+pub mod balancer;
+pub mod config;
+pub mod decision;
+pub mod driver;
+pub mod effect;
+pub mod event;
+pub mod health;
+pub mod interface;
+pub mod ipvs;
+pub mod machine;
+pub mod probe;
+pub mod seam;
+pub mod time;
+pub mod vrrp;

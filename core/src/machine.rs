@@ -1,0 +1,40 @@
+//! The one shape that both machines have.
+
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::time::Instant;
+
+/// A pure state machine. [`crate::vrrp::Election`] and [`crate::balancer::Balancer`] are the two.
+///
+/// The same events with the same instants give the same effects, always: a recorded stream of events is a test.
+pub trait Machine {
+    /// The only way in. `now` never decreases from call to call. The effects are to be carried out in order.
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect>;
+
+    /// When [`Event::Wakeup`] is due next, and why; `None` when only the outside can change anything. An instant in the
+    /// past means: at once. Waking earlier than this, or for nothing, is harmless.
+    fn next_wakeup(&self) -> Option<(Instant, Reason)>;
+}
+
+/// What a machine waits for. For people who read a timeline; nothing decides by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Adver_Timer (RFC 9568 6.2): a MASTER's next advert.
+    Advertise,
+    /// Master_Down_Timer, Active_Down_Timer in RFC 9568 6.2: a BACKUP has heard nobody.
+    MasterDown,
+    /// `preempt_delay` is over.
+    Preempt,
+    /// A burst of gratuitous ARP goes on (`garp_master_delay`, `garp_master_refresh`).
+    Announce,
+    /// A tracked script is due (`interval`).
+    Script,
+    /// A checker's next probe (`delay_loop`, `delay_before_retry`, `warmup`).
+    Probe,
+    /// An effect failed and is tried again.
+    Retry,
+    /// Time to read the kernel's tables and compare.
+    Reread,
+    /// Counters of ignored packets are reported, at most once a minute each.
+    Report,
+}
