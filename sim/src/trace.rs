@@ -19,7 +19,10 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub enum What {
     /// A step of the scenario: what was done, in one word for the column and in a sentence.
-    Step { word: &'static str, text: String },
+    Step {
+        word: &'static str,
+        text: String,
+    },
     /// A daemon began to run.
     Started,
     /// A daemon's process is gone, in order or not.
@@ -35,21 +38,37 @@ pub enum What {
     AddressRemoved(AddressKey),
     Ipvs(Op),
     /// An advert left.
-    Advert { vrid: u8, priority: u8, destination: IpAddr },
+    Advert {
+        vrid: u8,
+        priority: u8,
+        destination: IpAddr,
+    },
     /// A gratuitous ARP left.
-    Announced { address: IpAddr },
+    Announced {
+        address: IpAddr,
+    },
     /// A notify script was started.
-    Notified { command: String },
+    Notified {
+        command: String,
+    },
     /// A packet of protocol 112 found the socket's buffer full.
     BufferFull,
     /// A real server's port opened or closed.
     ServerUp,
     ServerDown,
     /// From the first failed request to the first good one after it.
-    OutageBegan { cause: String },
-    OutageEnded { lasted: Duration, failed: u64 },
+    OutageBegan {
+        cause: String,
+    },
+    OutageEnded {
+        lasted: Duration,
+        failed: u64,
+    },
     /// An invariant is broken.
-    Violated { invariant: &'static str, text: String },
+    Violated {
+        invariant: &'static str,
+        text: String,
+    },
 }
 
 /// One request of a client, from its start to its end.
@@ -64,9 +83,16 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// An answer with this status came from this node.
-    Answered { by: NodeId, status: u16 },
-    Refused { cause: String },
-    TimedOut { cause: String },
+    Answered {
+        by: NodeId,
+        status: u16,
+    },
+    Refused {
+        cause: String,
+    },
+    TimedOut {
+        cause: String,
+    },
 }
 
 impl Outcome {

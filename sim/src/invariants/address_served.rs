@@ -40,8 +40,7 @@ impl Invariant for AddressServed {
                     if served(world, id, address) {
                         continue;
                     }
-                    let (since, reported) =
-                        self.unserved.get(&(id, address)).copied().unwrap_or((world.now(), false));
+                    let (since, reported) = self.unserved.get(&(id, address)).copied().unwrap_or((world.now(), false));
                     let allowed = allowed(world, router, address);
                     let late = world.now().since(since) > allowed;
                     if late && !reported {

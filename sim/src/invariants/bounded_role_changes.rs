@@ -34,7 +34,8 @@ impl Invariant for BoundedRoleChanges {
     fn observe(&mut self, world: &World) -> Vec<String> {
         let mut broken = Vec::new();
         for entry in world.trace.iter().skip(self.seen) {
-            let (Some(id), What::Decided(Decision::RoleChanged { router, from, .. })) = (entry.node, &entry.what) else {
+            let (Some(id), What::Decided(Decision::RoleChanged { router, from, .. })) = (entry.node, &entry.what)
+            else {
                 continue;
             };
             if *from == Role::Init {
@@ -44,9 +45,10 @@ impl Invariant for BoundedRoleChanges {
             let changes = self.changes.entry(key.clone()).or_default();
             changes.push_back(entry.at);
             changes.retain(|at| entry.at.since(*at) < MINUTE);
-            let steps = world.trace.iter().filter(|other| {
-                matches!(other.what, What::Step { .. }) && entry.at.since(other.at) < MINUTE
-            });
+            let steps = world
+                .trace
+                .iter()
+                .filter(|other| matches!(other.what, What::Step { .. }) && entry.at.since(other.at) < MINUTE);
             let allowed = BY_ITSELF + PER_STEP * steps.count();
             if changes.len() > allowed && self.reported.insert(key) {
                 broken.push(format!(

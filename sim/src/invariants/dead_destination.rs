@@ -33,7 +33,8 @@ impl Invariant for DeadDestination {
                 for server in service.real_servers.iter().filter(|server| !passes(world, id, server)) {
                     let key = (id, service.key.address, server.address);
                     dead.insert(key, self.dead.get(&key).copied().unwrap_or((world.now(), false)));
-                    needed.insert(key, server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2);
+                    needed
+                        .insert(key, server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2);
                 }
             }
         }
@@ -67,8 +68,7 @@ fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {
                 let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
                 slow < checker.connect_timeout
                     && urls.iter().all(|url| {
-                        let accepts =
-                            |status| url.status.iter().any(|(low, high)| (*low..=*high).contains(&status));
+                        let accepts = |status| url.status.iter().any(|(low, high)| (*low..=*high).contains(&status));
                         world.answers_probes(director, target, checker.target.port(), accepts)
                     })
             }

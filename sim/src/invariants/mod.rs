@@ -71,7 +71,11 @@ impl Watch {
         for invariant in &mut self.invariants {
             for text in invariant.observe(world) {
                 let (at, name) = (world.now(), invariant.name());
-                world.trace.push(Entry { at, node: None, what: What::Violated { invariant: name, text: text.clone() } });
+                world.trace.push(Entry {
+                    at,
+                    node: None,
+                    what: What::Violated { invariant: name, text: text.clone() },
+                });
                 self.violations.push(Violation { at, invariant: name, text });
             }
         }

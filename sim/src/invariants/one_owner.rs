@@ -72,9 +72,10 @@ impl Invariant for OneOwner {
 
 /// Each hears the other on some segment.
 fn hear(world: &World, a: NodeId, b: NodeId) -> bool {
-    world.shared_segments(a, b).into_iter().any(|segment| {
-        world.link(a, b, segment).is_some() && world.link(b, a, segment).is_some()
-    })
+    world
+        .shared_segments(a, b)
+        .into_iter()
+        .any(|segment| world.link(a, b, segment).is_some() && world.link(b, a, segment).is_some())
 }
 
 fn delays(world: &World, a: NodeId, b: NodeId) -> Duration {

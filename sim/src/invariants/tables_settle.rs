@@ -97,8 +97,11 @@ impl TablesSettle {
             masters.flat_map(|router| router.addresses.iter().chain(&router.excluded)).map(|it| it.address).collect();
         let held: BTreeSet<IpAddr> =
             director.kernel.addresses.iter().filter(|(_, (_, ours))| *ours).map(|(key, _)| key.address).collect();
-        let missing: Vec<String> =
-            wanted.iter().filter(|it| !held.contains(it) && !world.node(id).own(**it)).map(ToString::to_string).collect();
+        let missing: Vec<String> = wanted
+            .iter()
+            .filter(|it| !held.contains(it) && !world.node(id).own(**it))
+            .map(ToString::to_string)
+            .collect();
         let extra: Vec<String> = held.difference(&wanted).map(ToString::to_string).collect();
         differs(world.name(id), "addresses", &missing, &extra)
     }

@@ -61,10 +61,9 @@ pub fn load(path: &Path) -> Loaded {
             Some(scenario).filter(|_| !reader.failed)
         }
         Err(error) => {
-            reader.diagnostics.push(Diagnostic::error(
-                "unreadable-file",
-                format!("can't read `{}`: {error}", path.display()),
-            ));
+            reader
+                .diagnostics
+                .push(Diagnostic::error("unreadable-file", format!("can't read `{}`: {error}", path.display())));
             None
         }
     };
@@ -229,7 +228,9 @@ impl Reader {
 
     fn whole<N: TryFrom<u64>>(&mut self, value: &Value<'_>) -> Option<N> {
         let number = value.get_ref().as_integer().and_then(|number| {
-            u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok().and_then(|n| N::try_from(n).ok())
+            u64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+                .ok()
+                .and_then(|n| N::try_from(n).ok())
         });
         if number.is_none() {
             self.wrong(self.of_value(value), "expected a whole number, not negative and not too large", "");
@@ -316,14 +317,19 @@ impl Reader {
                     (len <= if ip.is_ipv4() { 32 } else { 128 }).then_some((ip, len))
                 });
                 if parsed.is_none() {
-                    self.wrong(span, format!("`{text}` is not an address with its prefix length"), "like 192.0.2.11/24");
+                    self.wrong(
+                        span,
+                        format!("`{text}` is not an address with its prefix length"),
+                        "like 192.0.2.11/24",
+                    );
                     return None;
                 }
                 parsed
             }
         };
         if let Some((ip, _)) = address
-            && let Some(other) = self.nodes.iter().find(|node| node.ports.iter().any(|port| port.address.is_some_and(|(a, _)| a == ip)))
+            && let Some(other) =
+                self.nodes.iter().find(|node| node.ports.iter().any(|port| port.address.is_some_and(|(a, _)| a == ip)))
         {
             let name = other.name.to_string();
             self.wrong(span, format!("{ip} is the address of `{name}` already"), "");
@@ -376,13 +382,7 @@ impl Reader {
     }
 
     /// What a table's word names; the only one of its kind when the word is not there.
-    fn node_of(
-        &mut self,
-        table: &Table<'_>,
-        word: &str,
-        kind: &str,
-        fits: fn(&NodeKind) -> bool,
-    ) -> Option<NodeId> {
+    fn node_of(&mut self, table: &Table<'_>, word: &str, kind: &str, fits: fn(&NodeKind) -> bool) -> Option<NodeId> {
         if let Some(value) = table.get(word) {
             return self.node(value, kind, fits);
         }
@@ -496,7 +496,10 @@ impl Reader {
         let place = self.of_value(value);
         let named: Option<Vec<(String, Span)>> = table.get("mistakes").map(|value| {
             let codes = self.list(value);
-            codes.into_iter().filter_map(|code| Some((self.text(code, "a code")?.to_owned(), self.of_value(code)))).collect()
+            codes
+                .into_iter()
+                .filter_map(|code| Some((self.text(code, "a code")?.to_owned(), self.of_value(code))))
+                .collect()
         });
         let options = config::Options { config_id: node.to_owned(), ..config::Options::default() };
         let loaded = config::load(&mut self.sources, &Disk, &self.folder.join(&written), &options);
@@ -562,7 +565,10 @@ impl Reader {
             };
             let kind = NodeKind::Client(ClientPlan {
                 target: target.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
-                every: self.duration(&table, "every").filter(|every| !every.is_zero()).unwrap_or(Duration::from_millis(100)),
+                every: self
+                    .duration(&table, "every")
+                    .filter(|every| !every.is_zero())
+                    .unwrap_or(Duration::from_millis(100)),
                 timeout: self.duration(&table, "timeout").unwrap_or(Duration::from_secs(1)),
                 from: self.duration(&table, "from").unwrap_or_default(),
             });
@@ -583,7 +589,13 @@ impl Reader {
     // Steps.
 
     /// The lines of `steps` or `expect`, each with the one verb that it has.
-    fn lines<'t>(&mut self, top: &Table<'t>, list: &str, verbs: &'static [Word], times: &[&'static str]) -> Vec<(Table<'t>, &'static Word)> {
+    fn lines<'t>(
+        &mut self,
+        top: &Table<'t>,
+        list: &str,
+        verbs: &'static [Word],
+        times: &[&'static str],
+    ) -> Vec<(Table<'t>, &'static Word)> {
         let Some(value) = top.get(list) else { return Vec::new() };
         let mut lines = Vec::new();
         for value in self.list(value) {
@@ -608,7 +620,11 @@ impl Reader {
             let verb = first.map(|(verb, _)| verb);
             let known: Vec<&'static str> = match verb {
                 Some(verb) => times.iter().chain(verb.with).copied().chain([verb.word]).collect(),
-                None => times.iter().copied().chain(verbs.iter().flat_map(|verb| verb.with.iter().copied().chain([verb.word]))).collect(),
+                None => times
+                    .iter()
+                    .copied()
+                    .chain(verbs.iter().flat_map(|verb| verb.with.iter().copied().chain([verb.word])))
+                    .collect(),
             };
             let mut unknown = false;
             for (word, range, _) in &table.words {
@@ -850,7 +866,11 @@ impl Reader {
                     "MASTER" => Role::Master,
                     "FAULT" => Role::Fault,
                     _ => {
-                        self.wrong(self.of_value(value), format!("`{text}` is no role"), "INIT, BACKUP, MASTER or FAULT");
+                        self.wrong(
+                            self.of_value(value),
+                            format!("`{text}` is no role"),
+                            "INIT, BACKUP, MASTER or FAULT",
+                        );
                         return None;
                     }
                 };
@@ -909,7 +929,8 @@ impl Reader {
                     return None;
                 }
                 let naming = table.get("naming").map(|value| self.list(value)).unwrap_or_default();
-                let naming = naming.into_iter().filter_map(|value| self.text(value, "text").map(str::to_owned)).collect();
+                let naming =
+                    naming.into_iter().filter_map(|value| self.text(value, "text").map(str::to_owned)).collect();
                 Some(Expect::Violation { invariant: name.into(), naming })
             }
             "diagnostic" => {
@@ -960,7 +981,11 @@ impl Reader {
 
     /// The virtual address, when the configurations name only one.
     fn only_address(&mut self, table: &Table<'_>) -> Option<IpAddr> {
-        let mut all: Vec<IpAddr> = self.configs().flat_map(|config| &config.routers).flat_map(|router| router.addresses.iter().map(|address| address.address)).collect();
+        let mut all: Vec<IpAddr> = self
+            .configs()
+            .flat_map(|config| &config.routers)
+            .flat_map(|router| router.addresses.iter().map(|address| address.address))
+            .collect();
         all.sort_unstable();
         all.dedup();
         match all[..] {
@@ -1063,7 +1088,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
 fn parse_share(text: &str) -> Option<Share> {
     let number = text.strip_suffix('%')?.trim();
     let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));
-    let tenths = whole.parse::<u16>().ok()?.checked_mul(10)?.checked_add(tenth.parse().ok().filter(|t: &u16| *t < 10)?)?;
+    let tenths =
+        whole.parse::<u16>().ok()?.checked_mul(10)?.checked_add(tenth.parse().ok().filter(|t: &u16| *t < 10)?)?;
     (tenths <= 1000).then_some(Share(tenths))
 }
 

@@ -13,8 +13,19 @@ const fn word(word: &'static str, with: &'static [&'static str], help: &'static 
 }
 
 /// Words at the top of a file.
-pub const TOP: &[&str] =
-    &["title", "about", "seed", "duration", "segment", "routed", "director", "real_server", "client", "steps", "expect"];
+pub const TOP: &[&str] = &[
+    "title",
+    "about",
+    "seed",
+    "duration",
+    "segment",
+    "routed",
+    "director",
+    "real_server",
+    "client",
+    "steps",
+    "expect",
+];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
 pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
@@ -31,9 +42,17 @@ pub const STEPS: &[Word] = &[
     word("reload", &["with", "mistakes"], "SIGHUP, `with` another configuration file"),
     word("unplug", &[], "the cable is out: no carrier"),
     word("plug", &[], "the cable is in again"),
-    word("isolate", &["direction"], "nothing from (`direction = \"out\"`), nothing to (\"in\") or neither way (\"both\")"),
+    word(
+        "isolate",
+        &["direction"],
+        "nothing from (`direction = \"out\"`), nothing to (\"in\") or neither way (\"both\")",
+    ),
     word("cut", &["to"], "nothing between two nodes (`[\"lb1\", \"lb2\"]`), or from one `to` another"),
-    word("lose", &["on", "between", "from", "to"], "a share of packets on a segment, between two nodes, or from one to another"),
+    word(
+        "lose",
+        &["on", "between", "from", "to"],
+        "a share of packets on a segment, between two nodes, or from one to another",
+    ),
     word("delay", &["on", "between", "from", "to"], "packets come later, on the ways that `lose` has"),
     word("heal", &[], "isolate, cut, lose and delay end: \"all\", of one node, or between two"),
     word("down", &[], "the real server's ports are closed: connection refused"),
@@ -55,7 +74,11 @@ pub const EXPECT: &[Word] = &[
     word("failed_share", &["of"], "at most this share of the client's requests fails"),
     word("served_by", &["of"], "exactly these nodes answer the client's requests"),
     word("decision", &["by", "times"], "this text occurs in a decision"),
-    word("violation", &["naming"], "this invariant is broken, and its message names these; any other break is a failure"),
+    word(
+        "violation",
+        &["naming"],
+        "this invariant is broken, and its message names these; any other break is a failure",
+    ),
     word("diagnostic", &["of"], "the configuration reader reports this code for the director's file"),
 ];
 

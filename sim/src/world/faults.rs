@@ -85,8 +85,7 @@ impl World {
         let node = self.node_mut(id);
         node.plugged = plugged;
         let running = plugged && node.power;
-        let links: Vec<Link> =
-            node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect();
+        let links: Vec<Link> = node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect();
         for link in links {
             self.tell(id, &Event::LinkChanged(link));
         }
@@ -97,7 +96,9 @@ impl World {
         let party = |party: &Party| match party {
             Party::Any => "everybody".to_owned(),
             Party::Node(id) => self.name(*id).to_owned(),
-            Party::Segment(id) => self.plan.segments.get(id.0).map_or(String::new(), |segment| segment.name.to_string()),
+            Party::Segment(id) => {
+                self.plan.segments.get(id.0).map_or(String::new(), |segment| segment.name.to_string())
+            }
         };
         let leaves = |id: NodeId| match &self.node(id).state {
             State::Director(director) if !director.kernel.addresses.is_empty() => {
@@ -111,7 +112,9 @@ impl World {
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "started".to_owned()),
-            Action::Freeze(id) => (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned()),
+            Action::Freeze(id) => {
+                (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
+            }
             Action::Resume(id) => {
                 let since = self.director(*id).filter(|director| director.process == Process::Frozen);
                 let slept = since.map_or(Duration::ZERO, |director| self.now.since(director.process_since));

@@ -29,9 +29,8 @@ impl World {
         {
             return Some(entry.holder);
         }
-        let answers = |world: &Self, id: NodeId| {
-            world.answers_arp(id, address) && world.link(asker, id, segment).is_some()
-        };
+        let answers =
+            |world: &Self, id: NodeId| world.answers_arp(id, address) && world.link(asker, id, segment).is_some();
         let holder = known.map(|entry| entry.holder).filter(|id| answers(self, *id)).or_else(|| {
             self.ids()
                 .filter(|id| *id != asker && answers(self, *id))

@@ -47,9 +47,12 @@ impl Node {
                 roles: BTreeMap::new(),
                 scripts: BTreeMap::new(),
             })),
-            NodeKind::RealServer(server) => {
-                State::Server(Server { listening: !server.listens.is_empty(), slow: Duration::ZERO, status: 200, flap: None })
-            }
+            NodeKind::RealServer(server) => State::Server(Server {
+                listening: !server.listens.is_empty(),
+                slow: Duration::ZERO,
+                status: 200,
+                flap: None,
+            }),
             NodeKind::Client(_) | NodeKind::Router => State::Other,
         };
         Self { ports: plan.ports.clone(), power: true, plugged: true, state }

@@ -94,6 +94,9 @@ impl World {
         let from = NodeId(envelope.from);
         let mut datagram = envelope.datagram;
         let group = datagram.destination.is_multicast();
+        if group && !self.on_segment(to, SegmentId(envelope.segment)) {
+            return;
+        }
         let way = if group { self.link(from, to, SegmentId(envelope.segment)) } else { self.route(from, to) };
         let arrival = match way {
             Some(quality) => self.send(from, to, quality),
@@ -105,7 +108,11 @@ impl World {
         };
         let segments = self.shared_segments(from, to);
         let port = self.node(to).ports.iter().find(|port| {
-            if group { port.segment.0 == envelope.segment } else { segments.contains(&port.segment) || segments.is_empty() }
+            if group {
+                port.segment.0 == envelope.segment
+            } else {
+                segments.contains(&port.segment) || segments.is_empty()
+            }
         });
         let Some(port) = port else { return };
         datagram.interface = port.interface.clone();
@@ -135,9 +142,10 @@ impl World {
         let group = Some(datagram.destination).filter(IpAddr::is_multicast);
         let socket = &mut director.socket;
         let open = director.process != Process::Absent
-            && socket.listening.iter().any(|(interface, joined)| {
-                *interface == datagram.interface && (group.is_none() || *joined == group)
-            });
+            && socket
+                .listening
+                .iter()
+                .any(|(interface, joined)| *interface == datagram.interface && (group.is_none() || *joined == group));
         if !open {
             return;
         }

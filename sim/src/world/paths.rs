@@ -114,6 +114,20 @@ impl World {
     }
 }
 
+impl World {
+    /// Draws for one packet there and one back: how late the answer is.
+    pub fn round_trip(&mut self, from: NodeId, to: NodeId) -> Result<Duration, Lost> {
+        let mut late = Duration::ZERO;
+        for (a, b) in [(from, to), (to, from)] {
+            let quality = self
+                .route(a, b)
+                .ok_or_else(|| Lost::NoWay(format!("no way from {} to {}", self.name(a), self.name(b))))?;
+            late += self.send(a, b, quality)?.since(self.now);
+        }
+        Ok(late)
+    }
+}
+
 /// Whether `address` lies in the network of `own`/`len`.
 pub(super) fn in_prefix(address: IpAddr, own: IpAddr, len: u8) -> bool {
     match (address, own) {

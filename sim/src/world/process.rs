@@ -46,7 +46,6 @@ impl World {
     /// SIGKILL: the process and its sockets are gone, kernel tables stay.
     pub(super) fn kill(&mut self, id: NodeId) {
         self.end(id);
-        self.set_listening(id, false);
     }
 
     pub(super) fn power_off(&mut self, id: NodeId) {
@@ -60,7 +59,7 @@ impl World {
 
     fn end(&mut self, id: NodeId) {
         let now = self.now;
-        if let Some(director) = self.director_mut(id) {
+        if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
             director.process = Process::Absent;
             director.process_since = now;
             director.config = None;
@@ -90,8 +89,7 @@ impl World {
     pub(super) fn set_frozen(&mut self, id: NodeId, frozen: bool) {
         let now = self.now;
         let Some(director) = self.director_mut(id) else { return };
-        let (from, to) =
-            if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };
+        let (from, to) = if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };
         if director.process == from {
             director.process = to;
             director.process_since = now;

@@ -113,12 +113,7 @@ impl World {
 
     fn finish(&mut self, request: &Pending, outcome: Outcome) {
         self.count(request.connection, false);
-        self.requests.push(Request {
-            client: request.client,
-            started: request.started,
-            ended: self.now,
-            outcome,
-        });
+        self.requests.push(Request { client: request.client, started: request.started, ended: self.now, outcome });
     }
 
     fn count(&mut self, connection: Option<Connection>, begins: bool) {
@@ -158,13 +153,7 @@ impl World {
     }
 
     /// IPVS at work.
-    fn forward(
-        &mut self,
-        client: NodeId,
-        director: NodeId,
-        key: ServiceKey,
-        there: Duration,
-    ) -> Result<Tried, String> {
+    fn forward(&mut self, client: NodeId, director: NodeId, key: ServiceKey, there: Duration) -> Result<Tried, String> {
         let name = self.name(director).to_owned();
         let source = self.own_address(client).ok_or("the client has no address")?;
         let Some((destination, forwarding)) = self.schedule(director, key, source) else {
@@ -226,7 +215,10 @@ impl World {
                     return Err(format!("DR does not change ports, and {destination} has another"));
                 }
                 if !takes_vip {
-                    return Err(format!("{to} drops it: {} is not on its loopback, and DR needs it there", key.address.ip()));
+                    return Err(format!(
+                        "{to} drops it: {} is not on its loopback, and DR needs it there",
+                        key.address.ip()
+                    ));
                 }
                 segments.into_iter().find_map(|segment| self.link(director, server, segment))
             }
@@ -235,7 +227,10 @@ impl World {
                     return Err(format!("{to} does not unpack IPIP, and TUN needs it"));
                 }
                 if !takes_vip {
-                    return Err(format!("{to} drops it: {} is not on its loopback, and TUN needs it there", key.address.ip()));
+                    return Err(format!(
+                        "{to} drops it: {} is not on its loopback, and TUN needs it there",
+                        key.address.ip()
+                    ));
                 }
                 self.route(director, server)
             }
@@ -309,7 +304,8 @@ impl World {
                 (router, segment, self.travel(from, router, way)?)
             }
         };
-        let holder = self.resolve(asker, address, segment).ok_or_else(|| format!("nobody answers ARP for {address}"))?;
+        let holder =
+            self.resolve(asker, address, segment).ok_or_else(|| format!("nobody answers ARP for {address}"))?;
         let way = self.link(asker, holder, segment);
         let second = self.travel(asker, holder, way)?;
         Ok((holder, first + second))
