@@ -16,7 +16,7 @@ pub struct Entry {
     pub what: What,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A step of the scenario: what was done, in one word for the column and in a sentence.
     Step {

@@ -6,3 +6,4 @@ mod words;
 
 pub use model::*;
 pub use read::{Loaded, load, scenario_files};
+pub use words::words_help;

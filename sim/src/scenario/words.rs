@@ -82,6 +82,23 @@ pub const EXPECT: &[Word] = &[
     word("diagnostic", &["of"], "the configuration reader reports this code for the director's file"),
 ];
 
+/// All words with what they mean, as `vipward-sim words` prints them.
+pub fn words_help() -> String {
+    let mut text = String::new();
+    let lists = [("file", TOP), ("[segment.NAME]", SEGMENT), ("[director.NAME]", DIRECTOR)];
+    for (place, known) in lists.into_iter().chain([("[real_server.NAME]", REAL_SERVER), ("[client.NAME]", CLIENT)]) {
+        text.push_str(&format!("{place}: {}\n", known.join(", ")));
+    }
+    for (place, words) in [("steps, each with `at`", STEPS), ("expect, with `at`, or `from` and `until`", EXPECT)] {
+        text.push_str(&format!("\n{place}:\n"));
+        for word in words {
+            let beside = if word.with.is_empty() { String::new() } else { format!(" ({})", word.with.join(", ")) };
+            text.push_str(&format!("  {:<40} {}\n", format!("{}{beside}", word.word), word.help));
+        }
+    }
+    text
+}
+
 /// The word that was probably meant.
 pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
