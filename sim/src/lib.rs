@@ -13,6 +13,8 @@ pub mod invariants;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+#[cfg(test)]
+mod testing;
 pub mod timeline;
 pub mod trace;
 pub mod world;

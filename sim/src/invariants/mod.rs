@@ -7,6 +7,8 @@ mod dead_destination;
 mod one_owner;
 mod silent_after_stop;
 mod tables_settle;
+#[cfg(test)]
+mod tests;
 
 use crate::trace::{Entry, What};
 use crate::world::World;

@@ -195,3 +195,22 @@ impl Hosts<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{LB1, WEB1, at, pair};
+    use crate::timeline;
+
+    fn run(steps: Vec<crate::scenario::Step>) -> Run {
+        let scenario = Scenario { steps, ..pair() };
+        super::run(&Arc::new(scenario), None).unwrap()
+    }
+
+    #[test]
+    fn a_killed_master_is_replaced_and_a_dead_server_leaves_the_table() {
+        let run = run(vec![at(8.0, Action::Down(WEB1)), at(12.0, Action::Kill(LB1))]);
+        println!("{}", timeline::render(&run));
+        assert_eq!(run.violations, []);
+    }
+}

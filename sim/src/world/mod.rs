@@ -14,6 +14,8 @@ mod process;
 mod requests;
 mod servers;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use node::{Director, Half, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
