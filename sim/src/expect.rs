@@ -118,7 +118,7 @@ fn role_in(run: &Run, node: NodeId, router: Option<&str>, role: Role, window: Wi
             What::Decided(Decision::RoleChanged { router: of, to, .. }) if router.is_none_or(|it| *it == **of) => {
                 roles.insert(of.clone(), *to);
             }
-            What::Started | What::Ended => roles.clear(),
+            What::Started | What::Ended { .. } => roles.clear(),
             _ => {}
         }
     });
@@ -152,7 +152,7 @@ fn destinations_in(
         match &entry.what {
             // The kernel took it, so this takes it too.
             What::Ipvs(op) => drop(table.apply(op)),
-            What::KernelForgot => *table = Table::default(),
+            What::KernelForgot | What::Ended { relay: true } => *table = Table::default(),
             _ => {}
         }
     });

@@ -36,7 +36,7 @@ pub(crate) fn pair() -> Scenario {
             config: Some(Arc::new(config(priority))),
             codes: Vec::new(),
         };
-        NodeKind::Director(DirectorPlan { config, listens: Vec::new(), starts: true })
+        NodeKind::Director(DirectorPlan { config, listens: Vec::new(), starts: true, dataplane: Dataplane::Ipvs })
     };
     let web = || {
         NodeKind::RealServer(ServerPlan {
@@ -106,6 +106,7 @@ pub(crate) fn config(priority: u8) -> Config {
         down_timer_adverts: 3,
         v3_checksum_as_v2: false,
         check_unicast_src: false,
+        skip_check_adv_addr: false,
         lower_prio_no_advert: false,
         higher_prio_send_advert: false,
         garp: Default::default(),

@@ -155,7 +155,9 @@ fn lines(run: &Run) -> Vec<Line> {
                     "KILLED" => Becomes::Dead,
                     "OFF" => Becomes::Off,
                     "FROZEN" => Becomes::Frozen,
-                    "AWAKE" => Becomes::Running,
+                    "AWAKE" | "UP" | "PLUG" => Becomes::Running,
+                    "DOWN" => Becomes::Off,
+                    "UNPLUG" => Becomes::Dead,
                     _ => Becomes::Same,
                 };
                 let text = if entry.node.is_none() { format!("{word}: {text}") } else { text.clone() };
@@ -163,7 +165,7 @@ fn lines(run: &Run) -> Vec<Line> {
             }
             What::Started => line("start", "daemon started".to_owned(), Becomes::Running),
             What::Stopped => line("ended", "daemon ended in order".to_owned(), Becomes::Dead),
-            What::Ended | What::KernelForgot => {
+            What::Ended { .. } | What::KernelForgot => {
                 if entry.what == What::KernelForgot {
                     held.clear();
                 }
@@ -197,9 +199,12 @@ fn lines(run: &Run) -> Vec<Line> {
             What::BufferFull => line("lost", "socket buffer is full: adverts are lost".to_owned(), Becomes::Same),
             What::ServerUp => line("up", "ports are open".to_owned(), Becomes::Running),
             What::ServerDown => line("down", "ports are closed".to_owned(), Becomes::Off),
-            What::OutageBegan { cause } => line("OUTAGE", cause.clone(), Becomes::Unserved),
-            What::OutageEnded { lasted, failed } => {
-                let text = format!("served again after {} ms; {failed} requests failed", lasted.as_millis());
+            What::TroubleBegan { cause } => line("OUTAGE", cause.clone(), Becomes::Unserved),
+            What::TroubleEnded { lasted, failed, asked, longest } => {
+                let mut text = format!("after {} ms; {failed} of {asked} requests failed", lasted.as_millis());
+                if longest < lasted {
+                    let _ = write!(text, ", at the longest for {} ms", longest.as_millis());
+                }
                 line("served", text, Becomes::Served)
             }
             What::Violated { invariant, text } => line("", format!("✗ {invariant}: {text}"), Becomes::Same),
@@ -222,6 +227,7 @@ impl Like {
     fn count(&self, noun: &str) -> String {
         match self.count {
             1 => format!("one {noun}"),
+            n if self.first == self.last => format!("{n} {noun}s"),
             n => format!("{n} {noun}s until {} s", self.last),
         }
     }
@@ -297,7 +303,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
     match &entry.what {
         What::Step { word, text } => ((*word).to_owned(), text.clone()),
         What::Started => ("started".to_owned(), String::new()),
-        What::Ended => ("ended".to_owned(), String::new()),
+        What::Ended { .. } => ("ended".to_owned(), String::new()),
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
@@ -312,9 +318,9 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::BufferFull => ("buffer-full".to_owned(), String::new()),
         What::ServerUp => ("server-up".to_owned(), String::new()),
         What::ServerDown => ("server-down".to_owned(), String::new()),
-        What::OutageBegan { cause } => ("outage-began".to_owned(), cause.clone()),
-        What::OutageEnded { lasted, failed } => {
-            ("outage-ended".to_owned(), format!("{} ms, {failed} requests", lasted.as_millis()))
+        What::TroubleBegan { cause } => ("trouble-began".to_owned(), cause.clone()),
+        What::TroubleEnded { lasted, failed, asked, .. } => {
+            ("trouble-ended".to_owned(), format!("{} ms, {failed} of {asked} requests failed", lasted.as_millis()))
         }
         What::Violated { invariant, text } => ("violated".to_owned(), format!("{invariant}: {text}")),
     }

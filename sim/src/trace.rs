@@ -25,8 +25,8 @@ pub enum What {
     },
     /// A daemon began to run.
     Started,
-    /// A daemon's process is gone, in order or not.
-    Ended,
+    /// A daemon's process is gone, in order or not; a relay's table with it.
+    Ended { relay: bool },
     /// Power is off: kernel tables are empty.
     KernelForgot,
     /// A daemon ended in order.
@@ -56,13 +56,16 @@ pub enum What {
     /// A real server's port opened or closed.
     ServerUp,
     ServerDown,
-    /// From the first failed request to the first good one after it.
-    OutageBegan {
+    /// A client's requests begin to fail, for this reason.
+    TroubleBegan {
         cause: String,
     },
-    OutageEnded {
+    /// They are good again for a while; `longest` is the longest outage in between.
+    TroubleEnded {
         lasted: Duration,
         failed: u64,
+        asked: u64,
+        longest: Duration,
     },
     /// An invariant is broken.
     Violated {
@@ -155,6 +158,51 @@ pub fn outages(client: NodeId, requests: &[Request]) -> Vec<Outage> {
     }
     outages.extend(open);
     outages
+}
+
+/// Outages with less than a second between them: one bad time to whoever looks at the clock.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub client: NodeId,
+    pub began: Instant,
+    pub ended: Option<Instant>,
+    pub failed: u64,
+    pub asked: u64,
+    pub longest: Duration,
+    pub cause: String,
+}
+
+/// Joins a client's outages that follow each other closely, in a run that lasted until `end`.
+pub fn troubles(outages: &[Outage], requests: &[Request], end: Instant) -> Vec<Trouble> {
+    let mut troubles: Vec<Trouble> = Vec::new();
+    for outage in outages {
+        let lasted = outage.lasted(end);
+        match troubles.last_mut() {
+            Some(last) if last.ended.is_some_and(|at| outage.began.since(at) < Duration::from_secs(1)) => {
+                last.ended = outage.ended;
+                last.failed += outage.failed;
+                last.longest = last.longest.max(lasted);
+            }
+            Some(_) | None => troubles.push(Trouble {
+                client: outage.client,
+                began: outage.began,
+                ended: outage.ended,
+                failed: outage.failed,
+                asked: 0,
+                longest: lasted,
+                cause: outage.cause.clone(),
+            }),
+        }
+    }
+    for trouble in &mut troubles {
+        let meanwhile = requests.iter().filter(|request| {
+            request.client == trouble.client
+                && request.started >= trouble.began
+                && request.started < trouble.ended.unwrap_or(end)
+        });
+        trouble.asked = meanwhile.count() as u64;
+    }
+    troubles
 }
 
 /// A client connection that a director's IPVS sent to a destination.

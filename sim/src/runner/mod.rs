@@ -10,7 +10,7 @@ mod server;
 
 use crate::invariants::{Violation, Watch};
 use crate::scenario::{Action, NodeKind, Scenario};
-use crate::trace::{Entry, Outage, Request, What, outages};
+use crate::trace::{Entry, Outage, Request, Trouble, What, outages, troubles};
 use crate::world::{Process, World};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::net::IpAddr;
@@ -127,15 +127,16 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     let mut trace = std::mem::take(&mut world.trace);
     let mut all = Vec::new();
     for id in scenario.ids().filter(|id| matches!(scenario.node(*id).kind, NodeKind::Client(_))) {
-        all.extend(outages(id, &requests));
-    }
-    for outage in &all {
-        let node = Some(outage.client);
-        trace.push(Entry { at: outage.began, node, what: What::OutageBegan { cause: outage.cause.clone() } });
-        if let Some(at) = outage.ended {
-            let what = What::OutageEnded { lasted: outage.lasted(end), failed: outage.failed };
-            trace.push(Entry { at, node, what });
+        let own = outages(id, &requests);
+        for trouble in troubles(&own, &requests, end) {
+            let Trouble { began, ended, failed, asked, longest, cause, .. } = trouble;
+            trace.push(Entry { at: began, node: Some(id), what: What::TroubleBegan { cause } });
+            if let Some(at) = ended {
+                let what = What::TroubleEnded { lasted: at.since(began), failed, asked, longest };
+                trace.push(Entry { at, node: Some(id), what });
+            }
         }
+        all.extend(own);
     }
     trace.sort_by_key(|entry| entry.at);
     Ok(Run { scenario: scenario.clone(), seed, trace, requests, outages: all, violations: watch.violations })

@@ -305,8 +305,7 @@ impl Host for SimHost {
         let (shared, id, command) = (self.shared.clone(), self.id, command.clone());
         async move {
             shared.thawed(id).await;
-            let outcome = shared.world().script_outcome(id, &command);
-            outcome
+            shared.world_mut().script_outcome(id, &command)
         }
     }
 

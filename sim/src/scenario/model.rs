@@ -106,6 +106,18 @@ pub struct DirectorPlan {
     pub listens: Vec<u16>,
     /// `starts = false`: its daemon is first started by a step.
     pub starts: bool,
+    /// `dataplane`.
+    pub dataplane: Dataplane,
+}
+
+/// Who carries a virtual server's connections (`vipward run --dataplane`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dataplane {
+    /// The kernel: it goes on when the daemon is killed or frozen.
+    #[default]
+    Ipvs,
+    /// The daemon itself, in user space: it ends with the daemon, and answers always come back through it.
+    Relay,
 }
 
 /// A configuration file of a director, read through the production reader.

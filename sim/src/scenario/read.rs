@@ -482,11 +482,24 @@ impl Reader {
             let listens = self.ports(&table, "listens").unwrap_or_default();
             let starts = self.boolean(&table, "starts").unwrap_or(true);
             let config = config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() });
-            let kind = NodeKind::Director(DirectorPlan { config, listens, starts });
+            let dataplane = self.dataplane(&table).unwrap_or_default();
+            let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
         if self.nodes.is_empty() && !self.failed {
             self.missing(top.span, "director", "a scenario needs at least one `[director.NAME]`");
+        }
+    }
+
+    fn dataplane(&mut self, table: &Table<'_>) -> Option<Dataplane> {
+        let value = table.get("dataplane")?;
+        match self.text(value, "a dataplane")? {
+            "ipvs" => Some(Dataplane::Ipvs),
+            "relay" => Some(Dataplane::Relay),
+            other => {
+                self.wrong(self.of_value(value), format!("unknown dataplane `{other}`"), "ipvs or relay");
+                None
+            }
         }
     }
 

@@ -27,7 +27,7 @@ pub const TOP: &[&str] = &[
     "expect",
 ];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
-pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "mistakes"];
+pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
 pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
 

@@ -40,7 +40,9 @@ impl World {
                 }
             }
             Action::Heal(heal) => self.heal(*heal),
-            Action::Down(node) => self.set_listening(*node, false),
+            Action::Down(node) => {
+                self.set_listening(*node, false);
+            }
             Action::Up(node) => {
                 if let Some(server) = self.server_mut(*node) {
                     (server.slow, server.status, server.flap) = (Duration::ZERO, 200, None);

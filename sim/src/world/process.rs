@@ -2,12 +2,13 @@
 
 use super::World;
 use super::node::{Director, Half, Kernel, Process};
-use crate::scenario::{ConfigFile, NodeId};
+use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
 use crate::trace::What;
 use std::sync::Arc;
 use vipward_core::config::{Command, Config};
 use vipward_core::decision::Decision;
 use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::ipvs::Table;
 
 impl World {
     /// Power, if there is none, and a fresh daemon, if none runs.
@@ -58,7 +59,7 @@ impl World {
     }
 
     fn end(&mut self, id: NodeId) {
-        let now = self.now;
+        let (now, relay) = (self.now, self.relays(id));
         if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
             director.process = Process::Absent;
             director.process_since = now;
@@ -66,8 +67,16 @@ impl World {
             director.events.clear();
             director.roles.clear();
             director.socket = super::packets::Socket::default();
-            self.note(Some(id), What::Ended);
+            if relay {
+                director.kernel.ipvs = Table::default();
+            }
+            self.note(Some(id), What::Ended { relay });
         }
+    }
+
+    /// Its virtual servers are carried by the daemon itself, and end with it.
+    pub(super) fn relays(&self, id: NodeId) -> bool {
+        matches!(&self.plan.node(id).kind, NodeKind::Director(plan) if plan.dataplane == Dataplane::Relay)
     }
 
     /// SIGTERM.

@@ -156,6 +156,10 @@ impl World {
     fn forward(&mut self, client: NodeId, director: NodeId, key: ServiceKey, there: Duration) -> Result<Tried, String> {
         let name = self.name(director).to_owned();
         let source = self.own_address(client).ok_or("the client has no address")?;
+        let relay = self.relays(director);
+        if relay && self.director(director).is_some_and(|director| !director.running()) {
+            return Err(format!("{name}'s relay does not run"));
+        }
         let Some((destination, forwarding)) = self.schedule(director, key, source) else {
             let back = self.back(director, client)?;
             let outcome = Outcome::Refused { cause: format!("{name} has no destination for {key}") };
@@ -166,8 +170,15 @@ impl World {
         let server = self
             .holder_of_own(destination.ip())
             .ok_or_else(|| format!("{name} sends it to {destination}, which nobody has"))?;
-        let onward = self.onward(director, server, key, destination, forwarding)?;
-        let back = self.way_back(client, director, server, forwarding)?;
+        let (onward, back) = if relay {
+            // Two connections of its own: to the real server and from the client.
+            let onward = self.back(director, server)?;
+            (onward, self.back(server, director)? + self.back(director, client)?)
+        } else {
+            let onward = self.onward(director, server, key, destination, forwarding)?;
+            (onward, self.way_back(client, director, server, forwarding)?)
+        };
+        let forwarding = if relay { Forwarding::Nat } else { forwarding };
         self.confirm_way(client, key.address.ip());
         let outcome = self.served(server, key, destination, forwarding);
         let slow = self.server(server).map_or(Duration::ZERO, |server| server.slow);

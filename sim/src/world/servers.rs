@@ -6,10 +6,8 @@ use crate::trace::What;
 
 impl World {
     pub(super) fn set_listening(&mut self, id: NodeId, listening: bool) {
-        let Some(server) = self.server_mut(id) else { return };
-        if server.listening != listening {
+        if let Some(server) = self.server_mut(id) {
             server.listening = listening;
-            self.note(Some(id), if listening { What::ServerUp } else { What::ServerDown });
             self.stir();
         }
     }
@@ -31,6 +29,7 @@ impl World {
                 flap.left -= 1;
                 flap.next = flap.next + flap.every;
                 self.set_listening(id, listening);
+                self.note(Some(id), if listening { What::ServerUp } else { What::ServerDown });
             }
         }
     }
