@@ -18,6 +18,7 @@ pub const TOP: &[&str] = &[
     "about",
     "seed",
     "duration",
+    "network",
     "segment",
     "routed",
     "director",
@@ -26,6 +27,8 @@ pub const TOP: &[&str] = &[
     "steps",
     "expect",
 ];
+/// Words at the top of a `network` file.
+pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "client"];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
 pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
