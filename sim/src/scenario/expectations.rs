@@ -132,7 +132,10 @@ impl Reader {
             }
             "diagnostic" => {
                 let code = self.text(value, "the code of a diagnostic")?;
-                let node = self.node_of(table, "of", "director", is_director)?;
+                let node = match table.get("of") {
+                    Some(value) => Some(self.node(value, "director", is_director)?),
+                    None => None,
+                };
                 Some(Expect::Diagnostic { code: code.into(), node })
             }
             // Every word of the table `EXPECT` has its arm above.

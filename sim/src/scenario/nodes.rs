@@ -125,49 +125,67 @@ impl Reader {
     pub(super) fn config(&mut self, value: &Value<'_>, table: &Table<'_>, node: &str) -> Option<ConfigFile> {
         let written = self.text(value, "a file name")?.to_owned();
         let place = self.of_value(value);
-        let named: Option<Vec<(String, Span)>> = table.get("mistakes").map(|value| {
-            let codes = self.list(value);
-            codes
-                .into_iter()
-                .filter_map(|code| Some((self.text(code, "a code")?.to_owned(), self.of_value(code))))
-                .collect()
-        });
+        let named = self.named_mistakes(table);
         let options = config::Options { config_id: node.to_owned(), ..config::Options::default() };
         let loaded = config::load(&mut self.sources, &Disk, &self.folder.join(&written), &options);
         let codes: Vec<String> = loaded.diagnostics.iter().map(|found| found.code.to_owned()).collect();
         let config = Some(Arc::new(loaded.best_effort().clone()));
-        match named {
-            None => {
-                let broken = loaded.has_errors();
-                self.failed |= broken;
-                self.diagnostics.extend(loaded.diagnostics.into_iter().filter(Diagnostic::is_error));
-                if broken {
-                    let message = format!("`{written}` has mistakes");
-                    self.error(
-                        Diagnostic::error("config-mistakes", message)
-                            .at(place, "")
-                            .help("mend them, or name their codes in `mistakes` to run what could be understood"),
-                    );
-                }
-            }
-            Some(named) => {
-                for (code, span) in &named {
-                    if !codes.contains(code) {
-                        let message = format!("`{written}` has no mistake `{code}`");
-                        let found = format!("found were: {}", unique(&codes).join(", "));
-                        self.error(Diagnostic::error("mistake-not-made", message).at(*span, "").note(found));
-                    }
-                }
-                let unnamed = loaded
-                    .diagnostics
-                    .into_iter()
-                    .filter(|found| found.is_error() && !named.iter().any(|(code, _)| code == found.code));
-                let unnamed: Vec<Diagnostic> = unnamed.collect();
-                self.failed |= !unnamed.is_empty();
-                self.diagnostics.extend(unnamed);
-            }
-        }
+        self.mistakes(loaded.diagnostics, named, place, &format!("`{written}`"));
         Some(ConfigFile { path: PathBuf::from(written), config, codes })
+    }
+
+    /// The mistakes between the directors' files are the scenario's own as well, unless its `mistakes` names them.
+    pub(super) fn check_cluster(&mut self, top: &Table<'_>) -> Vec<String> {
+        let nodes: Vec<(Arc<str>, Arc<config::Config>)> = self
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.kind {
+                NodeKind::Director(director) => Some((node.name.clone(), director.config.config.clone()?)),
+                NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+            })
+            .collect();
+        let cluster: Vec<config::cluster::Node<'_>> =
+            nodes.iter().map(|(name, config)| config::cluster::Node { name, config }).collect();
+        let found = config::cluster::check(&cluster);
+        let codes = found.iter().map(|found| found.code.to_owned()).collect();
+        let named = self.named_mistakes(top);
+        self.mistakes(found, named, top.span, "the cluster");
+        codes
+    }
+
+    /// `mistakes`: codes, with their places.
+    fn named_mistakes(&mut self, table: &Table<'_>) -> Option<Vec<(String, Span)>> {
+        let listed = self.list(table.get("mistakes")?);
+        Some(
+            listed
+                .into_iter()
+                .filter_map(|code| Some((self.text(code, "a code")?.to_owned(), self.of_value(code))))
+                .collect(),
+        )
+    }
+
+    /// Named mistakes must have been made; errors that nobody named make the scenario useless.
+    fn mistakes(&mut self, found: Vec<Diagnostic>, named: Option<Vec<(String, Span)>>, place: Span, whose: &str) {
+        let codes: Vec<String> = found.iter().map(|found| found.code.to_owned()).collect();
+        for (code, span) in named.iter().flatten().filter(|(code, _)| !codes.contains(code)) {
+            let message = format!("{whose} has no mistake `{code}`");
+            let found = format!("found were: {}", unique(&codes).join(", "));
+            self.error(Diagnostic::error("mistake-not-made", message).at(*span, "").note(found));
+        }
+        let unnamed =
+            |found: &Diagnostic| found.is_error() && !named.iter().flatten().any(|(code, _)| code == found.code);
+        let unnamed: Vec<Diagnostic> = found.into_iter().filter(unnamed).collect();
+        if unnamed.is_empty() {
+            return;
+        }
+        let mut left: Vec<String> = unnamed.iter().map(|found| format!("{:?}", found.code)).collect();
+        left = unique(&left);
+        self.diagnostics.extend(unnamed);
+        self.error(
+            Diagnostic::error("config-mistakes", format!("{whose} has mistakes that nobody named")).at(place, "").help(
+                format!("mend them, or write `mistakes = [{}]` to run what could be understood", left.join(", ")),
+            ),
+        );
     }
 
     pub(super) fn read_servers(&mut self, top: &Table<'_>) {

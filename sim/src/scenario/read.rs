@@ -148,6 +148,7 @@ impl Reader {
             NodeKind::Client(_) => 2,
             NodeKind::Router => 3,
         });
+        let codes = self.check_cluster(&top);
         let steps = self.read_steps(&top);
         let expectations = self.read_expectations(&top);
         let end = self.duration(&top, "duration");
@@ -165,6 +166,7 @@ impl Reader {
             segments: std::mem::take(&mut self.segments),
             routed,
             nodes: std::mem::take(&mut self.nodes),
+            codes,
             steps,
             expectations,
         };

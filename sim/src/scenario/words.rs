@@ -21,6 +21,7 @@ pub const TOP: &[&str] = &[
     "network",
     "segment",
     "routed",
+    "mistakes",
     "director",
     "real_server",
     "client",
@@ -82,7 +83,11 @@ pub const EXPECT: &[Word] = &[
         &["naming"],
         "this invariant is broken, and its message names these; any other break is a failure",
     ),
-    word("diagnostic", &["of"], "the configuration reader reports this code for the director's file"),
+    word(
+        "diagnostic",
+        &["of"],
+        "the configuration reader reports this code: for the file `of` a director, or between the directors' files",
+    ),
 ];
 
 /// All words with what they mean, as `vipward-sim words` prints them.
