@@ -1,5 +1,7 @@
 //! Every scenario of `scenarios/`: it holds, one seed gives the same bytes twice, and its timeline is as reviewed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

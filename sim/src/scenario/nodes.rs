@@ -180,7 +180,14 @@ impl Reader {
         }
         let mut left: Vec<String> = unnamed.iter().map(|found| format!("{:?}", found.code)).collect();
         left = unique(&left);
-        self.diagnostics.extend(unnamed);
+        let unplaced = unnamed.iter().any(|found| found.labels.is_empty());
+        // What has no place in the file itself (it can't be read) is about the line that names it.
+        let placed = unnamed.into_iter().map(|found| if found.labels.is_empty() { found.at(place, "") } else { found });
+        self.diagnostics.extend(placed);
+        if unplaced {
+            self.failed = true;
+            return;
+        }
         self.error(
             Diagnostic::error("config-mistakes", format!("{whose} has mistakes that nobody named")).at(place, "").help(
                 format!("mend them, or write `mistakes = [{}]` to run what could be understood", left.join(", ")),
