@@ -57,6 +57,9 @@ struct Suspect {
 /// Blocks within blocks; keepalived's language needs five.
 const DEEPEST: usize = 64;
 
+/// Unknown lines in a row after which the rest of the run is not compared with known words any more.
+const RUN: usize = 100;
+
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     root: Vec<Statement>,
@@ -349,6 +352,17 @@ impl Tree {
         let block = self.block();
         let word = statement.word.text.clone();
         let place = self.place();
+        // Thousands of lines of something else: no use to look for the word that was meant in each.
+        if report.is_full() {
+            report.push(Diagnostic::error("unknown-word", "").at(statement.word.span, ""));
+            return;
+        }
+        if let Some((_, more @ RUN..)) = &mut self.garbage
+            && !has_block
+        {
+            *more += 1;
+            return;
+        }
         let nearest = keywords::nearest(block, &word, statement.args.iter().map(|word| &*word.text));
         if let Some((_, more)) = &mut self.garbage
             && !has_block

@@ -266,3 +266,10 @@ fn a_file_of_garbage_does_not_fill_the_screen() {
     assert_eq!(loaded.diagnostics.len(), 501);
     assert_eq!(loaded.diagnostics.last().unwrap().message, "4500 more mistakes are not shown");
 }
+
+#[test]
+fn a_huge_pasted_text_is_one_message() {
+    let (_, loaded) = load(&"Sep 13 lb1 kernel: something happened again\n".repeat(100_000));
+    let [one] = loaded.diagnostics.as_slice() else { panic!("{}", loaded.diagnostics.len()) };
+    assert_eq!(one.notes, ["the next 99999 lines are unknown as well"]);
+}
