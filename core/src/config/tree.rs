@@ -213,7 +213,7 @@ impl Tree {
     /// `{` with nothing in front of it.
     fn nameless(&mut self, span: Span, report: &mut Report) {
         report.push(Diagnostic::error("nameless-block", "`{` without a word in front of it").at(span, "opens nothing"));
-        let word = Word { text: "".into(), span, quoted: false };
+        let word = Word { text: "".into(), span };
         self.push_frame(Statement { word, args: Vec::new(), keyword: None, body: None }, Block::Unknown);
     }
 
@@ -409,7 +409,7 @@ impl Tree {
                 );
                 let cut = (span.end - span.start) as usize == word.len();
                 let value_span = if cut { Span { start: span.start + at as u32, ..span } } else { span };
-                statement.args.insert(0, Word { text: value.into(), span: value_span, quoted: false });
+                statement.args.insert(0, Word { text: value.into(), span: value_span });
                 statement.word.text = keyword.word.into();
                 statement.keyword = Some(keyword);
             }
