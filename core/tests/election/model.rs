@@ -50,11 +50,11 @@ impl Reference {
         3 * interval + self.skew(interval)
     }
 
-    fn to_backup(&mut self, now: u64, interval: u64) {
+    fn becomes_backup(&mut self, now: u64, interval: u64) {
         self.state = RefState::Backup { down_at: now + self.master_down(interval), interval, preempt_at: None };
     }
 
-    fn to_master(&mut self, now: u64) -> usize {
+    fn becomes_master(&mut self, now: u64) -> usize {
         self.state = RefState::Master { advertise_at: now + self.interval, last: now };
         1
     }
@@ -63,7 +63,7 @@ impl Reference {
         if let RefState::Master { last, .. } = self.state
             && now - last > self.master_down(self.interval)
         {
-            self.to_backup(now, self.interval);
+            self.becomes_backup(now, self.interval);
         }
     }
 
@@ -76,8 +76,8 @@ impl Reference {
                 self.state = RefState::Backup { down_at, interval, preempt_at };
                 0
             }
-            RefState::Backup { down_at, .. } if now >= down_at => self.to_master(now),
-            RefState::Master { advertise_at, .. } if now >= advertise_at => self.to_master(now),
+            RefState::Backup { down_at, .. } if now >= down_at => self.becomes_master(now),
+            RefState::Master { advertise_at, .. } if now >= advertise_at => self.becomes_master(now),
             RefState::Backup { .. } | RefState::Master { .. } => 0,
         }
     }
@@ -101,18 +101,18 @@ impl Reference {
                 0
             }
             RefState::Backup { .. } => {
-                self.to_backup(now, theirs);
+                self.becomes_backup(now, theirs);
                 0
             }
             RefState::Master { .. } if priority > self.priority => {
-                self.to_backup(now, theirs);
+                self.becomes_backup(now, theirs);
                 0
             }
             RefState::Master { .. } if priority == self.priority && source > self.address => {
-                self.to_backup(now, theirs);
+                self.becomes_backup(now, theirs);
                 0
             }
-            RefState::Master { .. } => self.to_master(now),
+            RefState::Master { .. } => self.becomes_master(now),
         }
     }
 }
@@ -258,7 +258,7 @@ impl Segment {
             preempt_delay,
             state: RefState::Master { advertise_at: 0, last: 0 },
         };
-        reference.to_backup(self.now.as_nanos(), interval);
+        reference.becomes_backup(self.now.as_nanos(), interval);
         self.nodes[place].paused = false;
         self.nodes[place].queue.clear();
         self.nodes[place].running = Some((Election::default(), reference));
@@ -412,7 +412,7 @@ impl Segment {
         if let Some((_, reference)) = &mut self.nodes[place].running
             && up
         {
-            reference.to_backup(now, reference.interval);
+            reference.becomes_backup(now, reference.interval);
         }
     }
 
