@@ -59,6 +59,7 @@ scenarios! {
     isolated_master "isolated-master"
     killed_master "killed-master"
     lossy_segment "lossy-segment"
+    mute_and_deaf_master "mute-and-deaf-master"
     reload "reload"
     slow_real_server "slow-real-server"
     split_brain "split-brain"
