@@ -31,6 +31,10 @@ impl Reader {
                 self.wrong(head, format!("expected a table `[{kind}.{name}]`"), "");
                 continue;
             };
+            // A word that is an address would mean that address to turmoil.
+            if name.is_empty() || name == "router" || name.parse::<std::net::IpAddr>().is_ok() {
+                self.wrong(head, format!("a node can't be called `{name}`"), "");
+            }
             if kind != "segment"
                 && let Some(first) = self.heads.insert(name.clone(), head)
             {
@@ -219,12 +223,13 @@ impl Reader {
                     None
                 }
             };
+            let every = self.duration(&table, "every").unwrap_or(Duration::from_millis(100));
+            if every.is_zero() {
+                self.wrong(table.span, "a client can't ask all the time", "`every` must be at least 1ms");
+            }
             let kind = NodeKind::Client(ClientPlan {
                 target: target.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
-                every: self
-                    .duration(&table, "every")
-                    .filter(|every| !every.is_zero())
-                    .unwrap_or(Duration::from_millis(100)),
+                every,
                 timeout: self.duration(&table, "timeout").unwrap_or(Duration::from_secs(1)),
                 from: self.duration(&table, "from").unwrap_or_default(),
             });
