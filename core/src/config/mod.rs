@@ -1,7 +1,55 @@
 //! keepalived's configuration: from text to [`Config`], with every mistake reported at its place.
 
+pub mod cluster;
+mod diagnostic;
+mod files;
+pub mod keywords;
+mod line;
+mod lower;
 pub mod model;
+mod reader;
+mod render;
+mod report;
 pub mod source;
+mod tree;
 
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use files::{Files, Limits, Options};
 pub use model::*;
-pub use source::{FileId, Places, Span};
+pub use render::render;
+pub use source::{FileId, Location, Places, Sources, Span};
+
+use std::path::Path;
+
+/// What reading a configuration gave.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The configuration; `None` when there is an error.
+    pub config: Option<Config>,
+    /// Every mistake, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What could be understood although there is an error.
+    partial: Config,
+}
+
+impl Loaded {
+    /// The configuration, or as much of it as could be understood: for comparing files that have mistakes, never for
+    /// running.
+    pub fn best_effort(&self) -> &Config {
+        self.config.as_ref().unwrap_or(&self.partial)
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads the configuration at `path` and all that it includes. Every file lands in `sources`, for [`render`].
+pub fn load(sources: &mut Sources, files: &dyn Files, path: &Path, options: &Options) -> Loaded {
+    let (mut report, mut tree) = (report::Report::default(), tree::Tree::default());
+    reader::Reader::new(sources, &mut report, &mut tree, files, options).file(path, None);
+    let root = tree.finish(&mut report);
+    let config = lower::lower(&root, &mut report);
+    let (config, partial) = if report.has_errors() { (None, config) } else { (Some(config), Config::default()) };
+    Loaded { config, partial, diagnostics: report.finish(sources) }
+}
