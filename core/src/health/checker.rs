@@ -1,0 +1,338 @@
+//! One checker of one real server (keepalived.conf(5): TCP_CHECK, HTTP_GET and the words common to all checkers).
+//!
+//! A pure machine: it says when its next probe is due, starts it, and takes the verdict. Every pause is counted from
+//! the end of the attempt before it, as keepalived 2.2.7 does, and there is never more than one attempt under way.
+//!
+//! | situation | next probe after |
+//! |---|---|
+//! | passed | `delay_loop` |
+//! | failed, tries left | `delay_before_retry` |
+//! | failed for good, or failed while down | `delay_loop` |
+//! | passed while down, more URLs to pass, `fast_recovery` | at once |
+//!
+//! A real server that has passed a probe falls after `retry` + 1 failures in a row. One that is only assumed to be up,
+//! because no probe has ended yet, falls with the first failure.
+//!
+//! Several URLs are fetched in turn, one at each probe. A failing URL is tried again until it passes or the server is
+//! down. A server that is down rises when each of its URLs has passed, in one run without a failure between.
+//! (keepalived 2.2.7 begins that run anew after its first good fetch, so that a single URL must pass twice, a whole
+//! `delay_loop` apart. The manual does not ask for it, and it only keeps a good server out longer.)
+//!
+//! What this means for a server that flaps: it can't rise sooner than one `delay_loop` after it fell, and it can't fall
+//! sooner than `delay_loop` + `retry` x `delay_before_retry` after it rose, whatever the network does.
+
+use crate::config::{CheckerConfig, CheckerKind};
+use crate::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
+use crate::time::{Duration, Instant};
+
+/// The reader refuses a `delay_loop` of zero. Should one come by another way, it must not stop the time.
+const SHORTEST_DELAY_LOOP: Duration = Duration::from_millis(1);
+
+/// One checker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checker {
+    config: CheckerConfig,
+    health: Health,
+    /// Position of the URL that is fetched next; 0 for a kind without URLs.
+    url: usize,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    /// The next `tries_left` failures in a row are forgiven.
+    Up { tries_left: u32 },
+    /// `passed` URLs in a row are good again.
+    Down { passed: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting { until: Instant },
+    Probing(ProbeId),
+}
+
+/// How a checker begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing is known yet: up, but the first failure counts.
+    Assumed,
+    /// Up, by what was known before a reload changed this checker.
+    Proven,
+    /// `alpha`, or down by what was known before a reload: down until it has passed.
+    Down,
+}
+
+/// What a verdict meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Up, and it passed.
+    Passed,
+    /// Up, and it failed; `tries_left` more failures before it is down.
+    Forgiven { failure: Failure, tries_left: u32 },
+    /// It is down from now on.
+    Fell(Failure),
+    /// It is up from now on.
+    Rose,
+    /// It was down and still is.
+    StillDown,
+}
+
+impl Checker {
+    /// A checker whose first probe is due at `first`.
+    pub fn new(config: CheckerConfig, start: Start, first: Instant) -> Self {
+        let health = match start {
+            Start::Assumed => Health::Up { tries_left: 0 },
+            Start::Proven => Health::Up { tries_left: config.retry },
+            Start::Down => Health::Down { passed: 0 },
+        };
+        Self { config, health, url: 0, phase: Phase::Waiting { until: first } }
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &CheckerConfig {
+        &self.config
+    }
+
+    /// Whether the real server is good as far as this checker knows.
+    pub fn is_up(&self) -> bool {
+        match self.health {
+            Health::Up { .. } => true,
+            Health::Down { .. } => false,
+        }
+    }
+
+    /// When the next probe is due; `None` while one is under way.
+    pub fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Probing(_) => None,
+        }
+    }
+
+    /// The attempt under way.
+    pub fn under_way(&self) -> Option<ProbeId> {
+        match self.phase {
+            Phase::Waiting { .. } => None,
+            Phase::Probing(id) => Some(id),
+        }
+    }
+
+    /// Starts the attempt `id`, if one is due.
+    pub fn begin(&mut self, id: ProbeId, now: Instant) -> Option<Probe> {
+        self.due().filter(|due| *due <= now)?;
+        let kind = match &self.config.kind {
+            CheckerKind::Tcp => ProbeKind::Connect,
+            CheckerKind::Http { urls, http_version, .. } => {
+                ProbeKind::HttpGet { url: urls.get(self.url)?.clone(), version: *http_version }
+            }
+        };
+        self.phase = Phase::Probing(id);
+        Some(Probe { target: self.config.target, timeout: self.config.connect_timeout, kind })
+    }
+
+    /// The attempt `id` ended. `None`: it is not the one under way, and nothing changes.
+    pub fn finish(&mut self, id: ProbeId, verdict: Verdict, now: Instant) -> Option<Outcome> {
+        if self.phase != Phase::Probing(id) {
+            return None;
+        }
+        let (outcome, pause) = match verdict {
+            Verdict::Passed => self.passed(),
+            Verdict::Failed(failure) => self.failed(failure),
+        };
+        self.phase = Phase::Waiting { until: now + pause };
+        Some(outcome)
+    }
+
+    /// The attempt `id` could not even be started; that says nothing about the real server. It is due again at `again`.
+    pub fn postpone(&mut self, id: ProbeId, again: Instant) -> bool {
+        let ours = self.phase == Phase::Probing(id);
+        if ours {
+            self.phase = Phase::Waiting { until: again };
+        }
+        ours
+    }
+
+    fn passed(&mut self) -> (Outcome, Duration) {
+        let urls = self.urls();
+        self.url = (self.url + 1) % urls;
+        match self.health {
+            Health::Up { .. } => {
+                self.health = Health::Up { tries_left: self.config.retry };
+                (Outcome::Passed, self.delay_loop())
+            }
+            Health::Down { passed } if passed + 1 < urls => {
+                self.health = Health::Down { passed: passed + 1 };
+                (Outcome::StillDown, if self.fast_recovery() { Duration::ZERO } else { self.delay_loop() })
+            }
+            Health::Down { .. } => {
+                self.health = Health::Up { tries_left: self.config.retry };
+                (Outcome::Rose, self.delay_loop())
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> (Outcome, Duration) {
+        match self.health {
+            Health::Up { tries_left: 0 } => {
+                self.health = Health::Down { passed: 0 };
+                (Outcome::Fell(failure), self.delay_loop())
+            }
+            Health::Up { tries_left } => {
+                self.health = Health::Up { tries_left: tries_left - 1 };
+                (Outcome::Forgiven { failure, tries_left }, self.config.delay_before_retry)
+            }
+            Health::Down { .. } => {
+                self.health = Health::Down { passed: 0 };
+                (Outcome::StillDown, self.delay_loop())
+            }
+        }
+    }
+
+    fn urls(&self) -> usize {
+        match &self.config.kind {
+            CheckerKind::Tcp => 1,
+            CheckerKind::Http { urls, .. } => urls.len().max(1),
+        }
+    }
+
+    fn fast_recovery(&self) -> bool {
+        match &self.config.kind {
+            CheckerKind::Tcp => false,
+            CheckerKind::Http { fast_recovery, .. } => *fast_recovery,
+        }
+    }
+
+    fn delay_loop(&self) -> Duration {
+        self.config.delay_loop.max(SHORTEST_DELAY_LOOP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{HttpVersion, Places, UrlCheck};
+    use crate::ipvs::{Protocol, ServiceKey};
+    use proptest::prelude::*;
+    use std::net::SocketAddr;
+
+    fn config(urls: usize) -> CheckerConfig {
+        let url = |n| UrlCheck { path: format!("/{n}"), status: vec![(200, 299)], digest: None, virtualhost: None };
+        let kind = match urls {
+            0 => CheckerKind::Tcp,
+            n => CheckerKind::Http {
+                urls: (1..=n).map(url).collect(),
+                http_version: HttpVersion::Http10,
+                fast_recovery: false,
+            },
+        };
+        CheckerConfig {
+            kind,
+            target: SocketAddr::from(([192, 0, 2, 1], 80)),
+            connect_timeout: Duration::from_secs(3),
+            retry: 2,
+            delay_before_retry: Duration::from_secs(1),
+            delay_loop: Duration::from_secs(6),
+            warmup: Duration::ZERO,
+            alpha: false,
+            places: Places::default(),
+        }
+    }
+
+    fn id(attempt: u64) -> ProbeId {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let service = ServiceKey { protocol: Protocol::Tcp, address };
+        ProbeId { service, server: SocketAddr::from(([192, 0, 2, 1], 80)), checker: 0, attempt }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn nothing_begins_before_it_is_due_nor_while_an_attempt_is_under_way() {
+        let mut checker = Checker::new(config(0), Start::Assumed, at(5));
+        assert_eq!(checker.begin(id(0), at(4)), None);
+        assert!(checker.begin(id(0), at(5)).is_some());
+        assert_eq!((checker.due(), checker.begin(id(1), at(60))), (None, None));
+        assert_eq!(checker.finish(id(1), Verdict::Passed, at(60)), None, "not the one under way");
+        assert_eq!(checker.finish(id(0), Verdict::Passed, at(61)), Some(Outcome::Passed));
+        assert_eq!(checker.due(), Some(at(67)), "delay_loop after the end");
+        assert_eq!(checker.finish(id(0), Verdict::Failed(Failure::Refused), at(62)), None, "a second verdict");
+    }
+
+    #[test]
+    fn without_retries_the_first_failure_counts() {
+        let mut checker = Checker::new(CheckerConfig { retry: 0, ..config(0) }, Start::Proven, at(0));
+        checker.begin(id(0), at(0));
+        let outcome = checker.finish(id(0), Verdict::Failed(Failure::Refused), at(0));
+        assert_eq!(outcome, Some(Outcome::Fell(Failure::Refused)));
+    }
+
+    #[test]
+    fn a_failure_between_the_urls_begins_the_run_anew() {
+        let mut checker = Checker::new(config(3), Start::Down, at(0));
+        let mut now = at(0);
+        let mut rose = Vec::new();
+        for (attempt, good) in (0..).zip([true, true, false, true, true, true]) {
+            checker.begin(id(attempt), now);
+            let verdict = if good { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
+            rose.push(checker.finish(id(attempt), verdict, now) == Some(Outcome::Rose));
+            now = checker.due().unwrap();
+        }
+        assert_eq!(rose, [false, false, false, false, false, true]);
+    }
+
+    /// No setting stops the time: a wake-up always lies ahead after a verdict that ends a round.
+    #[test]
+    fn a_delay_loop_of_zero_is_not_zero() {
+        let mut checker = Checker::new(CheckerConfig { delay_loop: Duration::ZERO, ..config(0) }, Start::Proven, at(0));
+        checker.begin(id(0), at(0));
+        checker.finish(id(0), Verdict::Passed, at(0));
+        assert!(checker.due() > Some(at(0)));
+    }
+
+    proptest! {
+        /// The bound in the module's documentation: however the network behaves, the table can't flap faster than the
+        /// settings say.
+        #[test]
+        fn a_flapping_server_changes_its_state_no_faster_than_its_settings_say(
+            urls in 0..3_usize,
+            retry in 0..4_u32,
+            delay_before_retry in 0..5_u64,
+            delay_loop in 1..10_u64,
+            fast_recovery: bool,
+            start in prop_oneof![Just(Start::Assumed), Just(Start::Proven), Just(Start::Down)],
+            answers in prop::collection::vec((any::<bool>(), 0..3000_u64), 1..200),
+        ) {
+            let mut config = config(urls);
+            if let CheckerKind::Http { fast_recovery: fast, .. } = &mut config.kind {
+                *fast = fast_recovery;
+            }
+            let config = CheckerConfig {
+                retry,
+                delay_before_retry: Duration::from_secs(delay_before_retry),
+                delay_loop: Duration::from_secs(delay_loop),
+                ..config
+            };
+            let before_rise = config.delay_loop;
+            let before_fall = config.delay_loop + config.delay_before_retry * retry;
+            let mut checker = Checker::new(config, start, Instant::ZERO);
+            let mut changed: Option<Instant> = None;
+            for (attempt, (good, millis)) in (0..).zip(answers) {
+                let begun = checker.due().unwrap();
+                prop_assert!(checker.begin(id(attempt), begun).is_some());
+                let now = begun + Duration::from_millis(millis);
+                let was_up = checker.is_up();
+                let verdict = if good { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
+                prop_assert!(checker.finish(id(attempt), verdict, now).is_some());
+                if was_up != checker.is_up() {
+                    let least = if was_up { before_fall } else { before_rise };
+                    let since = changed.map_or(Duration::MAX, |changed| now.since(changed));
+                    prop_assert!(since >= least, "changed after {since:?}, allowed is {least:?}");
+                    changed = Some(now);
+                }
+            }
+        }
+    }
+}
