@@ -54,10 +54,18 @@ struct Suspect {
     depth: usize,
 }
 
+/// Blocks within blocks; keepalived's language needs five.
+const DEEPEST: usize = 64;
+
+/// Unknown lines in a row after which the rest of the run is not compared with known words any more.
+const RUN: usize = 100;
+
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     root: Vec<Statement>,
     frames: Vec<Frame>,
+    /// Blocks beyond the deepest, whose content is skipped.
+    skipped: usize,
     /// The statement whose words are being taken, or whose `{` may come on the next line.
     pending: Option<Statement>,
     pending_indent: Option<usize>,
@@ -77,6 +85,10 @@ impl Tree {
         let mut first = true;
         for token in tokens {
             match token {
+                Token::Word(_) if self.skipped > 0 => {}
+                Token::Open(_) if self.skipped > 0 => self.skipped += 1,
+                Token::Close(_) if self.skipped > 0 => self.skipped -= 1,
+                Token::Open(span) if self.frames.len() >= DEEPEST => self.too_deep(span, report),
                 Token::Word(word) => {
                     if self.fresh {
                         self.plain(report);
@@ -187,6 +199,16 @@ impl Tree {
     fn push_frame(&mut self, head: Statement, block: Block) {
         self.closed = None;
         self.frames.push(Frame { head, block, body: Vec::new(), indent: self.pending_indent });
+    }
+
+    fn too_deep(&mut self, span: Span, report: &mut Report) {
+        self.skipped = 1;
+        self.pending = None;
+        report.once("too-deep", span, || {
+            Diagnostic::error("too-deep", "blocks nest too deeply")
+                .at(span, format!("{DEEPEST} blocks are open here; the inside of this one is skipped"))
+                .help("look above for missing `}`")
+        });
     }
 
     /// `{` with nothing in front of it.
@@ -304,6 +326,7 @@ impl Tree {
             (None, [(_, word)]) => format!("`{word}` is never closed"),
             (None, several) => format!("{} blocks are never closed", several.len()),
         };
+        let help = if open.len() > 1 && suspect.is_none() { "add a `}` for each" } else { "add the missing `}`" };
         let mut diagnostic = Diagnostic::error("unclosed-block", message);
         if let Some(suspect) = &suspect {
             diagnostic = diagnostic
@@ -317,11 +340,10 @@ impl Tree {
         if let Some(span) = before {
             diagnostic = diagnostic.also(span, "this does not belong inside it");
         }
-        let note = "keepalived does not mind at the end of a file, but reads what comes after as part of the block";
         if before.is_none() {
-            diagnostic = diagnostic.note(note);
+            diagnostic = diagnostic.note("everything up to the end of the file is read as part of it");
         }
-        report.push(diagnostic.help("add the missing `}`"));
+        report.push(diagnostic.help(help));
         self.suspects.retain(|suspect| suspect.depth <= from);
     }
 
@@ -330,6 +352,17 @@ impl Tree {
         let block = self.block();
         let word = statement.word.text.clone();
         let place = self.place();
+        // Thousands of lines of something else: no use to look for the word that was meant in each.
+        if report.is_full() {
+            report.push(Diagnostic::error("unknown-word", "").at(statement.word.span, ""));
+            return;
+        }
+        if let Some((_, more @ RUN..)) = &mut self.garbage
+            && !has_block
+        {
+            *more += 1;
+            return;
+        }
         let nearest = keywords::nearest(block, &word, statement.args.iter().map(|word| &*word.text));
         if let Some((_, more)) = &mut self.garbage
             && !has_block
@@ -343,8 +376,9 @@ impl Tree {
             Some(Nearest::Misspelt(keyword)) => {
                 report.push(
                     unknown()
-                        .at(statement.word.span, format!("not a word of {place}"))
-                        .help(format!("`{}` is near: {}", keyword.word, keyword.help)),
+                        .at(statement.word.span, format!("not known {place}"))
+                        .note(format!("`{}`: {}", keyword.word, keyword.help))
+                        .help(format!("did you mean `{}`?", keyword.word)),
                 );
                 statement.keyword = Some(keyword);
             }
@@ -380,14 +414,14 @@ impl Tree {
                 let homes = keyword.within.iter().take(3).map(home).collect::<Vec<_>>().join(" or ");
                 report.push(
                     Diagnostic::error("misplaced-word", format!("`{word}` does not belong here"))
-                        .at(statement.word.span, format!("not a word of {place}"))
+                        .at(statement.word.span, format!("not known {place}"))
                         .help(format!("it belongs in {homes}: is a brace missing, or is this the wrong block?")),
                 );
             }
             None => {
                 let index = report.push(
                     unknown()
-                        .at(statement.word.span, format!("not a word of {place}"))
+                        .at(statement.word.span, format!("not known {place}"))
                         .help("to keep the text as a remark, put `#` in front of it"),
                 );
                 if let (Some(index), false) = (index, has_block) {
@@ -402,8 +436,8 @@ impl Tree {
     /// The innermost block by its word, for messages.
     fn place(&self) -> String {
         match self.frames.last() {
-            Some(_) => format!("`{}`", self.block_word()),
-            None => "the top level".to_owned(),
+            Some(_) => format!("in `{}`", self.block_word()),
+            None => "at the top level".to_owned(),
         }
     }
 

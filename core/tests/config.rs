@@ -1,0 +1,22 @@
+//! The configuration language, as an operator meets it: what loads, what is said, and where.
+
+// Helpers of tests may fail as tests may.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "config/helpers.rs"]
+mod helpers;
+
+#[path = "config/defaults.rs"]
+mod defaults;
+#[path = "config/hostile.rs"]
+mod hostile;
+#[path = "config/language.rs"]
+mod language;
+#[path = "config/mistakes.rs"]
+mod mistakes;
+#[path = "config/nodes.rs"]
+mod nodes;
+#[path = "config/pairs.rs"]
+mod pairs;
+#[path = "config/table.rs"]
+mod table;
