@@ -125,6 +125,31 @@ pub enum Op {
     RemoveDestination { service: ServiceKey, address: SocketAddr },
 }
 
+impl Op {
+    /// The service that it changes, or whose destination.
+    pub fn service(&self) -> ServiceKey {
+        match self {
+            Self::AddService { key, .. } | Self::EditService { key, .. } | Self::RemoveService { key } => *key,
+            Self::AddDestination { service, .. }
+            | Self::EditDestination { service, .. }
+            | Self::RemoveDestination { service, .. } => *service,
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddService { key, .. } => write!(f, "adding service {key}"),
+            Self::EditService { key, .. } => write!(f, "changing service {key}"),
+            Self::RemoveService { key } => write!(f, "removing service {key}"),
+            Self::AddDestination { service, address, .. } => write!(f, "adding destination {address} to {service}"),
+            Self::EditDestination { service, address, .. } => write!(f, "changing destination {address} of {service}"),
+            Self::RemoveDestination { service, address } => write!(f, "removing destination {address} from {service}"),
+        }
+    }
+}
+
 /// Maps whose keys are structs, as lists of pairs: JSON knows only strings as keys.
 pub mod pairs {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

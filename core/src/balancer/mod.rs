@@ -1,0 +1,260 @@
+//! The Balancer: virtual servers, the health of their real servers, and the IPVS table that follows from both.
+//!
+//! The third of three layers, and the only place where `health` and `ipvs` meet:
+//! - [`service`]: one virtual server; from verdicts to the destinations that it wants.
+//! - [`kernel`]: what the kernel's table is known to hold, and whose services are ours.
+//! - this file: events in, effects out; timers; reload.
+//!
+//! Costs, with n checkers in all: a verdict is O(log n) and the size of its own virtual server; a configuration or a
+//! table read back is linear.
+
+pub mod failures;
+pub mod kernel;
+pub mod queue;
+pub mod service;
+
+use crate::config::{Config, VirtualServer};
+use crate::decision::Decision;
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::health::Outcome;
+use crate::ipvs::{Op, ServiceKey, Table};
+use crate::machine::{Machine, Reason};
+use crate::probe::{ProbeId, Verdict};
+use crate::time::{Duration, Instant};
+use failures::Failures;
+use kernel::Kernel;
+use queue::{CheckerPlace, ProbeQueue};
+use service::LiveService;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many probes one turn starts at most: with `warmup 0` thousands may be due at once, and a turn stays short.
+pub const MAX_STARTS: usize = 256;
+
+/// How long after an effect failed it is tried again. Table operations that go on failing wait longer each time, up to
+/// [`kernel::REREAD`].
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// How many names a [`Decision::ConfigApplied`] lists of each kind before it only counts.
+const MAX_NAMES: usize = 20;
+
+/// The machine for virtual servers.
+#[derive(Debug, Default)]
+pub struct Balancer {
+    config: Arc<Config>,
+    services: BTreeMap<ServiceKey, LiveService>,
+    queue: ProbeQueue,
+    kernel: Kernel,
+    failures: Failures,
+    /// Of all probes ever started.
+    attempts: u64,
+    stopped: bool,
+}
+
+impl Machine for Balancer {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.stopped {
+            return effects;
+        }
+        match event {
+            Event::ConfigLoaded { config, seed } => self.load(config, seed, now, &mut effects),
+            Event::IpvsRead(table) => self.compare(&table, now, &mut effects),
+            Event::ProbeFinished { probe, verdict } => self.judge(probe, verdict, now, &mut effects),
+            Event::EffectFailed { effect, error } => self.failed(&effect, &error, now, &mut effects),
+            Event::Stop => self.stop(&mut effects),
+            Event::Wakeup => {}
+            // The Election's.
+            Event::AdvertReceived(_)
+            | Event::LinksRead(_)
+            | Event::LinkChanged(_)
+            | Event::LinkGone(_)
+            | Event::AddressesRead(_)
+            | Event::AddressChanged { .. }
+            | Event::ScriptFinished { .. } => {}
+        }
+        effects.extend(self.failures.sum(now).map(Effect::Decide));
+        self.start_probes(now, &mut effects);
+        // Last: the answer must show what the operations before it did.
+        if self.kernel.wants_read(now) {
+            effects.push(Effect::ReadIpvs);
+        }
+        effects
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        let probe = self.queue.next().map(|at| (at, Reason::Probe));
+        [probe, self.kernel.next_read()].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+impl Balancer {
+    /// The table that is wanted now.
+    pub fn desired(&self) -> Table {
+        Table { services: self.services.iter().map(|(key, service)| (*key, service.desired())).collect() }
+    }
+
+    fn load(&mut self, config: Arc<Config>, seed: u64, now: Instant, effects: &mut Vec<Effect>) {
+        let before = by_key(&self.config);
+        let after = by_key(&config);
+        if let Some(applied) = difference(&before, &after) {
+            effects.push(Effect::Decide(applied));
+        }
+        let mut old = std::mem::take(&mut self.services);
+        for (key, server) in after {
+            let service = match old.remove(&key) {
+                Some(service) => service.reload(server, seed, now, effects),
+                None => LiveService::new(server, seed, now, effects),
+            };
+            self.services.insert(key, service);
+        }
+        for service in old.values() {
+            effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
+        }
+        self.config = config;
+        self.queue = ProbeQueue::default();
+        for (key, service) in &self.services {
+            service.fill(*key, &mut self.queue);
+        }
+        self.kernel.own(&self.services.keys().copied().collect(), now);
+        let ops = self.kernel.reconcile(&self.desired());
+        effects.extend(ops.into_iter().map(Effect::Ipvs));
+    }
+
+    fn compare(&mut self, table: &Table, now: Instant, effects: &mut Vec<Effect>) {
+        let repair = self.kernel.compare(table, &self.desired(), now);
+        if repair.uninvited > 0 {
+            effects.push(Effect::Decide(Decision::TableRepaired { changes: repair.uninvited }));
+        }
+        effects.extend(repair.ops.into_iter().map(Effect::Ipvs));
+    }
+
+    fn judge(&mut self, probe: ProbeId, verdict: Verdict, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(service) = self.services.get_mut(&probe.service) else { return };
+        let Some(position) = service.waiting_for(probe) else { return };
+        let was_up = service.is_up(probe.server);
+        let Some(outcome) = service.finish(probe, position, verdict, now) else { return };
+        let place = CheckerPlace { service: probe.service, server: probe.server, checker: position };
+        self.queue.push(service.due(probe.server, position), place);
+
+        let is_up = service.is_up(probe.server);
+        let (service_key, server) = (probe.service, probe.server);
+        effects.extend(said(outcome, service_key, server, was_up, is_up).map(Effect::Decide));
+        if was_up != is_up {
+            effects.extend(service.update_quorum(service_key).map(Effect::Decide));
+            let ops = self.kernel.reconcile_service(service_key, &service.desired(), now);
+            effects.extend(ops.into_iter().map(Effect::Ipvs));
+        }
+    }
+
+    fn failed(&mut self, effect: &Effect, error: &str, now: Instant, effects: &mut Vec<Effect>) {
+        let (what, retry_in) = match effect {
+            Effect::Ipvs(op) => (op.to_string(), self.kernel.refused(op, now)),
+            Effect::ReadIpvs => ("reading the IPVS table".to_owned(), self.kernel.unreadable(now)),
+            Effect::StartProbe { id, .. } => {
+                if !self.postpone(*id, now + RETRY) {
+                    return;
+                }
+                (format!("starting a probe of {}", id.server), RETRY)
+            }
+            // Nothing to try again.
+            Effect::CancelProbe(_) | Effect::Decide(_) => return,
+            // The Election's.
+            Effect::Listen { .. }
+            | Effect::StopListening { .. }
+            | Effect::SendAdvert(_)
+            | Effect::Announce { .. }
+            | Effect::AddAddress(_)
+            | Effect::RemoveAddress(_)
+            | Effect::ReadAddresses
+            | Effect::RunScript { .. }
+            | Effect::Notify { .. } => return,
+        };
+        effects.extend(self.failures.tell(what, error, retry_in, now).map(Effect::Decide));
+    }
+
+    fn postpone(&mut self, probe: ProbeId, again: Instant) -> bool {
+        let Some(service) = self.services.get_mut(&probe.service) else { return false };
+        let Some(position) = service.waiting_for(probe) else { return false };
+        service.postpone(probe, position, again);
+        let place = CheckerPlace { service: probe.service, server: probe.server, checker: position };
+        self.queue.push(Some(again), place);
+        true
+    }
+
+    fn start_probes(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for _ in 0..MAX_STARTS {
+            let Some(place) = self.queue.pop_due(now) else { return };
+            let CheckerPlace { service, server, checker } = place;
+            let id = ProbeId { service, server, checker, attempt: self.attempts };
+            let probe = self.services.get_mut(&service).and_then(|service| service.begin(id, now));
+            if let Some(probe) = probe {
+                self.attempts += 1;
+                effects.push(Effect::StartProbe { id, probe });
+            }
+        }
+    }
+
+    /// keepalived takes its services with it, so that a director that is stopped on purpose answers nobody.
+    fn stop(&mut self, effects: &mut Vec<Effect>) {
+        for service in self.services.values() {
+            effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
+        }
+        effects.extend(self.kernel.leave().map(|key| Effect::Ipvs(Op::RemoveService { key })));
+        *self = Self { stopped: true, attempts: self.attempts, ..Self::default() };
+    }
+}
+
+/// Of two virtual servers with one key the first counts; the reader reports the second.
+fn by_key(config: &Config) -> BTreeMap<ServiceKey, &VirtualServer> {
+    let mut servers = BTreeMap::new();
+    for server in &config.services {
+        servers.entry(server.key).or_insert(server);
+    }
+    servers
+}
+
+/// What a configuration changed; `None`: nothing.
+fn difference(
+    before: &BTreeMap<ServiceKey, &VirtualServer>,
+    after: &BTreeMap<ServiceKey, &VirtualServer>,
+) -> Option<Decision> {
+    let added = after.keys().filter(|key| !before.contains_key(key));
+    let removed = before.keys().filter(|key| !after.contains_key(key));
+    let changed = after.iter().filter(|(key, server)| before.get(key).is_some_and(|old| old != *server));
+    let [added, removed, changed] = [names(added), names(removed), names(changed.map(|(key, _)| key))];
+    let some = !(added.is_empty() && removed.is_empty() && changed.is_empty());
+    some.then_some(Decision::ConfigApplied { added, removed, changed })
+}
+
+fn names<'a>(keys: impl Iterator<Item = &'a ServiceKey>) -> Vec<String> {
+    let mut keys = keys.map(|key| format!("virtual_server {key}"));
+    let mut names: Vec<String> = keys.by_ref().take(MAX_NAMES).collect();
+    let more = keys.count();
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names
+}
+
+/// What an outcome is to people.
+fn said(
+    outcome: Outcome,
+    service: ServiceKey,
+    server: std::net::SocketAddr,
+    was_up: bool,
+    is_up: bool,
+) -> Option<Decision> {
+    match outcome {
+        Outcome::Passed | Outcome::StillDown => None,
+        Outcome::Forgiven { failure, tries_left } => {
+            Some(Decision::ProbeFailed { service, server, failure, tries_left })
+        }
+        Outcome::Fell(failure) if was_up => Some(Decision::ServerDown { service, server, failure }),
+        // Another checker had it down already.
+        Outcome::Fell(failure) => Some(Decision::ProbeFailed { service, server, failure, tries_left: 0 }),
+        // Another checker may still hold it down.
+        Outcome::Rose => is_up.then_some(Decision::ServerUp { service, server }),
+    }
+}

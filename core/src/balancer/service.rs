@@ -1,0 +1,216 @@
+//! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entry that they call for.
+
+use super::queue::{CheckerPlace, ProbeQueue};
+use crate::config::{self, SorryServer, VirtualServer};
+use crate::decision::Decision;
+use crate::effect::Effect;
+use crate::health::real_server::Place;
+use crate::health::{Change, Outcome, Quorum, RealServer};
+use crate::ipvs::{Destination, Persistence, Service, ServiceEntry, ServiceKey};
+use crate::probe::{Probe, ProbeId, Verdict};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// One virtual server.
+#[derive(Clone, Debug)]
+pub struct LiveService {
+    settings: Service,
+    quorum: Quorum,
+    /// `quorum` as written, for messages.
+    nominal_quorum: u32,
+    sorry_server: Option<SorryServer>,
+    /// Of two real servers with one address the first counts; the reader reports the second.
+    members: BTreeMap<SocketAddr, Member>,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    /// As it is in the table while it may take connections.
+    destination: Destination,
+    inhibit_on_failure: bool,
+    health: RealServer,
+}
+
+impl LiveService {
+    /// A virtual server that was not there before.
+    pub fn new(server: &VirtualServer, seed: u64, now: Instant, effects: &mut Vec<Effect>) -> Self {
+        let mut members = BTreeMap::new();
+        for real in &server.real_servers {
+            members.entry(real.address).or_insert_with(|| {
+                let place = Place { service: server.key, server: real.address, seed };
+                member(real, new_real_server(place, real, now, effects))
+            });
+        }
+        let (live, total) = weights(&members);
+        let quorum = Quorum::new(server.quorum, server.hysteresis, total, live);
+        let service = Self::of(server, quorum, members);
+        if !service.quorum.is_up() && total > 0 {
+            effects.push(Effect::Decide(service.quorum_decision(server.key, Change::Lost)));
+        }
+        service
+    }
+
+    /// The same virtual server under a new configuration. What did not change goes on undisturbed.
+    pub fn reload(mut self, server: &VirtualServer, seed: u64, now: Instant, effects: &mut Vec<Effect>) -> Self {
+        let mut members = BTreeMap::new();
+        for real in &server.real_servers {
+            let address = real.address;
+            if members.contains_key(&address) {
+                continue;
+            }
+            let place = Place { service: server.key, server: address, seed };
+            let health = match self.members.remove(&address) {
+                None => new_real_server(place, real, now, effects),
+                Some(old) => {
+                    let was_up = old.health.is_up();
+                    let (health, cancelled) = old.health.reload(place, &real.checkers, now);
+                    effects.extend(cancelled.into_iter().map(Effect::CancelProbe));
+                    if !was_up && health.is_up() {
+                        effects.push(Effect::Decide(Decision::ServerUp { service: server.key, server: address }));
+                    }
+                    health
+                }
+            };
+            members.insert(address, member(real, health));
+        }
+        effects.extend(self.attempts_under_way().map(Effect::CancelProbe));
+        let mut quorum = self.quorum;
+        quorum.set_limits(server.quorum, server.hysteresis, weights(&members).1);
+        let mut service = Self::of(server, quorum, members);
+        effects.extend(service.update_quorum(server.key).map(Effect::Decide));
+        service
+    }
+
+    fn of(server: &VirtualServer, quorum: Quorum, members: BTreeMap<SocketAddr, Member>) -> Self {
+        let persistence = server
+            .persistence_timeout
+            .map(|timeout_secs| Persistence { timeout_secs, netmask: server.persistence_granularity });
+        Self {
+            settings: Service { scheduler: server.scheduler.clone(), persistence },
+            quorum,
+            nominal_quorum: server.quorum,
+            sorry_server: server.sorry_server.clone(),
+            members,
+        }
+    }
+
+    /// The entry that the kernel should have. Real servers that are down are out, or have weight 0 with
+    /// `inhibit_on_failure`. Without quorum the same goes for all of them, if there is a `sorry_server` to answer
+    /// instead; if not, those that are up do what they can.
+    pub fn desired(&self) -> ServiceEntry {
+        let sorry_server = self.sorry_server.as_ref().filter(|_| !self.quorum.is_up());
+        let mut destinations: BTreeMap<_, _> = self
+            .members
+            .iter()
+            .filter_map(|(address, member)| {
+                if sorry_server.is_none() && member.health.is_up() {
+                    Some((*address, member.destination))
+                } else {
+                    member.inhibit_on_failure.then_some((*address, Destination { weight: 0, ..member.destination }))
+                }
+            })
+            .collect();
+        if let Some(sorry) = sorry_server {
+            let destination =
+                Destination { weight: 1, forwarding: sorry.forwarding, upper_threshold: 0, lower_threshold: 0 };
+            destinations.insert(sorry.address, destination);
+        }
+        ServiceEntry { service: self.settings.clone(), destinations }
+    }
+
+    /// Takes the live weight of now into the quorum.
+    pub fn update_quorum(&mut self, key: ServiceKey) -> Option<Decision> {
+        let change = self.quorum.update(weights(&self.members).0)?;
+        Some(self.quorum_decision(key, change))
+    }
+
+    fn quorum_decision(&self, service: ServiceKey, change: Change) -> Decision {
+        let (weight, _) = weights(&self.members);
+        let quorum = self.nominal_quorum;
+        match change {
+            Change::Gained => Decision::QuorumGained { service, weight, quorum },
+            Change::Lost => {
+                let sorry_server = self.sorry_server.as_ref().map(|sorry| sorry.address);
+                Decision::QuorumLost { service, weight, quorum, sorry_server }
+            }
+        }
+    }
+
+    /// Whether this real server may take connections.
+    pub fn is_up(&self, server: SocketAddr) -> bool {
+        self.members.get(&server).is_some_and(|member| member.health.is_up())
+    }
+
+    /// Position of the checker that waits for this attempt.
+    pub fn waiting_for(&self, probe: ProbeId) -> Option<u32> {
+        self.members.get(&probe.server)?.health.waiting_for(probe)
+    }
+
+    /// Starts an attempt of the checker that `id` names.
+    pub fn begin(&mut self, id: ProbeId, now: Instant) -> Option<Probe> {
+        self.checker_mut(id.server, id.checker)?.begin(id, now)
+    }
+
+    /// An attempt of the checker at `position` ended.
+    pub fn finish(&mut self, id: ProbeId, position: u32, verdict: Verdict, now: Instant) -> Option<Outcome> {
+        self.checker_mut(id.server, position)?.finish(id, verdict, now)
+    }
+
+    /// An attempt of the checker at `position` could not be started.
+    pub fn postpone(&mut self, id: ProbeId, position: u32, again: Instant) {
+        if let Some(checker) = self.checker_mut(id.server, position) {
+            checker.postpone(id, again);
+        }
+    }
+
+    /// When that checker's next probe is due.
+    pub fn due(&self, server: SocketAddr, position: u32) -> Option<Instant> {
+        self.members.get(&server)?.health.checkers.get(usize::try_from(position).ok()?)?.due()
+    }
+
+    /// Queues every checker that waits.
+    pub fn fill(&self, key: ServiceKey, queue: &mut ProbeQueue) {
+        for (address, member) in &self.members {
+            for (position, checker) in (0..).zip(&member.health.checkers) {
+                queue.push(checker.due(), CheckerPlace { service: key, server: *address, checker: position });
+            }
+        }
+    }
+
+    /// Attempts that have not ended.
+    pub fn attempts_under_way(&self) -> impl Iterator<Item = ProbeId> {
+        self.members.values().flat_map(|member| &member.health.checkers).filter_map(|checker| checker.under_way())
+    }
+
+    fn checker_mut(&mut self, server: SocketAddr, position: u32) -> Option<&mut crate::health::Checker> {
+        self.members.get_mut(&server)?.health.checkers.get_mut(usize::try_from(position).ok()?)
+    }
+}
+
+fn member(real: &config::RealServer, health: RealServer) -> Member {
+    let destination = Destination {
+        weight: real.weight,
+        forwarding: real.forwarding,
+        upper_threshold: real.upper_threshold,
+        lower_threshold: real.lower_threshold,
+    };
+    Member { destination, inhibit_on_failure: real.inhibit_on_failure, health }
+}
+
+fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effects: &mut Vec<Effect>) -> RealServer {
+    let health = RealServer::new(place, &real.checkers, now);
+    if !health.is_up() {
+        let decision = Decision::ServerStartsDown { service: place.service, server: place.server };
+        effects.push(Effect::Decide(decision));
+    }
+    health
+}
+
+/// The weights of the live ones, and of all.
+fn weights(members: &BTreeMap<SocketAddr, Member>) -> (u64, u64) {
+    members.values().fold((0, 0), |(live, total), member| {
+        let weight = u64::from(member.destination.weight);
+        (live + if member.health.is_up() { weight } else { 0 }, total + weight)
+    })
+}
