@@ -69,7 +69,7 @@ impl Watch {
     /// When the last advert of somebody else came before `until`.
     pub fn last_advert_before(&self, until: SystemTime) -> Option<SystemTime> {
         let adverts = self.seen().into_iter().filter(|one| matches!(one.what, What::Advert { sent: false, .. }));
-        adverts.map(|one| one.at).filter(|at| *at < until).last()
+        adverts.map(|one| one.at).rfind(|at| *at < until)
     }
 
     /// When `address` first appeared after `since`.
