@@ -5,7 +5,7 @@ use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::ServiceKey;
 use crate::probe::Failure;
 use crate::time::Duration;
-use crate::vrrp::{Role, Vrid};
+use crate::vrrp::{AdvertInterval, Role, Vrid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -34,8 +34,16 @@ pub enum Decision {
     AdvertsIgnored { router: Option<Arc<str>>, source: IpAddr, reason: IgnoreReason, count: u64 },
     /// A MASTER hears another one, which yields to it: two masters, until that one hears us.
     RivalMaster { router: Arc<str>, source: IpAddr, priority: u8 },
-    /// The MASTER advertises other addresses than ours (keepalived warns and drops; so do we, RFC 9568 7.1 "MAY").
+    /// A peer advertises other addresses than are configured here, but some of ours. It counts as alive all the same
+    /// (RFC 9568 7.1 asks for a log line, no more); keepalived drops it and becomes MASTER beside it.
     AddressListDiffers { router: Arc<str>, source: IpAddr, missing: Vec<IpAddr>, extra: Vec<IpAddr> },
+    /// A VRRPv2 peer has another `advert_int`. It counts as alive and its interval is learned, as in version 3; by
+    /// RFC 3768 7.1, which keepalived follows, it would be dropped and both would be MASTER.
+    IntervalDiffers { router: Arc<str>, source: IpAddr, theirs: AdvertInterval, ours: AdvertInterval },
+    /// Two routers say that they own the addresses (priority 255). The greater address wins; somebody must mend it.
+    SecondOwner { router: Arc<str>, source: IpAddr },
+    /// Somebody else put a VIP on this director. It is left alone, so it stays whoever is MASTER.
+    AddressNotOurs { address: AddressKey },
     /// An address that a killed predecessor left behind is taken off.
     LeftoverRemoved { address: AddressKey },
     /// Somebody else took an address of ours off; it is put back.
@@ -143,12 +151,7 @@ pub enum IgnoreReason {
     },
     /// `auth_pass` differs (VRRPv2).
     PasswordDiffers,
-    /// `advert_int` differs, which VRRPv2 forbids (RFC 3768 7.1).
-    IntervalDiffers {
-        theirs_centis: u16,
-        ours_centis: u16,
-    },
-    /// The addresses differ.
+    /// None of its addresses is ours: another virtual router that happens to have the same VRID.
     AddressListDiffers,
     /// It came by unicast, and multicast is configured, or the other way round.
     WrongDestination {
@@ -156,10 +159,30 @@ pub enum IgnoreReason {
     },
     /// The sender is not in `unicast_peer` (`check_unicast_src`).
     NotAPeer,
-    /// Version 3 advert interval of zero.
+    /// An advert interval of zero.
     ZeroInterval,
-    /// We are the address owner (priority 255), and another one says the same.
-    SecondOwner,
+}
+
+impl IgnoreReason {
+    /// One word for the kind, whatever the numbers in it: counters and limits go by it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::WrongTtl { .. } => "wrong_ttl",
+            Self::Truncated { .. } => "truncated",
+            Self::UnknownVersion { .. } => "unknown_version",
+            Self::VersionDiffers { .. } => "version_differs",
+            Self::UnknownType { .. } => "unknown_type",
+            Self::WrongChecksum => "wrong_checksum",
+            Self::UnknownVrid { .. } => "unknown_vrid",
+            Self::LoopedBack => "looped_back",
+            Self::AuthTypeDiffers { .. } => "auth_type_differs",
+            Self::PasswordDiffers => "password_differs",
+            Self::AddressListDiffers => "address_list_differs",
+            Self::WrongDestination { .. } => "wrong_destination",
+            Self::NotAPeer => "not_a_peer",
+            Self::ZeroInterval => "zero_interval",
+        }
+    }
 }
 
 impl Decision {
@@ -176,6 +199,8 @@ impl Decision {
             Self::AdvertsIgnored { .. }
             | Self::RivalMaster { .. }
             | Self::AddressListDiffers { .. }
+            | Self::IntervalDiffers { .. }
+            | Self::AddressNotOurs { .. }
             | Self::LeftoverRemoved { .. }
             | Self::AddressRestored { .. }
             | Self::ProbeFailed { .. }
@@ -188,7 +213,7 @@ impl Decision {
                 }
             }
             Self::ServerDown { .. } => Severity::Warning,
-            Self::QuorumLost { .. } | Self::EffectFailed { .. } => Severity::Error,
+            Self::QuorumLost { .. } | Self::SecondOwner { .. } | Self::EffectFailed { .. } => Severity::Error,
             Self::PriorityChanged { .. }
             | Self::ServerUp { .. }
             | Self::ServerStartsDown { .. }
@@ -238,6 +263,17 @@ impl fmt::Display for Decision {
                     write!(f, "{} it adds {}", if missing.is_empty() { "" } else { ";" }, list(extra))?;
                 }
                 Ok(())
+            }
+            Self::IntervalDiffers { router, source, theirs, ours } => write!(
+                f,
+                "{router}: {source} has advert_int {theirs}, configured here is {ours} (VRRPv2 needs them equal); \
+                 counted as alive"
+            ),
+            Self::SecondOwner { router, source } => {
+                write!(f, "{router}: {source} says that it is the address owner (priority 255) too: only one can be")
+            }
+            Self::AddressNotOurs { address } => {
+                write!(f, "{address} was put there by somebody else: it stays there, whoever is MASTER")
             }
             Self::LeftoverRemoved { address } => write!(f, "{address} was left behind by an earlier run: taken off"),
             Self::AddressRestored { address } => write!(f, "{address} was taken off by somebody else: put back"),
@@ -358,21 +394,12 @@ impl fmt::Display for IgnoreReason {
                 write!(f, "authentication type {theirs}, configured is {ours} (0 none, 1 PASS, 2 AH)")
             }
             Self::PasswordDiffers => f.write_str("auth_pass differs"),
-            Self::IntervalDiffers { theirs_centis, ours_centis } => write!(
-                f,
-                "advert_int {}.{:02} s, configured is {}.{:02} s (VRRPv2 needs them equal)",
-                theirs_centis / 100,
-                theirs_centis % 100,
-                ours_centis / 100,
-                ours_centis % 100
-            ),
-            Self::AddressListDiffers => f.write_str("its addresses differ from virtual_ipaddress here"),
+            Self::AddressListDiffers => f.write_str("none of its addresses is in virtual_ipaddress here"),
             Self::WrongDestination { destination } => {
                 write!(f, "sent to {destination}: one side uses unicast_peer, the other multicast")
             }
             Self::NotAPeer => f.write_str("the sender is not in unicast_peer"),
             Self::ZeroInterval => f.write_str("advert interval 0"),
-            Self::SecondOwner => f.write_str("it says it is the address owner (priority 255) too"),
         }
     }
 }

@@ -94,7 +94,7 @@ pub struct VrrpScript {
 pub struct TrackWeight {
     /// -253..=253. Positive: added while it is up. Negative: added while it is down. 0: down means FAULT.
     pub weight: i16,
-    /// `reverse`: up and down exchanged.
+    /// `reverse`: the change is turned round (added becomes subtracted); with weight 0, up means FAULT.
     pub reverse: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One file of a configuration, in the order in which they were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,8 +16,110 @@ pub struct Span {
     pub end: u32,
 }
 
+impl Span {
+    /// `start..end` of `file`; offsets beyond 4 GiB stop there.
+    pub fn new(file: FileId, start: usize, end: usize) -> Self {
+        let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { file, start: clamp(start), end: clamp(end) }
+    }
+
+    /// From the start of `self` to the end of `last`; `self` alone if they lie in two files or the wrong way round.
+    pub fn to(self, last: Self) -> Self {
+        if self.file == last.file && self.start <= last.end {
+            Self { end: last.end.max(self.end), ..self }
+        } else {
+            self
+        }
+    }
+
+    /// The empty place behind the last byte.
+    pub fn after(self) -> Self {
+        Self { start: self.end, ..self }
+    }
+}
+
+/// The name and the text of every file that a message can point at: configurations and scenarios alike.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// The offset at which each line begins.
+    lines: Vec<u32>,
+}
+
+/// A place as people write it: `lb1.conf:12:5`. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Sources {
+    /// Takes a file in. `name` is what messages call it.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        let text = text.into();
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(starts).map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        self.files.push(Source { name: name.into(), text, lines });
+        id
+    }
+
+    /// What messages call the file; `?` for an id from elsewhere.
+    pub fn name(&self, file: FileId) -> &str {
+        self.source(file).map_or("?", |source| &source.name)
+    }
+
+    /// The file's text; empty for an id from elsewhere.
+    pub fn text(&self, file: FileId) -> &str {
+        self.source(file).map_or("", |source| &source.text)
+    }
+
+    /// The text that `span` covers; empty if it does not fit the file.
+    pub fn slice(&self, span: Span) -> &str {
+        self.text(span.file).get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+
+    /// Where `span` begins.
+    pub fn location(&self, span: Span) -> Location {
+        let line = self.line_index(span.file, span.start);
+        let start = self.line_start(span.file, line);
+        let before = self.text(span.file).get(start..span.start as usize).unwrap_or("");
+        let column = u32::try_from(before.chars().count()).unwrap_or(u32::MAX).saturating_add(1);
+        let line = u32::try_from(line).unwrap_or(u32::MAX).saturating_add(1);
+        Location { file: self.name(span.file).to_owned(), line, column }
+    }
+
+    /// The line that holds the byte at `offset`, counted from 0.
+    pub(super) fn line_index(&self, file: FileId, offset: u32) -> usize {
+        self.source(file).map_or(0, |source| source.lines.partition_point(|start| *start <= offset).saturating_sub(1))
+    }
+
+    /// Where the line with this index begins; the end of the text for one past the last.
+    pub(super) fn line_start(&self, file: FileId, line: usize) -> usize {
+        self.source(file).map_or(0, |source| source.lines.get(line).map_or(source.text.len(), |start| *start as usize))
+    }
+
+    fn source(&self, file: FileId) -> Option<&Source> {
+        self.files.get(file.0 as usize)
+    }
+}
+
 /// Where each word of a block was written, so that a message about two files can point at lines of both. `""` is the
-/// block's own head. A word that may stand several times keeps its first place.
+/// block's own head; an address of a list is found by its own text (`192.0.2.1`). A word that may stand several times
+/// keeps its first place.
 ///
 /// Two blocks that differ only in where they were written are the same block: moving lines about must not restart
 /// anything at a reload. So all `Places` are equal.
@@ -25,7 +128,9 @@ pub struct Places(BTreeMap<String, Span>);
 
 impl Places {
     pub fn set(&mut self, word: &str, span: Span) {
-        self.0.entry(word.to_owned()).or_insert(span);
+        if !self.0.contains_key(word) {
+            self.0.insert(word.to_owned(), span);
+        }
     }
 
     /// The place of `word`; the block's head if the word was not written.

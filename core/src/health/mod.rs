@@ -1,1 +1,10 @@
-//! placeholder
+//! The health of real servers: from verdicts of single probes to "this one may take connections" and "there is quorum".
+
+pub mod checker;
+pub mod quorum;
+pub mod real_server;
+pub mod warmup;
+
+pub use checker::{Checker, Outcome, Start};
+pub use quorum::{Change, Quorum};
+pub use real_server::RealServer;

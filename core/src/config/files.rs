@@ -1,0 +1,89 @@
+//! What reading a configuration needs from the outside.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The file system. Core has none; the runner brings one.
+pub trait Files {
+    /// The bytes of one file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The files that match a shell pattern (`include`), in the order in which they are to be read.
+    fn glob(&self, pattern: &str) -> Vec<PathBuf>;
+}
+
+/// Files held in memory: for tests, scenarios and everybody without a disk. `*` and `?` match within one folder.
+impl Files for BTreeMap<PathBuf, Vec<u8>> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        self.keys().filter(|path| path.to_str().is_some_and(|path| matches(pattern, path))).cloned().collect()
+    }
+}
+
+/// Whether `text` fits the shell pattern. Linear in the product of both lengths at worst.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while let Some(c) = text.get(t) {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            Some(want) if want == c || (*want == '?' && *c != '/') => {
+                p += 1;
+                t += 1;
+            }
+            Some(_) | None => match star {
+                Some((after, from)) if text.get(from).is_some_and(|skipped| *skipped != '/') => {
+                    star = Some((after, from + 1));
+                    p = after;
+                    t = from + 1;
+                }
+                Some(_) | None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|c| *c == '*')
+}
+
+/// What the text alone does not say.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which `@ID` lines count: keepalived's `-i`, by default the host's name up to the first dot.
+    pub config_id: String,
+    /// `${_ENV NAME}`. Core has no environment; what is not here does not exist.
+    pub environment: BTreeMap<String, String>,
+    /// `${_RANDOM}` draws from this.
+    pub seed: u64,
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { config_id: String::new(), environment: BTreeMap::new(), seed: 0, limits: Limits::default() }
+    }
+}
+
+/// Bounds that keep a small file from growing without end.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes that `$NAME`, `~SEQ` and `~LST` may produce altogether.
+    pub expanded_bytes: usize,
+    /// Definitions within definitions, and blocks within blocks.
+    pub depth: usize,
+    /// Files within files.
+    pub include_depth: usize,
+    /// Files altogether.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { expanded_bytes: 128 << 20, depth: 64, include_depth: 32, files: 4096 }
+    }
+}
