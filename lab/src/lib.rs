@@ -20,6 +20,8 @@ pub use enter::{Entered, NoLab, enter, inside};
 pub use network::{Network, Segment};
 pub use node::{Address, Node};
 pub use process::{Ended, Line, Process};
+/// What [`Process::signal`] sends.
+pub use nix::sys::signal::Signal;
 
 use std::time::{Duration, Instant};
 
