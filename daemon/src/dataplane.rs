@@ -70,3 +70,19 @@ impl Dataplane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::on_local_set;
+
+    /// The relay has a runtime of its own; ending one inside another is what tokio panics about.
+    #[test]
+    fn the_relay_starts_and_ends_in_the_balancers_thread() {
+        on_local_set(async {
+            let dataplane = Dataplane::open(Choice::Relay).await.unwrap();
+            assert_eq!(dataplane.read().await, Ok(Table::default()));
+            drop(dataplane);
+        });
+    }
+}

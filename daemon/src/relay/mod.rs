@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::runtime::Runtime;
 use tracing::warn;
 use vipward_core::ipvs::{Algorithm, Connections, Op, Picker, Protocol, Service, ServiceKey, Table};
@@ -101,7 +100,8 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.state.lock().services.clear();
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
+            // Waiting for the threads would panic where the owner is itself a runtime's task, and the balancer is.
+            runtime.shutdown_background();
         }
     }
 }

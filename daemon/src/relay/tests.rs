@@ -4,6 +4,7 @@ use super::*;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use vipward_core::ipvs::{Destination, Forwarding, Persistence, Scheduler};
 
 const SOON: Duration = Duration::from_secs(10);
