@@ -71,9 +71,8 @@ fn reconcile_destinations(
 fn is_removal(op: &Op) -> bool {
     match op {
         Op::RemoveService { .. } | Op::RemoveDestination { .. } => true,
-        Op::AddService { .. }
-        | Op::EditService { .. }
-        | Op::AddDestination { .. }
-        | Op::EditDestination { .. } => false,
+        Op::AddService { .. } | Op::EditService { .. } | Op::AddDestination { .. } | Op::EditDestination { .. } => {
+            false
+        }
     }
 }

@@ -145,9 +145,8 @@ impl Picker {
             Algorithm::Rr => self.in_turn(entry, 1),
             Algorithm::Wrr => self.weighted_turn(entry),
             Algorithm::Lc => self.least(entry, |address, _| (connections(address).overhead(), 1)),
-            Algorithm::Wlc => self.least(entry, |address, destination| {
-                (connections(address).overhead(), u64::from(destination.weight))
-            }),
+            Algorithm::Wlc => self
+                .least(entry, |address, destination| (connections(address).overhead(), u64::from(destination.weight))),
             Algorithm::Sh => self.by_source(entry, client),
         }
     }
@@ -160,8 +159,9 @@ impl Picker {
     fn in_turn(&mut self, entry: &ServiceEntry, weight: u32) -> Option<SocketAddr> {
         let behind = self.last.map_or(Unbounded, Excluded);
         let round = entry.destinations.range((behind, Unbounded)).chain(&entry.destinations);
-        let fits =
-            |(address, destination): &(_, &Destination)| self.usable(address, destination) && destination.weight >= weight;
+        let fits = |(address, destination): &(_, &Destination)| {
+            self.usable(address, destination) && destination.weight >= weight
+        };
         let chosen = round.map(|(address, destination)| (*address, destination)).find(fits)?.0;
         self.last = Some(chosen);
         Some(chosen)
