@@ -2,6 +2,7 @@
 //! operations and show the same table.
 
 use crate::ipvs::{Ipvs, Unavailable};
+use crate::relay::Relay;
 use clap::ValueEnum;
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::seam::Refusal;
@@ -21,6 +22,7 @@ pub enum Choice {
 /// The dataplane in use.
 pub enum Dataplane {
     Ipvs(Ipvs),
+    Relay(Relay),
 }
 
 impl Dataplane {
@@ -41,13 +43,14 @@ impl Dataplane {
     }
 
     fn relay() -> Result<Self, String> {
-        Err("this build has no relay".to_owned())
+        Relay::start().map(Self::Relay).map_err(|error| format!("can't start the relay: {error}"))
     }
 
     /// One change.
     pub async fn apply(&self, op: &Op) -> Result<(), Refusal> {
         match self {
             Self::Ipvs(ipvs) => ipvs.apply(op).await,
+            Self::Relay(relay) => relay.apply(op),
         }
     }
 
@@ -55,6 +58,7 @@ impl Dataplane {
     pub async fn read(&self) -> Result<Table, Refusal> {
         match self {
             Self::Ipvs(ipvs) => ipvs.read().await,
+            Self::Relay(relay) => Ok(relay.table()),
         }
     }
 
@@ -62,6 +66,7 @@ impl Dataplane {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ipvs(_) => "IPVS in the kernel",
+            Self::Relay(_) => "relay in user space",
         }
     }
 }

@@ -16,6 +16,7 @@ mod log;
 mod netlink;
 mod network;
 mod privileges;
+mod relay;
 mod run;
 mod scripts;
 mod summary;
