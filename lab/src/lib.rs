@@ -18,10 +18,10 @@ pub mod web;
 
 pub use enter::{Entered, NoLab, enter, inside};
 pub use network::{Network, Segment};
-pub use node::{Address, Node};
-pub use process::{Ended, Line, Process};
 /// What [`Process::signal`] sends.
 pub use nix::sys::signal::Signal;
+pub use node::{Address, Node};
+pub use process::{Ended, Line, Process};
 
 use std::time::{Duration, Instant};
 

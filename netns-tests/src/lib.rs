@@ -3,11 +3,14 @@
 //! A test calls [`in_lab`] with what it needs. The first time that runs the test again in a lab (the `in-lab` command
 //! of this package), the second time, inside, it runs the body.
 
+pub mod measure;
 mod pair;
 mod require;
+mod router;
 
 pub use pair::{BACK, FRONT, Pair, VIP, service};
 pub use require::{Need, met, program};
+pub use router::{Router, virtual_server};
 
 use std::path::PathBuf;
 use std::process::Command;

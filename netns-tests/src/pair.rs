@@ -73,6 +73,11 @@ impl Pair {
         node.spawn(command)
     }
 
+    /// Starts `vipward run` on a director with this text as its file.
+    pub fn vipward_with(&self, node: &Node, text: &str) -> io::Result<Process> {
+        self.vipward(node, &self.file(&format!("{}.conf", node.name()), text)?)
+    }
+
     /// Starts keepalived on a director, VRRP only, in the foreground.
     pub fn keepalived(&self, node: &Node, file: &Path) -> io::Result<Process> {
         let program = crate::program("keepalived").ok_or_else(|| io::Error::other("there is no keepalived"))?;

@@ -1,21 +1,20 @@
 //! The election: which director holds each virtual router (RFC 9568, RFC 3768).
+//!
+//! [`Election`] is the machine; [`VirtualRouter`] is the RFCs' state machine, one for each `vrrp_instance`. They know
+//! nothing of health checks and IPVS.
 
+pub mod addresses;
+pub mod announce;
+pub mod counters;
+pub mod election;
+pub mod intervals;
+pub mod notify;
+pub mod packet;
+mod timers;
+pub mod tracker;
 pub mod types;
+pub mod virtual_router;
 
-use crate::{
-    effect::Effect,
-    event::Event,
-    machine::{Machine, Reason},
-    time::Instant,
-};
+pub use election::Election;
 pub use types::*;
-#[derive(Default)]
-pub struct Election {}
-impl Machine for Election {
-    fn handle(&mut self, _event: Event, _now: Instant) -> Vec<Effect> {
-        Vec::new()
-    }
-    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
-        None
-    }
-}
+pub use virtual_router::VirtualRouter;

@@ -1,0 +1,75 @@
+//! When a MASTER's addresses are announced by gratuitous ARP (RFC 9568 6.4.1; keepalived's `garp_*`).
+//!
+//! A burst comes at once with the addresses, and another after `garp_master_delay`, for switches and hosts that missed
+//! the first. `garp_master_refresh` repeats it for as long as the router is MASTER. An advert of a lower priority means
+//! that another director has just announced the same addresses: then there are bursts again (`garp_lower_prio_*`).
+
+use crate::config::Garp;
+use crate::effect::Effect;
+use crate::interface::InterfaceAddress;
+use crate::time::Instant;
+
+/// The timers of a MASTER's announcements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcements {
+    /// The second burst, and how many rounds it has.
+    again: Option<(Instant, u32)>,
+    refresh_at: Option<Instant>,
+}
+
+impl Announcements {
+    /// A new MASTER: the first burst.
+    pub fn start(garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Vec<Effect>) -> Self {
+        burst(addresses, garp.repeat, out);
+        Self {
+            again: (!garp.delay.is_zero()).then(|| (now + garp.delay, garp.repeat)),
+            refresh_at: (!garp.refresh.is_zero()).then(|| now + garp.refresh),
+        }
+    }
+
+    /// Another director thought that it was MASTER. A second burst that is already due stays where it is, so that a
+    /// rival that never stops can't put it off for ever.
+    pub fn lower_priority(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Vec<Effect>) {
+        burst(addresses, garp.lower_prio_repeat, out);
+        if self.again.is_none() && !garp.lower_prio_delay.is_zero() {
+            self.again = Some((now + garp.lower_prio_delay, garp.lower_prio_repeat));
+        }
+    }
+
+    /// Sends what is due.
+    pub fn wake(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Vec<Effect>) {
+        if let Some((at, rounds)) = self.again
+            && at <= now
+        {
+            burst(addresses, rounds, out);
+            self.again = None;
+        }
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            burst(addresses, garp.refresh_repeat, out);
+            self.refresh_at = (!garp.refresh.is_zero()).then(|| now + garp.refresh);
+        }
+    }
+
+    /// The pace changed while MASTER.
+    pub fn reconfigure(&mut self, garp: &Garp, now: Instant) {
+        self.refresh_at = match (garp.refresh.is_zero(), self.refresh_at) {
+            (true, _) => None,
+            (false, None) => Some(now + garp.refresh),
+            (false, Some(at)) => Some(at.min(now + garp.refresh)),
+        };
+    }
+
+    /// When something is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.again.map(|(at, _)| at).into_iter().chain(self.refresh_at).min()
+    }
+}
+
+/// `rounds` times every address: rounds outside, so that each address is announced early, and again later.
+pub fn burst(addresses: &[InterfaceAddress], rounds: u32, out: &mut Vec<Effect>) {
+    for _ in 0..rounds {
+        out.extend(
+            addresses.iter().map(|vip| Effect::Announce { interface: vip.interface.clone(), address: vip.address }),
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes wrong again and again: every occurrence is counted, few are told.
+//!
+//! A peer that is set up wrong sends its wrong advert every second. The first is told at once, the rest as a sum at most
+//! once a minute for each router and kind, so that a flood of junk fills no log.
+
+use crate::decision::{Decision, IgnoreReason};
+use crate::effect::Effect;
+use crate::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The shortest time between two reports of one kind.
+pub const QUIET: Duration = Duration::from_secs(60);
+
+/// Packets that were not taken as adverts.
+#[derive(Debug, Default)]
+pub struct IgnoredAdverts {
+    kinds: BTreeMap<(Option<Arc<str>>, &'static str), Kind>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    total: u64,
+    /// Nothing is told before.
+    quiet_until: Instant,
+    untold: u64,
+    last: (IpAddr, IgnoreReason),
+}
+
+impl IgnoredAdverts {
+    /// Counts one, and tells it if it is the first for a while.
+    pub fn count(
+        &mut self,
+        router: Option<&Arc<str>>,
+        source: IpAddr,
+        reason: IgnoreReason,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
+        let kind = self.kinds.entry((router.cloned(), reason.word())).or_insert_with(|| Kind {
+            total: 0,
+            quiet_until: now,
+            untold: 0,
+            last: (source, reason.clone()),
+        });
+        kind.total += 1;
+        kind.untold += 1;
+        kind.last = (source, reason);
+        if kind.quiet_until <= now {
+            out.push(kind.tell(router.cloned(), now));
+        }
+    }
+
+    /// Tells the sums whose minute is over.
+    pub fn wake(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for ((router, _), kind) in &mut self.kinds {
+            if kind.untold > 0 && kind.quiet_until <= now {
+                out.push(kind.tell(router.clone(), now));
+            }
+        }
+    }
+
+    /// When the next sum is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.kinds.values().filter(|kind| kind.untold > 0).map(|kind| kind.quiet_until).min()
+    }
+
+    /// How many packets were ignored so far, by router (none: nobody's) and [`IgnoreReason::word`].
+    pub fn totals(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &'static str, u64)> {
+        self.kinds.iter().map(|((router, word), kind)| (router.as_ref(), *word, kind.total))
+    }
+}
+
+impl Kind {
+    fn tell(&mut self, router: Option<Arc<str>>, now: Instant) -> Effect {
+        self.quiet_until = now + QUIET;
+        let (source, reason) = self.last.clone();
+        Effect::Decide(Decision::AdvertsIgnored { router, source, reason, count: std::mem::take(&mut self.untold) })
+    }
+}
+
+/// Lets one thing through a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit(Option<Instant>);
+
+impl Limit {
+    /// True the first time, and then at most once in [`QUIET`].
+    pub fn admits(&mut self, now: Instant) -> bool {
+        let admits = self.0.is_none_or(|until| until <= now);
+        if admits {
+            self.0 = Some(now + QUIET);
+        }
+        admits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1000)
+    }
+
+    fn told(out: &mut Vec<Effect>) -> Vec<String> {
+        out.drain(..)
+            .map(|effect| match effect {
+                Effect::Decide(decision) => decision.to_string(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_is_told_at_once_and_the_rest_once_a_minute() {
+        let router: Arc<str> = Arc::from("V");
+        let (mut ignored, mut out) = (IgnoredAdverts::default(), Vec::new());
+        let truncated = |len| IgnoreReason::Truncated { len, need: 8 };
+
+        ignored.count(Some(&router), SOURCE, truncated(1), at(0), &mut out);
+        assert_eq!(told(&mut out), ["V: ignored an advert from 10.0.0.9: truncated: 1 bytes, 8 needed"]);
+        assert_eq!(ignored.next(), None);
+
+        // Another length is the same kind, another router or reason is not.
+        for second in 1..=3 {
+            ignored.count(Some(&router), SOURCE, truncated(usize::try_from(second).unwrap()), at(second), &mut out);
+        }
+        assert_eq!(told(&mut out), [""; 0]);
+        ignored.count(None, SOURCE, truncated(7), at(3), &mut out);
+        ignored.count(Some(&router), SOURCE, IgnoreReason::WrongChecksum, at(3), &mut out);
+        assert_eq!(told(&mut out).len(), 2);
+
+        assert_eq!(ignored.next(), Some(at(60)));
+        ignored.wake(at(59), &mut out);
+        assert_eq!(told(&mut out), [""; 0]);
+        ignored.wake(at(60), &mut out);
+        assert_eq!(told(&mut out), ["V: ignored 3 adverts, the last from 10.0.0.9: truncated: 3 bytes, 8 needed"]);
+        assert_eq!(ignored.next(), None);
+
+        ignored.count(Some(&router), SOURCE, truncated(1), at(119), &mut out);
+        assert_eq!(told(&mut out), [""; 0]);
+        ignored.count(Some(&router), SOURCE, truncated(1), at(120), &mut out);
+        assert_eq!(told(&mut out).len(), 1);
+
+        let totals: Vec<_> = ignored.totals().map(|(router, word, n)| (router.is_some(), word, n)).collect();
+        assert_eq!(totals, [(false, "truncated", 1), (true, "truncated", 6), (true, "wrong_checksum", 1)]);
+    }
+}

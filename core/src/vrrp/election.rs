@@ -1,0 +1,572 @@
+//! The machine that elects: it brings events to the virtual routers that they concern.
+//!
+//! At start it waits until links, addresses and configuration have all been told, in whatever order, and takes off what
+//! a killed predecessor left behind before it listens, so that a director that comes back never answers for an address
+//! that another one holds by now.
+
+use super::addresses::{AddressBook, RETRY};
+use super::counters::{IgnoredAdverts, Limit};
+use super::packet::{Advert, TTL};
+use super::timers::Timers;
+use super::tracker::{self, ScriptTracker, Scripts, Verdict};
+use super::types::{Priority, Vrid};
+use super::virtual_router::{Context, Standing, VirtualRouter};
+use crate::config::{Config, TrackWeight, TrackedScript, Transport, VirtualRouterConfig, VrrpScript};
+use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use crate::effect::{Effect, ScriptId};
+use crate::event::{Datagram, Event, ScriptOutcome};
+use crate::interface::{InterfaceName, Link, ObservedAddress};
+use crate::machine::{Machine, Reason};
+use crate::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How often the kernel's addresses are read and compared, should a notification have been lost.
+pub const REREAD: Duration = Duration::from_secs(10);
+
+/// The virtual routers of one director: [`Machine`] for VRRP.
+#[derive(Debug, Default)]
+pub struct Election {
+    phase: Phase,
+    links: BTreeMap<InterfaceName, bool>,
+    book: AddressBook,
+    config: Arc<Config>,
+    routers: Vec<VirtualRouter>,
+    next_id: u32,
+    /// Places in `routers`. Several may share a VRID, in different multicast groups or with different peers.
+    index: BTreeMap<(InterfaceName, Vrid), Vec<usize>>,
+    timers: Timers,
+    scripts: Scripts,
+    listening: BTreeSet<Listener>,
+    retries: BTreeMap<Retry, Instant>,
+    reread_at: Option<Instant>,
+    ignored: IgnoredAdverts,
+    complaints: BTreeMap<String, Limit>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Not everything has been told yet.
+    Starting {
+        links_read: bool,
+        addresses_read: bool,
+        config: Option<Arc<Config>>,
+    },
+    Running,
+    Stopped,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Starting { links_read: false, addresses_read: false, config: None }
+    }
+}
+
+/// An interface, and the multicast group if there is one.
+type Listener = (InterfaceName, Option<IpAddr>);
+
+/// What failed and is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Retry {
+    Listen(Listener),
+    StopListening(Listener),
+    Announce(InterfaceName, IpAddr),
+}
+
+impl Machine for Election {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match self.phase {
+            Phase::Stopped => return out,
+            Phase::Starting { .. } => {}
+            Phase::Running => self.check_overslept(now, &mut out),
+        }
+        match event {
+            Event::ConfigLoaded { config, seed: _ } => self.config_loaded(config, now, &mut out),
+            Event::AdvertReceived(datagram) => self.advert_received(&datagram, now, &mut out),
+            Event::LinksRead(links) => self.links_read(links, now, &mut out),
+            Event::LinkChanged(link) => self.link_changed(link, now, &mut out),
+            Event::LinkGone(interface) => {
+                self.links.remove(&interface);
+                self.assess(Some(&interface), now, &mut out);
+            }
+            Event::AddressesRead(addresses) => self.addresses_read(addresses, now, &mut out),
+            Event::AddressChanged { address, present } => {
+                let interface = address.key.interface.clone();
+                self.book.changed(address, present);
+                self.addresses_changed(Some(&interface), now, &mut out);
+            }
+            Event::ScriptFinished { script, outcome } => self.script_finished(&script, &outcome, now, &mut out),
+            Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
+            Event::Wakeup => self.wakeup(now, &mut out),
+            Event::Stop => self.stop(now, &mut out),
+            Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
+        }
+        out
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        let Phase::Running = self.phase else { return None };
+        let router = self.timers.next().and_then(|(_, place)| self.routers.get(place)?.next());
+        let script = self.scripts.values().filter_map(ScriptTracker::next).min().map(|at| (at, Reason::Script));
+        let retry = self.retries.values().copied().chain(self.book.retry_at()).min().map(|at| (at, Reason::Retry));
+        let reread = self.reread_at.map(|at| (at, Reason::Reread));
+        let report = self.ignored.next().map(|at| (at, Reason::Report));
+        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).min()
+    }
+}
+
+impl Election {
+    /// The virtual routers, in the order of the file.
+    pub fn routers(&self) -> &[VirtualRouter] {
+        &self.routers
+    }
+
+    /// How many packets were ignored: by router (none: nobody's) and [`IgnoreReason::word`].
+    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &'static str, u64)> {
+        self.ignored.totals()
+    }
+
+    // Start, reload, stop.
+
+    fn config_loaded(&mut self, new: Arc<Config>, now: Instant, out: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::Starting { config, .. } => {
+                *config = Some(new);
+                self.start_if_complete(now, out);
+            }
+            Phase::Running => self.load(new, now, out),
+            Phase::Stopped => {}
+        }
+    }
+
+    fn start_if_complete(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if let Phase::Starting { links_read: true, addresses_read: true, config } = &mut self.phase
+            && let Some(config) = config.take()
+        {
+            self.phase = Phase::Running;
+            self.book.settle(now, out);
+            self.load(config, now, out);
+        }
+    }
+
+    /// Puts a configuration in force by its difference to the one before: removed routers go first, changed ones take
+    /// the change in place, untouched ones notice nothing, new ones start.
+    fn load(&mut self, new: Arc<Config>, now: Instant, out: &mut Vec<Effect>) {
+        let old = std::mem::replace(&mut self.config, new);
+        let new = self.config.clone();
+        announce_difference(&old, &new, out);
+
+        let mut before: Vec<Option<VirtualRouter>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
+        let kept: Vec<Option<VirtualRouter>> =
+            new.routers.iter().map(|config| take_same(&mut before, config)).collect();
+        let mut gone: Vec<VirtualRouter> = before.into_iter().flatten().collect();
+        let mut ctx = Context { now, out, book: &mut self.book };
+        gone.iter_mut().for_each(|router| router.resign(&mut ctx));
+        gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
+
+        self.load_scripts(&new, now);
+        for (config, kept) in new.routers.iter().zip(kept) {
+            let priority = tracker::effective_priority(config, &self.scripts);
+            let router = match kept {
+                Some(mut router) => {
+                    let mut ctx = Context { now, out, book: &mut self.book };
+                    if router.config() != config {
+                        router.reconfigure(config.clone(), &mut ctx);
+                    }
+                    router.set_priority(priority, PriorityCause::Reload, &mut ctx);
+                    router
+                }
+                None => {
+                    self.next_id += 1;
+                    VirtualRouter::new(self.next_id, config.clone(), priority)
+                }
+            };
+            self.routers.push(router);
+        }
+
+        self.index.clear();
+        for (place, router) in self.routers.iter().enumerate() {
+            let key = (router.config().interface.clone(), router.config().vrid);
+            self.index.entry(key).or_default().push(place);
+        }
+        self.timers.reset(self.routers.len());
+        self.listen(out);
+        self.reread_at = (!self.routers.is_empty()).then(|| self.reread_at.unwrap_or(now + REREAD));
+        self.scripts.values_mut().for_each(|script| script.wake(now, out));
+        self.assess(None, now, out);
+        self.note_foreign(out);
+    }
+
+    /// Keeps what is known of the scripts that are still tracked.
+    fn load_scripts(&mut self, new: &Config, now: Instant) {
+        let tracked: BTreeSet<&ScriptId> =
+            new.routers.iter().flat_map(|router| &router.track_scripts).map(|tracked| &tracked.script).collect();
+        let mut before = std::mem::take(&mut self.scripts);
+        for (name, script) in new.scripts.iter().filter(|(name, _)| tracked.contains(name)) {
+            let tracker = match before.remove(name) {
+                Some(mut tracker) => {
+                    tracker.reconfigure(script.clone(), now);
+                    tracker
+                }
+                None => ScriptTracker::new(script.clone(), now),
+            };
+            self.scripts.insert(name.clone(), tracker);
+        }
+    }
+
+    /// Joins and leaves what the configuration asks for now.
+    fn listen(&mut self, out: &mut Vec<Effect>) {
+        let wanted: BTreeSet<Listener> = self.routers.iter().map(|router| listener(router.config())).collect();
+        let before = std::mem::replace(&mut self.listening, wanted);
+        for (interface, group) in before.difference(&self.listening).cloned() {
+            out.push(Effect::StopListening { interface, group });
+        }
+        for (interface, group) in self.listening.difference(&before).cloned() {
+            if self.links.contains_key(&interface) {
+                out.push(Effect::Listen { interface, group });
+            }
+        }
+    }
+
+    /// All say goodbye before any gives up its addresses: the last peer should not wait for the first one's kernel.
+    fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut ctx = Context { now, out, book: &mut self.book };
+        self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
+        self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        self.phase = Phase::Stopped;
+    }
+
+    // Adverts.
+
+    fn advert_received(&mut self, datagram: &Datagram, now: Instant, out: &mut Vec<Effect>) {
+        let Phase::Running = self.phase else { return };
+        if let Err((place, reason)) = self.hear(datagram, now, out) {
+            let router = place.and_then(|place| self.routers.get(place)).map(VirtualRouter::name);
+            self.ignored.count(router, datagram.source, reason, now, out);
+        }
+    }
+
+    fn hear(
+        &mut self,
+        datagram: &Datagram,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), (Option<usize>, IgnoreReason)> {
+        let place = datagram.payload.get(1).and_then(|vrid| self.find(datagram, Vrid::new(*vrid)?));
+        let ignored = |reason| (place, reason);
+
+        let &Datagram { source, destination, ttl, .. } = datagram;
+        let (IpAddr::V4(source), IpAddr::V4(to)) = (source, destination) else {
+            return Err(ignored(IgnoreReason::WrongDestination { destination }));
+        };
+        // RFC 9568 5.1.1.3. Unicast peers may be farther away, and keepalived lets them.
+        if to.is_multicast() && ttl != TTL {
+            return Err(ignored(IgnoreReason::WrongTtl { ttl }));
+        }
+        let advert = Advert::decode(&datagram.payload, source, to).map_err(ignored)?;
+        let place = place.ok_or((None, IgnoreReason::UnknownVrid { vrid: advert.vrid.get() }))?;
+        self.with_router(place, now, out, |router, ctx| router.hear(&advert, source, destination, ctx))
+            .unwrap_or(Ok(()))
+            .map_err(|reason| (Some(place), reason))
+    }
+
+    /// The router for a packet: of those with its VRID on its interface, the one in its group, else the first.
+    fn find(&self, datagram: &Datagram, vrid: Vrid) -> Option<usize> {
+        let places = self.index.get(&(datagram.interface.clone(), vrid))?;
+        let takes = |place: &&usize| self.routers.get(**place).is_some_and(|router| router.takes(datagram.destination));
+        places.iter().find(takes).or(places.first()).copied()
+    }
+
+    // Links, addresses, scripts.
+
+    fn links_read(&mut self, links: Vec<Link>, now: Instant, out: &mut Vec<Effect>) {
+        let before = std::mem::replace(&mut self.links, links.into_iter().map(|l| (l.name, l.running)).collect());
+        if let Phase::Starting { links_read, .. } = &mut self.phase {
+            *links_read = true;
+            self.start_if_complete(now, out);
+            return;
+        }
+        let new: Vec<InterfaceName> = self.links.keys().filter(|name| !before.contains_key(name)).cloned().collect();
+        new.iter().for_each(|interface| self.listen_again(interface, out));
+        self.assess(None, now, out);
+    }
+
+    fn link_changed(&mut self, link: Link, now: Instant, out: &mut Vec<Effect>) {
+        let Link { name, running } = link;
+        if self.links.insert(name.clone(), running).is_none() {
+            self.listen_again(&name, out);
+        }
+        self.assess(Some(&name), now, out);
+    }
+
+    /// Membership in a group is lost with the interface.
+    fn listen_again(&mut self, appeared: &InterfaceName, out: &mut Vec<Effect>) {
+        let listeners = self.listening.iter().filter(|(interface, _)| interface == appeared).cloned();
+        out.extend(listeners.map(|(interface, group)| Effect::Listen { interface, group }));
+    }
+
+    fn addresses_read(&mut self, addresses: Vec<ObservedAddress>, now: Instant, out: &mut Vec<Effect>) {
+        self.book.read(addresses);
+        if let Phase::Starting { addresses_read, .. } = &mut self.phase {
+            *addresses_read = true;
+            self.start_if_complete(now, out);
+            return;
+        }
+        self.addresses_changed(None, now, out);
+    }
+
+    fn addresses_changed(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Vec<Effect>) {
+        let Phase::Running = self.phase else { return };
+        self.book.settle(now, out);
+        self.note_foreign(out);
+        self.assess(interface, now, out);
+    }
+
+    /// An address owner's VIPs are its own addresses by definition.
+    fn note_foreign(&mut self, out: &mut Vec<Effect>) {
+        let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
+        self.book.note_foreign(shared.flat_map(VirtualRouter::addresses), out);
+    }
+
+    fn script_finished(&mut self, name: &ScriptId, outcome: &ScriptOutcome, now: Instant, out: &mut Vec<Effect>) {
+        let Some(script) = self.scripts.get_mut(name) else { return };
+        if !script.finished(outcome, out) {
+            return;
+        }
+        let up = script.up() == Some(true);
+        for place in 0..self.routers.len() {
+            let Some(config) = self.routers.get(place).map(VirtualRouter::config) else { continue };
+            let Some(TrackedScript { weight: TrackWeight { weight, .. }, .. }) =
+                config.track_scripts.iter().find(|tracked| tracked.script == *name)
+            else {
+                continue;
+            };
+            let cause = PriorityCause::Script { script: name.clone(), up, weight: *weight };
+            let priority = tracker::effective_priority(config, &self.scripts);
+            self.with_router(place, now, out, |router, ctx| router.set_priority(priority, cause, ctx));
+            self.assess_one(place, now, out);
+        }
+    }
+
+    /// Tells routers how they stand: those on one interface, or all.
+    fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Vec<Effect>) {
+        let Phase::Running = self.phase else { return };
+        for place in 0..self.routers.len() {
+            let concerned = |router: &VirtualRouter| interface.is_none_or(|name| router.config().interface == *name);
+            if self.routers.get(place).is_some_and(concerned) {
+                self.assess_one(place, now, out);
+            }
+        }
+    }
+
+    fn assess_one(&mut self, place: usize, now: Instant, out: &mut Vec<Effect>) {
+        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router)) {
+            self.with_router(place, now, out, |router, ctx| router.assess(standing, ctx));
+        }
+    }
+
+    fn standing(&self, router: &VirtualRouter) -> Standing {
+        let config = router.config();
+        let interface = config.interface.clone();
+        match self.links.get(&interface) {
+            None => return Standing::Faulty(RoleCause::LinkGone { interface }),
+            Some(false) if !config.dont_track_primary => {
+                return Standing::Faulty(RoleCause::LinkDown { interface });
+            }
+            Some(_) => {}
+        }
+        let configured = config.source.and_then(|source| match source {
+            IpAddr::V4(source) => Some(source),
+            IpAddr::V6(_) => None,
+        });
+        // An owner sends from the address that it owns; anybody else's VIP is no address of its own.
+        let except = if config.priority == Priority::OWNER { &[] } else { router.addresses() };
+        let Some(source) = configured.or_else(|| self.book.primary(&interface, except)) else {
+            return Standing::Faulty(RoleCause::NoSourceAddress { interface });
+        };
+        let mut unknown = false;
+        for TrackedScript { script, weight } in &config.track_scripts {
+            match tracker::verdict(self.scripts.get(script), *weight) {
+                Verdict::Fault => return Standing::Faulty(RoleCause::ScriptDown { script: script.clone() }),
+                Verdict::Unknown => unknown = true,
+                Verdict::Adds(_) => {}
+            }
+        }
+        if unknown { Standing::Unknown { source } } else { Standing::Well { source } }
+    }
+
+    // Time.
+
+    fn check_overslept(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        // A MASTER whose last advert is long ago has its next one overdue.
+        if self.timers.next().is_some_and(|(at, _)| at < now) {
+            for place in self.timers.expired(now) {
+                self.with_router(place, now, out, VirtualRouter::check_overslept);
+            }
+        }
+    }
+
+    fn wakeup(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let Phase::Running = self.phase else { return };
+        for place in self.timers.expired(now) {
+            self.with_router(place, now, out, VirtualRouter::wake);
+        }
+        self.scripts.values_mut().for_each(|script| script.wake(now, out));
+        if self.book.retry_at().is_some_and(|at| at <= now) {
+            self.book.settle(now, out);
+        }
+        self.retry(now, out);
+        self.ignored.wake(now, out);
+        // Last: the answer must know of everything above.
+        if self.reread_at.is_some_and(|at| at <= now) {
+            self.reread_at = Some(now + REREAD);
+            out.push(Effect::ReadAddresses);
+        }
+    }
+
+    fn with_router<R>(
+        &mut self,
+        place: usize,
+        now: Instant,
+        out: &mut Vec<Effect>,
+        f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let router = self.routers.get_mut(place)?;
+        let result = f(router, &mut Context { now, out, book: &mut self.book });
+        self.timers.set(place, router.next().map(|(at, _)| at));
+        Some(result)
+    }
+
+    // What fails.
+
+    fn effect_failed(&mut self, effect: Effect, error: String, now: Instant, out: &mut Vec<Effect>) {
+        let mut retry_in = RETRY;
+        let what = match effect {
+            Effect::Listen { interface, group } => {
+                let what = format!("listening for adverts on {interface}");
+                self.retries.insert(Retry::Listen((interface, group)), now + RETRY);
+                what
+            }
+            Effect::StopListening { interface, group } => {
+                let what = format!("leaving the multicast group on {interface}");
+                self.retries.insert(Retry::StopListening((interface, group)), now + RETRY);
+                what
+            }
+            Effect::Announce { interface, address } => {
+                let what = format!("announcing {address} on {interface}");
+                self.retries.insert(Retry::Announce(interface, address), now + RETRY);
+                what
+            }
+            Effect::SendAdvert(datagram) => {
+                let place = datagram.payload.get(1).and_then(|vrid| self.find(&datagram, Vrid::new(*vrid)?));
+                if let Some(router) = place.and_then(|place| self.routers.get(place)) {
+                    retry_in = router.config().advert_interval.duration();
+                }
+                format!("sending an advert to {} on {}", datagram.destination, datagram.interface)
+            }
+            Effect::AddAddress(address) => {
+                self.book.add_failed(address.key(), now);
+                self.reread_soon(now);
+                format!("adding {address}")
+            }
+            Effect::RemoveAddress(key) => {
+                self.reread_soon(now);
+                format!("removing {key}")
+            }
+            Effect::ReadAddresses => {
+                self.reread_soon(now);
+                "reading the addresses".to_owned()
+            }
+            // These can't fail, or are the Balancer's.
+            Effect::RunScript { .. }
+            | Effect::Notify { .. }
+            | Effect::Decide(_)
+            | Effect::Ipvs(_)
+            | Effect::ReadIpvs
+            | Effect::StartProbe { .. }
+            | Effect::CancelProbe(_) => return,
+        };
+        if self.complaints.entry(what.clone()).or_default().admits(now) {
+            out.push(Effect::Decide(Decision::EffectFailed { what, error, retry_in }));
+        }
+    }
+
+    fn reread_soon(&mut self, now: Instant) {
+        self.reread_at = self.reread_at.map(|at| at.min(now + RETRY));
+    }
+
+    /// Tries again what is due and still makes sense.
+    fn retry(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.retries.is_empty() {
+            return;
+        }
+        let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(_, at)| *at <= now);
+        self.retries = later;
+        for (retry, _) in due {
+            match retry {
+                Retry::Listen(listener) => {
+                    if self.listening.contains(&listener) && self.links.contains_key(&listener.0) {
+                        let (interface, group) = listener;
+                        out.push(Effect::Listen { interface, group });
+                    }
+                }
+                Retry::StopListening(listener) => {
+                    if !self.listening.contains(&listener) {
+                        let (interface, group) = listener;
+                        out.push(Effect::StopListening { interface, group });
+                    }
+                }
+                Retry::Announce(interface, address) => {
+                    if self.book.holds(&interface, address) {
+                        out.push(Effect::Announce { interface, address });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a router needs to hear.
+fn listener(config: &VirtualRouterConfig) -> Listener {
+    let group = match &config.transport {
+        Transport::Multicast { group } => Some(IpAddr::V4(*group)),
+        Transport::Unicast { .. } => None,
+    };
+    (config.interface.clone(), group)
+}
+
+/// The router of this name, if it can go on with the new configuration.
+fn take_same(before: &mut [Option<VirtualRouter>], config: &VirtualRouterConfig) -> Option<VirtualRouter> {
+    let same =
+        |router: &VirtualRouter| *router.name() == config.name && VirtualRouter::same_router(router.config(), config);
+    before.iter_mut().find(|router| router.as_ref().is_some_and(same))?.take()
+}
+
+/// Names what a configuration adds, removes and changes of the Election's.
+fn announce_difference(old: &Config, new: &Config, out: &mut Vec<Effect>) {
+    let (old, new) = (blocks(old), blocks(new));
+    let names = |blocks: &BTreeMap<(&str, &str), Block<'_>>, pick: &dyn Fn(&(&str, &str)) -> bool| -> Vec<String> {
+        blocks.keys().filter(|name| pick(name)).map(|(kind, name)| format!("{kind} {name}")).collect()
+    };
+    let added = names(&new, &|name| !old.contains_key(name));
+    let removed = names(&old, &|name| !new.contains_key(name));
+    let changed = names(&new, &|name| old.contains_key(name) && old.get(name) != new.get(name));
+    if !(added.is_empty() && removed.is_empty() && changed.is_empty()) {
+        out.push(Effect::Decide(Decision::ConfigApplied { added, removed, changed }));
+    }
+}
+
+/// A block that the Election reads.
+#[derive(PartialEq)]
+enum Block<'a> {
+    Router(&'a VirtualRouterConfig),
+    Script(&'a VrrpScript),
+}
+
+fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
+    let routers = config.routers.iter().map(|router| (("vrrp_instance", &*router.name), Block::Router(router)));
+    let scripts = config.scripts.values().map(|script| (("vrrp_script", &*script.name), Block::Script(script)));
+    routers.chain(scripts).collect()
+}

@@ -1,0 +1,58 @@
+//! Notify scripts: `notify_master` and its kin, and `notify`, which gets four more arguments.
+
+use crate::config::{Command, NotifyScripts};
+use crate::effect::Effect;
+use crate::vrrp::{Priority, Role};
+use std::sync::Arc;
+
+/// Starts the scripts for a new role: first the one of that role, then `notify` with `INSTANCE`, the router's name, the
+/// word for the role and the effective priority behind its own arguments. Leaving for [`Role::Init`] is keepalived's
+/// `STOP`. They wait in one queue for each router: what a script keeps elsewhere can't go out of order.
+pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, priority: Priority, out: &mut Vec<Effect>) {
+    let (script, word) = match role {
+        Role::Master => (&scripts.master, "MASTER"),
+        Role::Backup => (&scripts.backup, "BACKUP"),
+        Role::Fault => (&scripts.fault, "FAULT"),
+        Role::Init => (&scripts.stop, "STOP"),
+    };
+    let any = scripts.any.as_ref().map(|command| {
+        let added = ["INSTANCE".to_owned(), router.to_string(), word.to_owned(), priority.to_string()];
+        Command { argv: command.argv.iter().cloned().chain(added).collect(), user: command.user.clone() }
+    });
+    let commands = script.clone().into_iter().chain(any);
+    out.extend(commands.map(|command| Effect::Notify { queue: router.clone(), command }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(argv: &[&str]) -> Command {
+        Command { argv: argv.iter().map(|word| (*word).to_owned()).collect(), user: None }
+    }
+
+    /// keepalived 2.2.7 called `notify "SCRIPT own"` as: own INSTANCE V MASTER 80.
+    #[test]
+    fn the_arguments_are_keepaliveds_in_its_order() {
+        let scripts = NotifyScripts {
+            master: Some(command(&["/etc/up", "eth0"])),
+            any: Some(command(&["/etc/any", "own"])),
+            ..NotifyScripts::default()
+        };
+        let router: Arc<str> = Arc::from("V");
+        let ran = |role| {
+            let mut out = Vec::new();
+            role_changed(&scripts, &router, role, Priority::new(80).unwrap(), &mut out);
+            out.into_iter()
+                .map(|effect| match effect {
+                    Effect::Notify { queue, command } => format!("{queue}: {}", command.argv.join(" ")),
+                    other => panic!("{other:?}"),
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ran(Role::Master), ["V: /etc/up eth0", "V: /etc/any own INSTANCE V MASTER 80"]);
+        assert_eq!(ran(Role::Backup), ["V: /etc/any own INSTANCE V BACKUP 80"]);
+        assert_eq!(ran(Role::Fault), ["V: /etc/any own INSTANCE V FAULT 80"]);
+        assert_eq!(ran(Role::Init), ["V: /etc/any own INSTANCE V STOP 80"]);
+    }
+}

@@ -1,0 +1,348 @@
+//! The VRRP message: RFC 3768 5.1 (version 2), RFC 9568 5.1 (version 3), IPv4.
+//!
+//! ```text
+//!  0                   1                   2                   3
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//! +---------------+---------------+---------------+---------------+
+//! |version| type=1|     VRID      |   Priority    |  addr count   |
+//! +---------------+---------------+---------------+---------------+
+//! |  Auth Type    |   Adver Int   |           Checksum            |  version 2: seconds
+//! |  0    |Max Advertise Interval |           Checksum            |  version 3: centiseconds
+//! +---------------+---------------+---------------+---------------+
+//! |                  addresses, 4 bytes each                      |
+//! +---------------+---------------+---------------+---------------+
+//! |             Authentication Data, 8 bytes, version 2           |
+//! +---------------+---------------+---------------+---------------+
+//! ```
+//!
+//! [`Advert`] holds what a message says; it borrows the addresses from the bytes, so hearing an advert allocates nothing.
+
+use super::types::{AdvertInterval, Version, Vrid};
+use crate::decision::IgnoreReason;
+use bytes::Bytes;
+use std::net::Ipv4Addr;
+
+/// IP protocol number of VRRP.
+pub const PROTOCOL: u8 = 112;
+/// TTL of every multicast advert; a smaller one came over a router (RFC 9568 5.1.1.3).
+pub const TTL: u8 = 255;
+
+const HEADER: usize = 8;
+const ADDRESS: usize = 4;
+const AUTH_DATA: usize = 8;
+const ADVERTISEMENT: u8 = 1;
+const AUTH_NONE: u8 = 0;
+const AUTH_PASS: u8 = 1;
+
+/// What an advertisement says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advert<'a> {
+    pub version: Version,
+    pub vrid: Vrid,
+    /// 0: the sender stops being MASTER (RFC 9568 5.2.4).
+    pub priority: u8,
+    /// How often the sender advertises.
+    pub interval: AdvertInterval,
+    pub authentication: Authentication,
+    pub addresses: AddressList<'a>,
+}
+
+/// How a version 2 message is authenticated (RFC 2338 5.3.6; RFC 3768 and version 3 know only `None`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    None,
+    /// `auth_type PASS`: eight bytes, zero filled.
+    Password([u8; 8]),
+    /// A type that vipward does not speak; 2 is AH.
+    Other(u8),
+}
+
+impl Authentication {
+    /// The number on the wire.
+    pub fn kind(self) -> u8 {
+        match self {
+            Self::None => AUTH_NONE,
+            Self::Password(_) => AUTH_PASS,
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+/// The addresses of an advert, as they stand on the wire: four bytes each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressList<'a>(&'a [u8]);
+
+impl<'a> AddressList<'a> {
+    /// Reads groups of four bytes; a rest is left out.
+    pub fn from_wire(bytes: &'a [u8]) -> Self {
+        Self(bytes.get(..bytes.len() - bytes.len() % ADDRESS).unwrap_or_default())
+    }
+
+    /// The bytes on the wire.
+    pub fn wire(self) -> &'a [u8] {
+        self.0
+    }
+
+    pub fn len(self) -> usize {
+        self.0.len() / ADDRESS
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> + 'a {
+        self.0.as_chunks::<ADDRESS>().0.iter().map(|octets| Ipv4Addr::from(*octets))
+    }
+}
+
+impl<'a> Advert<'a> {
+    /// Reads a message that came from `source` to `destination`; both are in version 3's pseudo header.
+    ///
+    /// The checks and their order are those of RFC 9568 7.1 that need no configuration. Version 3's checksum is taken
+    /// with the pseudo header (keepalived's default) and without (RFC 9568 5.2.8 for IPv4, `v3_checksum_as_v2`).
+    pub fn decode(bytes: &'a [u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, IgnoreReason> {
+        let truncated = |need| IgnoreReason::Truncated { len: bytes.len(), need };
+        let (&[version_and_type, vrid, priority, count, fifth, sixth, _, _], rest) =
+            bytes.split_first_chunk::<HEADER>().ok_or(truncated(HEADER))?;
+
+        let version = match version_and_type >> 4 {
+            2 => Version::V2,
+            3 => Version::V3,
+            version => return Err(IgnoreReason::UnknownVersion { version }),
+        };
+        let kind = version_and_type & 0x0f;
+        if kind != ADVERTISEMENT {
+            return Err(IgnoreReason::UnknownType { kind });
+        }
+
+        let addresses_len = usize::from(count) * ADDRESS;
+        // Without authentication nothing reads the field (RFC 3768 5.3.10), and some senders leave it out.
+        let auth_len = if version == Version::V2 && fifth != AUTH_NONE { AUTH_DATA } else { 0 };
+        let short = || truncated(HEADER + addresses_len + auth_len);
+        let (addresses, rest) = rest.split_at_checked(addresses_len).ok_or_else(short)?;
+
+        let sum = sum_words(0, bytes);
+        let intact = fold(sum) == 0xffff
+            || version == Version::V3 && fold(sum_pseudo_header(sum, source, destination, bytes.len())) == 0xffff;
+
+        let authentication = match (version, fifth) {
+            (Version::V3, _) | (Version::V2, AUTH_NONE) => Authentication::None,
+            (Version::V2, AUTH_PASS) => Authentication::Password(*rest.first_chunk::<AUTH_DATA>().ok_or_else(short)?),
+            (Version::V2, kind) => Authentication::Other(kind),
+        };
+        if !intact {
+            return Err(IgnoreReason::WrongChecksum);
+        }
+
+        let centis = match version {
+            Version::V2 => u16::from(sixth) * 100,
+            Version::V3 => u16::from_be_bytes([fifth, sixth]) & 0x0fff,
+        };
+        Ok(Self {
+            version,
+            vrid: Vrid::new(vrid).ok_or(IgnoreReason::UnknownVrid { vrid })?,
+            priority,
+            interval: AdvertInterval::from_centis(centis).ok_or(IgnoreReason::ZeroInterval)?,
+            authentication,
+            addresses: AddressList(addresses),
+        })
+    }
+
+    /// Writes the message. `pseudo_header`: source and destination, when version 3 is to cover them with its checksum.
+    ///
+    /// At most 255 addresses fit; the rest is left out. Version 2 counts its interval in seconds, rounded down.
+    pub fn encode(&self, pseudo_header: Option<(Ipv4Addr, Ipv4Addr)>) -> Bytes {
+        let count = self.addresses.len().min(usize::from(u8::MAX));
+        let mut bytes = Vec::with_capacity(HEADER + count * ADDRESS + AUTH_DATA);
+        let centis = self.interval.centis();
+        let (version, [fifth, sixth]) = match self.version {
+            Version::V2 => (2, [self.authentication.kind(), u8::try_from(centis / 100).unwrap_or(u8::MAX)]),
+            Version::V3 => (3, (centis.min(0x0fff)).to_be_bytes()),
+        };
+        let count_byte = u8::try_from(count).unwrap_or(u8::MAX);
+        bytes.extend_from_slice(&[
+            version << 4 | ADVERTISEMENT,
+            self.vrid.get(),
+            self.priority,
+            count_byte,
+            fifth,
+            sixth,
+            0,
+            0,
+        ]);
+        bytes.extend_from_slice(self.addresses.wire().get(..count * ADDRESS).unwrap_or_default());
+        if self.version == Version::V2 {
+            bytes.extend_from_slice(&match self.authentication {
+                Authentication::Password(password) => password,
+                Authentication::None | Authentication::Other(_) => [0; AUTH_DATA],
+            });
+        }
+        let mut sum = sum_words(0, &bytes);
+        if let (Version::V3, Some((source, destination))) = (self.version, pseudo_header) {
+            sum = sum_pseudo_header(sum, source, destination, bytes.len());
+        }
+        if let Some(checksum) = bytes.get_mut(6..HEADER) {
+            checksum.copy_from_slice(&(!fold(sum)).to_be_bytes());
+        }
+        bytes.into()
+    }
+}
+
+/// Adds 16-bit words (RFC 1071); an odd last byte counts as the high one.
+fn sum_words(sum: u32, bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    // At most 32,768 words of an IP packet: 32 bits hold their sum.
+    let sum = words.iter().fold(sum, |sum, word| sum.wrapping_add(u32::from(u16::from_be_bytes(*word))));
+    rest.iter().fold(sum, |sum, byte| sum.wrapping_add(u32::from(*byte) << 8))
+}
+
+/// Adds source, destination, protocol and length, in the form of RFC 8200 8.1 with IPv4 addresses, as keepalived does.
+fn sum_pseudo_header(sum: u32, source: Ipv4Addr, destination: Ipv4Addr, len: usize) -> u32 {
+    let sum = sum_words(sum_words(sum, &source.octets()), &destination.octets());
+    sum.wrapping_add(u32::from(PROTOCOL)).wrapping_add(u32::try_from(len).unwrap_or_default())
+}
+
+/// One's complement sum of the two halves.
+fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    u16::try_from(sum & 0xffff).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+    const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+
+    // What keepalived 2.2.7 sent on a veth pair, from the VRRP header on.
+    const KA_V2_PASS: &str = "2133 9602 0101 6219 0a09 0064 0a09 0065 3132 3334 3536 3738";
+    const KA_V2_OWNER: &str = "2133 ff01 0001 d55c 0a09 0064 0000 0000 0000 0000";
+    const KA_V3: &str = "3133 9602 0032 3920 0a09 0064 0a09 0065";
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Advert<'_>, IgnoreReason> {
+        Advert::decode(bytes, SOURCE, GROUP)
+    }
+
+    fn vips() -> Vec<Ipv4Addr> {
+        vec![Ipv4Addr::new(10, 9, 0, 100), Ipv4Addr::new(10, 9, 0, 101)]
+    }
+
+    /// Sets the checksum right again after a change.
+    fn mend(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes[6..8].fill(0);
+        let sum = !fold(sum_words(0, &bytes));
+        bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn reads_what_keepalived_sends() {
+        let bytes = hex(KA_V2_PASS);
+        let advert = decode(&bytes).unwrap();
+        assert_eq!(advert.version, Version::V2);
+        assert_eq!((advert.vrid.get(), advert.priority, advert.interval.centis()), (51, 150, 100));
+        assert_eq!(advert.authentication, Authentication::Password(*b"12345678"));
+        assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), vips());
+
+        let bytes = hex(KA_V2_OWNER);
+        let advert = decode(&bytes).unwrap();
+        assert_eq!((advert.priority, advert.authentication), (255, Authentication::None));
+
+        let bytes = hex(KA_V3);
+        let advert = decode(&bytes).unwrap();
+        assert_eq!(advert.version, Version::V3);
+        assert_eq!((advert.vrid.get(), advert.priority, advert.interval.centis()), (51, 150, 50));
+        assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), vips());
+    }
+
+    /// Reading and writing again gives keepalived's own bytes.
+    #[test]
+    fn writes_what_keepalived_sends() {
+        for (packet, pseudo) in [(KA_V2_PASS, None), (KA_V2_OWNER, None), (KA_V3, Some((SOURCE, GROUP)))] {
+            let bytes = hex(packet);
+            assert_eq!(decode(&bytes).unwrap().encode(pseudo), bytes, "{packet}");
+        }
+    }
+
+    /// RFC 9568 5.2.8 against keepalived's default.
+    #[test]
+    fn version_3_checksum_is_taken_with_and_without_pseudo_header() {
+        let bytes = hex(KA_V3);
+        let advert = decode(&bytes).unwrap();
+        let plain = advert.encode(None);
+        assert_ne!(plain, bytes);
+        assert_eq!(decode(&plain).unwrap(), advert);
+        // From another source the pseudo header does not fit; without one nobody can tell.
+        let stranger = Ipv4Addr::new(10, 9, 0, 77);
+        assert_eq!(Advert::decode(&bytes, stranger, GROUP), Err(IgnoreReason::WrongChecksum));
+        assert!(Advert::decode(&plain, stranger, GROUP).is_ok());
+    }
+
+    /// RFC 9568 7.1, RFC 3768 7.1: one row a check.
+    #[test]
+    fn drops_what_is_no_advert() {
+        let with = |packet: &str, at: usize, value: u8| {
+            let mut bytes = hex(packet);
+            bytes[at] = value;
+            mend(bytes)
+        };
+        for (bytes, reason) in [
+            (vec![], IgnoreReason::Truncated { len: 0, need: 8 }),
+            (hex("2133 9602 0101 62"), IgnoreReason::Truncated { len: 7, need: 8 }),
+            (hex("2133 9602 0101 6219 0a09 0064 0a09 00"), IgnoreReason::Truncated { len: 15, need: 24 }),
+            (hex("2133 9602 0101 6219 0a09 0064 0a09 0065 3132"), IgnoreReason::Truncated { len: 18, need: 24 }),
+            (hex("3133 9602 0032 3920 0a09 0064 0a09"), IgnoreReason::Truncated { len: 14, need: 16 }),
+            (with(KA_V3, 0, 0x11), IgnoreReason::UnknownVersion { version: 1 }),
+            (with(KA_V3, 0, 0x41), IgnoreReason::UnknownVersion { version: 4 }),
+            (with(KA_V3, 0, 0x32), IgnoreReason::UnknownType { kind: 2 }),
+            (hex("2133 9602 0101 6218 0a09 0064 0a09 0065 3132 3334 3536 3738"), IgnoreReason::WrongChecksum),
+            (hex("3133 9602 0032 3921 0a09 0064 0a09 0065"), IgnoreReason::WrongChecksum),
+            (with(KA_V3, 1, 0), IgnoreReason::UnknownVrid { vrid: 0 }),
+            (with(KA_V3, 5, 0), IgnoreReason::ZeroInterval),
+            (with(KA_V2_PASS, 5, 0), IgnoreReason::ZeroInterval),
+        ] {
+            assert_eq!(decode(&bytes), Err(reason), "{bytes:02x?}");
+        }
+    }
+
+    /// RFC 9568 5.2.6: the reserved bits are ignored on reception.
+    #[test]
+    fn version_3_reserved_bits_are_ignored() {
+        let mut bytes = hex(KA_V3);
+        bytes[4] |= 0xf0;
+        let bytes = mend(bytes);
+        assert_eq!(decode(&bytes).unwrap().interval.centis(), 50);
+    }
+
+    /// AH (type 2) is read far enough to say that it is not spoken.
+    #[test]
+    fn an_unknown_authentication_is_named() {
+        let mut bytes = hex(KA_V2_PASS);
+        bytes[4] = 2;
+        let bytes = mend(bytes);
+        assert_eq!(decode(&bytes).unwrap().authentication, Authentication::Other(2));
+    }
+
+    #[test]
+    fn version_2_may_leave_out_an_unused_authentication_field() {
+        let bytes = mend(hex("2133 ff01 0001 0000 0a09 0064"));
+        assert_eq!(decode(&bytes).unwrap().addresses.len(), 1);
+    }
+
+    #[test]
+    fn at_most_255_addresses_are_written() {
+        let wire = [10, 9, 0, 1].repeat(300);
+        let bytes = hex(KA_V3);
+        let many = Advert { addresses: AddressList::from_wire(&wire), ..decode(&bytes).unwrap() };
+        let written = many.encode(None);
+        assert_eq!(decode(&written).unwrap().addresses.len(), 255);
+    }
+}

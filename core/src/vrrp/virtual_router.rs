@@ -1,0 +1,686 @@
+//! One virtual router: RFC 9568 6.4 and RFC 3768 6.4 as a state machine, with keepalived's FAULT.
+//!
+//! ```text
+//!            well, Startup              heard nobody for Master_Down_Interval,
+//!   Init ───────────────────▶ Backup ── or its MASTER stopped and Skew_Time is over ──▶ Master
+//!    ▲ │                       ▲  ▲                                                    │  │
+//!    │ └─ faulty ─▶ Fault ─────┘  └── higher priority, or same and greater address; ───┘  │
+//!    │               ▲   well         overslept                                           │
+//!    └─ stop, ───────┴──── faulty ────────────────────────────────────────────────────────┘
+//!       from anywhere
+//! ```
+//!
+//! Each state owns exactly its own timers. One function leaves a state and one enters it, whatever is on the other side.
+//!
+//! The order of effects is part of the contract. Taking over: the advert first (rivals fall silent), then the addresses,
+//! then the announcements, then what people and scripts are told. Giving up: priority 0 first, then the addresses. A peer
+//! that hears it waits at least Skew_Time, which is 4 ms at 1 s adverts and longer than the removal takes; removing
+//! first would add exactly that time to the outage, and a kernel that is slow at it would cost the whole
+//! Master_Down_Interval.
+
+use super::addresses::{AddressBook, Holder};
+use super::announce::{self, Announcements};
+use super::counters::Limit;
+use super::intervals::{master_down_interval, skew_time};
+use super::notify;
+use super::packet::{AddressList, Advert, Authentication, TTL};
+use super::types::{AdvertInterval, Priority, Role, Version};
+use crate::config::{InitialState, Transport, VirtualRouterConfig};
+use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use crate::effect::Effect;
+use crate::event::Datagram;
+use crate::interface::InterfaceAddress;
+use crate::machine::Reason;
+use crate::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// RFC 9568 6.4, and FAULT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Initialize: not started, stopped, or waiting for what a tracked script says first.
+    Init,
+    Backup(Backup),
+    Master(Master),
+    Fault,
+}
+
+/// What a BACKUP knows and waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Master_Down_Timer, Active_Down_Timer in RFC 9568.
+    pub down_at: Instant,
+    /// What it was set to.
+    pub waits: Duration,
+    /// Active_Adver_Interval: the MASTER's, once heard.
+    pub active_interval: AdvertInterval,
+    pub heard: Heard,
+    /// `preempt_delay`: until then a MASTER of lower priority is left in peace.
+    pub preempt_at: Option<Instant>,
+}
+
+/// The last that a BACKUP heard; the cause when it takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Nobody,
+    /// A MASTER to which we yield.
+    Active {
+        source: Ipv4Addr,
+        at: Instant,
+    },
+    /// Its priority 0.
+    Stopped {
+        source: Ipv4Addr,
+        skew: Duration,
+    },
+    /// A MASTER that is about to be preempted.
+    Lower {
+        source: Ipv4Addr,
+        priority: u8,
+    },
+}
+
+/// What a MASTER does by the clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Master {
+    /// Adver_Timer.
+    pub advertise_at: Instant,
+    /// When the last advert left: the others count from then.
+    pub last_advert: Instant,
+    pub announcements: Announcements,
+}
+
+/// What the world around a router says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It can take part, and sends from this address.
+    Well { source: Ipv4Addr },
+    /// A tracked script with weight 0 has not ended yet: nothing changes until it does.
+    Unknown { source: Ipv4Addr },
+    /// It can't.
+    Faulty(RoleCause),
+}
+
+/// What a router may touch while it handles one event.
+pub struct Context<'a> {
+    pub now: Instant,
+    pub out: &'a mut Vec<Effect>,
+    pub book: &'a mut AddressBook,
+}
+
+impl Context<'_> {
+    fn decide(&mut self, decision: Decision) {
+        self.out.push(Effect::Decide(decision));
+    }
+}
+
+/// One virtual router.
+#[derive(Debug)]
+pub struct VirtualRouter {
+    id: Holder,
+    config: VirtualRouterConfig,
+    state: State,
+    /// The configured one, and what tracked scripts make of it.
+    priority: Priority,
+    /// Where adverts come from. `None` until it was well for the first time.
+    source: Option<Ipv4Addr>,
+    /// `virtual_ipaddress` as an advert lists it.
+    advertised: Vec<u8>,
+    /// All that moves: `virtual_ipaddress` and `virtual_ipaddress_excluded`.
+    addresses: Vec<InterfaceAddress>,
+    /// The adverts of a MASTER, one for each destination, ready to send.
+    adverts: Vec<Datagram>,
+    limits: Limits,
+}
+
+/// Warnings that a peer could cause every second.
+#[derive(Debug, Default)]
+struct Limits {
+    rival: Limit,
+    addresses: Limit,
+    interval: Limit,
+    owner: Limit,
+}
+
+impl VirtualRouter {
+    /// In Initialize. `id` tells it from every other router of this director, also from an earlier one of its name.
+    pub fn new(id: Holder, config: VirtualRouterConfig, priority: Priority) -> Self {
+        let mut router = Self {
+            id,
+            config,
+            state: State::Init,
+            priority,
+            source: None,
+            advertised: Vec::new(),
+            addresses: Vec::new(),
+            adverts: Vec::new(),
+            limits: Limits::default(),
+        };
+        router.prepare();
+        router
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.config.name
+    }
+
+    pub fn config(&self) -> &VirtualRouterConfig {
+        &self.config
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn role(&self) -> Role {
+        match self.state {
+            State::Init => Role::Init,
+            State::Backup(_) => Role::Backup,
+            State::Master(_) => Role::Master,
+            State::Fault => Role::Fault,
+        }
+    }
+
+    /// The effective priority.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The address that it sends from.
+    pub fn source(&self) -> Option<Ipv4Addr> {
+        self.source
+    }
+
+    /// `virtual_ipaddress` and `virtual_ipaddress_excluded`.
+    pub fn addresses(&self) -> &[InterfaceAddress] {
+        &self.addresses
+    }
+
+    /// When it wants to be woken, and why.
+    pub fn next(&self) -> Option<(Instant, Reason)> {
+        match &self.state {
+            State::Init | State::Fault => None,
+            State::Backup(backup) => Some((backup.down_at, Reason::MasterDown)),
+            State::Master(master) => {
+                let announce = master.announcements.next().map(|at| (at, Reason::Announce));
+                announce.into_iter().chain([(master.advertise_at, Reason::Advertise)]).min()
+            }
+        }
+    }
+
+    /// A router whose other directors must have given it up steps down before it does or hears anything else: suspend,
+    /// a paused virtual machine, live migration. What it then hears from the queue decides.
+    pub fn check_overslept(&mut self, ctx: &mut Context<'_>) {
+        let State::Master(master) = &self.state else { return };
+        let silent = ctx.now.since(master.last_advert);
+        let interval = self.master_down_interval(self.config.advert_interval);
+        if silent > interval {
+            self.leave(ctx);
+            self.enter_backup(RoleCause::Overslept { silent, interval }, Heard::Nobody, Role::Master, ctx);
+        }
+    }
+
+    /// Fires the timers that are due.
+    pub fn wake(&mut self, ctx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Init | State::Fault => {}
+            State::Backup(backup) => {
+                let late = ctx.now.since(backup.down_at);
+                if late > backup.active_interval.duration() {
+                    // It slept, and did not listen meanwhile. A MASTER that lives is heard within its interval.
+                    backup.waits = backup.active_interval.duration()
+                        + skew_time(self.config.version, self.priority, backup.active_interval);
+                    backup.down_at = ctx.now + backup.waits;
+                } else if backup.down_at <= ctx.now {
+                    let cause = self.takeover_cause(ctx.now);
+                    self.enter_master(cause, ctx);
+                }
+            }
+            State::Master(master) => {
+                if master.advertise_at <= ctx.now {
+                    self.advertise(ctx);
+                }
+                if let State::Master(master) = &mut self.state {
+                    master.announcements.wake(&self.config.garp, &self.addresses, ctx.now, ctx.out);
+                }
+            }
+        }
+    }
+
+    /// Whether this packet is for this router: by multicast into its group, or by unicast.
+    pub fn takes(&self, destination: IpAddr) -> bool {
+        match &self.config.transport {
+            Transport::Multicast { group } => destination == IpAddr::V4(*group),
+            Transport::Unicast { .. } => !destination.is_multicast(),
+        }
+    }
+
+    /// The checks of RFC 9568 7.1 and RFC 3768 7.1 that need a configuration, then the election.
+    pub fn hear(
+        &mut self,
+        advert: &Advert<'_>,
+        source: Ipv4Addr,
+        destination: IpAddr,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), IgnoreReason> {
+        if matches!(self.state, State::Init | State::Fault) {
+            return Ok(());
+        }
+        if self.source == Some(source) {
+            return Err(IgnoreReason::LoopedBack);
+        }
+        self.check(advert, source, destination)?;
+        self.compare_addresses(advert.addresses, source, ctx)?;
+        self.compare_interval(advert, source, ctx);
+        self.compare_owner(advert, source, ctx);
+        match &self.state {
+            State::Init | State::Fault => {}
+            State::Backup(_) => self.hear_as_backup(advert, source, ctx.now),
+            State::Master(_) => self.hear_as_master(advert, source, ctx),
+        }
+        Ok(())
+    }
+
+    /// The configuration, the scripts or the network say something new about it.
+    pub fn assess(&mut self, standing: Standing, ctx: &mut Context<'_>) {
+        let from = self.role();
+        match standing {
+            Standing::Faulty(cause) => {
+                if from != Role::Fault {
+                    let reachable = !matches!(cause, RoleCause::LinkDown { .. } | RoleCause::LinkGone { .. });
+                    if reachable {
+                        self.resign(ctx);
+                    }
+                    self.leave(ctx);
+                    self.state = State::Fault;
+                    self.changed(from, cause, ctx);
+                }
+            }
+            Standing::Unknown { source } => self.send_from(source),
+            Standing::Well { source } => {
+                self.send_from(source);
+                let cause = match from {
+                    Role::Init => RoleCause::Startup,
+                    Role::Fault => RoleCause::Recovered,
+                    Role::Backup | Role::Master => return,
+                };
+                // RFC 9568 6.4.1 starts every owner as MASTER; keepalived only one that says `state MASTER`.
+                if self.priority == Priority::OWNER && self.config.initial_state == InitialState::Master {
+                    self.enter_master(RoleCause::Owner, ctx);
+                } else {
+                    self.enter_backup(cause, Heard::Nobody, from, ctx);
+                }
+            }
+        }
+    }
+
+    /// Tracked scripts or a reload changed the effective priority. The next advert says so.
+    pub fn set_priority(&mut self, priority: Priority, cause: PriorityCause, ctx: &mut Context<'_>) {
+        if priority != self.priority {
+            let from = std::mem::replace(&mut self.priority, priority);
+            self.prepare_adverts();
+            let (from, to) = (from.get(), priority.get());
+            ctx.decide(Decision::PriorityChanged { router: self.config.name.clone(), from, to, cause });
+        }
+    }
+
+    /// True if a reload from `old` to `new` keeps the router what it is. Another interface or VRID is another router.
+    pub fn same_router(old: &VirtualRouterConfig, new: &VirtualRouterConfig) -> bool {
+        old.interface == new.interface && old.vrid == new.vrid
+    }
+
+    /// Takes a changed configuration in place: the role stays, timers that run go on, a MASTER moves its addresses.
+    pub fn reconfigure(&mut self, config: VirtualRouterConfig, ctx: &mut Context<'_>) {
+        let before = std::mem::replace(&mut self.config, config);
+        let had: BTreeSet<_> = self.addresses.iter().map(InterfaceAddress::key).collect();
+        self.prepare();
+        let State::Master(master) = &mut self.state else { return };
+        // Those who learned the old interval must not wait longer than it for the news.
+        master.advertise_at = master.advertise_at.min(ctx.now + self.config.advert_interval.duration());
+        if before.garp != self.config.garp {
+            master.announcements.reconfigure(&self.config.garp, ctx.now);
+        }
+        ctx.book.want(self.id, self.addresses.clone());
+        ctx.book.settle(ctx.now, ctx.out);
+        let new: Vec<_> = self.addresses.iter().filter(|vip| !had.contains(&vip.key())).cloned().collect();
+        announce::burst(&new, self.config.garp.repeat, ctx.out);
+    }
+
+    /// Says goodbye, if MASTER: an advert of priority 0 (RFC 9568 6.4.3, Shutdown).
+    pub fn resign(&mut self, ctx: &mut Context<'_>) {
+        if let State::Master(_) = self.state {
+            let goodbye = self.build_adverts(0);
+            ctx.out.extend(goodbye.into_iter().map(Effect::SendAdvert));
+        }
+    }
+
+    /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` when
+    /// a reload took this router away, as from keepalived.
+    pub fn stop(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
+        let from = self.role();
+        self.leave(ctx);
+        if from != Role::Init {
+            self.state = State::Init;
+            let told = if cause == RoleCause::Stop { Role::Init } else { Role::Fault };
+            self.changed_as(from, cause, told, ctx);
+        }
+    }
+
+    // Backup, RFC 9568 6.4.2.
+
+    fn hear_as_backup(&mut self, advert: &Advert<'_>, source: Ipv4Addr, now: Instant) {
+        let preempts = self.preempts();
+        let ours = self.priority;
+        let (version, adverts) = (self.config.version, self.config.down_timer_adverts);
+        let delay = self.preempt_delay();
+        let State::Backup(backup) = &mut self.state else { return };
+        if advert.priority == 0 {
+            let skew = skew_time(version, ours, backup.active_interval);
+            backup.down_at = now + skew;
+            backup.waits = skew;
+            backup.heard = Heard::Stopped { source, skew };
+            backup.preempt_at = None;
+            return;
+        }
+        if preempts && advert.priority < ours.get() {
+            // The first such advert starts `preempt_delay`; while it runs, they count as alive (as in keepalived 2.2.7).
+            let patience = (!delay.is_zero()).then(|| *backup.preempt_at.get_or_insert(now + delay));
+            if patience.is_none_or(|until| until <= now) {
+                backup.heard = Heard::Lower { source, priority: advert.priority };
+                return;
+            }
+        } else {
+            backup.preempt_at = None;
+        }
+        backup.heard = Heard::Active { source, at: now };
+        backup.active_interval = advert.interval;
+        backup.waits = master_down_interval(version, ours, advert.interval, adverts);
+        backup.down_at = now + backup.waits;
+    }
+
+    fn takeover_cause(&self, now: Instant) -> RoleCause {
+        let State::Backup(backup) = &self.state else { return RoleCause::Startup };
+        match backup.heard {
+            Heard::Nobody => RoleCause::MasterDown { interval: backup.waits, last_heard: None },
+            Heard::Active { source, at } => {
+                let last_heard = Some((IpAddr::V4(source), now.since(at)));
+                RoleCause::MasterDown { interval: backup.waits, last_heard }
+            }
+            Heard::Stopped { source, skew } => RoleCause::MasterStopped { source: source.into(), skew },
+            Heard::Lower { source, priority } => {
+                RoleCause::Preempts { source: source.into(), theirs: priority, ours: self.priority.get() }
+            }
+        }
+    }
+
+    /// The owner always does (RFC 9568 6.1); with `state MASTER` keepalived takes `nopreempt` back.
+    fn preempts(&self) -> bool {
+        self.config.preempt || self.config.initial_state == InitialState::Master || self.priority == Priority::OWNER
+    }
+
+    /// As `nopreempt`, it does not go together with `state MASTER`.
+    fn preempt_delay(&self) -> Duration {
+        match self.config.initial_state {
+            InitialState::Master => Duration::ZERO,
+            InitialState::Backup => self.config.preempt_delay,
+        }
+    }
+
+    // Master, RFC 9568 6.4.3.
+
+    fn hear_as_master(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+        let ours = self.priority.get();
+        let address = self.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        if advert.priority == 0 {
+            // Another MASTER stops: the addresses are ours alone, and everybody must hear that.
+            self.advertise(ctx);
+            return;
+        }
+        // "an unsigned integer comparison of the IPvX addresses in network byte order"
+        if advert.priority > ours || advert.priority == ours && source > address {
+            self.yield_to(advert, source, address, ctx);
+        } else {
+            self.assert_mastership(advert, source, ctx);
+        }
+    }
+
+    fn yield_to(&mut self, advert: &Advert<'_>, source: Ipv4Addr, address: Ipv4Addr, ctx: &mut Context<'_>) {
+        let (theirs, ours) = (advert.priority, self.priority.get());
+        let cause = if theirs > ours {
+            RoleCause::HigherPriority { source: source.into(), theirs, ours }
+        } else {
+            RoleCause::SamePriorityGreaterAddress { source: source.into(), priority: ours, ours: address.into() }
+        };
+        if self.config.higher_prio_send_advert {
+            self.advertise(ctx);
+        }
+        self.leave(ctx);
+        self.enter_backup(cause, Heard::Active { source, at: ctx.now }, Role::Master, ctx);
+        if let State::Backup(backup) = &mut self.state {
+            let adverts = self.config.down_timer_adverts;
+            backup.active_interval = advert.interval;
+            backup.waits = master_down_interval(self.config.version, self.priority, advert.interval, adverts);
+            backup.down_at = ctx.now + backup.waits;
+        }
+    }
+
+    /// "Send an ADVERTISEMENT immediately to assert the Active state to the sending VRRP Router and to update any
+    /// learning bridges" (RFC 9568 6.4.3); keepalived does so in version 2 as well, unless `lower_prio_no_advert`.
+    fn assert_mastership(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+        if !self.config.lower_prio_no_advert {
+            self.advertise(ctx);
+        }
+        if let State::Master(master) = &mut self.state {
+            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, ctx.out);
+        }
+        if self.limits.rival.admits(ctx.now) {
+            let (router, priority) = (self.config.name.clone(), advert.priority);
+            ctx.decide(Decision::RivalMaster { router, source: source.into(), priority });
+        }
+    }
+
+    fn advertise(&mut self, ctx: &mut Context<'_>) {
+        let State::Master(master) = &mut self.state else { return };
+        ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
+        master.last_advert = ctx.now;
+        master.advertise_at = ctx.now + self.config.advert_interval.duration();
+    }
+
+    // Entry and exit.
+
+    fn enter_backup(&mut self, cause: RoleCause, heard: Heard, from: Role, ctx: &mut Context<'_>) {
+        let waits = self.master_down_interval(self.config.advert_interval);
+        self.state = State::Backup(Backup {
+            down_at: ctx.now + waits,
+            waits,
+            active_interval: self.config.advert_interval,
+            heard,
+            preempt_at: None,
+        });
+        self.changed(from, cause, ctx);
+    }
+
+    fn enter_master(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
+        let from = self.role();
+        ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
+        ctx.book.want(self.id, self.addresses.clone());
+        ctx.book.settle(ctx.now, ctx.out);
+        let announcements = Announcements::start(&self.config.garp, &self.addresses, ctx.now, ctx.out);
+        let advertise_at = ctx.now + self.config.advert_interval.duration();
+        self.state = State::Master(Master { advertise_at, last_advert: ctx.now, announcements });
+        self.changed(from, cause, ctx);
+    }
+
+    /// Leaves the state that it is in: only a MASTER has something to give back.
+    fn leave(&mut self, ctx: &mut Context<'_>) {
+        if let State::Master(_) = self.state {
+            ctx.book.release(self.id);
+            ctx.book.settle(ctx.now, ctx.out);
+        }
+    }
+
+    /// Tells people and scripts.
+    fn changed(&mut self, from: Role, cause: RoleCause, ctx: &mut Context<'_>) {
+        self.changed_as(from, cause, self.role(), ctx);
+    }
+
+    fn changed_as(&mut self, from: Role, cause: RoleCause, told: Role, ctx: &mut Context<'_>) {
+        let (router, vrid, to) = (self.config.name.clone(), self.config.vrid, self.role());
+        ctx.decide(Decision::RoleChanged { router, vrid, from, to, cause });
+        notify::role_changed(&self.config.notify, &self.config.name, told, self.priority, ctx.out);
+    }
+
+    fn master_down_interval(&self, active: AdvertInterval) -> Duration {
+        master_down_interval(self.config.version, self.priority, active, self.config.down_timer_adverts)
+    }
+
+    // Checks.
+
+    fn check(&self, advert: &Advert<'_>, source: Ipv4Addr, destination: IpAddr) -> Result<(), IgnoreReason> {
+        if advert.version != self.config.version {
+            let number = |version| match version {
+                Version::V2 => 2,
+                Version::V3 => 3,
+            };
+            let (theirs, ours) = (number(advert.version), number(self.config.version));
+            return Err(IgnoreReason::VersionDiffers { theirs, ours });
+        }
+        let ours = self.authentication();
+        match (advert.authentication, ours) {
+            (Authentication::None, Authentication::None) => {}
+            (Authentication::Password(theirs), Authentication::Password(ours)) => {
+                if theirs != ours {
+                    return Err(IgnoreReason::PasswordDiffers);
+                }
+            }
+            (theirs, ours) => {
+                return Err(IgnoreReason::AuthTypeDiffers { theirs: theirs.kind(), ours: ours.kind() });
+            }
+        }
+        if !self.takes(destination) {
+            return Err(IgnoreReason::WrongDestination { destination });
+        }
+        if let Transport::Unicast { peers } = &self.config.transport
+            && self.config.check_unicast_src
+            && !peers.contains(&IpAddr::V4(source))
+        {
+            return Err(IgnoreReason::NotAPeer);
+        }
+        Ok(())
+    }
+
+    /// A peer whose list shares an address with ours is told about and counts as alive: RFC 9568 7.1 asks for no more
+    /// than a log line, and dropping it (RFC 3768 7.1, keepalived) makes two owners of the shared addresses for as long
+    /// as two files differ. One that shares none speaks of another virtual router; yielding to it would leave ours to
+    /// nobody. An empty list says nothing about who owns what, so it is not taken for a stranger's.
+    fn compare_addresses(
+        &mut self,
+        theirs: AddressList<'_>,
+        source: Ipv4Addr,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), IgnoreReason> {
+        if theirs.wire() == self.advertised {
+            return Ok(());
+        }
+        let ours: BTreeSet<Ipv4Addr> = AddressList::from_wire(&self.advertised).iter().collect();
+        let theirs: BTreeSet<Ipv4Addr> = theirs.iter().collect();
+        if ours == theirs {
+            return Ok(());
+        }
+        if !ours.is_empty() && !theirs.is_empty() && ours.is_disjoint(&theirs) {
+            return Err(IgnoreReason::AddressListDiffers);
+        }
+        if self.limits.addresses.admits(ctx.now) {
+            let list = |a: &BTreeSet<Ipv4Addr>, b| a.difference(b).copied().map(IpAddr::V4).collect();
+            let (missing, extra) = (list(&ours, &theirs), list(&theirs, &ours));
+            let router = self.config.name.clone();
+            ctx.decide(Decision::AddressListDiffers { router, source: source.into(), missing, extra });
+        }
+        Ok(())
+    }
+
+    /// Version 3 learns the MASTER's interval (RFC 9568 6.4.2). Version 2 should drop such an advert (RFC 3768 7.1), as
+    /// keepalived does, and both become MASTER; we learn it there too, and say so.
+    fn compare_interval(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+        let (theirs, ours) = (advert.interval, self.config.advert_interval);
+        if advert.version == Version::V2 && theirs != ours && self.limits.interval.admits(ctx.now) {
+            let router = self.config.name.clone();
+            ctx.decide(Decision::IntervalDiffers { router, source: source.into(), theirs, ours });
+        }
+    }
+
+    /// Two owners can't be. RFC 5798 7.1 had an owner drop all adverts; RFC 9568 with erratum 8298 asks for a log line.
+    /// The election goes on, so that the greater address wins and one MASTER is left (keepalived: the other one wins).
+    fn compare_owner(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+        let owner = Priority::OWNER;
+        if self.priority == owner && advert.priority == owner.get() && self.limits.owner.admits(ctx.now) {
+            ctx.decide(Decision::SecondOwner { router: self.config.name.clone(), source: source.into() });
+        }
+    }
+
+    // What is sent.
+
+    fn send_from(&mut self, source: Ipv4Addr) {
+        if self.source != Some(source) {
+            self.source = Some(source);
+            self.prepare_adverts();
+        }
+    }
+
+    fn prepare(&mut self) {
+        self.addresses = self.config.addresses.iter().chain(&self.config.excluded).cloned().collect();
+        self.advertised = self
+            .config
+            .addresses
+            .iter()
+            .filter_map(|vip| match vip.address {
+                IpAddr::V4(address) => Some(address.octets()),
+                IpAddr::V6(_) => None,
+            })
+            .take(usize::from(u8::MAX))
+            .flatten()
+            .collect();
+        self.prepare_adverts();
+    }
+
+    fn prepare_adverts(&mut self) {
+        self.adverts = self.build_adverts(self.priority.get());
+    }
+
+    fn authentication(&self) -> Authentication {
+        match (self.config.version, self.config.password) {
+            (Version::V2, Some(password)) => Authentication::Password(password),
+            (Version::V2, None) | (Version::V3, _) => Authentication::None,
+        }
+    }
+
+    fn build_adverts(&self, priority: u8) -> Vec<Datagram> {
+        let Some(source) = self.source else { return Vec::new() };
+        let advert = Advert {
+            version: self.config.version,
+            vrid: self.config.vrid,
+            priority,
+            interval: self.config.advert_interval,
+            authentication: self.authentication(),
+            addresses: AddressList::from_wire(&self.advertised),
+        };
+        let to = |destination: Ipv4Addr, ttl| Datagram {
+            interface: self.config.interface.clone(),
+            source: source.into(),
+            destination: destination.into(),
+            ttl,
+            payload: advert.encode((!self.config.v3_checksum_as_v2).then_some((source, destination))),
+        };
+        match &self.config.transport {
+            Transport::Multicast { group } => vec![to(*group, TTL)],
+            Transport::Unicast { peers } => peers
+                .iter()
+                .filter_map(|peer| match peer {
+                    IpAddr::V4(peer) => Some(to(*peer, self.config.unicast_ttl)),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+        }
+    }
+}
