@@ -4,6 +4,7 @@ use super::*;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use vipward_core::ipvs::{Destination, Forwarding, Persistence, Scheduler};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -296,4 +297,21 @@ fn refuses_what_the_kernel_refuses() {
     // Other protocols stay in the table, so that nobody adds them again and again; they are not served.
     fixture.relay.apply(&Op::AddService { key: other, service: service("rr") }).unwrap();
     assert_eq!(fixture.relay.table().services.len(), 2);
+}
+
+#[tokio::test]
+async fn a_task_may_drop_it() {
+    drop(Relay::start().unwrap());
+}
+
+#[test]
+fn dropping_it_cuts_what_it_carries() {
+    let a = Server::start(b'a');
+    let fixture = Fixture::new("rr");
+    fixture.add(&a, 1);
+    let (mut held, _) = fixture.open().unwrap();
+    let address = fixture.key.address;
+    drop(fixture);
+    assert!(TcpStream::connect_timeout(&address, SOON).is_err());
+    assert!(matches!(held.read(&mut [0]), Ok(0) | Err(_)), "the connection is over");
 }
