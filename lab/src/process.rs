@@ -91,6 +91,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it ended; `None` while it runs.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
     /// Waits for its end; one that does not end in time is killed, and that is an error.
     pub fn wait(mut self, limit: Duration) -> Result<Ended, String> {
         let ended = wait_for(limit, || self.child.try_wait().transpose());

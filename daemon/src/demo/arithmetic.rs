@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use vipward_core::config::{CheckerConfig, Config, Options, Sources, VirtualRouterConfig, load};
 use vipward_core::time::Duration;
-use vipward_core::vrrp::{master_down_interval, skew_time};
+use vipward_core::vrrp::intervals::{master_down_interval, skew_time};
 
 /// The sums of this pair of directors.
 pub struct Arithmetic {
@@ -42,9 +42,7 @@ fn down(backup: &VirtualRouterConfig, master: &VirtualRouterConfig) -> Duration 
 
 /// The server dies right after a probe; every further probe uses its whole time.
 fn until_down(checker: &CheckerConfig) -> Duration {
-    checker.delay_loop
-        + checker.connect_timeout * (checker.retry + 1)
-        + checker.delay_before_retry * checker.retry
+    checker.delay_loop + checker.connect_timeout * (checker.retry + 1) + checker.delay_before_retry * checker.retry
 }
 
 fn read(name: &str, text: &str) -> io::Result<Config> {

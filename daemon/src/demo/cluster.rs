@@ -42,7 +42,6 @@ pub struct Director {
 
 /// A machine with a web server, or without.
 pub struct Web {
-    pub name: &'static str,
     pub address: SocketAddr,
     node: Node,
     server: Option<Server>,
@@ -63,10 +62,10 @@ impl Cluster {
             std::fs::write(&file, text)?;
             Ok(Director { name, node, file, process: None, taken: 0 })
         };
-        let web = |name: &'static str, host: u8| -> io::Result<Web> {
+        let web = |name: &str, host: u8| -> io::Result<Web> {
             let node = network.node(name)?;
             back.attach(&node, "eth0", back_address(host), 24)?;
-            let mut web = Web { name, address: SocketAddr::new(back_address(host), 80), node, server: None };
+            let mut web = Web { address: SocketAddr::new(back_address(host), 80), node, server: None };
             web.start()?;
             Ok(web)
         };
@@ -106,8 +105,14 @@ impl Director {
         }
     }
 
-    pub fn running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(Process::running)
+    /// True when it has ended in order; an error when it has ended in another way.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        let Some(process) = self.process.as_mut() else { return Ok(true) };
+        match process.ended()? {
+            None => Ok(false),
+            Some(status) if status.success() => Ok(true),
+            Some(status) => Err(io::Error::other(format!("vipward on {} ended with {status}", self.name))),
+        }
     }
 
     pub fn has_vip(&self) -> bool {

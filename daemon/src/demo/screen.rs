@@ -52,6 +52,11 @@ impl Screen {
         }
     }
 
+    /// Columns in use.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// Text as it is, outside the timeline.
     pub fn text(&self, tone: Tone, text: &str) {
         self.wipe();

@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// Nothing in the demo takes longer, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How lines of the log begin that are of no news here.
+const CHATTER: [&str; 4] = ["vipward ", "interfaces here", "dataplane", "configuration applied"];
+
 /// One line of the table at the end.
 struct Row {
     fault: &'static str,
@@ -42,44 +45,49 @@ pub fn tell() -> io::Result<()> {
     let sums = Arithmetic::of(first, second)?;
     let screen = Screen::new();
     screen.text(Tone::Plain, NETWORK);
-    let mut stage = Stage { cluster: Cluster::build()?, screen, chapter: Instant::now(), heard: Vec::new(), down: None };
+    let mut stage = Stage {
+        cluster: Cluster::build()?,
+        screen,
+        chapter: Instant::now(),
+        heard: Vec::new(),
+        counting: false,
+        down: None,
+    };
     let mut rows = Vec::new();
 
     stage.chapter("Both directors start");
     stage.start(0)?;
     stage.start(1)?;
-    stage.until("lb1 to become MASTER", |stage| stage.said("lb1", "-> MASTER"))?;
+    stage.until("lb1 to become MASTER", |stage| Ok(stage.said("lb1", "-> MASTER")))?;
     stage.until("an answer", Stage::answered)?;
-    stage.forget_the_start();
+    stage.begin_to_count();
     stage.quiet(Duration::from_secs(3));
+    stage.sum_up();
 
     stage.chapter("web1 is killed");
     stage.kill_web();
-    stage.until("both directors to take web1 out", |stage| stage.both_said("198.51.100.21:80 is down"))?;
+    stage.until("both directors to take web1 out", |stage| Ok(stage.both_said("198.51.100.21:80 is down")))?;
     stage.quiet(Duration::from_secs(2));
     rows.push(stage.row(
         "web1 killed",
-        format!(
-            "0 ms: the relay tries the next server at once; the checker takes it out within {}",
-            millis(sums.server_down)
-        ),
+        format!("0 ms: the next server is tried at once; out of the table within {}", millis(sums.server_down)),
     ));
 
     stage.chapter("web1 comes back");
     stage.start_web()?;
-    stage.until("both directors to put web1 back", |stage| stage.both_said("198.51.100.21:80 is up"))?;
+    stage.until("both directors to put web1 back", |stage| Ok(stage.both_said("198.51.100.21:80 is up")))?;
     stage.quiet(Duration::from_secs(2));
     rows.push(stage.row("web1 back", "0 ms".to_owned()));
 
     stage.chapter("The daemon on lb1, the MASTER, is killed with SIGKILL");
     stage.kill(0);
-    stage.until("lb2 to become MASTER", |stage| stage.said("lb2", "-> MASTER"))?;
+    stage.until("lb2 to become MASTER", |stage| Ok(stage.said("lb2", "-> MASTER")))?;
     stage.until("an answer", Stage::answered)?;
     stage.quiet(Duration::from_secs(2));
     rows.push(stage.row(
         "MASTER killed (SIGKILL)",
         format!(
-            "{}: Master_Down_Interval = 3 x {} + Skew_Time {}, less the time since the last advert",
+            "{}: 3 x {} + Skew_Time {}, less the time since the last advert",
             millis(sums.master_down),
             millis(sums.advert_interval),
             millis(sums.skew)
@@ -88,26 +96,21 @@ pub fn tell() -> io::Result<()> {
 
     stage.chapter("lb1 comes back");
     stage.start(0)?;
-    stage.until("lb1 to become MASTER again", |stage| stage.said("lb1", "-> MASTER"))?;
+    stage.until("lb1 to become MASTER again", |stage| Ok(stage.said("lb1", "-> MASTER")))?;
     stage.until("an answer", Stage::answered)?;
     stage.quiet(Duration::from_secs(3));
-    rows.push(stage.row("MASTER back (preempts)", "0 ms: lb2 serves until it hears the higher priority".to_owned()));
+    rows.push(stage.row("MASTER back (preempts)", "0 ms: lb2 serves until it hears lb1".to_owned()));
 
     stage.chapter("The daemon on lb1 is stopped with SIGTERM");
     stage.stop(0);
-    stage.until("lb2 to become MASTER", |stage| stage.said("lb2", "-> MASTER"))?;
+    stage.until("lb2 to become MASTER", |stage| Ok(stage.said("lb2", "-> MASTER")))?;
     stage.until("an answer", Stage::answered)?;
     stage.quiet(Duration::from_secs(2));
-    rows.push(stage.row(
-        "MASTER stopped (SIGTERM)",
-        format!("{}: Skew_Time after its advert with priority 0", millis(sums.skew)),
-    ));
+    rows.push(stage.row("MASTER stopped (SIGTERM)", format!("{}: Skew_Time", millis(sums.skew))));
 
     stage.chapter("The end");
     stage.stop(1);
-    stage.until("lb2 to give the VIP back", |stage| {
-        stage.cluster.directors.iter_mut().all(|director| !director.running() && !director.has_vip())
-    })?;
+    stage.until_ended()?;
     stage.table(&rows);
     Ok(())
 }
@@ -120,6 +123,8 @@ struct Stage {
     chapter: Instant,
     /// What was said in this chapter, and by whom.
     heard: Vec<(&'static str, String)>,
+    /// From the first answer on; before it nobody served, and that is no outage.
+    counting: bool,
     /// Since when the client has no answer.
     down: Option<Instant>,
 }
@@ -131,10 +136,35 @@ impl Stage {
         self.screen.heading(title);
     }
 
-    /// The client asked before anybody served: that is no outage.
-    fn forget_the_start(&mut self) {
-        self.down = None;
+    fn begin_to_count(&mut self) {
+        self.screen.event(Instant::now(), "client", Tone::Good, "is answered");
+        self.counting = true;
         self.chapter = Instant::now();
+    }
+
+    /// One line on what the client saw in this chapter.
+    fn sum_up(&self) {
+        let samples = self.cluster.client.samples_since(self.chapter);
+        let failed = samples.iter().filter(|sample| sample.answer.is_err()).count();
+        let last: Vec<_> = samples.iter().rev().take(100).filter_map(|sample| sample.answer.as_deref().ok()).collect();
+        let [web1, web2] = ["web1", "web2"].map(|web| {
+            let answers = last.iter().filter(|answer| **answer == web).count();
+            (answers * 100).checked_div(last.len()).unwrap_or(0)
+        });
+        let sentence =
+            format!("{} requests, {failed} failed; now answered by web1 {web1} %, web2 {web2} %", samples.len());
+        self.screen.event(Instant::now(), "client", if failed == 0 { Tone::Good } else { Tone::Plain }, &sentence);
+    }
+
+    /// Goes on until no daemon runs and none has the VIP.
+    fn until_ended(&mut self) -> io::Result<()> {
+        for director in 0..self.cluster.directors.len() {
+            self.until("both daemons to give the VIP back and end", |stage| {
+                let director = stage.cluster.directors.get_mut(director);
+                director.map_or(Ok(true), |director| Ok(director.has_ended()? && !director.has_vip()))
+            })?;
+        }
+        Ok(())
     }
 
     fn start(&mut self, director: usize) -> io::Result<()> {
@@ -175,34 +205,33 @@ impl Stage {
     }
 
     /// The client's newest request was answered.
-    fn answered(&mut self) -> bool {
-        self.cluster.client.samples_since(self.chapter).last().is_some_and(|sample| sample.answer.is_ok())
+    fn answered(&mut self) -> io::Result<bool> {
+        Ok(self.cluster.client.samples_since(self.chapter).last().is_some_and(|sample| sample.answer.is_ok()))
     }
 
     /// Goes on until `condition` holds.
-    fn until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) -> io::Result<()> {
+    fn until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> io::Result<bool>) -> io::Result<()> {
         let start = Instant::now();
-        while !condition(self) {
+        while !condition(self)? {
             if start.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("waited {} s in vain for {what}", PATIENCE.as_secs())));
             }
-            self.tick()?;
+            self.tick();
         }
-        self.tick()
+        self.tick();
+        Ok(())
     }
 
     /// Goes on for a while.
     fn quiet(&mut self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
-            if self.tick().is_err() {
-                return;
-            }
+            self.tick();
         }
     }
 
     /// Shows what is new, then rests a moment.
-    fn tick(&mut self) -> io::Result<()> {
+    fn tick(&mut self) {
         let mut news = Vec::new();
         for director in &mut self.cluster.directors {
             news.extend(director.news().into_iter().map(|line| (director.name, line)));
@@ -210,15 +239,19 @@ impl Stage {
         news.sort_by_key(|(_, line)| line.at);
         for (name, line) in news {
             let (tone, sentence) = read_log(&line.text);
-            self.screen.event(line.at, name, tone, sentence);
+            if !CHATTER.iter().any(|start| sentence.starts_with(start)) {
+                self.screen.event(line.at, name, tone, sentence);
+            }
             self.heard.push((name, sentence.to_owned()));
         }
         self.show_client();
         std::thread::sleep(TICK);
-        Ok(())
     }
 
     fn show_client(&mut self) {
+        if !self.counting {
+            return;
+        }
         let samples = self.cluster.client.samples();
         // Requests that are still under way may have begun before those that are over; look behind them.
         let settled = Instant::now().checked_sub(LIMIT + 2 * TICK);
@@ -252,6 +285,7 @@ impl Stage {
 
     /// What the client saw in this chapter.
     fn row(&self, fault: &'static str, allowed: String) -> Row {
+        self.sum_up();
         let samples = self.cluster.client.samples_since(self.chapter);
         let outages = outages(&samples);
         Row {
@@ -264,19 +298,15 @@ impl Stage {
     }
 
     fn table(&self, rows: &[Row]) {
-        let allowed_width = 34;
-        self.screen.text(Tone::Plain, "");
-        let head = format!("  {:<25}{:>10}  {:>11}   {}", "fault", "outage", "failed", "what the protocol allows");
+        self.screen.text(Tone::Plain, "\n");
+        let head = format!("  {:<25}{:>9}{:>13}   {}", "fault", "outage", "failed", "what the protocol allows");
         self.screen.text(Tone::Heading, &head);
         for row in rows {
-            let mut front = format!(
-                "  {:<25}{:>10}  {:>11}",
-                row.fault,
-                millis(row.longest),
-                format!("{} of {}", row.failed, row.asked)
-            );
-            for line in wrap(&row.allowed, allowed_width) {
-                self.screen.text(Tone::Plain, &format!("{front:<50}   {line}"));
+            let failed = format!("{} of {}", row.failed, row.asked);
+            let mut front = format!("  {:<25}{:>9}{failed:>13}   ", row.fault, millis(row.longest));
+            let columns = front.chars().count();
+            for line in wrap(&row.allowed, self.screen.width().saturating_sub(columns)) {
+                self.screen.text(Tone::Plain, &format!("{front:<columns$}{line}"));
                 front.clear();
             }
         }

@@ -57,7 +57,7 @@ impl Relay {
                 };
                 match listener {
                     Ok(listener) => {
-                        tables.services.insert(*key, Serving { listener, ..Serving::default() });
+                        tables.services.insert(*key, Serving { _listener: listener, ..Serving::default() });
                     }
                     Err(error) => {
                         tables.table.services.remove(key);
@@ -80,9 +80,10 @@ impl Relay {
     }
 
     /// The connections that a destination of a service has now.
+    #[cfg(test)]
     pub fn connections(&self, service: &ServiceKey, destination: SocketAddr) -> Connections {
         let tables = self.state.lock();
-        tables.services.get(service).map(|serving| serving.connections(destination)).unwrap_or_default()
+        tables.services.get(service).map(|serving| count(&serving.tokens, destination)).unwrap_or_default()
     }
 
     fn open(&self, key: ServiceKey) -> io::Result<OpenListener> {
@@ -100,7 +101,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.state.lock().services.clear();
         if let Some(runtime) = self.runtime.take() {
-            // Waiting for the threads would panic where the owner is itself a runtime's task, and the balancer is.
+            // Not waiting: the owner may itself be a task.
             runtime.shutdown_background();
         }
     }
@@ -132,14 +133,8 @@ struct Serving {
     picker: Picker,
     /// Connections by destination: each holds a clone of its token. Removed destinations stay until theirs have ended.
     tokens: BTreeMap<SocketAddr, Arc<()>>,
-    /// `None`: not TCP.
-    listener: Option<OpenListener>,
-}
-
-impl Serving {
-    fn connections(&self, destination: SocketAddr) -> Connections {
-        count(&self.tokens, destination)
-    }
+    /// Closes when the service goes; `None`: not TCP.
+    _listener: Option<OpenListener>,
 }
 
 fn count(tokens: &BTreeMap<SocketAddr, Arc<()>>, destination: SocketAddr) -> Connections {

@@ -298,3 +298,20 @@ fn refuses_what_the_kernel_refuses() {
     fixture.relay.apply(&Op::AddService { key: other, service: service("rr") }).unwrap();
     assert_eq!(fixture.relay.table().services.len(), 2);
 }
+
+#[tokio::test]
+async fn a_task_may_drop_it() {
+    drop(Relay::start().unwrap());
+}
+
+#[test]
+fn dropping_it_cuts_what_it_carries() {
+    let a = Server::start(b'a');
+    let fixture = Fixture::new("rr");
+    fixture.add(&a, 1);
+    let (mut held, _) = fixture.open().unwrap();
+    let address = fixture.key.address;
+    drop(fixture);
+    assert!(TcpStream::connect_timeout(&address, SOON).is_err());
+    assert!(matches!(held.read(&mut [0]), Ok(0) | Err(_)), "the connection is over");
+}
