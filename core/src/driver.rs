@@ -1,11 +1,13 @@
 //! The one loop that joins a machine with a world, the same code in the simulator and in the daemon.
 //!
-//! Its rules, each with a test below:
+//! Its rules, each with a test in `core/tests/driver.rs`:
 //! - What waits is heard before a timer that has expired: a paused director must hear the adverts in its queue before
 //!   it claims an address.
-//! - But work per turn is bounded ([`MAX_WAITING`]): a flood of packets can't keep a timer from firing.
-//! - Effects are carried out in order, and one that fails comes back as an event.
+//! - But work per turn is bounded ([`MAX_WAITING`] of each kind): a flood of one kind can neither keep a timer from
+//!   firing nor hide what waits behind it.
+//! - Effects are carried out in order, and one that fails comes back as an event before anything else is heard.
 //! - `select!` is biased: one seed, one order.
+//! - The caller's other tasks get their turn, whatever floods in.
 
 use crate::effect::Effect;
 use crate::event::Event;
@@ -18,8 +20,17 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// How many waiting packets and events are taken before expired timers get their turn.
+/// How many waiting events of each kind are taken before expired timers get their turn.
 pub const MAX_WAITING: usize = 64;
+
+/// The kinds of what waits, in the order in which they are taken.
+#[derive(Clone, Copy)]
+enum Waiting {
+    Host,
+    Packets,
+    /// Probes and scripts that have ended.
+    Work,
+}
 
 /// Runs `machine` in its world until it has handled [`Event::Stop`].
 ///
@@ -43,16 +54,24 @@ where
         now: Instant::ZERO,
     };
     loop {
-        for _ in 0..MAX_WAITING {
-            let Some(event) = turn.waiting() else { break };
-            if turn.step(event).await {
-                return;
+        for kind in [Waiting::Host, Waiting::Packets, Waiting::Work] {
+            let mut taken = 0;
+            while taken < MAX_WAITING
+                && let Some(event) = turn.waiting(kind)
+            {
+                taken += 1;
+                if turn.step(event).await {
+                    return;
+                }
+            }
+            if taken == MAX_WAITING {
+                // A director under load never sleeps, but the world's own tasks must go on.
+                tokio::task::yield_now().await;
             }
         }
         let wakeup = turn.machine.next_wakeup().map(|(at, _)| at);
         if wakeup.is_some_and(|at| at <= turn.clock.now()) {
             turn.step(Event::Wakeup).await;
-            // A director under load never sleeps, but its probes and the world's own tasks must go on.
             tokio::task::yield_now().await;
             continue;
         }
@@ -85,13 +104,14 @@ where
     N: Network + 'static,
     H: Host + 'static,
 {
-    /// What is there without waiting: answers first, then the host, then packets.
-    fn waiting(&mut self) -> Option<Event> {
-        self.queue
-            .pop_front()
-            .or_else(|| self.host.waiting_event())
-            .or_else(|| self.network.waiting_advert().map(Event::AdvertReceived))
-            .or_else(|| self.work.next().now_or_never().flatten().flatten())
+    /// What is there without waiting. Answers come before all else: they belong to the event just handled.
+    fn waiting(&mut self, kind: Waiting) -> Option<Event> {
+        self.queue.pop_front().or_else(|| match kind {
+            Waiting::Host => self.host.waiting_event(),
+            Waiting::Packets => self.network.waiting_advert().map(Event::AdvertReceived),
+            // A cancelled probe ends without an event: on to the next.
+            Waiting::Work => std::iter::from_fn(|| self.work.next().now_or_never().flatten()).flatten().next(),
+        })
     }
 
     /// Waits for the next event, at most until `wakeup`.

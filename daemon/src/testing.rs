@@ -44,6 +44,11 @@ pub fn in_network_namespace(name: &str, test: impl FnOnce()) {
     }
 }
 
+/// Whether `VIPWARD_REQUIRE` names what a test needs: then not having it is a failure.
+pub fn required(what: &str) -> bool {
+    std::env::var("VIPWARD_REQUIRE").is_ok_and(|list| list.split([',', ' ']).any(|word| word == what))
+}
+
 fn cannot(name: &str, why: &str) {
     let required =
         std::env::var("VIPWARD_REQUIRE").is_ok_and(|list| list.split([',', ' ']).any(|word| word == "netns"));

@@ -130,7 +130,7 @@ async fn election(events: UnboundedSender<Event>, inbox: UnboundedReceiver<Event
 async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>) -> Result<Running, NotStarted> {
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
-    let uses = format!("dataplane: {}", dataplane.name());
+    let uses = format!("dataplane: {dataplane}");
     let scripts = Rc::new(Scripts::default());
     let host = LinuxHost::new(inbox, Tables::Ipvs(dataplane), scripts.clone());
     Ok(Running {

@@ -3,9 +3,15 @@
 pub mod cluster;
 mod diagnostic;
 mod files;
+pub mod keywords;
+mod line;
+mod lower;
 pub mod model;
+mod reader;
 mod render;
+mod report;
 pub mod source;
+mod tree;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use files::{Files, Limits, Options};
@@ -38,18 +44,12 @@ impl Loaded {
     }
 }
 
-/// Reads the configuration at `path` and all that it includes.
+/// Reads the configuration at `path` and all that it includes. Every file lands in `sources`, for [`render`].
 pub fn load(sources: &mut Sources, files: &dyn Files, path: &Path, options: &Options) -> Loaded {
-    let _ = options;
-    let name = path.display().to_string();
-    match files.read(path) {
-        Ok(bytes) => {
-            sources.add(name, String::from_utf8_lossy(&bytes));
-            Loaded { config: Some(Config::default()), ..Loaded::default() }
-        }
-        Err(error) => Loaded {
-            diagnostics: vec![Diagnostic::error("unreadable-file", format!("can't read `{name}`: {error}"))],
-            ..Loaded::default()
-        },
-    }
+    let (mut report, mut tree) = (report::Report::default(), tree::Tree::default());
+    reader::Reader::new(sources, &mut report, &mut tree, files, options).file(path, None);
+    let root = tree.finish(&mut report);
+    let config = lower::lower(&root, &mut report);
+    let (config, partial) = if report.has_errors() { (None, config) } else { (Some(config), Config::default()) };
+    Loaded { config, partial, diagnostics: report.finish(sources) }
 }

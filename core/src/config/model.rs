@@ -157,6 +157,8 @@ pub struct VirtualRouterConfig {
     pub v3_checksum_as_v2: bool,
     /// `check_unicast_src`: drop unicast adverts from strangers.
     pub check_unicast_src: bool,
+    /// `skip_check_adv_addr`: check the addresses only in the first advert of each MASTER.
+    pub skip_check_adv_addr: bool,
     /// `lower_prio_no_advert`, `higher_prio_send_advert`.
     pub lower_prio_no_advert: bool,
     pub higher_prio_send_advert: bool,

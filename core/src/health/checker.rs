@@ -207,3 +207,132 @@ impl Checker {
         self.config.delay_loop.max(SHORTEST_DELAY_LOOP)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{HttpVersion, Places, UrlCheck};
+    use crate::ipvs::{Protocol, ServiceKey};
+    use proptest::prelude::*;
+    use std::net::SocketAddr;
+
+    fn config(urls: usize) -> CheckerConfig {
+        let url = |n| UrlCheck { path: format!("/{n}"), status: vec![(200, 299)], digest: None, virtualhost: None };
+        let kind = match urls {
+            0 => CheckerKind::Tcp,
+            n => CheckerKind::Http {
+                urls: (1..=n).map(url).collect(),
+                http_version: HttpVersion::Http10,
+                fast_recovery: false,
+            },
+        };
+        CheckerConfig {
+            kind,
+            target: SocketAddr::from(([192, 0, 2, 1], 80)),
+            connect_timeout: Duration::from_secs(3),
+            retry: 2,
+            delay_before_retry: Duration::from_secs(1),
+            delay_loop: Duration::from_secs(6),
+            warmup: Duration::ZERO,
+            alpha: false,
+            places: Places::default(),
+        }
+    }
+
+    fn id(attempt: u64) -> ProbeId {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let service = ServiceKey { protocol: Protocol::Tcp, address };
+        ProbeId { service, server: SocketAddr::from(([192, 0, 2, 1], 80)), checker: 0, attempt }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn nothing_begins_before_it_is_due_nor_while_an_attempt_is_under_way() {
+        let mut checker = Checker::new(config(0), Start::Assumed, at(5));
+        assert_eq!(checker.begin(id(0), at(4)), None);
+        assert!(checker.begin(id(0), at(5)).is_some());
+        assert_eq!((checker.due(), checker.begin(id(1), at(60))), (None, None));
+        assert_eq!(checker.finish(id(1), Verdict::Passed, at(60)), None, "not the one under way");
+        assert_eq!(checker.finish(id(0), Verdict::Passed, at(61)), Some(Outcome::Passed));
+        assert_eq!(checker.due(), Some(at(67)), "delay_loop after the end");
+        assert_eq!(checker.finish(id(0), Verdict::Failed(Failure::Refused), at(62)), None, "a second verdict");
+    }
+
+    #[test]
+    fn without_retries_the_first_failure_counts() {
+        let mut checker = Checker::new(CheckerConfig { retry: 0, ..config(0) }, Start::Proven, at(0));
+        checker.begin(id(0), at(0));
+        let outcome = checker.finish(id(0), Verdict::Failed(Failure::Refused), at(0));
+        assert_eq!(outcome, Some(Outcome::Fell(Failure::Refused)));
+    }
+
+    #[test]
+    fn a_failure_between_the_urls_begins_the_run_anew() {
+        let mut checker = Checker::new(config(3), Start::Down, at(0));
+        let mut now = at(0);
+        let mut rose = Vec::new();
+        for (attempt, good) in (0..).zip([true, true, false, true, true, true]) {
+            checker.begin(id(attempt), now);
+            let verdict = if good { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
+            rose.push(checker.finish(id(attempt), verdict, now) == Some(Outcome::Rose));
+            now = checker.due().unwrap();
+        }
+        assert_eq!(rose, [false, false, false, false, false, true]);
+    }
+
+    /// No setting stops the time: a wake-up always lies ahead after a verdict that ends a round.
+    #[test]
+    fn a_delay_loop_of_zero_is_not_zero() {
+        let mut checker = Checker::new(CheckerConfig { delay_loop: Duration::ZERO, ..config(0) }, Start::Proven, at(0));
+        checker.begin(id(0), at(0));
+        checker.finish(id(0), Verdict::Passed, at(0));
+        assert!(checker.due() > Some(at(0)));
+    }
+
+    proptest! {
+        /// The bound in the module's documentation: however the network behaves, the table can't flap faster than the
+        /// settings say.
+        #[test]
+        fn a_flapping_server_changes_its_state_no_faster_than_its_settings_say(
+            urls in 0..3_usize,
+            retry in 0..4_u32,
+            delay_before_retry in 0..5_u64,
+            delay_loop in 1..10_u64,
+            fast_recovery: bool,
+            start in prop_oneof![Just(Start::Assumed), Just(Start::Proven), Just(Start::Down)],
+            answers in prop::collection::vec((any::<bool>(), 0..3000_u64), 1..200),
+        ) {
+            let mut config = config(urls);
+            if let CheckerKind::Http { fast_recovery: fast, .. } = &mut config.kind {
+                *fast = fast_recovery;
+            }
+            let config = CheckerConfig {
+                retry,
+                delay_before_retry: Duration::from_secs(delay_before_retry),
+                delay_loop: Duration::from_secs(delay_loop),
+                ..config
+            };
+            let before_rise = config.delay_loop;
+            let before_fall = config.delay_loop + config.delay_before_retry * retry;
+            let mut checker = Checker::new(config, start, Instant::ZERO);
+            let mut changed: Option<Instant> = None;
+            for (attempt, (good, millis)) in (0..).zip(answers) {
+                let begun = checker.due().unwrap();
+                prop_assert!(checker.begin(id(attempt), begun).is_some());
+                let now = begun + Duration::from_millis(millis);
+                let was_up = checker.is_up();
+                let verdict = if good { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
+                prop_assert!(checker.finish(id(attempt), verdict, now).is_some());
+                if was_up != checker.is_up() {
+                    let least = if was_up { before_fall } else { before_rise };
+                    let since = changed.map_or(Duration::MAX, |changed| now.since(changed));
+                    prop_assert!(since >= least, "changed after {since:?}, allowed is {least:?}");
+                    changed = Some(now);
+                }
+            }
+        }
+    }
+}

@@ -67,3 +67,48 @@ impl Limits {
         Self { gain: (quorum + hysteresis).min(total).max(1), keep: quorum - hysteresis }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limits(quorum: u32, hysteresis: u32, total: u64) -> (u64, u64) {
+        let Limits { gain, keep } = Limits::new(quorum, hysteresis, total);
+        (gain, keep)
+    }
+
+    #[test]
+    fn limits_as_keepalived_logs_them() {
+        assert_eq!(limits(1, 0, 2), (1, 1), "the defaults");
+        assert_eq!(limits(2, 1, 3), (3, 1), "Gained quorum 2+1=3 <= 3, Lost quorum 2-1=1 > 0");
+        assert_eq!(limits(3, 1, 2), (2, 1), "quorum exceeds total weight of real servers 2, reducing quorum to 2");
+        assert_eq!(limits(2, 3, 9), (3, 1), "hysteresis 3 >= quorum 2; setting hysteresis to 1");
+        assert_eq!(limits(2, 1, 2), (2, 1), "keepalived asks for 3 here, which two servers never have");
+        assert_eq!(limits(1, 0, 0), (1, 1), "no weight is no quorum");
+    }
+
+    proptest! {
+        #[test]
+        fn all_up_is_quorum_and_none_is_not(quorum: u32, hysteresis: u32, total in 1..u64::from(u32::MAX)) {
+            let mut it = Quorum::new(quorum, hysteresis, total, total);
+            prop_assert!(it.is_up());
+            prop_assert_eq!(it.update(0), Some(Change::Lost));
+            prop_assert_eq!(it.update(0), None);
+            prop_assert_eq!(it.update(total), Some(Change::Gained));
+        }
+
+        /// Between the limits nothing changes, in whichever direction one goes.
+        #[test]
+        fn between_the_limits_it_stays(quorum in 1..50_u32, hysteresis in 0..50_u32, total in 0..100_u64) {
+            let Limits { gain, keep } = Limits::new(quorum, hysteresis, total);
+            prop_assert!(1 <= keep && keep <= gain);
+            for up in [true, false] {
+                for live in keep..gain {
+                    let mut it = Quorum { limits: Limits { gain, keep }, up };
+                    prop_assert_eq!(it.update(live), None);
+                }
+            }
+        }
+    }
+}

@@ -24,3 +24,26 @@ fn mix(seed: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipvs::{Protocol, ServiceKey};
+    use std::net::SocketAddr;
+
+    fn place(seed: u64, host: u8) -> Place {
+        let service = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([10, 0, 0, 1], 80)) };
+        Place { service, server: SocketAddr::from(([192, 0, 2, host], 80)), seed }
+    }
+
+    #[test]
+    fn lies_within_and_depends_on_seed_server_and_position() {
+        let minute = Duration::from_secs(60);
+        let base = offset(place(1, 1), 0, minute);
+        assert_eq!(base, offset(place(1, 1), 0, minute));
+        let others = [offset(place(2, 1), 0, minute), offset(place(1, 2), 0, minute), offset(place(1, 1), 1, minute)];
+        assert!(others.iter().all(|other| *other != base && *other < minute), "{base:?} {others:?}");
+        assert_eq!(offset(place(1, 1), 0, Duration::ZERO), Duration::ZERO);
+        assert!(offset(place(1, 1), 0, Duration::MAX) < Duration::MAX);
+    }
+}

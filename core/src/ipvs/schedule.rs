@@ -108,6 +108,11 @@ impl Picker {
         Some(chosen)
     }
 
+    /// How many clients persistence remembers.
+    pub fn templates(&self) -> usize {
+        self.templates.len()
+    }
+
     /// Where persistence sends this client. Its destination must still be there with a weight (the kernel's
     /// `expire_quiescent_template`: with `inhibit_on_failure` weight 0 means dead); a threshold does not break the bond.
     fn kept(&mut self, entry: &ServiceEntry, client: IpAddr, now: Instant) -> Option<SocketAddr> {

@@ -333,6 +333,7 @@ fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{in_network_namespace, ip, on_local_set, required};
     use proptest::prelude::*;
 
     fn any_key() -> impl Strategy<Value = ServiceKey> {
@@ -370,6 +371,140 @@ mod tests {
             let Attribute::Dest(attributes) = dest_attribute(at, Some(&destination)) else { unreachable!() };
             prop_assert_eq!(destination_of(&key, &attributes), Some((at, destination)));
         }
+    }
+
+    fn key(protocol: Protocol, address: &str) -> ServiceKey {
+        ServiceKey { protocol, address: address.parse().unwrap() }
+    }
+
+    fn service(scheduler: &str, persistence: Option<(u32, [u8; 4])>) -> Service {
+        let persistence =
+            persistence.map(|(timeout_secs, mask)| Persistence { timeout_secs, netmask: Ipv4Addr::from(mask) });
+        Service { scheduler: Scheduler(scheduler.into()), persistence }
+    }
+
+    fn destination(weight: u32, forwarding: Forwarding) -> Destination {
+        Destination { weight, forwarding, upper_threshold: 0, lower_threshold: 0 }
+    }
+
+    fn ipvsadm() -> Vec<String> {
+        let output = std::process::Command::new("ipvsadm").arg("-Sn").output().unwrap();
+        // It does not save thresholds.
+        let mut lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Against the kernel itself. Runs where there is one with IPVS, so in the guest; with `ipvs` in
+    /// `VIPWARD_REQUIRE` it must.
+    #[test]
+    fn the_kernel_takes_every_operation_and_shows_it_again() {
+        in_network_namespace("ipvs::tests::the_kernel_takes_every_operation_and_shows_it_again", || {
+            on_local_set(async {
+                match Ipvs::open().await {
+                    Ok(ipvs) => {
+                        // Without any route the kernel takes every destination for a broadcast address.
+                        ip("link set lo up");
+                        with_the_kernel(ipvs).await;
+                    }
+                    Err(why) => {
+                        assert!(!required("ipvs"), "{why}");
+                        eprintln!("NOT RUN: {why}");
+                    }
+                }
+            });
+        });
+    }
+
+    async fn with_the_kernel(ipvs: Ipvs) {
+        let web = key(Protocol::Tcp, "192.0.2.1:80");
+        let dns = key(Protocol::Udp, "192.0.2.1:53");
+        let six = key(Protocol::Tcp, "[2001:db8::1]:443");
+        let ops = [
+            Op::AddService { key: web, service: service("wrr", Some((300, [255, 255, 255, 0]))) },
+            Op::AddService { key: dns, service: service("rr", None) },
+            Op::AddService { key: six, service: service("wlc", None) },
+            Op::AddDestination {
+                service: web,
+                address: "10.0.0.1:8080".parse().unwrap(),
+                destination: Destination {
+                    upper_threshold: 20,
+                    lower_threshold: 10,
+                    ..destination(3, Forwarding::Nat)
+                },
+            },
+            Op::AddDestination {
+                service: web,
+                address: "10.0.0.2:80".parse().unwrap(),
+                destination: destination(0, Forwarding::Dr),
+            },
+            Op::AddDestination {
+                service: web,
+                address: "10.0.0.3:80".parse().unwrap(),
+                destination: destination(65535, Forwarding::Tun),
+            },
+            // The director itself: what is asked for comes back, and not "local".
+            Op::AddDestination {
+                service: dns,
+                address: "127.0.0.1:53".parse().unwrap(),
+                destination: destination(1, Forwarding::Nat),
+            },
+            Op::AddDestination {
+                service: six,
+                address: "[2001:db8::2]:443".parse().unwrap(),
+                destination: destination(1, Forwarding::Dr),
+            },
+        ];
+        let mut wanted = Table::default();
+        for op in &ops {
+            ipvs.apply(op).await.unwrap_or_else(|error| panic!("{op:?}: {error}"));
+            wanted.apply(op).unwrap();
+            assert_eq!(ipvs.read().await.unwrap(), wanted, "after {op:?}");
+        }
+        assert_eq!(
+            ipvsadm(),
+            [
+                "-A -t 192.0.2.1:80 -s wrr -p 300 -M 255.255.255.0",
+                "-A -t [2001:db8::1]:443 -s wlc",
+                "-A -u 192.0.2.1:53 -s rr",
+                "-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m -w 3",
+                "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -g -w 0",
+                "-a -t 192.0.2.1:80 -r 10.0.0.3:80 -i -w 65535 --tun-type ipip",
+                "-a -t [2001:db8::1]:443 -r [2001:db8::2]:443 -g -w 1",
+                "-a -u 192.0.2.1:53 -r 127.0.0.1:53 -m -w 1",
+            ]
+        );
+
+        let edits = [
+            Op::EditService { key: web, service: service("sh", None) },
+            Op::EditDestination {
+                service: web,
+                address: "10.0.0.1:8080".parse().unwrap(),
+                destination: destination(7, Forwarding::Nat),
+            },
+            Op::RemoveDestination { service: web, address: "10.0.0.2:80".parse().unwrap() },
+            Op::RemoveService { key: dns },
+        ];
+        for op in &edits {
+            ipvs.apply(op).await.unwrap_or_else(|error| panic!("{op:?}: {error}"));
+            wanted.apply(op).unwrap();
+            assert_eq!(ipvs.read().await.unwrap(), wanted, "after {op:?}");
+        }
+
+        // What is as wanted already is no failure; what can't be is one, in words.
+        ipvs.apply(&edits[2]).await.unwrap();
+        ipvs.apply(&edits[3]).await.unwrap();
+        ipvs.apply(&ops[0]).await.unwrap();
+        assert_eq!(ipvs.read().await.unwrap().services[&web].service, service("wrr", Some((300, [255, 255, 255, 0]))));
+        let refused = ipvs.apply(&Op::AddService { key: dns, service: service("nonsense", None) }).await;
+        assert_eq!(refused, Err("this kernel has no scheduler nonsense (module ip_vs_nonsense)".to_owned()));
+        let refused = ipvs.apply(&ops[6]).await;
+        assert_eq!(refused, Err("there is no such service".to_owned()));
+
+        for key in [web, six] {
+            ipvs.apply(&Op::RemoveService { key }).await.unwrap();
+        }
+        assert_eq!(ipvs.read().await.unwrap(), Table::default());
     }
 
     #[test]

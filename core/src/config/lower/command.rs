@@ -1,0 +1,137 @@
+//! Commands of `script` and `notify_*`: split as keepalived splits them; no shell reads them.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::line::Word;
+use super::super::model::{Command, ScriptUser};
+use super::super::source::Span;
+use super::super::tree::Statement;
+use super::Lower;
+
+impl Lower<'_> {
+    /// `notify_master COMMAND [USER [GROUP]]`: a command with arguments stands in quotes.
+    pub fn notify(&mut self, line: &Statement, default: Option<&ScriptUser>) -> Option<Command> {
+        let word = self.value(line)?;
+        if let Some(user) = line.args.get(1)
+            && !looks_like_user(&user.text)
+        {
+            self.push(
+                Diagnostic::warning("argument-as-user", format!("`{}` stands where the user's name does", user.text))
+                    .at(user.span, "read as the user that runs the command")
+                    .help(format!(
+                        "to give it to the command, quote both: `{} \"{} {}\"`",
+                        line.word.text, word.text, user.text
+                    )),
+            );
+        }
+        let user = line.args.get(1).map(|user| ScriptUser {
+            user: user.text.to_string(),
+            group: line.args.get(2).map(|group| group.text.to_string()),
+        });
+        self.command(line, split(word), user.as_ref().or(default))
+    }
+
+    /// `script COMMAND`: quoted as a whole, or word by word.
+    pub fn script_command(&mut self, line: &Statement, user: Option<&ScriptUser>) -> Option<Command> {
+        let argv = match line.args.as_slice() {
+            [one] => split(one),
+            many => many.iter().map(|word| word.text.to_string()).collect(),
+        };
+        self.command(line, argv, user)
+    }
+
+    fn command(&mut self, line: &Statement, argv: Vec<String>, user: Option<&ScriptUser>) -> Option<Command> {
+        let span = line.args.first().map_or(line.word.span, |first| first.span.to(line.span()));
+        let Some(program) = argv.first().filter(|program| !program.is_empty()) else {
+            if !line.args.is_empty() {
+                self.push(
+                    Diagnostic::error("bad-value", format!("`{}` names no command", line.word.text))
+                        .at(span, "nothing to run"),
+                );
+            }
+            return None;
+        };
+        self.no_shell(&argv, program, span);
+        if user.is_none() {
+            self.shell_users.push(span);
+        }
+        Some(Command { argv, user: user.cloned() })
+    }
+
+    fn no_shell(&mut self, argv: &[String], program: &str, span: Span) {
+        let shell = matches!(program.rsplit('/').next(), Some("sh" | "bash" | "dash" | "ash" | "ksh" | "zsh"));
+        if shell {
+            return;
+        }
+        let sign = argv.iter().skip(1).find(|word| {
+            matches!(word.as_str(), "|" | "||" | "&&" | "&" | ";" | ">" | ">>" | "<")
+                || word.starts_with(['>', '|'])
+                || word.starts_with("2>")
+                || word.starts_with("1>")
+                || word.starts_with("&>")
+                || word.starts_with("$(")
+                || word.ends_with(';')
+                || word.starts_with('`')
+        });
+        if let Some(sign) = sign {
+            self.push(
+                Diagnostic::error("shell-syntax", format!("`{sign}` means nothing here: no shell reads this command"))
+                    .at(span, format!("`{program}` would get `{sign}` as an argument"))
+                    .help("put the command into a script file, or write: \"/bin/sh -c '...'\""),
+            );
+        }
+    }
+}
+
+/// Splits at spaces; quotes within keep words together.
+fn split(word: &Word) -> Vec<String> {
+    let (mut argv, mut current, mut quote, mut some) = (Vec::new(), String::new(), None, false);
+    for c in word.text.chars() {
+        match (quote, c) {
+            (Some(end), c) if c == end => quote = None,
+            (Some(_), c) => current.push(c),
+            (None, '\'' | '"') => (quote, some) = (Some(c), true),
+            (None, c) if c.is_whitespace() => {
+                if some {
+                    argv.push(std::mem::take(&mut current));
+                }
+                some = false;
+            }
+            (None, c) => {
+                some = true;
+                current.push(c);
+            }
+        }
+    }
+    if some {
+        argv.push(current);
+    }
+    argv
+}
+
+/// What useradd(8) lets pass.
+fn looks_like_user(name: &str) -> bool {
+    let rest = name.strip_suffix('$').unwrap_or(name);
+    let numeric = rest.bytes().all(|byte| byte.is_ascii_digit());
+    numeric
+        || rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_like_keepalived() {
+        for (text, want) in [
+            ("/usr/bin/killall -0 haproxy", vec!["/usr/bin/killall", "-0", "haproxy"]),
+            ("sh -c 'exit 0'", vec!["sh", "-c", "exit 0"]),
+            ("x ''", vec!["x", ""]),
+            ("  ", vec![]),
+        ] {
+            assert_eq!(split(&Word { text: text.into(), span: Span::default(), quoted: true }), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What only shows when the whole configuration is known.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::Config;
+use super::super::source::Span;
+use super::super::tree::Statement;
+use super::Lower;
+use crate::ipvs::Forwarding;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What a bare address is taken to be part of when segments are compared.
+const USUAL_PREFIX: (u8, u8) = (24, 64);
+
+impl Lower<'_> {
+    pub fn afterwards(&mut self, root: &[Statement], config: &Config) {
+        self.same_twice(config);
+        self.other_interfaces(config);
+        self.scripts(config);
+        self.groups(root);
+        let vips = vips(root, config);
+        self.services(config, &vips);
+        self.direct_routing(config, &vips);
+    }
+
+    fn same_twice(&mut self, config: &Config) {
+        for (index, router) in config.routers.iter().enumerate() {
+            let before = config.routers.get(..index).unwrap_or_default();
+            if let Some(other) = before.iter().find(|other| other.name == router.name) {
+                self.push(
+                    Diagnostic::error("duplicate-name", format!("two vrrp_instances are called `{}`", router.name))
+                        .at(router.places.of(""), "the second one")
+                        .also(other.places.of(""), "the first one")
+                        .help("give each a name of its own"),
+                );
+            }
+            let same = |other: &&crate::config::VirtualRouterConfig| {
+                other.vrid == router.vrid && other.interface == router.interface
+            };
+            if let Some(other) = before.iter().find(same) {
+                self.push(
+                    Diagnostic::error(
+                        "duplicate-vrid",
+                        format!("virtual_router_id {} twice on {}", router.vrid, router.interface),
+                    )
+                    .at(router.places.of("virtual_router_id"), format!("of `{}`", router.name))
+                    .also(other.places.of("virtual_router_id"), format!("of `{}`", other.name))
+                    .note("their adverts can't be told apart")
+                    .help("give each virtual router of a segment an id of its own"),
+                );
+            }
+            let shared = before.iter().find_map(|other| {
+                let shared = other
+                    .addresses
+                    .iter()
+                    .find(|ours| router.addresses.iter().any(|address| address.address == ours.address))?;
+                Some((other, shared.address))
+            });
+            if let Some((other, address)) = shared {
+                self.push(
+                    Diagnostic::error("duplicate-address", format!("{address} belongs to two virtual routers"))
+                        .at(router.places.of(&address.to_string()), format!("of `{}`", router.name))
+                        .also(other.places.of(&address.to_string()), format!("of `{}`", other.name))
+                        .note("two directors can hold it at the same time")
+                        .help("delete one of them"),
+                );
+            }
+        }
+        let mut seen = BTreeMap::new();
+        for service in &config.services {
+            match seen.get(&service.key) {
+                None => {
+                    seen.insert(service.key, service.places.of(""));
+                }
+                Some(before) => self.push(
+                    Diagnostic::error("duplicate-service", format!("virtual_server {} stands twice", service.key))
+                        .at(service.places.of(""), "the second time")
+                        .also(*before, "the first time")
+                        .help("put all its real servers into one block"),
+                ),
+            }
+        }
+    }
+
+    /// `interface eth0`, and an address with `dev ens33`.
+    fn other_interfaces(&mut self, config: &Config) {
+        for router in &config.routers {
+            for address in router.addresses.iter().filter(|address| address.interface != router.interface) {
+                self.push(
+                    Diagnostic::warning(
+                        "other-interface",
+                        format!("adverts on {}, but this address on {}", router.interface, address.interface),
+                    )
+                    .at(router.places.of(&address.address.to_string()), format!("put on {}", address.interface))
+                    .also(router.places.of("interface"), "adverts go out here; only this link is watched")
+                    .note(format!("when {} fails, this node stays MASTER and the address is dead", address.interface))
+                    .help("use the same interface in both places, if there are not really two"),
+                );
+            }
+        }
+    }
+
+    fn scripts(&mut self, config: &Config) {
+        for script in config.scripts.values() {
+            if !self.tracked.iter().any(|name| **name == *script.name) {
+                self.push(
+                    Diagnostic::warning("unused-script", format!("no instance tracks `{}`", script.name))
+                        .at(script.places.of(""), "never run: its result would change nothing")
+                        .help(format!("add `track_script {{ {} }}` to a vrrp_instance, or delete it", script.name)),
+                );
+            }
+        }
+        if let (false, Some(place)) = (config.global.script_security, self.shell_users.first().copied()) {
+            self.push(
+                Diagnostic::warning("root-scripts", "scripts run as root, whoever may change their files")
+                    .at(place, "no `script_user`, no `enable_script_security`")
+                    .help("add both to global_defs: `script_user USER` and `enable_script_security`"),
+            );
+        }
+    }
+
+    fn groups(&mut self, root: &[Statement]) {
+        for group in super::of(root, "vrrp_sync_group") {
+            let members = super::of(group.lines(), "group")
+                .flat_map(|list| list.lines())
+                .map(|line| 1 + line.args.len())
+                .sum::<usize>();
+            if members == 1 {
+                self.push(
+                    Diagnostic::info("lone-group", "a sync group of one does nothing")
+                        .at(group.span(), "only one member")
+                        .help("delete the group"),
+                );
+            }
+        }
+    }
+
+    fn services(&mut self, config: &Config, vips: &BTreeMap<IpAddr, u8>) {
+        for service in &config.services {
+            let address = service.key.address.ip();
+            if !config.routers.is_empty() && !vips.contains_key(&address) {
+                self.report.once(&format!("foreign {address}"), service.places.of(""), || {
+                    Diagnostic::info("foreign-address", format!("no vrrp_instance of this file holds {address}"))
+                        .at(service.places.of(""), "who answers for this address?")
+                        .help("add it to a `virtual_ipaddress`, unless it is always there")
+                });
+            }
+            let weight: u64 = service.real_servers.iter().map(|server| u64::from(server.weight)).sum();
+            if u64::from(service.quorum) > weight && service.places.has("quorum") {
+                self.push(
+                    Diagnostic::warning(
+                        "quorum-out-of-reach",
+                        format!("`quorum {}` can never be reached", service.quorum),
+                    )
+                    .at(service.places.of("quorum"), format!("all real servers together have weight {weight}"))
+                    .help("lower the quorum, or raise weights"),
+                );
+            }
+        }
+    }
+
+    /// DR changes only the Ethernet address: whoever is to get the packet must be on a segment of the director, and must
+    /// hold the VIP without saying so.
+    fn direct_routing(&mut self, config: &Config, vips: &BTreeMap<IpAddr, u8>) {
+        let mut first: Option<Span> = None;
+        for service in &config.services {
+            let vip = service.key.address.ip();
+            let written = vips.get(&vip).copied().filter(|prefix| *prefix < bits(vip));
+            let prefix = written.unwrap_or(if vip.is_ipv4() { USUAL_PREFIX.0 } else { USUAL_PREFIX.1 });
+            let via_dr = service.real_servers.iter().filter(|server| server.forwarding == Forwarding::Dr);
+            for server in via_dr {
+                let place = if server.places.has("lvs_method") {
+                    server.places.of("lvs_method")
+                } else {
+                    service.places.of("lb_kind")
+                };
+                first.get_or_insert(place);
+                if same_segment(vip, server.address.ip(), prefix) {
+                    continue;
+                }
+                let mut diagnostic = Diagnostic::warning(
+                    "dr-segment",
+                    format!("{} is not on the segment of {vip}/{prefix}", server.address.ip()),
+                )
+                .at(server.places.of(""), "DR can't send over a router: this server gets nothing")
+                .also(place, "forwarded like this");
+                if written.is_none() {
+                    diagnostic = diagnostic.note(format!("{vip} has no prefix here; /{prefix} is assumed"));
+                }
+                self.push(diagnostic.help("use an address on the director's segment, or `lb_kind NAT` or `TUN`"));
+            }
+        }
+        if let Some(place) = first {
+            self.push(
+                Diagnostic::info("dr-arp", "with DR every real server needs the VIP too, and must keep quiet about it")
+                    .at(place, "packets reach the real server with the VIP as their destination")
+                    .help("on each real server: the VIP as a /32 on `lo`, and sysctl net.ipv4.conf.all.arp_ignore=1 and arp_announce=2"),
+            );
+        }
+    }
+}
+
+/// The prefix lengths of all addresses that virtual routers hold.
+fn vips(root: &[Statement], config: &Config) -> BTreeMap<IpAddr, u8> {
+    let mut vips = BTreeMap::new();
+    for address in config.routers.iter().flat_map(|router| router.addresses.iter().chain(&router.excluded)) {
+        vips.insert(address.address, address.prefix_len);
+    }
+    // Those of instances that could not be understood, and of `static_ipaddress`: known all the same.
+    let instances = super::of(root, "vrrp_instance");
+    let lists = instances.flat_map(|block| block.lines()).chain(super::of(root, "static_ipaddress"));
+    for line in lists.flat_map(|list| list.lines()) {
+        let (address, prefix) = line.word.text.split_once('/').unwrap_or((&line.word.text, ""));
+        if let Ok(address) = address.parse::<IpAddr>() {
+            vips.entry(address).or_insert(prefix.parse().unwrap_or(bits(address)));
+        }
+    }
+    vips
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn same_segment(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
+    let differ = match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(a) ^ u32::from(b)).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(a) ^ u128::from(b)).leading_zeros(),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    differ >= u32::from(prefix)
+}

@@ -1,0 +1,421 @@
+//! From words to blocks. The brackets of real files are often wrong, and one brace too few or too many would turn every
+//! line behind it into nonsense. So the tree knows which words belong where ([`super::keywords`]) and how far lines are
+//! indented: it finds the block that was left open, says so once, and goes on as if it had been closed.
+
+use super::diagnostic::Diagnostic;
+use super::keywords::{self, Block, Keyword, Nearest};
+use super::line::{Token, Word};
+use super::report::Report;
+use super::source::Span;
+
+/// One line, or one block with its head.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    pub word: Word,
+    pub args: Vec<Word>,
+    /// What the word is taken for; none in lists and where nobody knows it.
+    pub keyword: Option<&'static Keyword>,
+    pub body: Option<Vec<Statement>>,
+}
+
+impl Statement {
+    /// The whole head.
+    pub fn span(&self) -> Span {
+        self.args.last().map_or(self.word.span, |last| self.word.span.to(last.span))
+    }
+
+    pub fn lines(&self) -> &[Statement] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    fn text(&self) -> String {
+        let words = std::iter::once(&self.word).chain(&self.args).map(|word| &*word.text);
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A block that is not closed yet.
+#[derive(Debug)]
+struct Frame {
+    head: Statement,
+    block: Block,
+    body: Vec<Statement>,
+    indent: Option<usize>,
+}
+
+/// A block whose closing brace, by its indent, was meant for a block farther out.
+#[derive(Clone, Debug)]
+struct Suspect {
+    head: Span,
+    word: Box<str>,
+    /// Its closing brace.
+    close: Span,
+    /// How many blocks were open around it.
+    depth: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    root: Vec<Statement>,
+    frames: Vec<Frame>,
+    /// The statement whose words are being taken, or whose `{` may come on the next line.
+    pending: Option<Statement>,
+    pending_indent: Option<usize>,
+    /// A new line begins a new statement.
+    fresh: bool,
+    suspects: Vec<Suspect>,
+    /// The block closed last: its brace, its kind, its indent. Only while nothing else followed.
+    closed: Option<(Span, Block, Option<usize>)>,
+    /// The message about a word that nobody knows, and how many more lines like it followed.
+    garbage: Option<(usize, usize)>,
+}
+
+impl Tree {
+    /// Takes the words of one line.
+    pub fn line(&mut self, indent: Option<usize>, tokens: Vec<Token>, report: &mut Report) {
+        self.fresh = true;
+        let mut first = true;
+        for token in tokens {
+            match token {
+                Token::Word(word) => {
+                    if self.fresh {
+                        self.plain(report);
+                        self.fresh = false;
+                    }
+                    match &mut self.pending {
+                        Some(statement) => statement.args.push(word),
+                        None => {
+                            self.pending = Some(Statement { word, args: Vec::new(), keyword: None, body: None });
+                            self.pending_indent = if first { indent } else { None };
+                        }
+                    }
+                }
+                Token::Open(span) => {
+                    match self.pending.take() {
+                        Some(head) => self.open(head, report),
+                        None => self.nameless(span, report),
+                    }
+                    self.fresh = false;
+                }
+                Token::Close(span) => {
+                    self.plain(report);
+                    self.close(span, if first { indent } else { None }, report);
+                    self.fresh = false;
+                }
+            }
+            first = false;
+        }
+    }
+
+    /// The end of all files: what is still open is reported.
+    pub fn finish(mut self, report: &mut Report) -> Vec<Statement> {
+        self.plain(report);
+        self.end_garbage(report);
+        if !self.frames.is_empty() {
+            self.unclosed(0, None, report);
+            while !self.frames.is_empty() {
+                self.pop();
+            }
+        }
+        self.root
+    }
+
+    fn block(&self) -> Block {
+        self.frames.last().map_or(Block::Root, |frame| frame.block)
+    }
+
+    /// The block `up` steps farther out.
+    fn outer(&self, up: usize) -> Block {
+        match self.frames.len().checked_sub(up + 1) {
+            Some(index) => self.frames.get(index).map_or(Block::Root, |frame| frame.block),
+            None => Block::Root,
+        }
+    }
+
+    /// Ends the statement in progress: it has no block.
+    fn plain(&mut self, report: &mut Report) {
+        let Some(mut statement) = self.pending.take() else { return };
+        self.settle(&mut statement, false, report);
+        if let Some(keyword) = statement.keyword
+            && let Some(block) = keyword.shape.block
+        {
+            // A block without `{`: its closing brace is there, more likely than not.
+            report.push(
+                Diagnostic::error("missing-brace", format!("`{}` opens a block: `{{` is missing", keyword.word))
+                    .at(statement.span().after(), "expected `{` here")
+                    .help(format!("write `{} {{` and close the block with `}}`", statement.text())),
+            );
+            self.push_frame(statement, block);
+            return;
+        }
+        self.add(statement);
+    }
+
+    fn add(&mut self, statement: Statement) {
+        self.closed = None;
+        match self.frames.last_mut() {
+            Some(frame) => frame.body.push(statement),
+            None => self.root.push(statement),
+        }
+    }
+
+    fn open(&mut self, mut head: Statement, report: &mut Report) {
+        self.settle(&mut head, true, report);
+        let block = match head.keyword {
+            Some(keyword) => keyword.shape.block.unwrap_or_else(|| {
+                report.push(
+                    Diagnostic::error("unexpected-block", format!("`{}` takes no block", keyword.word))
+                        .at(head.span(), "followed by `{`")
+                        .help("delete the braces; each word of the block goes on a line of its own"),
+                );
+                Block::Unknown
+            }),
+            None => {
+                if self.block().is_list() {
+                    let message = format!("`{}` opens no block here", head.word.text);
+                    let list = self.block_word();
+                    report.push(
+                        Diagnostic::error("unexpected-block", message).at(head.span(), format!("within `{list}`")),
+                    );
+                }
+                Block::Unknown
+            }
+        };
+        self.push_frame(head, block);
+    }
+
+    fn push_frame(&mut self, head: Statement, block: Block) {
+        self.closed = None;
+        self.frames.push(Frame { head, block, body: Vec::new(), indent: self.pending_indent });
+    }
+
+    /// `{` with nothing in front of it.
+    fn nameless(&mut self, span: Span, report: &mut Report) {
+        report.push(Diagnostic::error("nameless-block", "`{` without a word in front of it").at(span, "opens nothing"));
+        let word = Word { text: "".into(), span, quoted: false };
+        self.push_frame(Statement { word, args: Vec::new(), keyword: None, body: None }, Block::Unknown);
+    }
+
+    fn close(&mut self, span: Span, indent: Option<usize>, report: &mut Report) {
+        self.end_garbage(report);
+        let Some(frame) = self.frames.last() else {
+            report.push(
+                Diagnostic::error("stray-brace", "this brace closes nothing")
+                    .at(span, "no block is open here")
+                    .help("delete it, or look above for a `}` too many or a `{` too few"),
+            );
+            return;
+        };
+        let (block, opened) = (frame.block, frame.indent);
+        if let (Some(column), Some(own)) = (indent, opened)
+            && column < own
+            && self.frames.iter().any(|outer| outer.indent == Some(column))
+        {
+            let (head, word) = (frame.head.span(), frame.head.word.text.clone());
+            self.suspects.push(Suspect { head, word, close: span, depth: self.frames.len() - 1 });
+        }
+        self.pop();
+        self.closed = Some((span, block, opened));
+    }
+
+    fn pop(&mut self) {
+        if let Some(frame) = self.frames.pop() {
+            self.add(Statement { body: Some(frame.body), ..frame.head });
+        }
+    }
+
+    /// Finds out what the word of a statement is, closing or opening again what a wrong brace got wrong.
+    fn settle(&mut self, statement: &mut Statement, has_block: bool, report: &mut Report) {
+        let block = self.block();
+        if let Some(keyword) = keywords::find(block, &statement.word.text) {
+            statement.keyword = Some(keyword);
+            self.end_garbage(report);
+            return;
+        }
+        if let Some(up) = self.belongs_outside(statement, has_block) {
+            let frames = self.frames.len() - up;
+            self.unclosed(frames, Some(statement.word.span), report);
+            while self.frames.len() > frames {
+                self.pop();
+            }
+            statement.keyword = keywords::find(self.block(), &statement.word.text);
+            return;
+        }
+        if block.is_list() || block == Block::Unknown {
+            return;
+        }
+        if self.reopen(statement, report) {
+            statement.keyword = keywords::find(self.block(), &statement.word.text);
+            return;
+        }
+        self.unknown(statement, has_block, report);
+    }
+
+    /// How many blocks must have been left open for this word to make sense; none if that is not what happened.
+    fn belongs_outside(&self, statement: &Statement, has_block: bool) -> Option<usize> {
+        let block = self.block();
+        let word = &statement.word.text;
+        let (up, keyword) = (1..=self.frames.len()).find_map(|up| Some((up, keywords::find(self.outer(up), word)?)))?;
+        let opens = has_block && keyword.shape.block.is_some();
+        let outdented = match (self.pending_indent, self.frames.last().and_then(|frame| frame.indent)) {
+            (Some(own), Some(frame)) => own <= frame,
+            _ => true,
+        };
+        let fits = match block {
+            // In a list anything may be a name, but hardly one that opens a block or stands as far out as the list.
+            Block::Unknown => opens && self.outer(up) == Block::Root && outdented,
+            block if block.is_list() => opens || (outdented && keyword.shape.min <= statement.args.len()),
+            _ => opens || outdented,
+        };
+        fits.then_some(up)
+    }
+
+    /// A word that would have been right in the block just closed: that brace was one too many.
+    fn reopen(&mut self, statement: &Statement, report: &mut Report) -> bool {
+        let Some((brace, block, indent)) = self.closed else { return false };
+        if keywords::find(block, &statement.word.text).is_none() {
+            return false;
+        }
+        let list = match self.frames.last_mut() {
+            Some(frame) => &mut frame.body,
+            None => &mut self.root,
+        };
+        let Some(mut head) = list.pop() else { return false };
+        report.push(
+            Diagnostic::error("stray-brace", format!("this brace ends `{}` too early", head.word.text))
+                .at(brace, "one brace too many")
+                .also(statement.word.span, format!("`{}` still belongs to it", statement.word.text))
+                .also(head.span(), "this block")
+                .help("delete the brace"),
+        );
+        let body = head.body.take().unwrap_or_default();
+        self.frames.push(Frame { head, block, body, indent });
+        self.closed = None;
+        true
+    }
+
+    /// Reports the frames from `from` on as not closed: in one message, at the line that opens the block at fault.
+    fn unclosed(&mut self, from: usize, before: Option<Span>, report: &mut Report) {
+        let suspect = self.suspects.iter().find(|suspect| suspect.depth > from).cloned();
+        let open: Vec<(Span, Box<str>)> =
+            self.frames.iter().skip(from).map(|frame| (frame.head.span(), frame.head.word.text.clone())).collect();
+        let message = match (&suspect, open.as_slice()) {
+            (Some(suspect), _) => format!("`{}` is never closed", suspect.word),
+            (None, [(_, word)]) => format!("`{word}` is never closed"),
+            (None, several) => format!("{} blocks are never closed", several.len()),
+        };
+        let mut diagnostic = Diagnostic::error("unclosed-block", message);
+        if let Some(suspect) = &suspect {
+            diagnostic = diagnostic
+                .at(suspect.head, "this block is left open")
+                .also(suspect.close, "by its indent, this brace is meant for a block farther out");
+        } else {
+            for (span, _) in open {
+                diagnostic = diagnostic.at(span, "this block is left open");
+            }
+        }
+        if let Some(span) = before {
+            diagnostic = diagnostic.also(span, "this does not belong inside it");
+        }
+        let note = "keepalived does not mind at the end of a file, but reads what comes after as part of the block";
+        if before.is_none() {
+            diagnostic = diagnostic.note(note);
+        }
+        report.push(diagnostic.help("add the missing `}`"));
+        self.suspects.retain(|suspect| suspect.depth <= from);
+    }
+
+    /// A word that means nothing here.
+    fn unknown(&mut self, statement: &mut Statement, has_block: bool, report: &mut Report) {
+        let block = self.block();
+        let word = statement.word.text.clone();
+        let place = self.place();
+        let nearest = keywords::nearest(block, &word, statement.args.iter().map(|word| &*word.text));
+        if let Some((_, more)) = &mut self.garbage
+            && !has_block
+            && matches!(nearest, None | Some(Nearest::Elsewhere(_)))
+        {
+            *more += 1;
+            return;
+        }
+        let unknown = || Diagnostic::error("unknown-word", format!("unknown word `{word}`"));
+        match nearest {
+            Some(Nearest::Misspelt(keyword)) => {
+                report.push(
+                    unknown()
+                        .at(statement.word.span, format!("not a word of {place}"))
+                        .help(format!("`{}` is near: {}", keyword.word, keyword.help)),
+                );
+                statement.keyword = Some(keyword);
+            }
+            Some(Nearest::Glued(keyword, at)) => {
+                let span = statement.word.span;
+                let value = word.get(at..).unwrap_or("");
+                report.push(
+                    Diagnostic::error("missing-space", format!("no space between `{}` and its value", keyword.word))
+                        .at(span, "taken as one word")
+                        .help(format!("write `{} {value}`", keyword.word)),
+                );
+                let cut = (span.end - span.start) as usize == word.len();
+                let value_span = if cut { Span { start: span.start + at as u32, ..span } } else { span };
+                statement.args.insert(0, Word { text: value.into(), span: value_span, quoted: false });
+                statement.word.text = keyword.word.into();
+                statement.keyword = Some(keyword);
+            }
+            Some(Nearest::Split(keyword, count)) => {
+                let last = statement.args.get(count.saturating_sub(2)).map_or(statement.word.span, |word| word.span);
+                report.push(
+                    unknown()
+                        .at(statement.word.span.to(last), "one word, written as several")
+                        .help(format!("write `{}`", keyword.word)),
+                );
+                statement.args.drain(..count.saturating_sub(1).min(statement.args.len()));
+                statement.keyword = Some(keyword);
+            }
+            Some(Nearest::Elsewhere(keyword)) => {
+                let home = |block: &Block| match block {
+                    Block::Root => "the top level of the file".to_owned(),
+                    other => format!("`{}`", other.name()),
+                };
+                let homes = keyword.within.iter().take(3).map(home).collect::<Vec<_>>().join(" or ");
+                report.push(
+                    Diagnostic::error("misplaced-word", format!("`{word}` does not belong here"))
+                        .at(statement.word.span, format!("not a word of {place}"))
+                        .help(format!("it belongs in {homes}: is a brace missing, or is this the wrong block?")),
+                );
+            }
+            None => {
+                let index = report.push(
+                    unknown()
+                        .at(statement.word.span, format!("not a word of {place}"))
+                        .help("to keep the text as a remark, put `#` in front of it"),
+                );
+                if let (Some(index), false) = (index, has_block) {
+                    self.garbage = Some((index, 0));
+                }
+                return;
+            }
+        }
+        self.end_garbage(report);
+    }
+
+    /// The innermost block by its word, for messages.
+    fn place(&self) -> String {
+        match self.frames.last() {
+            Some(_) => format!("`{}`", self.block_word()),
+            None => "the top level".to_owned(),
+        }
+    }
+
+    fn block_word(&self) -> &str {
+        self.frames.last().map_or("", |frame| frame.head.keyword.map_or(&*frame.head.word.text, |keyword| keyword.word))
+    }
+
+    /// One message for a run of lines that nobody knows: a pasted log, a page of a manual.
+    fn end_garbage(&mut self, report: &mut Report) {
+        if let Some((index, more @ 1..)) = self.garbage.take() {
+            let lines = if more == 1 { "the next line is".to_owned() } else { format!("the next {more} lines are") };
+            report.note(index, format!("{lines} unknown as well"));
+        }
+    }
+}

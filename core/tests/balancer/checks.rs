@@ -1,0 +1,193 @@
+//! From probes to the table.
+
+use crate::world::*;
+use vipward_core::config::CheckerKind;
+use vipward_core::event::Event;
+use vipward_core::machine::Machine;
+use vipward_core::time::Duration;
+
+#[test]
+fn a_dead_server_is_taken_out_after_its_retries_and_put_back_by_one_good_probe() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.until(secs(5));
+    world.mood(WEB2, Mood::Silent);
+    world.until(secs(26));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+    world.mood(WEB2, Mood::Good(Duration::ZERO));
+    world.until(secs(33));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1 192.0.2.2:80=1");
+    insta::assert_snapshot!(world.timeline());
+}
+
+/// keepalived 2.2.7 does the same: "an alive server" (`retry` in keepalived.conf(5)) is one that has passed a probe.
+#[test]
+fn a_server_that_never_passed_a_probe_falls_with_the_first_failure() {
+    let mut world = World::new();
+    world.mood(WEB1, Mood::Refuses);
+    world.load(vec![service(VIP, &[WEB1, WEB2])]);
+    world.until(secs(1));
+    assert_eq!(world.table(VIP), "192.0.2.2:80=1");
+}
+
+#[test]
+fn with_alpha_a_server_is_out_until_a_probe_has_passed() {
+    let mut configured = service(VIP, &[WEB1]);
+    configured.real_servers[0].checkers[0].alpha = true;
+    let mut world = World::new();
+    world.mood(WEB1, Mood::Refuses);
+    world.load(vec![configured]);
+    world.until(secs(5));
+    assert_eq!(world.table(VIP), "nobody");
+    world.mood(WEB1, Mood::Good(Duration::from_millis(20)));
+    world.until(secs(7));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+    insta::assert_snapshot!(world.timeline());
+}
+
+#[test]
+fn a_single_lost_probe_is_forgiven() {
+    let mut world = World::with(vec![service(VIP, &[WEB1])]);
+    world.until(secs(5));
+    world.mood(WEB1, Mood::Refuses);
+    world.until(Duration::from_millis(7500));
+    world.mood(WEB1, Mood::Good(Duration::ZERO));
+    world.timeline();
+    world.until(secs(15));
+    insta::assert_snapshot!(world.timeline(), @r"
+      8.000 probe 192.0.2.1:80: good after 0 ms
+     14.000 probe 192.0.2.1:80: good after 0 ms
+    ");
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+}
+
+#[test]
+fn all_checkers_of_a_server_must_pass() {
+    let mut configured = service(VIP, &[]);
+    configured.real_servers = vec![real(WEB1, vec![tcp(WEB1), tcp("192.0.2.1:8080")])];
+    let mut world = World::with(vec![configured]);
+    world.quiet = true;
+    world.until(secs(5));
+    world.mood("192.0.2.1:8080", Mood::Refuses);
+    world.until(secs(10));
+    world.mood(WEB1, Mood::Refuses);
+    world.until(secs(20));
+    world.mood("192.0.2.1:8080", Mood::Good(Duration::ZERO));
+    world.until(secs(28));
+    assert_eq!(world.table(VIP), "nobody", "one of them still fails");
+    world.mood(WEB1, Mood::Good(Duration::ZERO));
+    world.until(secs(40));
+    insta::assert_snapshot!(world.timeline());
+}
+
+#[test]
+fn urls_are_fetched_in_turn_and_the_failing_one_is_tried_again() {
+    let mut configured = service(VIP, &[]);
+    configured.real_servers = vec![real(WEB1, vec![http(WEB1, &["/a", "/b"])])];
+    let mut world = World::with(vec![configured]);
+    world.until(secs(5));
+    world.mood(WEB1, Mood::Fails('b'));
+    world.until(secs(15));
+    assert_eq!(world.table(VIP), "nobody");
+    world.mood(WEB1, Mood::Good(Duration::ZERO));
+    world.until(secs(27));
+    insta::assert_snapshot!(world.timeline());
+}
+
+#[test]
+fn fast_recovery_leaves_no_pause_between_urls() {
+    let mut configured = service(VIP, &[]);
+    let mut checker = http(WEB1, &["/a", "/b", "/c"]);
+    let CheckerKind::Http { fast_recovery, .. } = &mut checker.kind else { panic!() };
+    *fast_recovery = true;
+    checker.alpha = true;
+    configured.real_servers = vec![real(WEB1, vec![checker])];
+    let mut world = World::with(vec![configured]);
+    world.until(secs(7));
+    insta::assert_snapshot!(world.timeline());
+}
+
+#[test]
+fn a_server_without_checkers_is_always_in() {
+    let mut configured = service(VIP, &[]);
+    configured.real_servers = vec![real(WEB1, vec![])];
+    let mut world = World::with(vec![configured]);
+    world.until(secs(60));
+    assert_eq!(world.probes_started, 0);
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+}
+
+#[test]
+fn first_probes_are_spread_over_warmup() {
+    let reals: Vec<String> = (1..=100).map(|n| format!("192.0.2.{n}:80")).collect();
+    let mut configured = service(VIP, &reals.iter().map(String::as_str).collect::<Vec<_>>());
+    for server in &mut configured.real_servers {
+        server.checkers[0].warmup = secs(6);
+    }
+    let mut world = World::with(vec![configured]);
+    let mut started = Vec::new();
+    for second in 1..=6 {
+        world.until(secs(second));
+        started.push(world.probes_started);
+    }
+    assert_eq!(started[5], 100, "each of them once: {started:?}");
+    assert!(started.iter().zip((1..).map(|n| n * 100 / 6)).all(|(got, even)| got.abs_diff(even) < 15), "{started:?}");
+}
+
+/// A verdict that nobody waits for any more, one for an attempt that never was, one for a stranger.
+#[test]
+fn stale_verdicts_change_nothing() {
+    use vipward_core::probe::{Failure, Verdict};
+    let mut world = World::with(vec![service(VIP, &[WEB1])]);
+    world.mood(WEB1, Mood::Good(secs(1)));
+    world.until(secs(6));
+    let [waited_for] = world.under_way()[..] else { panic!() };
+    let verdict = Verdict::Failed(Failure::Refused);
+    world.timeline();
+    for stale in [
+        vipward_core::probe::ProbeId { attempt: waited_for.attempt - 1, ..waited_for },
+        vipward_core::probe::ProbeId { checker: 7, ..waited_for },
+        vipward_core::probe::ProbeId { server: address(WEB2), ..waited_for },
+        vipward_core::probe::ProbeId { service: key("10.9.9.9:80"), ..waited_for },
+    ] {
+        let effects = world.happens(Event::ProbeFinished { probe: stale, verdict: verdict.clone() });
+        assert_eq!(effects, []);
+    }
+}
+
+#[test]
+fn a_probe_that_could_not_be_started_says_nothing_about_the_server() {
+    let mut world = World::with(vec![service(VIP, &[WEB1])]);
+    world.mood(WEB1, Mood::Good(secs(1)));
+    world.until(secs(6));
+    let [id] = world.under_way()[..] else { panic!() };
+    world.timeline();
+    let probe = vipward_core::probe::Probe {
+        target: id.server,
+        timeout: secs(3),
+        kind: vipward_core::probe::ProbeKind::Connect,
+    };
+    let effect = vipward_core::effect::Effect::StartProbe { id, probe };
+    world.forget(id);
+    world.happens(Event::EffectFailed { effect: Box::new(effect), error: "Too many open files".into() });
+    world.until(secs(9));
+    insta::assert_snapshot!(world.timeline(), @r"
+      6.000 starting a probe of 192.0.2.1:80 failed: Too many open files; next try in 1.000 s
+      7.000 probe 192.0.2.1:80: good after 1000 ms
+    ");
+}
+
+#[test]
+fn one_turn_starts_a_bounded_number_of_probes() {
+    let reals: Vec<String> = (0..600).map(|n| format!("192.0.{}.{}:80", n / 250, n % 250)).collect();
+    let services = vec![service(VIP, &reals.iter().map(String::as_str).collect::<Vec<_>>())];
+    let mut balancer = vipward_core::balancer::Balancer::default();
+    let mut started = Vec::new();
+    let mut event = Event::ConfigLoaded { config: std::sync::Arc::new(config(services)), seed: 1 };
+    for _ in 0..4 {
+        let effects = balancer.handle(event, vipward_core::time::Instant::ZERO);
+        let starts = |effect: &&_| matches!(effect, vipward_core::effect::Effect::StartProbe { .. });
+        started.push(effects.iter().filter(starts).count());
+        event = Event::Wakeup;
+    }
+    assert_eq!(started, [256, 256, 88, 0]);
+}

@@ -1,0 +1,222 @@
+//! The kernel's table: adopted at start, mended when somebody else changes it, tried again when it refuses, given back.
+
+use crate::world::*;
+use vipward_core::effect::Effect;
+use vipward_core::event::Event;
+use vipward_core::ipvs::{Op, Table};
+use vipward_core::time::Duration;
+
+const STRANGER: &str = "10.96.0.1:443";
+
+/// The table that this configuration makes, by a predecessor that was killed.
+fn left_behind(reals: &[&str]) -> Table {
+    let mut world = World::with(vec![service(VIP, reals)]);
+    world.until(secs(1));
+    world.kernel
+}
+
+fn add_stranger(kernel: &mut Table) {
+    let mut theirs = left_behind(&[WEB3]).services.remove(&key(VIP)).unwrap();
+    theirs.service.scheduler = vipward_core::ipvs::Scheduler("sed".into());
+    kernel.services.insert(key(STRANGER), theirs);
+}
+
+#[test]
+fn what_fits_is_adopted_untouched() {
+    let mut world = World::new();
+    world.quiet = true;
+    world.kernel = left_behind(&[WEB1, WEB2]);
+    world.load(vec![service(VIP, &[WEB1, WEB2])]);
+    world.until(secs(60));
+    insta::assert_snapshot!(world.timeline(), @"
+      0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
+    ");
+}
+
+#[test]
+fn what_a_predecessor_left_is_mended_without_a_gap() {
+    let mut world = World::new();
+    world.quiet = true;
+    world.kernel = left_behind(&[WEB1, WEB3]);
+    world.load(vec![service(VIP, &[WEB1, WEB2])]);
+    insta::assert_snapshot!(world.timeline(), @r"
+      0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
+      0.000   adding destination 192.0.2.2:80 to TCP 10.0.0.1:80, weight 1
+      0.000   removing destination 192.0.2.3:80 from TCP 10.0.0.1:80
+    ");
+}
+
+#[test]
+fn what_somebody_else_takes_comes_back_within_ten_seconds() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.quiet = true;
+    world.until(secs(3));
+    world.timeline();
+    world.kernel.services.get_mut(&key(VIP)).unwrap().destinations.remove(&address(WEB2));
+    world.until(secs(13));
+    world.kernel = Table::default();
+    world.until(secs(23));
+    insta::assert_snapshot!(world.timeline());
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1 192.0.2.2:80=1");
+}
+
+#[test]
+fn what_somebody_else_owns_is_never_touched() {
+    let mut world = World::new();
+    add_stranger(&mut world.kernel);
+    let before = world.kernel.clone();
+    world.load(vec![service(VIP, &[WEB1])]);
+    world.until(secs(30));
+    // They change what is theirs while we run, and we reload and stop.
+    world.kernel.services.get_mut(&key(STRANGER)).unwrap().destinations.clear();
+    world.until(secs(45));
+    world.load(vec![service(VIP, &[WEB2])]);
+    world.until(secs(60));
+    assert!(!world.timeline().contains(STRANGER));
+    world.kernel.services.get_mut(&key(STRANGER)).unwrap().destinations =
+        before.services[&key(STRANGER)].destinations.clone();
+    world.happens(Event::Stop);
+    assert_eq!(world.kernel, before);
+}
+
+/// We took ours away; who made it anew is somebody else.
+#[test]
+fn a_service_that_was_given_up_and_made_anew_by_somebody_else_is_theirs() {
+    let mut world = World::with(vec![service(VIP, &[WEB1]), service(STRANGER, &[WEB2])]);
+    world.until(secs(3));
+    world.load(vec![service(VIP, &[WEB1])]);
+    add_stranger(&mut world.kernel);
+    world.until(secs(60));
+    assert_eq!(world.table(STRANGER), "192.0.2.3:80=1");
+}
+
+#[test]
+fn a_refused_operation_is_tried_again_after_a_second_and_then_less_often() {
+    let mut world = World::new();
+    world.quiet = true;
+    world.refuses = |op| matches!(op, Op::AddDestination { .. });
+    world.load(vec![service(VIP, &[WEB1])]);
+    world.until(secs(30));
+    world.refuses = |_| false;
+    world.until(secs(60));
+    insta::assert_snapshot!(world.timeline());
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+}
+
+/// While one destination of a service is refused, the others follow their verdicts within a second.
+#[test]
+fn a_refusal_does_not_keep_a_dead_server_in() {
+    let mut world = World::new();
+    world.refuses = |op| matches!(op, Op::AddDestination { address, .. } if *address == address_of(WEB3));
+    fn address_of(text: &str) -> std::net::SocketAddr {
+        text.parse().unwrap()
+    }
+    world.load(vec![service(VIP, &[WEB1, WEB2, WEB3])]);
+    world.until(secs(65));
+    world.mood(WEB1, Mood::Refuses);
+    // Probed at 66 s, 67 s and 68 s.
+    world.until(secs(69));
+    assert_eq!(world.table(VIP), "192.0.2.2:80=1");
+}
+
+#[test]
+fn a_kernel_without_ipvs_is_told_about_at_a_bounded_rate() {
+    let reals: Vec<String> = (1..=100).map(|n| format!("192.0.2.{n}:80")).collect();
+    let mut world = World::new();
+    world.quiet = true;
+    world.refuses = |_| true;
+    world.load(vec![service(VIP, &reals.iter().map(String::as_str).collect::<Vec<_>>())]);
+    world.until(secs(60));
+    let lines = world.timeline().lines().count();
+    assert!((10..80).contains(&lines), "{lines} lines in a minute");
+}
+
+#[test]
+fn a_table_that_can_not_be_read_is_not_changed_but_servers_are_checked() {
+    let mut balancer = vipward_core::balancer::Balancer::default();
+    use vipward_core::machine::Machine;
+    let loaded = Event::ConfigLoaded { config: std::sync::Arc::new(config(vec![service(VIP, &[WEB1])])), seed: 1 };
+    let mut now = vipward_core::time::Instant::ZERO;
+    let mut effects = balancer.handle(loaded, now);
+    let mut asked = Vec::new();
+    let mut probes = 0;
+    for _ in 0..200 {
+        let mut next = Event::Wakeup;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::ReadIpvs => {
+                    asked.push(now.to_string());
+                    let error = "No such file or directory".to_owned();
+                    next = Event::EffectFailed { effect: Box::new(Effect::ReadIpvs), error };
+                }
+                Effect::StartProbe { .. } => probes += 1,
+                Effect::Decide(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if next == Event::Wakeup {
+            now = now.max(balancer.next_wakeup().unwrap().0);
+            if now > vipward_core::time::Instant::ZERO + secs(50) {
+                break;
+            }
+        }
+        effects = balancer.handle(next, now);
+    }
+    assert_eq!(asked, ["0.000", "1.000", "3.000", "7.000", "15.000", "25.000", "35.000", "45.000"]);
+    assert!(probes > 0);
+}
+
+/// The answer was read before our change reached the kernel. It is not somebody else's doing.
+#[test]
+fn an_answer_older_than_our_own_change_is_not_taken_for_a_repair() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.quiet = true;
+    world.until(secs(5));
+    let old = world.kernel.clone();
+    world.mood(WEB2, Mood::Refuses);
+    // Out at 8 s; the table was read at 0 s last.
+    world.until(secs(9));
+    world.timeline();
+    world.happens(Event::IpvsRead(old));
+    assert_eq!(world.timeline(), "");
+    world.until(secs(11));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+}
+
+#[test]
+fn stop_gives_everything_back_and_is_the_end() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.mood(WEB2, Mood::Silent);
+    world.until(secs(7));
+    world.timeline();
+    world.happens(Event::Stop);
+    insta::assert_snapshot!(world.timeline(), @r"
+      7.000 probe of 192.0.2.2:80 cancelled
+      7.000   removing service TCP 10.0.0.1:80
+    ");
+    assert_eq!(world.next_wakeup(), None);
+    assert_eq!(world.happens(Event::Wakeup), []);
+}
+
+/// Who only wants virtual routers may have a kernel without IPVS, and need not hear of it.
+#[test]
+fn without_virtual_servers_ipvs_is_left_alone() {
+    let mut world = World::with(vec![]);
+    assert_eq!((world.timeline(), world.next_wakeup()), (String::new(), None));
+}
+
+#[test]
+fn a_removal_that_was_refused_is_done_later() {
+    let mut world = World::with(vec![service(VIP, &[WEB1])]);
+    world.quiet = true;
+    world.until(secs(5));
+    world.refuses = |_| true;
+    world.load(vec![]);
+    world.until(Duration::from_millis(5900));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+    world.refuses = |_| false;
+    world.until(secs(7));
+    assert_eq!(world.table(VIP), "no service");
+    world.until(secs(60));
+    assert_eq!(world.next_wakeup(), None, "and nothing is left to watch");
+}

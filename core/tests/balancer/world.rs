@@ -1,0 +1,292 @@
+//! A director's balancer with a kernel and real servers around it, in simulated time. What happens is written down line
+//! by line.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use vipward_core::balancer::Balancer;
+use vipward_core::config::{
+    CheckerConfig, CheckerKind, Config, HttpVersion, Places, RealServer, SorryServer, UrlCheck, VirtualServer,
+};
+use vipward_core::effect::Effect;
+use vipward_core::event::Event;
+use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table};
+use vipward_core::machine::Machine;
+use vipward_core::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
+use vipward_core::time::{Duration, Instant};
+
+pub const VIP: &str = "10.0.0.1:80";
+pub const WEB1: &str = "192.0.2.1:80";
+pub const WEB2: &str = "192.0.2.2:80";
+pub const WEB3: &str = "192.0.2.3:80";
+pub const SORRY: &str = "192.0.2.99:80";
+
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub fn key(text: &str) -> ServiceKey {
+    ServiceKey { protocol: Protocol::Tcp, address: address(text) }
+}
+
+/// A TCP_CHECK with round numbers: `delay_loop 6`, `retry 2`, `delay_before_retry 1`, `connect_timeout 3`, `warmup 0`.
+pub fn tcp(target: &str) -> CheckerConfig {
+    CheckerConfig {
+        kind: CheckerKind::Tcp,
+        target: address(target),
+        connect_timeout: secs(3),
+        retry: 2,
+        delay_before_retry: secs(1),
+        delay_loop: secs(6),
+        warmup: Duration::ZERO,
+        alpha: false,
+        places: Places::default(),
+    }
+}
+
+/// An HTTP_GET of these paths, otherwise as [`tcp`].
+pub fn http(target: &str, paths: &[&str]) -> CheckerConfig {
+    let urls = paths
+        .iter()
+        .map(|path| UrlCheck { path: (*path).to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None })
+        .collect();
+    CheckerConfig {
+        kind: CheckerKind::Http { urls, http_version: HttpVersion::Http10, fast_recovery: false },
+        ..tcp(target)
+    }
+}
+
+pub fn real(at: &str, checkers: Vec<CheckerConfig>) -> RealServer {
+    RealServer {
+        address: address(at),
+        weight: 1,
+        forwarding: Forwarding::Nat,
+        inhibit_on_failure: false,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        checkers,
+        places: Places::default(),
+    }
+}
+
+/// Each real server has one TCP_CHECK.
+pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
+    VirtualServer {
+        key: key(vip),
+        scheduler: Scheduler("rr".into()),
+        persistence_timeout: None,
+        persistence_granularity: Ipv4Addr::BROADCAST,
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        real_servers: reals.iter().map(|at| real(at, vec![tcp(at)])).collect(),
+        places: Places::default(),
+    }
+}
+
+pub fn sorry() -> SorryServer {
+    SorryServer { address: address(SORRY), forwarding: Forwarding::Nat }
+}
+
+pub fn config(services: Vec<VirtualServer>) -> Config {
+    Config { services, ..Config::default() }
+}
+
+/// What a real server does with a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Passes after this long.
+    Good(Duration),
+    Refuses,
+    /// No answer until the timeout.
+    Silent,
+    /// HTTP status 500 for the path that ends with this letter, otherwise good.
+    Fails(char),
+}
+
+pub struct World {
+    pub now: Instant,
+    pub kernel: Table,
+    /// The kernel refuses these.
+    pub refuses: fn(&Op) -> bool,
+    pub timeline: String,
+    pub probes_started: u64,
+    balancer: Balancer,
+    moods: BTreeMap<SocketAddr, Mood>,
+    under_way: BTreeMap<ProbeId, UnderWay>,
+    /// Probes are left out of the timeline.
+    pub quiet: bool,
+    /// How many checkers of one real server are the same.
+    pub equal_checkers: usize,
+}
+
+struct UnderWay {
+    checker: (ServiceKey, SocketAddr, SocketAddr, bool),
+    ends: Instant,
+    verdict: Verdict,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            now: Instant::ZERO,
+            kernel: Table::default(),
+            refuses: |_| false,
+            timeline: String::new(),
+            probes_started: 0,
+            balancer: Balancer::default(),
+            moods: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            quiet: false,
+            equal_checkers: 1,
+        }
+    }
+
+    /// A world in which this configuration was just loaded.
+    pub fn with(services: Vec<VirtualServer>) -> Self {
+        let mut world = Self::new();
+        world.load(services);
+        world
+    }
+
+    pub fn load(&mut self, services: Vec<VirtualServer>) {
+        self.happens(Event::ConfigLoaded { config: Arc::new(config(services)), seed: 1 });
+    }
+
+    pub fn mood(&mut self, server: &str, mood: Mood) {
+        self.moods.insert(address(server), mood);
+    }
+
+    /// What happened since the last time somebody asked.
+    pub fn timeline(&mut self) -> String {
+        std::mem::take(&mut self.timeline)
+    }
+
+    pub fn desired(&self) -> Table {
+        self.balancer.desired()
+    }
+
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        self.balancer.next_wakeup().map(|(at, _)| at)
+    }
+
+    pub fn forget(&mut self, id: ProbeId) {
+        self.under_way.remove(&id);
+    }
+
+    pub fn under_way(&self) -> Vec<ProbeId> {
+        self.under_way.keys().copied().collect()
+    }
+
+    /// The destinations in the kernel with their weights: `192.0.2.1:80=1 192.0.2.2:80=0`.
+    pub fn table(&self, vip: &str) -> String {
+        let Some(entry) = self.kernel.services.get(&key(vip)) else { return "no service".into() };
+        let destinations: Vec<_> = entry.destinations.iter().map(|(at, d)| format!("{at}={}", d.weight)).collect();
+        if destinations.is_empty() { "nobody".into() } else { destinations.join(" ") }
+    }
+
+    /// Lets time pass until then.
+    pub fn until(&mut self, at: Duration) {
+        let end = Instant::ZERO + at;
+        loop {
+            let finished = self.under_way.iter().map(|(id, probe)| (probe.ends, *id)).min();
+            let wakeup = self.next_wakeup().map(|at| at.max(self.now));
+            match (finished, wakeup) {
+                (Some((at, id)), wakeup) if at <= end && wakeup.is_none_or(|wakeup| at <= wakeup) => {
+                    self.now = at;
+                    let UnderWay { verdict, .. } = self.under_way.remove(&id).unwrap();
+                    self.happens(Event::ProbeFinished { probe: id, verdict });
+                }
+                (_, Some(at)) if at <= end => {
+                    self.now = at;
+                    self.happens(Event::Wakeup);
+                }
+                (_, _) => break,
+            }
+        }
+        self.now = end;
+    }
+
+    /// One event, and whatever follows from it at the same instant.
+    pub fn happens(&mut self, event: Event) -> Vec<Effect> {
+        let effects = self.balancer.handle(event, self.now);
+        for effect in effects.clone() {
+            self.carry_out(effect);
+        }
+        effects
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match &effect {
+            Effect::Ipvs(op) => {
+                let done = if (self.refuses)(op) {
+                    Err("Operation not permitted".to_owned())
+                } else {
+                    self.kernel.apply(op).map_err(|error| error.to_string())
+                };
+                match done {
+                    Ok(()) => self.note(&format!("  {op}{}", weight(op))),
+                    Err(error) => {
+                        self.happens(Event::EffectFailed { effect: Box::new(effect.clone()), error });
+                    }
+                }
+            }
+            Effect::ReadIpvs => {
+                self.happens(Event::IpvsRead(self.kernel.clone()));
+            }
+            Effect::StartProbe { id, probe } => self.start(*id, probe),
+            Effect::CancelProbe(id) => {
+                self.under_way.remove(id);
+                self.note(&format!("probe of {} cancelled", id.server));
+            }
+            Effect::Decide(decision) => self.note(&decision.to_string()),
+            other => panic!("not the balancer's: {other:?}"),
+        }
+    }
+
+    fn start(&mut self, id: ProbeId, probe: &Probe) {
+        let path = match &probe.kind {
+            ProbeKind::Connect => "",
+            ProbeKind::HttpGet { url, .. } => url.path.as_str(),
+        };
+        let (after, verdict) = match self.moods.get(&probe.target).copied().unwrap_or(Mood::Good(Duration::ZERO)) {
+            Mood::Good(after) => (after, Verdict::Passed),
+            Mood::Refuses => (Duration::ZERO, Verdict::Failed(Failure::Refused)),
+            Mood::Silent => (probe.timeout, Verdict::Failed(Failure::ConnectTimeout)),
+            Mood::Fails(letter) if path.ends_with(letter) => {
+                (Duration::ZERO, Verdict::Failed(Failure::Status { path: path.to_owned(), got: 500 }))
+            }
+            Mood::Fails(_) => (Duration::ZERO, Verdict::Passed),
+        };
+        let word = if verdict == Verdict::Passed { "good" } else { "bad" };
+        if !self.quiet {
+            self.note(&format!("probe {}{path}: {word} after {} ms", probe.target, after.as_millis()));
+        }
+        // One checker, one probe. Positions may have moved since; target and kind tell checkers apart here.
+        let checker = (id.service, id.server, probe.target, path.is_empty());
+        let overlaps = self.under_way.values().filter(|other| other.checker == checker).count();
+        assert!(overlaps < self.equal_checkers, "probes overlap: {id:?}");
+        self.probes_started += 1;
+        self.under_way.insert(id, UnderWay { checker, ends: self.now + after, verdict });
+    }
+
+    fn note(&mut self, line: &str) {
+        writeln!(self.timeline, "{:>7} {line}", self.now.to_string()).unwrap();
+    }
+}
+
+fn weight(op: &Op) -> String {
+    match op {
+        Op::AddDestination { destination, .. } | Op::EditDestination { destination, .. } => {
+            format!(", weight {}", destination.weight)
+        }
+        Op::AddService { .. } | Op::EditService { .. } | Op::RemoveService { .. } | Op::RemoveDestination { .. } => {
+            String::new()
+        }
+    }
+}
