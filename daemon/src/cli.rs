@@ -28,6 +28,11 @@ pub enum Command {
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
     /// alone leave the exit status at 0.
     Check(Check),
+    /// Show in a minute what vipward does, on a small network of its own
+    ///
+    /// Two directors, two web servers and a client, in network namespaces: no root is needed where user namespaces are
+    /// allowed, nothing on this machine is touched, nothing is left behind.
+    Demo,
 }
 
 #[derive(Debug, Args)]

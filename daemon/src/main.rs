@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod configuration;
 mod dataplane;
+mod demo;
 mod exit;
 mod host;
 mod ipv4;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Demo => return demo::run(),
     }
     .into()
 }

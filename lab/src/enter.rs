@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Gid, Uid};
 use std::ffi::OsStr;
 use std::fmt;
@@ -75,6 +76,24 @@ pub fn enter() -> Result<Entered, NoLab> {
     drop(line_of_life);
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(130);
     Ok(Entered::Outside(ExitCode::from(code)))
+}
+
+/// Runs a program to its end inside a lab and buries every orphan that dies meanwhile, as the first process of a machine
+/// does: others must not find their predecessors' numbers taken by the dead.
+pub fn attend(mut command: Command) -> io::Result<ExitCode> {
+    let pid = command.stdin(Stdio::null()).spawn()?.id();
+    loop {
+        match wait() {
+            Ok(WaitStatus::Exited(who, code)) if who.as_raw().unsigned_abs() == pid => {
+                return Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
+            }
+            Ok(WaitStatus::Signaled(who, signal, _)) if who.as_raw().unsigned_abs() == pid => {
+                return Ok(ExitCode::from(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or(0))));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// New namespaces for this process (network, mounts) and for its children (processes).

@@ -16,7 +16,7 @@ mod process;
 pub mod watch;
 pub mod web;
 
-pub use enter::{Entered, NoLab, enter, inside};
+pub use enter::{Entered, NoLab, attend, enter, inside};
 pub use network::{Network, Segment};
 /// What [`Process::signal`] sends.
 pub use nix::sys::signal::Signal;

@@ -3,7 +3,7 @@
 //! be no lab. Nothing that the program starts outlives this command.
 
 use std::process::{Command, ExitCode};
-use vipward_lab::{Entered, enter};
+use vipward_lab::{Entered, attend, enter};
 
 const NO_LAB: u8 = 125;
 
@@ -16,14 +16,12 @@ fn main() -> ExitCode {
     match enter() {
         Ok(Entered::Outside(code)) => code,
         Ok(Entered::Inside) => {
-            let status = Command::new(&program).args(arguments).stdin(std::process::Stdio::null()).status();
-            match status {
-                Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128)),
-                Err(error) => {
-                    eprintln!("in-lab: {}: {error}", program.to_string_lossy());
-                    ExitCode::from(NO_LAB)
-                }
-            }
+            let mut command = Command::new(&program);
+            command.args(arguments);
+            attend(command).unwrap_or_else(|error| {
+                eprintln!("in-lab: {}: {error}", program.to_string_lossy());
+                ExitCode::from(NO_LAB)
+            })
         }
         Err(reason) => {
             eprintln!("in-lab: {reason}");
