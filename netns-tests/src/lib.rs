@@ -32,7 +32,7 @@ pub fn in_lab(test: &str, needs: &[Need], body: impl FnOnce()) {
     let Ok(this) = std::env::current_exe() else { panic!("a test does not find itself") };
     let output = Command::new(companion("in-lab"))
         .arg(this)
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
         .env("VIPWARD_COMMAND", vipward())
         .output();
     let output = output.unwrap_or_else(|error| panic!("in-lab: {error}"));
