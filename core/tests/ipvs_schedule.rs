@@ -1,4 +1,5 @@
 //! The schedulers in user space.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -146,6 +147,17 @@ fn a_full_destination_takes_none_until_it_is_below_its_lower_threshold() {
     assert_eq!(relay.picks(2), [2, 2], "2 open, not below 2");
     relay.close(1);
     assert_eq!(relay.picks(2), [1, 2], "1 open");
+}
+
+/// It was full for a moment, and nobody asked meanwhile.
+#[test]
+fn a_destination_that_was_full_stays_closed_though_nobody_knocked() {
+    let mut relay = Relay::new(service("rr", &[1]));
+    let only = relay.entry.destinations.get_mut(&real(1)).unwrap();
+    (only.upper_threshold, only.lower_threshold) = (3, 2);
+    assert_eq!(relay.picks(3), [1, 1, 1]);
+    relay.close(1);
+    assert_eq!(relay.picks(1), [0]);
 }
 
 #[test]

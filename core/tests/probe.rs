@@ -1,4 +1,5 @@
 //! Probes against real servers of every temper, in memory and in simulated time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 use proptest::prelude::*;
 use std::cell::Cell;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use vipward_core::config::{self, Diagnostic, Files, Loaded, Options, Sources};
+use vipward_core::config::{self, Diagnostic, Files, Loaded, Options, Severity, Sources};
 
 /// The file system.
 pub struct Disk;
@@ -41,8 +41,15 @@ pub fn seed() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// A message in one line, for the log.
-pub fn in_one_line(sources: &Sources, diagnostic: &Diagnostic) -> String {
-    let place = diagnostic.span().map(|span| format!("{}: ", sources.location(span))).unwrap_or_default();
-    format!("{place}{}[{}]: {}", diagnostic.severity, diagnostic.code, diagnostic.message)
+/// What was found in a file, into the log: a line each.
+pub fn log(sources: &Sources, diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        let place = diagnostic.span().map(|span| format!("{}: ", sources.location(span))).unwrap_or_default();
+        let line = format!("{place}{} [{}]", diagnostic.message, diagnostic.code);
+        match diagnostic.severity {
+            Severity::Info => tracing::info!("{line}"),
+            Severity::Warning => tracing::warn!("{line}"),
+            Severity::Error => tracing::error!("{line}"),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `vipward run`: a director in the foreground, and what its operator tells it by signals.
 
 use crate::cli::Run;
-use crate::configuration::{host_name, in_one_line, load, seed};
+use crate::configuration::{self, host_name, load, seed};
 use crate::exit::Exit;
 use crate::log;
 use crate::summary;
@@ -37,9 +37,7 @@ fn first_configuration(options: &Run) -> Option<Config> {
     let mut sources = Sources::default();
     let loaded = load(&mut sources, &options.file, &config_id(options));
     if let Some(config) = loaded.config {
-        for diagnostic in &loaded.diagnostics {
-            tracing::warn!("{}", in_one_line(&sources, diagnostic));
-        }
+        configuration::log(&sources, &loaded.diagnostics);
         return Some(config);
     }
     eprint!("{}", render(&sources, &loaded.diagnostics, io::stderr().is_terminal()));
@@ -156,10 +154,7 @@ fn loaded(config: Config) -> Event {
 fn reload(options: &Run) -> Option<Config> {
     let mut sources = Sources::default();
     let loaded = load(&mut sources, &options.file, &config_id(options));
-    for diagnostic in &loaded.diagnostics {
-        let line = in_one_line(&sources, diagnostic);
-        if diagnostic.is_error() { tracing::error!("{line}") } else { tracing::warn!("{line}") }
-    }
+    configuration::log(&sources, &loaded.diagnostics);
     match &loaded.config {
         Some(_) => tracing::info!("{} was read again", options.file.display()),
         None => tracing::error!("{} has errors: the running configuration stays", options.file.display()),

@@ -1,1 +1,20 @@
+//! vipward-sim rehearses outages. The deciding half of vipward, `vipward-core`, runs unchanged in a deterministic
+//! world: directors with their real configuration files, real servers, clients, and faults from a scenario file.
+//!
+//! - [`scenario`]: the files that say what happens and what must hold
+//! - [`world`]: the network and the kernels, as a pure model
+//! - [`runner`]: whole directors (driver, probes over hyper, adverts over UDP) in that world, on turmoil
+//! - [`invariants`]: what must hold in every run
+//! - [`expect`]: what must hold in this one
+//! - [`timeline`], [`report`]: what people and machines read
 
+pub mod expect;
+pub mod invariants;
+pub mod report;
+pub mod runner;
+pub mod scenario;
+#[cfg(test)]
+mod testing;
+pub mod timeline;
+pub mod trace;
+pub mod world;

@@ -1,7 +1,11 @@
 //! The mistakes between the files of one cluster, which no single node can see.
 
 use super::diagnostic::Diagnostic;
-use super::model::Config;
+use super::model::{Config, InitialState, Transport, VirtualRouterConfig};
+use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::vrrp::{Priority, Version, Vrid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// One director and its configuration; [`super::Loaded::best_effort`] does where there are errors.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +14,387 @@ pub struct Node<'a> {
     pub config: &'a Config,
 }
 
-/// Compares the nodes of one cluster.
-pub fn check(_nodes: &[Node<'_>]) -> Vec<Diagnostic> {
-    Vec::new()
+/// Compares the nodes of one cluster. Each cause is reported once, however many nodes there are.
+pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    same_router_id(nodes, &mut found);
+    for group in groups(nodes) {
+        if group.nodes() < 2 {
+            continue;
+        }
+        group.vrid(&mut found);
+        group.priorities(&mut found);
+        group.states(&mut found);
+        group.preemption(&mut found);
+        group.addresses(&mut found);
+        group.wire(&mut found);
+        group.transport(&mut found);
+        group.interfaces(&mut found);
+    }
+    found
+}
+
+/// One virtual router on one node.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    index: usize,
+    node: &'a str,
+    router: &'a VirtualRouterConfig,
+}
+
+/// What is meant to be one virtual router, on all its nodes.
+struct Group<'a>(Vec<Member<'a>>);
+
+/// What two instances that are meant as one virtual router have in common. Names differ between nodes, and so may
+/// anything else by mistake: one of these is enough.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Common<'a> {
+    Address(IpAddr),
+    Segment(Vrid, &'a InterfaceName),
+    Name(Vrid, &'a str),
+}
+
+fn groups<'a>(nodes: &[Node<'a>]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    // Which group has what. Groups that turn out to be one are joined into the earlier; the later one stays, empty.
+    let mut owner: BTreeMap<Common<'a>, usize> = BTreeMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        for router in &node.config.routers {
+            let keys = || {
+                let addresses = router.addresses.iter().map(|address| Common::Address(address.address));
+                addresses
+                    .chain([Common::Segment(router.vrid, &router.interface), Common::Name(router.vrid, &router.name)])
+            };
+            let mut fitting: BTreeSet<usize> = keys().filter_map(|key| owner.get(&key).copied()).collect();
+            let target = fitting.pop_first().unwrap_or_else(|| {
+                groups.push(Group(Vec::new()));
+                groups.len() - 1
+            });
+            let mut members = Vec::new();
+            for other in &fitting {
+                members.extend(groups.get_mut(*other).map(|group| std::mem::take(&mut group.0)).unwrap_or_default());
+            }
+            members.push(Member { index, node: node.name, router });
+            if !fitting.is_empty() {
+                owner.values_mut().filter(|group| fitting.contains(group)).for_each(|group| *group = target);
+            }
+            owner.extend(keys().map(|key| (key, target)));
+            if let Some(group) = groups.get_mut(target) {
+                group.0.extend(members);
+            }
+        }
+    }
+    groups
+}
+
+fn same_router_id(nodes: &[Node<'_>], found: &mut Vec<Diagnostic>) {
+    let mut by_id: BTreeMap<&str, Vec<&Node<'_>>> = BTreeMap::new();
+    for node in nodes {
+        if let Some(id) = &node.config.global.router_id {
+            by_id.entry(id).or_default().push(node);
+        }
+    }
+    for (id, nodes) in by_id.into_iter().filter(|(_, nodes)| nodes.len() > 1) {
+        let mut diagnostic =
+            Diagnostic::warning("same-router-id", format!("{} nodes call themselves `{id}`", nodes.len()));
+        for node in nodes {
+            diagnostic = diagnostic.at(node.config.global.places.of("router_id"), format!("on {}", node.name));
+        }
+        found.push(
+            diagnostic
+                .note("nobody can tell them apart in mails and logs")
+                .help("give each node a `router_id` of its own, or delete the line: the host's name is taken then"),
+        );
+    }
+}
+
+impl<'a> Group<'a> {
+    fn nodes(&self) -> usize {
+        self.0.iter().map(|member| member.index).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether all members give the same answer.
+    fn agree<T: PartialEq>(&self, what: impl Fn(&Member<'a>) -> T) -> bool {
+        let mut answers = self.0.iter().map(what);
+        answers.next().is_none_or(|first| answers.all(|other| other == first))
+    }
+
+    /// Points at `word` in every member's file.
+    fn labels(&self, mut diagnostic: Diagnostic, word: &str, text: impl Fn(&Member<'a>) -> String) -> Diagnostic {
+        for member in &self.0 {
+            diagnostic = diagnostic.at(member.router.places.of(word), format!("{}: {}", member.node, text(member)));
+        }
+        diagnostic
+    }
+
+    fn vrid(&self, found: &mut Vec<Diagnostic>) {
+        if self.agree(|member| member.router.vrid) {
+            return;
+        }
+        let shared = self.0.iter().flat_map(|member| &member.router.addresses).next();
+        let address = shared.map_or_else(|| "the same address".to_owned(), |address| address.address.to_string());
+        let diagnostic = Diagnostic::error(
+            "vrid-differs",
+            format!("{address} belongs to virtual routers with different virtual_router_ids"),
+        );
+        found.push(
+            self.labels(diagnostic, "virtual_router_id", |member| format!("virtual router {}", member.router.vrid))
+                .note("the nodes do not listen to each other: each becomes MASTER and holds the address")
+                .help("write the same `virtual_router_id` on every node"),
+        );
+    }
+
+    fn priorities(&self, found: &mut Vec<Diagnostic>) {
+        let mut by_priority: BTreeMap<Priority, Vec<&Member<'a>>> = BTreeMap::new();
+        for member in &self.0 {
+            by_priority.entry(member.router.priority).or_default().push(member);
+        }
+        for (priority, members) in &by_priority {
+            if members.iter().map(|member| member.index).collect::<BTreeSet<_>>().len() > 1 {
+                let mut diagnostic =
+                    Diagnostic::warning("same-priority", format!("{} nodes have priority {priority}", members.len()));
+                for member in members {
+                    diagnostic = diagnostic.at(member.router.places.of("priority"), format!("on {}", member.node));
+                }
+                found.push(
+                    diagnostic
+                        .note("the one with the greater IP address becomes MASTER")
+                        .help("give each node a priority of its own"),
+                );
+            }
+        }
+        let best_master = self.0.iter().filter(|member| is_master(member)).max_by_key(|member| member.router.priority);
+        let best_backup = self.0.iter().filter(|member| !is_master(member)).max_by_key(|member| member.router.priority);
+        if let (Some(master), Some(backup)) = (best_master, best_backup)
+            && backup.router.priority > master.router.priority
+        {
+            let (ours, theirs) = (master.router.priority, backup.router.priority);
+            found.push(
+                Diagnostic::error(
+                    "priority-order",
+                    format!("{} is BACKUP, but its priority is above the MASTER's", backup.node),
+                )
+                .at(backup.router.places.of("priority"), format!("{}: BACKUP with {theirs}", backup.node))
+                .at(master.router.places.of("priority"), format!("{}: MASTER with {ours}", master.node))
+                .note(format!("the priority decides: {} takes over soon after its start", backup.node))
+                .help("give the node that is to be MASTER the highest priority"),
+            );
+        }
+    }
+
+    fn states(&self, found: &mut Vec<Diagnostic>) {
+        let masters: Vec<_> = self.0.iter().filter(|member| is_master(member)).collect();
+        if masters.len() > 1 {
+            let mut diagnostic =
+                Diagnostic::warning("several-masters", format!("{} nodes have `state MASTER`", masters.len()));
+            for member in masters {
+                diagnostic = diagnostic.at(member.router.places.of("state"), format!("on {}", member.node));
+            }
+            found.push(
+                diagnostic
+                    .note("started together, more than one may hold the address until the first adverts are heard")
+                    .help("write `state BACKUP` on all but one"),
+            );
+        }
+    }
+
+    /// `nopreempt` works on the node that would otherwise take over. On a MASTER it is dropped, which its own file says.
+    fn preemption(&self, found: &mut Vec<Diagnostic>) {
+        let written = |member: &Member<'_>| member.router.places.has("nopreempt");
+        let highest = self.0.iter().map(|member| member.router.priority).max();
+        let works = self.0.iter().any(|member| !member.router.preempt && Some(member.router.priority) == highest);
+        if works || !self.0.iter().any(written) || self.0.iter().all(written) {
+            return;
+        }
+        let Some(with) = self.0.iter().find(|member| written(member)) else { return };
+        let Some(without) = self.0.iter().find(|member| !written(member)) else { return };
+        found.push(
+            Diagnostic::warning("nopreempt-uneven", "`nopreempt` on some nodes only, and not where it would matter")
+                .at(with.router.places.of("nopreempt"), format!("{}: no effect here", with.node))
+                .at(without.router.places.of(""), format!("{}: not here", without.node))
+                .note("the node with the highest priority takes the address back all the same")
+                .help("write `state BACKUP` and `nopreempt` on every node"),
+        );
+    }
+
+    fn addresses(&self, found: &mut Vec<Diagnostic>) {
+        let set = |member: &Member<'a>| -> BTreeSet<IpAddr> {
+            member.router.addresses.iter().map(|address| address.address).collect()
+        };
+        let Some(first) = self.0.first() else { return };
+        let everywhere = self.0.iter().skip(1).fold(set(first), |all, member| &all & &set(member));
+        if !self.agree(set) {
+            let diagnostic =
+                Diagnostic::error("addresses-differ", "the nodes of one virtual router hold different addresses");
+            let diagnostic = self.labels(diagnostic, "virtual_ipaddress", |member| {
+                let own: Vec<_> = set(member).difference(&everywhere).map(ToString::to_string).collect();
+                match own.as_slice() {
+                    [] => "nothing that the others lack".to_owned(),
+                    own => format!("only here or not everywhere: {}", own.join(", ")),
+                }
+            });
+            found.push(
+                diagnostic
+                    .note("a BACKUP drops the adverts of a MASTER with other addresses, and both become MASTER")
+                    .help("write the same addresses on every node"),
+            );
+        }
+        for address in everywhere {
+            self.one_address(address, found);
+        }
+    }
+
+    /// The same address with another prefix or on another device.
+    fn one_address(&self, address: IpAddr, found: &mut Vec<Diagnostic>) {
+        let of = |member: &Member<'a>| member.router.addresses.iter().find(|other| other.address == address);
+        let prefix = |member: &Member<'a>| of(member).map(|address| address.prefix_len);
+        let device = |member: &Member<'a>| {
+            of(member)
+                .filter(|address| address.interface != member.router.interface)
+                .map(|address| address.interface.clone())
+        };
+        let label = |member: &Member<'a>| of(member).and_then(|address| address.label.clone());
+        if self.agree(prefix) && self.agree(device) && self.agree(label) {
+            return;
+        }
+        let diagnostic = Diagnostic::warning("address-differs", format!("{address} is not written alike on the nodes"));
+        let mut diagnostic =
+            self.labels(diagnostic, &address.to_string(), |member| of(member).map(describe).unwrap_or_default());
+        if !self.agree(prefix) {
+            diagnostic =
+                diagnostic.note("the address moves with another prefix: routes to its network come and go with it");
+        }
+        found.push(diagnostic.help("write the line alike on every node, with the network's prefix"));
+    }
+
+    /// What must be equal for one node to take another's adverts.
+    fn wire(&self, found: &mut Vec<Diagnostic>) {
+        if !self.agree(|member| member.router.version) {
+            let diagnostic = Diagnostic::error("version-differs", "the nodes speak different versions of VRRP");
+            found.push(
+                self.labels(diagnostic, "version", |member| format!("version {}", member.router.version))
+                    .note("they drop each other's adverts, and each becomes MASTER")
+                    .help("write the same `version` (or `vrrp_version`) on every node"),
+            );
+        } else if !self.agree(|member| member.router.password) {
+            let diagnostic = Diagnostic::error("authentication-differs", "the nodes do not authenticate alike");
+            found.push(
+                self.labels(diagnostic, "authentication", |member| match member.router.password {
+                    Some(_) => "this password".to_owned(),
+                    None => "no authentication".to_owned(),
+                })
+                .note("they drop each other's adverts, and each becomes MASTER")
+                .help("write the same `auth_pass` on every node, or delete `authentication` everywhere"),
+            );
+        }
+        if !self.agree(|member| member.router.advert_interval) {
+            let old = self.0.iter().any(|member| member.router.version == Version::V2);
+            let (diagnostic, leads_to) = if old {
+                let message = "the nodes have different `advert_int`s, which VRRPv2 forbids";
+                (
+                    Diagnostic::error("interval-differs", message),
+                    "they drop each other's adverts, and each becomes MASTER",
+                )
+            } else {
+                let message = "the nodes have different `advert_int`s";
+                (
+                    Diagnostic::warning("interval-differs", message),
+                    "how long a takeover takes depends on who was MASTER",
+                )
+            };
+            found.push(
+                self.labels(diagnostic, "advert_int", |member| format!("every {}", member.router.advert_interval))
+                    .note(leads_to)
+                    .help("write the same `advert_int` on every node"),
+            );
+        }
+        if !self.agree(|member| member.router.down_timer_adverts) {
+            let diagnostic =
+                Diagnostic::warning("down-timer-differs", "the nodes wait for different numbers of adverts");
+            found.push(
+                self.labels(diagnostic, "down_timer_adverts", |member| {
+                    format!("{} adverts", member.router.down_timer_adverts)
+                })
+                .note("a node of lower priority may take over first")
+                .help("write the same `down_timer_adverts` on every node"),
+            );
+        }
+    }
+
+    fn transport(&self, found: &mut Vec<Diagnostic>) {
+        let unicast = |member: &Member<'a>| matches!(member.router.transport, Transport::Unicast { .. });
+        if !self.agree(unicast) {
+            let diagnostic =
+                Diagnostic::error("unicast-differs", "some nodes send to `unicast_peer`, others by multicast");
+            found.push(
+                self.labels(diagnostic, "unicast_peer", |member| {
+                    if unicast(member) { "unicast".to_owned() } else { "multicast".to_owned() }
+                })
+                .note("they never hear each other, and each becomes MASTER")
+                .help("write `unicast_peer` on every node, or on none"),
+            );
+            return;
+        }
+        if !self.0.iter().any(unicast) {
+            let group = |member: &Member<'a>| match &member.router.transport {
+                Transport::Multicast { group } => Some(*group),
+                Transport::Unicast { .. } => None,
+            };
+            if !self.agree(group) {
+                let diagnostic = Diagnostic::error("group-differs", "the nodes use different multicast groups");
+                found.push(
+                    self.labels(diagnostic, "mcast_dst_ip", |member| {
+                        group(member).map(|group| group.to_string()).unwrap_or_default()
+                    })
+                    .note("they never hear each other, and each becomes MASTER")
+                    .help("write the same `vrrp_mcast_group4` or `mcast_dst_ip` on every node"),
+                );
+            }
+            return;
+        }
+        for sender in &self.0 {
+            let Some(source) = sender.router.source else { continue };
+            for receiver in self.0.iter().filter(|receiver| receiver.index != sender.index) {
+                let Transport::Unicast { peers } = &receiver.router.transport else { continue };
+                if !peers.contains(&source) {
+                    found.push(
+                        Diagnostic::error(
+                            "missing-peer",
+                            format!("{} does not know {} as a peer", receiver.node, sender.node),
+                        )
+                        .at(
+                            receiver.router.places.of("unicast_peer"),
+                            format!("{}: {source} is not in this list", receiver.node),
+                        )
+                        .at(sender.router.places.of("unicast_src_ip"), format!("{}: sends from here", sender.node))
+                        .note(format!("{} hears nothing from {} and becomes MASTER too", sender.node, receiver.node))
+                        .help(format!("add {source} to `unicast_peer` on {}", receiver.node)),
+                    );
+                }
+            }
+        }
+    }
+
+    fn interfaces(&self, found: &mut Vec<Diagnostic>) {
+        if !self.agree(|member| member.router.interface.clone()) {
+            let diagnostic = Diagnostic::info("interface-differs", "the nodes use interfaces with different names");
+            found.push(
+                self.labels(diagnostic, "interface", |member| member.router.interface.to_string())
+                    .note("fine if both are on the same segment"),
+            );
+        }
+    }
+}
+
+fn is_master(member: &Member<'_>) -> bool {
+    member.router.initial_state == InitialState::Master
+}
+
+/// `/24 on ens33, label ens33:3`.
+fn describe(address: &InterfaceAddress) -> String {
+    let mut text = format!("/{} on {}", address.prefix_len, address.interface);
+    if let Some(label) = &address.label {
+        text.push_str(&format!(", label {label}"));
+    }
+    text
 }

@@ -127,8 +127,10 @@ fn a_kernel_without_ipvs_is_told_about_at_a_bounded_rate() {
     world.refuses = |_| true;
     world.load(vec![service(VIP, &reals.iter().map(String::as_str).collect::<Vec<_>>())]);
     world.until(secs(60));
-    let lines = world.timeline().lines().count();
+    let timeline = world.timeline();
+    let lines = timeline.lines().count();
     assert!((10..80).contains(&lines), "{lines} lines in a minute");
+    assert!(timeline.contains("more failed: Operation not permitted"), "the others are counted:\n{timeline}");
 }
 
 #[test]
@@ -219,4 +221,38 @@ fn a_removal_that_was_refused_is_done_later() {
     assert_eq!(world.table(VIP), "no service");
     world.until(secs(60));
     assert_eq!(world.next_wakeup(), None, "and nothing is left to watch");
+}
+
+/// The file changed twice before the refusal came back.
+#[test]
+fn a_late_refusal_of_a_removal_is_not_forgotten() {
+    let mut world = World::with(vec![service(VIP, &[WEB1])]);
+    world.until(secs(5));
+    let left = world.kernel.clone();
+    world.load(vec![]);
+    world.load(vec![service("10.0.0.2:80", &[WEB2])]);
+    world.kernel.services.extend(left.services);
+    let effect = Box::new(Effect::Ipvs(Op::RemoveService { key: key(VIP) }));
+    world.happens(Event::EffectFailed { effect, error: "Device or resource busy".into() });
+    world.until(secs(7));
+    assert_eq!(world.table(VIP), "no service");
+}
+
+/// An old answer comes in between a refusal and the next try: the try still comes after a second.
+#[test]
+fn an_old_answer_does_not_cover_a_refusal() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.quiet = true;
+    world.until(secs(5));
+    let old = world.kernel.clone();
+    world.refuses = |_| true;
+    world.mood(WEB2, Mood::Refuses);
+    world.until(secs(8));
+    world.refuses = |_| false;
+    world.timeline();
+    world.happens(Event::IpvsRead(old));
+    world.until(Duration::from_millis(9500));
+    insta::assert_snapshot!(world.timeline(), @"
+      9.000   removing destination 192.0.2.2:80 from TCP 10.0.0.1:80
+    ");
 }

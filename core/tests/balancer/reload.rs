@@ -100,6 +100,20 @@ fn a_new_service_is_added_and_a_moved_server_replaced_before_it_is_taken() {
     ");
 }
 
+#[test]
+fn a_real_server_that_is_gone_from_the_file_takes_its_probe_along() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.mood(WEB2, Mood::Silent);
+    world.until(secs(7));
+    world.timeline();
+    world.load(vec![service(VIP, &[WEB1])]);
+    insta::assert_snapshot!(world.timeline(), @r"
+      7.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
+      7.000 probe of 192.0.2.2:80 cancelled
+      7.000   removing destination 192.0.2.2:80 from TCP 10.0.0.1:80
+    ");
+}
+
 /// Its settings are new; that it is dead is not.
 #[test]
 fn a_dead_server_stays_out_when_its_checker_is_changed() {

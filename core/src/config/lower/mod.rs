@@ -16,11 +16,11 @@ use super::report::Report;
 use super::source::Span;
 use super::tree::Statement;
 use global::Defaults;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the blocks mean. Mistakes go to `report`; what has one keeps its default.
 pub(super) fn lower(root: &[Statement], report: &mut Report) -> Config {
-    let mut lower = Lower { report, tracked: Vec::new(), shell_users: Vec::new() };
+    let mut lower = Lower { report, tracked: BTreeSet::new(), shell_users: Vec::new() };
     lower.audit(root);
     let mut config = Config::default();
     let mut defaults = Defaults::default();
@@ -57,7 +57,7 @@ fn canonical(line: &Statement) -> Option<&'static str> {
 struct Lower<'a> {
     report: &'a mut Report,
     /// The names in `track_script` lists.
-    tracked: Vec<String>,
+    tracked: BTreeSet<String>,
     /// Where commands stand that run as the daemon's own user.
     shell_users: Vec<Span>,
 }

@@ -610,14 +610,14 @@ impl Lower<'_> {
         let mut tracked: Vec<TrackedScript> = Vec::new();
         for line in super::of(block.lines(), "track_script").flat_map(|list| list.lines()) {
             let name = &line.word;
-            self.tracked.push(name.text.to_string());
+            self.tracked.insert(name.text.to_string());
             let Some(script) = scripts.get(&*name.text) else {
                 let mut diagnostic =
                     Diagnostic::error("unknown-script", format!("there is no vrrp_script called `{}`", name.text))
                         .at(name.span, "this check would never run");
                 diagnostic = match nearest_name(&name.text, scripts.keys().map(|name| &**name)) {
                     Some(near) => {
-                        self.tracked.push(near.to_owned());
+                        self.tracked.insert(near.to_owned());
                         let place = scripts.get(near).map(|script| script.places.of("")).unwrap_or_default();
                         diagnostic.also(place, "is this one meant?").help(format!("write `{near}`"))
                     }

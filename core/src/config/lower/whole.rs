@@ -24,9 +24,9 @@ impl Lower<'_> {
     }
 
     fn same_twice(&mut self, config: &Config) {
-        for (index, router) in config.routers.iter().enumerate() {
-            let before = config.routers.get(..index).unwrap_or_default();
-            if let Some(other) = before.iter().find(|other| other.name == router.name) {
+        let (mut names, mut vrids, mut addresses) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for router in &config.routers {
+            if let Some(other) = names.insert(&router.name, router) {
                 self.push(
                     Diagnostic::error("duplicate-name", format!("two vrrp_instances are called `{}`", router.name))
                         .at(router.places.of(""), "the second one")
@@ -34,14 +34,12 @@ impl Lower<'_> {
                         .help("give each a name of its own"),
                 );
             }
-            let same = |other: &&crate::config::VirtualRouterConfig| {
-                other.vrid == router.vrid && other.interface == router.interface
-            };
-            if let Some(other) = before.iter().find(same) {
+            if let Some(other) = vrids.insert((router.vrid, &router.interface), router) {
+                let (vrid, interface) = (router.vrid, &router.interface);
                 self.push(
                     Diagnostic::error(
                         "duplicate-vrid",
-                        format!("virtual_router_id {} twice on {}", router.vrid, router.interface),
+                        format!("virtual_router_id {vrid} stands twice on {interface}"),
                     )
                     .at(router.places.of("virtual_router_id"), format!("of `{}`", router.name))
                     .also(other.places.of("virtual_router_id"), format!("of `{}`", other.name))
@@ -49,21 +47,17 @@ impl Lower<'_> {
                     .help("give each virtual router of a segment an id of its own"),
                 );
             }
-            let shared = before.iter().find_map(|other| {
-                let shared = other
-                    .addresses
-                    .iter()
-                    .find(|ours| router.addresses.iter().any(|address| address.address == ours.address))?;
-                Some((other, shared.address))
-            });
-            if let Some((other, address)) = shared {
-                self.push(
-                    Diagnostic::error("duplicate-address", format!("{address} belongs to two virtual routers"))
-                        .at(router.places.of(&address.to_string()), format!("of `{}`", router.name))
-                        .also(other.places.of(&address.to_string()), format!("of `{}`", other.name))
-                        .note("two directors can hold it at the same time")
-                        .help("delete one of them"),
-                );
+            for address in router.addresses.iter().map(|address| address.address) {
+                if let Some(other) = addresses.insert(address, router) {
+                    let word = address.to_string();
+                    self.push(
+                        Diagnostic::error("duplicate-address", format!("{address} belongs to two virtual routers"))
+                            .at(router.places.of(&word), format!("of `{}`", router.name))
+                            .also(other.places.of(&word), format!("of `{}`", other.name))
+                            .note("two directors can hold it at the same time")
+                            .help("delete one of them"),
+                    );
+                }
             }
         }
         let mut seen = BTreeMap::new();
@@ -102,7 +96,7 @@ impl Lower<'_> {
 
     fn scripts(&mut self, config: &Config) {
         for script in config.scripts.values() {
-            if !self.tracked.iter().any(|name| **name == *script.name) {
+            if !self.tracked.contains(&*script.name) {
                 self.push(
                     Diagnostic::warning("unused-script", format!("no instance tracks `{}`", script.name))
                         .at(script.places.of(""), "never run: its result would change nothing")

@@ -1,0 +1,77 @@
+//! No address unowned longer than the RFC allows while a healthy director can take it.
+//!
+//! A running director that is not in FAULT, is on the network and hears no owner of its address takes it after its
+//! Master_Down_Interval (RFC 9568 6.1): `down_timer_adverts` intervals and Skew_Time, which is less than one interval
+//! (one second in version 2).
+
+use super::one_owner::longest_interval;
+use super::{Invariant, MARGIN, secs};
+use crate::scenario::NodeId;
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use vipward_core::config::VirtualRouterConfig;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{Role, Version};
+
+pub const NAME: &str = "address-served";
+
+#[derive(Default)]
+pub struct AddressServed {
+    unserved: BTreeMap<(NodeId, IpAddr), (Instant, bool)>,
+}
+
+impl Invariant for AddressServed {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut unserved = BTreeMap::new();
+        for (id, director) in world.directors() {
+            let routers = director.config.iter().flat_map(|config| &config.routers);
+            for router in routers.filter(|_| director.running() && world.node(id).on_network()) {
+                let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
+                if role == Role::Fault {
+                    continue;
+                }
+                for address in router.addresses.iter().map(|address| address.address) {
+                    if served(world, id, address) {
+                        continue;
+                    }
+                    let (since, reported) = self.unserved.get(&(id, address)).copied().unwrap_or((world.now(), false));
+                    let allowed = allowed(world, router, address);
+                    let late = world.now().since(since) > allowed;
+                    if late && !reported {
+                        broken.push(format!(
+                            "nobody that {} hears holds {address} since {since} s, and it does not take it; {} is allowed",
+                            world.name(id),
+                            secs(allowed)
+                        ));
+                    }
+                    unserved.insert((id, address), (since, reported || late));
+                }
+            }
+        }
+        self.unserved = unserved;
+        broken
+    }
+}
+
+/// Some running director holds the address, and `id` hears it.
+fn served(world: &World, id: NodeId, address: IpAddr) -> bool {
+    world.owners(address).into_iter().any(|owner| {
+        world.director(owner).is_some_and(|director| director.running())
+            && (owner == id || world.route(owner, id).is_some())
+    })
+}
+
+fn allowed(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Duration {
+    let interval = longest_interval(world, address);
+    let skew = match router.version {
+        Version::V2 => Duration::from_secs(1),
+        Version::V3 => interval,
+    };
+    interval * u32::from(router.down_timer_adverts) + skew + MARGIN
+}

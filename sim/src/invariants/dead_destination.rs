@@ -1,0 +1,90 @@
+//! No client connection sent to a destination known dead for longer than its checker needs.
+//!
+//! A checker needs its `warmup` or `delay_loop` until it looks, then every try its `connect_timeout`, and
+//! `delay_before_retry` between tries.
+
+use super::{Invariant, MARGIN, secs};
+use crate::scenario::NodeId;
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use vipward_core::config::{CheckerConfig, CheckerKind, RealServer};
+use vipward_core::time::{Duration, Instant};
+
+pub const NAME: &str = "no-dead-destination";
+
+#[derive(Default)]
+pub struct DeadDestination {
+    /// Since when a running director could know, and whether it was told already.
+    dead: BTreeMap<(NodeId, SocketAddr, SocketAddr), (Instant, bool)>,
+    seen: usize,
+}
+
+impl Invariant for DeadDestination {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let mut dead = BTreeMap::new();
+        let mut needed = BTreeMap::new();
+        for (id, director) in world.directors().filter(|(_, director)| director.running()) {
+            for service in director.config.iter().flat_map(|config| &config.services) {
+                for server in service.real_servers.iter().filter(|server| !passes(world, id, server)) {
+                    let key = (id, service.key.address, server.address);
+                    dead.insert(key, self.dead.get(&key).copied().unwrap_or((world.now(), false)));
+                    needed
+                        .insert(key, server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2);
+                }
+            }
+        }
+        self.dead = dead;
+        let mut broken = Vec::new();
+        for dispatch in world.dispatches.iter().skip(self.seen) {
+            let key = (dispatch.director, dispatch.service, dispatch.destination);
+            let (Some((since, reported)), Some(needed)) = (self.dead.get_mut(&key), needed.get(&key)) else { continue };
+            if dispatch.at.since(*since) > *needed && !*reported {
+                *reported = true;
+                broken.push(format!(
+                    "{} sends {}'s connection to {}, dead since {since} s; its checker needs {}",
+                    world.name(dispatch.director),
+                    world.name(dispatch.client),
+                    dispatch.destination,
+                    secs(*needed)
+                ));
+            }
+        }
+        self.seen = world.dispatches.len();
+        broken
+    }
+}
+
+fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {
+    server.checkers.iter().all(|checker| {
+        let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
+        match &checker.kind {
+            CheckerKind::Tcp => world.answers_probes(director, target, checker.target.port(), |_| true),
+            CheckerKind::Http { urls, .. } => {
+                let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
+                slow < checker.connect_timeout
+                    && urls.iter().all(|url| {
+                        let accepts = |status| url.status.iter().any(|(low, high)| (*low..=*high).contains(&status));
+                        world.answers_probes(director, target, checker.target.port(), accepts)
+                    })
+            }
+        }
+    })
+}
+
+/// From the moment of death to the decision, at the longest.
+fn time_to_notice(checker: &CheckerConfig) -> Duration {
+    let urls = match &checker.kind {
+        CheckerKind::Tcp => 1,
+        CheckerKind::Http { urls, .. } => u32::try_from(urls.len()).unwrap_or(u32::MAX),
+    };
+    let tries = checker.retry.saturating_add(1);
+    // A check that began while the server still lived may have passed; the next one comes after `delay_loop`.
+    checker.delay_loop.max(checker.warmup)
+        + checker.connect_timeout.saturating_mul(tries.saturating_add(1)).saturating_mul(urls)
+        + checker.delay_before_retry.saturating_mul(checker.retry)
+}

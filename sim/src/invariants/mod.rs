@@ -1,0 +1,95 @@
+//! What must hold in every run, whatever the scenario is about. Each checker looks at the world after every step of
+//! time and says what is broken: when, who, which address.
+
+mod address_served;
+mod bounded_role_changes;
+mod dead_destination;
+mod one_owner;
+mod silent_after_stop;
+mod tables_settle;
+#[cfg(test)]
+mod tests;
+
+use crate::trace::{Entry, What};
+use crate::world::World;
+use vipward_core::config::VirtualRouterConfig;
+use vipward_core::time::{Duration, Instant};
+
+/// One rule.
+pub trait Invariant {
+    /// As scenarios name it.
+    fn name(&self) -> &'static str;
+
+    /// Looks at the world; what is newly broken, in words that name nodes and addresses.
+    fn observe(&mut self, world: &World) -> Vec<String>;
+}
+
+/// All names.
+pub const NAMES: [&str; 6] = [
+    one_owner::NAME,
+    address_served::NAME,
+    dead_destination::NAME,
+    tables_settle::NAME,
+    bounded_role_changes::NAME,
+    silent_after_stop::NAME,
+];
+
+/// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// One broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub at: Instant,
+    pub invariant: &'static str,
+    pub text: String,
+}
+
+/// All checkers of one run.
+pub struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    pub violations: Vec<Violation>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            invariants: vec![
+                Box::new(one_owner::OneOwner::default()),
+                Box::new(address_served::AddressServed::default()),
+                Box::new(dead_destination::DeadDestination::default()),
+                Box::new(tables_settle::TablesSettle::default()),
+                Box::new(bounded_role_changes::BoundedRoleChanges::default()),
+                Box::new(silent_after_stop::SilentAfterStop::default()),
+            ],
+            violations: Vec::new(),
+        }
+    }
+}
+
+impl Watch {
+    /// Looks once; what is broken goes into the record as well.
+    pub fn observe(&mut self, world: &mut World) {
+        for invariant in &mut self.invariants {
+            for text in invariant.observe(world) {
+                let (at, name) = (world.now(), invariant.name());
+                world.trace.push(Entry {
+                    at,
+                    node: None,
+                    what: What::Violated { invariant: name, text: text.clone() },
+                });
+                self.violations.push(Violation { at, invariant: name, text });
+            }
+        }
+    }
+}
+
+/// The advert interval that a virtual router can be held to.
+fn interval(router: &VirtualRouterConfig) -> Duration {
+    router.advert_interval.duration()
+}
+
+/// Seconds to the millisecond.
+fn secs(duration: Duration) -> String {
+    format!("{}.{:03} s", duration.as_secs(), duration.subsec_millis())
+}

@@ -1,0 +1,99 @@
+//! At most one owner per address among directors that hear each other.
+//!
+//! Two MASTERs that hear each other are one MASTER after the next advert (RFC 9568 6.4.3), so they have one
+//! Advertisement_Interval; one more for each advert that a fault swallows meanwhile. A director that does not run hears
+//! nothing: what a killed daemon left in its kernel is not its claim any more.
+
+use super::{Invariant, MARGIN, interval, secs};
+use crate::scenario::NodeId;
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use vipward_core::time::{Duration, Instant};
+
+pub const NAME: &str = "one-owner";
+
+#[derive(Default)]
+pub struct OneOwner {
+    both: BTreeMap<(IpAddr, NodeId, NodeId), Both>,
+}
+
+/// Two hold one address.
+struct Both {
+    since: Instant,
+    lost_before: u64,
+    reported: bool,
+}
+
+impl Invariant for OneOwner {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let mut broken = Vec::new();
+        let addresses = world.virtual_addresses();
+        let owners = |address| -> Vec<NodeId> {
+            let owners = world.owners(address).into_iter();
+            owners.filter(|id| world.director(*id).is_some_and(|director| director.running())).collect()
+        };
+        let mut seen = Vec::new();
+        for address in addresses.keys() {
+            let owners = owners(*address);
+            for (at, a) in owners.iter().enumerate() {
+                for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {
+                    seen.push((*address, *a, *b));
+                }
+            }
+        }
+        self.both.retain(|key, _| seen.contains(key));
+        for key in seen {
+            let (address, a, b) = key;
+            let lost = lost_between(world, a, b);
+            let both = self.both.entry(key).or_insert(Both { since: world.now(), lost_before: lost, reported: false });
+            let extra = u32::try_from(lost.saturating_sub(both.lost_before)).unwrap_or(u32::MAX);
+            let interval = longest_interval(world, address);
+            let allowed = interval * extra.saturating_add(1) + MARGIN + delays(world, a, b);
+            let lasted = world.now().since(both.since);
+            if lasted > allowed && !both.reported {
+                both.reported = true;
+                broken.push(format!(
+                    "{} and {} both hold {address} since {} s though they hear each other; {} is allowed",
+                    world.name(a),
+                    world.name(b),
+                    both.since,
+                    secs(allowed)
+                ));
+            }
+        }
+        broken
+    }
+}
+
+/// Each hears the other on some segment.
+fn hear(world: &World, a: NodeId, b: NodeId) -> bool {
+    world
+        .shared_segments(a, b)
+        .into_iter()
+        .any(|segment| world.link(a, b, segment).is_some() && world.link(b, a, segment).is_some())
+}
+
+fn delays(world: &World, a: NodeId, b: NodeId) -> Duration {
+    [(a, b), (b, a)].into_iter().filter_map(|(from, to)| world.route(from, to)).map(|way| way.delay).sum()
+}
+
+fn lost_between(world: &World, a: NodeId, b: NodeId) -> u64 {
+    let lost = |key| world.lost_adverts.get(&key).copied().unwrap_or(0);
+    lost((a, b)) + lost((b, a))
+}
+
+/// The slowest pace at which somebody advertises the address.
+pub(super) fn longest_interval(world: &World, address: IpAddr) -> Duration {
+    world
+        .directors()
+        .flat_map(|(_, director)| director.config.iter().flat_map(|config| &config.routers))
+        .filter(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == address))
+        .map(interval)
+        .max()
+        .unwrap_or_default()
+}

@@ -1,0 +1,25 @@
+//! No effect after stop: a machine that has handled `Stop`, or whose process is gone, does nothing any more.
+
+use super::Invariant;
+use crate::world::World;
+
+pub const NAME: &str = "silent-after-stop";
+
+#[derive(Default)]
+pub struct SilentAfterStop {
+    seen: usize,
+}
+
+impl Invariant for SilentAfterStop {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let new = world.ghosts.iter().skip(self.seen);
+        let broken = new.map(|ghost| format!("{} {} though its daemon has ended", world.name(ghost.node), ghost.what));
+        let broken = broken.collect();
+        self.seen = world.ghosts.len();
+        broken
+    }
+}

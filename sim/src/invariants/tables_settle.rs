@@ -1,0 +1,163 @@
+//! Kernel tables equal the desired ones once quiet.
+//!
+//! What is desired is worked out anew here, from configuration and decisions, by other code than the reconcilers: a
+//! MASTER's addresses and nobody else's; live real servers, or the sorry server where quorum is lost. After an orderly
+//! stop nothing is left. Quiet: nobody decided or changed anything for three seconds.
+
+use super::Invariant;
+use crate::scenario::NodeId;
+use crate::trace::What;
+use crate::world::{Director, Process, World};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use vipward_core::decision::Decision;
+use vipward_core::ipvs::ServiceKey;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
+
+pub const NAME: &str = "tables-settle";
+
+const QUIET: Duration = Duration::from_secs(3);
+
+#[derive(Default)]
+pub struct TablesSettle {
+    seen: usize,
+    judged: Option<Instant>,
+    down: BTreeSet<(NodeId, ServiceKey, SocketAddr)>,
+    no_quorum: BTreeSet<(NodeId, ServiceKey)>,
+    /// Directors that ended in order and did not start again.
+    stopped: BTreeSet<NodeId>,
+}
+
+impl Invariant for TablesSettle {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        self.follow(world);
+        let quiet = world.now().since(world.last_change) >= QUIET;
+        if !quiet || self.judged == Some(world.last_change) {
+            return Vec::new();
+        }
+        self.judged = Some(world.last_change);
+        let mut broken = Vec::new();
+        for (id, director) in world.directors() {
+            match director.process {
+                Process::Running => {
+                    broken.extend(self.addresses(world, id, director));
+                    broken.extend(self.services(world, id, director));
+                }
+                Process::Absent if self.stopped.contains(&id) => broken.extend(left_behind(world, id, director)),
+                Process::Absent | Process::Frozen => {}
+            }
+        }
+        broken
+    }
+}
+
+impl TablesSettle {
+    fn follow(&mut self, world: &World) {
+        for entry in world.trace.iter().skip(self.seen) {
+            let Some(id) = entry.node else { continue };
+            match &entry.what {
+                What::Started => {
+                    self.stopped.remove(&id);
+                    self.down.retain(|(node, ..)| *node != id);
+                    self.no_quorum.retain(|(node, _)| *node != id);
+                }
+                What::Stopped => {
+                    self.stopped.insert(id);
+                }
+                What::Decided(
+                    Decision::ServerDown { service, server, .. } | Decision::ServerStartsDown { service, server },
+                ) => {
+                    self.down.insert((id, *service, *server));
+                }
+                What::Decided(Decision::ServerUp { service, server }) => {
+                    self.down.remove(&(id, *service, *server));
+                }
+                What::Decided(Decision::QuorumLost { service, .. }) => {
+                    self.no_quorum.insert((id, *service));
+                }
+                What::Decided(Decision::QuorumGained { service, .. }) => {
+                    self.no_quorum.remove(&(id, *service));
+                }
+                // Nothing else says what the tables should be.
+                _ => {}
+            }
+        }
+        self.seen = world.trace.len();
+    }
+
+    fn addresses(&self, world: &World, id: NodeId, director: &Director) -> Option<String> {
+        let routers = director.config.iter().flat_map(|config| &config.routers);
+        let masters = routers.filter(|router| director.roles.get(&router.name) == Some(&Role::Master));
+        let wanted: BTreeSet<IpAddr> =
+            masters.flat_map(|router| router.addresses.iter().chain(&router.excluded)).map(|it| it.address).collect();
+        let held: BTreeSet<IpAddr> =
+            director.kernel.addresses.iter().filter(|(_, (_, ours))| *ours).map(|(key, _)| key.address).collect();
+        let missing: Vec<String> = wanted
+            .iter()
+            .filter(|it| !held.contains(it) && !world.node(id).own(**it))
+            .map(ToString::to_string)
+            .collect();
+        let extra: Vec<String> = held.difference(&wanted).map(ToString::to_string).collect();
+        differs(world.name(id), "addresses", &missing, &extra)
+    }
+
+    fn services(&self, world: &World, id: NodeId, director: &Director) -> Option<String> {
+        let mut wanted: BTreeMap<SocketAddr, BTreeSet<SocketAddr>> = BTreeMap::new();
+        for service in director.config.iter().flat_map(|config| &config.services) {
+            let no_quorum = self.no_quorum.contains(&(id, service.key));
+            let destinations = match service.sorry_server.as_ref().filter(|_| no_quorum) {
+                Some(sorry) => [sorry.address].into(),
+                None => service
+                    .real_servers
+                    .iter()
+                    .filter(|server| server.weight > 0 && !self.down.contains(&(id, service.key, server.address)))
+                    .map(|server| server.address)
+                    .collect(),
+            };
+            wanted.insert(service.key.address, destinations);
+        }
+        let services = director.kernel.ipvs.services.iter();
+        let held: BTreeMap<SocketAddr, BTreeSet<SocketAddr>> = services
+            .map(|(key, entry)| {
+                let live = entry.destinations.iter().filter(|(_, destination)| destination.weight > 0);
+                (key.address, live.map(|(address, _)| *address).collect())
+            })
+            .collect();
+        let list = |table: &BTreeMap<SocketAddr, BTreeSet<SocketAddr>>| -> BTreeSet<String> {
+            let services = table.keys().map(ToString::to_string);
+            let pairs = table.iter().flat_map(|(at, to)| to.iter().map(move |to| format!("{at} -> {to}")));
+            services.chain(pairs).collect()
+        };
+        let (wanted, held) = (list(&wanted), list(&held));
+        let missing: Vec<String> = wanted.difference(&held).cloned().collect();
+        let extra: Vec<String> = held.difference(&wanted).cloned().collect();
+        differs(world.name(id), "IPVS table", &missing, &extra)
+    }
+}
+
+fn left_behind(world: &World, id: NodeId, director: &Director) -> Option<String> {
+    let ours = director.kernel.addresses.iter().filter(|(_, (_, ours))| *ours);
+    let addresses = ours.map(|(key, _)| key.address.to_string());
+    let services = director.kernel.ipvs.services.keys().map(|key| key.address.to_string());
+    let extra: Vec<String> = addresses.chain(services).collect();
+    differs(world.name(id), "kernel after its orderly stop", &[], &extra)
+}
+
+fn differs(name: &str, what: &str, missing: &[String], extra: &[String]) -> Option<String> {
+    if missing.is_empty() && extra.is_empty() {
+        return None;
+    }
+    let mut text = format!("{name}'s {what} stays wrong:");
+    if !missing.is_empty() {
+        text.push_str(&format!(" lacks {}", missing.join(", ")));
+    }
+    if !extra.is_empty() {
+        text.push_str(&format!("{} still has {}", if missing.is_empty() { "" } else { ";" }, extra.join(", ")));
+    }
+    Some(text)
+}

@@ -1,0 +1,298 @@
+//! Every invariant is shown to fail: directors that no machine drives do the wrong thing by hand, and the boundary on
+//! the right side stays silent.
+
+use super::*;
+use crate::scenario::{Action, Impairment, NodeId, Party, Scenario, Share};
+use crate::testing::{LB1, LB2, VIP, WEB1, pair};
+use crate::world::Half;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use vipward_core::decision::{Decision, RoleCause};
+use vipward_core::event::Datagram;
+use vipward_core::interface::{AddressKey, InterfaceName};
+use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
+use vipward_core::probe::Failure;
+use vipward_core::vrrp::{Role, Vrid};
+
+/// A world whose directors do only what the test says.
+struct Stage {
+    world: World,
+    watch: Watch,
+}
+
+impl Stage {
+    fn new(scenario: Scenario) -> Self {
+        let mut world = World::new(Arc::new(scenario), 1);
+        world.start(LB1);
+        world.start(LB2);
+        Self { world, watch: Watch::default() }
+    }
+
+    fn until(&mut self, millis: u64) {
+        while self.world.now() < Instant::from_millis(millis) {
+            self.world.advance(self.world.now() + Duration::from_millis(1));
+            self.watch.observe(&mut self.world);
+        }
+    }
+
+    fn role(&mut self, id: NodeId, from: Role, to: Role) {
+        let (router, vrid) = ("VI_1".into(), Vrid::new(51).unwrap());
+        let cause = RoleCause::Startup;
+        self.world.decided(id, &Decision::RoleChanged { router, vrid, from, to, cause });
+    }
+
+    fn hold(&mut self, id: NodeId) {
+        let address = crate::testing::config(100).routers[0].addresses[0].clone();
+        self.world.add_address(id, &address).unwrap();
+    }
+
+    fn release(&mut self, id: NodeId) {
+        self.world.remove_address(id, &vip_key()).unwrap();
+    }
+
+    fn master(&mut self, id: NodeId) {
+        self.role(id, Role::Backup, Role::Master);
+        self.hold(id);
+    }
+
+    /// Real servers in the director's table, all of them up.
+    fn serve(&mut self, id: NodeId) {
+        let service = Service { scheduler: Scheduler("rr".into()), persistence: None };
+        self.world.ipvs(id, &Op::AddService { key: key(), service }).unwrap();
+        for address in ["192.0.2.21:80", "192.0.2.22:80"].map(|text| text.parse().unwrap()) {
+            let destination =
+                Destination { weight: 1, forwarding: Forwarding::Dr, upper_threshold: 0, lower_threshold: 0 };
+            self.world.ipvs(id, &Op::AddDestination { service: key(), address, destination }).unwrap();
+        }
+    }
+
+    fn broken(&self) -> Vec<(&'static str, &str)> {
+        self.watch.violations.iter().map(|it| (it.invariant, it.text.as_str())).collect()
+    }
+}
+
+fn vip() -> IpAddr {
+    VIP.parse().unwrap()
+}
+
+fn vip_key() -> AddressKey {
+    AddressKey { interface: InterfaceName::new("eth0"), address: vip(), prefix_len: 24 }
+}
+
+fn key() -> ServiceKey {
+    ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(vip(), 80) }
+}
+
+/// Without services, so that only the election is looked at.
+fn electors() -> Scenario {
+    let mut scenario = pair();
+    for node in &mut scenario.nodes {
+        if let crate::scenario::NodeKind::Director(director) = &mut node.kind {
+            let mut config = director.config.config.as_deref().unwrap().clone();
+            config.services.clear();
+            director.config.config = Some(Arc::new(config));
+        }
+    }
+    scenario.nodes.truncate(4);
+    scenario
+}
+
+#[test]
+fn two_owners_that_hear_each_other_for_more_than_an_advert_interval() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.master(LB2);
+    stage.until(1_100);
+    assert_eq!(stage.broken(), [], "one advert may pass: 1 s, and 100 ms for the turn");
+    stage.until(1_200);
+    let text = "lb1 and lb2 both hold 192.0.2.100 since 0.001 s though they hear each other; 1.100 s is allowed";
+    assert_eq!(stage.broken(), [("one-owner", text)]);
+}
+
+#[test]
+fn two_owners_may_be_when_one_way_between_them_is_cut() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.master(LB2);
+    let (from, to) = (Party::Node(LB1), Party::Node(LB2));
+    stage.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Cut });
+    stage.until(10_000);
+    assert_eq!(stage.broken(), []);
+}
+
+#[test]
+fn an_advert_that_a_fault_swallows_buys_two_owners_one_more_interval() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.master(LB2);
+    let (from, to) = (Party::Node(LB1), Party::Node(LB2));
+    stage.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Lose(Share(1000)) });
+    stage.until(500);
+    stage.world.listen(LB1, &InterfaceName::new("eth0"), None).unwrap();
+    let advert = Datagram {
+        interface: InterfaceName::new("eth0"),
+        source: "192.0.2.11".parse().unwrap(),
+        destination: "224.0.0.18".parse().unwrap(),
+        ttl: 255,
+        payload: vec![0x21, 51, 150].into(),
+    };
+    let envelope = stage.world.send_advert(LB1, &advert).unwrap();
+    stage.world.carried(LB2, envelope);
+    stage.until(2_000);
+    assert_eq!(stage.broken(), []);
+    stage.until(2_200);
+    assert_eq!(stage.broken().len(), 1);
+}
+
+#[test]
+fn what_a_killed_daemon_leaves_in_its_kernel_is_no_claim() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.until(500);
+    stage.world.act(&Action::Kill(LB1));
+    stage.until(3_000);
+    stage.master(LB2);
+    stage.until(20_000);
+    assert_eq!(stage.broken(), []);
+}
+
+#[test]
+fn an_address_that_nobody_takes_though_a_director_could() {
+    let mut stage = Stage::new(electors());
+    stage.role(LB1, Role::Init, Role::Fault);
+    stage.role(LB2, Role::Init, Role::Backup);
+    stage.until(4_100);
+    assert_eq!(stage.broken(), [], "3 adverts, at most a second of skew, and 100 ms");
+    stage.until(4_200);
+    let text = "nobody that lb2 hears holds 192.0.2.100 since 0.001 s, and it does not take it; 4.100 s is allowed";
+    assert_eq!(stage.broken(), [("address-served", text)]);
+}
+
+#[test]
+fn nobody_blames_a_frozen_director_for_an_address_that_it_can_not_take() {
+    let mut stage = Stage::new(electors());
+    stage.world.act(&Action::Freeze(LB1));
+    stage.world.act(&Action::Unplug(LB2));
+    stage.until(20_000);
+    assert_eq!(stage.broken(), []);
+}
+
+#[test]
+fn a_connection_to_a_destination_whose_death_the_checker_must_have_seen() {
+    let mut stage = Stage::new(pair());
+    stage.master(LB1);
+    stage.serve(LB1);
+    stage.serve(LB2);
+    stage.until(5_500);
+    stage.world.act(&Action::Down(WEB1));
+    // delay_loop 2 s, three tries of 1 s (one may have passed just before), 1 s between two, 200 ms margin.
+    stage.until(11_700);
+    assert_eq!(stage.broken(), []);
+    stage.until(11_950);
+    let text = "lb1 sends visitor's connection to 192.0.2.21:80, dead since 5.501 s; its checker needs 6.200 s";
+    assert_eq!(stage.broken(), [("no-dead-destination", text)]);
+}
+
+#[test]
+fn a_server_that_comes_back_in_time_is_not_known_dead() {
+    let mut stage = Stage::new(pair());
+    stage.master(LB1);
+    stage.serve(LB1);
+    stage.serve(LB2);
+    stage.until(5_500);
+    for round in 0..4 {
+        stage.world.act(&Action::Down(WEB1));
+        stage.until(8_500 + round * 4_000);
+        stage.world.act(&Action::Up(WEB1));
+        stage.until(9_500 + round * 4_000);
+    }
+    assert_eq!(stage.broken(), []);
+}
+
+#[test]
+fn a_backup_that_keeps_the_address() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.until(500);
+    stage.role(LB1, Role::Master, Role::Backup);
+    stage.role(LB2, Role::Backup, Role::Master);
+    stage.world.act(&Action::Impair {
+        from: Party::Node(LB1),
+        to: Party::Any,
+        both: true,
+        impairment: Impairment::Cut,
+    });
+    stage.hold(LB2);
+    stage.until(3_400);
+    assert_eq!(stage.broken(), [], "not quiet for three seconds yet");
+    stage.until(3_600);
+    assert_eq!(stage.broken(), [("tables-settle", "lb1's addresses stays wrong: still has 192.0.2.100")]);
+}
+
+#[test]
+fn a_dead_server_that_stays_in_the_table() {
+    let mut stage = Stage::new(pair());
+    stage.master(LB1);
+    stage.serve(LB1);
+    stage.serve(LB2);
+    let down = |failure| Decision::ServerDown { service: key(), server: "192.0.2.21:80".parse().unwrap(), failure };
+    stage.world.decided(LB2, &down(Failure::Refused));
+    stage.until(4_000);
+    let text = "lb2's IPVS table stays wrong: still has 192.0.2.100:80 -> 192.0.2.21:80";
+    assert_eq!(stage.broken(), [("tables-settle", text)]);
+}
+
+#[test]
+fn an_address_left_behind_by_an_orderly_stop() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB2);
+    stage.hold(LB1);
+    for half in [Half::Election, Half::Balancer] {
+        stage.world.stopped(LB1, half);
+    }
+    stage.until(4_000);
+    let text = "lb1's kernel after its orderly stop stays wrong: still has 192.0.2.100";
+    assert_eq!(stage.broken(), [("tables-settle", text)]);
+}
+
+#[test]
+fn a_virtual_router_that_can_not_decide() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    for turn in 0..3 {
+        stage.until(1_000 * (turn + 1));
+        stage.role(LB2, Role::Backup, Role::Fault);
+        stage.role(LB2, Role::Fault, Role::Backup);
+    }
+    stage.until(10_000);
+    assert_eq!(stage.broken(), [], "six by itself are allowed");
+    stage.role(LB2, Role::Backup, Role::Fault);
+    stage.until(10_100);
+    let text = "lb2's VI_1 changed its role 7 times within a minute; 6 are allowed";
+    assert_eq!(stage.broken(), [("bounded-role-changes", text)]);
+}
+
+#[test]
+fn a_machine_that_acts_after_its_stop() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.until(100);
+    stage.world.stopped(LB2, Half::Election);
+    assert!(stage.world.acts(LB2, Half::Balancer, 1, "reads the IPVS table").is_ok(), "the other one may go on");
+    assert!(stage.world.acts(LB2, Half::Election, 1, "sends an advert").is_err());
+    stage.until(200);
+    assert_eq!(stage.broken(), [("silent-after-stop", "lb2 sends an advert though its daemon has ended")]);
+}
+
+#[test]
+fn an_address_that_moves_in_order_breaks_nothing() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.until(5_000);
+    stage.role(LB1, Role::Master, Role::Backup);
+    stage.release(LB1);
+    stage.until(5_600);
+    stage.master(LB2);
+    stage.until(15_000);
+    assert_eq!(stage.broken(), []);
+}

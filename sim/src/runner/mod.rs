@@ -1,0 +1,217 @@
+//! The turmoil runner: whole directors in the world. Both machines under the production driver, adverts over simulated
+//! UDP, probes over simulated TCP to real servers that speak HTTP.
+//!
+//! turmoil has one address per host, no TTL, no ARP and no loss per direction; all of that is the [`World`]'s. What
+//! turmoil gives is tasks, timers and streams as production has them. One step is 1 ms.
+
+mod director;
+mod seam;
+mod server;
+
+use crate::invariants::{Violation, Watch};
+use crate::scenario::{Action, NodeKind, Scenario};
+use crate::trace::{Entry, Outage, Request, Trouble, What, outages, troubles};
+use crate::world::{Process, World};
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::Notify;
+use vipward_core::time::{Duration, Instant};
+
+/// One step of time.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What a run gave. The same scenario and seed give the same `Run`, byte for byte.
+#[derive(Debug)]
+pub struct Run {
+    pub scenario: Arc<Scenario>,
+    pub seed: u64,
+    /// In the order of time.
+    pub trace: Vec<Entry>,
+    pub requests: Vec<Request>,
+    pub outages: Vec<Outage>,
+    pub violations: Vec<Violation>,
+}
+
+/// What the tasks of one simulation share.
+struct Shared {
+    world: RefCell<World>,
+    /// Where turmoil put each node.
+    addresses: RefCell<Vec<Option<IpAddr>>>,
+    /// One for each node: something of it changed, look again.
+    bells: Vec<Notify>,
+}
+
+impl Shared {
+    fn world(&self) -> Ref<'_, World> {
+        self.world.borrow()
+    }
+
+    fn world_mut(&self) -> RefMut<'_, World> {
+        self.world.borrow_mut()
+    }
+
+    fn ring(&self, node: crate::scenario::NodeId) {
+        if let Some(bell) = self.bells.get(node.0) {
+            bell.notify_waiters();
+        }
+    }
+
+    async fn bell(&self, node: crate::scenario::NodeId) {
+        match self.bells.get(node.0) {
+            Some(bell) => bell.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn address(&self, node: crate::scenario::NodeId) -> Option<IpAddr> {
+        self.addresses.borrow().get(node.0).copied().flatten()
+    }
+}
+
+/// Runs a scenario. `seed` replaces the scenario's own. The error is turmoil's: a task of the simulation broke.
+pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
+    let seed = seed.unwrap_or(scenario.seed);
+    let shared = Rc::new(Shared {
+        world: RefCell::new(World::new(scenario.clone(), seed)),
+        addresses: RefCell::new(vec![None; scenario.nodes.len()]),
+        bells: scenario.nodes.iter().map(|_| Notify::new()).collect(),
+    });
+    let mut sim = turmoil::Builder::new()
+        .epoch(SystemTime::UNIX_EPOCH)
+        .rng_seed(seed)
+        .tick_duration(TICK)
+        .simulation_duration(Duration::MAX)
+        .min_message_latency(Duration::ZERO)
+        .max_message_latency(Duration::ZERO)
+        .udp_capacity(4096)
+        .tcp_capacity(4096)
+        .build();
+    let mut hosts = Hosts { turmoil: &mut sim, started: vec![Cell::new(0); scenario.nodes.len()] };
+    for (id, plan) in scenario.directors() {
+        if plan.starts {
+            shared.world_mut().start(id);
+        }
+    }
+    for id in scenario.ids() {
+        hosts.add(&shared, id);
+    }
+    let mut watch = Watch::default();
+    let mut steps = scenario.steps.iter().peekable();
+    let end = Instant::ZERO + scenario.duration;
+    let mut now = Instant::ZERO;
+    while now < end {
+        now = now + TICK;
+        shared.world_mut().advance(now);
+        while let Some(step) = steps.next_if(|step| step.at <= now) {
+            shared.world_mut().act(&step.action);
+            hosts.follow(&shared, &step.action);
+        }
+        for id in scenario.ids() {
+            let world = shared.world();
+            let mail = world.has_mail(id) || world.server(id).is_some();
+            drop(world);
+            if mail {
+                shared.ring(id);
+            }
+        }
+        hosts.turmoil.step().map_err(|error| format!("{} at {now} s: {error}", scenario.name))?;
+        watch.observe(&mut shared.world_mut());
+    }
+    drop(hosts);
+    drop(sim);
+    let mut world = shared.world_mut();
+    let requests = std::mem::take(&mut world.requests);
+    let mut trace = std::mem::take(&mut world.trace);
+    let mut all = Vec::new();
+    for id in scenario.ids().filter(|id| matches!(scenario.node(*id).kind, NodeKind::Client(_))) {
+        let own = outages(id, &requests);
+        for trouble in troubles(&own, &requests, end) {
+            let Trouble { began, ended, failed, asked, longest, cause, .. } = trouble;
+            trace.push(Entry { at: began, node: Some(id), what: What::TroubleBegan { cause } });
+            if let Some(at) = ended {
+                let what = What::TroubleEnded { lasted: at.since(began), failed, asked, longest };
+                trace.push(Entry { at, node: Some(id), what });
+            }
+        }
+        all.extend(own);
+    }
+    trace.sort_by_key(|entry| entry.at);
+    Ok(Run { scenario: scenario.clone(), seed, trace, requests, outages: all, violations: watch.violations })
+}
+
+/// turmoil's hosts, and which daemon runs on each.
+struct Hosts<'a, 's> {
+    turmoil: &'a mut turmoil::Sim<'s>,
+    started: Vec<Cell<u64>>,
+}
+
+impl Hosts<'_, '_> {
+    fn add(&mut self, shared: &Rc<Shared>, id: crate::scenario::NodeId) {
+        let scenario = shared.world().plan().clone();
+        let plan = scenario.node(id);
+        let name = plan.name.to_string();
+        let shared_here = shared.clone();
+        match &plan.kind {
+            NodeKind::Director(_) => {
+                self.turmoil.host(name.as_str(), move || director::run(shared_here.clone(), id));
+            }
+            NodeKind::RealServer(_) => {
+                self.turmoil.host(name.as_str(), move || server::run(shared_here.clone(), id));
+            }
+            // Clients and the router are the world's own.
+            NodeKind::Client(_) | NodeKind::Router => return,
+        }
+        let address = self.turmoil.lookup(name.as_str());
+        if let Some(place) = shared.addresses.borrow_mut().get_mut(id.0) {
+            *place = Some(address);
+        }
+        self.remember(shared, id);
+    }
+
+    fn remember(&self, shared: &Shared, id: crate::scenario::NodeId) {
+        if let (Some(started), Some(director)) = (self.started.get(id.0), shared.world().director(id)) {
+            started.set(director.incarnation);
+        }
+    }
+
+    /// After a step: ends the tasks of a daemon that is gone, starts those of a new one, wakes the others.
+    fn follow(&mut self, shared: &Rc<Shared>, action: &Action) {
+        if let Action::Kill(id) | Action::PowerOff(id) | Action::Start(id) = action {
+            let state = shared.world().director(*id).map(|director| (director.process, director.incarnation));
+            let name = shared.world().name(*id).to_owned();
+            match state {
+                Some((Process::Absent, _)) => self.turmoil.crash(name.as_str()),
+                Some((_, incarnation)) if self.started.get(id.0).map(Cell::get) != Some(incarnation) => {
+                    self.turmoil.bounce(name.as_str());
+                    self.remember(shared, *id);
+                }
+                Some(_) | None => {}
+            }
+        }
+        for bell in &shared.bells {
+            bell.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{LB1, WEB1, at, pair};
+    use crate::timeline;
+
+    fn run(steps: Vec<crate::scenario::Step>) -> Run {
+        let scenario = Scenario { steps, ..pair() };
+        super::run(&Arc::new(scenario), None).unwrap()
+    }
+
+    #[test]
+    fn a_killed_master_is_replaced_and_a_dead_server_leaves_the_table() {
+        let run = run(vec![at(8.0, Action::Down(WEB1)), at(12.0, Action::Kill(LB1))]);
+        println!("{}", timeline::render(&run));
+        assert_eq!(run.violations, []);
+    }
+}

@@ -1,0 +1,288 @@
+//! What a scenario file means, after reading: names are resolved, shares and durations are values.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use vipward_core::config::{Config, Span};
+use vipward_core::interface::InterfaceName;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
+
+/// A node of a scenario: its position in [`Scenario::nodes`]. Directors come first, then real servers, then clients,
+/// each in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeId(pub usize);
+
+/// A network segment: its position in [`Scenario::segments`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SegmentId(pub usize);
+
+/// One scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file's name without `.toml`.
+    pub name: String,
+    /// `title`: one line.
+    pub title: String,
+    /// `seed`: everything random comes from it. Default 1.
+    pub seed: u64,
+    /// `duration`: how long the run lasts in simulated time.
+    pub duration: Duration,
+    pub segments: Vec<SegmentPlan>,
+    /// `routed`: segments that a router joins. It never fails; its neighbour cache is its own.
+    pub routed: Vec<SegmentId>,
+    pub nodes: Vec<NodePlan>,
+    /// In the order of time.
+    pub steps: Vec<Step>,
+    pub expectations: Vec<Expectation>,
+}
+
+impl Scenario {
+    /// The node, which a [`NodeId`] of this scenario always has.
+    #[allow(clippy::indexing_slicing, reason = "ids are made from this very list, and nothing is removed from it")]
+    pub fn node(&self, id: NodeId) -> &NodePlan {
+        &self.nodes[id.0]
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    pub fn directors(&self) -> impl Iterator<Item = (NodeId, &DirectorPlan)> {
+        self.nodes.iter().enumerate().filter_map(|(at, node)| match &node.kind {
+            NodeKind::Director(director) => Some((NodeId(at), director)),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+        })
+    }
+
+    pub fn by_name(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|node| *node.name == *name).map(NodeId)
+    }
+}
+
+/// `[segment.NAME]`: what every packet on it suffers, before any fault.
+#[derive(Clone, Debug)]
+pub struct SegmentPlan {
+    pub name: Arc<str>,
+    /// `delay`, each way.
+    pub delay: Duration,
+    /// `lose`.
+    pub loss: Share,
+}
+
+#[derive(Clone, Debug)]
+pub struct NodePlan {
+    pub name: Arc<str>,
+    pub ports: Vec<PortPlan>,
+    pub kind: NodeKind,
+}
+
+/// `interfaces.NAME = "ADDRESS/LEN on SEGMENT"`.
+#[derive(Clone, Debug)]
+pub struct PortPlan {
+    pub interface: InterfaceName,
+    pub segment: SegmentId,
+    /// The node's own address there.
+    pub address: Option<(IpAddr, u8)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    Director(DirectorPlan),
+    RealServer(ServerPlan),
+    Client(ClientPlan),
+    /// What `routed` makes; no node of the file.
+    Router,
+}
+
+/// `[director.NAME]`.
+#[derive(Clone, Debug)]
+pub struct DirectorPlan {
+    /// `config`, read.
+    pub config: ConfigFile,
+    /// `listens`: ports on which a server of its own answers, on every address that it holds.
+    pub listens: Vec<u16>,
+    /// `starts = false`: its daemon is first started by a step.
+    pub starts: bool,
+    /// `dataplane`.
+    pub dataplane: Dataplane,
+}
+
+/// Who carries a virtual server's connections (`vipward run --dataplane`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dataplane {
+    /// The kernel: it goes on when the daemon is killed or frozen.
+    #[default]
+    Ipvs,
+    /// The daemon itself, in user space: it ends with the daemon, and answers always come back through it.
+    Relay,
+}
+
+/// A configuration file of a director, read through the production reader.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// As the scenario names it.
+    pub path: PathBuf,
+    /// None: it has errors, and nobody said that it may. Only a `reload` may name such a file.
+    pub config: Option<Arc<Config>>,
+    /// Codes of everything that the reader said about it.
+    pub codes: Vec<String>,
+}
+
+/// `[real_server.NAME]`.
+#[derive(Clone, Debug)]
+pub struct ServerPlan {
+    /// `listens`, default port 80.
+    pub listens: Vec<u16>,
+    /// `loopback`: addresses that it accepts besides its own and does not answer ARP for (`arp_ignore = 1`). DR and TUN
+    /// need the VIP here.
+    pub loopback: Vec<IpAddr>,
+    /// `gateway`: where its answers to other networks go. NAT needs the director here.
+    pub gateway: Option<IpAddr>,
+    /// `tunnel`: it unpacks IPIP. TUN needs it.
+    pub tunnel: bool,
+}
+
+/// `[client.NAME]`.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    /// `asks`: where its requests go.
+    pub target: SocketAddr,
+    /// `every`: how often one starts. Default 100 ms.
+    pub every: Duration,
+    /// `timeout`: when it gives one up. Default 1 s.
+    pub timeout: Duration,
+    /// `from`: when the first one starts. Default 0 s.
+    pub from: Duration,
+}
+
+/// One timed step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub at: Instant,
+    pub action: Action,
+    pub span: Span,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// `kill`: SIGKILL. The kernel keeps addresses and the IPVS table.
+    Kill(NodeId),
+    /// `power_off`: the machine is dark and forgets its kernel tables.
+    PowerOff(NodeId),
+    /// `stop`: SIGTERM.
+    Stop(NodeId),
+    /// `start`: power, if it has none, and a fresh daemon, if none runs.
+    Start(NodeId),
+    /// `freeze`: nothing on this machine's user side runs (SIGSTOP, a paused virtual machine); its kernel goes on.
+    Freeze(NodeId),
+    /// `resume`: after `freeze`.
+    Resume(NodeId),
+    /// `reload` and `with`: SIGHUP with another file.
+    Reload { node: NodeId, file: ConfigFile },
+    /// `unplug`: the cable is out, the link has no carrier.
+    Unplug(NodeId),
+    /// `plug`: it is in again.
+    Plug(NodeId),
+    /// `isolate`, `cut`, `lose`, `delay`: packets from some to some suffer.
+    Impair { from: Party, to: Party, both: bool, impairment: Impairment },
+    /// `heal`: `isolate`, `cut`, `lose` and `delay` of these nodes end.
+    Heal(Heal),
+    /// `down`: the real server's port is closed; connections are refused.
+    Down(NodeId),
+    /// `up`: it answers again: at once and with 200.
+    Up(NodeId),
+    /// `slow` and `by`: it answers that much later.
+    Slow { node: NodeId, by: Duration },
+    /// `status` and `code`: it answers with this status.
+    Status { node: NodeId, code: u16 },
+    /// `flap`, `every`, `times`: down and up again in turn, `times` times each.
+    Flap { node: NodeId, every: Duration, times: u32 },
+    /// `script`, `on`, `exits`: from now on this tracked script ends so.
+    Script { script: Arc<str>, node: NodeId, exits: i32 },
+    /// `delete_address`, `on`: somebody takes an address off by hand (`ip address del`).
+    DeleteAddress { address: IpAddr, node: NodeId },
+}
+
+/// One end of an impaired way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    Any,
+    Node(NodeId),
+    Segment(SegmentId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impairment {
+    Cut,
+    Lose(Share),
+    Delay(Duration),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heal {
+    All,
+    Node(NodeId),
+    Between(NodeId, NodeId),
+}
+
+/// A share in tenths of a per cent, 0..=1000: no floats where a run must be the same on every machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(pub u16);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 10, self.0 % 10) {
+            (whole, 0) => write!(f, "{whole} %"),
+            (whole, tenth) => write!(f, "{whole}.{tenth} %"),
+        }
+    }
+}
+
+/// One thing that must hold.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    pub what: Expect,
+    pub span: Span,
+}
+
+/// `at`, or `from` and `until`; neither: the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub from: Instant,
+    pub until: Instant,
+}
+
+/// At most, at least or exactly that many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub least: u64,
+    pub most: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Expect {
+    /// `owner`: exactly these nodes hold the address, at every moment of the window.
+    Owner { address: IpAddr, owners: Vec<NodeId>, window: Window },
+    /// `role` and `of`.
+    Role { node: NodeId, router: Option<Arc<str>>, role: Role, window: Window },
+    /// `role_changes` and `of`: in the window, over all or one virtual router.
+    RoleChanges { node: NodeId, router: Option<Arc<str>>, count: Count, window: Window },
+    /// `destinations`, `of` and `on`: exactly these, with a weight above zero, in the director's kernel table.
+    Destinations { service: SocketAddr, node: NodeId, destinations: Vec<SocketAddr>, window: Window },
+    /// `longest_outage` and `of`: no outage of the client is longer.
+    LongestOutage { client: NodeId, most: Duration, window: Window },
+    /// `failed_share` and `of`: at most this share of the client's requests fails.
+    FailedShare { client: NodeId, most: Share, window: Window },
+    /// `served_by` and `of`: exactly these nodes answered the client's requests of the window.
+    ServedBy { client: NodeId, servers: Vec<NodeId>, window: Window },
+    /// `decision` and optionally `by`: this text occurs in a decision.
+    Decision { text: String, node: Option<NodeId>, window: Window, count: Count },
+    /// `violation`: this invariant is broken, and its message names these.
+    Violation { invariant: Arc<str>, naming: Vec<String> },
+    /// `diagnostic` and `of`: the configuration reader says this about a director's file.
+    Diagnostic { code: Arc<str>, node: NodeId },
+}

@@ -1,0 +1,122 @@
+//! The words of a scenario file, once: the reader, its messages and `vipward-sim words` come from these tables.
+
+/// One word with what may stand beside it.
+pub struct Word {
+    pub word: &'static str,
+    /// Words that may stand beside it in the same line.
+    pub with: &'static [&'static str],
+    pub help: &'static str,
+}
+
+const fn word(word: &'static str, with: &'static [&'static str], help: &'static str) -> Word {
+    Word { word, with, help }
+}
+
+/// Words at the top of a file.
+pub const TOP: &[&str] = &[
+    "title",
+    "about",
+    "seed",
+    "duration",
+    "segment",
+    "routed",
+    "director",
+    "real_server",
+    "client",
+    "steps",
+    "expect",
+];
+pub const SEGMENT: &[&str] = &["delay", "lose"];
+pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "mistakes"];
+pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
+pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
+
+/// What a step can do. Each has `at` beside it.
+pub const STEPS: &[Word] = &[
+    word("kill", &[], "SIGKILL for the director's daemon; the kernel keeps addresses and IPVS table"),
+    word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
+    word("stop", &[], "SIGTERM"),
+    word("start", &[], "power on, if it is off, and start the daemon"),
+    word("freeze", &[], "nothing of the director runs (SIGSTOP, a paused virtual machine); its kernel goes on"),
+    word("resume", &[], "after freeze"),
+    word("reload", &["with", "mistakes"], "SIGHUP, `with` another configuration file"),
+    word("unplug", &[], "the cable is out: no carrier"),
+    word("plug", &[], "the cable is in again"),
+    word(
+        "isolate",
+        &["direction"],
+        "nothing from (`direction = \"out\"`), nothing to (\"in\") or neither way (\"both\")",
+    ),
+    word("cut", &["to"], "nothing between two nodes (`[\"lb1\", \"lb2\"]`), or from one `to` another"),
+    word(
+        "lose",
+        &["on", "between", "from", "to"],
+        "a share of packets on a segment, between two nodes, or from one to another",
+    ),
+    word("delay", &["on", "between", "from", "to"], "packets come later, on the ways that `lose` has"),
+    word("heal", &[], "isolate, cut, lose and delay end: \"all\", of one node, or between two"),
+    word("down", &[], "the real server's ports are closed: connection refused"),
+    word("up", &[], "the real server answers again, at once and with 200"),
+    word("slow", &["by"], "the real server answers later"),
+    word("status", &["code"], "the real server answers with this HTTP status"),
+    word("flap", &["every", "times"], "the real server goes down and up in turn"),
+    word("script", &["on", "exits"], "from now on the tracked script of this name exits so on that director"),
+    word("delete_address", &["on"], "somebody takes an address off the director by hand"),
+];
+
+/// What can be expected. Each may have `at`, or `from` and `until`, beside it; without them the whole run is meant.
+pub const EXPECT: &[Word] = &[
+    word("owner", &["address"], "exactly these directors hold the virtual address: a name, a list, or \"none\""),
+    word("role", &["of", "router"], "the director's virtual router has this role"),
+    word("role_changes", &["of", "router"], "so many role changes: 2, \"at most 2\", \"at least 2\""),
+    word("destinations", &["of", "on"], "exactly these are in the director's kernel table for a service"),
+    word("longest_outage", &["of"], "no outage of the client is longer"),
+    word("failed_share", &["of"], "at most this share of the client's requests fails"),
+    word("served_by", &["of"], "exactly these nodes answer the client's requests"),
+    word("decision", &["by", "times"], "this text occurs in a decision"),
+    word(
+        "violation",
+        &["naming"],
+        "this invariant is broken, and its message names these; any other break is a failure",
+    ),
+    word("diagnostic", &["of"], "the configuration reader reports this code for the director's file"),
+];
+
+/// All words with what they mean, as `vipward-sim words` prints them.
+pub fn words_help() -> String {
+    let mut text = String::new();
+    let lists = [("file", TOP), ("[segment.NAME]", SEGMENT), ("[director.NAME]", DIRECTOR)];
+    for (place, known) in lists.into_iter().chain([("[real_server.NAME]", REAL_SERVER), ("[client.NAME]", CLIENT)]) {
+        text.push_str(&format!("{place}: {}\n", known.join(", ")));
+    }
+    for (place, words) in [("steps, each with `at`", STEPS), ("expect, with `at`, or `from` and `until`", EXPECT)] {
+        text.push_str(&format!("\n{place}:\n"));
+        for word in words {
+            let beside = if word.with.is_empty() { String::new() } else { format!(" ({})", word.with.join(", ")) };
+            text.push_str(&format!("  {:<40} {}\n", format!("{}{beside}", word.word), word.help));
+        }
+    }
+    text
+}
+
+/// The word that was probably meant.
+pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|word| (strsim::damerau_levenshtein(written, word), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .min()
+        .map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_word_and_a_strange_word_finds_none() {
+        let steps = || STEPS.iter().map(|word| word.word);
+        assert_eq!(nearest("frezee", steps()), Some("freeze"));
+        assert_eq!(nearest("poweroff", steps()), Some("power_off"));
+        assert_eq!(nearest("reboot", steps()), None);
+    }
+}

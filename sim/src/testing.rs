@@ -1,0 +1,153 @@
+//! A classic pair of directors, built in code: for tests of the simulator that are not about files.
+
+use crate::scenario::*;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use vipward_core::config::{
+    CheckerConfig, CheckerKind, Config, GlobalDefs, HttpVersion, InitialState, Places, RealServer, Transport, UrlCheck,
+    VirtualRouterConfig, VirtualServer,
+};
+use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
+use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{AdvertInterval, Priority, Version, Vrid};
+
+pub(crate) const VIP: &str = "192.0.2.100";
+pub(crate) const LB1: NodeId = NodeId(0);
+pub(crate) const LB2: NodeId = NodeId(1);
+pub(crate) const WEB1: NodeId = NodeId(2);
+pub(crate) const VISITOR: NodeId = NodeId(4);
+
+/// lb1 (priority 150) and lb2 (100) before web1 and web2, DR, checked every two seconds; one visitor.
+pub(crate) fn pair() -> Scenario {
+    let node = |name: &str, address: &str, kind| NodePlan {
+        name: name.into(),
+        ports: vec![PortPlan {
+            interface: InterfaceName::new("eth0"),
+            segment: SegmentId(0),
+            address: Some((address.parse().unwrap(), 24)),
+        }],
+        kind,
+    };
+    let director = |priority| {
+        let config = ConfigFile {
+            path: PathBuf::from("built.conf"),
+            config: Some(Arc::new(config(priority))),
+            codes: Vec::new(),
+        };
+        NodeKind::Director(DirectorPlan { config, listens: Vec::new(), starts: true, dataplane: Dataplane::Ipvs })
+    };
+    let web = || {
+        NodeKind::RealServer(ServerPlan {
+            listens: vec![80],
+            loopback: vec![VIP.parse().unwrap()],
+            gateway: None,
+            tunnel: false,
+        })
+    };
+    let visitor = NodeKind::Client(ClientPlan {
+        target: SocketAddr::new(VIP.parse().unwrap(), 80),
+        every: Duration::from_millis(100),
+        timeout: Duration::from_secs(1),
+        from: Duration::from_secs(5),
+    });
+    Scenario {
+        name: "built".to_owned(),
+        title: "a pair built in code".to_owned(),
+        seed: 1,
+        duration: Duration::from_secs(20),
+        segments: vec![SegmentPlan { name: "lan".into(), delay: Duration::ZERO, loss: Share(0) }],
+        routed: Vec::new(),
+        nodes: vec![
+            node("lb1", "192.0.2.11", director(150)),
+            node("lb2", "192.0.2.12", director(100)),
+            node("web1", "192.0.2.21", web()),
+            node("web2", "192.0.2.22", web()),
+            node("visitor", "192.0.2.200", visitor),
+        ],
+        steps: Vec::new(),
+        expectations: Vec::new(),
+    }
+}
+
+pub(crate) fn at(seconds: f64, action: Action) -> Step {
+    Step { at: Instant::from_millis((seconds * 1000.0) as u64), action, span: Default::default() }
+}
+
+pub(crate) fn config(priority: u8) -> Config {
+    let vip: IpAddr = VIP.parse().unwrap();
+    let router = VirtualRouterConfig {
+        name: "VI_1".into(),
+        initial_state: InitialState::Backup,
+        interface: InterfaceName::new("eth0"),
+        vrid: Vrid::new(51).unwrap(),
+        version: Version::V2,
+        priority: Priority::new(priority).unwrap(),
+        advert_interval: AdvertInterval::DEFAULT,
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        transport: Transport::Multicast { group: "224.0.0.18".parse().unwrap() },
+        source: None,
+        unicast_ttl: 255,
+        password: None,
+        addresses: vec![InterfaceAddress {
+            interface: InterfaceName::new("eth0"),
+            address: vip,
+            prefix_len: 24,
+            broadcast: None,
+            label: None,
+            scope: Scope::Global,
+            no_prefix_route: false,
+        }],
+        excluded: Vec::new(),
+        track_scripts: Vec::new(),
+        dont_track_primary: false,
+        down_timer_adverts: 3,
+        v3_checksum_as_v2: false,
+        check_unicast_src: false,
+        skip_check_adv_addr: false,
+        lower_prio_no_advert: false,
+        higher_prio_send_advert: false,
+        garp: Default::default(),
+        notify: Default::default(),
+        places: Places::default(),
+    };
+    let service = VirtualServer {
+        key: ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(vip, 80) },
+        scheduler: Scheduler("rr".into()),
+        persistence_timeout: None,
+        persistence_granularity: std::net::Ipv4Addr::BROADCAST,
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        real_servers: ["192.0.2.21:80", "192.0.2.22:80"].map(|address| real_server(address.parse().unwrap())).into(),
+        places: Places::default(),
+    };
+    Config { global: GlobalDefs::default(), routers: vec![router], services: vec![service], ..Config::default() }
+}
+
+fn real_server(address: SocketAddr) -> RealServer {
+    let url = UrlCheck { path: "/".to_owned(), status: vec![(200, 200)], digest: None, virtualhost: None };
+    let checker = CheckerConfig {
+        kind: CheckerKind::Http { urls: vec![url], http_version: HttpVersion::Http10, fast_recovery: false },
+        target: address,
+        connect_timeout: Duration::from_secs(1),
+        retry: 1,
+        delay_before_retry: Duration::from_secs(1),
+        delay_loop: Duration::from_secs(2),
+        warmup: Duration::from_secs(2),
+        alpha: false,
+        places: Places::default(),
+    };
+    RealServer {
+        address,
+        weight: 1,
+        forwarding: Forwarding::Dr,
+        inhibit_on_failure: false,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        checkers: vec![checker],
+        places: Places::default(),
+    }
+}

@@ -1,0 +1,167 @@
+//! The scenario's steps, carried out.
+
+use super::World;
+use super::node::{Flap, Process, State};
+use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
+use crate::trace::What;
+use vipward_core::event::Event;
+use vipward_core::interface::Link;
+use vipward_core::time::Duration;
+
+/// Packets from some to some suffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub from: Party,
+    pub to: Party,
+    pub impairment: Impairment,
+}
+
+impl World {
+    /// Carries one step out. Beginning and end of daemons are the runner's part as well: it looks at
+    /// [`super::Director::process`] and [`super::Director::incarnation`] afterwards.
+    pub fn act(&mut self, action: &Action) {
+        let (node, word, text) = self.describe(action);
+        self.note(node, What::Step { word, text });
+        self.stir();
+        match action {
+            Action::Kill(node) => self.kill(*node),
+            Action::PowerOff(node) => self.power_off(*node),
+            Action::Stop(node) => self.ask_to_stop(*node),
+            Action::Start(node) => self.start(*node),
+            Action::Freeze(node) => self.set_frozen(*node, true),
+            Action::Resume(node) => self.set_frozen(*node, false),
+            Action::Reload { node, file } => self.reload(*node, file),
+            Action::Unplug(node) => self.set_plugged(*node, false),
+            Action::Plug(node) => self.set_plugged(*node, true),
+            Action::Impair { from, to, both, impairment } => {
+                self.rules.push(Rule { from: *from, to: *to, impairment: *impairment });
+                if *both && from != to {
+                    self.rules.push(Rule { from: *to, to: *from, impairment: *impairment });
+                }
+            }
+            Action::Heal(heal) => self.heal(*heal),
+            Action::Down(node) => {
+                self.set_listening(*node, false);
+            }
+            Action::Up(node) => {
+                if let Some(server) = self.server_mut(*node) {
+                    (server.slow, server.status, server.flap) = (Duration::ZERO, 200, None);
+                }
+                self.set_listening(*node, true);
+            }
+            Action::Slow { node, by } => {
+                if let Some(server) = self.server_mut(*node) {
+                    server.slow = *by;
+                }
+            }
+            Action::Status { node, code } => {
+                if let Some(server) = self.server_mut(*node) {
+                    server.status = *code;
+                }
+            }
+            Action::Flap { node, every, times } => {
+                let next = self.now;
+                if let Some(server) = self.server_mut(*node) {
+                    server.flap = Some(Flap { every: *every, next, left: times.saturating_mul(2) });
+                }
+            }
+            Action::Script { script, node, exits } => {
+                if let Some(director) = self.director_mut(*node) {
+                    director.scripts.insert(script.clone(), *exits);
+                }
+            }
+            Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
+        }
+    }
+
+    fn heal(&mut self, heal: Heal) {
+        let names = |rule: &Rule, id: NodeId| rule.from == Party::Node(id) || rule.to == Party::Node(id);
+        self.rules.retain(|rule| match heal {
+            Heal::All => false,
+            Heal::Node(id) => !names(rule, id),
+            Heal::Between(a, b) => !(names(rule, a) && names(rule, b)),
+        });
+    }
+
+    fn set_plugged(&mut self, id: NodeId, plugged: bool) {
+        let node = self.node_mut(id);
+        node.plugged = plugged;
+        let running = plugged && node.power;
+        let links: Vec<Link> = node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect();
+        for link in links {
+            self.tell(id, &Event::LinkChanged(link));
+        }
+    }
+
+    /// Who, one word, and a sentence.
+    fn describe(&self, action: &Action) -> (Option<NodeId>, &'static str, String) {
+        let party = |party: &Party| match party {
+            Party::Any => "everybody".to_owned(),
+            Party::Node(id) => self.name(*id).to_owned(),
+            Party::Segment(id) => {
+                self.plan.segments.get(id.0).map_or(String::new(), |segment| segment.name.to_string())
+            }
+        };
+        let leaves = |id: NodeId| match &self.node(id).state {
+            State::Director(director) if !director.kernel.addresses.is_empty() => {
+                let left: Vec<String> = director.kernel.addresses.keys().map(|key| key.address.to_string()).collect();
+                format!("SIGKILL; the kernel keeps {}", left.join(", "))
+            }
+            State::Director(_) | State::Server(_) | State::Other => "SIGKILL".to_owned(),
+        };
+        match action {
+            Action::Kill(id) => (Some(*id), "KILLED", leaves(*id)),
+            Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
+            Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
+            Action::Start(id) => (Some(*id), "START", "started".to_owned()),
+            Action::Freeze(id) => {
+                (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
+            }
+            Action::Resume(id) => {
+                let since = self.director(*id).filter(|director| director.process == Process::Frozen);
+                let slept = since.map_or(Duration::ZERO, |director| self.now.since(director.process_since));
+                (Some(*id), "AWAKE", format!("runs again after {} ms", slept.as_millis()))
+            }
+            Action::Reload { node, file } => (Some(*node), "RELOAD", format!("SIGHUP with {}", file.path.display())),
+            Action::Unplug(id) => (Some(*id), "UNPLUG", "cable out".to_owned()),
+            Action::Plug(id) => (Some(*id), "PLUG", "cable in".to_owned()),
+            Action::Impair { from, to, both, impairment } => {
+                let (word, verb) = match impairment {
+                    Impairment::Cut => ("CUT", "nothing".to_owned()),
+                    Impairment::Lose(share) => ("LOSSY", format!("{share} lost")),
+                    Impairment::Delay(delay) => ("LATE", format!("{} ms later", delay.as_millis())),
+                };
+                let text = match (from, to) {
+                    (Party::Segment(_), _) => format!("{verb} on {}", party(from)),
+                    _ if *both => format!("{verb} between {} and {}, both ways", party(from), party(to)),
+                    _ => format!("{verb} from {} to {}", party(from), party(to)),
+                };
+                let node = match (from, to) {
+                    (Party::Node(id), Party::Any) | (Party::Any, Party::Node(id)) => Some(*id),
+                    _ => None,
+                };
+                (node, word, text)
+            }
+            Action::Heal(Heal::All) => (None, "HEALED", "every way is whole again".to_owned()),
+            Action::Heal(Heal::Node(id)) => {
+                (Some(*id), "HEALED", format!("every way of {} is whole again", self.name(*id)))
+            }
+            Action::Heal(Heal::Between(a, b)) => {
+                (None, "HEALED", format!("the ways between {} and {} are whole again", self.name(*a), self.name(*b)))
+            }
+            Action::Down(id) => (Some(*id), "DOWN", "its port is closed".to_owned()),
+            Action::Up(id) => (Some(*id), "UP", "answers again".to_owned()),
+            Action::Slow { node, by } => (Some(*node), "SLOW", format!("answers {} ms later", by.as_millis())),
+            Action::Status { node, code } => (Some(*node), "STATUS", format!("answers with status {code}")),
+            Action::Flap { node, every, times } => {
+                (Some(*node), "FLAPS", format!("{times} times down and up, every {} ms", every.as_millis()))
+            }
+            Action::Script { script, node, exits } => {
+                (Some(*node), "SCRIPT", format!("{script} exits with {exits} from now on"))
+            }
+            Action::DeleteAddress { address, node } => {
+                (Some(*node), "DELETED", format!("somebody takes {address} off by hand"))
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The simulated world, as a pure model: no task, no socket, no clock of its own. It holds what no simulator of ours
+//! has otherwise: segments, who holds which address, neighbour caches fed by gratuitous ARP, each director's kernel
+//! tables, clients that follow VIP -> director -> destination, and faults drawn from the seed.
+//!
+//! A runner tells it how far time has gone ([`World::advance`]), applies the scenario's steps ([`World::act`]), and
+//! joins directors to it by the calls in `process.rs`, `packets.rs` and `tables.rs`.
+
+mod faults;
+mod neighbours;
+mod node;
+mod packets;
+mod paths;
+mod process;
+mod requests;
+mod servers;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use node::{Director, Half, Kernel, Node, Process, Server, State};
+pub use packets::{Envelope, RECEIVE_BUFFER};
+pub use paths::{Lost, Quality};
+
+use crate::scenario::{NodeId, NodeKind, Scenario};
+use crate::trace::{Dispatch, Entry, Request, What};
+use faults::Rule;
+use neighbours::Neighbour;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use vipward_core::time::Instant;
+
+/// An effect of a machine that has ended.
+#[derive(Clone, Debug)]
+pub struct Ghost {
+    pub node: NodeId,
+    pub what: String,
+}
+
+/// The world of one run.
+#[derive(Debug)]
+pub struct World {
+    now: Instant,
+    seed: u64,
+    plan: Arc<Scenario>,
+    nodes: Vec<Node>,
+    /// Faults between nodes; the later ones count.
+    rules: Vec<Rule>,
+    /// One stream of random numbers for each direction between two nodes: what is lost on one way does not move what is
+    /// lost on another.
+    dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
+    neighbours: BTreeMap<(NodeId, IpAddr), Neighbour>,
+    /// Adverts on their way, with what each weighs in a socket's buffer.
+    in_flight: Vec<packets::InFlight>,
+    pending: Vec<requests::Pending>,
+    pub trace: Vec<Entry>,
+    pub requests: Vec<Request>,
+    pub dispatches: Vec<Dispatch>,
+    /// Adverts that a fault swallowed, by (sender, receiver): what an invariant must allow for.
+    pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
+    /// Effects of machines that have ended.
+    pub ghosts: Vec<Ghost>,
+    /// When something last happened that a director has to react to, or a director acted.
+    pub last_change: Instant,
+}
+
+impl World {
+    /// The world at time zero: powered, plugged in, no daemon running.
+    pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
+        let nodes = plan.nodes.iter().map(Node::new).collect();
+        Self {
+            now: Instant::ZERO,
+            seed,
+            plan,
+            nodes,
+            rules: Vec::new(),
+            dice: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            in_flight: Vec::new(),
+            pending: Vec::new(),
+            trace: Vec::new(),
+            requests: Vec::new(),
+            dispatches: Vec::new(),
+            lost_adverts: BTreeMap::new(),
+            ghosts: Vec::new(),
+            last_change: Instant::ZERO,
+        }
+    }
+
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub fn plan(&self) -> &Arc<Scenario> {
+        &self.plan
+    }
+
+    /// Lets time pass: adverts arrive, servers flap, clients ask and give up. `now` never goes back.
+    pub fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.flap_servers();
+        self.deliver_adverts();
+        self.advance_requests();
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0]
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    pub fn name(&self, id: NodeId) -> &str {
+        &self.plan.node(id).name
+    }
+
+    /// The director's state; `None` for other nodes.
+    pub fn director(&self, id: NodeId) -> Option<&Director> {
+        match &self.node(id).state {
+            State::Director(director) => Some(director),
+            State::Server(_) | State::Other => None,
+        }
+    }
+
+    fn director_mut(&mut self, id: NodeId) -> Option<&mut Director> {
+        match &mut self.node_mut(id).state {
+            State::Director(director) => Some(director),
+            State::Server(_) | State::Other => None,
+        }
+    }
+
+    pub fn directors(&self) -> impl Iterator<Item = (NodeId, &Director)> {
+        self.ids().filter_map(|id| self.director(id).map(|director| (id, director)))
+    }
+
+    /// The real server's state; `None` for other nodes.
+    pub fn server(&self, id: NodeId) -> Option<&Server> {
+        match &self.node(id).state {
+            State::Server(server) => Some(server),
+            State::Director(_) | State::Other => None,
+        }
+    }
+
+    fn server_mut(&mut self, id: NodeId) -> Option<&mut Server> {
+        match &mut self.node_mut(id).state {
+            State::Server(server) => Some(server),
+            State::Director(_) | State::Other => None,
+        }
+    }
+
+    /// Directors whose kernel holds `address` now and has power: what the network can see of it.
+    pub fn owners(&self, address: IpAddr) -> Vec<NodeId> {
+        self.directors()
+            .filter(|(id, director)| self.node(*id).power && director.kernel.holds(address))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Every virtual address that a director's configuration names, and who names it.
+    pub fn virtual_addresses(&self) -> BTreeMap<IpAddr, Vec<NodeId>> {
+        let mut addresses: BTreeMap<IpAddr, Vec<NodeId>> = BTreeMap::new();
+        for (id, director) in self.directors() {
+            for router in director.config.iter().flat_map(|config| &config.routers) {
+                for address in router.addresses.iter().chain(&router.excluded) {
+                    let named = addresses.entry(address.address).or_default();
+                    if !named.contains(&id) {
+                        named.push(id);
+                    }
+                }
+            }
+        }
+        addresses
+    }
+
+    pub(crate) fn note(&mut self, node: Option<NodeId>, what: What) {
+        self.trace.push(Entry { at: self.now, node, what });
+    }
+
+    /// Something changed that directors have to react to.
+    fn stir(&mut self) {
+        self.last_change = self.now;
+    }
+
+    /// The node that has `address` as its own, or as its loopback's.
+    pub fn holder_of_own(&self, address: IpAddr) -> Option<NodeId> {
+        self.plan
+            .nodes
+            .iter()
+            .position(|node| {
+                !matches!(node.kind, NodeKind::Router)
+                    && node.ports.iter().any(|port| port.address.is_some_and(|(own, _)| own == address))
+            })
+            .map(NodeId)
+    }
+}

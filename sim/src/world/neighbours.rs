@@ -1,0 +1,82 @@
+//! Neighbour caches: who a host believes holds an address.
+//!
+//! Rules, after Linux: an entry is believed for 30 s after it was last confirmed (`base_reachable_time`), even when its
+//! holder is long dead. Then its holder is asked first, and stays if it answers; else everybody is asked. A gratuitous
+//! ARP changes an entry that is there and makes none (`arp_accept = 0`). If several answer, the nearest counts, and of
+//! equally near ones the first in the order of the nodes.
+
+use super::World;
+use super::node::State;
+use crate::scenario::{NodeId, SegmentId};
+use std::net::IpAddr;
+use vipward_core::time::{Duration, Instant};
+
+/// How long an entry is believed (`base_reachable_time`).
+const REACHABLE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Neighbour {
+    pub holder: NodeId,
+    pub confirmed: Instant,
+}
+
+impl World {
+    /// Who `asker` sends a packet for `address` to.
+    pub(super) fn resolve(&mut self, asker: NodeId, address: IpAddr, segment: SegmentId) -> Option<NodeId> {
+        let known = self.neighbours.get(&(asker, address)).copied();
+        if let Some(entry) = known
+            && self.now.since(entry.confirmed) < REACHABLE
+        {
+            return Some(entry.holder);
+        }
+        let answers =
+            |world: &Self, id: NodeId| world.answers_arp(id, address) && world.link(asker, id, segment).is_some();
+        let holder = known.map(|entry| entry.holder).filter(|id| answers(self, *id)).or_else(|| {
+            self.ids()
+                .filter(|id| *id != asker && answers(self, *id))
+                .filter_map(|id| self.link(id, asker, segment).map(|back| (back.delay, id)))
+                .min()
+                .map(|(_, id)| id)
+        });
+        match holder {
+            Some(holder) => {
+                self.neighbours.insert((asker, address), Neighbour { holder, confirmed: self.now });
+            }
+            None => {
+                self.neighbours.remove(&(asker, address));
+            }
+        }
+        holder
+    }
+
+    /// An answer came from there: the entry is good.
+    pub(super) fn confirm(&mut self, asker: NodeId, address: IpAddr, holder: NodeId) {
+        let now = self.now;
+        if let Some(entry) = self.neighbours.get_mut(&(asker, address))
+            && entry.holder == holder
+        {
+            entry.confirmed = now;
+        }
+    }
+
+    /// A gratuitous ARP for `address` by `from`: whoever hears it and has an entry, changes it.
+    pub(super) fn gratuitous_arp(&mut self, from: NodeId, address: IpAddr, segment: SegmentId) {
+        for id in self.ids().filter(|id| *id != from) {
+            let Some(quality) = self.link(from, id, segment) else { continue };
+            if self.neighbours.contains_key(&(id, address)) && self.send(from, id, quality).is_ok() {
+                self.neighbours.insert((id, address), Neighbour { holder: from, confirmed: self.now });
+            }
+        }
+    }
+
+    /// Linux answers for every address that it has, on whichever interface (`arp_ignore = 0`), daemon or not.
+    fn answers_arp(&self, id: NodeId, address: IpAddr) -> bool {
+        let node = self.node(id);
+        node.on_network()
+            && (node.own(address)
+                || match &node.state {
+                    State::Director(director) => director.kernel.holds(address),
+                    State::Server(_) | State::Other => false,
+                })
+    }
+}

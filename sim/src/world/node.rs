@@ -1,0 +1,154 @@
+//! The state of one node.
+
+use super::packets::Socket;
+use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use vipward_core::config::Config;
+use vipward_core::event::Event;
+use vipward_core::interface::{AddressKey, InterfaceAddress};
+use vipward_core::ipvs::schedule::Picker;
+use vipward_core::ipvs::{ServiceKey, Table};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
+
+/// A machine on the network.
+#[derive(Debug)]
+pub struct Node {
+    pub ports: Vec<PortPlan>,
+    pub power: bool,
+    /// The cable is in: links have a carrier.
+    pub plugged: bool,
+    pub state: State,
+}
+
+#[derive(Debug)]
+pub enum State {
+    Director(Box<Director>),
+    Server(Server),
+    /// A client or the router.
+    Other,
+}
+
+impl Node {
+    pub(super) fn new(plan: &NodePlan) -> Self {
+        let state = match &plan.kind {
+            NodeKind::Director(director) => State::Director(Box::new(Director {
+                file: director.config.clone(),
+                config: None,
+                process: Process::Absent,
+                incarnation: 0,
+                process_since: Instant::ZERO,
+                stopped: BTreeSet::new(),
+                events: BTreeMap::new(),
+                socket: Socket::default(),
+                kernel: Kernel::default(),
+                roles: BTreeMap::new(),
+                scripts: BTreeMap::new(),
+            })),
+            NodeKind::RealServer(server) => State::Server(Server {
+                listening: !server.listens.is_empty(),
+                slow: Duration::ZERO,
+                status: 200,
+                flap: None,
+            }),
+            NodeKind::Client(_) | NodeKind::Router => State::Other,
+        };
+        Self { ports: plan.ports.clone(), power: true, plugged: true, state }
+    }
+
+    /// Packets can leave and arrive.
+    pub fn on_network(&self) -> bool {
+        self.power && self.plugged
+    }
+
+    /// The port's own addresses.
+    pub fn own(&self, address: IpAddr) -> bool {
+        self.ports.iter().any(|port| port.address.is_some_and(|(own, _)| own == address))
+    }
+}
+
+/// What runs the director's daemon right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// Not started, killed, or stopped in order.
+    Absent,
+    Running,
+    /// Stopped by SIGSTOP or a paused hypervisor; its kernel goes on.
+    Frozen,
+}
+
+/// Which of a director's two machines: each has its own driver and its own queue of host events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Half {
+    Election,
+    Balancer,
+}
+
+/// A director: its daemon and its kernel.
+#[derive(Debug)]
+pub struct Director {
+    /// The file that a daemon starts with: the first one, or that of the last reload.
+    pub file: ConfigFile,
+    /// The configuration in force; none while no daemon runs.
+    pub config: Option<Arc<Config>>,
+    pub process: Process,
+    /// Counts daemons. An effect of an earlier one is a fault of the simulator or of the driver.
+    pub incarnation: u64,
+    /// When [`Director::process`] last changed.
+    pub process_since: Instant,
+    /// The machines of this incarnation that have handled `Stop`.
+    pub stopped: BTreeSet<Half>,
+    /// What the host has to tell each machine.
+    pub events: BTreeMap<Half, VecDeque<Event>>,
+    pub socket: Socket,
+    pub kernel: Kernel,
+    /// Roles as decided.
+    pub roles: BTreeMap<Arc<str>, Role>,
+    /// How tracked scripts end, by name; the others end with 0.
+    pub scripts: BTreeMap<Arc<str>, i32>,
+}
+
+impl Director {
+    pub fn running(&self) -> bool {
+        self.process == Process::Running
+    }
+}
+
+/// Kernel tables. They survive a killed daemon, not a power cut.
+#[derive(Debug, Default)]
+pub struct Kernel {
+    /// Addresses beside the node's own; `true` with vipward's protocol number.
+    pub addresses: BTreeMap<AddressKey, (InterfaceAddress, bool)>,
+    pub ipvs: Table,
+    /// Connections under way.
+    pub(super) connections: BTreeMap<(ServiceKey, SocketAddr), u32>,
+    /// Each service's scheduler with its memory.
+    pub(super) pickers: BTreeMap<ServiceKey, Picker>,
+}
+
+impl Kernel {
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.addresses.keys().any(|key| key.address == address)
+    }
+}
+
+/// A real server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its ports are open.
+    pub listening: bool,
+    /// How much later it answers.
+    pub slow: Duration,
+    pub status: u16,
+    pub(super) flap: Option<Flap>,
+}
+
+#[derive(Debug)]
+pub(super) struct Flap {
+    pub every: Duration,
+    pub next: Instant,
+    /// Changes still to come.
+    pub left: u32,
+}

@@ -1,0 +1,191 @@
+//! Adverts on their way, and the socket that holds them until the director reads.
+
+use super::node::Process;
+use super::{Lost, World};
+use crate::scenario::{NodeId, SegmentId};
+use crate::trace::What;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use vipward_core::event::Datagram;
+use vipward_core::interface::InterfaceName;
+use vipward_core::time::Instant;
+
+/// Linux's `net.core.rmem_default`, in bytes: what a raw socket holds.
+pub const RECEIVE_BUFFER: usize = 212_992;
+
+/// What one small packet takes of it: Linux counts the buffer that holds it (`skb->truesize`), not its bytes.
+const PACKET_COST: usize = 768;
+
+/// A packet of protocol 112 between two nodes, as a runner carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The sender's position in the scenario.
+    pub from: usize,
+    /// The segment on which it left; for unicast the first one of its way.
+    pub segment: usize,
+    pub datagram: Datagram,
+}
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    at: Instant,
+    to: NodeId,
+    datagram: Datagram,
+}
+
+/// A raw socket of protocol 112.
+#[derive(Debug, Default)]
+pub struct Socket {
+    pub(super) queue: VecDeque<Datagram>,
+    bytes: usize,
+    listening: BTreeSet<(InterfaceName, Option<IpAddr>)>,
+    overflown: bool,
+}
+
+impl World {
+    pub fn listen(&mut self, id: NodeId, interface: &InterfaceName, group: Option<IpAddr>) -> Result<(), String> {
+        if !self.node(id).ports.iter().any(|port| port.interface == *interface) {
+            return Err("No such device".to_owned());
+        }
+        if let Some(director) = self.director_mut(id) {
+            director.socket.listening.insert((interface.clone(), group));
+        }
+        Ok(())
+    }
+
+    pub fn stop_listening(&mut self, id: NodeId, interface: &InterfaceName, group: Option<IpAddr>) {
+        if let Some(director) = self.director_mut(id) {
+            director.socket.listening.remove(&(interface.clone(), group));
+        }
+    }
+
+    /// A director sends: the envelope to carry, or the kernel's refusal.
+    pub fn send_advert(&mut self, id: NodeId, advert: &Datagram) -> Result<Envelope, String> {
+        let node = self.node(id);
+        let Some(port) = node.ports.iter().find(|port| port.interface == advert.interface) else {
+            return Err("No such device".to_owned());
+        };
+        if !node.on_network() {
+            return Err("Network is down".to_owned());
+        }
+        let segment = port.segment.0;
+        // RFC 9568 5.2 and RFC 3768 5.3 agree on these two bytes.
+        if let (Some(vrid), Some(priority)) = (advert.payload.get(1), advert.payload.get(2)) {
+            let what = What::Advert { vrid: *vrid, priority: *priority, destination: advert.destination };
+            self.note(Some(id), what);
+        }
+        Ok(Envelope { from: id.0, segment, datagram: advert.clone() })
+    }
+
+    /// Who an advert must be carried to: members of the segment for a group, else the one that has the address.
+    pub fn recipients(&self, envelope: &Envelope) -> Vec<NodeId> {
+        let from = NodeId(envelope.from);
+        if envelope.datagram.destination.is_multicast() {
+            let segment = SegmentId(envelope.segment);
+            self.directors().map(|(id, _)| id).filter(|id| *id != from && self.on_segment(*id, segment)).collect()
+        } else {
+            self.holder_of_own(envelope.datagram.destination).into_iter().filter(|id| *id != from).collect()
+        }
+    }
+
+    /// A runner brought an envelope to a node: faults decide whether and when it reaches the socket.
+    pub fn carried(&mut self, to: NodeId, envelope: Envelope) {
+        let from = NodeId(envelope.from);
+        let mut datagram = envelope.datagram;
+        let group = datagram.destination.is_multicast();
+        if group && !self.on_segment(to, SegmentId(envelope.segment)) {
+            return;
+        }
+        let way = if group { self.link(from, to, SegmentId(envelope.segment)) } else { self.route(from, to) };
+        let arrival = match way {
+            Some(quality) => self.send(from, to, quality),
+            None => Err(Lost::NoWay(String::new())),
+        };
+        let Ok(at) = arrival else {
+            *self.lost_adverts.entry((from, to)).or_default() += 1;
+            return;
+        };
+        let segments = self.shared_segments(from, to);
+        let port = self.node(to).ports.iter().find(|port| {
+            if group {
+                port.segment.0 == envelope.segment
+            } else {
+                segments.contains(&port.segment) || segments.is_empty()
+            }
+        });
+        let Some(port) = port else { return };
+        datagram.interface = port.interface.clone();
+        if segments.is_empty() {
+            // One router on the way.
+            datagram.ttl = datagram.ttl.saturating_sub(1);
+        }
+        self.in_flight.push(InFlight { at, to, datagram });
+    }
+
+    /// What has arrived goes into sockets.
+    pub(super) fn deliver_adverts(&mut self) {
+        let now = self.now;
+        let (due, later): (Vec<InFlight>, Vec<InFlight>) =
+            std::mem::take(&mut self.in_flight).into_iter().partition(|packet| packet.at <= now);
+        self.in_flight = later;
+        for packet in due {
+            self.receive(packet.to, packet.datagram);
+        }
+    }
+
+    fn receive(&mut self, id: NodeId, datagram: Datagram) {
+        if !self.node(id).on_network() {
+            return;
+        }
+        let Some(director) = self.director_mut(id) else { return };
+        let group = Some(datagram.destination).filter(IpAddr::is_multicast);
+        let socket = &mut director.socket;
+        let open = director.process != Process::Absent
+            && socket
+                .listening
+                .iter()
+                .any(|(interface, joined)| *interface == datagram.interface && (group.is_none() || *joined == group));
+        if !open {
+            return;
+        }
+        if socket.bytes + PACKET_COST > RECEIVE_BUFFER {
+            if !std::mem::replace(&mut socket.overflown, true) {
+                self.note(Some(id), What::BufferFull);
+            }
+            return;
+        }
+        socket.bytes += PACKET_COST;
+        socket.queue.push_back(datagram);
+    }
+
+    /// The director reads one packet; a frozen one reads none.
+    pub fn next_advert(&mut self, id: NodeId) -> Option<Datagram> {
+        let director = self.director_mut(id).filter(|director| director.running())?;
+        let datagram = director.socket.queue.pop_front()?;
+        director.socket.bytes = director.socket.bytes.saturating_sub(PACKET_COST);
+        director.socket.overflown = false;
+        Some(datagram)
+    }
+
+    /// Something waits for this director: a packet or a host event.
+    pub fn has_mail(&self, id: NodeId) -> bool {
+        self.director(id).is_some_and(|director| {
+            !director.socket.queue.is_empty() || director.events.values().any(|events| !events.is_empty())
+        })
+    }
+
+    /// One gratuitous ARP.
+    pub fn announce(&mut self, id: NodeId, interface: &InterfaceName, address: IpAddr) -> Result<(), String> {
+        let node = self.node(id);
+        let Some(segment) = node.ports.iter().find(|port| port.interface == *interface).map(|port| port.segment) else {
+            return Err("No such device".to_owned());
+        };
+        if !node.on_network() {
+            return Err("Network is down".to_owned());
+        }
+        self.note(Some(id), What::Announced { address });
+        self.gratuitous_arp(id, address, segment);
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! Which packets arrive.
+//!
+//! Rules: nodes on one segment hear each other. A router (`routed`) joins segments for everything that is not
+//! multicast, ARP or IPVS direct routing. A packet needs power and a plugged cable at both ends and no cut on its way;
+//! then it is lost with the greatest share of the segment and of the faults that fit its way, and late by their sum.
+
+use super::World;
+use super::faults::Rule;
+use crate::scenario::{Impairment, NodeId, NodeKind, Party, SegmentId, Share};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::net::IpAddr;
+use vipward_core::time::{Duration, Instant};
+
+/// What a packet meets on an open way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quality {
+    pub loss: Share,
+    pub delay: Duration,
+}
+
+impl Quality {
+    fn then(self, next: Self) -> Self {
+        Self { loss: self.loss.max(next.loss), delay: self.delay + next.delay }
+    }
+}
+
+/// Why a packet does not arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// In words, with the names of nodes.
+    NoWay(String),
+    /// Drawn by lot.
+    Chance,
+}
+
+impl World {
+    /// The way between two nodes on one segment, in this direction; none when it is closed.
+    pub fn link(&self, from: NodeId, to: NodeId, segment: SegmentId) -> Option<Quality> {
+        let attached = |id| self.node(id).on_network() && self.on_segment(id, segment);
+        if from == to {
+            return attached(from).then(Quality::default);
+        }
+        if !attached(from) || !attached(to) {
+            return None;
+        }
+        let plan = self.plan.segments.get(segment.0)?;
+        let mut quality = Quality { loss: plan.loss, delay: plan.delay };
+        for rule in self.rules.iter().filter(|rule| rule.fits(from, to, segment)) {
+            match rule.impairment {
+                Impairment::Cut => return None,
+                Impairment::Lose(share) => quality.loss = quality.loss.max(share),
+                Impairment::Delay(delay) => quality.delay += delay,
+            }
+        }
+        Some(quality)
+    }
+
+    /// The segments that two nodes share.
+    pub fn shared_segments(&self, a: NodeId, b: NodeId) -> Vec<SegmentId> {
+        let mut shared: Vec<SegmentId> =
+            self.node(a).ports.iter().map(|port| port.segment).filter(|segment| self.on_segment(b, *segment)).collect();
+        shared.sort_unstable();
+        shared.dedup();
+        shared
+    }
+
+    pub fn on_segment(&self, id: NodeId, segment: SegmentId) -> bool {
+        self.node(id).ports.iter().any(|port| port.segment == segment)
+    }
+
+    /// The way by IP: over a shared segment, else through the router.
+    pub fn route(&self, from: NodeId, to: NodeId) -> Option<Quality> {
+        let shared = self.shared_segments(from, to);
+        if from == to || !shared.is_empty() {
+            return shared.into_iter().find_map(|segment| self.link(from, to, segment));
+        }
+        let router = self.router()?;
+        let hop = |a, b| self.shared_segments(a, b).into_iter().find_map(|segment| self.link(a, b, segment));
+        Some(hop(from, router)?.then(hop(router, to)?))
+    }
+
+    /// Both ways are open.
+    pub fn reachable(&self, a: NodeId, b: NodeId) -> bool {
+        self.route(a, b).is_some() && self.route(b, a).is_some()
+    }
+
+    pub(super) fn router(&self) -> Option<NodeId> {
+        self.plan.nodes.iter().position(|node| matches!(node.kind, NodeKind::Router)).map(NodeId)
+    }
+
+    /// The segment on which `id` reaches `address` without a router: the first whose prefix holds it.
+    pub(super) fn on_link(&self, id: NodeId, address: IpAddr) -> Option<SegmentId> {
+        let node = self.node(id);
+        node.ports
+            .iter()
+            .find(|port| port.address.is_some_and(|(own, len)| in_prefix(address, own, len)))
+            .map(|port| port.segment)
+    }
+
+    /// Draws whether a packet is lost on its way, and if not, when it arrives.
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId, quality: Quality) -> Result<Instant, Lost> {
+        if quality.loss > Share(0) {
+            let dice = self.dice.entry((from, to)).or_insert_with(|| {
+                let mut dice = ChaCha8Rng::seed_from_u64(self.seed);
+                dice.set_stream(((from.0 as u64) << 32) | to.0 as u64);
+                dice
+            });
+            if dice.next_u32() % 1000 < u32::from(quality.loss.0) {
+                return Err(Lost::Chance);
+            }
+        }
+        Ok(self.now + quality.delay)
+    }
+}
+
+impl World {
+    /// Draws for one packet there and one back: how late the answer is.
+    pub fn round_trip(&mut self, from: NodeId, to: NodeId) -> Result<Duration, Lost> {
+        let mut late = Duration::ZERO;
+        for (a, b) in [(from, to), (to, from)] {
+            let quality = self
+                .route(a, b)
+                .ok_or_else(|| Lost::NoWay(format!("no way from {} to {}", self.name(a), self.name(b))))?;
+            late += self.send(a, b, quality)?.since(self.now);
+        }
+        Ok(late)
+    }
+}
+
+/// Whether `address` lies in the network of `own`/`len`.
+pub(super) fn in_prefix(address: IpAddr, own: IpAddr, len: u8) -> bool {
+    match (address, own) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            let host = 32_u32.saturating_sub(u32::from(len));
+            u32::from(a).checked_shr(host) == u32::from(b).checked_shr(host)
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            let host = 128_u32.saturating_sub(u32::from(len));
+            u128::from(a).checked_shr(host) == u128::from(b).checked_shr(host)
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}
+
+impl Rule {
+    fn fits(&self, from: NodeId, to: NodeId, segment: SegmentId) -> bool {
+        let party = |party, node| match party {
+            Party::Any => true,
+            Party::Node(id) => id == node,
+            Party::Segment(id) => id == segment,
+        };
+        party(self.from, from) && party(self.to, to)
+    }
+}

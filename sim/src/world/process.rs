@@ -1,0 +1,161 @@
+//! Daemons: beginning, end, and what they tell.
+
+use super::World;
+use super::node::{Director, Half, Kernel, Process};
+use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
+use crate::trace::What;
+use std::sync::Arc;
+use vipward_core::config::{Command, Config};
+use vipward_core::decision::Decision;
+use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::ipvs::Table;
+
+impl World {
+    /// Power, if there is none, and a fresh daemon, if none runs.
+    pub fn start(&mut self, id: NodeId) {
+        let powered = std::mem::replace(&mut self.node_mut(id).power, true);
+        let (now, seed) = (self.now, self.seed);
+        let (links, addresses) = (self.links(id), self.addresses(id));
+        let Some(director) = self.director_mut(id) else { return };
+        if director.process != Process::Absent && powered {
+            return;
+        }
+        let Some(config) = director.file.config.clone() else { return };
+        director.process = Process::Running;
+        director.process_since = now;
+        director.incarnation += 1;
+        director.stopped.clear();
+        director.roles.clear();
+        director.socket = super::packets::Socket::default();
+        director.config = Some(config.clone());
+        let seed = seed.wrapping_mul(1_000_003).wrapping_add(((id.0 as u64) << 32) | director.incarnation);
+        for half in [Half::Election, Half::Balancer] {
+            director.events.insert(
+                half,
+                [
+                    Event::LinksRead(links.clone()),
+                    Event::AddressesRead(addresses.clone()),
+                    Event::ConfigLoaded { config: config.clone(), seed },
+                ]
+                .into(),
+            );
+        }
+        self.note(Some(id), What::Started);
+        self.stir();
+    }
+
+    /// SIGKILL: the process and its sockets are gone, kernel tables stay.
+    pub(super) fn kill(&mut self, id: NodeId) {
+        self.end(id);
+    }
+
+    pub(super) fn power_off(&mut self, id: NodeId) {
+        self.end(id);
+        self.node_mut(id).power = false;
+        if let Some(director) = self.director_mut(id) {
+            director.kernel = Kernel::default();
+            self.note(Some(id), What::KernelForgot);
+        }
+    }
+
+    fn end(&mut self, id: NodeId) {
+        let (now, relay) = (self.now, self.relays(id));
+        if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
+            director.process = Process::Absent;
+            director.process_since = now;
+            director.config = None;
+            director.events.clear();
+            director.roles.clear();
+            director.socket = super::packets::Socket::default();
+            if relay {
+                director.kernel.ipvs = Table::default();
+            }
+            self.note(Some(id), What::Ended { relay });
+        }
+    }
+
+    /// Its virtual servers are carried by the daemon itself, and end with it.
+    pub(super) fn relays(&self, id: NodeId) -> bool {
+        matches!(&self.plan.node(id).kind, NodeKind::Director(plan) if plan.dataplane == Dataplane::Relay)
+    }
+
+    /// SIGTERM.
+    pub(super) fn ask_to_stop(&mut self, id: NodeId) {
+        self.tell(id, &Event::Stop);
+    }
+
+    /// A machine has handled `Stop`; after both the daemon is gone.
+    pub fn stopped(&mut self, id: NodeId, half: Half) {
+        let Some(director) = self.director_mut(id) else { return };
+        director.stopped.insert(half);
+        if director.stopped.len() == 2 {
+            self.end(id);
+            self.note(Some(id), What::Stopped);
+            self.stir();
+        }
+    }
+
+    pub(super) fn set_frozen(&mut self, id: NodeId, frozen: bool) {
+        let now = self.now;
+        let Some(director) = self.director_mut(id) else { return };
+        let (from, to) = if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };
+        if director.process == from {
+            director.process = to;
+            director.process_since = now;
+        }
+    }
+
+    /// SIGHUP. A file with errors changes nothing, as in the daemon.
+    pub(super) fn reload(&mut self, id: NodeId, file: &ConfigFile) {
+        let (now, seed) = (self.now, self.seed);
+        let Some(director) = self.director_mut(id) else { return };
+        let Some(config) = file.config.clone().filter(|_| director.process != Process::Absent) else { return };
+        director.file = file.clone();
+        director.config = Some(config.clone());
+        self.tell(id, &Event::ConfigLoaded { config, seed: seed ^ now.as_nanos() });
+    }
+
+    /// A machine is about to act. One that has ended is a ghost, and its effect counts for nothing.
+    pub fn acts(&mut self, id: NodeId, half: Half, incarnation: u64, what: &str) -> Result<(), String> {
+        let alive = self.director(id).is_some_and(|director| {
+            director.incarnation == incarnation
+                && director.process != Process::Absent
+                && !director.stopped.contains(&half)
+        });
+        if alive {
+            return Ok(());
+        }
+        self.ghosts.push(super::Ghost { node: id, what: what.to_owned() });
+        Err("the daemon has ended".to_owned())
+    }
+
+    /// The next thing that the host has to tell this machine.
+    pub fn next_event(&mut self, id: NodeId, half: Half) -> Option<Event> {
+        let director = self.director_mut(id).filter(|director| director.running())?;
+        director.events.get_mut(&half)?.pop_front()
+    }
+
+    /// Takes a decision into the record.
+    pub fn decided(&mut self, id: NodeId, decision: &Decision) {
+        if let (Decision::RoleChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
+            director.roles.insert(router.clone(), *to);
+        }
+        self.note(Some(id), What::Decided(decision.clone()));
+        self.stir();
+    }
+
+    /// How a tracked script ends: the scenario says it by the name of its `vrrp_script`.
+    pub fn script_outcome(&self, id: NodeId, command: &Command) -> ScriptOutcome {
+        let ended = |director: &Director, config: &Arc<Config>| {
+            let script = config.scripts.values().find(|script| script.command == *command)?;
+            director.scripts.get(&script.name).copied()
+        };
+        let director = self.director(id);
+        let status = director.and_then(|director| ended(director, director.config.as_ref()?));
+        ScriptOutcome::Exited(status.unwrap_or(0))
+    }
+
+    pub fn notified(&mut self, id: NodeId, command: &Command) {
+        self.note(Some(id), What::Notified { command: command.argv.join(" ") });
+    }
+}

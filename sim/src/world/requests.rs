@@ -1,0 +1,378 @@
+//! Clients: each request follows VIP -> director -> destination -> answer, through neighbour caches and IPVS tables.
+//!
+//! Rules: one round trip decides a request. A packet that gets lost is sent again after 1, 3, 7 s (Linux's first
+//! retransmissions of a SYN), until the client's timeout. What a hop refuses is refused at once. Answers that go back:
+//! NAT through the real server's gateway, which must be the director that forwarded; DR and TUN straight to the client.
+
+use super::node::{Director, State};
+use super::{Lost, Quality, World};
+use crate::scenario::{ClientPlan, NodeId, NodeKind, ServerPlan};
+use crate::trace::{Dispatch, Outcome, Request};
+use std::net::{IpAddr, SocketAddr};
+use vipward_core::ipvs::schedule::Connections;
+use vipward_core::ipvs::{Forwarding, Protocol, ServiceKey};
+use vipward_core::time::{Duration, Instant};
+
+/// A request that has no outcome yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    client: NodeId,
+    target: SocketAddr,
+    started: Instant,
+    deadline: Instant,
+    tries: u32,
+    next_try: Instant,
+    /// An answer on its way.
+    answer: Option<(Instant, Outcome)>,
+    /// The connection in a director's table.
+    connection: Option<Connection>,
+    /// Why the last try came to nothing.
+    cause: String,
+}
+
+type Connection = (NodeId, ServiceKey, SocketAddr);
+
+/// What one try came to.
+enum Tried {
+    Outcome { after: Duration, outcome: Outcome, connection: Option<Connection> },
+    Nothing { cause: String },
+}
+
+impl World {
+    pub(super) fn advance_requests(&mut self) {
+        self.start_requests();
+        let now = self.now;
+        for mut request in std::mem::take(&mut self.pending) {
+            if request.answer.is_none() && request.next_try <= now && request.next_try < request.deadline {
+                self.try_once(&mut request);
+            }
+            let outcome = match &request.answer {
+                Some((at, outcome)) if *at <= now && *at <= request.deadline => Some(outcome.clone()),
+                Some((_, outcome)) if request.deadline <= now => {
+                    let cause = match outcome {
+                        Outcome::Answered { by, .. } => format!("{} answers too late", self.name(*by)),
+                        Outcome::Refused { cause } | Outcome::TimedOut { cause } => cause.clone(),
+                    };
+                    Some(Outcome::TimedOut { cause })
+                }
+                None if request.deadline <= now => Some(Outcome::TimedOut { cause: request.cause.clone() }),
+                Some(_) | None => None,
+            };
+            match outcome {
+                Some(outcome) => self.finish(&request, outcome),
+                None => self.pending.push(request),
+            }
+        }
+    }
+
+    fn start_requests(&mut self) {
+        let plan = self.plan.clone();
+        for (at, node) in plan.nodes.iter().enumerate() {
+            let NodeKind::Client(client) = &node.kind else { continue };
+            let first = Instant::ZERO + client.from;
+            if self.now < first {
+                continue;
+            }
+            // Time advances in steps of at most one interval, or requests are missed; the runner's step is 1 ms.
+            let since = self.now.since(first).as_nanos();
+            if since % client.every.as_nanos().max(1) < 1_000_000 {
+                self.start_request(NodeId(at), client);
+            }
+        }
+    }
+
+    fn start_request(&mut self, id: NodeId, client: &ClientPlan) {
+        self.pending.push(Pending {
+            client: id,
+            target: client.target,
+            started: self.now,
+            deadline: self.now + client.timeout,
+            tries: 0,
+            next_try: self.now,
+            answer: None,
+            connection: None,
+            cause: String::new(),
+        });
+    }
+
+    fn try_once(&mut self, request: &mut Pending) {
+        let tried = self.attempt(request.client, request.target).unwrap_or_else(|cause| Tried::Nothing { cause });
+        match tried {
+            Tried::Outcome { after, outcome, connection } => {
+                request.answer = Some((self.now + after, outcome));
+                request.connection = connection;
+                self.count(connection, true);
+            }
+            Tried::Nothing { cause } => {
+                request.cause = cause;
+                request.next_try = request.next_try + Duration::from_secs(1 << request.tries.min(6));
+                request.tries += 1;
+            }
+        }
+    }
+
+    fn finish(&mut self, request: &Pending, outcome: Outcome) {
+        self.count(request.connection, false);
+        self.requests.push(Request { client: request.client, started: request.started, ended: self.now, outcome });
+    }
+
+    fn count(&mut self, connection: Option<Connection>, begins: bool) {
+        let Some((director, service, destination)) = connection else { return };
+        let Some(director) = self.director_mut(director) else { return };
+        let count = director.kernel.connections.entry((service, destination)).or_default();
+        *count = if begins { count.saturating_add(1) } else { count.saturating_sub(1) };
+    }
+
+    /// One try: how it ends, or why nothing comes back.
+    fn attempt(&mut self, client: NodeId, target: SocketAddr) -> Result<Tried, String> {
+        let (director, there) = self.deliver(client, target.ip())?;
+        let name = self.name(director).to_owned();
+        let holds = |director: &Director| director.kernel.holds(target.ip());
+        if !self.director(director).is_some_and(holds) && !self.node(director).own(target.ip()) {
+            return Err(format!("{name} gets the packet and holds {} no more", target.ip()));
+        }
+        let key = ServiceKey { protocol: Protocol::Tcp, address: target };
+        if self.director(director).is_some_and(|it| it.kernel.ipvs.services.contains_key(&key)) {
+            return self.forward(client, director, key, there);
+        }
+        let back = self.back(director, client)?;
+        let listens = match &self.plan.node(director).kind {
+            NodeKind::Director(plan) => plan.listens.contains(&target.port()),
+            NodeKind::RealServer(plan) => plan.listens.contains(&target.port()),
+            NodeKind::Client(_) | NodeKind::Router => false,
+        };
+        let outcome = if listens {
+            Outcome::Answered { by: director, status: 200 }
+        } else {
+            Outcome::Refused { cause: format!("{name} has no service {target}") }
+        };
+        if outcome.good() {
+            self.confirm_way(client, target.ip());
+        }
+        Ok(Tried::Outcome { after: there + back, outcome, connection: None })
+    }
+
+    /// IPVS at work.
+    fn forward(&mut self, client: NodeId, director: NodeId, key: ServiceKey, there: Duration) -> Result<Tried, String> {
+        let name = self.name(director).to_owned();
+        let source = self.own_address(client).ok_or("the client has no address")?;
+        let relay = self.relays(director);
+        if relay && self.director(director).is_some_and(|director| !director.running()) {
+            return Err(format!("{name}'s relay does not run"));
+        }
+        let Some((destination, forwarding)) = self.schedule(director, key, source) else {
+            let back = self.back(director, client)?;
+            let outcome = Outcome::Refused { cause: format!("{name} has no destination for {key}") };
+            return Ok(Tried::Outcome { after: there + back, outcome, connection: None });
+        };
+        let at = self.now;
+        self.dispatches.push(Dispatch { at, client, director, service: key.address, destination });
+        let server = self
+            .holder_of_own(destination.ip())
+            .ok_or_else(|| format!("{name} sends it to {destination}, which nobody has"))?;
+        let (onward, back) = if relay {
+            // Two connections of its own: to the real server and from the client.
+            let onward = self.back(director, server)?;
+            (onward, self.back(server, director)? + self.back(director, client)?)
+        } else {
+            let onward = self.onward(director, server, key, destination, forwarding)?;
+            (onward, self.way_back(client, director, server, forwarding)?)
+        };
+        let forwarding = if relay { Forwarding::Nat } else { forwarding };
+        self.confirm_way(client, key.address.ip());
+        let outcome = self.served(server, key, destination, forwarding);
+        let slow = self.server(server).map_or(Duration::ZERO, |server| server.slow);
+        let after = there + onward + back + slow;
+        Ok(Tried::Outcome { after, outcome, connection: Some((director, key, destination)) })
+    }
+
+    fn schedule(&mut self, director: NodeId, key: ServiceKey, client: IpAddr) -> Option<(SocketAddr, Forwarding)> {
+        let now = self.now;
+        let kernel = &mut self.director_mut(director)?.kernel;
+        let entry = kernel.ipvs.services.get(&key)?;
+        let connections = &kernel.connections;
+        let active = |destination| Connections {
+            active: connections.get(&(key, destination)).copied().unwrap_or(0),
+            inactive: 0,
+        };
+        let destination = kernel.pickers.entry(key).or_default().pick(entry, client, active, now)?;
+        Some((destination, entry.destinations.get(&destination)?.forwarding))
+    }
+
+    /// From the director to the real server, by the rules of the forwarding method.
+    fn onward(
+        &mut self,
+        director: NodeId,
+        server: NodeId,
+        key: ServiceKey,
+        destination: SocketAddr,
+        forwarding: Forwarding,
+    ) -> Result<Duration, String> {
+        let (from, to) = (self.name(director).to_owned(), self.name(server).to_owned());
+        let plan = match &self.plan.node(server).kind {
+            NodeKind::RealServer(plan) => plan.clone(),
+            NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Router => {
+                ServerPlan { listens: Vec::new(), loopback: Vec::new(), gateway: None, tunnel: false }
+            }
+        };
+        let takes_vip = server == director || plan.loopback.contains(&key.address.ip());
+        let way = match forwarding {
+            Forwarding::Dr => {
+                let segments = self.shared_segments(director, server);
+                if segments.is_empty() {
+                    return Err(format!("DR can't reach {to}: it is not on a segment of {from}"));
+                }
+                if key.address.port() != destination.port() {
+                    return Err(format!("DR does not change ports, and {destination} has another"));
+                }
+                if !takes_vip {
+                    return Err(format!(
+                        "{to} drops it: {} is not on its loopback, and DR needs it there",
+                        key.address.ip()
+                    ));
+                }
+                segments.into_iter().find_map(|segment| self.link(director, server, segment))
+            }
+            Forwarding::Tun => {
+                if !plan.tunnel {
+                    return Err(format!("{to} does not unpack IPIP, and TUN needs it"));
+                }
+                if !takes_vip {
+                    return Err(format!(
+                        "{to} drops it: {} is not on its loopback, and TUN needs it there",
+                        key.address.ip()
+                    ));
+                }
+                self.route(director, server)
+            }
+            Forwarding::Nat => self.route(director, server),
+        };
+        self.travel(director, server, way)
+    }
+
+    fn way_back(
+        &mut self,
+        client: NodeId,
+        director: NodeId,
+        server: NodeId,
+        forwarding: Forwarding,
+    ) -> Result<Duration, String> {
+        match forwarding {
+            Forwarding::Dr | Forwarding::Tun => self.back(server, client),
+            Forwarding::Nat => {
+                let name = self.name(server).to_owned();
+                if !self.shared_segments(server, client).is_empty() {
+                    return Err(format!("{name} answers the client directly, past the NAT: they share a segment"));
+                }
+                let gateway = match &self.plan.node(server).kind {
+                    NodeKind::RealServer(plan) => plan.gateway,
+                    NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                };
+                let gateway = gateway.ok_or_else(|| format!("{name} has no gateway, and NAT answers go through it"))?;
+                let segment = self.on_link(server, gateway).ok_or_else(|| format!("{name} can't reach its gateway"))?;
+                let holder = self.resolve(server, gateway, segment);
+                if holder != Some(director) {
+                    let holder = holder.map_or("nobody", |holder| self.name(holder));
+                    return Err(format!("{name} answers through {gateway}, which is {holder}, past the NAT"));
+                }
+                let first = self.back(server, director)?;
+                self.confirm(server, gateway, director);
+                Ok(first + self.back(director, client)?)
+            }
+        }
+    }
+
+    /// What the real server makes of it.
+    fn served(&self, server: NodeId, key: ServiceKey, destination: SocketAddr, forwarding: Forwarding) -> Outcome {
+        let port = match forwarding {
+            Forwarding::Nat => destination.port(),
+            Forwarding::Dr | Forwarding::Tun => key.address.port(),
+        };
+        let listens = match &self.plan.node(server).kind {
+            NodeKind::RealServer(plan) => plan.listens.contains(&port),
+            NodeKind::Director(plan) => plan.listens.contains(&port),
+            NodeKind::Client(_) | NodeKind::Router => false,
+        };
+        match &self.node(server).state {
+            State::Server(state) if state.listening && listens => {
+                Outcome::Answered { by: server, status: state.status }
+            }
+            State::Director(_) if listens => Outcome::Answered { by: server, status: 200 },
+            State::Server(_) | State::Director(_) | State::Other => {
+                Outcome::Refused { cause: format!("{} is down", self.name(server)) }
+            }
+        }
+    }
+
+    /// From a host to whoever it believes to hold `address`: who gets the packet, and how late.
+    fn deliver(&mut self, from: NodeId, address: IpAddr) -> Result<(NodeId, Duration), String> {
+        let (asker, segment, first) = match self.on_link(from, address) {
+            Some(segment) => (from, segment, Duration::ZERO),
+            None => {
+                let router = self.router().ok_or_else(|| format!("no route to {address}"))?;
+                let segment = self.on_link(router, address).ok_or_else(|| format!("no route to {address}"))?;
+                let way = self.route(from, router);
+                (router, segment, self.travel(from, router, way)?)
+            }
+        };
+        let holder =
+            self.resolve(asker, address, segment).ok_or_else(|| format!("nobody answers ARP for {address}"))?;
+        let way = self.link(asker, holder, segment);
+        let second = self.travel(asker, holder, way)?;
+        Ok((holder, first + second))
+    }
+
+    fn confirm_way(&mut self, client: NodeId, address: IpAddr) {
+        let asker = if self.on_link(client, address).is_some() { Some(client) } else { self.router() };
+        if let Some(asker) = asker
+            && let Some(holder) = self.neighbours.get(&(asker, address)).map(|entry| entry.holder)
+        {
+            self.confirm(asker, address, holder);
+        }
+    }
+
+    fn back(&mut self, from: NodeId, to: NodeId) -> Result<Duration, String> {
+        let way = self.route(from, to);
+        self.travel(from, to, way)
+    }
+
+    fn travel(&mut self, from: NodeId, to: NodeId, way: Option<Quality>) -> Result<Duration, String> {
+        let lost = match way {
+            Some(quality) => self.send(from, to, quality).map(|at| at.since(self.now)),
+            None => Err(Lost::NoWay(self.why_closed(from, to))),
+        };
+        lost.map_err(|lost| match lost {
+            Lost::NoWay(why) => why,
+            Lost::Chance => format!("a packet from {} to {} was lost", self.name(from), self.name(to)),
+        })
+    }
+
+    fn why_closed(&self, from: NodeId, to: NodeId) -> String {
+        let dark = [from, to].into_iter().find(|id| !self.node(*id).power);
+        let unplugged = [from, to].into_iter().find(|id| !self.node(*id).plugged);
+        match (dark, unplugged) {
+            (Some(id), _) => format!("{} has no power", self.name(id)),
+            (None, Some(id)) => format!("{} is unplugged", self.name(id)),
+            (None, None) => format!("no way from {} to {}", self.name(from), self.name(to)),
+        }
+    }
+
+    pub(super) fn own_address(&self, id: NodeId) -> Option<IpAddr> {
+        self.node(id).ports.iter().find_map(|port| port.address.map(|(own, _)| own))
+    }
+
+    /// Whether a check of `server` by `director` would find it alive by now: what invariants measure checkers against.
+    pub fn answers_probes(&self, director: NodeId, server: NodeId, port: u16, accepts: impl Fn(u16) -> bool) -> bool {
+        let listens = match &self.plan.node(server).kind {
+            NodeKind::RealServer(plan) => plan.listens.contains(&port),
+            NodeKind::Director(plan) => plan.listens.contains(&port),
+            NodeKind::Client(_) | NodeKind::Router => false,
+        };
+        let alive = match &self.node(server).state {
+            State::Server(state) => state.listening && accepts(state.status),
+            State::Director(_) => true,
+            State::Other => false,
+        };
+        listens && alive && self.reachable(director, server)
+    }
+}

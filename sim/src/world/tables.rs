@@ -1,0 +1,98 @@
+//! Kernel tables of directors: what [`vipward_core::seam::Host`] changes and reads.
+
+use super::World;
+use super::node::Half;
+use crate::scenario::NodeId;
+use crate::trace::What;
+use std::net::IpAddr;
+use vipward_core::event::Event;
+use vipward_core::interface::{AddressKey, InterfaceAddress, Link, ObservedAddress};
+use vipward_core::ipvs::{Op, Table};
+
+impl World {
+    /// Every link of the node.
+    pub fn links(&self, id: NodeId) -> Vec<Link> {
+        let node = self.node(id);
+        let running = node.on_network();
+        node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect()
+    }
+
+    /// Every address of the node: its own, which nobody here ever takes off, and those in the kernel's table.
+    pub fn addresses(&self, id: NodeId) -> Vec<ObservedAddress> {
+        let own = self.node(id).ports.iter().filter_map(|port| {
+            let (address, prefix_len) = port.address?;
+            let key = AddressKey { interface: port.interface.clone(), address, prefix_len };
+            Some(ObservedAddress { key, ours: false })
+        });
+        let added = self.director(id).into_iter().flat_map(|director| &director.kernel.addresses);
+        own.chain(added.map(|(key, (_, ours))| ObservedAddress { key: key.clone(), ours: *ours })).collect()
+    }
+
+    /// `ip address add`; the words of a refusal are the kernel's.
+    pub fn add_address(&mut self, id: NodeId, address: &InterfaceAddress) -> Result<(), String> {
+        if !self.node(id).ports.iter().any(|port| port.interface == address.interface) {
+            return Err("No such device".to_owned());
+        }
+        let key = address.key();
+        let there = self.node(id).own(address.address)
+            || self.director(id).is_some_and(|director| director.kernel.addresses.contains_key(&key));
+        if there {
+            return Err("File exists".to_owned());
+        }
+        if let Some(director) = self.director_mut(id) {
+            director.kernel.addresses.insert(key.clone(), (address.clone(), true));
+        }
+        self.note(Some(id), What::AddressAdded(key.clone()));
+        self.stir();
+        self.tell(id, &Event::AddressChanged { address: ObservedAddress { key, ours: true }, present: true });
+        Ok(())
+    }
+
+    /// `ip address del`.
+    pub fn remove_address(&mut self, id: NodeId, key: &AddressKey) -> Result<(), String> {
+        let removed = self.director_mut(id).and_then(|director| director.kernel.addresses.remove(key));
+        let Some((_, ours)) = removed else { return Err("Cannot assign requested address".to_owned()) };
+        self.note(Some(id), What::AddressRemoved(key.clone()));
+        self.stir();
+        self.tell(id, &Event::AddressChanged { address: ObservedAddress { key: key.clone(), ours }, present: false });
+        Ok(())
+    }
+
+    pub(super) fn delete_by_hand(&mut self, id: NodeId, address: IpAddr) {
+        let keys: Vec<AddressKey> = self
+            .director(id)
+            .into_iter()
+            .flat_map(|director| director.kernel.addresses.keys())
+            .filter(|key| key.address == address)
+            .cloned()
+            .collect();
+        for key in keys {
+            // It was there a line ago.
+            let _ = self.remove_address(id, &key);
+        }
+    }
+
+    /// One change of the IPVS table.
+    pub fn ipvs(&mut self, id: NodeId, op: &Op) -> Result<(), String> {
+        let Some(director) = self.director_mut(id) else { return Err("no such director".to_owned()) };
+        director.kernel.ipvs.apply(op).map_err(|error| error.to_string())?;
+        self.note(Some(id), What::Ipvs(op.clone()));
+        self.stir();
+        Ok(())
+    }
+
+    pub fn ipvs_table(&self, id: NodeId) -> Table {
+        self.director(id).map(|director| director.kernel.ipvs.clone()).unwrap_or_default()
+    }
+
+    /// The host tells both machines.
+    pub(super) fn tell(&mut self, id: NodeId, event: &Event) {
+        let Some(director) = self.director_mut(id) else { return };
+        if director.process == super::Process::Absent {
+            return;
+        }
+        for half in [Half::Election, Half::Balancer] {
+            director.events.entry(half).or_default().push_back(event.clone());
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The rules of the world, each as a little story.
+
+use super::*;
+use crate::scenario::*;
+use crate::testing::{LB1, LB2, VIP, VISITOR, WEB1, pair};
+use crate::trace::Outcome;
+use vipward_core::event::Datagram;
+use vipward_core::interface::InterfaceName;
+use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
+use vipward_core::time::Duration;
+
+fn until(world: &mut World, millis: u64) {
+    while world.now() < Instant::from_millis(millis) {
+        world.advance(world.now() + Duration::from_millis(1));
+    }
+}
+
+fn hold(world: &mut World, id: NodeId) {
+    let address = crate::testing::config(100).routers[0].addresses[0].clone();
+    world.add_address(id, &address).unwrap();
+}
+
+fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
+    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let service = Service { scheduler: Scheduler("rr".into()), persistence: None };
+    world.ipvs(id, &Op::AddService { key, service }).unwrap();
+    let destination = Destination { weight: 1, forwarding, upper_threshold: 0, lower_threshold: 0 };
+    world
+        .ipvs(id, &Op::AddDestination { service: key, address: "192.0.2.21:80".parse().unwrap(), destination })
+        .unwrap();
+}
+
+fn world(scenario: Scenario) -> World {
+    let mut world = World::new(Arc::new(scenario), 1);
+    world.start(LB1);
+    world.start(LB2);
+    world
+}
+
+/// What the visitor's last finished request came to.
+fn last(world: &World) -> &Outcome {
+    &world.requests.last().unwrap().outcome
+}
+
+fn cause(world: &World) -> String {
+    last(world).cause()
+}
+
+fn server(scenario: &mut Scenario) -> &mut ServerPlan {
+    match &mut scenario.nodes[WEB1.0].kind {
+        NodeKind::RealServer(server) => server,
+        _ => panic!("web1 is a real server"),
+    }
+}
+
+#[test]
+fn a_request_goes_over_the_vip_and_the_table_to_the_real_server() {
+    let mut world = world(pair());
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Dr);
+    until(&mut world, 5_500);
+    assert_eq!(*last(&world), Outcome::Answered { by: WEB1, status: 200 });
+    assert_eq!(world.dispatches.last().unwrap().director, LB1);
+}
+
+#[test]
+fn a_neighbour_cache_follows_gratuitous_arp_and_else_believes_the_dead_for_thirty_seconds() {
+    let mut world = world(pair());
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Dr);
+    serve(&mut world, LB2, Forwarding::Dr);
+    until(&mut world, 6_000);
+    world.act(&Action::PowerOff(LB1));
+    hold(&mut world, LB2);
+    until(&mut world, 8_000);
+    assert_eq!(cause(&world), "no answer: lb1 has no power", "nobody told the visitor");
+    let eth0 = InterfaceName::new("eth0");
+    world.announce(LB2, &eth0, VIP.parse().unwrap()).unwrap();
+    until(&mut world, 9_500);
+    assert!(last(&world).good(), "{}", cause(&world));
+
+    // Without an announcement the entry is asked anew 30 s after the last answer.
+    world.act(&Action::Start(LB1));
+    hold(&mut world, LB1);
+    world.act(&Action::PowerOff(LB2));
+    until(&mut world, 39_000);
+    assert!(!last(&world).good());
+    until(&mut world, 41_000);
+    assert!(!last(&world).good(), "lb1 forgot its IPVS table with the power");
+    assert_eq!(cause(&world), "refused: lb1 has no service 192.0.2.100:80");
+}
+
+#[test]
+fn gratuitous_arp_makes_no_entry_where_there_is_none() {
+    let mut world = world(pair());
+    world.announce(LB2, &InterfaceName::new("eth0"), VIP.parse().unwrap()).unwrap();
+    assert!(world.neighbours.is_empty());
+}
+
+#[test]
+fn if_two_answer_arp_the_nearer_counts_and_of_equals_the_first() {
+    let mut first = world(pair());
+    hold(&mut first, LB2);
+    hold(&mut first, LB1);
+    assert_eq!(first.resolve(VISITOR, VIP.parse().unwrap(), SegmentId(0)), Some(LB1));
+    let mut nearer = world(pair());
+    hold(&mut nearer, LB2);
+    hold(&mut nearer, LB1);
+    let (from, to) = (Party::Node(LB1), Party::Any);
+    let impairment = Impairment::Delay(Duration::from_millis(5));
+    nearer.act(&Action::Impair { from, to, both: false, impairment });
+    assert_eq!(nearer.resolve(VISITOR, VIP.parse().unwrap(), SegmentId(0)), Some(LB2));
+}
+
+#[test]
+fn dr_needs_the_vip_on_the_loopback_of_the_real_server() {
+    let mut scenario = pair();
+    server(&mut scenario).loopback.clear();
+    let mut world = world(scenario);
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Dr);
+    until(&mut world, 6_500);
+    assert_eq!(cause(&world), "no answer: web1 drops it: 192.0.2.100 is not on its loopback, and DR needs it there");
+}
+
+#[test]
+fn dr_does_not_go_through_a_router_but_probes_do() {
+    let mut scenario = pair();
+    scenario.segments.push(SegmentPlan { name: "far".into(), delay: Duration::ZERO, loss: Share(0) });
+    scenario.nodes[WEB1.0].ports[0].segment = SegmentId(1);
+    let port = |name: &str, segment, address: &str| PortPlan {
+        interface: InterfaceName::new(name),
+        segment: SegmentId(segment),
+        address: Some((address.parse().unwrap(), 24)),
+    };
+    let ports = vec![port("a", 0, "192.0.2.1"), port("b", 1, "198.51.100.1")];
+    scenario.nodes.push(NodePlan { name: "router".into(), ports, kind: NodeKind::Router });
+    let mut world = world(scenario);
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Dr);
+    until(&mut world, 6_500);
+    assert_eq!(cause(&world), "no answer: DR can't reach web1: it is not on a segment of lb1");
+    assert!(world.answers_probes(LB1, WEB1, 80, |status| status == 200));
+}
+
+#[test]
+fn nat_answers_must_come_back_through_the_director() {
+    let far = |scenario: &mut Scenario, gateway: Option<&str>| {
+        scenario.segments.push(SegmentPlan { name: "inside".into(), delay: Duration::ZERO, loss: Share(0) });
+        let port = |address: &str| PortPlan {
+            interface: InterfaceName::new("eth1"),
+            segment: SegmentId(1),
+            address: Some((address.parse().unwrap(), 24)),
+        };
+        scenario.nodes[LB1.0].ports.push(port("192.0.2.129"));
+        scenario.nodes[LB2.0].ports.push(port("192.0.2.130"));
+        scenario.nodes[WEB1.0].ports = vec![port("192.0.2.21")];
+        server(scenario).gateway = gateway.map(|gateway| gateway.parse().unwrap());
+    };
+    let outcome = |gateway| {
+        let mut scenario = pair();
+        far(&mut scenario, gateway);
+        let mut world = world(scenario);
+        hold(&mut world, LB1);
+        serve(&mut world, LB1, Forwarding::Nat);
+        until(&mut world, 6_500);
+        last(&world).clone()
+    };
+    let why = |gateway| outcome(gateway).cause();
+    assert_eq!(why(None), "no answer: web1 has no gateway, and NAT answers go through it");
+    assert_eq!(why(Some("192.0.2.130")), "no answer: web1 answers through 192.0.2.130, which is lb2, past the NAT");
+    assert_eq!(outcome(Some("192.0.2.129")), Outcome::Answered { by: WEB1, status: 200 });
+}
+
+#[test]
+fn nat_fails_when_client_and_server_share_a_segment() {
+    let mut world = world(pair());
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Nat);
+    until(&mut world, 6_500);
+    assert_eq!(cause(&world), "no answer: web1 answers the client directly, past the NAT: they share a segment");
+}
+
+#[test]
+fn an_empty_table_refuses_and_a_slow_server_is_too_late() {
+    let mut world = world(pair());
+    hold(&mut world, LB1);
+    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let service = Service { scheduler: Scheduler("rr".into()), persistence: None };
+    world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
+    until(&mut world, 5_500);
+    assert_eq!(cause(&world), "refused: lb1 has no destination for TCP 192.0.2.100:80");
+    let destination = Destination { weight: 1, forwarding: Forwarding::Dr, upper_threshold: 0, lower_threshold: 0 };
+    let address = "192.0.2.21:80".parse().unwrap();
+    world.ipvs(LB1, &Op::AddDestination { service: key, address, destination }).unwrap();
+    world.act(&Action::Slow { node: WEB1, by: Duration::from_secs(2) });
+    until(&mut world, 7_500);
+    assert_eq!(cause(&world), "no answer: web1 answers too late");
+}
+
+#[test]
+fn loss_is_drawn_for_each_direction_by_itself_and_by_the_seed() {
+    let draw = |seed, rules: &[(NodeId, NodeId)]| {
+        let mut world = World::new(Arc::new(pair()), seed);
+        for (from, to) in rules {
+            let (from, to) = (Party::Node(*from), Party::Node(*to));
+            world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Lose(Share(200)) });
+        }
+        let mut lost = Vec::new();
+        for _ in 0..1000 {
+            let way = world.link(LB2, LB1, SegmentId(0)).unwrap();
+            let _ = world.send(LB2, LB1, way);
+            let way = world.link(LB1, LB2, SegmentId(0)).unwrap();
+            lost.push(world.send(LB1, LB2, way).is_err());
+        }
+        lost
+    };
+    let one = draw(1, &[(LB1, LB2)]);
+    let share = one.iter().filter(|lost| **lost).count();
+    assert!((150..250).contains(&share), "{share} of 1000");
+    assert_eq!(one, draw(1, &[(LB1, LB2)]), "the same seed");
+    assert_eq!(one, draw(1, &[(LB1, LB2), (LB2, LB1)]), "what is lost one way does not move the other");
+    assert_ne!(one, draw(2, &[(LB1, LB2)]), "another seed");
+}
+
+#[test]
+fn a_frozen_directors_socket_fills_and_then_loses() {
+    let mut world = world(pair());
+    let eth0 = InterfaceName::new("eth0");
+    let group = Some("224.0.0.18".parse().unwrap());
+    world.listen(LB2, &eth0, group).unwrap();
+    world.act(&Action::Freeze(LB2));
+    let advert = Datagram {
+        interface: eth0,
+        source: "192.0.2.11".parse().unwrap(),
+        destination: "224.0.0.18".parse().unwrap(),
+        ttl: 255,
+        payload: vec![0x21, 51, 150].into(),
+    };
+    for _ in 0..1_000 {
+        let envelope = world.send_advert(LB1, &advert).unwrap();
+        world.carried(LB2, envelope);
+    }
+    until(&mut world, 1);
+    assert_eq!(world.next_advert(LB2), None, "a frozen director reads nothing");
+    world.act(&Action::Resume(LB2));
+    let read = std::iter::from_fn(|| world.next_advert(LB2)).count();
+    assert_eq!(read, RECEIVE_BUFFER / 768);
+    let full = world.trace.iter().filter(|entry| entry.what == What::BufferFull).count();
+    assert_eq!(full, 1, "said once");
+}
+
+#[test]
+fn kernel_tables_survive_a_kill_and_not_a_power_cut() {
+    let mut world = world(pair());
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Dr);
+    world.act(&Action::Kill(LB1));
+    assert_eq!(world.owners(VIP.parse().unwrap()), [LB1]);
+    assert_eq!(world.ipvs_table(LB1).services.len(), 1);
+    world.act(&Action::PowerOff(LB1));
+    assert_eq!(world.owners(VIP.parse().unwrap()), []);
+    world.act(&Action::Start(LB1));
+    assert_eq!(world.ipvs_table(LB1).services.len(), 0);
+}
