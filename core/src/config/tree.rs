@@ -54,10 +54,15 @@ struct Suspect {
     depth: usize,
 }
 
+/// Blocks within blocks; keepalived's language needs five.
+const DEEPEST: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     root: Vec<Statement>,
     frames: Vec<Frame>,
+    /// Blocks beyond the deepest, whose content is skipped.
+    skipped: usize,
     /// The statement whose words are being taken, or whose `{` may come on the next line.
     pending: Option<Statement>,
     pending_indent: Option<usize>,
@@ -77,6 +82,10 @@ impl Tree {
         let mut first = true;
         for token in tokens {
             match token {
+                Token::Word(_) if self.skipped > 0 => {}
+                Token::Open(_) if self.skipped > 0 => self.skipped += 1,
+                Token::Close(_) if self.skipped > 0 => self.skipped -= 1,
+                Token::Open(span) if self.frames.len() >= DEEPEST => self.too_deep(span, report),
                 Token::Word(word) => {
                     if self.fresh {
                         self.plain(report);
@@ -187,6 +196,16 @@ impl Tree {
     fn push_frame(&mut self, head: Statement, block: Block) {
         self.closed = None;
         self.frames.push(Frame { head, block, body: Vec::new(), indent: self.pending_indent });
+    }
+
+    fn too_deep(&mut self, span: Span, report: &mut Report) {
+        self.skipped = 1;
+        self.pending = None;
+        report.once("too-deep", span, || {
+            Diagnostic::error("too-deep", "blocks nest too deeply")
+                .at(span, format!("{DEEPEST} blocks are open here; the inside of this one is skipped"))
+                .help("look above for missing `}`")
+        });
     }
 
     /// `{` with nothing in front of it.

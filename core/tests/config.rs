@@ -1,0 +1,19 @@
+//! The configuration language, as an operator meets it: what loads, what is said, and where.
+
+#[path = "config/helpers.rs"]
+mod helpers;
+
+#[path = "config/defaults.rs"]
+mod defaults;
+#[path = "config/hostile.rs"]
+mod hostile;
+#[path = "config/language.rs"]
+mod language;
+#[path = "config/mistakes.rs"]
+mod mistakes;
+#[path = "config/nodes.rs"]
+mod nodes;
+#[path = "config/pairs.rs"]
+mod pairs;
+#[path = "config/table.rs"]
+mod table;

@@ -1,0 +1,241 @@
+//! What stands in no file: each default of keepalived, and who hands what down to whom.
+
+use crate::helpers::{good, instance, service};
+use std::net::Ipv4Addr;
+use vipward_core::config::*;
+use vipward_core::interface::{InterfaceName, Scope};
+use vipward_core::ipvs::{Forwarding, Protocol};
+use vipward_core::time::Duration;
+use vipward_core::vrrp::{Priority, Version};
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+#[test]
+fn global_defs() {
+    let global = good("").global;
+    assert_eq!(global, GlobalDefs::default());
+    assert_eq!(global.smtp_connect_timeout, secs(30));
+    let global = good("global_defs {\n smtp_server mail.example.org\n}").global;
+    assert_eq!(global.smtp_server, Some(("mail.example.org".to_owned(), 25)));
+}
+
+#[test]
+fn vrrp_instance() {
+    let config = good(&instance(""));
+    let router = &config.routers[0];
+    assert_eq!(router.initial_state, InitialState::Backup);
+    assert_eq!(router.version, Version::V2);
+    assert_eq!(router.advert_interval.duration(), secs(1));
+    assert!(router.preempt);
+    assert_eq!(router.preempt_delay, Duration::ZERO);
+    assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 18) });
+    assert_eq!((router.source, router.unicast_ttl, router.password), (None, 255, None));
+    assert_eq!((router.down_timer_adverts, router.dont_track_primary), (3, false));
+    assert!(!router.v3_checksum_as_v2 && !router.check_unicast_src && !router.skip_check_adv_addr);
+    assert!(!router.lower_prio_no_advert && !router.higher_prio_send_advert);
+    assert_eq!(router.garp, Garp::default());
+    assert_eq!(router.garp.repeat, 5);
+    assert_eq!((router.garp.delay, router.garp.refresh, router.garp.refresh_repeat), (secs(5), Duration::ZERO, 1));
+    assert_eq!(router.notify, NotifyScripts::default());
+    assert!(router.excluded.is_empty() && router.track_scripts.is_empty());
+}
+
+#[test]
+fn priority_is_100_when_nothing_is_said() {
+    let text = instance("").replace("    priority 100\n", "");
+    assert_eq!(good(&text).routers[0].priority, Priority::DEFAULT);
+}
+
+#[test]
+fn an_address_goes_to_the_instances_interface_as_a_host_address() {
+    let text = instance("").replace("192.0.2.100/24", "192.0.2.100");
+    let address = good(&text).routers[0].addresses[0].clone();
+    assert_eq!((address.interface, address.prefix_len), (InterfaceName::new("eth0"), 32));
+    assert_eq!((address.broadcast, address.label, address.scope), (None, None, Scope::Global));
+    assert!(!address.no_prefix_route);
+}
+
+#[test]
+fn global_defs_flow_into_instances_wherever_they_stand() {
+    let text = instance("")
+        + "global_defs {\n vrrp_version 3\n vrrp_mcast_group4 224.0.0.81\n vrrp_down_timer_adverts 4\n \
+           vrrp_garp_master_delay 2\n vrrp_garp_master_repeat 1\n vrrp_garp_master_refresh 60\n \
+           vrrp_garp_master_refresh_repeat 2\n vrrp_garp_lower_prio_delay 7\n vrrp_lower_prio_no_advert\n \
+           vrrp_higher_prio_send_advert\n vrrp_check_unicast_src\n vrrp_skip_check_adv_addr\n v3_checksum_as_v2\n}";
+    let config = good(&text);
+    let router = &config.routers[0];
+    assert_eq!(router.version, Version::V3);
+    assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 81) });
+    assert_eq!(router.down_timer_adverts, 4);
+    assert!(router.lower_prio_no_advert && router.higher_prio_send_advert && router.check_unicast_src);
+    assert!(router.skip_check_adv_addr && router.v3_checksum_as_v2);
+    let garp = Garp {
+        repeat: 1,
+        delay: secs(2),
+        refresh: secs(60),
+        refresh_repeat: 2,
+        // Not said: as in the burst of a new MASTER.
+        lower_prio_repeat: 1,
+        lower_prio_delay: secs(7),
+    };
+    assert_eq!(router.garp, garp);
+}
+
+#[test]
+fn an_instance_overrides_global_defs() {
+    let text = "global_defs {\n vrrp_version 3\n vrrp_garp_master_repeat 1\n vrrp_skip_check_adv_addr\n}\n".to_owned()
+        + &instance(" version 2\n garp_master_repeat 9\n skip_check_adv_addr off\n mcast_dst_ip 224.0.0.99");
+    let router = good(&text).routers[0].clone();
+    assert_eq!((router.version, router.garp.repeat, router.garp.lower_prio_repeat), (Version::V2, 9, 9));
+    assert!(!router.skip_check_adv_addr);
+    assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 99) });
+}
+
+#[test]
+fn vrrp_min_garp_is_one_announcement() {
+    let garp = good(&("global_defs {\n vrrp_min_garp\n}\n".to_owned() + &instance(""))).routers[0].garp;
+    assert_eq!((garp.repeat, garp.delay), (1, Duration::ZERO));
+    assert_eq!((garp.lower_prio_repeat, garp.lower_prio_delay), (1, Duration::ZERO));
+}
+
+#[test]
+fn vrrp_script() {
+    let text = "global_defs {\n script_user nobody\n enable_script_security\n}\n\
+                vrrp_script chk {\n script \"/usr/bin/pgrep -x nginx\"\n interval 2\n}\n"
+        .to_owned()
+        + &instance("track_script {\n chk\n}");
+    let config = good(&text);
+    let script = &config.scripts["chk"];
+    assert_eq!(script.command.argv, ["/usr/bin/pgrep", "-x", "nginx"]);
+    assert_eq!(script.command.user, Some(ScriptUser { user: "nobody".to_owned(), group: None }));
+    assert_eq!((script.interval, script.timeout), (secs(2), secs(2)));
+    assert_eq!((script.weight, script.rise, script.fall), (TrackWeight::default(), 1, 1));
+    assert!(!script.init_fail);
+    assert_eq!(config.routers[0].track_scripts[0].weight, script.weight);
+}
+
+#[test]
+fn a_tracked_script_may_have_a_weight_of_its_own() {
+    let text = "vrrp_script chk {\n script /bin/true\n user nobody\n weight -2 reverse\n}\n".to_owned()
+        + &instance("track_script {\n chk weight 5\n}");
+    assert_eq!(good(&text).routers[0].track_scripts[0].weight, TrackWeight { weight: 5, reverse: true });
+}
+
+#[test]
+fn virtual_server() {
+    let config = good(&service("", "TCP_CHECK {\n}"));
+    let service = &config.services[0];
+    assert_eq!((service.key.protocol, service.scheduler.to_string()), (Protocol::Tcp, "rr".to_owned()));
+    assert_eq!((service.persistence_timeout, service.persistence_granularity), (None, Ipv4Addr::BROADCAST));
+    assert_eq!((service.quorum, service.hysteresis, &service.sorry_server), (1, 0, &None));
+    let server = &service.real_servers[0];
+    assert_eq!((server.weight, server.forwarding, server.inhibit_on_failure), (1, Forwarding::Nat, false));
+    assert_eq!((server.upper_threshold, server.lower_threshold), (0, 0));
+}
+
+#[test]
+fn what_a_virtual_server_takes_when_it_says_nothing() {
+    let text = "virtual_server 192.0.2.100 80 {\n protocol TCP\n real_server 198.51.100.21 {\n TCP_CHECK {\n}\n}\n}";
+    let config = good(text);
+    let service = &config.services[0];
+    assert_eq!((&*service.scheduler.0, service.real_servers[0].forwarding), ("wlc", Forwarding::Nat));
+    assert_eq!(service.real_servers[0].address.port(), 80);
+}
+
+#[test]
+fn persistence_timeout_without_a_number_is_six_minutes() {
+    let text = service("persistence_timeout\npersistence_granularity 24\n", "TCP_CHECK {\n}");
+    let service = good(&text).services[0].clone();
+    assert_eq!(service.persistence_timeout, Some(360));
+    assert_eq!(service.persistence_granularity, Ipv4Addr::new(255, 255, 255, 0));
+}
+
+#[test]
+fn checkers() {
+    let text = service("", "TCP_CHECK {\n}\nHTTP_GET {\n url {\n}\n}");
+    let checkers = good(&text).services[0].real_servers[0].checkers.clone();
+    let [tcp, http] = checkers.as_slice() else { panic!("{checkers:?}") };
+    assert_eq!(tcp.kind, CheckerKind::Tcp);
+    for checker in [tcp, http] {
+        assert_eq!(checker.target.to_string(), "198.51.100.21:80");
+        assert_eq!((checker.connect_timeout, checker.retry), (secs(5), 1));
+        assert_eq!((checker.delay_loop, checker.warmup, checker.alpha), (secs(60), secs(60), false));
+    }
+    assert_eq!((tcp.delay_before_retry, http.delay_before_retry), (secs(1), secs(3)));
+    let url = UrlCheck { path: "/".to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None };
+    let kind = CheckerKind::Http { urls: vec![url], http_version: HttpVersion::Http10, fast_recovery: false };
+    assert_eq!(http.kind, kind);
+}
+
+#[test]
+fn the_pace_is_inherited_from_virtual_server_and_real_server() {
+    let text = service(
+        "delay_loop 6\nretry 2\nconnect_timeout 4\nalpha\nvirtualhost vs.example\n",
+        "retry 3\ndelay_before_retry 2\nHTTP_GET {\n connect_timeout 1\n url {\n}\n url {\n virtualhost url.example\n}\n}",
+    );
+    let checker = good(&text).services[0].real_servers[0].checkers[0].clone();
+    assert_eq!((checker.delay_loop, checker.warmup), (secs(6), secs(6)));
+    assert_eq!((checker.retry, checker.delay_before_retry, checker.connect_timeout), (3, secs(2), secs(1)));
+    assert!(checker.alpha);
+    let CheckerKind::Http { urls, .. } = checker.kind else { panic!() };
+    let hosts: Vec<_> = urls.iter().map(|url| url.virtualhost.as_deref()).collect();
+    assert_eq!(hosts, [Some("vs.example"), Some("url.example")]);
+}
+
+#[test]
+fn everything_of_a_checker_that_can_be_written() {
+    let text = service(
+        "",
+        "HTTP_GET {\n connect_ip 198.51.100.99\n connect_port 8080\n warmup 0\n http_protocol 1.1\n fast_recovery\n \
+         url {\n path /status?x=1\n status_code 200 300-399\n digest 9b3a0c85a887a256d6939da88aabd8cd\n}\n}",
+    );
+    let checker = good(&text).services[0].real_servers[0].checkers[0].clone();
+    assert_eq!((checker.target.to_string().as_str(), checker.warmup), ("198.51.100.99:8080", Duration::ZERO));
+    let CheckerKind::Http { urls, http_version, fast_recovery } = checker.kind else { panic!() };
+    assert_eq!((http_version, fast_recovery), (HttpVersion::Http11, true));
+    assert_eq!((urls[0].path.as_str(), &*urls[0].status), ("/status?x=1", &[(200, 200), (300, 399)][..]));
+    assert_eq!(urls[0].digest.unwrap()[0], 0x9b);
+}
+
+#[test]
+fn a_password_is_filled_with_zeros_or_cut() {
+    for (written, bytes) in [("s3cr3t", b"s3cr3t\0\0"), ("much-too-long", b"much-too")] {
+        let text = instance(&format!("authentication {{\n auth_type PASS\n auth_pass {written}\n}}"));
+        assert_eq!(good(&text).routers[0].password.as_ref(), Some(bytes));
+    }
+}
+
+#[test]
+fn unicast() {
+    let text = instance("unicast_src_ip 192.0.2.11\nunicast_peer {\n 192.0.2.12\n 192.0.2.13\n}\nunicast_ttl 64");
+    let router = good(&text).routers[0].clone();
+    let peers = vec!["192.0.2.12".parse().unwrap(), "192.0.2.13".parse().unwrap()];
+    assert_eq!(router.transport, Transport::Unicast { peers });
+    assert_eq!((router.source, router.unicast_ttl), (Some("192.0.2.11".parse().unwrap()), 64));
+}
+
+#[test]
+fn an_address_line_with_everything() {
+    let line = "192.0.2.100/24 brd + dev eth1 scope link label eth1:vip noprefixroute";
+    let address = good(&instance("").replace("192.0.2.100/24", line)).routers[0].addresses[0].clone();
+    assert_eq!(address.broadcast, Some(Ipv4Addr::new(192, 0, 2, 255)));
+    assert_eq!((address.interface.as_str(), address.label.as_deref()), ("eth1", Some("eth1:vip")));
+    assert_eq!((address.scope, address.no_prefix_route), (Scope::Link, true));
+}
+
+#[test]
+fn tenths_of_a_second_need_version_3() {
+    let router = good(&instance("version 3\nadvert_int 0.1")).routers[0].clone();
+    assert_eq!(router.advert_interval.centis(), 10);
+}
+
+#[test]
+fn a_sorry_server_takes_port_and_forwarding_of_its_service() {
+    let sorry = |more| good(&service(more, "TCP_CHECK {\n}")).services[0].sorry_server.clone().unwrap();
+    let first = sorry("sorry_server 198.51.100.9");
+    assert_eq!((first.address.to_string().as_str(), first.forwarding), ("198.51.100.9:80", Forwarding::Nat));
+    let second = sorry("sorry_server 198.51.100.9 8080\nsorry_server_lvs_method TUN");
+    assert_eq!((second.address.port(), second.forwarding), (8080, Forwarding::Tun));
+}

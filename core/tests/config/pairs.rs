@@ -1,0 +1,90 @@
+//! The two pairs of the repository: the tutorial's, mistakes and all, and the mended one.
+
+use crate::helpers::list;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use vipward_core::config::{self, Options, Sources, cluster};
+
+const TUTORIAL: [(&str, &str); 2] = [
+    ("master.conf", include_str!("../../../scenarios/tutorial/master.conf")),
+    ("backup.conf", include_str!("../../../scenarios/tutorial/backup.conf")),
+];
+
+const MENDED: [(&str, &str); 2] = [
+    ("lb1.conf", include_str!("../../../scenarios/two-directors/lb1.conf")),
+    ("lb2.conf", include_str!("../../../scenarios/two-directors/lb2.conf")),
+];
+
+/// What `vipward check` says about the pair: each file's mistakes, then those between the files.
+fn check(pair: [(&str, &str); 2]) -> (Sources, Vec<config::Diagnostic>) {
+    let files: BTreeMap<PathBuf, Vec<u8>> =
+        pair.iter().map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).collect();
+    let mut sources = Sources::default();
+    let loaded = pair.map(|(name, _)| (name, config::load(&mut sources, &files, Path::new(name), &Options::default())));
+    let nodes: Vec<_> = loaded
+        .iter()
+        .map(|(name, loaded)| cluster::Node { name: name.trim_end_matches(".conf"), config: loaded.best_effort() })
+        .collect();
+    let between = cluster::check(&nodes);
+    let mut all: Vec<_> = loaded.into_iter().flat_map(|(_, loaded)| loaded.diagnostics).collect();
+    all.extend(between);
+    (sources, all)
+}
+
+#[test]
+fn the_tutorials_mistakes_are_all_named_once() {
+    let (sources, diagnostics) = check(TUTORIAL);
+    insta::assert_snapshot!("tutorial", config::render(&sources, &diagnostics, false));
+}
+
+#[test]
+fn the_tutorials_pair_gives_no_other_messages_than_these() {
+    let (sources, diagnostics) = check(TUTORIAL);
+    let both = [
+        "W odd-space 3:1",
+        "W no-mail 3:4",
+        "W public-password 33:21",
+        "E slash-comment 44:1",
+        "E unclosed-block 45:1",
+        "I dr-arp 48:5",
+        "W dead-word 49:5",
+        "E bad-value 50:25",
+        "W dr-segment 53:5",
+        "W old-word 61:13",
+    ];
+    let mut want: Vec<&str> = both.to_vec();
+    want.insert(3, "W other-interface 39:11");
+    want.extend(both);
+    want.extend(["W same-router-id 13:4", "E vrid-differs 23:6", "W address-differs 39:11"]);
+    assert_eq!(list(&sources, &diagnostics), want);
+}
+
+#[test]
+fn the_mended_pair_gives_nothing_to_say() {
+    let (sources, diagnostics) = check(MENDED);
+    assert_eq!(list(&sources, &diagnostics), [""; 0]);
+}
+
+#[test]
+fn the_mended_pair_means_what_it_says() {
+    let files: BTreeMap<PathBuf, Vec<u8>> =
+        MENDED.iter().map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).collect();
+    let [lb1, lb2] = MENDED.map(|(name, _)| {
+        config::load(&mut Sources::default(), &files, Path::new(name), &Options::default()).config.unwrap()
+    });
+    assert_eq!(lb1.services, lb2.services);
+    let [router1, router2] = [&lb1.routers[0], &lb2.routers[0]];
+    assert_eq!((router1.vrid, &router1.addresses), (router2.vrid, &router2.addresses));
+    assert_eq!((router1.priority.get(), router2.priority.get()), (100, 50));
+    assert_ne!(lb1.global.router_id, lb2.global.router_id);
+    assert_eq!(lb1.services[0].real_servers.len(), 2);
+}
+
+#[test]
+fn a_configuration_survives_json() {
+    for (name, text) in MENDED {
+        let config = crate::helpers::good(text);
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<config::Config>(&json).unwrap(), config, "{name}");
+    }
+}
