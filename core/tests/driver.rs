@@ -1,5 +1,7 @@
 //! The rules of `vipward_core::driver`, with a scripted machine in a small fake world on a paused clock.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,0 +1,72 @@
+//! Gratuitous ARP: how many, and when (`garp_*`). Counts and times are keepalived 2.2.7's.
+
+use crate::timeline::*;
+use vipward_core::config::{Garp, VirtualRouterConfig};
+use vipward_core::effect::Effect;
+use vipward_core::time::Duration;
+
+fn with(garp: Garp) -> Timeline {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { garp, ..router() }]);
+    t.becomes_master();
+    t
+}
+
+fn announcements(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().filter(|line| line.contains("garp")).collect()
+}
+
+#[test]
+fn five_at_once_and_five_after_five_seconds() {
+    let mut t = with(Garp::default());
+    t.gives_of("garp", &["garp 10.0.0.100 x5"]);
+    assert_eq!(announcements(t.until("60")), ["8.609 garp 10.0.0.100 x5"]);
+}
+
+/// Each address early, and then again, as keepalived does.
+#[test]
+fn a_burst_goes_round_by_round() {
+    let garp = Garp { repeat: 2, ..Garp::default() };
+    let mut t = Timeline::of(vec![VirtualRouterConfig { garp, addresses: vec![vip(100), vip(101)], ..router() }]);
+    t.becomes_master();
+    let round = ["garp 10.0.0.100", "garp 10.0.0.101"];
+    t.gives_of("garp", &[round, round].concat());
+}
+
+#[test]
+fn garp_master_delay_0_means_no_second_burst() {
+    let mut t = with(Garp { delay: Duration::ZERO, ..Garp::default() });
+    assert_eq!(announcements(t.until("60")), [""; 0]);
+}
+
+#[test]
+fn garp_master_refresh_goes_on_for_as_long_as_it_is_master() {
+    let refresh = Duration::from_secs(10);
+    let mut t = with(Garp { refresh, refresh_repeat: 2, delay: Duration::ZERO, ..Garp::default() });
+    let lines = announcements(t.until("34"));
+    assert_eq!(lines, ["13.609 garp 10.0.0.100 x2", "23.609 garp 10.0.0.100 x2", "33.609 garp 10.0.0.100 x2"]);
+    t.hears(peer(2, 200));
+    assert_eq!(announcements(t.until("37")), [""; 0]);
+}
+
+/// Another director has just announced the same addresses: a burst at once, and another after `garp_lower_prio_delay`.
+#[test]
+fn a_lower_priority_brings_bursts_of_its_own() {
+    let lower_prio_delay = Duration::from_secs(2);
+    let mut t = with(Garp { lower_prio_repeat: 3, lower_prio_delay, delay: Duration::ZERO, ..Garp::default() });
+    t.until("20");
+    t.hears(peer(2, 50)).gives_of("garp", &["garp 10.0.0.100 x3"]);
+    t.at("21").hears(peer(2, 50)).gives_of("garp", &["garp 10.0.0.100 x3"]);
+    assert_eq!(announcements(t.until("60")), ["22.000 garp 10.0.0.100 x3"], "not put off by the second advert");
+}
+
+#[test]
+fn an_announcement_that_failed_is_tried_again_after_a_second_if_it_is_still_right() {
+    let failed = Effect::Announce { interface: eth(0), address: ip(100).into() };
+    let mut t = with(Garp { delay: Duration::ZERO, ..Garp::default() });
+    t.at("4").fails(failed.clone());
+    t.gives(&["announcing 10.0.0.100 on eth0 failed: no; next try in 1.000 s"]);
+    t.fails(failed.clone()).nothing();
+    assert_eq!(announcements(t.until("8")), ["5.000 garp 10.0.0.100"]);
+    t.at("8").fails(failed).hears(peer(2, 200));
+    assert_eq!(announcements(t.until("10")), [""; 0]);
+}

@@ -1,0 +1,188 @@
+//! What is not taken as an advert (RFC 9568 7.1, RFC 3768 7.1): one row a reason. Nothing ignored changes a role or a
+//! timer, and everything ignored is counted.
+
+use crate::timeline::*;
+use bytes::Bytes;
+use vipward_core::config::VirtualRouterConfig;
+use vipward_core::machine::Machine;
+use vipward_core::vrrp::packet::Authentication;
+use vipward_core::vrrp::{Role, Version};
+
+/// Hears it as BACKUP and as MASTER; in both it is told with these words, counted, and changes nothing.
+#[track_caller]
+fn ignored(config: VirtualRouterConfig, peer: &Peer, payload: Option<Bytes>, router: &str, why: &str) {
+    for role in [Role::Backup, Role::Master] {
+        let mut t = Timeline::of(vec![config.clone()]);
+        if role == Role::Master {
+            t.becomes_master();
+        }
+        let before = t.election.next_wakeup();
+        let datagram = payload.clone().map_or_else(|| peer.datagram(), |payload| peer.carry(payload));
+        for _ in 0..3 {
+            t.handles(vipward_core::event::Event::AdvertReceived(datagram.clone()));
+            t.is(role);
+            assert_eq!(t.election.next_wakeup(), before, "{why}");
+            if t.election.ignored().map(|(_, _, n)| n).sum::<u64>() == 1 {
+                t.gives(&[&format!("{router}ignored an advert from 10.0.0.{}: {why}", peer.source)]);
+            } else {
+                t.nothing();
+            }
+        }
+        let counted: Vec<_> = t.election.ignored().map(|(_, _, n)| n).collect();
+        assert_eq!(counted, [3], "{why}");
+    }
+}
+
+#[test]
+fn each_reason_is_told_and_counted() {
+    let with_password = || VirtualRouterConfig { password: Some(*b"secret\0\0"), ..router() };
+    let password = |text: &[u8; 8]| Peer { authentication: Authentication::Password(*text), ..peer(2, 200) };
+    let raw = |bytes: &[u8]| Some(Bytes::copy_from_slice(bytes));
+    let good = peer(2, 200).datagram().payload;
+    let changed = |at: usize, to: u8| {
+        let mut bytes = good.to_vec();
+        bytes[at] = to;
+        raw(&bytes)
+    };
+    let p = || peer(2, 200);
+    let group = std::net::Ipv4Addr::new(224, 0, 0, 99);
+
+    ignored(router(), &Peer { ttl: 254, ..p() }, None, "V: ", "TTL 254 instead of 255: it came over a router");
+    ignored(router(), &p(), raw(&[]), "", "truncated: 0 bytes, 8 needed");
+    ignored(router(), &p(), raw(&good[..10]), "V: ", "truncated: 10 bytes, 12 needed");
+    ignored(router(), &p(), changed(0, 0x41), "V: ", "unknown VRRP version 4");
+    ignored(router(), &p(), changed(0, 0x25), "V: ", "unknown VRRP type 5");
+    ignored(router(), &p(), changed(2, 201), "V: ", "wrong checksum");
+    ignored(router(), &p().v3(100), None, "V: ", "VRRP version 3, configured is 2");
+    ignored(v3(100, 100), &p(), None, "V: ", "VRRP version 2, configured is 3");
+    ignored(router(), &Peer { vrid: 50, ..p() }, None, "", "virtual_router_id 50 is not configured here");
+    ignored(router(), &Peer { interface: eth(1), ..p() }, None, "", "virtual_router_id 51 is not configured here");
+    ignored(router(), &peer(ME, 200), None, "V: ", "own packet came back: does a switch or another host loop it?");
+    ignored(
+        router(),
+        &password(b"secret\0\0"),
+        None,
+        "V: ",
+        "authentication type 1, configured is 0 (0 none, 1 PASS, 2 AH)",
+    );
+    ignored(with_password(), &p(), None, "V: ", "authentication type 0, configured is 1 (0 none, 1 PASS, 2 AH)");
+    ignored(with_password(), &password(b"secreT\0\0"), None, "V: ", "auth_pass differs");
+    ignored(
+        router(),
+        &Peer { addresses: vec![7, 8], ..p() },
+        None,
+        "V: ",
+        "none of its addresses is in virtual_ipaddress here",
+    );
+    ignored(
+        router(),
+        &Peer { destination: ip(ME), ..p() },
+        None,
+        "V: ",
+        "sent to 10.0.0.5: one side uses unicast_peer, the other multicast",
+    );
+    ignored(
+        router(),
+        &Peer { destination: group, ..p() },
+        None,
+        "V: ",
+        "sent to 224.0.0.99: one side uses unicast_peer, the other multicast",
+    );
+    ignored(
+        unicast(router(), &[2]),
+        &p(),
+        None,
+        "V: ",
+        "sent to 224.0.0.18: one side uses unicast_peer, the other multicast",
+    );
+    let strict = VirtualRouterConfig { check_unicast_src: true, ..unicast(router(), &[2]) };
+    ignored(strict, &Peer { destination: ip(ME), ..peer(9, 200) }, None, "V: ", "the sender is not in unicast_peer");
+    ignored(v3(100, 100), &p().v3(100), raw(&[0x31, 51, 200, 0, 0, 0, 0x6, 0xcc]), "V: ", "advert interval 0");
+}
+
+/// What a check is not to reject.
+#[test]
+fn what_is_right_is_heard() {
+    let heard = |config: VirtualRouterConfig, peer: Peer| {
+        let mut t = Timeline::of(vec![config]);
+        t.at("3.5").hears(peer).nothing();
+        t.at("4").wakes().is(Role::Backup);
+    };
+    heard(router(), peer(2, 200));
+    heard(v3(100, 100), peer(2, 200).v3(100));
+    let secret = Authentication::Password(*b"secret\0\0");
+    let config = VirtualRouterConfig { password: Some(*b"secret\0\0"), ..router() };
+    heard(config, Peer { authentication: secret, ..peer(2, 200) });
+    // Version 3 has no authentication; a password in the file means nothing there.
+    let config = VirtualRouterConfig { password: Some(*b"secret\0\0"), ..v3(100, 100) };
+    heard(config, peer(2, 200).v3(100));
+    // Unicast: any TTL, and strangers unless `check_unicast_src`.
+    let to_me = |source| Peer { destination: ip(ME), ttl: 64, ..peer(source, 200) };
+    heard(unicast(router(), &[2]), to_me(2));
+    heard(unicast(router(), &[2]), to_me(9));
+    heard(VirtualRouterConfig { check_unicast_src: true, ..unicast(router(), &[2]) }, to_me(2));
+    // The order of the addresses does not matter.
+    let config = VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() };
+    heard(config, Peer { addresses: vec![101, 100], ..peer(2, 200) });
+    assert_eq!(peer(2, 200).version, Version::V2);
+}
+
+/// A list that shares an address with ours: told at most once a minute, and obeyed. keepalived 2.2.7 drops it and
+/// becomes MASTER beside it.
+#[test]
+fn a_peer_with_another_list_counts_as_alive() {
+    let differs =
+        "V: 10.0.0.2 advertises other addresses than configured here: it lacks 10.0.0.101; it adds 10.0.0.102";
+    let config = VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() };
+    let other = |priority| Peer { addresses: vec![100, 102], ..peer(2, priority) };
+    let mut t = Timeline::of(vec![config.clone()]);
+    t.at("0.5").hears(other(200)).gives(&[differs]);
+    for second in 1..60 {
+        t.at(&format!("{second}")).hears(other(200)).nothing();
+        t.wakes().is(Role::Backup);
+    }
+    t.at("60.5").hears(other(200)).gives(&[differs]);
+    t.at("61").hears(other(0)).nothing();
+    t.at("61.609375").wakes().is(Role::Master);
+
+    // A MASTER yields to it, and asserts itself against a lower one.
+    let mut t = Timeline::of(vec![config]);
+    t.becomes_master();
+    t.at("4").hears(other(50)).gives_of("advert", &["advert 100"]);
+    t.at("4.5").hears(other(200)).is(Role::Backup);
+}
+
+/// An empty list says nothing about who owns what.
+#[test]
+fn an_empty_list_is_no_strangers() {
+    let mut t = Timeline::of(vec![router()]);
+    t.at("3")
+        .hears(Peer { addresses: vec![], ..peer(2, 200) })
+        .gives(&["V: 10.0.0.2 advertises other addresses than configured here: it lacks 10.0.0.100"]);
+    t.at("4").wakes().is(Role::Backup);
+}
+
+/// Two routers may share a VRID on one interface, in different groups: each hears its own.
+#[test]
+fn one_vrid_in_two_groups() {
+    let group = std::net::Ipv4Addr::new(224, 0, 0, 99);
+    let transport = vipward_core::config::Transport::Multicast { group };
+    let other = VirtualRouterConfig { name: "W".into(), addresses: vec![vip(101)], transport, ..router() };
+    let mut t = Timeline::of(vec![router(), other]);
+    t.until("4");
+    t.hears(Peer { destination: group, addresses: vec![101], ..peer(2, 200) });
+    t.gives_of("W:", &["W: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 200 over 100"]).gives_of("V:", &[]);
+}
+
+/// Sums come by themselves after a minute.
+#[test]
+fn sums_are_told_once_a_minute() {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { preempt: false, ..router() }]);
+    let stranger = || Peer { vrid: 50, ..peer(2, 200) };
+    t.at("1").hears(stranger());
+    for second in 2..=5 {
+        t.at(&format!("{second}")).hears(peer(2, 200)).hears(stranger()).nothing();
+    }
+    let told: Vec<_> = t.until("200").into_iter().filter(|line| line.contains("ignored")).collect();
+    assert_eq!(told, ["61.000 ignored 4 adverts, the last from 10.0.0.2: virtual_router_id 50 is not configured here"]);
+}

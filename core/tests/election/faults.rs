@@ -1,0 +1,132 @@
+//! FAULT, keepalived's fourth state: into it, and out of it by itself when all is well again.
+
+use crate::timeline::*;
+use vipward_core::config::{InitialState, NotifyScripts, VirtualRouterConfig};
+use vipward_core::event::Event;
+use vipward_core::machine::Machine;
+use vipward_core::vrrp::Role;
+
+const DOWN: &str = "V: MASTER -> FAULT: eth0 is down";
+const RECOVERED: &str = "V: FAULT -> BACKUP: the fault is over";
+
+fn master() -> Timeline {
+    let mut t = Timeline::of(vec![router()]);
+    t.becomes_master();
+    t
+}
+
+/// No priority 0: there is nobody to hear it. Back up it waits like a new one, as keepalived 2.2.7 did.
+#[test]
+fn a_link_that_goes_down_and_comes_up() {
+    let mut t = master();
+    t.at("5").link(false).gives(&["remove 10.0.0.100/24", DOWN]);
+    t.at("6").hears(peer(2, 50)).nothing();
+    assert_eq!(t.until("7"), [""; 0]);
+    t.at("7").link(false).nothing();
+    t.link(true).gives(&[RECOVERED]);
+    t.at("10.609374999").wakes().nothing();
+    t.at("10.609375").wakes().is(Role::Master);
+}
+
+#[test]
+fn a_backup_goes_to_fault_and_back_as_well() {
+    let mut t = Timeline::of(vec![router()]);
+    t.at("1").link(false).gives(&["V: BACKUP -> FAULT: eth0 is down"]);
+    t.at("2").tells_links(&[(0, true)]).gives(&[RECOVERED]);
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_fault_until_it_appears() {
+    let mut t = Timeline::unstarted(&[]);
+    t.tells_links(&[(1, true)]).reads_addresses().loads(config(vec![router()], vec![]));
+    t.gives(&["configuration applied; added vrrp_instance V", "V: INIT -> FAULT: eth0 does not exist"]);
+    // It appears without an address, then gets one: nothing in between, since FAULT stays FAULT.
+    t.at("1").link(true).gives(&["listen eth0 224.0.0.18"]);
+    t.at("2").handles(Event::AddressChanged { address: observed(ME, false), present: true }).gives(&[RECOVERED]);
+    // Gone and back: membership in the group went with it.
+    t.at("3").handles(Event::LinkGone(eth(0))).gives(&["V: BACKUP -> FAULT: eth0 does not exist"]);
+    t.at("4").link(true).gives(&["listen eth0 224.0.0.18", RECOVERED]);
+    t.at("5").tells_links(&[]).gives(&["V: BACKUP -> FAULT: eth0 does not exist"]);
+    t.at("6").tells_links(&[(0, true)]).gives(&["listen eth0 224.0.0.18", RECOVERED]);
+}
+
+/// The peers can still be told, so they are.
+#[test]
+fn without_an_address_of_its_own_it_is_fault() {
+    let mut t = master();
+    t.at("5").somebody(ME, false).gives(&[
+        "advert 0",
+        "remove 10.0.0.100/24",
+        "V: MASTER -> FAULT: eth0 has no address of its own to send from",
+    ]);
+    t.at("6").somebody(ME, true).gives(&[RECOVERED]);
+}
+
+/// A second address takes over as source; nothing else changes.
+#[test]
+fn it_sends_from_the_first_address_that_it_has() {
+    let mut t = Timeline::unstarted(&[observed(ME, false), observed(4, false)]);
+    t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![router()], vec![]));
+    t.becomes_master();
+    assert_eq!(t.election.routers()[0].source(), Some(ip(ME)));
+    t.at("4").somebody(ME, false).nothing();
+    assert_eq!(t.election.routers()[0].source(), Some(ip(4)));
+    t.at("4.5").hears(peer(ME, 100)).is(Role::Backup);
+}
+
+/// `mcast_src_ip`, `unicast_src_ip`: no look at the interface.
+#[test]
+fn a_configured_source_needs_no_address_there() {
+    let mut t = Timeline::unstarted(&[]);
+    let config_ = VirtualRouterConfig { source: Some(ip(9).into()), ..router() };
+    t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![config_], vec![])).is(Role::Backup);
+    assert_eq!(t.election.routers()[0].source(), Some(ip(9)));
+}
+
+#[test]
+fn dont_track_primary_ignores_a_link_that_is_down() {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { dont_track_primary: true, ..router() }]);
+    t.at("1").link(false).nothing();
+    t.becomes_master().is(Role::Master);
+    t.handles(Event::LinkGone(eth(0))).is(Role::Fault);
+}
+
+/// An owner that comes back takes its address back at once (RFC 9568 6.4.1).
+#[test]
+fn an_owner_recovers_into_master() {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { initial_state: InitialState::Master, ..priority(255) }]);
+    t.at("5").link(false).is(Role::Fault);
+    t.at("6").link(true).gives_of("V:", &["V: FAULT -> MASTER: address owner (priority 255)"]);
+}
+
+#[test]
+fn notify_fault_is_run() {
+    let notify = NotifyScripts { fault: Some(command("/n/fault")), ..NotifyScripts::default() };
+    let mut t = Timeline::of(vec![VirtualRouterConfig { notify, ..router() }]);
+    t.at("1").link(false).gives(&["V: BACKUP -> FAULT: eth0 is down", "notify V: /n/fault"]);
+    t.at("2").stops().gives(&["V: FAULT -> INIT: stopped"]);
+}
+
+#[test]
+fn what_could_not_be_listened_to_is_tried_again_every_second() {
+    use vipward_core::effect::Effect;
+    let mut t = Timeline::of(vec![router()]);
+    let listen = Effect::Listen { interface: eth(0), group: Some(GROUP.into()) };
+    t.fails(listen.clone()).gives(&["listening for adverts on eth0 failed: no; next try in 1.000 s"]);
+    assert_eq!(t.until("1.5"), ["1.000 listen eth0 224.0.0.18"]);
+    t.fails(listen.clone()).nothing();
+    assert_eq!(t.until("2.5"), ["2.500 listen eth0 224.0.0.18"]);
+    // Gone with the interface, it is not tried; what comes back with the interface is.
+    t.fails(listen).handles(Event::LinkGone(eth(0)));
+    assert_eq!(t.until("9"), [""; 0]);
+    assert!(t.election.next_wakeup().is_some());
+}
+
+/// The next advert is the next try.
+#[test]
+fn an_advert_that_could_not_be_sent_is_told() {
+    let mut t = master();
+    let advert = vipward_core::effect::Effect::SendAdvert(peer(ME, 100).datagram());
+    t.fails(advert).gives(&["sending an advert to 224.0.0.18 on eth0 failed: no; next try in 1.000 s"]);
+    assert_eq!(t.until("4.7"), ["4.609 advert 100"]);
+}

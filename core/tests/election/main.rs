@@ -1,0 +1,18 @@
+//! The Election as timelines: instants, what arrives, and what must come out, nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // All of it is tests.
+
+mod timeline;
+
+mod addresses;
+mod announce;
+mod backup;
+mod checks;
+mod faults;
+mod junk;
+mod master;
+mod model;
+mod reload;
+mod scripts;
+mod start;
+mod states;

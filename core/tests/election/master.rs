@@ -1,0 +1,215 @@
+//! RFC 9568 6.4.3 and RFC 3768 6.4.3: a MASTER, whom it yields to and whom it does not.
+
+use crate::timeline::*;
+use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::vrrp::Role;
+
+/// MASTER since 3.609375.
+fn master() -> Timeline {
+    let mut t = Timeline::of(vec![router()]);
+    t.becomes_master();
+    t
+}
+
+/// "If the Adver_Timer fires: send an ADVERTISEMENT, reset the Adver_Timer."
+#[test]
+fn it_advertises_once_an_interval() {
+    let mut t = master();
+    assert_eq!(t.until("6.7"), ["4.609 advert 100", "5.609 advert 100", "6.609 advert 100"]);
+    t.at("7.609374999").wakes().nothing();
+    t.at("7.609375").wakes().gives(&["advert 100"]);
+    t.wakes().nothing();
+}
+
+/// What it sends is what keepalived sends: bytes captured from 2.2.7, with these addresses.
+#[test]
+fn its_adverts_are_keepaliveds() {
+    use vipward_core::{effect::Effect, event::Event, machine::Machine};
+    let password = Some(*b"12345678");
+    let v2 = VirtualRouterConfig { password, addresses: vec![vip(100), vip(101)], ..priority(150) };
+    let v3 = VirtualRouterConfig { addresses: vec![vip(100), vip(101)], excluded: vec![vip(102)], ..v3(150, 50) };
+    for (config, header) in [(v2, [0x21, 51, 150, 2, 1, 1]), (v3, [0x31, 51, 150, 2, 0, 50])] {
+        let mut t = Timeline::of(vec![config]);
+        t.becomes_master();
+        let (at, _) = t.election.next_wakeup().unwrap();
+        let effects = t.election.handle(Event::Wakeup, at);
+        let [Effect::SendAdvert(sent)] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!((sent.source, sent.destination, sent.ttl), (ip(ME).into(), GROUP.into(), 255));
+        assert_eq!(sent.payload[..6], header);
+        assert_eq!(sent.payload[8..16], [10, 0, 0, 100, 10, 0, 0, 101]);
+        assert_eq!(&sent.payload[16..], if header[0] == 0x21 { &b"12345678"[..] } else { &b""[..] });
+    }
+}
+
+/// "If the Priority in the ADVERTISEMENT is greater than the local priority": cancel Adver_Timer, to BACKUP.
+#[test]
+fn it_yields_to_a_higher_priority() {
+    let mut t = master();
+    t.at("5")
+        .hears(peer(2, 101))
+        .gives(&["remove 10.0.0.100/24", "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 101 over 100"]);
+    t.at("8.609374999").wakes().nothing();
+    t.at("8.609375")
+        .wakes()
+        .gives_of("V:", &["V: BACKUP -> MASTER: nothing from 10.0.0.2 for 3.609 s (Master_Down_Interval 3.609 s)"]);
+}
+
+/// In version 3 the new MASTER's interval is learned from the advert that it yields to.
+#[test]
+fn it_waits_for_the_higher_one_in_that_ones_interval() {
+    let mut t = Timeline::of(vec![v3(100, 10)]);
+    t.becomes_master();
+    t.at("1").hears(peer(2, 200).v3(100)).is(Role::Backup);
+    t.at("4.609374999").wakes().nothing();
+    t.at("4.609375").wakes().is(Role::Master);
+}
+
+/// "equal to the local priority and the primary IPvX address of the sender is greater".
+#[test]
+fn the_greater_address_breaks_a_tie() {
+    master().at("5").hears(peer(9, 100)).gives(&[
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: 10.0.0.9 has the same priority 100 and the greater address than 10.0.0.5",
+    ]);
+    master().at("5").hears(peer(2, 100)).gives(&[
+        "advert 100",
+        "garp 10.0.0.100",
+        "V: 10.0.0.2 is MASTER too, with the lower claim (priority 100); announcing again",
+    ]);
+}
+
+/// "Send an ADVERTISEMENT immediately to assert the Active state"; as in keepalived the timer starts anew.
+#[test]
+fn it_answers_a_lower_priority_at_once() {
+    let mut t = master();
+    t.at("5").hears(peer(2, 50)).gives(&[
+        "advert 100",
+        "garp 10.0.0.100",
+        "V: 10.0.0.2 is MASTER too, with the lower claim (priority 50); announcing again",
+    ]);
+    t.at("5.5").hears(peer(2, 50)).gives(&["advert 100", "garp 10.0.0.100"]);
+    t.at("6.499999999").wakes().nothing();
+    t.at("6.5").wakes().gives(&["advert 100"]);
+    // Told again after a minute.
+    t.until("64.9");
+    t.at("64.999999999").hears(peer(2, 50)).gives_of("V:", &[]);
+    t.at("65")
+        .hears(peer(2, 50))
+        .gives_of("V:", &["V: 10.0.0.2 is MASTER too, with the lower claim (priority 50); announcing again"]);
+}
+
+#[test]
+fn lower_prio_no_advert_only_announces() {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { lower_prio_no_advert: true, ..router() }]);
+    t.becomes_master();
+    t.at("4")
+        .hears(peer(2, 50))
+        .gives(&["garp 10.0.0.100", "V: 10.0.0.2 is MASTER too, with the lower claim (priority 50); announcing again"]);
+    assert_eq!(t.until("4.7"), ["4.609 advert 100"], "the timer ran on");
+}
+
+/// The one that yields speaks once more, so that the winner announces again.
+#[test]
+fn higher_prio_send_advert_speaks_before_it_yields() {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { higher_prio_send_advert: true, ..router() }]);
+    t.becomes_master();
+    t.at("4").hears(peer(2, 200)).gives(&[
+        "advert 100",
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 200 over 100",
+    ]);
+}
+
+/// "If the Priority in the ADVERTISEMENT is zero: send an ADVERTISEMENT, reset the Adver_Timer."
+#[test]
+fn it_answers_another_master_that_stops() {
+    let mut t = master();
+    t.at("5").hears(peer(9, 0)).gives(&["advert 100"]);
+    t.at("5.999999999").wakes().nothing();
+    t.at("6").wakes().gives(&["advert 100"]);
+}
+
+/// A MASTER with `nopreempt` yields to a higher priority like any other.
+#[test]
+fn nopreempt_does_not_hold_on_to_mastership() {
+    let mut t = Timeline::of(vec![VirtualRouterConfig { preempt: false, ..router() }]);
+    t.becomes_master();
+    t.at("5").hears(peer(2, 101)).is(Role::Backup);
+}
+
+/// RFC 9568 7.1 with erratum 8298: log it. The greater address wins, so one is left.
+#[test]
+fn of_two_owners_one_is_left() {
+    let owner = || VirtualRouterConfig { initial_state: InitialState::Master, ..priority(255) };
+    let second = |n| format!("V: 10.0.0.{n} says that it is the address owner (priority 255) too: only one can be");
+    let mut t = Timeline::of(vec![owner()]);
+    t.at("0.5").hears(peer(9, 255)).gives(&[
+        &second(9),
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: 10.0.0.9 has the same priority 255 and the greater address than 10.0.0.5",
+    ]);
+    t.at("1.5").hears(peer(9, 255)).nothing();
+
+    let mut t = Timeline::of(vec![owner()]);
+    t.at("0.5").hears(peer(2, 255)).is(Role::Master).gives_of("V: 10.0.0.2 says", &[&second(2)]);
+    t.at("0.6").hears(peer(2, 254)).is(Role::Master);
+}
+
+/// Suspend, a paused VM, live migration: the others have given it up. It steps down before anything else, then hears
+/// what is queued.
+#[test]
+fn a_master_that_overslept_gives_its_addresses_up_first() {
+    let mut t = master();
+    // Its last advert was at 3.609375; 3.609375 later is still in time.
+    t.at("7.21875").wakes().gives(&["advert 100"]);
+    t.at("10.828125001").wakes().gives(&[
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: did not run for 3.609 s, others wait only 3.609 s: one of them may be MASTER now",
+    ]);
+    t.at("10.9").hears(peer(2, 50)).nothing();
+    t.at("14.437500000").wakes().nothing();
+    t.at("14.437500001").wakes().gives_of("V:", &["V: BACKUP -> MASTER: preempts 10.0.0.2: priority 100 over 50"]);
+}
+
+/// Whatever wakes it: here the advert of the one that took over meanwhile. Its own claim is not repeated.
+#[test]
+fn a_master_that_overslept_hears_its_successor_as_a_backup() {
+    let mut t = master();
+    t.at("20").hears(peer(2, 50)).gives(&[
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: did not run for 16.390 s, others wait only 3.609 s: one of them may be MASTER now",
+    ]);
+    let mut t = master();
+    t.at("20").stops().gives(&[
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: did not run for 16.390 s, others wait only 3.609 s: one of them may be MASTER now",
+        "V: BACKUP -> INIT: stopped",
+    ]);
+}
+
+/// Only the router that overslept: another one with a longer interval is still in time.
+#[test]
+fn each_router_oversleeps_by_its_own_interval() {
+    let quick = VirtualRouterConfig {
+        name: "W".into(),
+        vrid: 52.try_into().unwrap(),
+        addresses: vec![vip(101)],
+        ..v3(100, 10)
+    };
+    let mut t = Timeline::of(vec![router(), quick]);
+    t.until("4");
+    t.at("5").wakes().gives(&[
+        "remove 10.0.0.101/24",
+        "W: MASTER -> BACKUP: did not run for 1.039 s, others wait only 0.360 s: one of them may be MASTER now",
+        "advert 100",
+    ]);
+}
+
+#[test]
+fn unicast_peers_get_one_advert_each() {
+    let config = VirtualRouterConfig { unicast_ttl: 64, ..unicast(router(), &[2, 9]) };
+    let mut t = Timeline::of(vec![config]);
+    t.gives_of("listen", &["listen eth0"]);
+    t.becomes_master().gives_of("advert", &["advert 100 to 10.0.0.2 ttl 64", "advert 100 to 10.0.0.9 ttl 64"]);
+    t.at("4").stops().gives_of("advert", &["advert 0 to 10.0.0.2 ttl 64", "advert 0 to 10.0.0.9 ttl 64"]);
+}

@@ -1,0 +1,404 @@
+//! One director under test: `t.at("3.5").wakes().gives(&["advert 100", ...])`.
+//!
+//! The director is 10.0.0.5 on eth0; its peers are 10.0.0.2 and 10.0.0.9, so that an equal priority can be tied either
+//! way. It has one virtual router unless a test says otherwise: V, VRID 51, version 2, priority 100, 1 s, 10.0.0.100/24,
+//! one gratuitous ARP and no second burst. A kernel stands behind it: what it adds is there when addresses are read.
+
+use bytes::Bytes;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use vipward_core::config::{
+    Command, Config, Garp, InitialState, NotifyScripts, TrackWeight, TrackedScript, Transport, VirtualRouterConfig,
+    VrrpScript,
+};
+use vipward_core::effect::Effect;
+use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
+use vipward_core::machine::Machine;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
+use vipward_core::vrrp::{AdvertInterval, Election, Priority, Role, Version, Vrid};
+
+pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+pub const ME: u8 = 5;
+
+pub fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, last)
+}
+
+pub fn eth(n: u8) -> InterfaceName {
+    InterfaceName::new(&format!("eth{n}"))
+}
+
+pub fn vip(last: u8) -> InterfaceAddress {
+    InterfaceAddress {
+        interface: eth(0),
+        address: ip(last).into(),
+        prefix_len: 24,
+        broadcast: None,
+        label: None,
+        scope: Scope::Global,
+        no_prefix_route: false,
+    }
+}
+
+pub fn observed(last: u8, ours: bool) -> ObservedAddress {
+    ObservedAddress { key: vip(last).key(), ours }
+}
+
+pub fn command(line: &str) -> Command {
+    Command { argv: line.split(' ').map(str::to_owned).collect(), user: None }
+}
+
+/// The one virtual router of most tests.
+pub fn router() -> VirtualRouterConfig {
+    VirtualRouterConfig {
+        name: Arc::from("V"),
+        initial_state: InitialState::Backup,
+        interface: eth(0),
+        vrid: Vrid::new(51).unwrap(),
+        version: Version::V2,
+        priority: Priority::DEFAULT,
+        advert_interval: AdvertInterval::DEFAULT,
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        transport: Transport::Multicast { group: GROUP },
+        source: None,
+        unicast_ttl: 255,
+        password: None,
+        addresses: vec![vip(100)],
+        excluded: vec![],
+        track_scripts: vec![],
+        dont_track_primary: false,
+        down_timer_adverts: 3,
+        v3_checksum_as_v2: false,
+        check_unicast_src: false,
+        lower_prio_no_advert: false,
+        higher_prio_send_advert: false,
+        garp: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_repeat: 1, ..Garp::default() },
+        notify: NotifyScripts::default(),
+        places: Default::default(),
+    }
+}
+
+pub fn priority(priority: u8) -> VirtualRouterConfig {
+    VirtualRouterConfig { priority: Priority::new(priority).unwrap(), ..router() }
+}
+
+pub fn v3(priority_: u8, centis: u16) -> VirtualRouterConfig {
+    let advert_interval = AdvertInterval::from_centis(centis).unwrap();
+    VirtualRouterConfig { version: Version::V3, advert_interval, ..priority(priority_) }
+}
+
+pub fn unicast(config: VirtualRouterConfig, peers: &[u8]) -> VirtualRouterConfig {
+    let peers = peers.iter().map(|last| IpAddr::V4(ip(*last))).collect();
+    VirtualRouterConfig { transport: Transport::Unicast { peers }, ..config }
+}
+
+/// `vrrp_script chk`, interval 1 s.
+pub fn script(fall: u32, rise: u32) -> VrrpScript {
+    VrrpScript {
+        name: Arc::from("chk"),
+        command: command("/bin/check"),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        weight: TrackWeight::default(),
+        rise,
+        fall,
+        init_fail: false,
+        places: Default::default(),
+    }
+}
+
+/// `track_script { chk weight WEIGHT }`.
+pub fn tracking(config: VirtualRouterConfig, weight: i16, reverse: bool) -> VirtualRouterConfig {
+    let tracked = TrackedScript { script: Arc::from("chk"), weight: TrackWeight { weight, reverse } };
+    VirtualRouterConfig { track_scripts: vec![tracked], ..config }
+}
+
+pub fn config(routers: Vec<VirtualRouterConfig>, scripts: Vec<VrrpScript>) -> Config {
+    let scripts = scripts.into_iter().map(|script| (script.name.clone(), script)).collect();
+    Config { routers, scripts, ..Config::default() }
+}
+
+/// A peer's advert for router V; what a test is not about is right.
+#[derive(Clone)]
+pub struct Peer {
+    pub source: u8,
+    pub priority: u8,
+    pub version: Version,
+    pub vrid: u8,
+    pub centis: u16,
+    pub authentication: Authentication,
+    pub addresses: Vec<u8>,
+    pub destination: Ipv4Addr,
+    pub ttl: u8,
+    pub interface: InterfaceName,
+}
+
+pub fn peer(source: u8, priority: u8) -> Peer {
+    Peer {
+        source,
+        priority,
+        version: Version::V2,
+        vrid: 51,
+        centis: 100,
+        authentication: Authentication::None,
+        addresses: vec![100],
+        destination: GROUP,
+        ttl: 255,
+        interface: eth(0),
+    }
+}
+
+impl Peer {
+    pub fn v3(self, centis: u16) -> Self {
+        Self { version: Version::V3, centis, ..self }
+    }
+
+    pub fn datagram(&self) -> Datagram {
+        let wire: Vec<u8> = self.addresses.iter().flat_map(|last| ip(*last).octets()).collect();
+        let advert = Advert {
+            version: self.version,
+            vrid: Vrid::new(self.vrid).unwrap(),
+            priority: self.priority,
+            interval: AdvertInterval::from_centis(self.centis).unwrap(),
+            authentication: self.authentication,
+            addresses: AddressList::from_wire(&wire),
+        };
+        let source = ip(self.source);
+        self.carry(advert.encode(Some((source, self.destination))))
+    }
+
+    pub fn carry(&self, payload: Bytes) -> Datagram {
+        Datagram {
+            interface: self.interface.clone(),
+            source: ip(self.source).into(),
+            destination: self.destination.into(),
+            ttl: self.ttl,
+            payload,
+        }
+    }
+}
+
+/// `"3.609375"` seconds, exact.
+pub fn instant(seconds: &str) -> Instant {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    assert!(fraction.len() <= 9, "{seconds}");
+    let nanos: u64 = format!("{fraction:0<9}").parse().unwrap();
+    Instant::from_nanos(whole.parse::<u64>().unwrap() * 1_000_000_000 + nanos)
+}
+
+pub struct Timeline {
+    pub election: Election,
+    now: Instant,
+    /// What the kernel has.
+    kernel: Vec<ObservedAddress>,
+    last: Vec<Effect>,
+}
+
+impl Timeline {
+    /// Started at 0 with its interface up.
+    pub fn of(routers: Vec<VirtualRouterConfig>) -> Self {
+        Self::with(config(routers, vec![]))
+    }
+
+    pub fn with(config: Config) -> Self {
+        let mut t = Self::unstarted(&[observed(ME, false)]);
+        t.tells_links(&[(0, true), (1, true)]);
+        t.reads_addresses();
+        t.loads(config);
+        t
+    }
+
+    /// Nothing told yet; these addresses are in the kernel.
+    pub fn unstarted(kernel: &[ObservedAddress]) -> Self {
+        Self { election: Election::default(), now: Instant::ZERO, kernel: kernel.to_vec(), last: vec![] }
+    }
+
+    pub fn at(&mut self, seconds: &str) -> &mut Self {
+        let at = instant(seconds);
+        assert!(at >= self.now, "{at:?} is before {:?}", self.now);
+        self.now = at;
+        self
+    }
+
+    // What arrives.
+
+    pub fn handles(&mut self, event: Event) -> &mut Self {
+        let effects = self.election.handle(event, self.now);
+        self.last = effects.clone();
+        for effect in effects {
+            match effect {
+                Effect::AddAddress(address) => self.kernel.push(ObservedAddress { key: address.key(), ours: true }),
+                Effect::RemoveAddress(key) => self.kernel.retain(|there| there.key != key),
+                Effect::ReadAddresses => {
+                    let read = self.election.handle(Event::AddressesRead(self.kernel.clone()), self.now);
+                    assert_eq!(read, [], "the kernel has just what was asked for");
+                }
+                _ => {}
+            }
+        }
+        self.last.retain(|effect| *effect != Effect::ReadAddresses);
+        self
+    }
+
+    pub fn wakes(&mut self) -> &mut Self {
+        self.handles(Event::Wakeup)
+    }
+
+    pub fn hears(&mut self, peer: Peer) -> &mut Self {
+        self.handles(Event::AdvertReceived(peer.datagram()))
+    }
+
+    pub fn loads(&mut self, config: Config) -> &mut Self {
+        self.handles(Event::ConfigLoaded { config: Arc::new(config), seed: 0 })
+    }
+
+    pub fn tells_links(&mut self, links: &[(u8, bool)]) -> &mut Self {
+        let links = links.iter().map(|(n, running)| Link { name: eth(*n), running: *running }).collect();
+        self.handles(Event::LinksRead(links))
+    }
+
+    pub fn link(&mut self, running: bool) -> &mut Self {
+        self.handles(Event::LinkChanged(Link { name: eth(0), running }))
+    }
+
+    pub fn reads_addresses(&mut self) -> &mut Self {
+        self.handles(Event::AddressesRead(self.kernel.clone()))
+    }
+
+    /// Somebody else puts an address on eth0 or takes it off.
+    pub fn somebody(&mut self, last: u8, present: bool) -> &mut Self {
+        let key = vip(last).key();
+        let ours = self.kernel.iter().any(|there| there.key == key && there.ours);
+        self.kernel.retain(|there| there.key != key);
+        let address = ObservedAddress { key, ours };
+        if present {
+            self.kernel.push(address.clone());
+        }
+        self.handles(Event::AddressChanged { address, present })
+    }
+
+    pub fn script_exits(&mut self, status: i32) -> &mut Self {
+        let outcome = ScriptOutcome::Exited(status);
+        self.handles(Event::ScriptFinished { script: Arc::from("chk"), outcome })
+    }
+
+    pub fn fails(&mut self, effect: Effect) -> &mut Self {
+        if let Effect::AddAddress(address) = &effect {
+            let key = address.key();
+            self.kernel.retain(|there| there.key != key);
+        }
+        self.handles(Event::EffectFailed { effect: Box::new(effect), error: "no".to_owned() })
+    }
+
+    pub fn stops(&mut self) -> &mut Self {
+        self.handles(Event::Stop)
+    }
+
+    // What must come out.
+
+    #[track_caller]
+    pub fn gives(&mut self, expected: &[&str]) -> &mut Self {
+        assert_eq!(self.said(), expected, "at {:?}", self.now);
+        self
+    }
+
+    /// Nothing happens, and says so.
+    #[track_caller]
+    pub fn nothing(&mut self) -> &mut Self {
+        self.gives(&[])
+    }
+
+    /// Only these of what came out, by their beginning.
+    #[track_caller]
+    pub fn gives_of(&mut self, kind: &str, expected: &[&str]) -> &mut Self {
+        let of_kind: Vec<String> = self.said().into_iter().filter(|line| line.starts_with(kind)).collect();
+        assert_eq!(of_kind, expected, "at {:?}", self.now);
+        self
+    }
+
+    #[track_caller]
+    pub fn is(&mut self, role: Role) -> &mut Self {
+        assert_eq!(self.election.routers()[0].role(), role, "at {:?}", self.now);
+        self
+    }
+
+    /// What came out of the last event.
+    pub fn said(&self) -> Vec<String> {
+        say(&self.last)
+    }
+
+    /// Wakes the director whenever it asks for it, up to and including this instant. What comes out, with its time.
+    pub fn until(&mut self, seconds: &str) -> Vec<String> {
+        let end = instant(seconds);
+        let mut lines = Vec::new();
+        while let Some((at, _)) = self.election.next_wakeup().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            self.wakes();
+            lines.extend(self.said().iter().map(|line| format!("{:.3} {line}", self.now)));
+        }
+        self.now = end;
+        lines
+    }
+
+    /// Becomes MASTER at 3.609375 (priority 100), and that is not what the test is about.
+    pub fn becomes_master(&mut self) -> &mut Self {
+        while self.election.routers()[0].role() != Role::Master {
+            let (at, _) = self.election.next_wakeup().unwrap();
+            self.now = self.now.max(at);
+            self.wakes();
+        }
+        self
+    }
+
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub fn kernel(&self) -> Vec<AddressKey> {
+        self.kernel.iter().map(|there| there.key.clone()).collect()
+    }
+}
+
+/// One line an effect; repeated ones are one line.
+pub fn say(effects: &[Effect]) -> Vec<String> {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for effect in effects {
+        let line = match effect {
+            Effect::Listen { interface, group } => match group {
+                Some(group) => format!("listen {interface} {group}"),
+                None => format!("listen {interface}"),
+            },
+            Effect::StopListening { interface, group } => match group {
+                Some(group) => format!("stop listening {interface} {group}"),
+                None => format!("stop listening {interface}"),
+            },
+            Effect::SendAdvert(datagram) => {
+                let (IpAddr::V4(source), IpAddr::V4(destination)) = (datagram.source, datagram.destination) else {
+                    panic!("{datagram:?}");
+                };
+                let advert = Advert::decode(&datagram.payload, source, destination).expect("we send what we read");
+                if destination == GROUP {
+                    format!("advert {}", advert.priority)
+                } else {
+                    format!("advert {} to {destination} ttl {}", advert.priority, datagram.ttl)
+                }
+            }
+            Effect::Announce { address, .. } => format!("garp {address}"),
+            Effect::AddAddress(address) => format!("add {}/{}", address.address, address.prefix_len),
+            Effect::RemoveAddress(key) => format!("remove {}/{}", key.address, key.prefix_len),
+            Effect::ReadAddresses => "read addresses".to_owned(),
+            Effect::RunScript { script, .. } => format!("run {script}"),
+            Effect::Notify { queue, command } => format!("notify {queue}: {}", command.argv.join(" ")),
+            Effect::Decide(decision) => decision.to_string(),
+            other => panic!("not the Election's: {other:?}"),
+        };
+        match lines.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => lines.push((line, 1)),
+        }
+    }
+    lines.into_iter().map(|(line, n)| if n == 1 { line } else { format!("{line} x{n}") }).collect()
+}

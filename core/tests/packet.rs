@@ -1,0 +1,57 @@
+//! The wire format under random input.
+
+#![allow(clippy::unwrap_used)] // All of it is tests.
+
+use proptest::prelude::*;
+use std::net::Ipv4Addr;
+use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
+use vipward_core::vrrp::{AdvertInterval, Version, Vrid};
+
+fn authentication() -> impl Strategy<Value = Authentication> {
+    prop_oneof![Just(Authentication::None), any::<[u8; 8]>().prop_map(Authentication::Password)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read(
+        version_3: bool,
+        vrid in 1u8..=255,
+        priority: u8,
+        centis in 1u16..=4095,
+        seconds in 1u16..=255,
+        authentication in authentication(),
+        addresses in proptest::collection::vec(any::<[u8; 4]>(), 0..=255),
+        source: [u8; 4],
+        destination: [u8; 4],
+        pseudo: bool,
+    ) {
+        let (source, destination) = (Ipv4Addr::from(source), Ipv4Addr::from(destination));
+        let wire = addresses.concat();
+        let advert = Advert {
+            version: if version_3 { Version::V3 } else { Version::V2 },
+            vrid: Vrid::new(vrid).unwrap(),
+            priority,
+            interval: AdvertInterval::from_centis(if version_3 { centis } else { seconds * 100 }).unwrap(),
+            authentication: if version_3 { Authentication::None } else { authentication },
+            addresses: AddressList::from_wire(&wire),
+        };
+        let bytes = advert.encode(pseudo.then_some((source, destination)));
+        prop_assert_eq!(Advert::decode(&bytes, source, destination), Ok(advert));
+        let expected = 8 + wire.len() + if version_3 { 0 } else { 8 };
+        prop_assert_eq!(bytes.len(), expected);
+        // Cut anywhere, it is no advert.
+        for len in 0..bytes.len() {
+            let cut = Advert::decode(&bytes[..len], source, destination);
+            prop_assert!(cut.is_err() || cut.is_ok_and(|cut| cut != advert || len + 8 >= bytes.len()));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2048), source: [u8; 4]) {
+        if let Ok(advert) = Advert::decode(&bytes, source.into(), Ipv4Addr::new(224, 0, 0, 18)) {
+            prop_assert_eq!(advert.addresses.iter().count(), advert.addresses.len());
+        }
+    }
+}
