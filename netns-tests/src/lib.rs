@@ -3,11 +3,13 @@
 //! A test calls [`in_lab`] with what it needs. The first time that runs the test again in a lab (the `in-lab` command
 //! of this package), the second time, inside, it runs the body.
 
+mod daemon;
 pub mod measure;
 mod pair;
 mod require;
 mod router;
 
+pub use daemon::Daemon;
 pub use pair::{BACK, FRONT, Pair, VIP, service};
 pub use require::{Need, met, program};
 pub use router::{Router, virtual_server};
