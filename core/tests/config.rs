@@ -1,5 +1,8 @@
 //! The configuration language, as an operator meets it: what loads, what is said, and where.
 
+// Helpers of tests may fail as tests may.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
+
 #[path = "config/helpers.rs"]
 mod helpers;
 

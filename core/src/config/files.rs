@@ -52,7 +52,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// What the text alone does not say.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Which `@ID` lines count: keepalived's `-i`, by default the host's name up to the first dot.
     pub config_id: String,
@@ -61,12 +61,6 @@ pub struct Options {
     /// `${_RANDOM}` draws from this.
     pub seed: u64,
     pub limits: Limits,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { config_id: String::new(), environment: BTreeMap::new(), seed: 0, limits: Limits::default() }
-    }
 }
 
 /// Bounds that keep a small file from growing without end.

@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
             return true;
         }
         // `$NAME = value`: a use of NAME to keepalived, hardly what is meant.
-        let name = line.strip_prefix('$').map(|rest| name_of(rest)).unwrap_or_default();
+        let name = line.strip_prefix('$').map(name_of).unwrap_or_default();
         let after = line.get(1 + name.len()..).unwrap_or("");
         if !name.is_empty()
             && !self.definitions.contains_key(name)
@@ -720,7 +720,7 @@ fn body(text: &str, value: &str, end: usize) -> (String, usize) {
 fn skip_blanks(input: &mut Vec<Piece>) {
     while let Some(piece) = input.last_mut() {
         let rest = piece.rest();
-        let blanks = rest.len() - rest.trim_start_matches(|c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{a0}')).len();
+        let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
         piece.at += blanks;
         if piece.at < piece.end {
             return;

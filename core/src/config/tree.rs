@@ -323,6 +323,7 @@ impl Tree {
             (None, [(_, word)]) => format!("`{word}` is never closed"),
             (None, several) => format!("{} blocks are never closed", several.len()),
         };
+        let help = if open.len() > 1 && suspect.is_none() { "add a `}` for each" } else { "add the missing `}`" };
         let mut diagnostic = Diagnostic::error("unclosed-block", message);
         if let Some(suspect) = &suspect {
             diagnostic = diagnostic
@@ -336,11 +337,10 @@ impl Tree {
         if let Some(span) = before {
             diagnostic = diagnostic.also(span, "this does not belong inside it");
         }
-        let note = "keepalived does not mind at the end of a file, but reads what comes after as part of the block";
         if before.is_none() {
-            diagnostic = diagnostic.note(note);
+            diagnostic = diagnostic.note("everything up to the end of the file is read as part of it");
         }
-        report.push(diagnostic.help("add the missing `}`"));
+        report.push(diagnostic.help(help));
         self.suspects.retain(|suspect| suspect.depth <= from);
     }
 
@@ -362,8 +362,9 @@ impl Tree {
             Some(Nearest::Misspelt(keyword)) => {
                 report.push(
                     unknown()
-                        .at(statement.word.span, format!("not a word of {place}"))
-                        .help(format!("`{}` is near: {}", keyword.word, keyword.help)),
+                        .at(statement.word.span, format!("not known {place}"))
+                        .note(format!("`{}`: {}", keyword.word, keyword.help))
+                        .help(format!("did you mean `{}`?", keyword.word)),
                 );
                 statement.keyword = Some(keyword);
             }
@@ -399,14 +400,14 @@ impl Tree {
                 let homes = keyword.within.iter().take(3).map(home).collect::<Vec<_>>().join(" or ");
                 report.push(
                     Diagnostic::error("misplaced-word", format!("`{word}` does not belong here"))
-                        .at(statement.word.span, format!("not a word of {place}"))
+                        .at(statement.word.span, format!("not known {place}"))
                         .help(format!("it belongs in {homes}: is a brace missing, or is this the wrong block?")),
                 );
             }
             None => {
                 let index = report.push(
                     unknown()
-                        .at(statement.word.span, format!("not a word of {place}"))
+                        .at(statement.word.span, format!("not known {place}"))
                         .help("to keep the text as a remark, put `#` in front of it"),
                 );
                 if let (Some(index), false) = (index, has_block) {
@@ -421,8 +422,8 @@ impl Tree {
     /// The innermost block by its word, for messages.
     fn place(&self) -> String {
         match self.frames.last() {
-            Some(_) => format!("`{}`", self.block_word()),
-            None => "the top level".to_owned(),
+            Some(_) => format!("in `{}`", self.block_word()),
+            None => "at the top level".to_owned(),
         }
     }
 

@@ -26,11 +26,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             "Sep 3 lb1 Keepalived[7]: Starting\nSep 3 lb1 Keepalived[7]: Opened\nSep 3 lb1 done\n".to_owned() + &vi(""),
             "E unknown-word 1:1",
         ),
-        (
-            "two on a line",
-            vi("authentication { auth_type PASS auth_pass x7Kf\n}"),
-            "E missing-word 8:1 E extra-words 8:33",
-        ),
+        ("two on a line", vi("authentication { auth_type PASS auth_pass x7Kf\n}"), "E extra-words 8:33"),
         ("nat_mask", service("nat_mask 255.255.255.0", CHECK), "W dead-word 5:1"),
         ("lvs_id", "global_defs {\n lvs_id LVS_DEVEL\n}".to_owned(), "W dead-word 2:2"),
         ("nb_get_retry", service("", "TCP_CHECK {\n nb_get_retry 3\n}"), "W old-word 8:2"),

@@ -242,7 +242,7 @@ impl Lower<'_> {
         self.push(
             Diagnostic::error("no-ipv6", "VRRP for IPv6 is not supported yet")
                 .at(span, leads_to)
-                .help("leave IPv6 addresses to keepalived for now, in an instance of their own"),
+                .help("delete it here for now; keepalived can serve it in the meantime"),
         );
     }
 
@@ -368,6 +368,10 @@ impl Lower<'_> {
             );
         }
         let Some(line) = pass else {
+            // Both on one line: the audit has said it.
+            if kind.is_some_and(|line| line.args.iter().any(|word| &*word.text == "auth_pass")) {
+                return None;
+            }
             self.push(
                 Diagnostic::error("missing-word", "`authentication` has no `auth_pass`")
                     .at(auth.span(), "no password, no authentication")
