@@ -16,6 +16,7 @@ use std::rc::Rc;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use vipward_core::event::Datagram;
+use vipward_core::time::Duration;
 
 /// VRRP's protocol number (IANA). It marks our addresses in the kernel too.
 pub const PROTOCOL: u8 = 112;
@@ -31,6 +32,9 @@ const LONGEST: usize = 2048;
 
 /// Packets that are not even IPv4, one after the other, before others get their turn.
 const MAX_UNREADABLE: usize = 64;
+
+/// After an error of the socket.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The socket. Hears unicast at once, multicast after [`AdvertSocket::join`].
 pub struct AdvertSocket {
@@ -117,9 +121,10 @@ impl AdvertSocket {
             match self.io.async_io(Interest::READABLE, || self.receive()).await {
                 Ok(advert) => return advert,
                 Err(error) => {
-                    // Nothing that a raw socket reports is final: a link that goes down says so here as well.
+                    // Nothing that a raw socket reports is final: a link that goes down says so here as well. But a
+                    // thread that runs before all others must not try without end.
                     tracing::debug!("receiving adverts: {error}");
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }

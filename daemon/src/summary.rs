@@ -3,7 +3,7 @@
 use std::path::Path;
 use vipward_core::config::{Config, Transport, VirtualRouterConfig, VirtualServer};
 
-/// Blocks of one kind that are described one by one.
+/// Blocks of one kind, and addresses of one block, that are named one by one.
 const AT_MOST: usize = 10;
 
 /// A line for the whole, and one for each virtual router and virtual server.
@@ -30,15 +30,12 @@ fn shorten(lines: &mut Vec<String>, blocks: impl ExactSizeIterator<Item = String
 }
 
 fn router(router: &VirtualRouterConfig) -> String {
-    let addresses: Vec<String> = router
-        .addresses
-        .iter()
-        .chain(&router.excluded)
-        .map(|address| format!("{}/{}", address.address, address.prefix_len))
-        .collect();
+    let addresses =
+        router.addresses.iter().chain(&router.excluded).map(|at| format!("{}/{}", at.address, at.prefix_len));
+    let addresses: Vec<String> = addresses.collect();
     let transport = match &router.transport {
         Transport::Multicast { group } => format!("multicast {group}"),
-        Transport::Unicast { peers } => format!("unicast to {} peers", peers.len()),
+        Transport::Unicast { peers } => format!("unicast to {}", shown(peers)),
     };
     format!(
         "{}: virtual_router_id {} on {}, VRRP version {}, priority {}, advert_int {}, {transport}, {}",
@@ -48,8 +45,16 @@ fn router(router: &VirtualRouterConfig) -> String {
         router.version,
         router.priority,
         router.advert_interval,
-        addresses.join(" ")
+        shown(&addresses)
     )
+}
+
+fn shown<T: ToString>(list: &[T]) -> String {
+    let mut words: Vec<String> = list.iter().take(AT_MOST).map(ToString::to_string).collect();
+    if list.len() > AT_MOST {
+        words.push(format!("and {} more", list.len() - AT_MOST));
+    }
+    words.join(" ")
 }
 
 fn service(service: &VirtualServer) -> String {
