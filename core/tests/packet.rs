@@ -41,10 +41,10 @@ proptest! {
         prop_assert_eq!(Advert::decode(&bytes, source, destination), Ok(advert));
         let expected = 8 + wire.len() + if version_3 { 0 } else { 8 };
         prop_assert_eq!(bytes.len(), expected);
-        // Cut anywhere, it is no advert.
-        for len in 0..bytes.len() {
-            let cut = Advert::decode(&bytes[..len], source, destination);
-            prop_assert!(cut.is_err() || cut.is_ok_and(|cut| cut != advert || len + 8 >= bytes.len()));
+        // Cut anywhere, it is none. (What version 2 sends for no password may be missing, and is zeros.)
+        let unused = if advert.version == Version::V2 && authentication == Authentication::None { 8 } else { 0 };
+        for len in 0..bytes.len() - unused {
+            prop_assert_ne!(Advert::decode(&bytes[..len], source, destination), Ok(advert));
         }
     }
 

@@ -319,9 +319,10 @@ impl Election {
 
     fn addresses_changed(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Vec<Effect>) {
         let Phase::Running = self.phase else { return };
+        // First who still wants what: a MASTER that lost its own address too puts nothing back.
+        self.assess(interface, now, out);
         self.book.settle(now, out);
         self.note_foreign(out);
-        self.assess(interface, now, out);
     }
 
     /// An address owner's VIPs are its own addresses by definition.
