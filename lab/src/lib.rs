@@ -21,7 +21,7 @@ pub use network::{Network, Segment};
 /// What [`Process::signal`] sends.
 pub use nix::sys::signal::Signal;
 pub use node::{Address, Node};
-pub use process::{Ended, Line, Process};
+pub use process::{Ended, Line, Process, signal};
 
 use std::time::{Duration, Instant};
 

@@ -79,11 +79,16 @@ impl Process {
         })
     }
 
+    /// The processes that it has started and that still run.
+    pub fn children(&self) -> io::Result<Vec<u32>> {
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        Ok(children.split_whitespace().filter_map(|child| child.parse().ok()).collect())
+    }
+
     /// Sends a signal; one that comes too late is no error.
-    pub fn signal(&self, signal: Signal) {
-        if let Ok(pid) = i32::try_from(self.pid()) {
-            let _ = kill(Pid::from_raw(pid), signal);
-        }
+    pub fn signal(&self, what: Signal) {
+        signal(self.pid(), what);
     }
 
     /// True until it has ended.
@@ -123,6 +128,13 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Sends a signal to a process of this lab; one that comes too late is no error.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }
 

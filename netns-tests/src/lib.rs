@@ -3,11 +3,13 @@
 //! A test calls [`in_lab`] with what it needs. The first time that runs the test again in a lab (the `in-lab` command
 //! of this package), the second time, inside, it runs the body.
 
+mod daemon;
 pub mod measure;
 mod pair;
 mod require;
 mod router;
 
+pub use daemon::Daemon;
 pub use pair::{BACK, FRONT, Pair, VIP, service};
 pub use require::{Need, met, program};
 pub use router::{Router, virtual_server};
@@ -32,7 +34,7 @@ pub fn in_lab(test: &str, needs: &[Need], body: impl FnOnce()) {
     let Ok(this) = std::env::current_exe() else { panic!("a test does not find itself") };
     let output = Command::new(companion("in-lab"))
         .arg(this)
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
         .env("VIPWARD_COMMAND", vipward())
         .output();
     let output = output.unwrap_or_else(|error| panic!("in-lab: {error}"));

@@ -1,11 +1,10 @@
 //! What must not hurt: broken files, missing interfaces and privileges, what a predecessor left, packets from hell.
 
-use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
-use vipward_lab::{Node, wait_for};
+use vipward_lab::{Node, Signal, wait_for};
 use vipward_netns_tests::{Pair, Router, VIP, in_lab, vipward};
 
 const SOON: Duration = Duration::from_secs(30);

@@ -1,42 +1,10 @@
 //! vipward and Debian's keepalived in one virtual router, in both roles, in VRRP version 2 and 3.
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::time::Duration;
-use vipward_lab::{Node, Process, wait_for};
-use vipward_netns_tests::{Need, Pair, Router, VIP, in_lab};
+use vipward_lab::{Node, Process, Signal, wait_for};
+use vipward_netns_tests::{Daemon, Need, Pair, Router, VIP, in_lab};
 
 const SOON: Duration = Duration::from_secs(30);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Daemon {
-    Vipward,
-    Keepalived,
-}
-
-impl Daemon {
-    fn start(self, pair: &Pair, node: &Node, text: &str) -> Process {
-        let file = pair.file(&format!("{}-{self:?}.conf", node.name()), text).unwrap();
-        match self {
-            Self::Vipward => pair.vipward(node, &file).unwrap(),
-            Self::Keepalived => pair.keepalived(node, &file).unwrap(),
-        }
-    }
-
-    /// SIGKILL to all of it. keepalived's parent would see its child die and its child would end in order with it, so
-    /// the parent is stopped first.
-    fn kill(self, process: Process) {
-        if self == Self::Keepalived {
-            process.signal(Signal::SIGSTOP);
-            let pid = process.pid();
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-            for child in children.split_whitespace() {
-                kill(Pid::from_raw(child.parse().unwrap()), Signal::SIGKILL).unwrap();
-            }
-        }
-        process.kill();
-    }
-}
 
 /// Waits until `holder` alone has the VIP.
 fn only(pair: &Pair, holder: &Node, daemons: &[&Process]) {
@@ -53,20 +21,20 @@ fn live_together(better: Daemon, other: Daemon, version: u8, advert_int: &'stati
     let pair = Pair::build().unwrap();
     let file = |router: Router| Router { version, advert_int, ..router }.text();
     let (on_lb1, on_lb2) = (file(Router::master()), file(Router::backup()));
-    let backup = other.start(&pair, &pair.lb2, &on_lb2);
+    let backup = other.start(&pair, &pair.lb2, &on_lb2).unwrap();
     only(&pair, &pair.lb2, &[&backup]);
-    let master = better.start(&pair, &pair.lb1, &on_lb1);
+    let master = better.start(&pair, &pair.lb1, &on_lb1).unwrap();
     only(&pair, &pair.lb1, &[&master, &backup]);
     master.signal(Signal::SIGTERM);
     only(&pair, &pair.lb2, &[&master, &backup]);
     let ended = master.wait(SOON).unwrap();
     assert!(ended.status.success(), "{}", ended.output);
-    let master = better.start(&pair, &pair.lb1, &on_lb1);
+    let master = better.start(&pair, &pair.lb1, &on_lb1).unwrap();
     only(&pair, &pair.lb1, &[&master, &backup]);
-    better.kill(master);
+    better.kill(master).unwrap();
     wait_for(SOON, || pair.lb2.has(VIP).then_some(())).expect("the other one takes over");
     // What a killed daemon left behind does not confuse the next one.
-    let master = better.start(&pair, &pair.lb1, &on_lb1);
+    let master = better.start(&pair, &pair.lb1, &on_lb1).unwrap();
     only(&pair, &pair.lb1, &[&master, &backup]);
     assert!(!backup.output().contains("panic"), "{}", backup.output());
     drop(master);
@@ -105,9 +73,9 @@ fn passwords_of_version_2_are_understood_both_ways() {
     in_lab("passwords_of_version_2_are_understood_both_ways", &[Need::Keepalived], || {
         let pair = Pair::build().unwrap();
         let more = "authentication {\n        auth_type PASS\n        auth_pass secret42\n    }";
-        let backup = Daemon::Keepalived.start(&pair, &pair.lb2, &Router { more, ..Router::backup() }.text());
+        let backup = Daemon::Keepalived.start(&pair, &pair.lb2, &Router { more, ..Router::backup() }.text()).unwrap();
         only(&pair, &pair.lb2, &[&backup]);
-        let master = Daemon::Vipward.start(&pair, &pair.lb1, &Router { more, ..Router::master() }.text());
+        let master = Daemon::Vipward.start(&pair, &pair.lb1, &Router { more, ..Router::master() }.text()).unwrap();
         only(&pair, &pair.lb1, &[&master, &backup]);
         drop((master, backup));
     });
@@ -120,9 +88,11 @@ fn unicast_peers_elect_too() {
         let lb1 = "unicast_src_ip 192.0.2.11\n    unicast_peer {\n        192.0.2.12\n    }";
         let lb2 = "unicast_src_ip 192.0.2.12\n    unicast_peer {\n        192.0.2.11\n    }";
         let fast = |router: Router| Router { version: 3, advert_int: "0.1", ..router };
-        let backup = Daemon::Keepalived.start(&pair, &pair.lb2, &Router { more: lb2, ..fast(Router::backup()) }.text());
+        let backup =
+            Daemon::Keepalived.start(&pair, &pair.lb2, &Router { more: lb2, ..fast(Router::backup()) }.text()).unwrap();
         only(&pair, &pair.lb2, &[&backup]);
-        let master = Daemon::Vipward.start(&pair, &pair.lb1, &Router { more: lb1, ..fast(Router::master()) }.text());
+        let master =
+            Daemon::Vipward.start(&pair, &pair.lb1, &Router { more: lb1, ..fast(Router::master()) }.text()).unwrap();
         only(&pair, &pair.lb1, &[&master, &backup]);
         master.signal(Signal::SIGTERM);
         only(&pair, &pair.lb2, &[&master, &backup]);
