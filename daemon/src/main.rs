@@ -1,1 +1,60 @@
-fn main() {}
+//! vipward: keeps virtual IP addresses served. The Linux world around `vipward-core`, and the command line.
+
+mod adverts;
+mod arp;
+mod check;
+mod cli;
+mod clock;
+mod configuration;
+mod dataplane;
+mod demo;
+mod exit;
+mod host;
+mod ipv4;
+mod ipvs;
+mod links;
+mod log;
+mod netlink;
+mod network;
+mod privileges;
+mod relay;
+mod run;
+mod scripts;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod thread;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::{Cli, Command};
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    abort_on_panic();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too.
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let _ = error.print();
+            return if asked { Exit::Fine } else { Exit::Usage }.into();
+        }
+    };
+    match cli.command {
+        Command::Run(options) => run::run(&options),
+        Command::Check(options) => check::check(&options),
+        Command::Demo => return demo::run(),
+    }
+    .into()
+}
+
+/// A director that lost one of its threads would hold its addresses and decide nothing. Dead it is replaced by a peer.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}

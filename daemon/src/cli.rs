@@ -1,0 +1,96 @@
+//! The command line.
+
+use crate::dataplane::Choice;
+use crate::log::LogLevel;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Keeps virtual IP addresses served: VRRP, health checks and IPVS from keepalived's configuration files.
+///
+/// Exit status: 0 fine, 1 something outside failed, 2 a configuration has errors, 3 wrong command line,
+/// 4 a privilege is missing, 5 the dataplane asked for is not there.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a director in the foreground
+    ///
+    /// SIGTERM and SIGINT end it in order, a second one at once. SIGHUP reads the file again; if that has errors, the
+    /// running configuration stays.
+    Run(Run),
+    /// Say what is wrong with configuration files
+    ///
+    /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
+    /// alone leave the exit status at 0.
+    Check(Check),
+    /// Show in a minute what vipward does, on a small network of its own
+    ///
+    /// Two directors, two web servers and a client, in network namespaces: no root is needed where user namespaces are
+    /// allowed, nothing on this machine is touched, nothing is left behind.
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration, in keepalived's language
+    #[arg(short = 'f', long = "use-file", value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
+    pub file: PathBuf,
+    /// Which `@ID` lines count; default: the host's name up to the first dot
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Option<String>,
+    /// What carries the virtual servers' traffic
+    #[arg(long, value_enum, default_value_t)]
+    pub dataplane: Choice,
+    /// What is logged, to standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub log_level: LogLevel,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Configurations
+    #[arg(value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
+    pub files: Vec<PathBuf>,
+    /// Which `@ID` lines count: one for all files, or one for each file, or several for one file that they share;
+    /// default: the host's name up to the first dot
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Vec<String>,
+    /// How messages look
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: place, source line, caret
+    #[default]
+    Text,
+    /// For programs: one JSON object
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn keepaliveds_short_options_and_default_file_are_understood() {
+        let Command::Run(run) = Cli::parse_from(["vipward", "run"]).command else { panic!() };
+        assert_eq!(run.file, PathBuf::from("/etc/keepalived/keepalived.conf"));
+        let Command::Run(run) = Cli::parse_from(["vipward", "run", "-f", "a.conf", "-i", "lb1"]).command else {
+            panic!()
+        };
+        assert_eq!((run.file, run.config_id), (PathBuf::from("a.conf"), Some("lb1".to_owned())));
+    }
+}

@@ -1,0 +1,470 @@
+//! Links and addresses of this machine over rtnetlink: changes, and news of changes.
+//!
+//! Two sockets: requests have one of their own, so that a storm of notifications that overflows the other can't take
+//! an answer with it.
+
+use crate::adverts::PROTOCOL;
+use crate::links::{Interface, Links};
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::{StreamExt, TryStreamExt};
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_proto::sys::{AsyncSocket, SocketAddr};
+use rtnetlink::{Handle, MulticastGroup};
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use tokio::sync::mpsc::UnboundedSender;
+use vipward_core::event::Event;
+use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
+use vipward_core::time::Duration;
+
+/// Room for notifications that come while this process does not run.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// Before the monitor opens its socket again after losing it.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// Changes and reads addresses.
+#[derive(Clone)]
+pub struct Addresses {
+    handle: Handle,
+    links: Rc<Links>,
+}
+
+impl Addresses {
+    /// Opens the socket for requests in the current `LocalSet`.
+    pub fn open(links: Rc<Links>) -> io::Result<Self> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::task::spawn_local(connection);
+        Ok(Self { handle, links })
+    }
+
+    /// Adds an address. That it is there already is as good.
+    pub async fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
+        let index = self.links.index(&address.interface)?;
+        let mut request = self.handle.address().add(index, address.address, address.prefix_len);
+        *request.message_mut() = new_address(index, address);
+        match request.execute().await.map_err(|error| os_error(&error)) {
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+            done => done.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Removes an address. That it, or its whole interface, is gone already is as good.
+    pub async fn remove(&self, key: &AddressKey) -> Result<(), String> {
+        let Ok(index) = self.links.index(&key.interface) else { return Ok(()) };
+        let mut message = AddressMessage::default();
+        message.header.family = family(key.address);
+        message.header.prefix_len = key.prefix_len;
+        message.header.index = index;
+        message.attributes = vec![AddressAttribute::Local(key.address), AddressAttribute::Address(key.address)];
+        match self.handle.address().del(message).execute().await.map_err(|error| os_error(&error)) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ENODEV)) => Ok(()),
+            done => done.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Every address on every interface.
+    pub async fn read(&self) -> Result<Vec<ObservedAddress>, String> {
+        let messages: Vec<AddressMessage> =
+            self.handle.address().get().execute().try_collect().await.map_err(|error| os_error(&error).to_string())?;
+        Ok(messages.iter().filter_map(|message| observed(&self.links, message)).collect())
+    }
+
+    async fn read_links(&self) -> Result<Vec<LinkMessage>, String> {
+        self.handle.link().get().execute().try_collect().await.map_err(|error| os_error(&error).to_string())
+    }
+
+    /// Whether addresses may be changed: tries to remove one from an interface that can't exist.
+    pub async fn may_change(&self) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.prefix_len = 32;
+        message.header.index = i32::MAX.unsigned_abs();
+        message.attributes = vec![AddressAttribute::Local(IpAddr::from([127, 0, 0, 1]))];
+        match self.handle.address().del(message).execute().await.map_err(|error| os_error(&error)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Tells of every change of links and addresses.
+pub struct Monitor {
+    addresses: Addresses,
+    links: Rc<Links>,
+    events: UnboundedSender<Event>,
+    news: News,
+}
+
+type News = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
+
+impl Monitor {
+    /// Listens from now on, and sends the state as it is: [`Event::LinksRead`], [`Event::AddressesRead`].
+    pub async fn open(addresses: Addresses, links: Rc<Links>, events: UnboundedSender<Event>) -> Result<Self, String> {
+        let news = subscribe().map_err(|error| format!("can't listen for changes of interfaces: {error}"))?;
+        let monitor = Self { addresses, links, events, news };
+        monitor.read_all().await?;
+        Ok(monitor)
+    }
+
+    /// Goes on until nobody wants its events any more.
+    pub async fn run(mut self) {
+        while !self.events.is_closed() {
+            match self.news.next().await {
+                Some((message, _)) => match message.payload {
+                    NetlinkPayload::InnerMessage(message) => {
+                        for event in self.events_of(message) {
+                            let _ = self.events.send(event);
+                        }
+                    }
+                    // ENOBUFS: the kernel had more to tell than the buffer holds.
+                    NetlinkPayload::Overrun(_) => {
+                        tracing::debug!("notifications were lost: reading links and addresses again");
+                        self.read_again().await;
+                    }
+                    // Answers to requests never come here.
+                    _ => {}
+                },
+                None => {
+                    tracing::error!("lost the socket for changes of interfaces; opening it again");
+                    tokio::time::sleep(REOPEN).await;
+                    if let Ok(news) = subscribe() {
+                        self.news = news;
+                        self.read_again().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read_again(&self) {
+        while let Err(error) = self.read_all().await {
+            tracing::error!("can't read links and addresses: {error}");
+            tokio::time::sleep(REOPEN).await;
+        }
+    }
+
+    async fn read_all(&self) -> Result<(), String> {
+        let links = self.addresses.read_links().await?;
+        self.links.clear();
+        for message in &links {
+            if let Some((index, interface)) = interface(message) {
+                self.links.put(index, interface);
+            }
+        }
+        let addresses = self.addresses.read().await?;
+        let _ = self.events.send(Event::LinksRead(self.links.all()));
+        let _ = self.events.send(Event::AddressesRead(addresses));
+        Ok(())
+    }
+
+    fn events_of(&self, message: RouteNetlinkMessage) -> Vec<Event> {
+        match message {
+            RouteNetlinkMessage::NewLink(message) => self.link_changed(&message),
+            RouteNetlinkMessage::DelLink(message) if !is_port_news(&message) => {
+                let gone = self.links.remove(message.header.index);
+                gone.map(|interface| Event::LinkGone(interface.link.name)).into_iter().collect()
+            }
+            RouteNetlinkMessage::NewAddress(message) => self.address_changed(&message, true),
+            RouteNetlinkMessage::DelAddress(message) => self.address_changed(&message, false),
+            // The groups joined bring links and addresses only.
+            _ => Vec::new(),
+        }
+    }
+
+    /// The kernel repeats itself; only what differs is an event. A new name is another interface to the machine.
+    fn link_changed(&self, message: &LinkMessage) -> Vec<Event> {
+        let Some((index, now)) = interface(message) else { return Vec::new() };
+        let link = now.link.clone();
+        match self.links.put(index, now) {
+            Some(before) if before.link == link => Vec::new(),
+            Some(before) if before.link.name != link.name => {
+                vec![Event::LinkGone(before.link.name), Event::LinkChanged(link)]
+            }
+            Some(_) | None => vec![Event::LinkChanged(link)],
+        }
+    }
+
+    fn address_changed(&self, message: &AddressMessage, present: bool) -> Vec<Event> {
+        let address = observed(&self.links, message);
+        address.map(|address| Event::AddressChanged { address, present }).into_iter().collect()
+    }
+}
+
+fn subscribe() -> io::Result<News> {
+    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+    let (mut connection, _, news) = rtnetlink::new_multicast_connection(&groups)?;
+    let _ = connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER);
+    tokio::task::spawn_local(connection);
+    Ok(news)
+}
+
+/// A bridge tells of its ports with link messages of its own family: the port left the bridge, not the machine.
+fn is_port_news(message: &LinkMessage) -> bool {
+    message.header.interface_family == AddressFamily::Bridge
+}
+
+fn interface(message: &LinkMessage) -> Option<(u32, Interface)> {
+    if is_port_news(message) {
+        return None;
+    }
+    let (mut name, mut mac) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(value) => name = Some(InterfaceName::new(value)),
+            LinkAttribute::Address(value) => mac = <[u8; 6]>::try_from(value.as_slice()).ok(),
+            // A link has some sixty attributes more.
+            _ => {}
+        }
+    }
+    let running = message.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
+    Some((message.header.index, Interface { link: Link { name: name?, running }, mac }))
+}
+
+fn observed(links: &Links, message: &AddressMessage) -> Option<ObservedAddress> {
+    let (mut local, mut address, mut ours) = (None, None, false);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(value) => local = Some(*value),
+            AddressAttribute::Address(value) => address = Some(*value),
+            AddressAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
+            // The rest does not tell addresses apart.
+            _ => {}
+        }
+    }
+    // On a point-to-point link IFA_ADDRESS is the other end's; IPv6 has no IFA_LOCAL.
+    let key = AddressKey {
+        interface: links.name(message.header.index)?,
+        address: local.or(address)?,
+        prefix_len: message.header.prefix_len,
+    };
+    Some(ObservedAddress { key, ours })
+}
+
+fn new_address(index: u32, address: &InterfaceAddress) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address.address);
+    message.header.prefix_len = address.prefix_len;
+    message.header.index = index;
+    message.header.scope = match address.scope {
+        Scope::Global => AddressScope::Universe,
+        Scope::Site => AddressScope::Site,
+        Scope::Link => AddressScope::Link,
+        Scope::Host => AddressScope::Host,
+        Scope::Nowhere => AddressScope::Nowhere,
+    };
+    let attributes = &mut message.attributes;
+    attributes.push(AddressAttribute::Local(address.address));
+    attributes.push(AddressAttribute::Address(address.address));
+    if let Some(broadcast) = address.broadcast {
+        attributes.push(AddressAttribute::Broadcast(broadcast));
+    }
+    if let Some(label) = &address.label {
+        attributes.push(AddressAttribute::Label(label.to_string()));
+    }
+    let mut flags = AddressFlags::empty();
+    if address.no_prefix_route {
+        flags |= AddressFlags::Noprefixroute;
+    }
+    if address.address.is_ipv6() {
+        // The old MASTER may hold it for a moment still: duplicate address detection would take it for another host's.
+        flags |= AddressFlags::Nodad;
+        message.header.flags = AddressHeaderFlags::Nodad;
+    }
+    if !flags.is_empty() {
+        message.attributes.push(AddressAttribute::Flags(flags));
+    }
+    // Linux 5.18 and later keep it (IFA_PROTO); older ones ignore it, and then leftovers are not recognised.
+    message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL)));
+    message
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+/// The kernel's own error, without the library's packaging.
+fn os_error(error: &rtnetlink::Error) -> io::Error {
+    match error {
+        rtnetlink::Error::NetlinkError(message) => message.to_io(),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{in_network_namespace, ip, on_local_set};
+    use std::net::Ipv4Addr;
+    use tokio::sync::mpsc;
+
+    struct World {
+        addresses: Addresses,
+        events: mpsc::UnboundedReceiver<Event>,
+    }
+
+    impl World {
+        async fn start() -> Self {
+            let links = Rc::new(Links::default());
+            let addresses = Addresses::open(links.clone()).unwrap();
+            let (sender, events) = mpsc::unbounded_channel();
+            let monitor = Monitor::open(addresses.clone(), links, sender).await.unwrap();
+            tokio::task::spawn_local(monitor.run());
+            Self { addresses, events }
+        }
+
+        async fn next(&mut self) -> Event {
+            tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await.unwrap().unwrap()
+        }
+
+        /// Waits for an event; what comes before it is of no interest here.
+        async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+            loop {
+                let event = self.next().await;
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        }
+    }
+
+    fn vip(interface: &str) -> InterfaceAddress {
+        InterfaceAddress {
+            interface: InterfaceName::new(interface),
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 100)),
+            prefix_len: 24,
+            broadcast: Some(Ipv4Addr::new(192, 0, 2, 255)),
+            label: Some(format!("{interface}:vip").into()),
+            scope: Scope::Link,
+            no_prefix_route: true,
+        }
+    }
+
+    #[test]
+    fn an_address_comes_with_all_that_was_asked_for_and_goes_again() {
+        in_network_namespace("netlink::tests::an_address_comes_with_all_that_was_asked_for_and_goes_again", || {
+            ip("link add v0 type veth peer name v1");
+            ip("link set v0 up");
+            on_local_set(async {
+                let mut world = World::start().await;
+                assert!(matches!(world.next().await, Event::LinksRead(links) if links.len() == 3));
+                assert!(matches!(world.next().await, Event::AddressesRead(_)));
+
+                world.addresses.add(&vip("v0")).await.unwrap();
+                let shown = ip("-d addr show dev v0");
+                assert!(
+                    shown.contains("inet 192.0.2.100/24 brd 192.0.2.255 scope link noprefixroute proto 112 v0:vip")
+                        || shown.contains("inet 192.0.2.100/24 brd 192.0.2.255 scope link noprefixroute v0:vip")
+                        || shown
+                            .contains("inet 192.0.2.100/24 brd 192.0.2.255 scope link proto 0x70 noprefixroute v0:vip"),
+                    "{shown}"
+                );
+                let ours = ObservedAddress { key: vip("v0").key(), ours: true };
+                world.until(|event| *event == Event::AddressChanged { address: ours.clone(), present: true }).await;
+                assert!(world.addresses.read().await.unwrap().contains(&ours));
+                world.addresses.add(&vip("v0")).await.expect("adding twice is harmless");
+
+                world.addresses.remove(&vip("v0").key()).await.unwrap();
+                world.until(|event| *event == Event::AddressChanged { address: ours.clone(), present: false }).await;
+                assert!(!ip("addr show dev v0").contains("192.0.2.100"));
+                world.addresses.remove(&vip("v0").key()).await.expect("removing twice is harmless");
+            });
+        });
+    }
+
+    #[test]
+    fn what_somebody_else_adds_is_not_ours() {
+        in_network_namespace("netlink::tests::what_somebody_else_adds_is_not_ours", || {
+            on_local_set(async {
+                let mut world = World::start().await;
+                ip("addr add 192.0.2.7/32 dev lo");
+                let event = world.until(|event| matches!(event, Event::AddressChanged { .. })).await;
+                let Event::AddressChanged { address, present: true } = event else { panic!("{event:?}") };
+                assert_eq!(address.key.to_string(), "192.0.2.7/32 on lo");
+                assert!(!address.ours);
+            });
+        });
+    }
+
+    #[test]
+    fn an_interface_comes_loses_its_carrier_changes_its_name_and_goes() {
+        in_network_namespace("netlink::tests::an_interface_comes_loses_its_carrier_changes_its_name_and_goes", || {
+            on_local_set(async {
+                let mut world = World::start().await;
+                let link = |name: &str, running| Event::LinkChanged(Link { name: InterfaceName::new(name), running });
+                ip("link add v0 type veth peer name v1");
+                world.until(|event| *event == link("v0", false)).await;
+                ip("link set v1 up");
+                ip("link set v0 up");
+                world.until(|event| *event == link("v0", true)).await;
+                ip("link set v1 down");
+                world.until(|event| *event == link("v0", false)).await;
+                // Before Linux 6.2 only an interface that is down can have a new name.
+                ip("link set v0 down");
+                ip("link set v0 name w0");
+                assert_eq!(
+                    world.until(|event| matches!(event, Event::LinkGone(_))).await,
+                    Event::LinkGone(InterfaceName::new("v0"))
+                );
+                assert_eq!(world.next().await, link("w0", false));
+                ip("link del w0");
+                world.until(|event| *event == Event::LinkGone(InterfaceName::new("w0"))).await;
+            });
+        });
+    }
+
+    #[test]
+    fn a_port_that_leaves_its_bridge_is_still_there() {
+        in_network_namespace("netlink::tests::a_port_that_leaves_its_bridge_is_still_there", || {
+            ip("link add br0 type bridge");
+            ip("link add v0 type veth peer name v1");
+            ip("link set v0 master br0");
+            on_local_set(async {
+                let mut world = World::start().await;
+                ip("link set v0 nomaster");
+                ip("link del br0");
+                let gone = world.until(|event| matches!(event, Event::LinkGone(_))).await;
+                assert_eq!(gone, Event::LinkGone(InterfaceName::new("br0")));
+            });
+        });
+    }
+
+    #[test]
+    fn lost_notifications_are_made_up_for_by_reading_all_again() {
+        in_network_namespace("netlink::tests::lost_notifications_are_made_up_for_by_reading_all_again", || {
+            on_local_set(async {
+                let mut world = World::start().await;
+                assert!(matches!(world.next().await, Event::LinksRead(_)));
+                // Nothing runs on this thread meanwhile, so the kernel's queue overflows.
+                let flood: String =
+                    (0..12_000).map(|n| format!("addr add 10.1.{}.{}/32 dev lo\n", n / 250, n % 250)).collect();
+                let file = tempfile::NamedTempFile::new().unwrap();
+                std::fs::write(file.path(), flood).unwrap();
+                ip(&format!("-batch {}", file.path().display()));
+                world.until(|event| matches!(event, Event::LinksRead(_))).await;
+                let read = world.next().await;
+                assert!(matches!(read, Event::AddressesRead(addresses) if addresses.len() >= 12_000));
+            });
+        });
+    }
+
+    #[test]
+    fn an_interface_that_does_not_exist_is_named() {
+        in_network_namespace("netlink::tests::an_interface_that_does_not_exist_is_named", || {
+            on_local_set(async {
+                let world = World::start().await;
+                assert_eq!(world.addresses.add(&vip("nix0")).await, Err("interface nix0 does not exist".to_owned()));
+                assert_eq!(world.addresses.remove(&vip("nix0").key()).await, Ok(()));
+            });
+        });
+    }
+}

@@ -1,0 +1,185 @@
+//! `vipward run`: a director in the foreground, and what its operator tells it by signals.
+
+use crate::cli::Run;
+use crate::configuration::{self, host_name, load, seed};
+use crate::exit::Exit;
+use crate::log;
+use crate::summary;
+use crate::thread::{Machine, NotStarted};
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use vipward_core::config::{Config, Sources, render};
+use vipward_core::event::Event;
+use vipward_core::time::Duration;
+
+/// How long an orderly stop may take altogether.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Runs until a signal ends it.
+pub fn run(options: &Run) -> Exit {
+    log::start(options.log_level);
+    let Some(config) = first_configuration(options) else { return Exit::Diagnostics };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(async { supervise(options, config).await.unwrap_or_else(io_failed) }),
+        Err(error) => io_failed(error),
+    }
+}
+
+fn io_failed(error: io::Error) -> Exit {
+    tracing::error!("{error}");
+    Exit::Failed
+}
+
+/// Reads the file; its messages go to standard error as `vipward check` shows them if it can't be run, else into the
+/// log.
+fn first_configuration(options: &Run) -> Option<Config> {
+    let mut sources = Sources::default();
+    let loaded = load(&mut sources, &options.file, &config_id(options));
+    if let Some(config) = loaded.config {
+        configuration::log(&sources, &loaded.diagnostics);
+        return Some(config);
+    }
+    eprint!("{}", render(&sources, &loaded.diagnostics, io::stderr().is_terminal()));
+    None
+}
+
+fn config_id(options: &Run) -> String {
+    options.config_id.clone().unwrap_or_else(host_name)
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    /// keepalived's requests for files under /tmp; unheard they would kill the process.
+    user: [Signal; 2],
+}
+
+enum Told {
+    Stop,
+    Reload,
+    Unknown(&'static str),
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        let [user1, user2] = &mut self.user;
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
+            _ = user1.recv() => Told::Unknown("SIGUSR1"),
+            _ = user2.recv() => Told::Unknown("SIGUSR2"),
+        }
+    }
+}
+
+async fn supervise(options: &Run, config: Config) -> io::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let mut election = Machine::election()?;
+    let mut balancer = Machine::balancer(options.dataplane)?;
+    for machine in [&mut election, &mut balancer] {
+        match machine.ready().await {
+            Ok(uses) => tracing::info!("{uses}"),
+            Err(why) => return Ok(not_started(&why)),
+        }
+    }
+    for line in summary::of(&options.file, &config) {
+        tracing::info!("{line}");
+    }
+    // Only now, when both worlds are there: a director that lacks something touches nothing.
+    let machines = [&election, &balancer].map(|machine| machine.events.clone());
+    let tell = |event: &Event| {
+        for events in &machines {
+            // One that has ended is noticed below.
+            let _ = events.send(event.clone());
+        }
+    };
+    tell(&loaded(config));
+    loop {
+        tokio::select! {
+            biased;
+            told = signals.next() => match told {
+                Told::Stop => break,
+                Told::Reload => if let Some(config) = reload(options) {
+                    tell(&loaded(config));
+                },
+                Told::Unknown(name) => tracing::info!("{name} has no meaning here"),
+            },
+            () = election.done() => return Ok(ended("election")),
+            () = balancer.done() => return Ok(ended("balancer")),
+        }
+    }
+    tracing::info!("stopping");
+    tell(&Event::Stop);
+    let both = async { tokio::join!(election.done(), balancer.done()) };
+    let deadline = tokio::time::sleep(STOP);
+    tokio::pin!(both, deadline);
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut both => return Ok(Exit::Fine),
+            told = signals.next() => match told {
+                Told::Stop => {
+                    tracing::error!("stopped at once, on the second signal");
+                    return Ok(Exit::Failed);
+                }
+                Told::Reload | Told::Unknown(_) => {}
+            },
+            () = &mut deadline => {
+                tracing::error!("could not stop in order within {} s", STOP.as_secs());
+                return Ok(Exit::Failed);
+            }
+        }
+    }
+}
+
+fn loaded(config: Config) -> Event {
+    Event::ConfigLoaded { config: Arc::new(config), seed: seed() }
+}
+
+/// SIGHUP: the new configuration, or the reasons in the log.
+fn reload(options: &Run) -> Option<Config> {
+    let mut sources = Sources::default();
+    let loaded = load(&mut sources, &options.file, &config_id(options));
+    configuration::log(&sources, &loaded.diagnostics);
+    match &loaded.config {
+        Some(_) => tracing::info!("{} was read again", options.file.display()),
+        None => tracing::error!("{} has errors: the running configuration stays", options.file.display()),
+    }
+    loaded.config
+}
+
+fn not_started(why: &NotStarted) -> Exit {
+    match why {
+        NotStarted::Missing(capability) => {
+            tracing::error!("not started: missing {capability}");
+            Exit::Privilege
+        }
+        NotStarted::Dataplane(why) => {
+            tracing::error!("not started: {why}");
+            Exit::Dataplane
+        }
+        NotStarted::Failed(why) => {
+            tracing::error!("not started: {why}");
+            Exit::Failed
+        }
+    }
+}
+
+fn ended(machine: &str) -> Exit {
+    tracing::error!("the {machine} ended by itself");
+    Exit::Failed
+}

@@ -1,0 +1,226 @@
+//! The built command as its operator meets it: exit status, messages, signals.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // clippy knows only functions marked #[test] as tests
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const VIPWARD: &str = env!("CARGO_BIN_EXE_vipward");
+
+/// Far more than a busy machine needs.
+const SOON: Duration = Duration::from_secs(60);
+
+const GOOD: &str = "\
+vrrp_instance VI_1 {
+    interface nix0
+    virtual_router_id 51
+    priority 100
+    virtual_ipaddress {
+        192.0.2.100/24
+    }
+}
+";
+
+fn vipward(arguments: &[&str]) -> Output {
+    Command::new(VIPWARD).args(arguments).output().unwrap()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder with one file.
+fn file(content: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lb1.conf");
+    fs::write(&path, content).unwrap();
+    (folder, path)
+}
+
+fn broken() -> String {
+    GOOD.replace("virtual_router_id 51", "virtual_router_id 51\n    prioirty 50")
+}
+
+#[test]
+fn the_command_line_has_a_status_of_its_own() {
+    assert_eq!(status(&vipward(&["--version"])), 0);
+    assert_eq!(status(&vipward(&["--help"])), 0);
+    assert_eq!(status(&vipward(&["frobnicate"])), 3);
+    assert_eq!(status(&vipward(&["run", "--dataplane", "magic"])), 3);
+    assert_eq!(status(&vipward(&["check", "-i", "a", "-i", "b", "x", "y", "z"])), 3);
+}
+
+#[test]
+fn check_passes_a_sound_file_and_one_that_has_only_warnings() {
+    let (_folder, path) = file(GOOD);
+    assert_eq!(status(&vipward(&["check", path.to_str().unwrap()])), 0);
+    fs::write(&path, format!("global_defs {{\n    notification_email {{\n        a@b.example\n    }}\n}}\n{GOOD}"))
+        .unwrap();
+    let output = vipward(&["check", path.to_str().unwrap()]);
+    assert!(text(&output.stdout).contains("warning["), "{output:?}");
+    assert_eq!(status(&output), 0);
+}
+
+#[test]
+fn check_names_the_mistake_and_its_place_as_text_and_as_json() {
+    let (_folder, path) = file(&broken());
+    let name = path.to_str().unwrap();
+    let output = vipward(&["check", name]);
+    assert_eq!(status(&output), 2);
+    let said = text(&output.stdout);
+    assert!(said.contains("error["), "{said}");
+    assert!(said.contains(&format!("{name}:4:5")), "{said}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+
+    let output = vipward(&["check", "--format", "json", name]);
+    assert_eq!(status(&output), 2);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let first = &said["diagnostics"][0];
+    assert_eq!(first["severity"], "error");
+    assert_eq!((&first["labels"][0]["line"], &first["labels"][0]["column"]), (&4.into(), &5.into()));
+    assert_eq!(first["labels"][0]["file"], name);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_mistake_of_the_configuration() {
+    assert_eq!(status(&vipward(&["check", "/nowhere/lb1.conf"])), 2);
+    assert_eq!(status(&vipward(&["run", "-f", "/nowhere/lb1.conf"])), 2);
+}
+
+#[test]
+fn a_broken_file_starts_nothing_and_says_what_is_wrong() {
+    let (_folder, path) = file(&broken());
+    let output = vipward(&["run", "-f", path.to_str().unwrap()]);
+    assert_eq!(status(&output), 2);
+    assert!(text(&output.stderr).contains("prioirty"), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn without_privilege_one_line_names_the_capability() {
+    let (folder, path) = file(GOOD);
+    // Where nobody can reach it, should this be root.
+    let copy = folder.path().join("vipward");
+    fs::copy(VIPWARD, &copy).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = Command::new(copy);
+    command.args(["run", "-f"]).arg(&path);
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(status(&output), 4, "{output:?}");
+    let said = text(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("CAP_NET_RAW"), "{said}");
+}
+
+/// A director in a network namespace of its own, with its log.
+struct Director {
+    process: Child,
+    log: Receiver<String>,
+}
+
+impl Director {
+    /// `None`, loudly, where there are no namespaces.
+    fn start(test: &str, path: &Path) -> Option<Self> {
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let mut process =
+            command.args(["--net", VIPWARD, "run", "-f"]).arg(path).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, log) = channel();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let director = Self { process, log };
+        let first = director.log.recv_timeout(SOON).unwrap();
+        if first.starts_with("unshare:") {
+            let required =
+                std::env::var("VIPWARD_REQUIRE").is_ok_and(|list| list.split([',', ' ']).any(|word| word == "netns"));
+            assert!(!required, "{test} needs a network namespace: {first}");
+            eprintln!("NOT RUN: {test} needs a network namespace: {first}");
+            return None;
+        }
+        Some(director)
+    }
+
+    /// Waits for a line of the log; gives all up to it.
+    fn says(&self, wanted: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.log.recv_timeout(SOON).unwrap_or_else(|_| panic!("no `{wanted}` in {lines:#?}"));
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(wanted)) {
+                return lines;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    fn ends(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Director {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_director_starts_is_reloaded_and_stops() {
+    let (_folder, path) = file(GOOD);
+    let Some(mut director) = Director::start("a_director_starts_is_reloaded_and_stops", &path) else { return };
+    director.says("VI_1: virtual_router_id 51 on nix0");
+    director.says("nix0 does not exist");
+
+    // A broken file changes nothing, and is told about with its place.
+    fs::write(&path, broken()).unwrap();
+    director.signal(Signal::SIGHUP);
+    let lines = director.says("the running configuration stays");
+    assert!(lines.iter().any(|line| line.contains("ERROR") && line.contains("lb1.conf:4:5")), "{lines:#?}");
+
+    fs::write(&path, GOOD.replace("VI_1", "VI_2")).unwrap();
+    director.signal(Signal::SIGHUP);
+    let lines = director.says("added vrrp_instance VI_2");
+    assert!(lines.last().unwrap().contains("removed vrrp_instance VI_1"), "{lines:#?}");
+
+    // keepalived's signals that mean nothing here do not kill.
+    director.signal(Signal::SIGUSR1);
+    director.says("SIGUSR1");
+    director.signal(Signal::SIGTERM);
+    director.says("stopping");
+    assert_eq!(director.ends(), Some(0));
+}
+
+#[test]
+fn interrupt_ends_it_too() {
+    let (_folder, path) = file(GOOD);
+    let Some(mut director) = Director::start("interrupt_ends_it_too", &path) else { return };
+    director.says("nix0 does not exist");
+    director.signal(Signal::SIGINT);
+    assert_eq!(director.ends(), Some(0));
+}

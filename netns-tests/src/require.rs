@@ -1,0 +1,68 @@
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,vm` turns "cannot run here" into failure.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Something that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Network namespaces, as root or through user namespaces.
+    Netns,
+    /// Debian's keepalived.
+    Keepalived,
+    /// nginx.
+    Nginx,
+    /// QEMU and what `netns-tests/vm/setup` needs beside it.
+    Vm,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Netns => "netns",
+            Self::Keepalived => "keepalived",
+            Self::Nginx => "nginx",
+            Self::Vm => "vm",
+        })
+    }
+}
+
+/// Is it there? If not, says so on the real standard error, which the test harness does not hold back.
+///
+/// # Panics
+/// When it is missing and `VIPWARD_REQUIRE` names it.
+pub fn met(test: &str, need: Need) -> bool {
+    let Err(why) = look(need) else { return true };
+    let required = std::env::var("VIPWARD_REQUIRE").unwrap_or_default();
+    let required = required.split(',').any(|word| word.trim() == need.to_string());
+    assert!(!required, "{test}: VIPWARD_REQUIRE names {need}, but: {why}");
+    let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: needs {need}, but: {why}");
+    false
+}
+
+fn look(need: Need) -> Result<(), String> {
+    match need {
+        Need::Netns => {
+            let tried = Command::new(crate::companion("in-lab")).arg("true").stdout(Stdio::null()).output();
+            let tried = tried.map_err(|error| format!("in-lab: {error}"))?;
+            if tried.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned()) }
+        }
+        Need::Keepalived | Need::Nginx => {
+            let name = need.to_string();
+            program(&name).map(|_| ()).ok_or_else(|| format!("there is no {name}; apt-get install {name}"))
+        }
+        Need::Vm => match program("qemu-system-x86_64") {
+            Some(_) => Ok(()),
+            None => Err("there is no QEMU; netns-tests/vm/README.md names the packages".to_owned()),
+        },
+    }
+}
+
+/// A program in `PATH` or where Debian keeps those of root.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
