@@ -95,6 +95,8 @@ pub struct Master {
     /// When the last advert left: the others count from then.
     pub last_advert: Instant,
     pub announcements: Announcements,
+    /// The MASTER that was taken for dead, and how long a word from it means that it never was.
+    pub presumed_dead: Option<(Ipv4Addr, Instant)>,
 }
 
 /// What the world around a router says about it.
@@ -397,7 +399,13 @@ impl VirtualRouter {
         ctx.book.settle(ctx.now, ctx.out);
         let announcements = Announcements::start(&self.config.garp, &self.addresses, ctx.now, ctx.out);
         let advertise_at = ctx.now + self.config.advert_interval.duration();
-        self.state = State::Master(Master { advertise_at, last_advert: ctx.now, announcements });
+        let presumed_dead = match &cause {
+            RoleCause::MasterDown { last_heard: Some((IpAddr::V4(source), _)), interval } => {
+                Some((*source, ctx.now + *interval))
+            }
+            _ => None, // Only a MASTER that fell silent can have been alive all the same.
+        };
+        self.state = State::Master(Master { advertise_at, last_advert: ctx.now, announcements, presumed_dead });
         self.changed(from, cause, ctx);
     }
 
