@@ -53,6 +53,7 @@ scenarios! {
     dead_master_returns "dead-master-returns"
     dead_master_returns_nopreempt "dead-master-returns-nopreempt"
     deleted_address "deleted-address"
+    false_takeover "false-takeover"
     flapping_real_server "flapping-real-server"
     frozen_master "frozen-master"
     graceful_stop "graceful-stop"
