@@ -226,11 +226,14 @@ fn violation(run: &Run, invariant: &str, naming: &[String]) -> Option<String> {
     unnamed.map(|text| format!("it was broken otherwise: {text}"))
 }
 
-fn diagnostic(run: &Run, code: &str, node: NodeId) -> Option<String> {
-    let NodeKind::Director(director) = &run.scenario.node(node).kind else { return None };
-    let codes: BTreeSet<&str> = director.config.codes.iter().map(String::as_str).collect();
+fn diagnostic(run: &Run, code: &str, node: Option<NodeId>) -> Option<String> {
+    let codes = match node.map(|node| &run.scenario.node(node).kind) {
+        Some(NodeKind::Director(director)) => &director.config.codes,
+        Some(NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router) | None => &run.scenario.codes,
+    };
+    let codes: BTreeSet<&str> = codes.iter().map(String::as_str).collect();
     (!codes.contains(code)).then(|| match codes.is_empty() {
-        true => "the reader says nothing about the file".to_owned(),
+        true => "the reader says nothing".to_owned(),
         false => format!("the reader says {}", codes.into_iter().collect::<Vec<_>>().join(", ")),
     })
 }

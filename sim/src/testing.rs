@@ -66,6 +66,7 @@ pub(crate) fn pair() -> Scenario {
             node("web2", "192.0.2.22", web()),
             node("visitor", "192.0.2.200", visitor),
         ],
+        codes: Vec::new(),
         steps: Vec::new(),
         expectations: Vec::new(),
     }

@@ -26,7 +26,9 @@ pub enum What {
     /// A daemon began to run.
     Started,
     /// A daemon's process is gone, in order or not; a relay's table with it.
-    Ended { relay: bool },
+    Ended {
+        relay: bool,
+    },
     /// Power is off: kernel tables are empty.
     KernelForgot,
     /// A daemon ended in order.

@@ -1,10 +1,12 @@
 //! A message about a file, as data. How it looks is [`super::render`]'s business.
 
 use super::source::Span;
+use serde::Serialize;
 use std::fmt;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; nothing needs to change.
     Info,
@@ -25,7 +27,7 @@ impl fmt::Display for Severity {
 }
 
 /// One message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// Stable name of the kind of mistake, for filters and tests: `unclosed-block`.
@@ -41,7 +43,7 @@ pub struct Diagnostic {
 }
 
 /// A place in a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Label {
     pub span: Span,
     /// May be empty.

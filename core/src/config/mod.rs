@@ -47,9 +47,12 @@ impl Loaded {
 /// Reads the configuration at `path` and all that it includes. Every file lands in `sources`, for [`render`].
 pub fn load(sources: &mut Sources, files: &dyn Files, path: &Path, options: &Options) -> Loaded {
     let (mut report, mut tree) = (report::Report::default(), tree::Tree::default());
-    reader::Reader::new(sources, &mut report, &mut tree, files, options).file(path, None);
-    let root = tree.finish(&mut report);
-    let config = lower::lower(&root, &mut report);
+    let mut reader = reader::Reader::new(sources, &mut report, &mut tree, files, options);
+    reader.file(path, None);
+    // What was cut off in the middle has mistakes that nobody wrote.
+    let (whole, mut unheard) = (!reader.gave_up(), report::Report::default());
+    let root = tree.finish(if whole { &mut report } else { &mut unheard });
+    let config = lower::lower(&root, if whole { &mut report } else { &mut unheard });
     let (config, partial) = if report.has_errors() { (None, config) } else { (Some(config), Config::default()) };
     Loaded { config, partial, diagnostics: report.finish(sources) }
 }

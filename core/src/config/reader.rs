@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// What each use of a definition counts at least, so that empty ones are bounded too.
 const USE: usize = 32;
 
+/// Undefined names that are compared with all defined ones.
+const COMPARED: usize = 1000;
+
 pub(super) struct Reader<'a> {
     pub sources: &'a mut Sources,
     pub report: &'a mut Report,
@@ -29,6 +32,8 @@ pub(super) struct Reader<'a> {
     /// Bytes that definitions and loops may still produce.
     budget: usize,
     exhausted: bool,
+    /// Uses of names that nobody defined.
+    undefined: usize,
     random: u64,
 }
 
@@ -81,8 +86,14 @@ impl<'a> Reader<'a> {
             count: 0,
             budget: options.limits.expanded_bytes,
             exhausted: false,
+            undefined: 0,
             random: options.seed,
         }
+    }
+
+    /// Whether a limit was hit and the rest was not read.
+    pub fn gave_up(&self) -> bool {
+        self.exhausted
     }
 
     /// Reads one file; `from` is the line that includes it.
@@ -424,6 +435,10 @@ impl<'a> Reader<'a> {
     fn undefined(&mut self, name: &str, braced: bool, span: Span, line: &Line) {
         let head = line.text.split_whitespace().next().unwrap_or("");
         let command = head == "script" || head.starts_with("notify") || head.starts_with("misc_");
+        self.undefined += 1;
+        if self.undefined > COMPARED {
+            return;
+        }
         let near = nearest_name(name, self.definitions.keys().map(String::as_str)).map(str::to_owned);
         if (!braced || command) && near.is_none() {
             return;

@@ -55,6 +55,11 @@ impl Report {
         }
     }
 
+    /// No further message will be shown: what costs time only for a better message may be left out.
+    pub fn is_full(&self) -> bool {
+        self.diagnostics.len() >= MOST
+    }
+
     /// Adds a note to a message that was taken.
     pub fn note(&mut self, index: usize, note: String) {
         if let Some(diagnostic) = self.diagnostics.get_mut(index) {

@@ -111,17 +111,14 @@ fn growth_without_end_is_an_error_and_takes_no_time() {
         "$A=$B\n$B=$A$A\nglobal_defs {\n router_id $A\n}",
         "$A= \\\n$A \\\n$A\n$A",
         &deep,
-        "~SEQ(A, 1, 100000000000) global_defs",
+        "~SEQ(A, 1, 100000000000)",
         "~SEQ(A, 1000) ~SEQ(B, 1000) ~SEQ(C, 1000) ~SEQ(D, 1000) ! nothing",
         "~SEQ(A, -9223372036854775808, 9223372036854775807) x$A",
     ] {
         let (sources, loaded) = load_bytes(text.as_bytes(), &small);
-        let codes: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-        assert!(
-            codes.contains(&"endless-definition") || codes.contains(&"bad-loop"),
-            "{text:.60}: {:?}",
-            list(&sources, &loaded.diagnostics)
-        );
+        let said = list(&sources, &loaded.diagnostics);
+        let [one] = said.as_slice() else { panic!("{text:.60}: {said:?}") };
+        assert!(one.starts_with("E endless-definition") || one.starts_with("E bad-loop"), "{text:.60}: {one}");
     }
 }
 

@@ -1,7 +1,11 @@
 //! Scenario files: a written outage. Nodes with their real configuration files, timed faults, and what must hold.
 
+mod expectations;
 pub mod model;
+mod nodes;
 mod read;
+mod steps;
+mod values;
 mod words;
 
 pub use model::*;

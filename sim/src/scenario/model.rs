@@ -33,6 +33,8 @@ pub struct Scenario {
     /// `routed`: segments that a router joins. It never fails; its neighbour cache is its own.
     pub routed: Vec<SegmentId>,
     pub nodes: Vec<NodePlan>,
+    /// Codes of everything that the reader said about the directors' files beside each other.
+    pub codes: Vec<String>,
     /// In the order of time.
     pub steps: Vec<Step>,
     pub expectations: Vec<Expectation>,
@@ -283,6 +285,7 @@ pub enum Expect {
     Decision { text: String, node: Option<NodeId>, window: Window, count: Count },
     /// `violation`: this invariant is broken, and its message names these.
     Violation { invariant: Arc<str>, naming: Vec<String> },
-    /// `diagnostic` and `of`: the configuration reader says this about a director's file.
-    Diagnostic { code: Arc<str>, node: NodeId },
+    /// `diagnostic` and `of`: the configuration reader says this about a director's file; without `of`, about the
+    /// directors' files beside each other.
+    Diagnostic { code: Arc<str>, node: Option<NodeId> },
 }

@@ -18,14 +18,18 @@ pub const TOP: &[&str] = &[
     "about",
     "seed",
     "duration",
+    "network",
     "segment",
     "routed",
+    "mistakes",
     "director",
     "real_server",
     "client",
     "steps",
     "expect",
 ];
+/// Words at the top of a `network` file.
+pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "client"];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
 pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
@@ -79,7 +83,11 @@ pub const EXPECT: &[Word] = &[
         &["naming"],
         "this invariant is broken, and its message names these; any other break is a failure",
     ),
-    word("diagnostic", &["of"], "the configuration reader reports this code for the director's file"),
+    word(
+        "diagnostic",
+        &["of"],
+        "the configuration reader reports this code: for the file `of` a director, or between the directors' files",
+    ),
 ];
 
 /// All words with what they mean, as `vipward-sim words` prints them.

@@ -72,7 +72,10 @@ impl World {
     /// Linux answers for every address that it has, on whichever interface (`arp_ignore = 0`), daemon or not.
     fn answers_arp(&self, id: NodeId, address: IpAddr) -> bool {
         let node = self.node(id);
+        // The router's own addresses only say which networks it joins.
+        let router = self.router() == Some(id);
         node.on_network()
+            && !router
             && (node.own(address)
                 || match &node.state {
                     State::Director(director) => director.kernel.holds(address),

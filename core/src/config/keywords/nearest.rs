@@ -34,7 +34,12 @@ pub fn nearest<'a>(block: Block, word: &str, after: impl IntoIterator<Item = &'a
     if let Some(nearest) = glued(block, word) {
         return Some(nearest);
     }
-    close(words(block), &plain).map(Nearest::Misspelt)
+    close(words(block), &plain).or_else(|| beheaded(words(block), &plain)).map(Nearest::Misspelt)
+}
+
+/// `script_security`: the end of one known word, long enough to be no accident.
+fn beheaded(mut candidates: impl Iterator<Item = &'static Keyword>, word: &str) -> Option<&'static Keyword> {
+    if word.len() < 7 { None } else { candidates.find(|keyword| keyword.word.ends_with(word)) }
 }
 
 /// `virtual_server192.0.2.1`: the longest known word in front of something that can't be part of a word.
@@ -107,6 +112,8 @@ mod tests {
             (Block::VirtualServer, "sorry_server<ip>", "sorry_server"),
             (Block::GlobalDefs, "advert_int 1", "advert_int"),
             (Block::RealServer, "http_get", "HTTP_GET"),
+            (Block::Root, "bal_defs", "global_defs"),
+            (Block::GlobalDefs, "script_security", "enable_script_security"),
         ] {
             assert_eq!(meant(block, written), Some(word), "{written}");
         }

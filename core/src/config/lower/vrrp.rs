@@ -616,6 +616,9 @@ impl Lower<'_> {
             let name = &line.word;
             self.tracked.insert(name.text.to_string());
             let Some(script) = scripts.get(&*name.text) else {
+                if self.report.is_full() {
+                    continue;
+                }
                 let mut diagnostic =
                     Diagnostic::error("unknown-script", format!("there is no vrrp_script called `{}`", name.text))
                         .at(name.span, "this check would never run");

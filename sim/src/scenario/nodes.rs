@@ -1,0 +1,244 @@
+//! The nodes: directors with their configurations, real servers, clients, segments.
+
+use super::model::*;
+use super::read::{Disk, Reader, Table, Value};
+use super::words;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use vipward_core::config::{self, Diagnostic, Span};
+use vipward_core::interface::InterfaceName;
+use vipward_core::time::Duration;
+
+impl Reader {
+    /// The tables `[kind.NAME]`, in order.
+    pub(super) fn named<'t>(
+        &mut self,
+        top: &Table<'t>,
+        kind: &str,
+        known: &[&'static str],
+    ) -> Vec<(String, Table<'t>)> {
+        let Some(value) = top.get(kind) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong(self.of_value(value), format!("expected tables `[{kind}.NAME]`"), "");
+            return Vec::new();
+        };
+        let outer = self.any_table(table, self.of_value(value));
+        let mut named = Vec::new();
+        for (name, range, value) in outer.words {
+            let head = self.span(range);
+            let Some(table) = value.get_ref().as_table() else {
+                self.wrong(head, format!("expected a table `[{kind}.{name}]`"), "");
+                continue;
+            };
+            if kind != "segment"
+                && let Some(first) = self.heads.insert(name.clone(), head)
+            {
+                let message = format!("two nodes are called `{name}`");
+                self.error(Diagnostic::error("name-twice", message).at(head, "again here").also(first, "first here"));
+            }
+            let table = self.table(table, head, known);
+            named.push((name, table));
+        }
+        named
+    }
+
+    pub(super) fn read_segments(&mut self, top: &Table<'_>) {
+        for (name, table) in self.named(top, "segment", words::SEGMENT) {
+            let delay = self.duration(&table, "delay").unwrap_or_default();
+            let loss = self.share(&table, "lose").unwrap_or_default();
+            self.segments.push(SegmentPlan { name: name.into(), delay, loss });
+        }
+    }
+
+    pub(super) fn read_routed(&mut self, top: &Table<'_>) -> Vec<SegmentId> {
+        let Some(value) = top.get("routed") else { return Vec::new() };
+        let mut routed = Vec::new();
+        for value in self.list(value) {
+            if let Some(name) = self.text(value, "the name of a segment") {
+                let span = self.of_value(value);
+                routed.extend(self.segment_named(name, span));
+            }
+        }
+        routed
+    }
+
+    pub(super) fn add_router(&mut self, routed: &[SegmentId]) {
+        if routed.is_empty() {
+            return;
+        }
+        let ports = routed.iter().enumerate().map(|(at, segment)| {
+            let network = self.nodes.iter().flat_map(|node| &node.ports).find(|port| port.segment == *segment);
+            PortPlan {
+                interface: InterfaceName::new(&format!("port{at}")),
+                segment: *segment,
+                address: network.and_then(|port| port.address),
+            }
+        });
+        let ports = ports.collect();
+        self.nodes.push(NodePlan { name: "router".into(), ports, kind: NodeKind::Router });
+    }
+
+    pub(super) fn read_directors(&mut self, top: &Table<'_>) {
+        for (name, table) in self.named(top, "director", words::DIRECTOR) {
+            let mut ports = Vec::new();
+            match table.get("interfaces").map(|value| (value, value.get_ref().as_table())) {
+                Some((value, Some(interfaces))) => {
+                    for (interface, _, value) in self.any_table(interfaces, self.of_value(value)).words {
+                        ports.extend(self.port(&interface, value));
+                    }
+                }
+                Some((value, None)) => {
+                    self.wrong(self.of_value(value), "expected interfaces", "`interfaces.eth0 = \"ADDRESS/LEN\"`");
+                }
+                None => self.missing(table.span, "interfaces", "which interfaces does this director have?"),
+            }
+            let config = match table.get("config") {
+                Some(value) => self.config(value, &table, &name),
+                None => {
+                    self.missing(table.span, "config", "which configuration file does this director run?");
+                    None
+                }
+            };
+            let listens = self.ports(&table, "listens").unwrap_or_default();
+            let starts = self.boolean(&table, "starts").unwrap_or(true);
+            let config = config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() });
+            let dataplane = self.dataplane(&table).unwrap_or_default();
+            let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane });
+            self.nodes.push(NodePlan { name: name.into(), ports, kind });
+        }
+    }
+
+    pub(super) fn dataplane(&mut self, table: &Table<'_>) -> Option<Dataplane> {
+        let value = table.get("dataplane")?;
+        match self.text(value, "a dataplane")? {
+            "ipvs" => Some(Dataplane::Ipvs),
+            "relay" => Some(Dataplane::Relay),
+            other => {
+                self.wrong(self.of_value(value), format!("unknown dataplane `{other}`"), "ipvs or relay");
+                None
+            }
+        }
+    }
+
+    /// Reads a configuration. Its mistakes are the scenario's own, unless `mistakes` names their codes.
+    pub(super) fn config(&mut self, value: &Value<'_>, table: &Table<'_>, node: &str) -> Option<ConfigFile> {
+        let written = self.text(value, "a file name")?.to_owned();
+        let place = self.of_value(value);
+        let named = self.named_mistakes(table);
+        let options = config::Options { config_id: node.to_owned(), ..config::Options::default() };
+        let loaded = config::load(&mut self.sources, &Disk, &self.folder.join(&written), &options);
+        let codes: Vec<String> = loaded.diagnostics.iter().map(|found| found.code.to_owned()).collect();
+        let config = Some(Arc::new(loaded.best_effort().clone()));
+        self.mistakes(loaded.diagnostics, named, place, &format!("`{written}`"));
+        Some(ConfigFile { path: PathBuf::from(written), config, codes })
+    }
+
+    /// The mistakes between the directors' files are the scenario's own as well, unless its `mistakes` names them.
+    pub(super) fn check_cluster(&mut self, top: &Table<'_>) -> Vec<String> {
+        let nodes: Vec<(Arc<str>, Arc<config::Config>)> = self
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.kind {
+                NodeKind::Director(director) => Some((node.name.clone(), director.config.config.clone()?)),
+                NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+            })
+            .collect();
+        let cluster: Vec<config::cluster::Node<'_>> =
+            nodes.iter().map(|(name, config)| config::cluster::Node { name, config }).collect();
+        let found = config::cluster::check(&cluster);
+        let codes = found.iter().map(|found| found.code.to_owned()).collect();
+        let named = self.named_mistakes(top);
+        self.mistakes(found, named, top.span, "the cluster");
+        codes
+    }
+
+    /// `mistakes`: codes, with their places.
+    fn named_mistakes(&mut self, table: &Table<'_>) -> Option<Vec<(String, Span)>> {
+        let listed = self.list(table.get("mistakes")?);
+        Some(
+            listed
+                .into_iter()
+                .filter_map(|code| Some((self.text(code, "a code")?.to_owned(), self.of_value(code))))
+                .collect(),
+        )
+    }
+
+    /// Named mistakes must have been made; errors that nobody named make the scenario useless.
+    fn mistakes(&mut self, found: Vec<Diagnostic>, named: Option<Vec<(String, Span)>>, place: Span, whose: &str) {
+        let codes: Vec<String> = found.iter().map(|found| found.code.to_owned()).collect();
+        for (code, span) in named.iter().flatten().filter(|(code, _)| !codes.contains(code)) {
+            let message = format!("{whose} has no mistake `{code}`");
+            let found = format!("found were: {}", unique(&codes).join(", "));
+            self.error(Diagnostic::error("mistake-not-made", message).at(*span, "").note(found));
+        }
+        let unnamed =
+            |found: &Diagnostic| found.is_error() && !named.iter().flatten().any(|(code, _)| code == found.code);
+        let unnamed: Vec<Diagnostic> = found.into_iter().filter(unnamed).collect();
+        if unnamed.is_empty() {
+            return;
+        }
+        let mut left: Vec<String> = unnamed.iter().map(|found| format!("{:?}", found.code)).collect();
+        left = unique(&left);
+        self.diagnostics.extend(unnamed);
+        self.error(
+            Diagnostic::error("config-mistakes", format!("{whose} has mistakes that nobody named")).at(place, "").help(
+                format!("mend them, or write `mistakes = [{}]` to run what could be understood", left.join(", ")),
+            ),
+        );
+    }
+
+    pub(super) fn read_servers(&mut self, top: &Table<'_>) {
+        for (name, table) in self.named(top, "real_server", words::REAL_SERVER) {
+            let ports = self.only_port(&table);
+            let loopback = table.get("loopback").map(|value| self.list(value)).unwrap_or_default();
+            let kind = NodeKind::RealServer(ServerPlan {
+                listens: self.ports(&table, "listens").unwrap_or_else(|| vec![80]),
+                loopback: loopback.into_iter().filter_map(|value| self.parsed(value, "an address")).collect(),
+                gateway: table.get("gateway").and_then(|value| self.parsed(value, "an address")),
+                tunnel: self.boolean(&table, "tunnel").unwrap_or(false),
+            });
+            self.nodes.push(NodePlan { name: name.into(), ports, kind });
+        }
+    }
+
+    pub(super) fn read_clients(&mut self, top: &Table<'_>) {
+        for (name, table) in self.named(top, "client", words::CLIENT) {
+            let ports = self.only_port(&table);
+            let target = match table.get("asks") {
+                Some(value) => self.parsed(value, "an address with a port, like 192.0.2.1:80"),
+                None => {
+                    self.missing(table.span, "asks", "whom does this client ask?");
+                    None
+                }
+            };
+            let kind = NodeKind::Client(ClientPlan {
+                target: target.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+                every: self
+                    .duration(&table, "every")
+                    .filter(|every| !every.is_zero())
+                    .unwrap_or(Duration::from_millis(100)),
+                timeout: self.duration(&table, "timeout").unwrap_or(Duration::from_secs(1)),
+                from: self.duration(&table, "from").unwrap_or_default(),
+            });
+            self.nodes.push(NodePlan { name: name.into(), ports, kind });
+        }
+    }
+
+    pub(super) fn only_port(&mut self, table: &Table<'_>) -> Vec<PortPlan> {
+        match table.get("address") {
+            Some(value) => self.port("eth0", value).into_iter().collect(),
+            None => {
+                self.missing(table.span, "address", "where is it?");
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn unique(codes: &[String]) -> Vec<String> {
+    let mut codes = codes.to_vec();
+    codes.sort();
+    codes.dedup();
+    codes
+}

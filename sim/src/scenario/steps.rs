@@ -1,0 +1,241 @@
+//! `steps`: what happens, and when.
+
+use super::model::*;
+use super::read::{Reader, Table, Value};
+use super::values::{is_any, is_director, is_machine, is_server};
+use super::words::{self, Word, nearest};
+use std::sync::Arc;
+use toml::de::DeValue;
+use vipward_core::config::Diagnostic;
+use vipward_core::time::{Duration, Instant};
+
+impl Reader {
+    /// The lines of `steps` or `expect`, each with the one verb that it has.
+    pub(super) fn lines<'t>(
+        &mut self,
+        top: &Table<'t>,
+        list: &str,
+        verbs: &'static [Word],
+        times: &[&'static str],
+    ) -> Vec<(Table<'t>, &'static Word)> {
+        let Some(value) = top.get(list) else { return Vec::new() };
+        let mut lines = Vec::new();
+        for value in self.list(value) {
+            let span = self.of_value(value);
+            let Some(table) = value.get_ref().as_table() else {
+                self.wrong(span, format!("expected a line like {{ at = \"5s\", … }} in `{list}`"), "");
+                continue;
+            };
+            let table = self.any_table(table, span);
+            let mut found = table.words.iter().filter_map(|(key, range, _)| {
+                verbs.iter().find(|verb| verb.word == key).map(|verb| (verb, range.clone()))
+            });
+            let (first, second) = (found.next(), found.next());
+            if let (Some((one, _)), Some((other, range))) = (&first, second) {
+                let beside = self.span(range);
+                if !one.with.contains(&other.word) {
+                    let message = format!("`{}` and `{}` in one line", one.word, other.word);
+                    self.error(Diagnostic::error("two-words", message).at(beside, "make it a line of its own"));
+                    continue;
+                }
+            }
+            let verb = first.map(|(verb, _)| verb);
+            let known: Vec<&'static str> = match verb {
+                Some(verb) => times.iter().chain(verb.with).copied().chain([verb.word]).collect(),
+                None => times
+                    .iter()
+                    .copied()
+                    .chain(verbs.iter().flat_map(|verb| verb.with.iter().copied().chain([verb.word])))
+                    .collect(),
+            };
+            let mut unknown = false;
+            for (word, range, _) in &table.words {
+                if !known.contains(&word.as_str()) {
+                    unknown = true;
+                    let near = nearest(word, known.iter().copied());
+                    let listed: Vec<&'static str> =
+                        if verb.is_some() { known.clone() } else { verbs.iter().map(|verb| verb.word).collect() };
+                    self.unknown(self.span(range.clone()), word, near, &listed);
+                }
+            }
+            match verb {
+                Some(verb) => lines.push((table, verb)),
+                None if unknown => {}
+                None => {
+                    let known: Vec<&str> = verbs.iter().map(|verb| verb.word).collect();
+                    let diagnostic = Diagnostic::error("missing-word", "this line says when, but not what");
+                    self.error(diagnostic.at(span, "").note(format!("one of {}", known.join(", "))));
+                }
+            }
+        }
+        lines
+    }
+
+    pub(super) fn read_steps(&mut self, top: &Table<'_>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (table, verb) in self.lines(top, "steps", words::STEPS, &["at"]) {
+            let at = self.duration(&table, "at");
+            if !table.has("at") {
+                self.missing(table.span, "at", "when?");
+            }
+            let action = table.get(verb.word).and_then(|value| self.action(verb.word, value, &table));
+            if let (Some(at), Some(action)) = (at, action) {
+                steps.push(Step { at: Instant::ZERO + at, action, span: table.span });
+            }
+        }
+        steps.sort_by_key(|step| step.at);
+        steps
+    }
+
+    pub(super) fn action(&mut self, verb: &str, value: &Value<'_>, table: &Table<'_>) -> Option<Action> {
+        match verb {
+            "kill" => self.node(value, "director", is_director).map(Action::Kill),
+            "power_off" => self.node(value, "director or real server", is_machine).map(Action::PowerOff),
+            "stop" => self.node(value, "director", is_director).map(Action::Stop),
+            "start" => self.node(value, "director", is_director).map(Action::Start),
+            "freeze" => self.node(value, "director", is_director).map(Action::Freeze),
+            "resume" => self.node(value, "director", is_director).map(Action::Resume),
+            "reload" => {
+                let node = self.node(value, "director", is_director)?;
+                let Some(file) = table.get("with") else {
+                    self.missing(table.span, "with", "with which file?");
+                    return None;
+                };
+                let name = self.nodes.get(node.0).map(|node| node.name.to_string()).unwrap_or_default();
+                let mut file = self.config(file, table, &name)?;
+                if table.has("mistakes") {
+                    // The running configuration stays.
+                    file.config = None;
+                }
+                Some(Action::Reload { node, file })
+            }
+            "unplug" => self.node(value, "node", is_any).map(Action::Unplug),
+            "plug" => self.node(value, "node", is_any).map(Action::Plug),
+            "isolate" => {
+                let node = Party::Node(self.node(value, "node", is_any)?);
+                let (from, to, both) = match table.get("direction") {
+                    None => (node, Party::Any, true),
+                    Some(value) => match self.text(value, "a direction")? {
+                        "both" => (node, Party::Any, true),
+                        "out" => (node, Party::Any, false),
+                        "in" => (Party::Any, node, false),
+                        other => {
+                            self.wrong(self.of_value(value), format!("unknown direction `{other}`"), "in, out or both");
+                            return None;
+                        }
+                    },
+                };
+                Some(Action::Impair { from, to, both, impairment: Impairment::Cut })
+            }
+            "cut" => {
+                let (from, to, both) = match table.get("to") {
+                    Some(to) => (self.node(value, "node", is_any)?, self.node(to, "node", is_any)?, false),
+                    None => {
+                        let (a, b) = self.two_nodes(value)?;
+                        (a, b, true)
+                    }
+                };
+                let (from, to) = (Party::Node(from), Party::Node(to));
+                Some(Action::Impair { from, to, both, impairment: Impairment::Cut })
+            }
+            "lose" => {
+                let impairment = Impairment::Lose(self.share(table, "lose")?);
+                self.ways(table, impairment)
+            }
+            "delay" => {
+                let impairment = Impairment::Delay(self.duration(table, "delay")?);
+                self.ways(table, impairment)
+            }
+            "heal" => match value.get_ref() {
+                DeValue::Array(_) => self.two_nodes(value).map(|(a, b)| Action::Heal(Heal::Between(a, b))),
+                _ if value.get_ref().as_str() == Some("all") => Some(Action::Heal(Heal::All)),
+                _ => self.node(value, "node", is_any).map(|id| Action::Heal(Heal::Node(id))),
+            },
+            "down" => self.node(value, "real server", is_server).map(Action::Down),
+            "up" => self.node(value, "real server", is_server).map(Action::Up),
+            "slow" => {
+                let node = self.node(value, "real server", is_server)?;
+                let by = self.needed_duration(table, "by", "by how much?")?;
+                Some(Action::Slow { node, by })
+            }
+            "status" => {
+                let node = self.node(value, "real server", is_server)?;
+                let code: u16 = self.integer(table, "code")?;
+                if !(100..=999).contains(&code) {
+                    self.wrong(table.span, format!("{code} is no HTTP status"), "");
+                    return None;
+                }
+                Some(Action::Status { node, code })
+            }
+            "flap" => {
+                let node = self.node(value, "real server", is_server)?;
+                let every = self.needed_duration(table, "every", "how often?")?;
+                let times = self.integer(table, "times").unwrap_or(1);
+                Some(Action::Flap { node, every, times })
+            }
+            "script" => {
+                let script: Arc<str> = self.text(value, "the name of a vrrp_script")?.into();
+                let node = self.node_of(table, "on", "director", is_director)?;
+                let exits: u16 = self.integer(table, "exits")?;
+                self.check_script(node, &script, value);
+                Some(Action::Script { script, node, exits: i32::from(exits) })
+            }
+            "delete_address" => {
+                let address = self.parsed(value, "an address")?;
+                let node = self.node_of(table, "on", "director", is_director)?;
+                Some(Action::DeleteAddress { address, node })
+            }
+            // Every word of the table `STEPS` has its arm above.
+            _ => None,
+        }
+    }
+
+    pub(super) fn check_script(&mut self, node: NodeId, script: &str, value: &Value<'_>) {
+        let config = self.nodes.get(node.0).and_then(|node| match &node.kind {
+            NodeKind::Director(director) => director.config.config.clone(),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+        });
+        if let Some(config) = config
+            && !config.scripts.contains_key(script)
+        {
+            let names: Vec<String> = config.scripts.keys().map(ToString::to_string).collect();
+            let near = nearest(script, names.iter().map(String::as_str)).map(str::to_owned);
+            self.no_such("vrrp_script", script, self.of_value(value), near.as_deref(), &names);
+        }
+    }
+
+    pub(super) fn needed_duration(&mut self, table: &Table<'_>, word: &str, question: &str) -> Option<Duration> {
+        if !table.has(word) {
+            self.missing(table.span, word, question);
+        }
+        self.duration(table, word)
+    }
+
+    pub(super) fn two_nodes(&mut self, value: &Value<'_>) -> Option<(NodeId, NodeId)> {
+        match *self.list(value) {
+            [a, b] => Some((self.node(a, "node", is_any)?, self.node(b, "node", is_any)?)),
+            _ => {
+                self.wrong(self.of_value(value), "expected two nodes", "like [\"lb1\", \"lb2\"], or one and `to`");
+                None
+            }
+        }
+    }
+
+    pub(super) fn ways(&mut self, table: &Table<'_>, impairment: Impairment) -> Option<Action> {
+        let (from, to, both) = if let Some(value) = table.get("between") {
+            let (a, b) = self.two_nodes(value)?;
+            (Party::Node(a), Party::Node(b), true)
+        } else if let Some(value) = table.get("on") {
+            let name = self.text(value, "the name of a segment")?;
+            let segment = self.segment_named(name, self.of_value(value))?;
+            (Party::Segment(segment), Party::Segment(segment), false)
+        } else {
+            let mut end = |word| match table.get(word) {
+                Some(value) => self.node(value, "node", is_any).map(Party::Node),
+                None => Some(Party::Any),
+            };
+            (end("from")?, end("to")?, false)
+        };
+        Some(Action::Impair { from, to, both, impairment })
+    }
+}
