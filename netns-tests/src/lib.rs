@@ -11,7 +11,7 @@ mod router;
 
 pub use daemon::Daemon;
 pub use pair::{BACK, FRONT, Pair, VIP, service};
-pub use require::{Need, met, program};
+pub use require::{Need, met, program, required};
 pub use router::{Router, virtual_server};
 
 use std::path::PathBuf;
