@@ -1,5 +1,7 @@
 //! Every scenario of `scenarios/`: it holds, one seed gives the same bytes twice, and its timeline is as reviewed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +59,7 @@ scenarios! {
     isolated_master "isolated-master"
     killed_master "killed-master"
     lossy_segment "lossy-segment"
+    mute_and_deaf_master "mute-and-deaf-master"
     reload "reload"
     slow_real_server "slow-real-server"
     split_brain "split-brain"

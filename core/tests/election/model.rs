@@ -36,7 +36,7 @@ struct Reference {
 
 #[derive(Debug)]
 enum RefState {
-    Backup { down_at: u64, interval: u64, preempt_at: Option<u64> },
+    Backup { down_at: u64, interval: u64, preempt_at: Option<u64>, slept: bool },
     Master { advertise_at: u64, last: u64 },
 }
 
@@ -51,7 +51,8 @@ impl Reference {
     }
 
     fn becomes_backup(&mut self, now: u64, interval: u64) {
-        self.state = RefState::Backup { down_at: now + self.master_down(interval), interval, preempt_at: None };
+        let down_at = now + self.master_down(interval);
+        self.state = RefState::Backup { down_at, interval, preempt_at: None, slept: false };
     }
 
     fn becomes_master(&mut self, now: u64) -> usize {
@@ -71,9 +72,9 @@ impl Reference {
     fn wake(&mut self, now: u64) -> usize {
         self.oversleep(now);
         match self.state {
-            RefState::Backup { down_at, interval, preempt_at } if now > down_at + interval => {
+            RefState::Backup { down_at, interval, preempt_at, slept: false } if now > down_at + interval => {
                 let down_at = now + interval + self.skew(interval);
-                self.state = RefState::Backup { down_at, interval, preempt_at };
+                self.state = RefState::Backup { down_at, interval, preempt_at, slept: true };
                 0
             }
             RefState::Backup { down_at, .. } if now >= down_at => self.becomes_master(now),
@@ -87,16 +88,21 @@ impl Reference {
         match self.state {
             RefState::Backup { interval, .. } if priority == 0 => {
                 let down_at = now + self.skew(interval);
-                self.state = RefState::Backup { down_at, interval, preempt_at: None };
+                self.state = RefState::Backup { down_at, interval, preempt_at: None, slept: false };
                 0
             }
-            RefState::Backup { down_at, interval, preempt_at } if self.preempt && priority < self.priority => {
+            RefState::Backup { down_at, interval, preempt_at, slept } if self.preempt && priority < self.priority => {
                 let until = preempt_at.unwrap_or(now + self.preempt_delay);
                 let preempt_at = (self.preempt_delay > 0).then_some(until);
                 self.state = if now < until {
-                    RefState::Backup { down_at: now + self.master_down(theirs), interval: theirs, preempt_at }
+                    RefState::Backup {
+                        down_at: now + self.master_down(theirs),
+                        interval: theirs,
+                        preempt_at,
+                        slept: false,
+                    }
                 } else {
-                    RefState::Backup { down_at, interval, preempt_at }
+                    RefState::Backup { down_at, interval, preempt_at, slept }
                 };
                 0
             }

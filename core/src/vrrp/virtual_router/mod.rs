@@ -62,6 +62,8 @@ pub struct Backup {
     pub heard: Heard,
     /// `preempt_delay`: until then a MASTER of lower priority is left in peace.
     pub preempt_at: Option<Instant>,
+    /// The timer was already set anew once because it was long overdue.
+    pub slept: bool,
 }
 
 /// The last that a BACKUP heard; the cause when it takes over.
@@ -231,8 +233,10 @@ impl VirtualRouter {
             State::Init | State::Fault => {}
             State::Backup(backup) => {
                 let late = ctx.now.since(backup.down_at);
-                if late > backup.active_interval.duration() {
-                    // It slept, and did not listen meanwhile. A MASTER that lives is heard within its interval.
+                if late > backup.active_interval.duration() && !backup.slept {
+                    // It slept, and did not listen meanwhile. A MASTER that lives is heard within its interval. Once
+                    // only: a machine that is late every time must still take over when nobody else does.
+                    backup.slept = true;
                     backup.waits = backup.active_interval.duration()
                         + skew_time(self.config.version, self.priority, backup.active_interval);
                     backup.down_at = ctx.now + backup.waits;
@@ -381,6 +385,7 @@ impl VirtualRouter {
             active_interval: self.config.advert_interval,
             heard,
             preempt_at: None,
+            slept: false,
         });
         self.changed(from, cause, ctx);
     }
