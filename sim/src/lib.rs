@@ -6,8 +6,10 @@
 //! - [`runner`]: whole directors (driver, probes over hyper, adverts over UDP) in that world, on turmoil
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
+//! - [`drill`]: every outage of the standard battery, from the directors' files alone
 //! - [`timeline`], [`report`]: what people and machines read
 
+pub mod drill;
 pub mod expect;
 pub mod invariants;
 pub mod report;

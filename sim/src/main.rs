@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
 use vipward_sim::report::Report;
-use vipward_sim::{runner, scenario};
+use vipward_sim::{drill, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
 #[derive(Parser)]
@@ -23,6 +23,9 @@ struct Cli {
 enum Command {
     /// Run scenarios. Exit status 0: everything held; 1: something did not; 2: a file has mistakes.
     Run(Run),
+    /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nothing
+    /// broke; 1: an invariant broke; 2: these files can't be drilled.
+    Drill(Drill),
     /// List the words of a scenario file.
     Words,
 }
@@ -45,6 +48,39 @@ struct Run {
     jobs: Option<usize>,
 }
 
+#[derive(Args)]
+struct Drill {
+    /// The directors' keepalived configurations, one each.
+    #[arg(required = true, num_args = 2..)]
+    files: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value_t = DrillFormat::Text)]
+    format: DrillFormat,
+    /// Who carries the virtual servers (`vipward run --dataplane`); without it, what the files need.
+    #[arg(long, value_enum)]
+    dataplane: Option<DataplaneChoice>,
+    /// Draw what is lost from this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many cases run at the same time; as many as there are processors by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DrillFormat {
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DataplaneChoice {
+    /// The kernel's IPVS.
+    Ipvs,
+    /// The directors themselves, in user space.
+    Relay,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
@@ -63,12 +99,46 @@ enum Status {
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Run(run) => run_all(&run),
+        Command::Drill(options) => run_drill(&options),
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
             Status::Held
         }
     };
     ExitCode::from(status as u8)
+}
+
+fn run_drill(options: &Drill) -> Status {
+    let began = Instant::now();
+    let asked = drill::Options {
+        dataplane: options.dataplane.map(|choice| match choice {
+            DataplaneChoice::Ipvs => scenario::Dataplane::Ipvs,
+            DataplaneChoice::Relay => scenario::Dataplane::Relay,
+        }),
+        seed: options.seed,
+        jobs: options.jobs,
+    };
+    let watched = std::io::stderr().is_terminal();
+    let drill = drill::drill(&options.files, &asked, |done, all| {
+        if watched {
+            eprint!("\r{done} of {all} cases{}", if done == all { "\r\x1b[K" } else { "" });
+        }
+    });
+    let text = match options.format {
+        DrillFormat::Text => drill.text(std::io::stdout().is_terminal()),
+        DrillFormat::Json => serde_json::to_string(&drill.json()).map(|text| text + "\n").unwrap_or_default(),
+    };
+    // A reader that has seen enough (`| head`) is no mistake.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let (simulated, wall) = (drill.simulated.as_secs_f64(), began.elapsed().as_secs_f64());
+    if !drill.rows.is_empty() {
+        eprintln!("{simulated:.0} s simulated in {wall:.1} s ({:.0} s a second)", simulated / wall.max(0.001));
+    }
+    match drill.verdict() {
+        drill::Verdict::Held => Status::Held,
+        drill::Verdict::Broke => Status::DidNotHold,
+        drill::Verdict::Impossible => Status::Mistakes,
+    }
 }
 
 /// What came of one file.
