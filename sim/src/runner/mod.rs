@@ -5,6 +5,7 @@
 //! turmoil gives is tasks, timers and streams as production has them. One step is 1 ms.
 
 mod director;
+pub mod events;
 mod seam;
 mod server;
 
@@ -122,7 +123,14 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     }
     drop(hosts);
     drop(sim);
-    let mut world = shared.world_mut();
+    let world = Rc::into_inner(shared).ok_or("a task outlives its simulation")?.world.into_inner();
+    Ok(conclude(world, watch, seed))
+}
+
+/// What a run that came to its end gave.
+fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
+    let scenario = world.plan().clone();
+    let end = Instant::ZERO + scenario.duration;
     let requests = std::mem::take(&mut world.requests);
     let mut trace = std::mem::take(&mut world.trace);
     let mut all = Vec::new();
@@ -139,7 +147,7 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
         all.extend(own);
     }
     trace.sort_by_key(|entry| entry.at);
-    Ok(Run { scenario: scenario.clone(), seed, trace, requests, outages: all, violations: watch.violations })
+    Run { scenario, seed, trace, requests, outages: all, violations: watch.violations }
 }
 
 /// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.
