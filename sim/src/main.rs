@@ -59,6 +59,9 @@ struct Drill {
     files: Vec<PathBuf>,
     #[arg(long, value_enum, default_value_t = DrillFormat::Text)]
     format: DrillFormat,
+    /// Only the cases whose fault contains these words, each with its timeline.
+    #[arg(long, value_name = "WORDS")]
+    case: Option<String>,
     /// Who carries the virtual servers (`vipward run --dataplane`); without it, what the files need.
     #[arg(long, value_enum)]
     dataplane: Option<DataplaneChoice>,
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
 fn run_drill(options: &Drill) -> Status {
     let began = Instant::now();
     let asked = drill::Options {
+        only: options.case.clone(),
         dataplane: options.dataplane.map(|choice| match choice {
             DataplaneChoice::Ipvs => scenario::Dataplane::Ipvs,
             DataplaneChoice::Relay => scenario::Dataplane::Relay,
@@ -135,7 +139,10 @@ fn run_drill(options: &Drill) -> Status {
         }
     });
     let text = match options.format {
-        DrillFormat::Text => drill.text(std::io::stdout().is_terminal()),
+        DrillFormat::Text => {
+            let timelines = options.case.is_some().then(|| drill.timelines()).unwrap_or_default();
+            timelines + &drill.text(std::io::stdout().is_terminal())
+        }
         DrillFormat::Json => serde_json::to_string(&drill.json()).map(|text| text + "\n").unwrap_or_default(),
     };
     // A reader that has seen enough (`| head`) is no mistake.

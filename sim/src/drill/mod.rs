@@ -30,8 +30,10 @@ use vipward_core::config::{Diagnostic, Sources, cluster};
 use vipward_core::time::Duration;
 
 /// What a drill may be told.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// Only the cases whose fault contains these words.
+    pub only: Option<String>,
     /// Who carries virtual servers; none: what the files need.
     pub dataplane: Option<Dataplane>,
     /// Faults that are drawn, a packet loss, are drawn from this. Default 1.
@@ -105,7 +107,15 @@ pub fn drill(paths: &[PathBuf], options: &Options, mut progress: impl FnMut(usiz
         let text = format!("the first {drilled} real servers fail one by one; {left_out} more only together with all");
         drill.assumptions.push(text);
     }
-    let cases = battery::battery(&topology);
+    let mut cases = battery::battery(&topology);
+    if let Some(words) = &options.only {
+        cases.retain(|case| case.fault.contains(words.as_str()));
+        if cases.is_empty() {
+            drill
+                .findings
+                .push(Diagnostic::error("no-such-case", format!("no case of this drill is called `{words}`")));
+        }
+    }
     let done = in_parallel(&cases, options.jobs, |case| run(&case.scenario, options.seed), &mut progress);
     for (case, run) in cases.iter().zip(done) {
         match run {
@@ -121,7 +131,7 @@ pub fn drill(paths: &[PathBuf], options: &Options, mut progress: impl FnMut(usiz
 }
 
 fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
-    runner::run(scenario, seed)
+    runner::events::run(scenario, seed)
 }
 
 /// Does `work` for every item on as many threads as there are processors; the results are in the order of the items.

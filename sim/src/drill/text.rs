@@ -2,6 +2,7 @@
 
 use super::words::{count, list, seconds};
 use super::{Drill, Row, Verdict};
+use crate::timeline;
 use std::fmt::Write;
 use vipward_core::config::{Severity, render};
 
@@ -32,6 +33,15 @@ impl Drill {
         text.push('\n');
         text.push_str(&self.summary());
         text.push('\n');
+        text
+    }
+
+    /// What happened in each case, in the order of time.
+    pub fn timelines(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            let _ = writeln!(text, "{} (seed {})\n\n{}", row.fault, row.run.seed, timeline::render(&row.run));
+        }
         text
     }
 
