@@ -8,10 +8,11 @@
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
 //! - [`drill`]: every outage of the standard battery, from the directors' files alone
-//! - [`timeline`], [`report`]: what people and machines read
+//! - [`timeline`], [`report`], [`html`]: what people and machines read
 
 pub mod drill;
 pub mod expect;
+pub mod html;
 pub mod invariants;
 pub mod report;
 pub mod runner;

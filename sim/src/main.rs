@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
 use vipward_sim::report::Report;
-use vipward_sim::{drill, runner, scenario};
+use vipward_sim::{drill, html, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
 #[derive(Parser)]
@@ -47,6 +47,9 @@ struct Run {
     /// faster. Both tell the same story.
     #[arg(long, value_enum, default_value_t = Runner::Turmoil)]
     runner: Runner,
+    /// Write the runs as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// How many scenarios run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
@@ -65,6 +68,9 @@ struct Drill {
     /// Who carries the virtual servers (`vipward run --dataplane`); without it, what the files need.
     #[arg(long, value_enum)]
     dataplane: Option<DataplaneChoice>,
+    /// Write the drill as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Draw what is lost from this seed.
     #[arg(long)]
     seed: Option<u64>,
@@ -78,6 +84,8 @@ enum DrillFormat {
     Text,
     /// One JSON object.
     Json,
+    /// The page of `--html`, on standard output.
+    Html,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,10 +151,16 @@ fn run_drill(options: &Drill) -> Status {
             let timelines = options.case.is_some().then(|| drill.timelines()).unwrap_or_default();
             timelines + &drill.text(std::io::stdout().is_terminal())
         }
+        DrillFormat::Html => html::drill_page(&drill),
         DrillFormat::Json => serde_json::to_string(&drill.json()).map(|text| text + "\n").unwrap_or_default(),
     };
     // A reader that has seen enough (`| head`) is no mistake.
     let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Some(path) = &options.html
+        && let Err(status) = write_page(path, &html::drill_page(&drill))
+    {
+        return status;
+    }
     let (simulated, wall) = (drill.simulated.as_secs_f64(), began.elapsed().as_secs_f64());
     if !drill.rows.is_empty() {
         eprintln!("{simulated:.0} s simulated in {wall:.1} s ({:.0} s a second)", simulated / wall.max(0.001));
@@ -156,6 +170,13 @@ fn run_drill(options: &Drill) -> Status {
         drill::Verdict::Broke => Status::DidNotHold,
         drill::Verdict::Impossible => Status::Mistakes,
     }
+}
+
+fn write_page(path: &std::path::Path, page: &str) -> Result<(), Status> {
+    std::fs::write(path, page).map_err(|error| {
+        eprintln!("error: can't write `{}`: {error}", path.display());
+        Status::Mistakes
+    })
 }
 
 /// What came of one file.
@@ -205,6 +226,7 @@ fn run_all(options: &Run) -> Status {
     // Printed in the order of the files, whichever ends first.
     let mut waiting: std::collections::BTreeMap<usize, Done> = std::collections::BTreeMap::new();
     let mut next = 0;
+    let mut shown = Vec::new();
     for (at, done) in receive {
         waiting.insert(at, done);
         while let Some(done) = waiting.remove(&next) {
@@ -221,11 +243,21 @@ fn run_all(options: &Run) -> Status {
                     eprint!("{}", render(&done.sources, mistakes, color));
                 }
             }
+            if options.html.is_some() {
+                shown.push(done);
+            }
         }
     }
     if next < files.len() {
         eprintln!("error: {} scenarios did not come to their end", files.len() - next);
         return Status::Mistakes;
+    }
+    if let Some(path) = &options.html {
+        let reports: Vec<_> =
+            shown.iter().filter_map(|done| Some((done.report.as_ref().ok()?, &done.sources))).collect();
+        if let Err(mistake) = write_page(path, &html::runs_page(&reports)) {
+            return mistake;
+        }
     }
     if options.format == Format::Text {
         let wall = began.elapsed().as_secs_f64();

@@ -324,6 +324,7 @@ impl Build<'_> {
                 targets.len() - MOST_CLIENTS
             ));
         }
+        let only = targets.len() == 1;
         let mut askers = Vec::new();
         for target in targets.into_iter().take(MOST_CLIENTS) {
             let Some(home) = self.segments.iter().position(|segment| {
@@ -352,7 +353,7 @@ impl Build<'_> {
                 segment,
                 address: address.map(|address| (address, network.len())),
             };
-            askers.push(Asker { name: asker_name(target), port, target });
+            askers.push(Asker { name: asker_name(target, only), port, target });
         }
         askers
     }
@@ -495,9 +496,10 @@ fn backends(files: &[DirectorFile]) -> BTreeMap<IpAddr, Backend> {
     backends
 }
 
-/// What a client is called: by what it asks.
-fn asker_name(target: SocketAddr) -> String {
+/// What a client is called: by what it asks, where there are several.
+fn asker_name(target: SocketAddr, only: bool) -> String {
     match target.port() {
+        _ if only => "client".to_owned(),
         ECHO => format!("client of {}", target.ip()),
         _ => format!("client of {target}"),
     }
