@@ -148,7 +148,7 @@ fn run_drill(options: &Drill) -> Status {
     });
     let text = match options.format {
         DrillFormat::Text => {
-            let timelines = options.case.is_some().then(|| drill.timelines()).unwrap_or_default();
+            let timelines = if options.case.is_some() { drill.timelines() } else { String::new() };
             timelines + &drill.text(std::io::stdout().is_terminal())
         }
         DrillFormat::Html => html::drill_page(&drill),

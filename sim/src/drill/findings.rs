@@ -38,6 +38,7 @@ pub(super) fn before(files: &[DirectorFile], topology: &Topology) -> Vec<Diagnos
 pub(super) fn after(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     unheard(files, rows, known, &mut found);
+    not_served(files, rows, &mut found);
     broken(files, rows, known, &mut found);
     found
 }
@@ -116,12 +117,15 @@ fn services_differ(files: &[DirectorFile], found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What makes two checkers equally slow.
+type Alike = (Notice, Duration, u32, Duration, Duration);
+
+/// A checker, and where it stands.
+type Written<'a> = (usize, &'a VirtualServer, &'a RealServer, &'a CheckerConfig);
+
 /// A checker as slow as others is told with them.
 fn slow_checkers(files: &[DirectorFile], found: &mut Vec<Diagnostic>) {
-    let mut alike: BTreeMap<
-        (Notice, Duration, u32, Duration, Duration),
-        Vec<(usize, &VirtualServer, &RealServer, &CheckerConfig)>,
-    > = BTreeMap::new();
+    let mut alike: BTreeMap<Alike, Vec<Written<'_>>> = BTreeMap::new();
     for (at, file) in files.iter().enumerate() {
         for service in &file.config.services {
             for server in &service.real_servers {
@@ -243,6 +247,33 @@ fn unheard(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic], found: &m
         }
         found.push(finding.note("each becomes MASTER and holds the address").help("write both instances alike"));
     }
+}
+
+/// Outages that do not end: when nothing happens at all, or when the fault is over.
+fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>) {
+    let open = |row: &&Row| row.outage.as_ref().is_some_and(|outage| !outage.over);
+    let point = |finding, cause: &str| files.iter().fold(finding, |finding, file| point_at(finding, file, cause));
+    if let Some(outage) = rows.first().filter(open).and_then(|row| row.outage.as_ref()) {
+        let message = format!("clients are not served even when nothing happens: {}", outage.cause);
+        found.push(point(Diagnostic::error("not-served", message), &outage.cause));
+        return;
+    }
+    let stuck: Vec<&Row> = rows.iter().filter(open).collect();
+    let Some((first, outage)) = stuck.first().and_then(|row| Some((row, row.outage.as_ref()?))) else { return };
+    let message = format!("clients are not served again when it is over that {}: {}", first.fault, outage.cause);
+    let faults: Vec<&str> = stuck.iter().take(4).map(|row| row.fault.as_str()).collect();
+    let mut finding = point(Diagnostic::warning("not-served-again", message), &outage.cause).note(format!(
+        "in {} of {} cases: {}",
+        stuck.len(),
+        rows.len(),
+        faults.join("; ")
+    ));
+    if outage.cause.contains("holds") {
+        finding = finding
+            .note("the one that keeps the address never heard that there was another, and announces nothing; neighbours believe the other one until their entry expires")
+            .help("`vrrp_garp_master_refresh 10` in global_defs announces the address every 10 s; `vrrp_higher_prio_send_advert true` lets the loser be heard once more");
+    }
+    found.push(finding);
 }
 
 /// Each broken invariant once, with the lines of those it names.

@@ -17,6 +17,16 @@
   const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
   const seconds = (ms) => (ms / 1000).toFixed(3) + " s";
 
+  // The shortest end of a path that no other file has.
+  const shortName = (name) => {
+    const parts = name.split("/").filter((part) => part !== ".");
+    for (let n = 1; n < parts.length; n++) {
+      const end = parts.slice(-n).join("/");
+      if (data.files.filter((other) => other.name === end || other.name.endsWith("/" + end)).length === 1) return end;
+    }
+    return name;
+  };
+
   // The head: what was it, did it hold, what is wrong.
   const head = el("header", {},
     el("h1", {}, data.title),
@@ -30,8 +40,13 @@
       " ", place.text))),
     it.notes.map((note) => el("p", { class: "dim" }, note)),
     it.help.map((help) => el("p", {}, el("b", {}, "Help: "), help)));
+  // What broke comes first, then what it comes from; what only could be better is there for whoever asks.
+  const errors = data.findings.filter((it) => it.severity === "error").reverse();
+  const others = data.findings.filter((it) => it.severity !== "error");
   const findings = data.findings.length === 0 ? null : el("section", { "aria-label": "Findings" },
-    el("h2", {}, "What is wrong, and why"), data.findings.map(finding));
+    el("h2", {}, "What is wrong, and why"), errors.map(finding),
+    others.length === 0 ? null : el("details", { class: "others", open: errors.length === 0 },
+      el("summary", {}, others.length === 1 ? "1 warning" : others.length + " warnings"), others.map(finding)));
   const assumed = data.assumptions.length === 0 ? null : el("details", { class: "assumed" },
     el("summary", {}, "What the files do not say, and was assumed (" + data.assumptions.length + ")"),
     el("ul", {}, data.assumptions.map((text) => el("li", {}, text))));
@@ -52,16 +67,6 @@
       el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col", class: number(name) }, name)))),
       el("tbody", {}, rows)));
   })();
-
-  // The shortest end of a path that no other file has.
-  const shortName = (name) => {
-    const parts = name.split("/").filter((part) => part !== ".");
-    for (let n = 1; n < parts.length; n++) {
-      const end = parts.slice(-n).join("/");
-      if (data.files.filter((other) => other.name === end || other.name.endsWith("/" + end)).length === 1) return end;
-    }
-    return name;
-  };
 
   // The files, one at a time, with the line that something points at.
   const files = (() => {
@@ -164,8 +169,8 @@
         drawn.push(svg("text", { x: 0, y: y + (lane.kind === "address" ? 9 : shifted), class: "dim", style: "font-size: 11px" },
           cut(lane.label, 28), svg("title", {}, lane.label)));
       } else if (label) {
-        drawn.push(svg("text", { x: 2, y: y + 10, class: "dim", style: "font-size: 11px" }, cut(label, Math.floor(whole / 6.2))));
-        y += 14;
+        drawn.push(svg("text", { x: 2, y: y + 9, class: "dim", style: "font-size: 11px" }, cut(label, Math.floor(whole / 6.2))));
+        y += 15;
       }
       const group = svg("g", { role: "img", "aria-label": lane.node + ", " + lane.label });
       group.append(svg("line", { class: "rail", x1: left, x2: left + width, y1: y + height / 2, y2: y + height / 2 }));
