@@ -304,6 +304,8 @@
     if (event.at < view[0] || event.at > view[1]) move(event.at - (view[1] - view[0]) / 2, view[1] - view[0]); else draw();
     tell(event.at, event);
     if (event.place) files.show(event.place.file, event.place.line);
+    // An address that shows this very event to whoever gets the page.
+    try { history.replaceState(null, "", "#" + data.runs.indexOf(run) + "." + at); } catch { /* not everywhere */ }
   }
 
   function open(at) {
@@ -326,7 +328,9 @@
   if (data.files.length) files.show(0);
   if (data.runs.length) {
     const broke = data.runs.findIndex((it) => !it.held);
-    open(broke >= 0 ? broke : Math.min(1, data.runs.length - 1));
+    const [, asked, event] = /^#(\d+)\.(\d+)$/.exec(location.hash) || [];
+    open(data.runs[asked] ? Number(asked) : broke >= 0 ? broke : Math.min(1, data.runs.length - 1));
+    if (data.runs[asked] && run.events[event]) pick(Number(event), true);
     new ResizeObserver(() => draw()).observe(chart);
   }
   addEventListener("beforeprint", () => { for (const it of document.querySelectorAll("details")) it.open = true; });
