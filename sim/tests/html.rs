@@ -2,6 +2,8 @@
 //!
 //! `VIPWARD_REQUIRE=chromium` turns "there is no Chromium here" into failure.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "what fails here fails a test")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
