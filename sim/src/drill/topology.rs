@@ -394,8 +394,7 @@ impl Build<'_> {
             listens.extend(echo.then_some(ECHO));
             let config =
                 ConfigFile { path: file.path.clone(), config: Some(file.config.clone()), codes: file.codes.clone() };
-            let plan =
-                DirectorPlan { config, listens: listens.into_iter().collect(), starts: true, dataplane, drift_ppm: 0 };
+            let plan = DirectorPlan { config, listens: listens.into_iter().collect(), starts: true, dataplane };
             nodes.push(NodePlan { name: file.name.clone(), ports, kind: NodeKind::Director(plan) });
         }
         for ip in own.keys() {

@@ -52,6 +52,8 @@ struct Place {
 struct RunData {
     title: String,
     held: bool,
+    /// The first of its files, and the first that is no more.
+    files: (u32, u32),
     seed: u64,
     end: u64,
     /// When the fault struck; the chart opens around it.
@@ -157,7 +159,8 @@ impl RunData {
         });
         Self {
             title: run.scenario.title.clone(),
-            held: failures.is_empty() && run.violations.is_empty(),
+            held: failures.is_empty(),
+            files: (first, first.saturating_add(u32::try_from(sources.ids().count()).unwrap_or(u32::MAX))),
             seed: run.seed,
             end: duration_millis(run.scenario.duration),
             fault: None,

@@ -19,6 +19,9 @@ pub(super) struct Lane {
     /// Whose: a node's name.
     pub node: String,
     pub label: String,
+    /// The virtual router's name, with which its decisions begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<String>,
     pub kind: Kind,
     pub spans: Vec<Span>,
     /// Adverts, gratuitous ARPs, failed requests: many and alike.
@@ -103,6 +106,7 @@ fn of_director(run: &Run, id: NodeId, director: &DirectorPlan, lanes: &mut Vec<L
         lanes.push(Lane {
             node: node.clone(),
             label: format!("{} · VRID {}", router.name, router.vrid),
+            router: Some(router.name.to_string()),
             kind: Kind::Role,
             spans: roles(run, id, &router.name),
             ticks,
@@ -175,7 +179,7 @@ fn address_lane(run: &Run, id: NodeId, node: String, addresses: &[IpAddr], label
         pen.turn(entry.at, text);
     }
     ticks.dedup();
-    Lane { node, label, kind: Kind::Address, spans: pen.end(run), ticks }
+    Lane { node, label, router: None, kind: Kind::Address, spans: pen.end(run), ticks }
 }
 
 fn of_server(run: &Run, id: NodeId) -> Lane {
@@ -193,7 +197,14 @@ fn of_server(run: &Run, id: NodeId) -> Lane {
         pen.turn(entry.at, next);
     }
     let node = run.scenario.node(id).name.to_string();
-    Lane { node, label: "real server".to_owned(), kind: Kind::Server, spans: pen.end(run), ticks: Vec::new() }
+    Lane {
+        node,
+        label: "real server".to_owned(),
+        router: None,
+        kind: Kind::Server,
+        spans: pen.end(run),
+        ticks: Vec::new(),
+    }
 }
 
 fn of_client(run: &Run, id: NodeId) -> Lane {
@@ -218,6 +229,7 @@ fn of_client(run: &Run, id: NodeId) -> Lane {
     Lane {
         node: run.scenario.node(id).name.to_string(),
         label: format!("{failed} of {} requests failed", asked.len()),
+        router: None,
         kind: Kind::Client,
         spans: pen.end(run),
         ticks,

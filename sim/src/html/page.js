@@ -22,7 +22,7 @@
     const parts = name.split("/").filter((part) => part !== ".");
     for (let n = 1; n < parts.length; n++) {
       const end = parts.slice(-n).join("/");
-      if (data.files.filter((other) => other.name === end || other.name.endsWith("/" + end)).length === 1) return end;
+      if (data.files.filter((other) => other.name !== name && (other.name === end || other.name.endsWith("/" + end))).length === 0) return end;
     }
     return name;
   };
@@ -92,8 +92,13 @@
       if (scroll) panel.scrollIntoView({ block: "nearest" });
     };
     data.files.forEach((file, at) => tabs.append(el("button", { type: "button", role: "tab", "aria-selected": "false", title: file.name, onclick: () => show(at) }, shortName(file.name))));
+    // Only the files of the run that is shown have tabs.
+    const only = ([first, end]) => {
+      [...tabs.children].forEach((tab, n) => { tab.hidden = n < first || n >= end; });
+      if (shown < first || shown >= end) show(first);
+    };
     const panel = el("aside", { class: "card files", "aria-label": "Configuration" }, el("h3", {}, "Files"), tabs, text);
-    return { panel, show };
+    return { panel, show, only };
   })();
 
   // One run.
@@ -194,7 +199,8 @@
       }
       if (path.length) group.append(svg("path", { class: "ticks " + lane.kind, d: path.join("") }));
       drawn.push(group);
-      if (!places.has(lane.node)) places.set(lane.node, y);
+      if (!places.has(lane.node)) places.set(lane.node, []);
+      places.get(lane.node).push([lane.router, y]);
       node = lane.node;
       // Adverts stand below their bar.
       y += height + (lane.kind === "role" ? 9 : 4);
@@ -202,7 +208,9 @@
     }
     run.events.forEach((event, at) => {
       if (!MARKED.includes(event.kind) || !visible(event.at)) return;
-      const place = places.get(event.node) ?? top - 8;
+      // On the lane of its virtual router, else on the first of its node.
+      const lanes = places.get(event.node) ?? [[null, top - 8]];
+      const place = (lanes.find(([router]) => router && event.text.startsWith(router + ": ")) ?? lanes[0])[1];
       const size = at === picked ? 7 : 5, cx = x(event.at), cy = place;
       marks.push(svg("path", { class: "mark " + event.kind + (at === picked ? " picked" : ""), d: `M${cx} ${cy - size}l${size} ${size}l${-size} ${size}l${-size} ${-size}z`, "data-event": at },
         svg("title", {}, seconds(event.at) + " " + (event.node || "") + ": " + event.text)));
@@ -312,6 +320,7 @@
     run = data.runs[at];
     picked = -1;
     view = [0, Math.max(1, run.end)];
+    files.only(run.files);
     rows.forEach((row, n) => row.setAttribute("aria-selected", String(n === at)));
     title.textContent = run.title + " (seed " + run.seed + ")";
     list.replaceChildren(...run.events.map((event, n) => el("li", {},
