@@ -5,7 +5,7 @@
 //! (one second in version 2).
 
 use super::one_owner::longest_interval;
-use super::{Invariant, MARGIN, secs};
+use super::{Invariant, MARGIN, MOMENT, secs};
 use crate::scenario::NodeId;
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -52,6 +52,11 @@ impl Invariant for AddressServed {
             }
         }
         broken
+    }
+
+    fn next(&self, _world: &World) -> Option<Instant> {
+        let open = self.unserved.values().filter(|unserved| !unserved.reported);
+        open.map(|unserved| unserved.since + unserved.allowed + MOMENT).min()
     }
 }
 

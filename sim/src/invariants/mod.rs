@@ -22,6 +22,11 @@ pub trait Invariant {
 
     /// Looks at the world; what is newly broken, in words that name nodes and addresses.
     fn observe(&mut self, world: &World) -> Vec<String>;
+
+    /// When it has to look again although nothing changes.
+    fn next(&self, _world: &World) -> Option<Instant> {
+        None
+    }
 }
 
 /// All names.
@@ -36,6 +41,9 @@ pub const NAMES: [&str; 6] = [
 
 /// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
 const MARGIN: Duration = Duration::from_millis(100);
+
+/// Beyond what is allowed by as little as can be.
+const MOMENT: Duration = Duration::from_nanos(1);
 
 /// One broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +76,11 @@ impl Default for Watch {
 }
 
 impl Watch {
+    /// When something may break although nothing changes.
+    pub fn next(&self, world: &World) -> Option<Instant> {
+        self.invariants.iter().filter_map(|invariant| invariant.next(world)).min()
+    }
+
     /// Looks once; what is broken goes into the record as well.
     pub fn observe(&mut self, world: &mut World) {
         for invariant in &mut self.invariants {

@@ -54,6 +54,10 @@ impl Invariant for TablesSettle {
         }
         broken
     }
+
+    fn next(&self, world: &World) -> Option<Instant> {
+        (self.judged != Some(world.last_change)).then(|| world.last_change + QUIET)
+    }
 }
 
 impl TablesSettle {

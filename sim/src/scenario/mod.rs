@@ -9,5 +9,6 @@ mod values;
 mod words;
 
 pub use model::*;
+pub(crate) use read::Disk;
 pub use read::{Loaded, load, scenario_files};
 pub use words::words_help;

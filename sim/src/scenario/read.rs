@@ -68,7 +68,7 @@ pub fn load(path: &Path) -> Loaded {
 }
 
 /// The disk.
-pub(super) struct Disk;
+pub(crate) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {

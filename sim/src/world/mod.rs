@@ -54,6 +54,10 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    /// When each client asks next.
+    asking: Vec<(NodeId, Instant)>,
+    /// Adverts and announcements stay out of the record.
+    pub leave_out_traffic: bool,
     pub trace: Vec<Entry>,
     pub requests: Vec<Request>,
     pub dispatches: Vec<Dispatch>,
@@ -72,6 +76,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let asking = requests::first_requests(&plan);
         Self {
             now: Instant::ZERO,
             seed,
@@ -82,6 +87,8 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            asking,
+            leave_out_traffic: false,
             trace: Vec::new(),
             requests: Vec::new(),
             dispatches: Vec::new(),
@@ -110,6 +117,16 @@ impl World {
         self.flap_servers();
         self.deliver_adverts();
         self.advance_requests();
+    }
+
+    /// When [`Self::advance`] has something to do next.
+    pub fn next_due(&self) -> Option<Instant> {
+        let flaps = self.nodes.iter().filter_map(|node| match &node.state {
+            State::Server(server) => server.flap.as_ref().map(|flap| flap.next),
+            State::Director(_) | State::Other => None,
+        });
+        let packets = self.in_flight.iter().map(packets::InFlight::arrives);
+        flaps.chain(packets).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
@@ -189,6 +206,9 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, node: Option<NodeId>, what: What) {
+        if self.leave_out_traffic && matches!(what, What::Advert { .. } | What::Announced { .. }) {
+            return;
+        }
         self.trace.push(Entry { at: self.now, node, what });
     }
 

@@ -51,6 +51,7 @@ impl Node {
                 listening: !server.listens.is_empty(),
                 slow: Duration::ZERO,
                 status: 200,
+                closings: 0,
                 flap: None,
             }),
             NodeKind::Client(_) | NodeKind::Router => State::Other,
@@ -142,6 +143,8 @@ pub struct Server {
     /// How much later it answers.
     pub slow: Duration,
     pub status: u16,
+    /// How often its ports were closed: a connection from before is gone.
+    pub closings: u64,
     pub(super) flap: Option<Flap>,
 }
 
