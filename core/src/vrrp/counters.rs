@@ -14,12 +14,12 @@ use std::sync::Arc;
 pub const QUIET: Duration = Duration::from_secs(60);
 
 /// Packets that were not taken as adverts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IgnoredAdverts {
     kinds: BTreeMap<(Option<Arc<str>>, &'static str), Kind>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kind {
     total: u64,
     /// Nothing is told before.

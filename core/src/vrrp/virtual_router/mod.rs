@@ -124,7 +124,7 @@ impl Context<'_> {
 }
 
 /// One virtual router.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct VirtualRouter {
     id: Holder,
     config: VirtualRouterConfig,
@@ -143,7 +143,7 @@ pub struct VirtualRouter {
 }
 
 /// Warnings that a peer could cause every second.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Limits {
     rival: Limit,
     addresses: Limit,
