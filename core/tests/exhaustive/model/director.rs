@@ -16,7 +16,7 @@ use vipward_core::interface::Link;
 use vipward_core::machine::Machine;
 use vipward_core::time::Instant;
 use vipward_core::vrrp::packet::{AddressList, Advert, TTL};
-use vipward_core::vrrp::virtual_router::State;
+use vipward_core::vrrp::virtual_router::{Heard, State};
 use vipward_core::vrrp::{AdvertInterval, Election, Vrid};
 
 /// What a running director is, as far as it matters. Times are ticks from now.
@@ -29,10 +29,11 @@ pub struct Local {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// `active`: the MASTER's interval in seconds, as learned. `slept`: the timer was long overdue once.
-    Backup { down: Ticks, active: Ticks, slept: bool },
-    /// `last`: when its last advert left.
-    Master { advertise: Ticks, last: Ticks },
+    /// `active`: the MASTER's interval in seconds, as learned. `slept`: the timer was long overdue once. `heard`: the
+    /// MASTER to which it yields.
+    Backup { down: Ticks, active: Ticks, slept: bool, heard: Option<u8> },
+    /// `last`: when its last advert left. `dead`: whom it took for dead, and how long a word from that one is answered.
+    Master { advertise: Ticks, last: Ticks, dead: Option<(u8, Ticks)> },
 }
 
 /// `BACKUP 3.500`: the role, and seconds until its timer fires.
@@ -63,10 +64,13 @@ impl Local {
         let long = -setup.longest_wait() - 1;
         let at = |ticks: Ticks| (ticks - by).max(long);
         let role = match self.role {
-            Role::Backup { down, active, slept } => {
-                Role::Backup { down: at(down).max(-setup.longest_interval() * SECOND - 1), active, slept }
+            Role::Backup { down, active, slept, heard } => {
+                Role::Backup { down: at(down).max(-setup.longest_interval() * SECOND - 1), active, slept, heard }
             }
-            Role::Master { advertise, last } => Role::Master { advertise: at(advertise), last: at(last) },
+            Role::Master { advertise, last, dead } => {
+                let dead = dead.map(|(who, until)| (who, until - by)).filter(|(_, until)| *until >= 0);
+                Role::Master { advertise: at(advertise), last: at(last), dead }
+            }
         };
         Self { role, ..self }
     }
@@ -137,10 +141,20 @@ impl Process {
                 down: ticks(backup.down_at)?,
                 active: Ticks::from(backup.active_interval.centis() / 100),
                 slept: backup.slept,
+                heard: match backup.heard {
+                    Heard::Active { source, .. } => Some(director_at(source)),
+                    Heard::Nobody | Heard::Stopped { .. } | Heard::Lower { .. } => None,
+                },
             },
-            State::Master(master) => {
-                Role::Master { advertise: ticks(master.advertise_at)?, last: ticks(master.last_advert)? }
-            }
+            State::Master(master) => Role::Master {
+                advertise: ticks(master.advertise_at)?,
+                last: ticks(master.last_advert)?,
+                dead: master
+                    .presumed_dead
+                    .filter(|(_, until)| now <= *until)
+                    .map(|(source, until)| ticks(until).map(|until| (director_at(source), until)))
+                    .transpose()?,
+            },
             State::Init | State::Fault => return Err(format!("it is {}", router.role())),
         };
         let local = Local { role, owns: self.owns };
@@ -179,8 +193,8 @@ impl Process {
                 let (mut source, mut priority) = (address(from), setup.directors[from].priority);
                 match setup.planted {
                     Some(Planted::TieBreakReversed) if priority == ours => {
-                        let other_side = if from > self.who { 1 } else { 99 };
-                        source = Ipv4Addr::new(10, 0, 0, other_side);
+                        let other_side = if from > self.who { 9 } else { 11 };
+                        source = Ipv4Addr::new(other_side, 0, 0, u8::try_from(from).unwrap());
                     }
                     Some(Planted::NeverPreempts) => priority = priority.max(ours),
                     _ => {}
@@ -247,6 +261,14 @@ impl Process {
         } else {
             Err(format!("sends {sent:?}"))
         }
+    }
+}
+
+/// Who has this address, also when [`Planted::TieBreakReversed`] moved it.
+fn director_at(source: Ipv4Addr) -> u8 {
+    match source.octets() {
+        [9 | 11, _, _, who] => who,
+        _ => (0..=8).find(|who| address(usize::from(*who)) == source).unwrap_or(u8::MAX),
     }
 }
 

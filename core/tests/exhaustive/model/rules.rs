@@ -58,48 +58,59 @@ fn expected(setup: &Setup, me: usize, before: Option<Role>, stimulus: Stimulus) 
     const SILENT: &[Message] = &[];
     const ADVERT: &[Message] = &[Message::Advert];
     let own = setup.directors[me].interval;
-    let master = Role::Master { advertise: own * SECOND, last: 0 };
-    let backup = |active| backup(setup, me, active);
+    let master = |dead| Role::Master { advertise: own * SECOND, last: 0, dead };
+    let backup = |active, heard| backup(setup, me, active, heard);
 
     let role = match before {
-        None if setup.directors[me].starts_as_master() => return (master, ADVERT),
-        None => return (backup(own), SILENT),
+        None if setup.directors[me].starts_as_master() => return (master(None), ADVERT),
+        None => return (backup(own, None), SILENT),
         Some(role) => awake(setup, me, role),
     };
     match (role, stimulus) {
-        (Role::Backup { down, active, slept: false }, Stimulus::Wakeup) if -down > active * SECOND => {
-            (Role::Backup { down: active * SECOND + setup.skew(me, active), active, slept: true }, SILENT)
+        (Role::Backup { down, active, slept: false, heard }, Stimulus::Wakeup) if -down > active * SECOND => {
+            let down = active * SECOND + setup.skew(me, active);
+            (Role::Backup { down, active, slept: true, heard }, SILENT)
         }
-        (Role::Backup { down, .. }, Stimulus::Wakeup) if down <= 0 => (master, ADVERT),
-        (Role::Master { advertise, .. }, Stimulus::Wakeup) if advertise <= 0 => (master, ADVERT),
+        (Role::Backup { down, active, slept, heard }, Stimulus::Wakeup) if down <= 0 => {
+            let waited = if slept { active * SECOND + setup.skew(me, active) } else { setup.master_down(me, active) };
+            (master(heard.map(|who| (who, waited))), ADVERT)
+        }
+        (Role::Master { advertise, dead, .. }, Stimulus::Wakeup) if advertise <= 0 => (master(dead), ADVERT),
         (role, Stimulus::Wakeup | Stimulus::Start { .. } | Stimulus::Stop) => (role, SILENT),
         (Role::Backup { active, .. }, Stimulus::Hears { message: Message::Goodbye, .. }) => {
-            (Role::Backup { down: setup.skew(me, active), active, slept: false }, SILENT)
+            (Role::Backup { down: setup.skew(me, active), active, slept: false, heard: None }, SILENT)
         }
-        (Role::Backup { .. }, Stimulus::Hears { from, message: Message::Advert }) => {
+        (Role::Backup { down, active, slept, .. }, Stimulus::Hears { from, message: Message::Advert }) => {
             let (them, us) = (setup.directors[usize::from(from)], setup.directors[me]);
-            if us.preempts() && them.priority < us.priority { (role, SILENT) } else { (backup(them.interval), SILENT) }
+            if us.preempts() && them.priority < us.priority {
+                (Role::Backup { down, active, slept, heard: None }, SILENT)
+            } else {
+                (backup(them.interval, Some(from)), SILENT)
+            }
         }
-        (Role::Master { .. }, Stimulus::Hears { from, message: Message::Advert })
+        (Role::Master { dead, .. }, Stimulus::Hears { from, message: Message::Advert })
             if beats(setup, usize::from(from), me) =>
         {
-            (backup(setup.directors[usize::from(from)].interval), SILENT)
+            // One that was taken for dead by mistake gets one more advert, so that it announces itself again.
+            let mistaken = dead.is_some_and(|(who, _)| who == from);
+            let sent = if mistaken { ADVERT } else { SILENT };
+            (backup(setup.directors[usize::from(from)].interval, Some(from)), sent)
         }
         // "Send an ADVERTISEMENT immediately to assert the Active state" (RFC 9568 6.4.3), and so after a goodbye.
-        (Role::Master { .. }, Stimulus::Hears { .. }) => (master, ADVERT),
+        (Role::Master { dead, .. }, Stimulus::Hears { .. }) => (master(dead), ADVERT),
     }
 }
 
 /// One who has just become BACKUP, or heard a MASTER with this interval.
-fn backup(setup: &Setup, me: usize, active: Ticks) -> Role {
-    Role::Backup { down: setup.master_down(me, active), active, slept: false }
+fn backup(setup: &Setup, me: usize, active: Ticks, heard: Option<u8>) -> Role {
+    Role::Backup { down: setup.master_down(me, active), active, slept: false, heard }
 }
 
 /// A MASTER that did not run for so long that the others have given it up is none any more, whatever it is told next.
 fn awake(setup: &Setup, me: usize, role: Role) -> Role {
     let own = setup.directors[me].interval;
     match role {
-        Role::Master { last, .. } if -last > setup.master_down(me, own) => backup(setup, me, own),
+        Role::Master { last, .. } if -last > setup.master_down(me, own) => backup(setup, me, own, None),
         Role::Master { .. } | Role::Backup { .. } => role,
     }
 }
