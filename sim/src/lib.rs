@@ -10,6 +10,7 @@
 //! - [`timeline`], [`report`]: what people and machines read
 
 pub mod expect;
+pub mod explore;
 pub mod invariants;
 pub mod report;
 pub mod runner;
