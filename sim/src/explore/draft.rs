@@ -108,9 +108,16 @@ impl Draft {
                     reloaded: byte(dice.between(1, 254)),
                     nopreempt,
                     preempt_delay: u32::try_from(delay).unwrap_or(0),
-                    master: at == 0 && !nopreempt && delay == 0 && dice.one_in(2),
+                    master: false,
                 };
                 director.members.insert(router.vrid, member);
+            }
+            // As a user would write it: the best one says MASTER. Elsewhere the reader calls it a mistake.
+            let parts = directors.iter_mut().filter_map(|director| director.members.get_mut(&router.vrid));
+            if let Some(best) = parts.max_by_key(|member| member.priority)
+                && dice.one_in(2)
+            {
+                best.master = !nopreempt && delay == 0;
             }
         }
         let mut left = dice.up_to(8);

@@ -99,5 +99,5 @@ fn allowed(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Dura
         Version::V3 => interval,
     };
     // The last advert may have been on its way for that long when its sender was gone.
-    by_the_slowest_clock(interval * u32::from(router.down_timer_adverts) + skew) + MARGIN + world.slowest
+    by_the_slowest_clock(world, interval * u32::from(router.down_timer_adverts) + skew) + MARGIN + world.slowest
 }

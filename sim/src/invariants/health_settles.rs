@@ -86,7 +86,7 @@ impl HealthSettles {
                     let before = self.truths.get(&key).filter(|before| same && before.passes == passes);
                     let truth = Truth { passes, since: before.map_or(world.now(), |before| before.since) };
                     truths.insert(key, truth);
-                    settled = settled.and_then(|at| Some(at.max(truth.since + time_to_see(server, passes?))));
+                    settled = settled.and_then(|at| Some(at.max(truth.since + time_to_see(world, server, passes?))));
                 }
                 if let Some(at) = settled {
                     self.due.insert((id, service.key.address), at.max(world.now()));
@@ -159,11 +159,11 @@ fn truth(world: &World, id: NodeId, server: &RealServer) -> Option<bool> {
 }
 
 /// From the moment when it becomes true to the table, at the longest.
-fn time_to_see(server: &RealServer, passes: bool) -> Duration {
+fn time_to_see(world: &World, server: &RealServer, passes: bool) -> Duration {
     let one = |checker: &CheckerConfig| {
         if passes { time_to_rise(checker) } else { time_to_notice(checker) }
     };
-    by_the_slowest_clock(server.checkers.iter().map(one).max().unwrap_or_default()) + MARGIN * 2
+    by_the_slowest_clock(world, server.checkers.iter().map(one).max().unwrap_or_default()) + MARGIN * 2
 }
 
 /// An attempt that began before may still fail; then each URL has to pass, a `delay_loop` apart.

@@ -61,7 +61,7 @@ impl Invariant for OneOwner {
 fn allowed(world: &World, address: IpAddr, a: NodeId, b: NodeId, both: &Both) -> Duration {
     let lost = lost_between(world, a, b).saturating_sub(both.lost_before);
     let adverts = u32::try_from(lost).unwrap_or(u32::MAX).saturating_add(1);
-    by_the_slowest_clock(longest_interval(world, address).saturating_mul(adverts)) + MARGIN + delays(world, a, b)
+    by_the_slowest_clock(world, longest_interval(world, address).saturating_mul(adverts)) + MARGIN + delays(world, a, b)
 }
 
 impl OneOwner {

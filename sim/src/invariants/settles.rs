@@ -121,12 +121,12 @@ pub(super) fn preempts(router: &VirtualRouterConfig) -> bool {
 }
 
 /// Master_Down_Interval at the longest.
-pub(super) fn master_down(router: &VirtualRouterConfig, interval: Duration) -> Duration {
+pub(super) fn master_down(world: &World, router: &VirtualRouterConfig, interval: Duration) -> Duration {
     let skew = match router.version {
         Version::V2 => Duration::from_secs(1),
         Version::V3 => interval,
     };
-    by_the_slowest_clock(interval * u32::from(router.down_timer_adverts) + skew)
+    by_the_slowest_clock(world, interval * u32::from(router.down_timer_adverts) + skew)
 }
 
 /// How long the slowest virtual router may take to settle.
@@ -134,9 +134,9 @@ fn bound(world: &World) -> Duration {
     let configs = || world.directors().flat_map(|(_, director)| &director.config);
     let routers = || configs().flat_map(|config| &config.routers);
     let interval = routers().map(|router| router.advert_interval.duration()).max().unwrap_or_default();
-    let down = routers().map(|router| master_down(router, interval)).max().unwrap_or_default();
+    let down = routers().map(|router| master_down(world, router, interval)).max().unwrap_or_default();
     let delay = routers().map(|router| router.preempt_delay).max().unwrap_or_default();
     let scripts = configs().flat_map(|config| config.scripts.values());
     let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
-    by_the_slowest_clock(scripts + down * 2 + delay + interval * 2) + world.slowest + MARGIN
+    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2) + world.slowest + MARGIN
 }

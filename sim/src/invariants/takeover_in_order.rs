@@ -140,7 +140,7 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
 
 /// Longer than anybody waits for anything.
 fn patience(world: &World, router: &VirtualRouterConfig) -> Duration {
-    master_down(router, router.advert_interval.duration()) * 2
+    master_down(world, router, router.advert_interval.duration()) * 2
         + router.preempt_delay
         + Duration::from_secs(1)
         + world.slowest

@@ -64,6 +64,8 @@ pub struct World {
     pub dispatches: Vec<Dispatch>,
     /// Adverts that a fault swallowed, by (sender, receiver): what an invariant must allow for.
     pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
+    /// Adverts that jitter held up, likewise.
+    pub late_adverts: BTreeMap<(NodeId, NodeId), u64>,
     /// Effects of machines that have ended.
     pub ghosts: Vec<Ghost>,
     /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
@@ -101,6 +103,7 @@ impl World {
             requests: Vec::new(),
             dispatches: Vec::new(),
             lost_adverts: BTreeMap::new(),
+            late_adverts: BTreeMap::new(),
             ghosts: Vec::new(),
             version: 0,
             last_step: Instant::ZERO,

@@ -117,6 +117,9 @@ impl World {
             *self.lost_adverts.entry((from, to)).or_default() += 1;
             return;
         };
+        if way.is_some_and(|quality| !quality.jitter.is_zero()) {
+            *self.late_adverts.entry((from, to)).or_default() += 1;
+        }
         let twice = way
             .filter(|quality| self.happens(from, to, quality.duplicate))
             .and_then(|quality| self.send(from, to, quality).ok())
