@@ -3,7 +3,7 @@
 //! On a network where nothing was lost or changed for longer than anybody waits: nobody takes over from a MASTER with the
 //! better claim that is alive and heard (RFC 9568 6.4.2), also not one that was frozen meanwhile, for the adverts are in
 //! its queue; and of several BACKUPs the one with the highest priority is first, for that is what Skew_Time is for (6.1).
-//! Whoever hears priority 0 waits for Skew_Time alone.
+//! Whoever hears priority 0 waits for Skew_Time alone. And a MASTER yields to the better claim only.
 
 use super::settles::{RouterKey, candidates, key_of, master_down, preempts, priority};
 use super::{Invariant, MARGIN, MOMENT};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Role, intervals};
+use vipward_core::vrrp::{Priority, Role, intervals};
 
 pub const NAME: &str = "takeover-in-order";
 
@@ -43,6 +43,11 @@ impl Invariant for TakeoverInOrder {
                     router, from: Role::Backup, to: Role::Master, cause, ..
                 }) => {
                     broken.extend(out_of_order(world, id, router, cause));
+                }
+                What::Decided(Decision::RoleChanged {
+                    router, from: Role::Master, to: Role::Backup, cause, ..
+                }) => {
+                    broken.extend(yields_to_a_lesser(world, id, router, cause));
                 }
                 What::Advert { vrid, priority: 0, .. } => self.resigns(world, id, *vrid),
                 _ => {}
@@ -84,8 +89,10 @@ impl TakeoverInOrder {
                 *other != id && *role == Role::Backup && steady(world, *other, &router.name, long) && calm(world, long)
             });
             let interval = parts.iter().map(|(_, router, _)| router.advert_interval).max();
-            let skews = waits
-                .filter_map(|(_, router, _)| Some(intervals::skew_time(router.version, router.priority, interval?)));
+            let skews = waits.filter_map(|(other, router, _)| {
+                let effective = Priority::new(priority(world, *other, router))?;
+                Some(intervals::skew_time(router.version, effective, interval?))
+            });
             if let Some(longest) = skews.max() {
                 let now = world.now();
                 self.resigned.insert(key, (now + longest + MARGIN, now, id));
@@ -136,6 +143,38 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
         }
     }
     None
+}
+
+/// A MASTER yields to the better claim: the higher priority, of equal ones the greater address (RFC 9568 6.4.3).
+fn yields_to_a_lesser(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -> Option<String> {
+    let source = match cause {
+        RoleCause::HigherPriority { source, .. } | RoleCause::SamePriorityGreaterAddress { source, .. } => *source,
+        _ => return None,
+    };
+    let router = |id: NodeId| {
+        let config = world.director(id)?.config.as_ref()?;
+        config.routers.iter().find(|router| router.name == *name)
+    };
+    let rival = world.holder_of_own(source)?;
+    let (ours, theirs) = (router(id)?, router(rival)?);
+    let port = world.node(id).ports.iter().find(|port| port.interface == ours.interface)?;
+    let (own, _) = port.address?;
+    // What it said may be older than what it is.
+    let long = patience(world, ours);
+    if !same_long(world, id, name, long) || !same_long(world, rival, &theirs.name, long) {
+        return None;
+    }
+    let (claim, rivals) = ((priority(world, id, ours), own), (priority(world, rival, theirs), source));
+    (claim > rivals).then(|| {
+        format!(
+            "{} with priority {} and {own} yields virtual router {} to {} with {} and {source}",
+            world.name(id),
+            claim.0,
+            ours.vrid,
+            world.name(rival),
+            rivals.0
+        )
+    })
 }
 
 /// Longer than anybody waits for anything.

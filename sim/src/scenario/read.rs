@@ -79,7 +79,7 @@ fn read_text(files: &dyn Files, path: &Path) -> std::io::Result<String> {
 }
 
 /// The disk.
-pub(super) struct Disk;
+pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
