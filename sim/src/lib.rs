@@ -12,6 +12,7 @@
 
 pub mod drill;
 pub mod expect;
+pub mod explore;
 pub mod html;
 pub mod invariants;
 pub mod report;

@@ -8,7 +8,9 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
+use vipward_sim::explore::{Found, Given, Sweep};
 use vipward_sim::report::Report;
+use vipward_sim::runner::events::product;
 use vipward_sim::{drill, html, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
@@ -26,6 +28,9 @@ enum Command {
     /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nothing
     /// broke; 1: an invariant broke; 2: these files can't be drilled.
     Drill(Drill),
+    /// Draw clusters and faults at random and look for a broken invariant. What is found is shrunk to the few faults that
+    /// it takes, printed and written as a scenario. Exit status as for `run`.
+    Explore(Explore),
     /// List the words of a scenario file.
     Words,
 }
@@ -96,6 +101,30 @@ enum DataplaneChoice {
     Relay,
 }
 
+#[derive(Args)]
+struct Explore {
+    /// A scenario whose network and configurations are put under random faults; without it every seed draws its own.
+    scenario: Option<PathBuf>,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    base: u64,
+    /// How long each run lasts, in simulated minutes.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// How many seeds run at the same time; as many as there are processors by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Where scenarios of failures are written.
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    /// Stop after so many failures.
+    #[arg(long, default_value_t = 5)]
+    most: usize,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
@@ -121,6 +150,7 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Run(run) => run_all(&run),
         Command::Drill(options) => run_drill(&options),
+        Command::Explore(explore) => explore_all(&explore),
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
             Status::Held
@@ -268,6 +298,98 @@ fn run_all(options: &Run) -> Status {
         );
     }
     status
+}
+
+fn explore_all(options: &Explore) -> Status {
+    let given = match options.scenario.as_deref().map(Given::read).transpose() {
+        Ok(given) => given,
+        Err(error) => {
+            eprintln!("{error}");
+            return Status::Mistakes;
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let sweep = Sweep {
+        base: options.base,
+        seeds: options.seeds,
+        seconds: options.minutes * 60,
+        jobs: options.jobs.unwrap_or(processors).max(1),
+        given,
+        most: options.most.max(1),
+    };
+    let mut progress = Progress::new(options.seeds, sweep.seconds);
+    let mut failures = 0;
+    let swept = sweep.run(
+        &product,
+        |done| progress.show(done),
+        |found| {
+            failures += 1;
+            tell(&found, &options.out)
+        },
+    );
+    progress.clear();
+    match swept {
+        Ok(seeds) => {
+            println!(
+                "{seeds} seeds from {} on, {} simulated minutes each: {failures} failed",
+                options.base, options.minutes
+            );
+            if failures > 0 { Status::DidNotHold } else { Status::Held }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Status::Mistakes
+        }
+    }
+}
+
+/// One failure: the seed, the small scenario, its timeline.
+fn tell(found: &Found, out: &std::path::Path) -> Result<(), String> {
+    let Found { seed, violation, case, shrunk } = found;
+    let head = format!("# Found by `vipward-sim explore`, seed {seed}: {}\n# {}\n\n", shrunk.invariant, shrunk.text);
+    let path = case.write(out, &head).map_err(|error| format!("can't write into `{}`: {error}", out.display()))?;
+    println!("seed {seed} breaks {} at {} s: {}", violation.invariant, violation.at, violation.text);
+    println!("shrunk to {} steps: {}\n", case.lines.len(), path.display());
+    println!("{}", vipward_sim::timeline::render(&case.record(&product)?));
+    Ok(())
+}
+
+/// How far it is, on a terminal; a pipe sees nothing.
+struct Progress {
+    began: Instant,
+    shown: Option<Instant>,
+    seeds: u64,
+    seconds: u64,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new(seeds: u64, seconds: u64) -> Self {
+        Self { began: Instant::now(), shown: None, seeds, seconds, terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, done: u64) {
+        let fresh = self.shown.is_some_and(|shown| shown.elapsed().as_millis() < 200);
+        if !self.terminal || fresh {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let wall = self.began.elapsed().as_secs_f64().max(0.001);
+        let rate = done as f64 / wall;
+        let left = self.seeds.saturating_sub(done) as f64 / rate.max(0.001);
+        let simulated = rate * self.seconds as f64;
+        eprint!(
+            "\r\x1b[K{done} of {} seeds, {rate:.0} a second ({simulated:.0} simulated seconds), {left:.0} s left",
+            self.seeds
+        );
+        let _ = std::io::stderr().flush();
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
 }
 
 fn run_one(file: &std::path::Path, seed: Option<u64>, runner: Runner) -> Done {

@@ -394,7 +394,8 @@ impl Build<'_> {
             listens.extend(echo.then_some(ECHO));
             let config =
                 ConfigFile { path: file.path.clone(), config: Some(file.config.clone()), codes: file.codes.clone() };
-            let plan = DirectorPlan { config, listens: listens.into_iter().collect(), starts: true, dataplane };
+            let plan =
+                DirectorPlan { config, listens: listens.into_iter().collect(), starts: true, dataplane, drift_ppm: 0 };
             nodes.push(NodePlan { name: file.name.clone(), ports, kind: NodeKind::Director(plan) });
         }
         for ip in own.keys() {

@@ -9,6 +9,5 @@ mod values;
 mod words;
 
 pub use model::*;
-pub(crate) use read::Disk;
-pub use read::{Loaded, load, scenario_files};
+pub use read::{Disk, Loaded, load, load_from, scenario_files};
 pub use words::words_help;

@@ -5,6 +5,7 @@
 //! A runner tells it how far time has gone ([`World::advance`]), applies the scenario's steps ([`World::act`]), and
 //! joins directors to it by the calls in `process.rs`, `packets.rs` and `tables.rs`.
 
+mod clocks;
 mod faults;
 mod neighbours;
 mod node;
@@ -29,7 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::time::Instant;
+use vipward_core::time::{Duration, Instant};
 
 /// An effect of a machine that has ended.
 #[derive(Clone, Debug)]
@@ -63,11 +64,20 @@ pub struct World {
     pub dispatches: Vec<Dispatch>,
     /// Adverts that a fault swallowed, by (sender, receiver): what an invariant must allow for.
     pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
+    /// Adverts that jitter held up, likewise.
+    pub late_adverts: BTreeMap<(NodeId, NodeId), u64>,
     /// Effects of machines that have ended.
     pub ghosts: Vec<Ghost>,
     /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
     /// only when it moves.
     pub version: u64,
+    /// When the last step was, and the last one that touched ways between nodes.
+    pub last_step: Instant,
+    pub last_impairment: Instant,
+    /// The longest that a packet was ever held up.
+    pub slowest: Duration,
+    /// Gratuitous ARP: when, by whom, for what.
+    pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// When something last happened that a director has to react to, or a director acted.
     pub last_change: Instant,
 }
@@ -93,8 +103,13 @@ impl World {
             requests: Vec::new(),
             dispatches: Vec::new(),
             lost_adverts: BTreeMap::new(),
+            late_adverts: BTreeMap::new(),
             ghosts: Vec::new(),
             version: 0,
+            last_step: Instant::ZERO,
+            last_impairment: Instant::ZERO,
+            slowest: Duration::ZERO,
+            announced: Vec::new(),
             last_change: Instant::ZERO,
         }
     }
@@ -206,7 +221,13 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, node: Option<NodeId>, what: What) {
-        if self.leave_out_traffic && matches!(what, What::Advert { .. } | What::Announced { .. }) {
+        let traffic = match what {
+            // A farewell is no everyday advert.
+            What::Advert { priority, .. } => priority > 0,
+            What::Announced { .. } => true,
+            _ => false,
+        };
+        if self.leave_out_traffic && traffic {
             return;
         }
         self.trace.push(Entry { at: self.now, node, what });

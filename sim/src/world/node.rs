@@ -20,6 +20,8 @@ pub struct Node {
     pub power: bool,
     /// The cable is in: links have a carrier.
     pub plugged: bool,
+    /// When a step last touched its network, its power or its daemon; a freeze and its end do not count.
+    pub disturbed: Instant,
     pub state: State,
 }
 
@@ -45,6 +47,8 @@ impl Node {
                 socket: Socket::default(),
                 kernel: Kernel::default(),
                 roles: BTreeMap::new(),
+                role_since: BTreeMap::new(),
+                priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
             })),
             NodeKind::RealServer(server) => State::Server(Server {
@@ -56,7 +60,7 @@ impl Node {
             }),
             NodeKind::Client(_) | NodeKind::Router => State::Other,
         };
-        Self { ports: plan.ports.clone(), power: true, plugged: true, state }
+        Self { ports: plan.ports.clone(), power: true, plugged: true, disturbed: Instant::ZERO, state }
     }
 
     /// Packets can leave and arrive.
@@ -107,6 +111,10 @@ pub struct Director {
     pub kernel: Kernel,
     /// Roles as decided.
     pub roles: BTreeMap<Arc<str>, Role>,
+    /// Since when.
+    pub role_since: BTreeMap<Arc<str>, Instant>,
+    /// Effective priorities as decided, and since when.
+    pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
     /// How tracked scripts end, by name; the others end with 0.
     pub scripts: BTreeMap<Arc<str>, i32>,
 }

@@ -117,6 +117,13 @@ impl World {
             *self.lost_adverts.entry((from, to)).or_default() += 1;
             return;
         };
+        if way.is_some_and(|quality| !quality.jitter.is_zero()) {
+            *self.late_adverts.entry((from, to)).or_default() += 1;
+        }
+        let twice = way
+            .filter(|quality| self.happens(from, to, quality.duplicate))
+            .and_then(|quality| self.send(from, to, quality).ok())
+            .map(|at| at.since(self.now));
         let segments = self.shared_segments(from, to);
         let port = self.node(to).ports.iter().find(|port| {
             if group {
@@ -131,11 +138,13 @@ impl World {
             // One router on the way.
             datagram.ttl = datagram.ttl.saturating_sub(1);
         }
-        let at = envelope.sent + WIRE + late;
-        if at <= self.now {
-            self.receive(to, datagram);
-        } else {
-            self.in_flight.push(InFlight { at, to, datagram });
+        for late in [Some(late), twice].into_iter().flatten() {
+            let (at, datagram) = (envelope.sent + WIRE + late, datagram.clone());
+            if at <= self.now {
+                self.receive(to, datagram);
+            } else {
+                self.in_flight.push(InFlight { at, to, datagram });
+            }
         }
     }
 
@@ -221,6 +230,7 @@ impl World {
             return Err("Network is down".to_owned());
         }
         self.note(Some(id), What::Announced { address });
+        self.announced.push((self.now, id, address));
         self.gratuitous_arp(id, address, segment);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A daemon: its two machines, each with what a driver keeps for it.
 
+use super::Cast;
 use super::probe::{Attempt, Progress};
-use super::{Cast, whole_tick};
 use crate::scenario::NodeId;
 use crate::world::{Half, World};
 use std::collections::VecDeque;
@@ -79,7 +79,7 @@ struct Driver {
 
 impl Driver {
     fn next(&self, world: &World, id: NodeId) -> Option<Instant> {
-        let wakeup = self.wakeup.filter(|_| !self.stopped).map(|at| world.when(id, at));
+        let wakeup = self.wakeup.filter(|_| !self.stopped).map(|at| world.now() + world.until(id, at));
         self.attempts.iter().filter_map(|(_, attempt)| attempt.due()).chain(wakeup).min()
     }
 
@@ -147,8 +147,8 @@ impl Driver {
         let stop = matches!(event, Event::Stop);
         self.now = self.now.max(world.local_time(id));
         for effect in self.machine.handle(event, self.now) {
-            if let Err((effect, error)) = self.carry_out(effect, world, id, incarnation) {
-                self.answers.push_back(Event::EffectFailed { effect: Box::new(effect), error });
+            if let Err(failed) = self.carry_out(effect, world, id, incarnation) {
+                self.answers.push_back(*failed);
             }
         }
         if stop {
@@ -158,13 +158,7 @@ impl Driver {
         stop
     }
 
-    fn carry_out(
-        &mut self,
-        effect: Effect,
-        world: &mut World,
-        id: NodeId,
-        incarnation: u64,
-    ) -> Result<(), (Effect, String)> {
+    fn carry_out(&mut self, effect: Effect, world: &mut World, id: NodeId, incarnation: u64) -> Result<(), Box<Event>> {
         let acts = |world: &mut World, what: &str| world.acts(id, self.half, incarnation, what);
         let done = match &effect {
             Effect::Listen { interface, group } => {
@@ -220,7 +214,7 @@ impl Driver {
                 Ok(())
             }
         };
-        done.map_err(|error| (effect, error))
+        done.map_err(|error| Box::new(Event::EffectFailed { effect: Box::new(effect), error }))
     }
 }
 
@@ -229,16 +223,4 @@ enum Waiting {
     Host,
     Packets,
     Work,
-}
-
-impl World {
-    /// The director's own clock.
-    pub fn local_time(&self, _id: NodeId) -> Instant {
-        self.now()
-    }
-
-    /// The first whole tick at which the director's own clock shows `local` or more.
-    pub fn when(&self, _id: NodeId, local: Instant) -> Instant {
-        whole_tick(local)
-    }
 }

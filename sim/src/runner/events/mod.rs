@@ -21,7 +21,7 @@ use vipward_core::vrrp::Election;
 
 /// Makes a director's machines. Whoever wants to look at their events and effects, or to spoil them, wraps the
 /// product's own.
-pub type Cast<'a> = &'a dyn Fn(NodeId, Half) -> Box<dyn Machine>;
+pub type Cast<'a> = &'a (dyn Fn(NodeId, Half) -> Box<dyn Machine> + Sync);
 
 /// The product's machines.
 pub fn product(_: NodeId, half: Half) -> Box<dyn Machine> {

@@ -42,7 +42,7 @@ pub(super) enum Progress {
 
 impl Attempt {
     pub fn new(probe: Probe, world: &World, director: NodeId) -> Self {
-        let deadline = world.when(director, world.local_time(director) + probe.timeout);
+        let deadline = world.now() + world.until(director, world.local_time(director) + probe.timeout);
         Self { probe, deadline, stage: Stage::Syn { at: world.now(), wait: SYN_TIMEOUT } }
     }
 
