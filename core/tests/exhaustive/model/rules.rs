@@ -27,6 +27,7 @@ pub fn check(
         }
     }
     let (role, messages) = expected(setup, me, before.map(|local| local.role), stimulus);
+    let role = Local { role, ..after }.relevant(setup, me).role;
     if after.role != role {
         return Err(format!("it should be {role} and is {}", after.role));
     }
