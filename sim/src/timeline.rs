@@ -149,7 +149,7 @@ fn lines(run: &Run) -> Vec<Line> {
             becomes,
         };
         let held = held.entry(entry.node.unwrap_or(NodeId(usize::MAX))).or_default();
-        lines.push(match &entry.what {
+        let next = match &entry.what {
             What::Step { word, text } => {
                 let becomes = match *word {
                     "KILLED" => Becomes::Dead,
@@ -180,7 +180,18 @@ fn lines(run: &Run) -> Vec<Line> {
                 held.remove(key);
                 line("-VIP", format!("{key}"), if held.is_empty() { Becomes::Free } else { Becomes::Same })
             }
-            What::Ipvs(op) => line("ipvs", describe(op), Becomes::Same),
+            What::Ipvs(op) => {
+                // What is changed at one moment is one line.
+                let key = op_service(op);
+                let same = |last: &&mut Line| last.word == "ipvs" && last.at == entry.at && last.node == entry.node;
+                if let Some(last) = lines.last_mut().filter(same)
+                    && last.text.contains(&key)
+                {
+                    let _ = write!(last.text, "; {}", describe(op).replace(&key, "").trim_start_matches(": "));
+                    continue;
+                }
+                line("ipvs", describe(op), Becomes::Same)
+            }
             What::Advert { vrid, priority, destination } => match adverts.get(&at) {
                 Some(adverts) => {
                     let pace = adverts.pace().map_or(String::new(), |pace| format!(" every {}", pace));
@@ -208,7 +219,8 @@ fn lines(run: &Run) -> Vec<Line> {
                 line("served", text, Becomes::Served)
             }
             What::Violated { invariant, text } => line("", format!("✗ {invariant}: {text}"), Becomes::Same),
-        });
+        };
+        lines.push(next);
     }
     lines
 }
@@ -283,11 +295,21 @@ fn word_of(decision: &Decision) -> String {
     .to_owned()
 }
 
+/// The service that an operation is about, as [`describe`] writes it.
+fn op_service(op: &Op) -> String {
+    match op {
+        Op::AddService { key, .. } | Op::EditService { key, .. } | Op::RemoveService { key } => key.to_string(),
+        Op::AddDestination { service, .. }
+        | Op::EditDestination { service, .. }
+        | Op::RemoveDestination { service, .. } => service.to_string(),
+    }
+}
+
 fn describe(op: &Op) -> String {
     match op {
-        Op::AddService { key, service } => format!("add service {key} {}", service.scheduler),
-        Op::EditService { key, service } => format!("edit service {key} {}", service.scheduler),
-        Op::RemoveService { key } => format!("remove service {key}"),
+        Op::AddService { key, service } => format!("{key}: add service, {}", service.scheduler),
+        Op::EditService { key, service } => format!("{key}: edit service, {}", service.scheduler),
+        Op::RemoveService { key } => format!("{key}: remove service"),
         Op::AddDestination { service, address, destination } => {
             format!("{service}: add {address} {} weight {}", destination.forwarding, destination.weight)
         }

@@ -230,12 +230,13 @@ impl<'a> Group<'a> {
                 let own: Vec<_> = set(member).difference(&everywhere).map(ToString::to_string).collect();
                 match own.as_slice() {
                     [] => "nothing that the others lack".to_owned(),
-                    own => format!("only here or not everywhere: {}", own.join(", ")),
+                    own => format!("not on every node: {}", own.join(", ")),
                 }
             });
             found.push(
                 diagnostic
-                    .note("a BACKUP drops the adverts of a MASTER with other addresses, and both become MASTER")
+                    .note("an address that only one node has is served only while that node is MASTER")
+                    .note("keepalived drops adverts with other addresses: each node becomes MASTER")
                     .help("write the same addresses on every node"),
             );
         }
@@ -280,7 +281,7 @@ impl<'a> Group<'a> {
             let diagnostic = Diagnostic::error("authentication-differs", "the nodes do not authenticate alike");
             found.push(
                 self.labels(diagnostic, "authentication", |member| match member.router.password {
-                    Some(_) => "this password".to_owned(),
+                    Some(_) => "with this password".to_owned(),
                     None => "no authentication".to_owned(),
                 })
                 .note("they drop each other's adverts, and each becomes MASTER")
@@ -293,7 +294,7 @@ impl<'a> Group<'a> {
                 let message = "the nodes have different `advert_int`s, which VRRPv2 forbids";
                 (
                     Diagnostic::error("interval-differs", message),
-                    "they drop each other's adverts, and each becomes MASTER",
+                    "vipward forgives it; others drop such adverts (RFC 3768 7.1), and each node becomes MASTER",
                 )
             } else {
                 let message = "the nodes have different `advert_int`s";

@@ -74,8 +74,6 @@ pub(super) enum Token {
 pub(super) struct Word {
     pub text: Box<str>,
     pub span: Span,
-    /// Some of it stood in quotes.
-    pub quoted: bool,
 }
 
 /// A mistake in the look of a line.
@@ -264,7 +262,7 @@ impl Scan<'_> {
             text.truncate(length);
         }
         let span = self.line.span(start, end);
-        self.tokens.push(Token::Word(Word { text: text.into(), span, quoted }));
+        self.tokens.push(Token::Word(Word { text: text.into(), span }));
         self.first = false;
     }
 

@@ -72,7 +72,7 @@ pub(super) struct Tree {
     /// A new line begins a new statement.
     fresh: bool,
     suspects: Vec<Suspect>,
-    /// The block closed last: its brace, its kind, its indent. Only while nothing else followed.
+    /// The block closed last: its brace, its kind, its indent. Only while no other block followed.
     closed: Option<(Span, Block, Option<usize>)>,
     /// The message about a word that nobody knows, and how many more lines like it followed.
     garbage: Option<(usize, usize)>,
@@ -164,7 +164,6 @@ impl Tree {
     }
 
     fn add(&mut self, statement: Statement) {
-        self.closed = None;
         match self.frames.last_mut() {
             Some(frame) => frame.body.push(statement),
             None => self.root.push(statement),
@@ -214,7 +213,7 @@ impl Tree {
     /// `{` with nothing in front of it.
     fn nameless(&mut self, span: Span, report: &mut Report) {
         report.push(Diagnostic::error("nameless-block", "`{` without a word in front of it").at(span, "opens nothing"));
-        let word = Word { text: "".into(), span, quoted: false };
+        let word = Word { text: "".into(), span };
         self.push_frame(Statement { word, args: Vec::new(), keyword: None, body: None }, Block::Unknown);
     }
 
@@ -292,25 +291,43 @@ impl Tree {
         fits.then_some(up)
     }
 
-    /// A word that would have been right in the block just closed: that brace was one too many.
+    /// A word that would have been right in the block just closed: that brace was one too many. Plain words since then
+    /// belong to it as well, if this one's indent speaks for it.
     fn reopen(&mut self, statement: &Statement, report: &mut Report) -> bool {
         let Some((brace, block, indent)) = self.closed else { return false };
-        if keywords::find(block, &statement.word.text).is_none() {
+        let inside = matches!((self.pending_indent, indent), (Some(own), Some(head)) if own > head);
+        let address = statement.word.text.split('/').next().is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok());
+        let fits = match block {
+            Block::Addresses | Block::Peers => address,
+            Block::Tracked | Block::Lines => inside,
+            block => keywords::find(block, &statement.word.text).is_some(),
+        };
+        if !fits {
             return false;
         }
         let list = match self.frames.last_mut() {
             Some(frame) => &mut frame.body,
             None => &mut self.root,
         };
+        let Some(at) = list.iter().rposition(|line| line.body.is_some()) else { return false };
+        if !inside && at + 1 < list.len() {
+            return false;
+        }
+        let mut since = list.split_off(at + 1);
         let Some(mut head) = list.pop() else { return false };
+        let first = since.first().map_or(statement, |first| first);
         report.push(
             Diagnostic::error("stray-brace", format!("this brace ends `{}` too early", head.word.text))
                 .at(brace, "one brace too many")
-                .also(statement.word.span, format!("`{}` still belongs to it", statement.word.text))
+                .also(first.word.span, format!("`{}` still belongs to it", first.word.text))
                 .also(head.span(), "this block")
                 .help("delete the brace"),
         );
-        let body = head.body.take().unwrap_or_default();
+        let mut body = head.body.take().unwrap_or_default();
+        for line in &mut since {
+            line.keyword = keywords::find(block, &line.word.text).or(line.keyword);
+        }
+        body.append(&mut since);
         self.frames.push(Frame { head, block, body, indent });
         self.closed = None;
         true
@@ -392,7 +409,7 @@ impl Tree {
                 );
                 let cut = (span.end - span.start) as usize == word.len();
                 let value_span = if cut { Span { start: span.start + at as u32, ..span } } else { span };
-                statement.args.insert(0, Word { text: value.into(), span: value_span, quoted: false });
+                statement.args.insert(0, Word { text: value.into(), span: value_span });
                 statement.word.text = keyword.word.into();
                 statement.keyword = Some(keyword);
             }

@@ -24,7 +24,7 @@ pub enum AddressOp {
 /// An address that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// It carries our protocol number.
+    /// It carries our protocol number, or this process put it there: Linux before 5.18 forgets the number.
     pub ours: bool,
     /// What this process put there; `None` when somebody else did, or an earlier run.
     pub applied: Option<InterfaceAddress>,
@@ -81,8 +81,8 @@ impl AddressBook {
     pub fn read(&mut self, addresses: Vec<ObservedAddress>) {
         let mut before = std::mem::take(&mut self.seen);
         for ObservedAddress { key, ours } in addresses {
-            let applied = before.remove(&key).and_then(|seen| seen.applied).filter(|_| ours);
-            self.insert(key, ours, applied);
+            let applied = before.remove(&key).and_then(|seen| seen.applied);
+            self.insert(key, ours || applied.is_some(), applied);
         }
         self.lost.extend(before.into_iter().filter(|(_, seen)| seen.applied.is_some()).map(|(key, _)| key));
     }
@@ -94,8 +94,7 @@ impl AddressBook {
                 self.lost.insert(key);
             }
         } else if let Some(seen) = self.seen.get_mut(&key) {
-            seen.ours = ours;
-            seen.applied = seen.applied.take().filter(|_| ours);
+            seen.ours = ours || seen.applied.is_some();
         } else {
             self.insert(key, ours, None);
         }
@@ -277,6 +276,19 @@ mod tests {
         assert_eq!(settle(&mut book, 0), []);
         book.release(1);
         assert_eq!(settle(&mut book, 0), []);
+    }
+
+    /// Linux before 5.18 keeps no protocol number: what this process put there is still known to be ours.
+    #[test]
+    fn a_kernel_that_forgets_whose_an_address_is() {
+        let mut book = AddressBook::default();
+        book.want(1, vec![vip(1)]);
+        settle(&mut book, 0);
+        book.changed(observed(&vip(1), false), true);
+        book.read(vec![observed(&vip(1), false)]);
+        assert_eq!(settle(&mut book, 1), []);
+        book.release(1);
+        assert_eq!(settle(&mut book, 2), [Effect::RemoveAddress(vip(1).key())]);
     }
 
     #[test]

@@ -273,3 +273,42 @@ fn a_huge_pasted_text_is_one_message() {
     let [one] = loaded.diagnostics.as_slice() else { panic!("{}", loaded.diagnostics.len()) };
     assert_eq!(one.notes, ["the next 99999 lines are unknown as well"]);
 }
+
+/// The mended pair's file with one brace too many, or too few, at every place in turn.
+#[test]
+fn one_wrong_brace_anywhere_is_one_error() {
+    let lines: Vec<&str> = include_str!("../../../scenarios/two-directors/lb1.conf").lines().collect();
+    let mut wrong = String::new();
+    for at in 0..=lines.len() {
+        let mut broken = lines.clone();
+        let indent = lines.get(at).or(lines.last()).map_or(0, |line| line.len() - line.trim_start().len());
+        let brace = format!("{}}}", " ".repeat(indent));
+        broken.insert(at, &brace);
+        let errors: Vec<_> = said(&broken.join("\n")).into_iter().filter(|said| said.starts_with('E')).collect();
+        if errors.len() != 1 {
+            wrong += &format!("one more in line {}: {errors:?}\n", at + 1);
+        }
+        if lines.get(at).is_some_and(|line| line.trim() == "}") {
+            let mut broken = lines.clone();
+            broken.remove(at);
+            let errors: Vec<_> = said(&broken.join("\n")).into_iter().filter(|said| said.starts_with('E')).collect();
+            let opening = opening(&lines, at);
+            if errors.len() != 1 || !errors[0].starts_with(&format!("E unclosed-block {opening}:")) {
+                wrong += &format!("one less in line {}: {errors:?}\n", at + 1);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The line, from 1, that opens the block which ends at index `close`.
+fn opening(lines: &[&str], close: usize) -> usize {
+    let mut depth = 0;
+    for (index, line) in lines.iter().enumerate().take(close + 1).rev() {
+        depth += i32::from(line.trim() == "}") - i32::from(line.ends_with('{'));
+        if depth == 0 {
+            return index + 1;
+        }
+    }
+    0
+}

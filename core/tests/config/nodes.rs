@@ -1,7 +1,8 @@
 //! Mistakes between the files of one cluster.
 
 use crate::helpers::{good, instance};
-use vipward_core::config::{Config, cluster};
+use std::path::Path;
+use vipward_core::config::{self, Config, Options, Sources, cluster};
 
 fn check(nodes: &[&str]) -> Vec<&'static str> {
     let configs: Vec<Config> = nodes.iter().map(|text| good(text)).collect();
@@ -90,4 +91,27 @@ fn different_intervals_are_only_a_warning_in_version_3() {
 fn one_cause_is_one_message_however_many_nodes() {
     let third = backup("").replace("priority 50", "priority 40").replace("router_id 51", "router_id 53");
     assert_eq!(check(&[&master(""), &backup("").replace("router_id 51", "router_id 52"), &third]), ["vrid-differs"]);
+}
+
+/// How the messages read, each pair's first file as `lb1.conf`.
+#[test]
+fn gallery() {
+    let pairs = [
+        (master(""), backup("").replace("priority 50", "priority 101")),
+        (master(""), backup("").replace("/24", "/24\n192.0.2.101/24")),
+        (master(""), backup("advert_int 2")),
+        (master(""), backup("unicast_src_ip 192.0.2.12\nunicast_peer {\n 192.0.2.11\n}")),
+        (master("authentication {\nauth_type PASS\nauth_pass x7Kf\n}"), backup("")),
+        (master(""), backup("nopreempt").replace("eth0", "ens33")),
+    ];
+    let mut shown = String::new();
+    for (lb1, lb2) in pairs {
+        let files = crate::helpers::disk(&[("lb1.conf", &lb1), ("lb2.conf", &lb2)]);
+        let mut sources = Sources::default();
+        let [a, b] = ["lb1.conf", "lb2.conf"]
+            .map(|name| config::load(&mut sources, &files, Path::new(name), &Options::default()));
+        let nodes = [("lb1", &a), ("lb2", &b)].map(|(name, node)| cluster::Node { name, config: node.best_effort() });
+        shown += &config::render(&sources, &cluster::check(&nodes), false);
+    }
+    insta::assert_snapshot!(shown);
 }

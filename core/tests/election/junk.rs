@@ -88,6 +88,54 @@ proptest! {
         prop_assert_eq!(counted(&t), 1);
     }
 
+    /// Any events in any order, on time, late and early: nothing panics, the same events give the same effects, and only
+    /// a MASTER has the address.
+    #[test]
+    fn any_events_are_survived_and_repeatable(
+        steps in proptest::collection::vec((0usize..1000, 0u64..4000), 1..60),
+    ) {
+        let events = crate::states::events();
+        let run = || {
+            let mut t = Timeline::unstarted(&[observed(ME, false)]);
+            t.tells_links(&[(0, true)]).reads_addresses();
+            t.loads(config(vec![tracking(router(), 0, false)], vec![script(1, 1)]));
+            let mut said = Vec::new();
+            let mut millis = 0;
+            for (which, gap) in &steps {
+                millis += gap;
+                t.at(&format!("{}.{:03}", millis / 1000, millis % 1000));
+                let (name, event) = events[which % events.len()].clone();
+                // Here the kernel does as it is told, and tells what it has.
+                match name {
+                    "own address gone" => t.somebody(ME, false),
+                    "second address" => t.somebody(ME, true),
+                    name if name.starts_with("VIP") => t.somebody(100, false),
+                    name if name.starts_with("failed") => t.wakes(),
+                    name if name.starts_with("addresses read") => t.reads_addresses(),
+                    _ => t.handles(event),
+                };
+                said.push(t.said());
+                let master = t.election.routers().iter().any(|router| router.role() == Role::Master);
+                assert_eq!(t.kernel().contains(&vip(100).key()), master, "after {name}");
+            }
+            said
+        };
+        prop_assert_eq!(run(), run());
+    }
+
+    /// The kernel's side of it as well: here only that it is survived.
+    #[test]
+    fn any_failures_are_survived(steps in proptest::collection::vec((0usize..1000, 0u64..4000), 1..60)) {
+        let events = crate::states::events();
+        let mut t = Timeline::of(vec![router()]);
+        let mut now = vipward_core::time::Instant::ZERO;
+        for (which, gap) in &steps {
+            now = now + vipward_core::time::Duration::from_millis(*gap);
+            t.election.handle(events[which % events.len()].1.clone(), now);
+            t.election.next_wakeup();
+        }
+    }
+
     /// What would be heard with the right values, in a wrong envelope: interface, TTL, source, destination at random.
     #[test]
     fn any_envelope_is_survived(

@@ -50,11 +50,11 @@ impl Reference {
         3 * interval + self.skew(interval)
     }
 
-    fn to_backup(&mut self, now: u64, interval: u64) {
+    fn becomes_backup(&mut self, now: u64, interval: u64) {
         self.state = RefState::Backup { down_at: now + self.master_down(interval), interval, preempt_at: None };
     }
 
-    fn to_master(&mut self, now: u64) -> usize {
+    fn becomes_master(&mut self, now: u64) -> usize {
         self.state = RefState::Master { advertise_at: now + self.interval, last: now };
         1
     }
@@ -63,7 +63,7 @@ impl Reference {
         if let RefState::Master { last, .. } = self.state
             && now - last > self.master_down(self.interval)
         {
-            self.to_backup(now, self.interval);
+            self.becomes_backup(now, self.interval);
         }
     }
 
@@ -76,8 +76,8 @@ impl Reference {
                 self.state = RefState::Backup { down_at, interval, preempt_at };
                 0
             }
-            RefState::Backup { down_at, .. } if now >= down_at => self.to_master(now),
-            RefState::Master { advertise_at, .. } if now >= advertise_at => self.to_master(now),
+            RefState::Backup { down_at, .. } if now >= down_at => self.becomes_master(now),
+            RefState::Master { advertise_at, .. } if now >= advertise_at => self.becomes_master(now),
             RefState::Backup { .. } | RefState::Master { .. } => 0,
         }
     }
@@ -101,18 +101,18 @@ impl Reference {
                 0
             }
             RefState::Backup { .. } => {
-                self.to_backup(now, theirs);
+                self.becomes_backup(now, theirs);
                 0
             }
             RefState::Master { .. } if priority > self.priority => {
-                self.to_backup(now, theirs);
+                self.becomes_backup(now, theirs);
                 0
             }
             RefState::Master { .. } if priority == self.priority && source > self.address => {
-                self.to_backup(now, theirs);
+                self.becomes_backup(now, theirs);
                 0
             }
-            RefState::Master { .. } => self.to_master(now),
+            RefState::Master { .. } => self.becomes_master(now),
         }
     }
 }
@@ -142,6 +142,8 @@ enum Fault {
     /// Share of packets lost, in percent.
     Loss(u8),
     Link(usize, bool),
+    /// A reload with another priority.
+    Priority(usize, u8),
 }
 
 struct Node {
@@ -237,17 +239,9 @@ impl Segment {
         if self.nodes[place].running.is_some() {
             return;
         }
-        let Setup { priority: p, slow, preempt, preempt_delay } = self.nodes[place].setup.clone();
-        let centis = self.centis(slow);
-        let version = if self.v3 { Version::V3 } else { Version::V2 };
-        let config = VirtualRouterConfig {
-            version,
-            priority: Priority::new(p).unwrap(),
-            advert_interval: AdvertInterval::from_centis(centis).unwrap(),
-            preempt,
-            preempt_delay: Duration::from_nanos(preempt_delay),
-            ..router()
-        };
+        let Setup { priority: p, preempt, preempt_delay, .. } = self.nodes[place].setup.clone();
+        let config = self.config(place);
+        let centis = config.routers[0].advert_interval.centis();
         let interval = u64::from(centis) * 10 * MILLI;
         let mut reference = Reference {
             v3: self.v3,
@@ -258,7 +252,7 @@ impl Segment {
             preempt_delay,
             state: RefState::Master { advertise_at: 0, last: 0 },
         };
-        reference.to_backup(self.now.as_nanos(), interval);
+        reference.becomes_backup(self.now.as_nanos(), interval);
         self.nodes[place].paused = false;
         self.nodes[place].queue.clear();
         self.nodes[place].running = Some((Election::default(), reference));
@@ -269,10 +263,20 @@ impl Segment {
         }
         self.handle(place, Event::LinksRead(vec![link]));
         self.handle(place, Event::AddressesRead(there));
-        self.handle(
-            place,
-            Event::ConfigLoaded { config: Arc::new(Config { routers: vec![config], ..Config::default() }), seed: 0 },
-        );
+        self.handle(place, Event::ConfigLoaded { config: Arc::new(config), seed: 0 });
+    }
+
+    fn config(&self, place: usize) -> Config {
+        let Setup { priority: p, slow, preempt, preempt_delay } = self.nodes[place].setup;
+        let config = VirtualRouterConfig {
+            version: if self.v3 { Version::V3 } else { Version::V2 },
+            priority: Priority::new(p).unwrap(),
+            advert_interval: AdvertInterval::from_centis(self.centis(slow)).unwrap(),
+            preempt,
+            preempt_delay: Duration::from_nanos(preempt_delay),
+            ..router()
+        };
+        Config { routers: vec![config], ..Config::default() }
     }
 
     /// One event through one director, its effects onto the segment. How many adverts it sent.
@@ -391,6 +395,7 @@ impl Segment {
             Fault::Heal => self.cut.clear(),
             Fault::Loss(percent) => self.loss = percent,
             Fault::Link(i, up) => self.link(i % n, up),
+            Fault::Priority(i, priority) => self.reload(i % n, priority),
         }
     }
 
@@ -399,6 +404,21 @@ impl Segment {
         self.nodes[place].paused = false;
         while let Some(datagram) = self.nodes[place].queue.pop_front() {
             self.deliver(place, datagram);
+        }
+    }
+
+    /// The role and the timers stay as they are.
+    fn reload(&mut self, place: usize, priority: u8) {
+        if self.nodes[place].paused {
+            return;
+        }
+        self.nodes[place].setup.priority = priority;
+        let config = Arc::new(self.config(place));
+        if let Some((_, reference)) = &mut self.nodes[place].running {
+            reference.oversleep(self.now.as_nanos());
+            reference.priority = priority.into();
+            let sent = self.handle(place, Event::ConfigLoaded { config, seed: 0 });
+            self.compare(place, sent, 0);
         }
     }
 
@@ -412,7 +432,7 @@ impl Segment {
         if let Some((_, reference)) = &mut self.nodes[place].running
             && up
         {
-            reference.to_backup(now, reference.interval);
+            reference.becomes_backup(now, reference.interval);
         }
     }
 
@@ -521,6 +541,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => (0u8..60).prop_map(Fault::Loss),
         1 => Just(Fault::Loss(0)),
         1 => (node(), any::<bool>()).prop_map(|(node, up)| Fault::Link(node, up)),
+        1 => (node(), 1u8..=254).prop_map(|(node, priority)| Fault::Priority(node, priority)),
     ]
 }
 

@@ -61,7 +61,7 @@ fn states() -> Vec<(&'static str, Timeline)> {
     ]
 }
 
-fn events() -> Vec<(&'static str, Event)> {
+pub fn events() -> Vec<(&'static str, Event)> {
     let advert = |peer: Peer| Event::AdvertReceived(peer.datagram());
     let link = |running| Event::LinkChanged(Link { name: eth(0), running });
     let script = |status| Event::ScriptFinished { script: "chk".into(), outcome: ScriptOutcome::Exited(status) };

@@ -18,7 +18,16 @@ pub const NAME: &str = "address-served";
 
 #[derive(Default)]
 pub struct AddressServed {
-    unserved: BTreeMap<(NodeId, IpAddr), (Instant, bool)>,
+    unserved: BTreeMap<(NodeId, IpAddr), Unserved>,
+    version: Option<u64>,
+}
+
+/// A director that could take an address.
+#[derive(Clone, Copy)]
+struct Unserved {
+    since: Instant,
+    allowed: Duration,
+    reported: bool,
 }
 
 impl Invariant for AddressServed {
@@ -27,7 +36,28 @@ impl Invariant for AddressServed {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
+        if self.version.replace(world.version) != Some(world.version) {
+            self.look(world);
+        }
         let mut broken = Vec::new();
+        for ((id, address), unserved) in self.unserved.iter_mut().filter(|(_, unserved)| !unserved.reported) {
+            if world.now().since(unserved.since) > unserved.allowed {
+                unserved.reported = true;
+                broken.push(format!(
+                    "nobody that {} hears holds {address} since {} s, and it does not take it; {} is allowed",
+                    world.name(*id),
+                    unserved.since,
+                    secs(unserved.allowed)
+                ));
+            }
+        }
+        broken
+    }
+}
+
+impl AddressServed {
+    /// Who could take what now.
+    fn look(&mut self, world: &World) {
         let mut unserved = BTreeMap::new();
         for (id, director) in world.directors() {
             let routers = director.config.iter().flat_map(|config| &config.routers);
@@ -36,26 +66,16 @@ impl Invariant for AddressServed {
                 if role == Role::Fault {
                     continue;
                 }
-                for address in router.addresses.iter().map(|address| address.address) {
-                    if served(world, id, address) {
-                        continue;
-                    }
-                    let (since, reported) = self.unserved.get(&(id, address)).copied().unwrap_or((world.now(), false));
+                let addresses = router.addresses.iter().map(|address| address.address);
+                for address in addresses.filter(|address| !served(world, id, *address)) {
                     let allowed = allowed(world, router, address);
-                    let late = world.now().since(since) > allowed;
-                    if late && !reported {
-                        broken.push(format!(
-                            "nobody that {} hears holds {address} since {since} s, and it does not take it; {} is allowed",
-                            world.name(id),
-                            secs(allowed)
-                        ));
-                    }
-                    unserved.insert((id, address), (since, reported || late));
+                    let new = Unserved { since: world.now(), allowed, reported: false };
+                    let since = self.unserved.get(&(id, address)).copied().unwrap_or(new);
+                    unserved.insert((id, address), Unserved { allowed, ..since });
                 }
             }
         }
         self.unserved = unserved;
-        broken
     }
 }
 

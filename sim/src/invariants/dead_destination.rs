@@ -15,9 +15,18 @@ pub const NAME: &str = "no-dead-destination";
 
 #[derive(Default)]
 pub struct DeadDestination {
-    /// Since when a running director could know, and whether it was told already.
-    dead: BTreeMap<(NodeId, SocketAddr, SocketAddr), (Instant, bool)>,
+    dead: BTreeMap<(NodeId, SocketAddr, SocketAddr), Dead>,
     seen: usize,
+    version: Option<u64>,
+}
+
+/// A destination that a running director could know to be dead.
+#[derive(Clone, Copy)]
+struct Dead {
+    since: Instant,
+    /// What its checkers need to see it.
+    needed: Duration,
+    reported: bool,
 }
 
 impl Invariant for DeadDestination {
@@ -26,36 +35,45 @@ impl Invariant for DeadDestination {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
-        let mut dead = BTreeMap::new();
-        let mut needed = BTreeMap::new();
-        for (id, director) in world.directors().filter(|(_, director)| director.running()) {
-            for service in director.config.iter().flat_map(|config| &config.services) {
-                for server in service.real_servers.iter().filter(|server| !passes(world, id, server)) {
-                    let key = (id, service.key.address, server.address);
-                    dead.insert(key, self.dead.get(&key).copied().unwrap_or((world.now(), false)));
-                    needed
-                        .insert(key, server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2);
-                }
-            }
+        if self.version.replace(world.version) != Some(world.version) {
+            self.look(world);
         }
-        self.dead = dead;
         let mut broken = Vec::new();
         for dispatch in world.dispatches.iter().skip(self.seen) {
             let key = (dispatch.director, dispatch.service, dispatch.destination);
-            let (Some((since, reported)), Some(needed)) = (self.dead.get_mut(&key), needed.get(&key)) else { continue };
-            if dispatch.at.since(*since) > *needed && !*reported {
-                *reported = true;
+            let Some(dead) = self.dead.get_mut(&key).filter(|dead| !dead.reported) else { continue };
+            if dispatch.at.since(dead.since) > dead.needed {
+                dead.reported = true;
                 broken.push(format!(
-                    "{} sends {}'s connection to {}, dead since {since} s; its checker needs {}",
+                    "{} sends {}'s connection to {}, dead since {} s; its checker needs {}",
                     world.name(dispatch.director),
                     world.name(dispatch.client),
                     dispatch.destination,
-                    secs(*needed)
+                    dead.since,
+                    secs(dead.needed)
                 ));
             }
         }
         self.seen = world.dispatches.len();
         broken
+    }
+}
+
+impl DeadDestination {
+    /// Who is dead now, for whom.
+    fn look(&mut self, world: &World) {
+        let mut dead = BTreeMap::new();
+        for (id, director) in world.directors().filter(|(_, director)| director.running()) {
+            for service in director.config.iter().flat_map(|config| &config.services) {
+                for server in service.real_servers.iter().filter(|server| !passes(world, id, server)) {
+                    let key = (id, service.key.address, server.address);
+                    let needed = server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2;
+                    let new = Dead { since: world.now(), needed, reported: false };
+                    dead.insert(key, self.dead.get(&key).copied().unwrap_or(new));
+                }
+            }
+        }
+        self.dead = dead;
     }
 }
 

@@ -16,6 +16,7 @@ pub const NAME: &str = "one-owner";
 #[derive(Default)]
 pub struct OneOwner {
     both: BTreeMap<(IpAddr, NodeId, NodeId), Both>,
+    version: Option<u64>,
 }
 
 /// Two hold one address.
@@ -31,42 +32,46 @@ impl Invariant for OneOwner {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
-        let mut broken = Vec::new();
-        let addresses = world.virtual_addresses();
-        let owners = |address| -> Vec<NodeId> {
-            let owners = world.owners(address).into_iter();
-            owners.filter(|id| world.director(*id).is_some_and(|director| director.running())).collect()
-        };
-        let mut seen = Vec::new();
-        for address in addresses.keys() {
-            let owners = owners(*address);
-            for (at, a) in owners.iter().enumerate() {
-                for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {
-                    seen.push((*address, *a, *b));
-                }
-            }
+        if self.version.replace(world.version) != Some(world.version) {
+            self.look(world);
         }
-        self.both.retain(|key, _| seen.contains(key));
-        for key in seen {
-            let (address, a, b) = key;
-            let lost = lost_between(world, a, b);
-            let both = self.both.entry(key).or_insert(Both { since: world.now(), lost_before: lost, reported: false });
-            let extra = u32::try_from(lost.saturating_sub(both.lost_before)).unwrap_or(u32::MAX);
-            let interval = longest_interval(world, address);
-            let allowed = interval * extra.saturating_add(1) + MARGIN + delays(world, a, b);
-            let lasted = world.now().since(both.since);
-            if lasted > allowed && !both.reported {
+        let mut broken = Vec::new();
+        for ((address, a, b), both) in self.both.iter_mut().filter(|(_, both)| !both.reported) {
+            let lost = lost_between(world, *a, *b).saturating_sub(both.lost_before);
+            let adverts = u32::try_from(lost).unwrap_or(u32::MAX).saturating_add(1);
+            let allowed = longest_interval(world, *address) * adverts + MARGIN + delays(world, *a, *b);
+            if world.now().since(both.since) > allowed {
                 both.reported = true;
                 broken.push(format!(
                     "{} and {} both hold {address} since {} s though they hear each other; {} is allowed",
-                    world.name(a),
-                    world.name(b),
+                    world.name(*a),
+                    world.name(*b),
                     both.since,
                     secs(allowed)
                 ));
             }
         }
         broken
+    }
+}
+
+impl OneOwner {
+    /// Who holds what together now.
+    fn look(&mut self, world: &World) {
+        let mut both = BTreeMap::new();
+        for address in world.virtual_addresses().into_keys() {
+            let owners = world.owners(address).into_iter();
+            let owners: Vec<NodeId> =
+                owners.filter(|id| world.director(*id).is_some_and(|director| director.running())).collect();
+            for (at, a) in owners.iter().enumerate() {
+                for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {
+                    let key = (address, *a, *b);
+                    let new = || Both { since: world.now(), lost_before: lost_between(world, *a, *b), reported: false };
+                    both.insert(key, self.both.remove(&key).unwrap_or_else(new));
+                }
+            }
+        }
+        self.both = both;
     }
 }
 

@@ -61,6 +61,9 @@ pub struct World {
     pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
     /// Effects of machines that have ended.
     pub ghosts: Vec<Ghost>,
+    /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
+    /// only when it moves.
+    pub version: u64,
     /// When something last happened that a director has to react to, or a director acted.
     pub last_change: Instant,
 }
@@ -84,6 +87,7 @@ impl World {
             dispatches: Vec::new(),
             lost_adverts: BTreeMap::new(),
             ghosts: Vec::new(),
+            version: 0,
             last_change: Instant::ZERO,
         }
     }
@@ -191,6 +195,7 @@ impl World {
     /// Something changed that directors have to react to.
     fn stir(&mut self) {
         self.last_change = self.now;
+        self.version += 1;
     }
 
     /// The node that has `address` as its own, or as its loopback's.

@@ -131,7 +131,7 @@ mod tests {
             ("x ''", vec!["x", ""]),
             ("  ", vec![]),
         ] {
-            assert_eq!(split(&Word { text: text.into(), span: Span::default(), quoted: true }), want, "{text}");
+            assert_eq!(split(&Word { text: text.into(), span: Span::default() }), want, "{text}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `vrrp_script`.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{ScriptUser, TrackWeight, VrrpScript};
+use super::super::line::Word;
+use super::super::model::{Command, ScriptUser, TrackWeight, VrrpScript};
+use super::super::source::Places;
 use super::super::tree::Statement;
 use super::values::FOREVER;
 use super::{Defaults, Lower, canonical};
@@ -13,7 +15,7 @@ impl Lower<'_> {
     pub fn script(&mut self, block: &Statement, defaults: &Defaults, scripts: &mut BTreeMap<Arc<str>, VrrpScript>) {
         let Some(name) = self.value(block) else { return };
         let name: Arc<str> = Arc::from(&*name.text);
-        let mut places = super::super::Places::default();
+        let mut places = Places::default();
         places.set("", block.span());
         let mut user = defaults.script_user.clone();
         for line in super::of(block.lines(), "user") {
@@ -32,8 +34,7 @@ impl Lower<'_> {
                 "rise" => rise = self.number(line, 1..=i64::from(i32::MAX)).unwrap_or(rise),
                 "fall" => fall = self.number(line, 1..=i64::from(i32::MAX)).unwrap_or(fall),
                 "init_fail" => init_fail = true,
-                // Taken above: the command needs it.
-                "user" => {}
+                // `user` is taken above, because the command needs it.
                 _ => {}
             }
         }
@@ -46,22 +47,15 @@ impl Lower<'_> {
             );
             return;
         }
-        let Some(command) = command else {
-            if !super::of(block.lines(), "script").any(|line| !line.args.is_empty()) {
-                self.push(
-                    Diagnostic::error("missing-word", format!("vrrp_script `{name}` has no `script`"))
-                        .at(block.span(), "nothing to run")
-                        .help("add `script \"COMMAND\"`"),
-                );
-            }
-            // Known by name all the same, so that its users are not blamed.
-            let command = super::super::model::Command { argv: vec![String::new()], user };
-            let timeout = timeout.unwrap_or(interval);
-            let script =
-                VrrpScript { name: name.clone(), command, interval, timeout, weight, rise, fall, init_fail, places };
-            scripts.insert(name, script);
-            return;
-        };
+        if command.is_none() && !super::of(block.lines(), "script").any(|line| !line.args.is_empty()) {
+            self.push(
+                Diagnostic::error("missing-word", format!("vrrp_script `{name}` has no `script`"))
+                    .at(block.span(), "nothing to run")
+                    .help("add `script \"COMMAND\"`"),
+            );
+        }
+        // Without a command there is an error; the name is known all the same, so that its users are not blamed.
+        let command = command.unwrap_or(Command { argv: vec![String::new()], user });
         let timeout = timeout.unwrap_or(interval);
         let script =
             VrrpScript { name: name.clone(), command, interval, timeout, weight, rise, fall, init_fail, places };
@@ -75,7 +69,7 @@ impl Lower<'_> {
     }
 
     /// `-253..253 [reverse]`.
-    pub fn track_weight(&mut self, line: &Statement, words: &[super::super::line::Word]) -> Option<TrackWeight> {
+    pub fn track_weight(&mut self, line: &Statement, words: &[Word]) -> Option<TrackWeight> {
         let weight = self.number_of(line, words.first()?, -253..=253)?;
         let reverse = match words.get(1) {
             Some(word) => self.choice_of(line, word, &[("reverse", true), ("noreverse", false)])?,

@@ -18,6 +18,10 @@
 //! first would add exactly that time to the outage, and a kernel that is slow at it would cost the whole
 //! Master_Down_Interval.
 
+mod backup;
+mod checks;
+mod master;
+
 use super::addresses::{AddressBook, Holder};
 use super::announce::{self, Announcements};
 use super::counters::Limit;
@@ -367,126 +371,6 @@ impl VirtualRouter {
         }
     }
 
-    // Backup, RFC 9568 6.4.2.
-
-    fn hear_as_backup(&mut self, advert: &Advert<'_>, source: Ipv4Addr, now: Instant) {
-        let preempts = self.preempts();
-        let ours = self.priority;
-        let (version, adverts) = (self.config.version, self.config.down_timer_adverts);
-        let delay = self.preempt_delay();
-        let State::Backup(backup) = &mut self.state else { return };
-        if advert.priority == 0 {
-            let skew = skew_time(version, ours, backup.active_interval);
-            backup.down_at = now + skew;
-            backup.waits = skew;
-            backup.heard = Heard::Stopped { source, skew };
-            backup.preempt_at = None;
-            return;
-        }
-        if preempts && advert.priority < ours.get() {
-            // The first such advert starts `preempt_delay`; while it runs, they count as alive (as in keepalived 2.2.7).
-            let patience = (!delay.is_zero()).then(|| *backup.preempt_at.get_or_insert(now + delay));
-            if patience.is_none_or(|until| until <= now) {
-                backup.heard = Heard::Lower { source, priority: advert.priority };
-                return;
-            }
-        } else {
-            backup.preempt_at = None;
-        }
-        backup.heard = Heard::Active { source, at: now };
-        backup.active_interval = advert.interval;
-        backup.waits = master_down_interval(version, ours, advert.interval, adverts);
-        backup.down_at = now + backup.waits;
-    }
-
-    fn takeover_cause(&self, now: Instant) -> RoleCause {
-        let State::Backup(backup) = &self.state else { return RoleCause::Startup };
-        match backup.heard {
-            Heard::Nobody => RoleCause::MasterDown { interval: backup.waits, last_heard: None },
-            Heard::Active { source, at } => {
-                let last_heard = Some((IpAddr::V4(source), now.since(at)));
-                RoleCause::MasterDown { interval: backup.waits, last_heard }
-            }
-            Heard::Stopped { source, skew } => RoleCause::MasterStopped { source: source.into(), skew },
-            Heard::Lower { source, priority } => {
-                RoleCause::Preempts { source: source.into(), theirs: priority, ours: self.priority.get() }
-            }
-        }
-    }
-
-    /// The owner always does (RFC 9568 6.1); with `state MASTER` keepalived takes `nopreempt` back.
-    fn preempts(&self) -> bool {
-        self.config.preempt || self.config.initial_state == InitialState::Master || self.priority == Priority::OWNER
-    }
-
-    /// As `nopreempt`, it does not go together with `state MASTER`.
-    fn preempt_delay(&self) -> Duration {
-        match self.config.initial_state {
-            InitialState::Master => Duration::ZERO,
-            InitialState::Backup => self.config.preempt_delay,
-        }
-    }
-
-    // Master, RFC 9568 6.4.3.
-
-    fn hear_as_master(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
-        let ours = self.priority.get();
-        let address = self.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
-        if advert.priority == 0 {
-            // Another MASTER stops: the addresses are ours alone, and everybody must hear that.
-            self.advertise(ctx);
-            return;
-        }
-        // "an unsigned integer comparison of the IPvX addresses in network byte order"
-        if advert.priority > ours || advert.priority == ours && source > address {
-            self.yield_to(advert, source, address, ctx);
-        } else {
-            self.assert_mastership(advert, source, ctx);
-        }
-    }
-
-    fn yield_to(&mut self, advert: &Advert<'_>, source: Ipv4Addr, address: Ipv4Addr, ctx: &mut Context<'_>) {
-        let (theirs, ours) = (advert.priority, self.priority.get());
-        let cause = if theirs > ours {
-            RoleCause::HigherPriority { source: source.into(), theirs, ours }
-        } else {
-            RoleCause::SamePriorityGreaterAddress { source: source.into(), priority: ours, ours: address.into() }
-        };
-        if self.config.higher_prio_send_advert {
-            self.advertise(ctx);
-        }
-        self.leave(ctx);
-        self.enter_backup(cause, Heard::Active { source, at: ctx.now }, Role::Master, ctx);
-        if let State::Backup(backup) = &mut self.state {
-            let adverts = self.config.down_timer_adverts;
-            backup.active_interval = advert.interval;
-            backup.waits = master_down_interval(self.config.version, self.priority, advert.interval, adverts);
-            backup.down_at = ctx.now + backup.waits;
-        }
-    }
-
-    /// "Send an ADVERTISEMENT immediately to assert the Active state to the sending VRRP Router and to update any
-    /// learning bridges" (RFC 9568 6.4.3); keepalived does so in version 2 as well, unless `lower_prio_no_advert`.
-    fn assert_mastership(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
-        if !self.config.lower_prio_no_advert {
-            self.advertise(ctx);
-        }
-        if let State::Master(master) = &mut self.state {
-            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, ctx.out);
-        }
-        if self.limits.rival.admits(ctx.now) {
-            let (router, priority) = (self.config.name.clone(), advert.priority);
-            ctx.decide(Decision::RivalMaster { router, source: source.into(), priority });
-        }
-    }
-
-    fn advertise(&mut self, ctx: &mut Context<'_>) {
-        let State::Master(master) = &mut self.state else { return };
-        ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
-        master.last_advert = ctx.now;
-        master.advertise_at = ctx.now + self.config.advert_interval.duration();
-    }
-
     // Entry and exit.
 
     fn enter_backup(&mut self, cause: RoleCause, heard: Heard, from: Role, ctx: &mut Context<'_>) {
@@ -533,90 +417,6 @@ impl VirtualRouter {
 
     fn master_down_interval(&self, active: AdvertInterval) -> Duration {
         master_down_interval(self.config.version, self.priority, active, self.config.down_timer_adverts)
-    }
-
-    // Checks.
-
-    fn check(&self, advert: &Advert<'_>, source: Ipv4Addr, destination: IpAddr) -> Result<(), IgnoreReason> {
-        if advert.version != self.config.version {
-            let number = |version| match version {
-                Version::V2 => 2,
-                Version::V3 => 3,
-            };
-            let (theirs, ours) = (number(advert.version), number(self.config.version));
-            return Err(IgnoreReason::VersionDiffers { theirs, ours });
-        }
-        let ours = self.authentication();
-        match (advert.authentication, ours) {
-            (Authentication::None, Authentication::None) => {}
-            (Authentication::Password(theirs), Authentication::Password(ours)) => {
-                if theirs != ours {
-                    return Err(IgnoreReason::PasswordDiffers);
-                }
-            }
-            (theirs, ours) => {
-                return Err(IgnoreReason::AuthTypeDiffers { theirs: theirs.kind(), ours: ours.kind() });
-            }
-        }
-        if !self.takes(destination) {
-            return Err(IgnoreReason::WrongDestination { destination });
-        }
-        if let Transport::Unicast { peers } = &self.config.transport
-            && self.config.check_unicast_src
-            && !peers.contains(&IpAddr::V4(source))
-        {
-            return Err(IgnoreReason::NotAPeer);
-        }
-        Ok(())
-    }
-
-    /// A peer whose list shares an address with ours is told about and counts as alive: RFC 9568 7.1 asks for no more
-    /// than a log line, and dropping it (RFC 3768 7.1, keepalived) makes two owners of the shared addresses for as long
-    /// as two files differ. One that shares none speaks of another virtual router; yielding to it would leave ours to
-    /// nobody. An empty list says nothing about who owns what, so it is not taken for a stranger's.
-    fn compare_addresses(
-        &mut self,
-        theirs: AddressList<'_>,
-        source: Ipv4Addr,
-        ctx: &mut Context<'_>,
-    ) -> Result<(), IgnoreReason> {
-        if theirs.wire() == self.advertised {
-            return Ok(());
-        }
-        let ours: BTreeSet<Ipv4Addr> = AddressList::from_wire(&self.advertised).iter().collect();
-        let theirs: BTreeSet<Ipv4Addr> = theirs.iter().collect();
-        if ours == theirs {
-            return Ok(());
-        }
-        if !ours.is_empty() && !theirs.is_empty() && ours.is_disjoint(&theirs) {
-            return Err(IgnoreReason::AddressListDiffers);
-        }
-        if self.limits.addresses.admits(ctx.now) {
-            let list = |a: &BTreeSet<Ipv4Addr>, b| a.difference(b).copied().map(IpAddr::V4).collect();
-            let (missing, extra) = (list(&ours, &theirs), list(&theirs, &ours));
-            let router = self.config.name.clone();
-            ctx.decide(Decision::AddressListDiffers { router, source: source.into(), missing, extra });
-        }
-        Ok(())
-    }
-
-    /// Version 3 learns the MASTER's interval (RFC 9568 6.4.2). Version 2 should drop such an advert (RFC 3768 7.1), as
-    /// keepalived does, and both become MASTER; we learn it there too, and say so.
-    fn compare_interval(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
-        let (theirs, ours) = (advert.interval, self.config.advert_interval);
-        if advert.version == Version::V2 && theirs != ours && self.limits.interval.admits(ctx.now) {
-            let router = self.config.name.clone();
-            ctx.decide(Decision::IntervalDiffers { router, source: source.into(), theirs, ours });
-        }
-    }
-
-    /// Two owners can't be. RFC 5798 7.1 had an owner drop all adverts; RFC 9568 with erratum 8298 asks for a log line.
-    /// The election goes on, so that the greater address wins and one MASTER is left (keepalived: the other one wins).
-    fn compare_owner(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
-        let owner = Priority::OWNER;
-        if self.priority == owner && advert.priority == owner.get() && self.limits.owner.admits(ctx.now) {
-            ctx.decide(Decision::SecondOwner { router: self.config.name.clone(), source: source.into() });
-        }
     }
 
     // What is sent.

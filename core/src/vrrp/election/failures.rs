@@ -1,0 +1,106 @@
+//! Effects that could not be carried out: told, at most once a minute each, and tried again after a second.
+
+use super::{Election, Listener};
+use crate::decision::Decision;
+use crate::effect::Effect;
+use crate::interface::InterfaceName;
+use crate::time::Instant;
+use crate::vrrp::Vrid;
+use crate::vrrp::addresses::RETRY;
+use std::net::IpAddr;
+
+/// What failed and is tried again as it is. Addresses are [`crate::vrrp::addresses::AddressBook`]'s.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Retry {
+    Listen(Listener),
+    StopListening(Listener),
+    Announce(InterfaceName, IpAddr),
+}
+
+impl Election {
+    pub(super) fn effect_failed(&mut self, effect: Effect, error: String, now: Instant, out: &mut Vec<Effect>) {
+        let mut retry_in = RETRY;
+        let what = match effect {
+            Effect::Listen { interface, group } => {
+                let what = format!("listening for adverts on {interface}");
+                self.retries.insert(Retry::Listen((interface, group)), now + RETRY);
+                what
+            }
+            Effect::StopListening { interface, group } => {
+                let what = format!("leaving the multicast group on {interface}");
+                self.retries.insert(Retry::StopListening((interface, group)), now + RETRY);
+                what
+            }
+            Effect::Announce { interface, address } => {
+                let what = format!("announcing {address} on {interface}");
+                self.retries.insert(Retry::Announce(interface, address), now + RETRY);
+                what
+            }
+            Effect::SendAdvert(datagram) => {
+                let place = datagram.payload.get(1).and_then(|vrid| self.find(&datagram, Vrid::new(*vrid)?));
+                if let Some(router) = place.and_then(|place| self.routers.get(place)) {
+                    retry_in = router.config().advert_interval.duration();
+                }
+                format!("sending an advert to {} on {}", datagram.destination, datagram.interface)
+            }
+            Effect::AddAddress(address) => {
+                self.book.add_failed(address.key(), now);
+                self.reread_soon(now);
+                format!("adding {address}")
+            }
+            Effect::RemoveAddress(key) => {
+                self.reread_soon(now);
+                format!("removing {key}")
+            }
+            Effect::ReadAddresses => {
+                self.reread_soon(now);
+                "reading the addresses".to_owned()
+            }
+            // These can't fail, or are the Balancer's.
+            Effect::RunScript { .. }
+            | Effect::Notify { .. }
+            | Effect::Decide(_)
+            | Effect::Ipvs(_)
+            | Effect::ReadIpvs
+            | Effect::StartProbe { .. }
+            | Effect::CancelProbe(_) => return,
+        };
+        if self.complaints.entry(what.clone()).or_default().admits(now) {
+            out.push(Effect::Decide(Decision::EffectFailed { what, error, retry_in }));
+        }
+    }
+
+    fn reread_soon(&mut self, now: Instant) {
+        self.reread_at = self.reread_at.map(|at| at.min(now + RETRY));
+    }
+
+    /// Tries again what is due and still makes sense.
+    pub(super) fn retry(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.retries.is_empty() {
+            return;
+        }
+        let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(_, at)| *at <= now);
+        self.retries = later;
+        for (retry, _) in due {
+            match retry {
+                Retry::Listen(listener) => {
+                    if self.listening.contains(&listener) && self.links.contains_key(&listener.0) {
+                        let (interface, group) = listener;
+                        out.push(Effect::Listen { interface, group });
+                    }
+                }
+                Retry::StopListening(listener) => {
+                    if !self.listening.contains(&listener) {
+                        let (interface, group) = listener;
+                        out.push(Effect::StopListening { interface, group });
+                    }
+                }
+                Retry::Announce(interface, address) => {
+                    if self.book.holds(&interface, address) {
+                        out.push(Effect::Announce { interface, address });
+                    }
+                }
+            }
+        }
+    }
+}

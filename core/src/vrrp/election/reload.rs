@@ -1,0 +1,137 @@
+//! A configuration comes into force: the first one, and every other by its difference to the one before.
+
+use super::{Election, Listener, REREAD};
+use crate::config::{Config, Transport, VirtualRouterConfig, VrrpScript};
+use crate::decision::{Decision, PriorityCause, RoleCause};
+use crate::effect::{Effect, ScriptId};
+use crate::time::Instant;
+use crate::vrrp::VirtualRouter;
+use crate::vrrp::tracker::{self, ScriptTracker};
+use crate::vrrp::virtual_router::Context;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+impl Election {
+    /// Puts a configuration in force by its difference to the one before: removed routers go first, changed ones take
+    /// the change in place, untouched ones notice nothing, new ones start.
+    pub(super) fn load(&mut self, new: Arc<Config>, now: Instant, out: &mut Vec<Effect>) {
+        let old = std::mem::replace(&mut self.config, new);
+        let new = self.config.clone();
+        announce_difference(&old, &new, out);
+
+        let mut before: Vec<Option<VirtualRouter>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
+        let kept: Vec<Option<VirtualRouter>> =
+            new.routers.iter().map(|config| take_same(&mut before, config)).collect();
+        let mut gone: Vec<VirtualRouter> = before.into_iter().flatten().collect();
+        let mut ctx = Context { now, out, book: &mut self.book };
+        gone.iter_mut().for_each(|router| router.resign(&mut ctx));
+        gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
+
+        self.load_scripts(&new, now);
+        for (config, kept) in new.routers.iter().zip(kept) {
+            let priority = tracker::effective_priority(config, &self.scripts);
+            let router = match kept {
+                Some(mut router) => {
+                    let mut ctx = Context { now, out, book: &mut self.book };
+                    if router.config() != config {
+                        router.reconfigure(config.clone(), &mut ctx);
+                    }
+                    router.set_priority(priority, PriorityCause::Reload, &mut ctx);
+                    router
+                }
+                None => {
+                    self.next_id += 1;
+                    VirtualRouter::new(self.next_id, config.clone(), priority)
+                }
+            };
+            self.routers.push(router);
+        }
+
+        self.index.clear();
+        for (place, router) in self.routers.iter().enumerate() {
+            let key = (router.config().interface.clone(), router.config().vrid);
+            self.index.entry(key).or_default().push(place);
+        }
+        self.timers.reset(self.routers.len());
+        self.listen(out);
+        self.reread_at = (!self.routers.is_empty()).then(|| self.reread_at.unwrap_or(now + REREAD));
+        self.scripts.values_mut().for_each(|script| script.wake(now, out));
+        self.assess(None, now, out);
+        self.note_foreign(out);
+    }
+
+    /// Keeps what is known of the scripts that are still tracked.
+    fn load_scripts(&mut self, new: &Config, now: Instant) {
+        let tracked: BTreeSet<&ScriptId> =
+            new.routers.iter().flat_map(|router| &router.track_scripts).map(|tracked| &tracked.script).collect();
+        let mut before = std::mem::take(&mut self.scripts);
+        for (name, script) in new.scripts.iter().filter(|(name, _)| tracked.contains(name)) {
+            let tracker = match before.remove(name) {
+                Some(mut tracker) => {
+                    tracker.reconfigure(script.clone(), now);
+                    tracker
+                }
+                None => ScriptTracker::new(script.clone(), now),
+            };
+            self.scripts.insert(name.clone(), tracker);
+        }
+    }
+
+    /// Joins and leaves what the configuration asks for now.
+    fn listen(&mut self, out: &mut Vec<Effect>) {
+        let wanted: BTreeSet<Listener> = self.routers.iter().map(|router| listener(router.config())).collect();
+        let before = std::mem::replace(&mut self.listening, wanted);
+        for (interface, group) in before.difference(&self.listening).cloned() {
+            out.push(Effect::StopListening { interface, group });
+        }
+        for (interface, group) in self.listening.difference(&before).cloned() {
+            if self.links.contains_key(&interface) {
+                out.push(Effect::Listen { interface, group });
+            }
+        }
+    }
+}
+
+/// What a router needs to hear.
+fn listener(config: &VirtualRouterConfig) -> Listener {
+    let group = match &config.transport {
+        Transport::Multicast { group } => Some(IpAddr::V4(*group)),
+        Transport::Unicast { .. } => None,
+    };
+    (config.interface.clone(), group)
+}
+
+/// The router of this name, if it can go on with the new configuration.
+fn take_same(before: &mut [Option<VirtualRouter>], config: &VirtualRouterConfig) -> Option<VirtualRouter> {
+    let same =
+        |router: &VirtualRouter| *router.name() == config.name && VirtualRouter::same_router(router.config(), config);
+    before.iter_mut().find(|router| router.as_ref().is_some_and(same))?.take()
+}
+
+/// Names what a configuration adds, removes and changes of the Election's.
+fn announce_difference(old: &Config, new: &Config, out: &mut Vec<Effect>) {
+    let (old, new) = (blocks(old), blocks(new));
+    let names = |blocks: &BTreeMap<(&str, &str), Block<'_>>, pick: &dyn Fn(&(&str, &str)) -> bool| -> Vec<String> {
+        blocks.keys().filter(|name| pick(name)).map(|(kind, name)| format!("{kind} {name}")).collect()
+    };
+    let added = names(&new, &|name| !old.contains_key(name));
+    let removed = names(&old, &|name| !new.contains_key(name));
+    let changed = names(&new, &|name| old.contains_key(name) && old.get(name) != new.get(name));
+    if !(added.is_empty() && removed.is_empty() && changed.is_empty()) {
+        out.push(Effect::Decide(Decision::ConfigApplied { added, removed, changed }));
+    }
+}
+
+/// A block that the Election reads.
+#[derive(PartialEq)]
+enum Block<'a> {
+    Router(&'a VirtualRouterConfig),
+    Script(&'a VrrpScript),
+}
+
+fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
+    let routers = config.routers.iter().map(|router| (("vrrp_instance", &*router.name), Block::Router(router)));
+    let scripts = config.scripts.values().map(|script| (("vrrp_script", &*script.name), Block::Script(script)));
+    routers.chain(scripts).collect()
+}

@@ -1,0 +1,68 @@
+//! Every scenario of `scenarios/`: it holds, one seed gives the same bytes twice, and its timeline is as reviewed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vipward_core::config::render;
+use vipward_sim::report::Report;
+use vipward_sim::{runner, scenario, timeline};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
+}
+
+fn check(name: &str) {
+    let loaded = scenario::load(&folder().join(format!("{name}.toml")));
+    let mistakes = render(&loaded.sources, &loaded.diagnostics, false);
+    let scenario = Arc::new(loaded.scenario.unwrap_or_else(|| panic!("{mistakes}")));
+    let run = || Report::new(runner::run(&scenario, None).unwrap());
+    let (first, second) = (run(), run());
+    let bytes = |report: &Report| serde_json::to_string(&report.json()).unwrap();
+    assert!(bytes(&first) == bytes(&second), "the same seed gave two different runs");
+    assert!(first.held(), "{}", first.text(&loaded.sources, false));
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, timeline::render(&first.run));
+    });
+}
+
+macro_rules! scenarios {
+    ($($test:ident $file:literal)*) => {
+        $(#[test]
+        fn $test() {
+            check($file);
+        })*
+
+        /// A scenario that nobody runs here would have no reviewed timeline.
+        #[test]
+        fn every_file_is_here() {
+            let listed: BTreeSet<String> = [$($file),*].map(str::to_owned).into();
+            let files = scenario::scenario_files(&folder()).unwrap();
+            let found = files.iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+            assert_eq!(found.collect::<BTreeSet<String>>(), listed);
+        }
+    };
+}
+
+scenarios! {
+    active_active "active-active"
+    all_real_servers_dead "all-real-servers-dead"
+    all_real_servers_dead_sorry_server "all-real-servers-dead-sorry-server"
+    dead_master "dead-master"
+    dead_master_returns "dead-master-returns"
+    dead_master_returns_nopreempt "dead-master-returns-nopreempt"
+    deleted_address "deleted-address"
+    flapping_real_server "flapping-real-server"
+    frozen_master "frozen-master"
+    graceful_stop "graceful-stop"
+    isolated_master "isolated-master"
+    killed_master "killed-master"
+    lossy_segment "lossy-segment"
+    reload "reload"
+    slow_real_server "slow-real-server"
+    split_brain "split-brain"
+    three_directors "three-directors"
+    tracked_script "tracked-script"
+    tutorial "tutorial"
+    unplugged_master "unplugged-master"
+    wrong_status "wrong-status"
+}
