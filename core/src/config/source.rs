@@ -77,6 +77,11 @@ impl Sources {
         id
     }
 
+    /// Name and text of every file, in the order of their ids: taken in again in this order they have the same ids.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|file| (file.name.as_str(), file.text.as_str()))
+    }
+
     /// What messages call the file; `?` for an id from elsewhere.
     pub fn name(&self, file: FileId) -> &str {
         self.source(file).map_or("?", |source| &source.name)
