@@ -6,10 +6,12 @@
 //! - [`runner`]: whole directors (driver, probes over hyper, adverts over UDP) in that world, on turmoil
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
+//! - [`replay`]: recordings of real daemons, checked and explained
 //! - [`timeline`], [`report`]: what people and machines read
 
 pub mod expect;
 pub mod invariants;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod scenario;

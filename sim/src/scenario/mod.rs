@@ -10,4 +10,5 @@ mod words;
 
 pub use model::*;
 pub use read::{Loaded, load, scenario_files};
+pub use values::parse_duration;
 pub use words::words_help;
