@@ -6,7 +6,8 @@ use std::time::Duration;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::effect::Effect;
 use vipward_core::vrrp::Role;
-use vipward_lab::{Signal, wait_for, web};
+use vipward_lab::web::Server;
+use vipward_lab::{Signal, wait_for};
 use vipward_netns_tests::{Pair, Router, VIP, in_lab, program, virtual_server};
 use vipward_sim::replay::{self, Track, Verdict};
 
