@@ -111,7 +111,14 @@ fn outage() -> Vec<Entry> {
     for machine in [&mut lb2 as &mut dyn Machine, &mut balancer] {
         machine.handle(Event::Stop, Instant::from_millis(16_000));
     }
-    let begin = Begin { version: Begin::this_version(), director: "lb2".into(), run: 1, file: 0, epoch: 1_000_000_000 };
+    let begin = Begin {
+        version: Begin::this_version(),
+        director: "lb2".into(),
+        run: 1,
+        file: 0,
+        at: Instant::ZERO,
+        epoch: 1_000_000_000,
+    };
     let files = vec![File { name: "lb.conf".into(), text: "…".into() }];
     let mut entries = vec![Entry::Begin(begin), Entry::Files(files)];
     entries.extend(kept.entries.borrow().iter().cloned());
@@ -330,7 +337,11 @@ fn the_format_changes_only_with_its_version() {
         .take()
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    assert_eq!((FORMAT, sum), (1, 7_679_438_164_889_875_205), "the bytes of a record have changed: raise FORMAT and note the new sum");
+    assert_eq!(
+        (FORMAT, sum),
+        (1, 7_679_438_164_889_875_205),
+        "the bytes of a record have changed: raise FORMAT and note the new sum"
+    );
 }
 
 #[test]

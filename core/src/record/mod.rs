@@ -102,6 +102,8 @@ pub struct Begin {
     pub run: u64,
     /// Counts the files of one run from 0.
     pub file: u64,
+    /// When this file was begun.
+    pub at: Instant,
     /// Nanoseconds from 1970-01-01T00:00:00Z to [`Instant::ZERO`], as the system's clock had it when the run began.
     pub epoch: u64,
 }

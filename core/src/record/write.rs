@@ -16,6 +16,8 @@ pub struct Writer {
     /// Whether the section header is written.
     open: bool,
     epoch: u64,
+    /// Of the last record: those that have no instant of their own are shown at this one.
+    latest: Instant,
     interfaces: BTreeMap<InterfaceName, u32>,
     /// Of every record and advert so far, so that one that is missing is noticed at the next.
     crc: Crc32,
@@ -28,11 +30,12 @@ impl Writer {
         match entry {
             Entry::Begin(begin) => {
                 self.epoch = begin.epoch;
+                self.latest = begin.at;
                 self.section(&begin.version);
-                self.record(Instant::ZERO, &Body::<&Event, &Effect>::Begin(begin.clone()), "");
+                self.record(begin.at, &Body::<&Event, &Effect>::Begin(begin.clone()), "");
             }
             Entry::Files(files) => {
-                self.record(Instant::ZERO, &Body::<&Event, &Effect>::Files(files.clone()), "");
+                self.record(self.latest, &Body::<&Event, &Effect>::Files(files.clone()), "");
             }
             Entry::State { machine, at, state } => {
                 let body = Body::<&Event, &Effect>::State { machine: *machine, at: *at, state: state.clone() };
@@ -114,6 +117,7 @@ impl Writer {
 
     fn record(&mut self, at: Instant, body: &Body<&Event, &Effect>, comment: &str) {
         self.section("");
+        self.latest = at;
         self.scratch.clear();
         let Ok(bytes) = postcard::to_extend(body, std::mem::take(&mut self.scratch)) else {
             // Nothing in core fails to serialise; were it so, the packets in front would be found without their record.

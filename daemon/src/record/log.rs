@@ -6,6 +6,7 @@
 
 use super::Shared;
 use super::ring::Ring;
+use crate::clock;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -155,6 +156,7 @@ impl Log {
     fn turn(&mut self) -> io::Result<()> {
         self.take_files();
         let file = self.ring.turn()?;
+        self.begin.at = clock::now();
         let mut output = Output { file, writer: Writer::default(), bytes: Vec::new(), offset: 0, head: 0 };
         output.entry(&Entry::Begin(self.begin.clone()));
         output.entry(&Entry::Files(self.files.clone()));

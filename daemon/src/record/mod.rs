@@ -80,6 +80,7 @@ impl Recording {
             director,
             run,
             file: 0,
+            at: clock::now(),
             epoch: u64::try_from(epoch).unwrap_or(u64::MAX),
         };
         let shared = Arc::new(Shared { files: Mutex::new(Some(texts(sources))), ..Shared::default() });

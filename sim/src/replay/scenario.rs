@@ -23,6 +23,9 @@ use vipward_core::vrrp::Role;
 /// A wakeup that comes so late means that the machine did not run.
 const FROZEN: Duration = Duration::from_secs(1);
 
+/// A role that lasted so long is expected again.
+const LASTING: Duration = Duration::from_secs(1);
+
 /// More cuts than this make no readable scenario.
 const MOST_CUTS: usize = 200;
 
@@ -111,7 +114,8 @@ struct Life<'a> {
     scripts: Vec<(Instant, Arc<str>, i32)>,
     deleted: Vec<(Instant, IpAddr)>,
     verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
-    roles: BTreeMap<Arc<str>, Role>,
+    /// Of each virtual router: since when, what.
+    roles: BTreeMap<Arc<str>, Vec<(Instant, Role)>>,
     /// Addresses that are not ours, by interface.
     addresses: BTreeMap<String, (Ipv4Addr, u8)>,
     interfaces: BTreeSet<String>,
@@ -165,7 +169,7 @@ impl<'a> Life<'a> {
                         probes.insert(*id, (at, http, probe.timeout));
                     }
                     Effect::Decide(Decision::RoleChanged { router, to, .. }) => {
-                        life.roles.insert(router.clone(), *to);
+                        life.roles.entry(router.clone()).or_default().push((at, *to));
                     }
                     Effect::Decide(Decision::AddressRestored { address }) => {
                         life.deleted.push((at, address.address));
@@ -387,7 +391,7 @@ fn segment(at: usize) -> String {
 }
 
 fn server(address: Ipv4Addr) -> String {
-    format!("server-{}", address.to_string().replace('.', "-"))
+    format!("rs-{}", address.to_string().replace('.', "-"))
 }
 
 fn file_name(director: &str, number: usize) -> String {
@@ -644,18 +648,22 @@ fn mistakes(directors: &[Director<'_>]) -> String {
     format!("mistakes = [{}]\n", codes.join(", "))
 }
 
-/// How it ended.
+/// How it ended: the last role of each virtual router, if it lasted.
 fn expectations(directors: &[Director<'_>], end: Instant) -> String {
     let mut text = "\nexpect = [\n".to_owned();
     for director in directors {
         let Some(life) = director.runs.last() else { continue };
-        if life.stopped || life.ended + SILENT < end {
-            continue;
-        }
-        for (router, role) in &life.roles {
-            let at = quoted(&millis(end.since_origin() + Duration::from_millis(500)));
-            let (name, router) = (quoted(&director.name), quoted(router));
-            let _ = writeln!(text, "    {{ at = {at}, role = \"{role}\", of = {name}, router = {router} }},");
+        let at = match (life.stopped, life.ended + SILENT < end) {
+            (true, _) => life.ended - Duration::from_millis(100),
+            (false, true) => continue,
+            (false, false) => end + Duration::from_millis(500),
+        };
+        for (router, roles) in &life.roles {
+            let Some((since, role)) = roles.iter().rev().find(|(since, _)| *since < at) else { continue };
+            if at.since(*since) >= LASTING {
+                let (at, name, router) = (quoted(&millis(at.since_origin())), quoted(&director.name), quoted(router));
+                let _ = writeln!(text, "    {{ at = {at}, role = \"{role}\", of = {name}, router = {router} }},");
+            }
         }
     }
     text.push_str("]\n");
