@@ -1,5 +1,7 @@
 //! Replay: recordings that two directors of a small test world left, whole and in every bad shape.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
+
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -75,18 +75,7 @@ impl fmt::Display for Difference {
             Differs::Unreadable(why) => writeln!(f, ": the recorded state can't be taken up: {why}")?,
             Differs::Effects { event, recorded, replayed } => {
                 writeln!(f, " does something else than recorded, on {event}")?;
-                for at in 0..recorded.len().max(replayed.len()) {
-                    match (recorded.get(at), replayed.get(at)) {
-                        (Some(a), Some(b)) if a == b => writeln!(f, "      {}", words::effect(a))?,
-                        (a, b) => {
-                            let line = |effect: Option<&Effect>| {
-                                effect.map_or("nothing".to_owned(), |effect| format!("{effect:?}"))
-                            };
-                            writeln!(f, "    - recorded: {}", line(a))?;
-                            writeln!(f, "    + replayed: {}", line(b))?;
-                        }
-                    }
-                }
+                lines(f, recorded, replayed)?;
             }
         }
         if !before.is_empty() {
@@ -94,6 +83,20 @@ impl fmt::Display for Difference {
         }
         before.iter().try_for_each(|line| writeln!(f, "      {line}"))
     }
+}
+
+/// Both lists, what they share at both ends once.
+fn lines(f: &mut fmt::Formatter<'_>, recorded: &[Effect], replayed: &[Effect]) -> fmt::Result {
+    let ahead = recorded.iter().zip(replayed).take_while(|(a, b)| a == b).count();
+    let (start, recorded) = recorded.split_at(ahead);
+    let replayed = replayed.get(ahead..).unwrap_or_default();
+    let behind = recorded.iter().rev().zip(replayed.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (recorded, end) = recorded.split_at(recorded.len() - behind);
+    let replayed = replayed.get(..replayed.len() - behind).unwrap_or_default();
+    start.iter().try_for_each(|effect| writeln!(f, "      {}", words::effect(effect)))?;
+    recorded.iter().try_for_each(|effect| writeln!(f, "    - recorded: {effect:?}"))?;
+    replayed.iter().try_for_each(|effect| writeln!(f, "    + replayed: {effect:?}"))?;
+    end.iter().try_for_each(|effect| writeln!(f, "      {}", words::effect(effect)))
 }
 
 /// Walks through a track, and shows every step on the way before it is taken.

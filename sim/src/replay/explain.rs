@@ -60,7 +60,7 @@ pub fn at(tracks: &[Track], moment: Instant) -> String {
 fn describe(track: &Track, machines: &Machines, now: Instant) -> String {
     let mut text = String::new();
     match &machines.election {
-        None => text.push_str("  election: unknown, something is missing before this\n"),
+        None => text.push_str("  election: no state of it is recorded before this\n"),
         Some(election) => {
             for router in election.routers() {
                 let _ = write!(text, "  {} {}, priority {}", router.name(), router.role(), router.priority());
@@ -85,7 +85,7 @@ fn describe(track: &Track, machines: &Machines, now: Instant) -> String {
         }
     }
     match &machines.balancer {
-        None => text.push_str("  balancer: unknown, something is missing before this\n"),
+        None => text.push_str("  balancer: no state of it is recorded before this\n"),
         Some(balancer) => {
             for (key, service) in balancer.desired().services {
                 let servers: Vec<String> = service

@@ -55,7 +55,7 @@ pub fn summary(track: &Track) -> (String, Verdict) {
     let unchecked = checked.steps - checked.checked - checked.differences.len() as u64;
     let _ = write!(text, "  {} steps, {} checked", checked.steps, checked.checked);
     if unchecked > 0 {
-        let _ = write!(text, ", {unchecked} could not be: no state is recorded before them");
+        let _ = write!(text, ", {unchecked} not: they follow a gap or a difference");
     }
     if checked.differences.is_empty() {
         text.push_str(": every effect is the one recorded\n");
