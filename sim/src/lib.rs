@@ -9,12 +9,14 @@
 //! - [`expect`]: what must hold in this one
 //! - [`drill`]: every outage of the standard battery, from the directors' files alone
 //! - [`timeline`], [`report`], [`html`]: what people and machines read
+//! - [`replay`]: recordings of real daemons, checked and explained
 
 pub mod drill;
 pub mod expect;
 pub mod explore;
 pub mod html;
 pub mod invariants;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod scenario;
