@@ -11,7 +11,7 @@ mod router;
 
 pub use daemon::Daemon;
 pub use pair::{BACK, FRONT, Pair, VIP, service};
-pub use require::{Need, met, program};
+pub use require::{Need, met, program, required};
 pub use router::{Router, virtual_server};
 
 use std::path::PathBuf;
@@ -23,7 +23,6 @@ use std::sync::OnceLock;
 ///
 /// # Panics
 /// When the body does, or when something required is missing: this is for tests.
-#[allow(clippy::panic)]
 pub fn in_lab(test: &str, needs: &[Need], body: impl FnOnce()) {
     if vipward_lab::inside() {
         return body();
@@ -48,7 +47,6 @@ pub fn in_lab(test: &str, needs: &[Need], body: impl FnOnce()) {
 ///
 /// # Panics
 /// When it does not build: this is for tests.
-#[allow(clippy::panic)]
 pub fn vipward() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT
@@ -59,7 +57,8 @@ pub fn vipward() -> PathBuf {
             // `cargo test -p vipward-netns-tests` builds no other package's command.
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
-            build.args(["build", "--quiet", "--package", "vipward", "--bin", "vipward"]);
+            // With `--workspace` the dependencies have the features that they had for the tests: nothing is built twice.
+            build.args(["build", "--quiet", "--workspace", "--bin", "vipward"]);
             if companion("vipward").components().any(|part| part.as_os_str() == "release") {
                 build.arg("--release");
             }
@@ -73,7 +72,6 @@ pub fn vipward() -> PathBuf {
 }
 
 /// A command that cargo puts beside the folder in which test programs lie.
-#[allow(clippy::panic)]
 fn companion(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap_or_else(|error| panic!("a test does not find itself: {error}"));
     let mut folder = this.parent();

@@ -82,9 +82,14 @@ impl Pair {
     pub fn keepalived(&self, node: &Node, file: &Path) -> io::Result<Process> {
         let program = crate::program("keepalived").ok_or_else(|| io::Error::other("there is no keepalived"))?;
         let run = self.folder.path().join(format!("keepalived-{}", node.name()));
+        let files = [run.with_extension("pid"), run.with_extension("vrrp.pid")];
+        for left_by_one_that_was_killed in &files {
+            let _ = std::fs::remove_file(left_by_one_that_was_killed);
+        }
+        let [pid, vrrp_pid] = files;
         let mut command = Command::new(program);
         command.args(["--dont-fork", "--log-console", "--log-detail", "--vrrp", "-f"]).arg(file);
-        command.arg("-p").arg(run.with_extension("pid")).arg("-r").arg(run.with_extension("vrrp.pid"));
+        command.arg("-p").arg(pid).arg("-r").arg(vrrp_pid);
         node.spawn(command)
     }
 }

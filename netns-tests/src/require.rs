@@ -35,11 +35,18 @@ impl fmt::Display for Need {
 /// When it is missing and `VIPWARD_REQUIRE` names it.
 pub fn met(test: &str, need: Need) -> bool {
     let Err(why) = look(need) else { return true };
-    let required = std::env::var("VIPWARD_REQUIRE").unwrap_or_default();
-    let required = required.split(',').any(|word| word.trim() == need.to_string());
-    assert!(!required, "{test}: VIPWARD_REQUIRE names {need}, but: {why}");
+    assert!(!required(need), "{test}: VIPWARD_REQUIRE names {need}, but: {why}");
     let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: needs {need}, but: {why}");
     false
+}
+
+/// Whether `VIPWARD_REQUIRE` names it.
+pub fn required(need: Need) -> bool {
+    names(&std::env::var("VIPWARD_REQUIRE").unwrap_or_default(), need)
+}
+
+fn names(list: &str, need: Need) -> bool {
+    list.split(',').any(|word| word.trim() == need.to_string())
 }
 
 fn look(need: Need) -> Result<(), String> {
@@ -65,4 +72,23 @@ pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_whole_words() {
+        assert!(names("netns,vm", Need::Vm));
+        assert!(names(" netns , vm ", Need::Netns));
+        assert!(!names("netns,vmware", Need::Vm));
+        assert!(!names("", Need::Vm));
+    }
+
+    #[test]
+    fn programs_are_found_in_path() {
+        assert!(program("sh").is_some());
+        assert!(program("no-such-program-anywhere").is_none());
+    }
 }

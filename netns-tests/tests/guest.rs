@@ -5,13 +5,14 @@
 //! host. Nothing is measured in the guest: it is emulated and slow.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use vipward_lab::client::ask;
 use vipward_lab::{Node, Process, Signal, wait_for};
-use vipward_netns_tests::{Need, Pair, VIP, in_lab, met, program, service, vipward};
+use vipward_netns_tests::{Need, Pair, VIP, in_lab, met, program, required, service, vipward};
 
 /// Emulated time is long.
 const SOON: Duration = Duration::from_secs(120);
@@ -20,11 +21,11 @@ const SOON: Duration = Duration::from_secs(120);
 fn real_ipvs_in_a_guest() {
     let test = "real_ipvs_in_a_guest";
     // A minute of emulation is not for everybody's every test run: only where it is asked for.
-    let asked = std::env::var("VIPWARD_REQUIRE").is_ok_and(|list| list.split(',').any(|word| word.trim() == "vm"));
-    if in_guest() || !asked {
-        if !in_guest() {
-            eprintln!("{test}: not run; VIPWARD_REQUIRE=vm runs it");
-        }
+    if in_guest() {
+        return;
+    }
+    if !required(Need::Vm) {
+        let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: VIPWARD_REQUIRE=vm runs it");
         return;
     }
     if !met(test, Need::Vm) || !met(test, Need::Nginx) {

@@ -7,10 +7,13 @@
 //! - [`runner::events`]: the same machines from one event queue, without tasks and streams, for sweeps
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
-//! - [`timeline`], [`report`]: what people and machines read
+//! - [`drill`]: every outage of the standard battery, from the directors' files alone
+//! - [`timeline`], [`report`], [`html`]: what people and machines read
 
+pub mod drill;
 pub mod expect;
 pub mod explore;
+pub mod html;
 pub mod invariants;
 pub mod report;
 pub mod runner;

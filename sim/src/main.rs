@@ -11,7 +11,7 @@ use vipward_core::config::{Diagnostic, Sources, render};
 use vipward_sim::explore::{Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner::events::product;
-use vipward_sim::{runner, scenario};
+use vipward_sim::{drill, html, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
 #[derive(Parser)]
@@ -28,6 +28,9 @@ enum Command {
     /// Draw clusters and faults at random and look for a broken invariant. What is found is shrunk to the few faults that
     /// it takes, printed and written as a scenario. Exit status as for `run`.
     Explore(Explore),
+    /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nothing
+    /// broke; 1: an invariant broke; 2: these files can't be drilled.
+    Drill(Drill),
     /// List the words of a scenario file.
     Words,
 }
@@ -49,6 +52,9 @@ struct Run {
     /// faster. Both tell the same story.
     #[arg(long, value_enum, default_value_t = Runner::Turmoil)]
     runner: Runner,
+    /// Write the runs as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// How many scenarios run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
@@ -78,6 +84,47 @@ struct Explore {
     most: usize,
 }
 
+#[derive(Args)]
+struct Drill {
+    /// The directors' keepalived configurations, one each.
+    #[arg(required = true, num_args = 2..)]
+    files: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value_t = DrillFormat::Text)]
+    format: DrillFormat,
+    /// Only the cases whose fault contains these words, each with its timeline.
+    #[arg(long, value_name = "WORDS")]
+    case: Option<String>,
+    /// Who carries the virtual servers (`vipward run --dataplane`); without it, what the files need.
+    #[arg(long, value_enum)]
+    dataplane: Option<DataplaneChoice>,
+    /// Write the drill as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Draw what is lost from this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many cases run at the same time; as many as there are processors by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DrillFormat {
+    Text,
+    /// One JSON object.
+    Json,
+    /// The page of `--html`, on standard output.
+    Html,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DataplaneChoice {
+    /// The kernel's IPVS.
+    Ipvs,
+    /// The directors themselves, in user space.
+    Relay,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
@@ -103,12 +150,63 @@ fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Run(run) => run_all(&run),
         Command::Explore(explore) => explore_all(&explore),
+        Command::Drill(options) => run_drill(&options),
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
             Status::Held
         }
     };
     ExitCode::from(status as u8)
+}
+
+fn run_drill(options: &Drill) -> Status {
+    let began = Instant::now();
+    let asked = drill::Options {
+        only: options.case.clone(),
+        dataplane: options.dataplane.map(|choice| match choice {
+            DataplaneChoice::Ipvs => scenario::Dataplane::Ipvs,
+            DataplaneChoice::Relay => scenario::Dataplane::Relay,
+        }),
+        seed: options.seed,
+        jobs: options.jobs,
+    };
+    let watched = std::io::stderr().is_terminal();
+    let drill = drill::drill(&options.files, &asked, |done, all| {
+        if watched {
+            eprint!("\r{done} of {all} cases{}", if done == all { "\r\x1b[K" } else { "" });
+        }
+    });
+    let text = match options.format {
+        DrillFormat::Text => {
+            let timelines = if options.case.is_some() { drill.timelines() } else { String::new() };
+            timelines + &drill.text(std::io::stdout().is_terminal())
+        }
+        DrillFormat::Html => html::drill_page(&drill),
+        DrillFormat::Json => serde_json::to_string(&drill.json()).map(|text| text + "\n").unwrap_or_default(),
+    };
+    // A reader that has seen enough (`| head`) is no mistake.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Some(path) = &options.html
+        && let Err(status) = write_page(path, &html::drill_page(&drill))
+    {
+        return status;
+    }
+    let (simulated, wall) = (drill.simulated.as_secs_f64(), began.elapsed().as_secs_f64());
+    if !drill.rows.is_empty() {
+        eprintln!("{simulated:.0} s simulated in {wall:.1} s ({:.0} s a second)", simulated / wall.max(0.001));
+    }
+    match drill.verdict() {
+        drill::Verdict::Held => Status::Held,
+        drill::Verdict::Broke => Status::DidNotHold,
+        drill::Verdict::Impossible => Status::Mistakes,
+    }
+}
+
+fn write_page(path: &std::path::Path, page: &str) -> Result<(), Status> {
+    std::fs::write(path, page).map_err(|error| {
+        eprintln!("error: can't write `{}`: {error}", path.display());
+        Status::Mistakes
+    })
 }
 
 /// What came of one file.
@@ -158,6 +256,7 @@ fn run_all(options: &Run) -> Status {
     // Printed in the order of the files, whichever ends first.
     let mut waiting: std::collections::BTreeMap<usize, Done> = std::collections::BTreeMap::new();
     let mut next = 0;
+    let mut shown = Vec::new();
     for (at, done) in receive {
         waiting.insert(at, done);
         while let Some(done) = waiting.remove(&next) {
@@ -174,11 +273,21 @@ fn run_all(options: &Run) -> Status {
                     eprint!("{}", render(&done.sources, mistakes, color));
                 }
             }
+            if options.html.is_some() {
+                shown.push(done);
+            }
         }
     }
     if next < files.len() {
         eprintln!("error: {} scenarios did not come to their end", files.len() - next);
         return Status::Mistakes;
+    }
+    if let Some(path) = &options.html {
+        let reports: Vec<_> =
+            shown.iter().filter_map(|done| Some((done.report.as_ref().ok()?, &done.sources))).collect();
+        if let Err(mistake) = write_page(path, &html::runs_page(&reports)) {
+            return mistake;
+        }
     }
     if options.format == Format::Text {
         let wall = began.elapsed().as_secs_f64();

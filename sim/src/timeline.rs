@@ -130,7 +130,7 @@ impl States {
 }
 
 fn lines(run: &Run) -> Vec<Line> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     let mut held: BTreeMap<NodeId, BTreeSet<AddressKey>> = BTreeMap::new();
     let adverts = runs(run, |what| match what {
         What::Advert { vrid, priority, destination } => Some((*vrid, *priority, *destination)),
@@ -155,7 +155,7 @@ fn lines(run: &Run) -> Vec<Line> {
                     "KILLED" => Becomes::Dead,
                     "OFF" => Becomes::Off,
                     "FROZEN" => Becomes::Frozen,
-                    "AWAKE" | "UP" | "PLUG" => Becomes::Running,
+                    "AWAKE" | "START" | "UP" | "PLUG" => Becomes::Running,
                     "DOWN" => Becomes::Off,
                     "UNPLUG" => Becomes::Dead,
                     _ => Becomes::Same,
@@ -163,7 +163,11 @@ fn lines(run: &Run) -> Vec<Line> {
                 let text = if entry.node.is_none() { format!("{word}: {text}") } else { text.clone() };
                 line(word, text, becomes)
             }
-            What::Started => line("start", "daemon started".to_owned(), Becomes::Running),
+            What::Started => match lines.last() {
+                // The step has just said so.
+                Some(step) if step.word == "START" && step.at == entry.at && step.node == entry.node => continue,
+                Some(_) | None => line("start", "daemon started".to_owned(), Becomes::Running),
+            },
             What::Stopped => line("ended", "daemon ended in order".to_owned(), Becomes::Dead),
             What::Ended { .. } | What::KernelForgot => {
                 if entry.what == What::KernelForgot {

@@ -1,5 +1,7 @@
 //! Every scenario of `scenarios/`: it holds, one seed gives the same bytes twice, and its timeline is as reviewed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,12 +53,14 @@ scenarios! {
     dead_master_returns "dead-master-returns"
     dead_master_returns_nopreempt "dead-master-returns-nopreempt"
     deleted_address "deleted-address"
+    false_takeover "false-takeover"
     flapping_real_server "flapping-real-server"
     frozen_master "frozen-master"
     graceful_stop "graceful-stop"
     isolated_master "isolated-master"
     killed_master "killed-master"
     lossy_segment "lossy-segment"
+    mute_and_deaf_master "mute-and-deaf-master"
     reload "reload"
     slow_real_server "slow-real-server"
     split_brain "split-brain"

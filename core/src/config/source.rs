@@ -77,6 +77,11 @@ impl Sources {
         id
     }
 
+    /// Every file, in the order in which they were taken in.
+    pub fn ids(&self) -> impl Iterator<Item = FileId> + use<> {
+        (0..u32::try_from(self.files.len()).unwrap_or(u32::MAX)).map(FileId)
+    }
+
     /// What messages call the file; `?` for an id from elsewhere.
     pub fn name(&self, file: FileId) -> &str {
         self.source(file).map_or("?", |source| &source.name)

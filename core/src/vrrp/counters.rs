@@ -14,12 +14,12 @@ use std::sync::Arc;
 pub const QUIET: Duration = Duration::from_secs(60);
 
 /// Packets that were not taken as adverts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IgnoredAdverts {
     kinds: BTreeMap<(Option<Arc<str>>, &'static str), Kind>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kind {
     total: u64,
     /// Nothing is told before.
@@ -82,14 +82,23 @@ impl Kind {
 
 /// Lets one thing through a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limit(Option<Instant>);
+pub struct Limit {
+    quiet_until: Option<Instant>,
+    last: Instant,
+}
 
 impl Limit {
     /// True the first time, and then at most once in [`QUIET`].
     pub fn admits(&mut self, now: Instant) -> bool {
-        let admits = self.0.is_none_or(|until| until <= now);
+        self.admits_anew(now, Duration::MAX)
+    }
+
+    /// The same, but what comes after a `pause` is a new story, and told.
+    pub fn admits_anew(&mut self, now: Instant, pause: Duration) -> bool {
+        let admits = self.quiet_until.is_none_or(|until| until <= now || now.since(self.last) > pause);
+        self.last = now;
         if admits {
-            self.0 = Some(now + QUIET);
+            self.quiet_until = Some(now + QUIET);
         }
         admits
     }

@@ -4,7 +4,7 @@ use crate::time::Instant;
 use std::collections::BTreeSet;
 
 /// The next instant of each of a row of things.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Timers {
     due: BTreeSet<(Instant, usize)>,
     of: Vec<Option<Instant>>,

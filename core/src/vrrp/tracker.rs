@@ -9,7 +9,7 @@ use crate::vrrp::Priority;
 use std::collections::BTreeMap;
 
 /// One `vrrp_script` that some virtual router tracks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ScriptTracker {
     config: VrrpScript,
     up: Option<bool>,

@@ -210,6 +210,11 @@ fn a_backup_that_overslept_listens_first() {
     t.at("60").wakes().nothing();
     t.at("61.609374999").wakes().nothing();
     t.at("61.609375").wakes().is(Role::Master);
+
+    // Late every time: it waits no second time, so that somebody takes over.
+    let mut t = Timeline::of(vec![router()]);
+    t.at("60").wakes().nothing();
+    t.at("120").wakes().is(Role::Master);
 }
 
 #[test]

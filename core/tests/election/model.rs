@@ -34,10 +34,21 @@ struct Reference {
     state: RefState,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum RefState {
-    Backup { down_at: u64, interval: u64, preempt_at: Option<u64> },
-    Master { advertise_at: u64, last: u64 },
+    Backup(RefBackup),
+    Master { advertise_at: u64, last: u64, presumed_dead: Option<(u8, u64)> },
+}
+
+#[derive(Clone, Debug)]
+struct RefBackup {
+    down_at: u64,
+    waits: u64,
+    interval: u64,
+    preempt_at: Option<u64>,
+    slept: bool,
+    /// Whom it yields to.
+    alive: Option<u8>,
 }
 
 impl Reference {
@@ -50,12 +61,18 @@ impl Reference {
         3 * interval + self.skew(interval)
     }
 
-    fn becomes_backup(&mut self, now: u64, interval: u64) {
-        self.state = RefState::Backup { down_at: now + self.master_down(interval), interval, preempt_at: None };
+    fn waits(&mut self, now: u64, waits: u64, interval: u64, alive: Option<u8>) -> usize {
+        let down_at = now + waits;
+        self.state = RefState::Backup(RefBackup { down_at, waits, interval, preempt_at: None, slept: false, alive });
+        0
     }
 
-    fn becomes_master(&mut self, now: u64) -> usize {
-        self.state = RefState::Master { advertise_at: now + self.interval, last: now };
+    fn becomes_backup(&mut self, now: u64, interval: u64, alive: Option<u8>) -> usize {
+        self.waits(now, self.master_down(interval), interval, alive)
+    }
+
+    fn advertises(&mut self, now: u64, presumed_dead: Option<(u8, u64)>) -> usize {
+        self.state = RefState::Master { advertise_at: now + self.interval, last: now, presumed_dead };
         1
     }
 
@@ -63,56 +80,57 @@ impl Reference {
         if let RefState::Master { last, .. } = self.state
             && now - last > self.master_down(self.interval)
         {
-            self.becomes_backup(now, self.interval);
+            self.becomes_backup(now, self.interval, None);
         }
     }
 
     /// How many adverts it sends.
     fn wake(&mut self, now: u64) -> usize {
         self.oversleep(now);
-        match self.state {
-            RefState::Backup { down_at, interval, preempt_at } if now > down_at + interval => {
-                let down_at = now + interval + self.skew(interval);
-                self.state = RefState::Backup { down_at, interval, preempt_at };
+        match self.state.clone() {
+            RefState::Backup(backup) if !backup.slept && now > backup.down_at + backup.interval => {
+                let waits = backup.interval + self.skew(backup.interval);
+                self.state = RefState::Backup(RefBackup { down_at: now + waits, waits, slept: true, ..backup });
                 0
             }
-            RefState::Backup { down_at, .. } if now >= down_at => self.becomes_master(now),
-            RefState::Master { advertise_at, .. } if now >= advertise_at => self.becomes_master(now),
-            RefState::Backup { .. } | RefState::Master { .. } => 0,
+            RefState::Backup(backup) if now >= backup.down_at => {
+                self.advertises(now, backup.alive.map(|source| (source, now + backup.waits)))
+            }
+            RefState::Master { advertise_at, presumed_dead, .. } if now >= advertise_at => {
+                self.advertises(now, presumed_dead)
+            }
+            RefState::Backup(_) | RefState::Master { .. } => 0,
         }
     }
 
     fn hear(&mut self, now: u64, priority: u64, source: u8, theirs: u64) -> usize {
         self.oversleep(now);
-        match self.state {
-            RefState::Backup { interval, .. } if priority == 0 => {
-                let down_at = now + self.skew(interval);
-                self.state = RefState::Backup { down_at, interval, preempt_at: None };
-                0
+        match self.state.clone() {
+            RefState::Backup(backup) if priority == 0 => {
+                self.waits(now, self.skew(backup.interval), backup.interval, None)
             }
-            RefState::Backup { down_at, interval, preempt_at } if self.preempt && priority < self.priority => {
-                let until = preempt_at.unwrap_or(now + self.preempt_delay);
+            RefState::Backup(backup) if self.preempt && priority < self.priority => {
+                let until = backup.preempt_at.unwrap_or(now + self.preempt_delay);
                 let preempt_at = (self.preempt_delay > 0).then_some(until);
-                self.state = if now < until {
-                    RefState::Backup { down_at: now + self.master_down(theirs), interval: theirs, preempt_at }
+                if now < until {
+                    self.becomes_backup(now, theirs, Some(source));
                 } else {
-                    RefState::Backup { down_at, interval, preempt_at }
-                };
+                    self.state = RefState::Backup(RefBackup { alive: None, ..backup });
+                }
+                if let RefState::Backup(backup) = &mut self.state {
+                    backup.preempt_at = preempt_at;
+                }
                 0
             }
-            RefState::Backup { .. } => {
-                self.becomes_backup(now, theirs);
-                0
+            RefState::Backup(_) => self.becomes_backup(now, theirs, Some(source)),
+            RefState::Master { presumed_dead, .. }
+                if priority > self.priority || priority == self.priority && source > self.address =>
+            {
+                let mistaken = presumed_dead.is_some_and(|(who, until)| who == source && now <= until);
+                self.becomes_backup(now, theirs, Some(source));
+                usize::from(mistaken)
             }
-            RefState::Master { .. } if priority > self.priority => {
-                self.becomes_backup(now, theirs);
-                0
-            }
-            RefState::Master { .. } if priority == self.priority && source > self.address => {
-                self.becomes_backup(now, theirs);
-                0
-            }
-            RefState::Master { .. } => self.becomes_master(now),
+            RefState::Master { presumed_dead, .. } => self.advertises(now, presumed_dead),
         }
     }
 }
@@ -250,9 +268,9 @@ impl Segment {
             interval,
             preempt,
             preempt_delay,
-            state: RefState::Master { advertise_at: 0, last: 0 },
+            state: RefState::Master { advertise_at: 0, last: 0, presumed_dead: None },
         };
-        reference.becomes_backup(self.now.as_nanos(), interval);
+        reference.becomes_backup(self.now.as_nanos(), interval, None);
         self.nodes[place].paused = false;
         self.nodes[place].queue.clear();
         self.nodes[place].running = Some((Election::default(), reference));
@@ -366,7 +384,7 @@ impl Segment {
             State::Init | State::Fault => ("neither", 0),
         };
         let should = match reference.state {
-            RefState::Backup { down_at, .. } => ("BACKUP", down_at),
+            RefState::Backup(RefBackup { down_at, .. }) => ("BACKUP", down_at),
             RefState::Master { advertise_at, .. } => ("MASTER", advertise_at),
         };
         assert_eq!((is, sent), (should, expected), "node {place} at {:?}", self.now);
@@ -432,7 +450,7 @@ impl Segment {
         if let Some((_, reference)) = &mut self.nodes[place].running
             && up
         {
-            reference.becomes_backup(now, reference.interval);
+            reference.becomes_backup(now, reference.interval, None);
         }
     }
 

@@ -73,6 +73,7 @@ pub fn router() -> VirtualRouterConfig {
         down_timer_adverts: 3,
         v3_checksum_as_v2: false,
         check_unicast_src: false,
+        skip_check_adv_addr: false,
         lower_prio_no_advert: false,
         higher_prio_send_advert: false,
         garp: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_repeat: 1, ..Garp::default() },

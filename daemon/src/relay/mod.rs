@@ -12,6 +12,7 @@ mod listen;
 #[cfg(test)]
 mod tests;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::Socket;
 use std::collections::BTreeMap;
 use std::io;
@@ -33,6 +34,7 @@ pub struct Relay {
 impl Relay {
     /// Starts the relay's threads; its table is empty.
     pub fn start() -> io::Result<Self> {
+        raise_descriptor_limit();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores.saturating_sub(1).max(1))
@@ -104,6 +106,14 @@ impl Drop for Relay {
             // Not waiting: the owner may itself be a task.
             runtime.shutdown_background();
         }
+    }
+}
+
+/// A connection takes two descriptors; the usual soft limit of 1024 would mean five hundred connections. The hard limit
+/// is the administrator's.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

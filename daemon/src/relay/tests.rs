@@ -315,3 +315,10 @@ fn dropping_it_cuts_what_it_carries() {
     assert!(TcpStream::connect_timeout(&address, SOON).is_err());
     assert!(matches!(held.read(&mut [0]), Ok(0) | Err(_)), "the connection is over");
 }
+
+#[test]
+fn as_many_connections_as_the_administrator_allows() {
+    let _relay = Relay::start().unwrap();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert_eq!(soft, hard);
+}

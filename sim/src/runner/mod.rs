@@ -150,6 +150,11 @@ fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
     Run { scenario, seed, trace, requests, outages: all, violations: watch.violations }
 }
 
+/// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.
+fn host(id: crate::scenario::NodeId) -> String {
+    format!("node{}", id.0)
+}
+
 /// turmoil's hosts, and which daemon runs on each.
 struct Hosts<'a, 's> {
     turmoil: &'a mut turmoil::Sim<'s>,
@@ -160,7 +165,7 @@ impl Hosts<'_, '_> {
     fn add(&mut self, shared: &Rc<Shared>, id: crate::scenario::NodeId) {
         let scenario = shared.world().plan().clone();
         let plan = scenario.node(id);
-        let name = plan.name.to_string();
+        let name = host(id);
         let shared_here = shared.clone();
         match &plan.kind {
             NodeKind::Director(_) => {
@@ -189,7 +194,7 @@ impl Hosts<'_, '_> {
     fn follow(&mut self, shared: &Rc<Shared>, action: &Action) {
         if let Action::Kill(id) | Action::PowerOff(id) | Action::Start(id) = action {
             let state = shared.world().director(*id).map(|director| (director.process, director.incarnation));
-            let name = shared.world().name(*id).to_owned();
+            let name = host(*id);
             match state {
                 Some((Process::Absent, _)) => self.turmoil.crash(name.as_str()),
                 Some((_, incarnation)) if self.started.get(id.0).map(Cell::get) != Some(incarnation) => {

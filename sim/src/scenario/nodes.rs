@@ -31,6 +31,10 @@ impl Reader<'_> {
                 self.wrong(head, format!("expected a table `[{kind}.{name}]`"), "");
                 continue;
             };
+            // A word that is an address would mean that address to turmoil.
+            if name.is_empty() || name == "router" || name.parse::<std::net::IpAddr>().is_ok() {
+                self.wrong(head, format!("a node can't be called `{name}`"), "");
+            }
             if kind != "segment"
                 && let Some(first) = self.heads.insert(name.clone(), head)
             {
@@ -194,7 +198,14 @@ impl Reader<'_> {
         }
         let mut left: Vec<String> = unnamed.iter().map(|found| format!("{:?}", found.code)).collect();
         left = unique(&left);
-        self.diagnostics.extend(unnamed);
+        let unplaced = unnamed.iter().any(|found| found.labels.is_empty());
+        // What has no place in the file itself (it can't be read) is about the line that names it.
+        let placed = unnamed.into_iter().map(|found| if found.labels.is_empty() { found.at(place, "") } else { found });
+        self.diagnostics.extend(placed);
+        if unplaced {
+            self.failed = true;
+            return;
+        }
         self.error(
             Diagnostic::error("config-mistakes", format!("{whose} has mistakes that nobody named")).at(place, "").help(
                 format!("mend them, or write `mistakes = [{}]` to run what could be understood", left.join(", ")),
@@ -226,12 +237,13 @@ impl Reader<'_> {
                     None
                 }
             };
+            let every = self.duration(&table, "every").unwrap_or(Duration::from_millis(100));
+            if every.is_zero() {
+                self.wrong(table.span, "a client can't ask all the time", "`every` must be at least 1ms");
+            }
             let kind = NodeKind::Client(ClientPlan {
                 target: target.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
-                every: self
-                    .duration(&table, "every")
-                    .filter(|every| !every.is_zero())
-                    .unwrap_or(Duration::from_millis(100)),
+                every,
                 timeout: self.duration(&table, "timeout").unwrap_or(Duration::from_secs(1)),
                 from: self.duration(&table, "from").unwrap_or_default(),
             });

@@ -61,8 +61,7 @@ pub fn load_from(files: &dyn Files, path: &Path) -> Loaded {
         Ok(text) => {
             reader.file = reader.sources.add(path.display().to_string(), text.clone());
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let scenario = reader.scenario(name, &text);
-            Some(scenario).filter(|_| !reader.failed)
+            reader.scenario(name, &text).filter(|_| !reader.failed)
         }
         Err(error) => {
             reader
@@ -139,10 +138,17 @@ impl Reader<'_> {
         self.error(Diagnostic::error("bad-value", message).at(span, label));
     }
 
-    pub(super) fn scenario(&mut self, name: String, text: &str) -> Scenario {
+    /// None when the text is no TOML: nothing in it means anything then.
+    pub(super) fn scenario(&mut self, name: String, text: &str) -> Option<Scenario> {
         let (root, errors) = DeTable::parse_recoverable(text);
         self.syntax(errors);
+        if self.failed {
+            return None;
+        }
         let top = self.table(root.get_ref(), self.span(0..0), words::TOP);
+        let title = self.string(&top, "title").unwrap_or_default();
+        let seed = self.integer(&top, "seed").unwrap_or(1);
+        let end = self.duration(&top, "duration");
         let mut routed = self.read_network(&top);
         self.read_nodes(&top);
         if self.segments.is_empty() {
@@ -162,7 +168,6 @@ impl Reader<'_> {
         let codes = self.check_cluster(&top);
         let steps = self.read_steps(&top);
         let expectations = self.read_expectations(&top);
-        let end = self.duration(&top, "duration");
         let last = steps.last().map_or(Instant::ZERO, |step| step.at);
         let duration = end.unwrap_or(last.since_origin() + Duration::from_secs(10));
         for late in steps.iter().filter(|step| step.at.since_origin() > duration) {
@@ -171,8 +176,8 @@ impl Reader<'_> {
         }
         let mut scenario = Scenario {
             name,
-            title: self.string(&top, "title").unwrap_or_default(),
-            seed: self.integer(&top, "seed").unwrap_or(1),
+            title,
+            seed,
             duration,
             segments: std::mem::take(&mut self.segments),
             routed,
@@ -184,7 +189,7 @@ impl Reader<'_> {
         for expectation in &mut scenario.expectations {
             clamp(&mut expectation.what, Instant::ZERO + duration);
         }
-        scenario
+        Some(scenario)
     }
 
     /// `network`: nodes that several scenarios share, in a file of their own. Its paths are relative to itself.
@@ -205,6 +210,9 @@ impl Reader<'_> {
         self.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let (root, errors) = DeTable::parse_recoverable(&text);
         self.syntax(errors);
+        if self.failed {
+            return Vec::new();
+        }
         let network = self.table(root.get_ref(), self.span(0..0), words::NETWORK);
         self.read_nodes(&network);
         let routed = self.read_routed(&network);

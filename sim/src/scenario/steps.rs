@@ -92,7 +92,7 @@ impl Reader<'_> {
             "kill" => self.node(value, "director", is_director).map(Action::Kill),
             "power_off" => self.node(value, "director or real server", is_machine).map(Action::PowerOff),
             "stop" => self.node(value, "director", is_director).map(Action::Stop),
-            "start" => self.node(value, "director", is_director).map(Action::Start),
+            "start" => self.node(value, "director or real server", is_machine).map(Action::Start),
             "freeze" => self.node(value, "director", is_director).map(Action::Freeze),
             "resume" => self.node(value, "director", is_director).map(Action::Resume),
             "reload" => {

@@ -159,6 +159,7 @@ impl Reader<'_> {
         let mut diagnostic = Diagnostic::error("unknown-name", format!("there is no {kind} `{name}`"));
         diagnostic = match near {
             Some(near) => diagnostic.at(span, format!("did you mean `{near}`?")),
+            None if names.is_empty() => diagnostic.at(span, "there is none at all"),
             None => diagnostic.at(span, "").note(format!("there is {}", names.join(", "))),
         };
         self.error(diagnostic);

@@ -40,7 +40,7 @@ pub const STEPS: &[Word] = &[
     word("kill", &[], "SIGKILL for the director's daemon; the kernel keeps addresses and IPVS table"),
     word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
     word("stop", &[], "SIGTERM"),
-    word("start", &[], "power on, if it is off, and start the daemon"),
+    word("start", &[], "power on, if it is off; on a director, start the daemon"),
     word("freeze", &[], "nothing of the director runs (SIGSTOP, a paused virtual machine); its kernel goes on"),
     word("resume", &[], "after freeze"),
     word("reload", &["with", "mistakes"], "SIGHUP, `with` another configuration file"),

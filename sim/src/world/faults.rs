@@ -138,7 +138,7 @@ impl World {
             Action::Kill(id) => (Some(*id), "KILLED", leaves(*id)),
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
-            Action::Start(id) => (Some(*id), "START", "started".to_owned()),
+            Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
             Action::Freeze(id) => {
                 (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
             }
@@ -147,7 +147,10 @@ impl World {
                 let slept = since.map_or(Duration::ZERO, |director| self.now.since(director.process_since));
                 (Some(*id), "AWAKE", format!("runs again after {} ms", slept.as_millis()))
             }
-            Action::Reload { node, file } => (Some(*node), "RELOAD", format!("SIGHUP with {}", file.path.display())),
+            Action::Reload { node, file } => {
+                let refused = if file.config.is_none() { ", which has mistakes: what runs stays as it is" } else { "" };
+                (Some(*node), "RELOAD", format!("SIGHUP with {}{refused}", file.path.display()))
+            }
             Action::Unplug(id) => (Some(*id), "UNPLUG", "cable out".to_owned()),
             Action::Plug(id) => (Some(*id), "PLUG", "cable in".to_owned()),
             Action::Impair { from, to, both, impairment } => {

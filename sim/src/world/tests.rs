@@ -263,3 +263,18 @@ fn kernel_tables_survive_a_kill_and_not_a_power_cut() {
     world.act(&Action::Start(LB1));
     assert_eq!(world.ipvs_table(LB1).services.len(), 0);
 }
+
+#[test]
+fn the_world_is_pure() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/world");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["tokio", "turmoil", "std::time", "async ", "std::fs", "std::env"] {
+            assert!(!text.contains(word), "{} has {word}: a runner's business", path.display());
+        }
+    }
+}

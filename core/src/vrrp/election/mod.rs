@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub const REREAD: Duration = Duration::from_secs(10);
 
 /// The virtual routers of one director: [`Machine`] for VRRP.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Election {
     phase: Phase,
     links: BTreeMap<InterfaceName, bool>,
@@ -49,7 +49,7 @@ pub struct Election {
     complaints: BTreeMap<String, Limit>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     /// Not everything has been told yet.
     Starting {

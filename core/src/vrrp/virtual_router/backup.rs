@@ -22,6 +22,7 @@ impl VirtualRouter {
             backup.waits = skew;
             backup.heard = Heard::Stopped { source, skew };
             backup.preempt_at = None;
+            backup.slept = false;
             return;
         }
         if preempts && advert.priority < ours.get() {
@@ -38,6 +39,7 @@ impl VirtualRouter {
         backup.active_interval = advert.interval;
         backup.waits = master_down_interval(version, ours, advert.interval, adverts);
         backup.down_at = now + backup.waits;
+        backup.slept = false;
     }
 
     pub(super) fn takeover_cause(&self, now: Instant) -> RoleCause {

@@ -13,8 +13,10 @@ impl VirtualRouter {
         let ours = self.priority.get();
         let address = self.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
         if advert.priority == 0 {
-            // Another MASTER stops: the addresses are ours alone, and everybody must hear that.
+            // Another MASTER stops: the addresses are ours alone, and everybody must hear that, the neighbours whom its
+            // announcements drew away included.
             self.advertise(ctx);
+            self.announce_again(ctx);
             return;
         }
         // "an unsigned integer comparison of the IPvX addresses in network byte order"
@@ -32,7 +34,7 @@ impl VirtualRouter {
         } else {
             RoleCause::SamePriorityGreaterAddress { source: source.into(), priority: ours, ours: address.into() }
         };
-        if self.config.higher_prio_send_advert {
+        if self.config.higher_prio_send_advert || self.took_it_for_dead(source, ctx) {
             self.advertise(ctx);
         }
         self.leave(ctx);
@@ -45,18 +47,34 @@ impl VirtualRouter {
         }
     }
 
+    /// The MASTER that we took for dead was alive: its adverts were lost, and ours may have been as well. Then it never
+    /// learns that our announcements drew the neighbours over, and they stay here, where nobody answers any more. One
+    /// more advert, as with `higher_prio_send_advert`, makes it announce itself again.
+    fn took_it_for_dead(&self, source: Ipv4Addr, ctx: &Context<'_>) -> bool {
+        match &self.state {
+            State::Master(master) => master.presumed_dead.is_some_and(|(who, until)| who == source && ctx.now <= until),
+            State::Init | State::Backup(_) | State::Fault => false,
+        }
+    }
+
     /// "Send an ADVERTISEMENT immediately to assert the Active state to the sending VRRP Router and to update any
     /// learning bridges" (RFC 9568 6.4.3); keepalived does so in version 2 as well, unless `lower_prio_no_advert`.
     fn assert_mastership(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
         if !self.config.lower_prio_no_advert {
             self.advertise(ctx);
         }
-        if let State::Master(master) = &mut self.state {
-            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, ctx.out);
-        }
-        if self.limits.rival.admits(ctx.now) {
+        self.announce_again(ctx);
+        let pause = self.master_down_interval(advert.interval);
+        if self.limits.rival.admits_anew(ctx.now, pause) {
             let (router, priority) = (self.config.name.clone(), advert.priority);
             ctx.decide(Decision::RivalMaster { router, source: source.into(), priority });
+        }
+    }
+
+    /// `garp_lower_prio_repeat`, `garp_lower_prio_delay`.
+    fn announce_again(&mut self, ctx: &mut Context<'_>) {
+        if let State::Master(master) = &mut self.state {
+            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, ctx.out);
         }
     }
 

@@ -62,6 +62,8 @@ pub struct Backup {
     pub heard: Heard,
     /// `preempt_delay`: until then a MASTER of lower priority is left in peace.
     pub preempt_at: Option<Instant>,
+    /// The timer was already set anew once because it was long overdue.
+    pub slept: bool,
 }
 
 /// The last that a BACKUP heard; the cause when it takes over.
@@ -93,6 +95,8 @@ pub struct Master {
     /// When the last advert left: the others count from then.
     pub last_advert: Instant,
     pub announcements: Announcements,
+    /// The MASTER that was taken for dead, and how long a word from it means that it never was.
+    pub presumed_dead: Option<(Ipv4Addr, Instant)>,
 }
 
 /// What the world around a router says about it.
@@ -120,7 +124,7 @@ impl Context<'_> {
 }
 
 /// One virtual router.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct VirtualRouter {
     id: Holder,
     config: VirtualRouterConfig,
@@ -139,7 +143,7 @@ pub struct VirtualRouter {
 }
 
 /// Warnings that a peer could cause every second.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Limits {
     rival: Limit,
     addresses: Limit,
@@ -231,8 +235,10 @@ impl VirtualRouter {
             State::Init | State::Fault => {}
             State::Backup(backup) => {
                 let late = ctx.now.since(backup.down_at);
-                if late > backup.active_interval.duration() {
-                    // It slept, and did not listen meanwhile. A MASTER that lives is heard within its interval.
+                if late > backup.active_interval.duration() && !backup.slept {
+                    // It slept, and did not listen meanwhile. A MASTER that lives is heard within its interval. Once
+                    // only: a machine that is late every time must still take over when nobody else does.
+                    backup.slept = true;
                     backup.waits = backup.active_interval.duration()
                         + skew_time(self.config.version, self.priority, backup.active_interval);
                     backup.down_at = ctx.now + backup.waits;
@@ -381,6 +387,7 @@ impl VirtualRouter {
             active_interval: self.config.advert_interval,
             heard,
             preempt_at: None,
+            slept: false,
         });
         self.changed(from, cause, ctx);
     }
@@ -392,7 +399,13 @@ impl VirtualRouter {
         ctx.book.settle(ctx.now, ctx.out);
         let announcements = Announcements::start(&self.config.garp, &self.addresses, ctx.now, ctx.out);
         let advertise_at = ctx.now + self.config.advert_interval.duration();
-        self.state = State::Master(Master { advertise_at, last_advert: ctx.now, announcements });
+        let presumed_dead = match &cause {
+            RoleCause::MasterDown { last_heard: Some((IpAddr::V4(source), _)), interval } => {
+                Some((*source, ctx.now + *interval))
+            }
+            _ => None, // Only a MASTER that fell silent can have been alive all the same.
+        };
+        self.state = State::Master(Master { advertise_at, last_advert: ctx.now, announcements, presumed_dead });
         self.changed(from, cause, ctx);
     }
 

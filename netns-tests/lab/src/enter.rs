@@ -36,10 +36,10 @@ impl fmt::Display for NoLab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forbidden(errno) if Uid::effective().is_root() => {
-                write!(f, "this machine gives root no namespaces ({errno}): run it outside the container")
+                write!(f, "this machine gives root no namespaces ({errno:?}): run it outside the container")
             }
             Self::Forbidden(errno) => {
-                write!(f, "this machine gives ordinary users no namespaces ({errno}): run the same command with sudo")
+                write!(f, "this machine gives ordinary users no namespaces ({errno:?}): run the same command with sudo")
             }
             Self::Failed(what, error) => write!(f, "{what}: {error}"),
         }

@@ -1,0 +1,97 @@
+//! The command as people and scripts meet it: exit statuses, messages, formats.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn files() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vipward-sim")).current_dir(files()).arg("run").args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const SCENARIOS: &str = "../../../scenarios";
+
+#[test]
+fn a_scenario_that_holds_is_one_line_and_status_0() {
+    let output = run(&[&format!("{SCENARIOS}/deleted-address.toml")]);
+    assert_eq!(output.status.code(), Some(0));
+    let out = text(&output.stdout);
+    assert!(out.starts_with("ok    deleted-address  "), "{out}");
+    assert!(out.contains("1 of 1 scenarios held; 15.0 s simulated in "), "{out}");
+    assert!(!out.contains("daemon started"), "no timeline without -v: {out}");
+}
+
+#[test]
+fn verbose_prints_the_timeline() {
+    let out = text(&run(&["-v", &format!("{SCENARIOS}/deleted-address.toml")]).stdout);
+    assert!(out.contains("192.0.2.100/24 on eth0 was taken off by somebody else: put back"), "{out}");
+}
+
+#[test]
+fn every_kind_of_expectation_can_fail_and_names_its_line() {
+    let output = run(&["disappointed.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let out = text(&output.stdout);
+    let failures = &out[out.find("error[expectation]").unwrap()..out.find("\nFAIL").unwrap()];
+    insta::assert_snapshot!("disappointed", failures);
+}
+
+#[test]
+fn every_mistake_in_a_scenario_is_reported_at_its_place_and_status_2() {
+    let output = run(&["mistakes.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("mistakes", text(&output.stderr));
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    let output = run(&["syntax.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("syntax", text(&output.stderr));
+}
+
+#[test]
+fn a_file_that_is_not_there_and_a_folder_without_scenarios_are_mistakes() {
+    for (path, message) in [("nowhere.toml", "nowhere.toml"), ("../snapshots", "there is no scenario in")] {
+        let output = run(&[path]);
+        assert_eq!(output.status.code(), Some(2), "{path}");
+        assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn json_is_one_object_a_line_and_the_seed_can_be_chosen() {
+    let scenario = format!("{SCENARIOS}/lossy-segment.toml");
+    let json = |seed: &str| text(&run(&["--format", "json", "--seed", seed, &scenario]).stdout);
+    let (first, again, other) = (json("3"), json("3"), json("4"));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    let value: serde_json::Value = serde_json::from_str(first.trim_end()).unwrap();
+    assert_eq!(value["seed"], 3);
+    assert_eq!(value["held"], true);
+    assert!(value["events"].as_array().unwrap().iter().any(|event| event["kind"] == "decision"));
+}
+
+#[test]
+fn several_at_a_time_print_in_the_order_of_the_files() {
+    let order = |jobs: &str| {
+        let names = ["wrong-status", "deleted-address", "graceful-stop"];
+        let paths = names.map(|name| format!("{SCENARIOS}/{name}.toml"));
+        let mut arguments = vec!["--jobs", jobs];
+        arguments.extend(paths.iter().map(String::as_str));
+        let out = text(&run(&arguments).stdout);
+        out.lines()
+            .filter_map(|line| Some(line.strip_prefix("ok    ")?.split(' ').next()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order("3"), ["wrong-status", "deleted-address", "graceful-stop"]);
+    assert_eq!(order("1"), order("3"));
+}
