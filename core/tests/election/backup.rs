@@ -217,6 +217,30 @@ fn a_backup_that_overslept_listens_first() {
     t.at("120").wakes().is(Role::Master);
 }
 
+/// A director sleeps as a whole. Its quick router shows that it did, and for longer than the slow one's interval: the slow
+/// one's timer, only just expired, ran out in that sleep. The adverts that it should have heard lie behind hundreds of the
+/// quick one's, or found the socket's buffer full.
+#[test]
+fn one_router_overslept_so_all_of_them_listen_first() {
+    let quick = || VirtualRouterConfig {
+        name: "W".into(),
+        vrid: 52.try_into().unwrap(),
+        addresses: vec![vip(101)],
+        ..v3(100, 10)
+    };
+    let mut t = Timeline::of(vec![router(), quick()]);
+    t.at("3.7").wakes().nothing();
+    t.at("5.309374999").wakes().gives_of("V:", &[]);
+    t.at("5.309375")
+        .wakes()
+        .gives_of("V:", &["V: BACKUP -> MASTER: no MASTER heard in 1.609 s (Master_Down_Interval)"]);
+
+    // Awake all the time, it is as punctual as ever.
+    let mut t = Timeline::of(vec![router(), quick()]);
+    t.until("3.609375");
+    t.is(Role::Master);
+}
+
 #[test]
 fn waking_too_early_is_harmless() {
     let mut t = Timeline::of(vec![router()]);

@@ -77,10 +77,15 @@ impl Reference {
     }
 
     fn oversleep(&mut self, now: u64) {
-        if let RefState::Master { last, .. } = self.state
-            && now - last > self.master_down(self.interval)
-        {
-            self.becomes_backup(now, self.interval, None);
+        match self.state.clone() {
+            RefState::Master { last, .. } if now - last > self.master_down(self.interval) => {
+                self.becomes_backup(now, self.interval, None);
+            }
+            RefState::Backup(backup) if !backup.slept && now > backup.down_at + backup.interval => {
+                let waits = backup.interval + self.skew(backup.interval);
+                self.state = RefState::Backup(RefBackup { down_at: now + waits, waits, slept: true, ..backup });
+            }
+            RefState::Master { .. } | RefState::Backup(_) => {}
         }
     }
 
@@ -88,11 +93,6 @@ impl Reference {
     fn wake(&mut self, now: u64) -> usize {
         self.oversleep(now);
         match self.state.clone() {
-            RefState::Backup(backup) if !backup.slept && now > backup.down_at + backup.interval => {
-                let waits = backup.interval + self.skew(backup.interval);
-                self.state = RefState::Backup(RefBackup { down_at: now + waits, waits, slept: true, ..backup });
-                0
-            }
             RefState::Backup(backup) if now >= backup.down_at => {
                 self.advertises(now, backup.alive.map(|source| (source, now + backup.waits)))
             }

@@ -319,10 +319,12 @@ impl Election {
     // Time.
 
     fn check_overslept(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        // A MASTER whose last advert is long ago has its next one overdue.
-        if self.timers.next().is_some_and(|(at, _)| at < now) {
+        // Nobody ran since the first of all timers was due: what one router's timer tells, it tells of all of them. What
+        // they should have heard meanwhile may lie behind a hundred other packets, or found the socket's buffer full.
+        if let Some((due, _)) = self.timers.next().filter(|(at, _)| *at < now) {
+            let slept = now.since(due);
             for place in self.timers.expired(now) {
-                self.with_router(place, now, out, VirtualRouter::check_overslept);
+                self.with_router(place, now, out, |router, ctx| router.check_overslept(slept, ctx));
             }
         }
     }

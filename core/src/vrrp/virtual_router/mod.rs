@@ -220,13 +220,29 @@ impl VirtualRouter {
 
     /// A router whose other directors must have given it up steps down before it does or hears anything else: suspend,
     /// a paused virtual machine, live migration. What it then hears from the queue decides.
-    pub fn check_overslept(&mut self, ctx: &mut Context<'_>) {
-        let State::Master(master) = &self.state else { return };
-        let silent = ctx.now.since(master.last_advert);
-        let interval = self.master_down_interval(self.config.advert_interval);
-        if silent > interval {
-            self.leave(ctx);
-            self.enter_backup(RoleCause::Overslept { silent, interval }, Heard::Nobody, Role::Master, ctx);
+    ///
+    /// A BACKUP whose timer expired in its sleep did not listen meanwhile; a MASTER that lives is heard within its
+    /// interval, so it waits that long. Once only: a machine that is late every time must still take over when nobody
+    /// else does. `slept`: for how long this director can't have run, by the first of its timers that is overdue.
+    pub fn check_overslept(&mut self, slept: Duration, ctx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Init | State::Fault => {}
+            State::Backup(backup) => {
+                let interval = backup.active_interval.duration();
+                if backup.down_at <= ctx.now && slept > interval && !backup.slept {
+                    backup.slept = true;
+                    backup.waits = interval + skew_time(self.config.version, self.priority, backup.active_interval);
+                    backup.down_at = ctx.now + backup.waits;
+                }
+            }
+            State::Master(master) => {
+                let silent = ctx.now.since(master.last_advert);
+                let interval = self.master_down_interval(self.config.advert_interval);
+                if silent > interval {
+                    self.leave(ctx);
+                    self.enter_backup(RoleCause::Overslept { silent, interval }, Heard::Nobody, Role::Master, ctx);
+                }
+            }
         }
     }
 
@@ -235,15 +251,7 @@ impl VirtualRouter {
         match &mut self.state {
             State::Init | State::Fault => {}
             State::Backup(backup) => {
-                let late = ctx.now.since(backup.down_at);
-                if late > backup.active_interval.duration() && !backup.slept {
-                    // It slept, and did not listen meanwhile. A MASTER that lives is heard within its interval. Once
-                    // only: a machine that is late every time must still take over when nobody else does.
-                    backup.slept = true;
-                    backup.waits = backup.active_interval.duration()
-                        + skew_time(self.config.version, self.priority, backup.active_interval);
-                    backup.down_at = ctx.now + backup.waits;
-                } else if backup.down_at <= ctx.now {
+                if backup.down_at <= ctx.now {
                     let cause = self.takeover_cause(ctx.now);
                     self.enter_master(cause, ctx);
                 }
