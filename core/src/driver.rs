@@ -20,8 +20,10 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// How many waiting events of each kind are taken before expired timers get their turn.
-pub const MAX_WAITING: usize = 64;
+/// How many waiting events of each kind are taken before expired timers get their turn: more than a socket's buffer
+/// holds (1 MiB, which Linux doubles; 768 bytes a packet), so that a director that was paused hears every advert in its queue first,
+/// and few enough that a flood delays a timer by milliseconds.
+pub const MAX_WAITING: usize = 4096;
 
 /// The kinds of what waits, in the order in which they are taken.
 #[derive(Clone, Copy)]

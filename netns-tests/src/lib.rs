@@ -57,7 +57,8 @@ pub fn vipward() -> PathBuf {
             // `cargo test -p vipward-netns-tests` builds no other package's command.
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
-            build.args(["build", "--quiet", "--package", "vipward", "--bin", "vipward"]);
+            // With `--workspace` the dependencies have the features that they had for the tests: nothing is built twice.
+            build.args(["build", "--quiet", "--workspace", "--bin", "vipward"]);
             if companion("vipward").components().any(|part| part.as_os_str() == "release") {
                 build.arg("--release");
             }

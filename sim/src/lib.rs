@@ -4,12 +4,17 @@
 //! - [`scenario`]: the files that say what happens and what must hold
 //! - [`world`]: the network and the kernels, as a pure model
 //! - [`runner`]: whole directors (driver, probes over hyper, adverts over UDP) in that world, on turmoil
+//! - [`runner::events`]: the same machines from one event queue, without tasks and streams, for sweeps
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
+//! - [`drill`]: every outage of the standard battery, from the directors' files alone
 //! - [`replay`]: recordings of real daemons, checked and explained
-//! - [`timeline`], [`report`]: what people and machines read
+//! - [`timeline`], [`report`], [`html`]: what people and machines read
 
+pub mod drill;
 pub mod expect;
+pub mod explore;
+pub mod html;
 pub mod invariants;
 pub mod replay;
 pub mod report;

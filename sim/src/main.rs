@@ -8,9 +8,10 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
-use vipward_core::vrrp::Role;
+use vipward_sim::explore::{Found, Given, Sweep};
 use vipward_sim::report::Report;
-use vipward_sim::{replay, runner, scenario};
+use vipward_sim::runner::events::product;
+use vipward_sim::{drill, html, replay, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
 #[derive(Parser)]
@@ -24,41 +25,18 @@ struct Cli {
 enum Command {
     /// Run scenarios. Exit status 0: everything held; 1: something did not; 2: a file has mistakes.
     Run(Run),
+    /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nothing
+    /// broke; 1: an invariant broke; 2: these files can't be drilled.
+    Drill(Drill),
+    /// Draw clusters and faults at random and look for a broken invariant. What is found is shrunk to the few faults that
+    /// it takes, printed and written as a scenario. Exit status as for `run`.
+    Explore(Explore),
     /// Replay recordings of `vipward run --record`: check every effect, print the timeline, explain it.
     ///
     /// Exit status 0: every effect is the one recorded; 1: one is not; 2: something could not be read.
-    Replay(Replay),
+    Replay(replay::command::Replay),
     /// List the words of a scenario file.
     Words,
-}
-
-#[derive(Args)]
-struct Replay {
-    /// Recordings: the files of one ring, or of several directors. In any order.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// Show each director's state at this time of the timeline, and what happened around it: 12.3s.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    at: Option<vipward_core::time::Instant>,
-    /// Show the chain of causes of every change to this role: MASTER, BACKUP, FAULT or INIT.
-    #[arg(long, value_name = "ROLE", value_parser = role)]
-    why: Option<Role>,
-    /// Make a scenario of the recordings of two or more directors; their configurations are put beside it.
-    #[arg(long, value_name = "OUT")]
-    as_scenario: Option<PathBuf>,
-}
-
-fn moment(text: &str) -> Result<vipward_core::time::Instant, String> {
-    let text = if text.ends_with(|c: char| c.is_ascii_digit()) { format!("{text}s") } else { text.to_owned() };
-    let duration = scenario::parse_duration(&text).ok_or("expected a time like 12.3s, in whole milliseconds")?;
-    Ok(vipward_core::time::Instant::ZERO + duration)
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    [Role::Master, Role::Backup, Role::Fault, Role::Init]
-        .into_iter()
-        .find(|role| role.to_string().eq_ignore_ascii_case(text))
-        .ok_or_else(|| "expected MASTER, BACKUP, FAULT or INIT".to_owned())
 }
 
 #[derive(Args)]
@@ -74,9 +52,81 @@ struct Run {
     seed: Option<u64>,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// What carries the run: `turmoil` speaks every packet and every probe, `events` models them and is a thousand times
+    /// faster. Both tell the same story.
+    #[arg(long, value_enum, default_value_t = Runner::Turmoil)]
+    runner: Runner,
+    /// Write the runs as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// How many scenarios run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
+}
+
+#[derive(Args)]
+struct Drill {
+    /// The directors' keepalived configurations, one each.
+    #[arg(required = true, num_args = 2..)]
+    files: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value_t = DrillFormat::Text)]
+    format: DrillFormat,
+    /// Only the cases whose fault contains these words, each with its timeline.
+    #[arg(long, value_name = "WORDS")]
+    case: Option<String>,
+    /// Who carries the virtual servers (`vipward run --dataplane`); without it, what the files need.
+    #[arg(long, value_enum)]
+    dataplane: Option<DataplaneChoice>,
+    /// Write the drill as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Draw what is lost from this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many cases run at the same time; as many as there are processors by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DrillFormat {
+    Text,
+    /// One JSON object.
+    Json,
+    /// The page of `--html`, on standard output.
+    Html,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DataplaneChoice {
+    /// The kernel's IPVS.
+    Ipvs,
+    /// The directors themselves, in user space.
+    Relay,
+}
+
+#[derive(Args)]
+struct Explore {
+    /// A scenario whose network and configurations are put under random faults; without it every seed draws its own.
+    scenario: Option<PathBuf>,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    base: u64,
+    /// How long each run lasts, in simulated minutes.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// How many seeds run at the same time; as many as there are processors by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Where scenarios of failures are written.
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    /// Stop after so many failures.
+    #[arg(long, default_value_t = 5)]
+    most: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,6 +134,12 @@ enum Format {
     Text,
     /// One JSON object a scenario, each on a line of its own.
     Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Runner {
+    Turmoil,
+    Events,
 }
 
 /// Exit statuses; each means one thing.
@@ -97,7 +153,13 @@ enum Status {
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Run(run) => run_all(&run),
-        Command::Replay(options) => replay_all(&options),
+        Command::Drill(options) => run_drill(&options),
+        Command::Explore(explore) => explore_all(&explore),
+        Command::Replay(options) => match replay::command::run(&options) {
+            replay::Verdict::AsRecorded => Status::Held,
+            replay::Verdict::Differs => Status::DidNotHold,
+            replay::Verdict::Damaged => Status::Mistakes,
+        },
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
             Status::Held
@@ -106,58 +168,54 @@ fn main() -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-fn replay_all(options: &Replay) -> Status {
-    let tracks = match replay::read(&options.files) {
-        Ok(tracks) if tracks.is_empty() => {
-            eprintln!("error: no step is recorded in these files");
-            return Status::Mistakes;
-        }
-        Ok(tracks) => tracks,
-        Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
-            return Status::Mistakes;
-        }
+fn run_drill(options: &Drill) -> Status {
+    let began = Instant::now();
+    let asked = drill::Options {
+        only: options.case.clone(),
+        dataplane: options.dataplane.map(|choice| match choice {
+            DataplaneChoice::Ipvs => scenario::Dataplane::Ipvs,
+            DataplaneChoice::Relay => scenario::Dataplane::Relay,
+        }),
+        seed: options.seed,
+        jobs: options.jobs,
     };
-    let mut out = String::new();
-    let mut status = Status::Held;
-    for track in &tracks {
-        let (text, held) = replay::summary(track);
-        out.push_str(&text);
-        status = status.max(match held {
-            replay::Verdict::AsRecorded => Status::Held,
-            replay::Verdict::Differs => Status::DidNotHold,
-            replay::Verdict::Damaged => Status::Mistakes,
-        });
-    }
-    if let Some(path) = &options.as_scenario {
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let saved = replay::scenario::scenario(&tracks, &name).and_then(|written| {
-            written.save(path).map_err(|error| format!("can't write `{}`: {error}", path.display()))
-        });
-        match saved {
-            Ok(()) => out.push_str(&format!("\n{} is a scenario: vipward-sim run {0}\n", path.display())),
-            Err(error) => {
-                eprintln!("error: {error}");
-                status = Status::Mistakes;
-            }
+    let watched = std::io::stderr().is_terminal();
+    let drill = drill::drill(&options.files, &asked, |done, all| {
+        if watched {
+            eprint!("\r{done} of {all} cases{}", if done == all { "\r\x1b[K" } else { "" });
         }
-    } else if options.at.is_none() && options.why.is_none() {
-        out.push('\n');
-        out.push_str(&vipward_sim::timeline::render(&replay::story::story(&tracks)));
-    }
-    for text in [
-        options.at.map(|at| replay::explain::at(&tracks, at)),
-        options.why.map(|role| replay::explain::why(&tracks, role)),
-    ]
-    .into_iter()
-    .flatten()
+    });
+    let text = match options.format {
+        DrillFormat::Text => {
+            let timelines = if options.case.is_some() { drill.timelines() } else { String::new() };
+            timelines + &drill.text(std::io::stdout().is_terminal())
+        }
+        DrillFormat::Html => html::drill_page(&drill),
+        DrillFormat::Json => serde_json::to_string(&drill.json()).map(|text| text + "\n").unwrap_or_default(),
+    };
+    // A reader that has seen enough (`| head`) is no mistake.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Some(path) = &options.html
+        && let Err(status) = write_page(path, &html::drill_page(&drill))
     {
-        out.push('\n');
-        out.push_str(&text);
+        return status;
     }
-    // A reader that has seen enough closes the pipe.
-    let _ = std::io::stdout().write_all(out.as_bytes());
-    status
+    let (simulated, wall) = (drill.simulated.as_secs_f64(), began.elapsed().as_secs_f64());
+    if !drill.rows.is_empty() {
+        eprintln!("{simulated:.0} s simulated in {wall:.1} s ({:.0} s a second)", simulated / wall.max(0.001));
+    }
+    match drill.verdict() {
+        drill::Verdict::Held => Status::Held,
+        drill::Verdict::Broke => Status::DidNotHold,
+        drill::Verdict::Impossible => Status::Mistakes,
+    }
+}
+
+fn write_page(path: &std::path::Path, page: &str) -> Result<(), Status> {
+    std::fs::write(path, page).map_err(|error| {
+        eprintln!("error: can't write `{}`: {error}", path.display());
+        Status::Mistakes
+    })
 }
 
 /// What came of one file.
@@ -187,12 +245,12 @@ fn run_all(options: &Run) -> Status {
     let queue = Arc::new(Mutex::new(files.iter().cloned().enumerate().collect::<Vec<_>>().into_iter()));
     let (send, receive) = mpsc::channel();
     for _ in 0..jobs {
-        let (queue, send, seed) = (queue.clone(), send.clone(), options.seed);
+        let (queue, send, seed, runner) = (queue.clone(), send.clone(), options.seed, options.runner);
         std::thread::spawn(move || {
             loop {
                 let next = queue.lock().ok().and_then(|mut queue| queue.next());
                 let Some((at, file)) = next else { break };
-                if send.send((at, run_one(&file, seed))).is_err() {
+                if send.send((at, run_one(&file, seed, runner))).is_err() {
                     break;
                 }
             }
@@ -207,6 +265,7 @@ fn run_all(options: &Run) -> Status {
     // Printed in the order of the files, whichever ends first.
     let mut waiting: std::collections::BTreeMap<usize, Done> = std::collections::BTreeMap::new();
     let mut next = 0;
+    let mut shown = Vec::new();
     for (at, done) in receive {
         waiting.insert(at, done);
         while let Some(done) = waiting.remove(&next) {
@@ -223,11 +282,21 @@ fn run_all(options: &Run) -> Status {
                     eprint!("{}", render(&done.sources, mistakes, color));
                 }
             }
+            if options.html.is_some() {
+                shown.push(done);
+            }
         }
     }
     if next < files.len() {
         eprintln!("error: {} scenarios did not come to their end", files.len() - next);
         return Status::Mistakes;
+    }
+    if let Some(path) = &options.html {
+        let reports: Vec<_> =
+            shown.iter().filter_map(|done| Some((done.report.as_ref().ok()?, &done.sources))).collect();
+        if let Err(mistake) = write_page(path, &html::runs_page(&reports)) {
+            return mistake;
+        }
     }
     if options.format == Format::Text {
         let wall = began.elapsed().as_secs_f64();
@@ -240,15 +309,114 @@ fn run_all(options: &Run) -> Status {
     status
 }
 
-fn run_one(file: &std::path::Path, seed: Option<u64>) -> Done {
+fn explore_all(options: &Explore) -> Status {
+    let given = match options.scenario.as_deref().map(Given::read).transpose() {
+        Ok(given) => given,
+        Err(error) => {
+            eprintln!("{error}");
+            return Status::Mistakes;
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let sweep = Sweep {
+        base: options.base,
+        seeds: options.seeds,
+        seconds: options.minutes * 60,
+        jobs: options.jobs.unwrap_or(processors).max(1),
+        given,
+        most: options.most.max(1),
+    };
+    let mut progress = Progress::new(options.seeds, sweep.seconds);
+    let mut failures = 0;
+    let swept = sweep.run(
+        &product,
+        |done| progress.show(done),
+        |found| {
+            failures += 1;
+            tell(&found, &options.out)
+        },
+    );
+    progress.clear();
+    match swept {
+        Ok(seeds) => {
+            println!(
+                "{seeds} seeds from {} on, {} simulated minutes each: {failures} failed",
+                options.base, options.minutes
+            );
+            if failures > 0 { Status::DidNotHold } else { Status::Held }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Status::Mistakes
+        }
+    }
+}
+
+/// One failure: the seed, the small scenario, its timeline.
+fn tell(found: &Found, out: &std::path::Path) -> Result<(), String> {
+    let Found { seed, violation, case, shrunk } = found;
+    let head = format!("# Found by `vipward-sim explore`, seed {seed}: {}\n# {}\n\n", shrunk.invariant, shrunk.text);
+    let path = case.write(out, &head).map_err(|error| format!("can't write into `{}`: {error}", out.display()))?;
+    println!("seed {seed} breaks {} at {} s: {}", violation.invariant, violation.at, violation.text);
+    println!("shrunk to {} steps: {}\n", case.lines.len(), path.display());
+    println!("{}", vipward_sim::timeline::render(&case.record(&product)?));
+    Ok(())
+}
+
+/// How far it is, on a terminal; a pipe sees nothing.
+struct Progress {
+    began: Instant,
+    shown: Option<Instant>,
+    seeds: u64,
+    seconds: u64,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new(seeds: u64, seconds: u64) -> Self {
+        Self { began: Instant::now(), shown: None, seeds, seconds, terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, done: u64) {
+        let fresh = self.shown.is_some_and(|shown| shown.elapsed().as_millis() < 200);
+        if !self.terminal || fresh {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let wall = self.began.elapsed().as_secs_f64().max(0.001);
+        let rate = done as f64 / wall;
+        let left = self.seeds.saturating_sub(done) as f64 / rate.max(0.001);
+        let simulated = rate * self.seconds as f64;
+        eprint!(
+            "\r\x1b[K{done} of {} seeds, {rate:.0} a second ({simulated:.0} simulated seconds), {left:.0} s left",
+            self.seeds
+        );
+        let _ = std::io::stderr().flush();
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn run_one(file: &std::path::Path, seed: Option<u64>, runner: Runner) -> Done {
     let loaded = scenario::load(file);
     let report = match loaded.scenario {
-        Some(scenario) => runner::run(&Arc::new(scenario), seed)
+        Some(scenario) => carry_out(&Arc::new(scenario), seed, runner)
             .map(Report::new)
             .map_err(|error| vec![Diagnostic::error("simulation-broke", error)]),
         None => Err(loaded.diagnostics),
     };
     Done { report, sources: loaded.sources }
+}
+
+fn carry_out(scenario: &Arc<scenario::Scenario>, seed: Option<u64>, runner: Runner) -> Result<runner::Run, String> {
+    match runner {
+        Runner::Turmoil => runner::run(scenario, seed),
+        Runner::Events => runner::events::run(scenario, seed),
+    }
 }
 
 fn print(report: &Report, sources: &Sources, options: &Run, color: bool) {

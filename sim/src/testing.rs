@@ -36,7 +36,13 @@ pub(crate) fn pair() -> Scenario {
             config: Some(Arc::new(config(priority))),
             codes: Vec::new(),
         };
-        NodeKind::Director(DirectorPlan { config, listens: Vec::new(), starts: true, dataplane: Dataplane::Ipvs })
+        NodeKind::Director(DirectorPlan {
+            config,
+            listens: Vec::new(),
+            starts: true,
+            dataplane: Dataplane::Ipvs,
+            drift_ppm: 0,
+        })
     };
     let web = || {
         NodeKind::RealServer(ServerPlan {

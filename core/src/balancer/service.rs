@@ -46,7 +46,7 @@ impl LiveService {
         let (live, total) = weights(&members);
         let quorum = Quorum::new(server.quorum, server.hysteresis, total, live);
         let service = Self::of(server, quorum, members);
-        if !service.quorum.is_up() && total > 0 {
+        if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
             effects.push(Effect::Decide(service.quorum_decision(server.key, Change::Lost)));
         }
         service

@@ -64,7 +64,7 @@ pub fn reconcile(desired: &[&InterfaceAddress], observed: &BTreeMap<AddressKey, 
 pub type Holder = u32;
 
 /// What is there, what is wanted, and what could not be done.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AddressBook {
     seen: BTreeMap<AddressKey, Seen>,
     next_rank: u64,

@@ -15,13 +15,13 @@ use std::sync::Arc;
 pub const QUIET: Duration = Duration::from_secs(60);
 
 /// Packets that were not taken as adverts.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IgnoredAdverts {
     #[serde(with = "words")]
     kinds: BTreeMap<(Option<Arc<str>>, &'static str), Kind>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kind {
     total: u64,
     /// Nothing is told before.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The next instant of each of a row of things.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Timers {
     due: BTreeSet<(Instant, usize)>,
     of: Vec<Option<Instant>>,

@@ -5,7 +5,7 @@
 //! (one second in version 2).
 
 use super::one_owner::longest_interval;
-use super::{Invariant, MARGIN, secs};
+use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -53,6 +53,11 @@ impl Invariant for AddressServed {
         }
         broken
     }
+
+    fn next(&self, _world: &World) -> Option<Instant> {
+        let open = self.unserved.values().filter(|unserved| !unserved.reported);
+        open.map(|unserved| unserved.since + unserved.allowed + MOMENT).min()
+    }
 }
 
 impl AddressServed {
@@ -93,5 +98,6 @@ fn allowed(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Dura
         Version::V2 => Duration::from_secs(1),
         Version::V3 => interval,
     };
-    interval * u32::from(router.down_timer_adverts) + skew + MARGIN
+    // The last advert may have been on its way for that long when its sender was gone.
+    by_the_slowest_clock(world, interval * u32::from(router.down_timer_adverts) + skew) + MARGIN + world.slowest
 }

@@ -78,24 +78,27 @@ impl DeadDestination {
 }
 
 fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {
-    server.checkers.iter().all(|checker| {
-        let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
-        match &checker.kind {
-            CheckerKind::Tcp => world.answers_probes(director, target, checker.target.port(), |_| true),
-            CheckerKind::Http { urls, .. } => {
-                let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
-                slow < checker.connect_timeout
-                    && urls.iter().all(|url| {
-                        let accepts = |status| url.status.iter().any(|(low, high)| (*low..=*high).contains(&status));
-                        world.answers_probes(director, target, checker.target.port(), accepts)
-                    })
-            }
+    server.checkers.iter().all(|checker| answers_in_time(world, director, checker))
+}
+
+/// Whether an attempt that begins now passes.
+pub(super) fn answers_in_time(world: &World, director: NodeId, checker: &CheckerConfig) -> bool {
+    let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
+    match &checker.kind {
+        CheckerKind::Tcp => world.answers_probes(director, target, checker.target.port(), |_| true),
+        CheckerKind::Http { urls, .. } => {
+            let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
+            slow < checker.connect_timeout
+                && urls.iter().all(|url| {
+                    let accepts = |status| url.status.iter().any(|(low, high)| (*low..=*high).contains(&status));
+                    world.answers_probes(director, target, checker.target.port(), accepts)
+                })
         }
-    })
+    }
 }
 
 /// From the moment of death to the decision, at the longest.
-fn time_to_notice(checker: &CheckerConfig) -> Duration {
+pub(super) fn time_to_notice(checker: &CheckerConfig) -> Duration {
     let urls = match &checker.kind {
         CheckerKind::Tcp => 1,
         CheckerKind::Http { urls, .. } => u32::try_from(urls.len()).unwrap_or(u32::MAX),

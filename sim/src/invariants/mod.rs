@@ -4,9 +4,13 @@
 mod address_served;
 mod bounded_role_changes;
 mod dead_destination;
+mod health_settles;
 mod one_owner;
+mod quiet_announcements;
+mod settles;
 mod silent_after_stop;
 mod tables_settle;
+mod takeover_in_order;
 #[cfg(test)]
 mod tests;
 
@@ -22,20 +26,38 @@ pub trait Invariant {
 
     /// Looks at the world; what is newly broken, in words that name nodes and addresses.
     fn observe(&mut self, world: &World) -> Vec<String>;
+
+    /// When it has to look again although nothing changes.
+    fn next(&self, _world: &World) -> Option<Instant> {
+        None
+    }
 }
 
 /// All names.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 10] = [
     one_owner::NAME,
     address_served::NAME,
     dead_destination::NAME,
     tables_settle::NAME,
     bounded_role_changes::NAME,
     silent_after_stop::NAME,
+    settles::NAME,
+    health_settles::NAME,
+    takeover_in_order::NAME,
+    quiet_announcements::NAME,
 ];
 
 /// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
 const MARGIN: Duration = Duration::from_millis(100);
+
+/// Beyond what is allowed by as little as can be.
+const MOMENT: Duration = Duration::from_nanos(1);
+
+/// How long a duration by the slowest director's clock may be, and a thousandth of it if any of them drifts at all.
+fn by_the_slowest_clock(world: &World, duration: Duration) -> Duration {
+    let drifts = world.plan().directors().any(|(_, director)| director.drift_ppm != 0);
+    if drifts { duration + duration / 999 } else { duration }
+}
 
 /// One broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +83,10 @@ impl Default for Watch {
                 Box::new(tables_settle::TablesSettle::default()),
                 Box::new(bounded_role_changes::BoundedRoleChanges::default()),
                 Box::new(silent_after_stop::SilentAfterStop::default()),
+                Box::new(settles::Settles::default()),
+                Box::new(health_settles::HealthSettles::default()),
+                Box::new(takeover_in_order::TakeoverInOrder::default()),
+                Box::new(quiet_announcements::QuietAnnouncements::default()),
             ],
             violations: Vec::new(),
         }
@@ -68,6 +94,11 @@ impl Default for Watch {
 }
 
 impl Watch {
+    /// When something may break although nothing changes.
+    pub fn next(&self, world: &World) -> Option<Instant> {
+        self.invariants.iter().filter_map(|invariant| invariant.next(world)).min()
+    }
+
     /// Looks once; what is broken goes into the record as well.
     pub fn observe(&mut self, world: &mut World) {
         for invariant in &mut self.invariants {

@@ -4,7 +4,7 @@
 //! Advertisement_Interval; one more for each advert that a fault swallows meanwhile. A director that does not run hears
 //! nothing: what a killed daemon left in its kernel is not its claim any more.
 
-use super::{Invariant, MARGIN, interval, secs};
+use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, interval, secs};
 use crate::scenario::NodeId;
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -37,9 +37,7 @@ impl Invariant for OneOwner {
         }
         let mut broken = Vec::new();
         for ((address, a, b), both) in self.both.iter_mut().filter(|(_, both)| !both.reported) {
-            let lost = lost_between(world, *a, *b).saturating_sub(both.lost_before);
-            let adverts = u32::try_from(lost).unwrap_or(u32::MAX).saturating_add(1);
-            let allowed = longest_interval(world, *address) * adverts + MARGIN + delays(world, *a, *b);
+            let allowed = allowed(world, *address, *a, *b, both);
             if world.now().since(both.since) > allowed {
                 both.reported = true;
                 broken.push(format!(
@@ -53,6 +51,17 @@ impl Invariant for OneOwner {
         }
         broken
     }
+
+    fn next(&self, world: &World) -> Option<Instant> {
+        let open = self.both.iter().filter(|(_, both)| !both.reported);
+        open.map(|((address, a, b), both)| both.since + allowed(world, *address, *a, *b, both) + MOMENT).min()
+    }
+}
+
+fn allowed(world: &World, address: IpAddr, a: NodeId, b: NodeId, both: &Both) -> Duration {
+    let lost = lost_between(world, a, b).saturating_sub(both.lost_before);
+    let adverts = u32::try_from(lost).unwrap_or(u32::MAX).saturating_add(1);
+    by_the_slowest_clock(world, longest_interval(world, address).saturating_mul(adverts)) + MARGIN + delays(world, a, b)
 }
 
 impl OneOwner {
@@ -84,7 +93,7 @@ fn hear(world: &World, a: NodeId, b: NodeId) -> bool {
 }
 
 fn delays(world: &World, a: NodeId, b: NodeId) -> Duration {
-    [(a, b), (b, a)].into_iter().filter_map(|(from, to)| world.route(from, to)).map(|way| way.delay).sum()
+    [(a, b), (b, a)].into_iter().filter_map(|(from, to)| world.route(from, to)).map(|way| way.delay + way.jitter).sum()
 }
 
 fn lost_between(world: &World, a: NodeId, b: NodeId) -> u64 {

@@ -10,6 +10,8 @@ use crate::trace::What;
 use crate::world::{Director, Process, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use vipward_core::config::Config;
 use vipward_core::decision::Decision;
 use vipward_core::ipvs::ServiceKey;
 use vipward_core::time::{Duration, Instant};
@@ -27,6 +29,7 @@ pub struct TablesSettle {
     no_quorum: BTreeSet<(NodeId, ServiceKey)>,
     /// Directors that ended in order and did not start again.
     stopped: BTreeSet<NodeId>,
+    configs: BTreeMap<NodeId, Arc<Config>>,
 }
 
 impl Invariant for TablesSettle {
@@ -35,6 +38,7 @@ impl Invariant for TablesSettle {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
+        self.forget_what_left(world);
         self.follow(world);
         let quiet = world.now().since(world.last_change) >= QUIET;
         if !quiet || self.judged == Some(world.last_change) {
@@ -54,9 +58,30 @@ impl Invariant for TablesSettle {
         }
         broken
     }
+
+    fn next(&self, world: &World) -> Option<Instant> {
+        (self.judged != Some(world.last_change)).then(|| world.last_change + QUIET)
+    }
 }
 
 impl TablesSettle {
+    /// A real server that a reload took away is forgotten, verdict and all: if it comes back, it starts anew.
+    fn forget_what_left(&mut self, world: &World) {
+        for (id, director) in world.directors() {
+            let Some(config) = &director.config else { continue };
+            if self.configs.get(&id).is_some_and(|known| Arc::ptr_eq(known, config)) {
+                continue;
+            }
+            self.configs.insert(id, config.clone());
+            let service = |key: &ServiceKey| config.services.iter().find(|service| service.key == *key);
+            self.no_quorum.retain(|(node, key)| *node != id || service(key).is_some());
+            self.down.retain(|(node, key, server)| {
+                let named = || service(key)?.real_servers.iter().find(|it| it.address == *server);
+                *node != id || named().is_some()
+            });
+        }
+    }
+
     fn follow(&mut self, world: &World) {
         for entry in world.trace.iter().skip(self.seen) {
             let Some(id) = entry.node else { continue };

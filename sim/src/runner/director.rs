@@ -56,5 +56,8 @@ async fn receive(shared: &Shared, id: NodeId, socket: &UdpSocket) -> turmoil::Re
         let (len, _) = socket.recv_from(&mut buffer).await?;
         let envelope: Envelope = serde_json::from_slice(buffer.get(..len).unwrap_or_default())?;
         shared.world_mut().carried(id, envelope);
+        if shared.world().has_mail(id) {
+            shared.ring(id);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! turmoil gives is tasks, timers and streams as production has them. One step is 1 ms.
 
 mod director;
+pub mod events;
 mod seam;
 mod server;
 
@@ -122,7 +123,14 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     }
     drop(hosts);
     drop(sim);
-    let mut world = shared.world_mut();
+    let world = Rc::into_inner(shared).ok_or("a task outlives its simulation")?.world.into_inner();
+    Ok(conclude(world, watch, seed))
+}
+
+/// What a run that came to its end gave.
+fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
+    let scenario = world.plan().clone();
+    let end = Instant::ZERO + scenario.duration;
     let requests = std::mem::take(&mut world.requests);
     let mut trace = std::mem::take(&mut world.trace);
     let mut all = Vec::new();
@@ -139,7 +147,12 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
         all.extend(own);
     }
     trace.sort_by_key(|entry| entry.at);
-    Ok(Run { scenario: scenario.clone(), seed, trace, requests, outages: all, violations: watch.violations })
+    Run { scenario, seed, trace, requests, outages: all, violations: watch.violations }
+}
+
+/// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.
+fn host(id: crate::scenario::NodeId) -> String {
+    format!("node{}", id.0)
 }
 
 /// turmoil's hosts, and which daemon runs on each.
@@ -152,7 +165,7 @@ impl Hosts<'_, '_> {
     fn add(&mut self, shared: &Rc<Shared>, id: crate::scenario::NodeId) {
         let scenario = shared.world().plan().clone();
         let plan = scenario.node(id);
-        let name = plan.name.to_string();
+        let name = host(id);
         let shared_here = shared.clone();
         match &plan.kind {
             NodeKind::Director(_) => {
@@ -181,7 +194,7 @@ impl Hosts<'_, '_> {
     fn follow(&mut self, shared: &Rc<Shared>, action: &Action) {
         if let Action::Kill(id) | Action::PowerOff(id) | Action::Start(id) = action {
             let state = shared.world().director(*id).map(|director| (director.process, director.incarnation));
-            let name = shared.world().name(*id).to_owned();
+            let name = host(*id);
             match state {
                 Some((Process::Absent, _)) => self.turmoil.crash(name.as_str()),
                 Some((_, incarnation)) if self.started.get(id.0).map(Cell::get) != Some(incarnation) => {

@@ -49,7 +49,7 @@ pub(super) struct SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> Instant {
-        self.shared.world().now()
+        self.shared.world().local_time(self.id)
     }
 
     async fn sleep_until(&self, at: Instant) {
@@ -59,7 +59,8 @@ impl Clock for SimClock {
             if now >= at {
                 return;
             }
-            sleep(at.since(now)).await;
+            let left = self.shared.world().until(self.id, at);
+            sleep(left).await;
         }
     }
 }

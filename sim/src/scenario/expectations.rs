@@ -9,7 +9,7 @@ use vipward_core::config;
 use vipward_core::time::Instant;
 use vipward_core::vrrp::Role;
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn read_expectations(&mut self, top: &Table<'_>) -> Vec<Expectation> {
         let mut expectations = Vec::new();
         for (table, verb) in self.lines(top, "expect", words::EXPECT, &["at", "from", "until"]) {

@@ -9,6 +9,6 @@ mod values;
 mod words;
 
 pub use model::*;
-pub use read::{Loaded, load, scenario_files};
+pub use read::{Disk, Loaded, load, load_from, scenario_files};
 pub use values::parse_duration;
 pub use words::words_help;

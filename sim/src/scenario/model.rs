@@ -110,6 +110,8 @@ pub struct DirectorPlan {
     pub starts: bool,
     /// `dataplane`.
     pub dataplane: Dataplane,
+    /// `drift`: how much faster its clock runs than the world's, in parts per million, -1000..=1000.
+    pub drift_ppm: i32,
 }
 
 /// Who carries a virtual server's connections (`vipward run --dataplane`).
@@ -189,9 +191,9 @@ pub enum Action {
     Unplug(NodeId),
     /// `plug`: it is in again.
     Plug(NodeId),
-    /// `isolate`, `cut`, `lose`, `delay`: packets from some to some suffer.
+    /// `isolate`, `cut`, `lose`, `delay`, `jitter`, `duplicate`: packets from some to some suffer.
     Impair { from: Party, to: Party, both: bool, impairment: Impairment },
-    /// `heal`: `isolate`, `cut`, `lose` and `delay` of these nodes end.
+    /// `heal`: what impairs the ways of these nodes ends.
     Heal(Heal),
     /// `down`: the real server's port is closed; connections are refused.
     Down(NodeId),
@@ -222,6 +224,10 @@ pub enum Impairment {
     Cut,
     Lose(Share),
     Delay(Duration),
+    /// Each packet is late by another time, drawn up to this: they overtake each other.
+    Jitter(Duration),
+    /// This share of adverts arrives twice.
+    Duplicate(Share),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The nodes: directors with their configurations, real servers, clients, segments.
 
 use super::model::*;
-use super::read::{Disk, Reader, Table, Value};
+use super::read::{Reader, Table, Value};
 use super::words;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use vipward_core::config::{self, Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::Duration;
 
-impl Reader {
+impl Reader<'_> {
     /// The tables `[kind.NAME]`, in order.
     pub(super) fn named<'t>(
         &mut self,
@@ -108,9 +108,23 @@ impl Reader {
             let starts = self.boolean(&table, "starts").unwrap_or(true);
             let config = config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() });
             let dataplane = self.dataplane(&table).unwrap_or_default();
-            let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane });
+            let drift_ppm = self.drift(&table).unwrap_or_default();
+            let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane, drift_ppm });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
+    }
+
+    /// `200ppm`, `-35ppm`: no crystal is worse than a thousandth.
+    fn drift(&mut self, table: &Table<'_>) -> Option<i32> {
+        let value = table.get("drift")?;
+        let text = self.text(value, "a drift like \"-200ppm\"")?;
+        let drift = text.strip_suffix("ppm").and_then(|number| number.trim().parse().ok());
+        let drift = drift.filter(|ppm: &i32| (-1000..=1000).contains(ppm));
+        if drift.is_none() {
+            let message = format!("`{text}` is not a drift between -1000ppm and 1000ppm");
+            self.wrong(self.of_value(value), message, "write \"200ppm\"");
+        }
+        drift
     }
 
     pub(super) fn dataplane(&mut self, table: &Table<'_>) -> Option<Dataplane> {
@@ -131,7 +145,7 @@ impl Reader {
         let place = self.of_value(value);
         let named = self.named_mistakes(table);
         let options = config::Options { config_id: node.to_owned(), ..config::Options::default() };
-        let loaded = config::load(&mut self.sources, &Disk, &self.folder.join(&written), &options);
+        let loaded = config::load(&mut self.sources, self.files, &self.folder.join(&written), &options);
         let codes: Vec<String> = loaded.diagnostics.iter().map(|found| found.code.to_owned()).collect();
         let config = Some(Arc::new(loaded.best_effort().clone()));
         self.mistakes(loaded.diagnostics, named, place, &format!("`{written}`"));

@@ -41,7 +41,13 @@ pub fn scenario_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 /// Reads the scenario at `path` and the configurations that it names, by the production reader.
 pub fn load(path: &Path) -> Loaded {
+    load_from(&Disk, path)
+}
+
+/// The same from files that are on no disk.
+pub fn load_from(files: &dyn Files, path: &Path) -> Loaded {
     let mut reader = Reader {
+        files,
         sources: Sources::default(),
         file: FileId::default(),
         diagnostics: Vec::new(),
@@ -51,7 +57,7 @@ pub fn load(path: &Path) -> Loaded {
         nodes: Vec::new(),
         heads: BTreeMap::new(),
     };
-    let scenario = match std::fs::read_to_string(path) {
+    let scenario = match read_text(files, path) {
         Ok(text) => {
             reader.file = reader.sources.add(path.display().to_string(), text.clone());
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -67,8 +73,12 @@ pub fn load(path: &Path) -> Loaded {
     Loaded { scenario, diagnostics: reader.diagnostics, sources: reader.sources }
 }
 
+fn read_text(files: &dyn Files, path: &Path) -> std::io::Result<String> {
+    String::from_utf8(files.read(path)?).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+}
+
 /// The disk.
-pub(super) struct Disk;
+pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
@@ -84,7 +94,8 @@ impl Files for Disk {
 
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
-pub(super) struct Reader {
+pub(super) struct Reader<'f> {
+    pub(super) files: &'f dyn Files,
     pub(super) sources: Sources,
     pub(super) file: FileId,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -113,7 +124,7 @@ impl<'t> Table<'t> {
     }
 }
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn span(&self, range: Range<usize>) -> Span {
         Span::new(self.file, range.start, range.end)
     }
@@ -186,7 +197,7 @@ impl Reader {
         let Some(value) = top.get("network") else { return Vec::new() };
         let Some(written) = self.text(value, "a file name") else { return Vec::new() };
         let path = self.folder.join(written);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_text(self.files, &path) {
             Ok(text) => text,
             Err(error) => {
                 let message = format!("can't read `{}`: {error}", path.display());

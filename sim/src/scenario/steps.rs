@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use vipward_core::config::Diagnostic;
 use vipward_core::time::{Duration, Instant};
 
-impl Reader {
+impl Reader<'_> {
     /// The lines of `steps` or `expect`, each with the one verb that it has.
     pub(super) fn lines<'t>(
         &mut self,
@@ -144,6 +144,14 @@ impl Reader {
             }
             "delay" => {
                 let impairment = Impairment::Delay(self.duration(table, "delay")?);
+                self.ways(table, impairment)
+            }
+            "jitter" => {
+                let impairment = Impairment::Jitter(self.duration(table, "jitter")?);
+                self.ways(table, impairment)
+            }
+            "duplicate" => {
+                let impairment = Impairment::Duplicate(self.share(table, "duplicate")?);
                 self.ways(table, impairment)
             }
             "heal" => match value.get_ref() {

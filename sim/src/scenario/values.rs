@@ -9,7 +9,7 @@ use vipward_core::config::{Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::Duration;
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn of_value(&self, value: &Value<'_>) -> Span {
         self.span(value.span())
     }

@@ -31,7 +31,7 @@ pub const TOP: &[&str] = &[
 /// Words at the top of a `network` file.
 pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "client"];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
-pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "mistakes"];
+pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "drift", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
 pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
 
@@ -58,7 +58,17 @@ pub const STEPS: &[Word] = &[
         "a share of packets on a segment, between two nodes, or from one to another",
     ),
     word("delay", &["on", "between", "from", "to"], "packets come later, on the ways that `lose` has"),
-    word("heal", &[], "isolate, cut, lose and delay end: \"all\", of one node, or between two"),
+    word(
+        "jitter",
+        &["on", "between", "from", "to"],
+        "packets come later by a time drawn up to this, and overtake each other, on the ways that `lose` has",
+    ),
+    word("duplicate", &["on", "between", "from", "to"], "a share of adverts comes twice, on the ways that `lose` has"),
+    word(
+        "heal",
+        &[],
+        "what isolate, cut, lose, delay, jitter and duplicate began ends: \"all\", of one node, or between two",
+    ),
     word("down", &[], "the real server's ports are closed: connection refused"),
     word("up", &[], "the real server answers again, at once and with 200"),
     word("slow", &["by"], "the real server answers later"),

@@ -23,6 +23,7 @@ impl World {
         let (node, word, text) = self.describe(action);
         self.note(node, What::Step { word, text });
         self.stir();
+        self.disturb(action);
         match action {
             Action::Kill(node) => self.kill(*node),
             Action::PowerOff(node) => self.power_off(*node),
@@ -71,6 +72,30 @@ impl World {
                 }
             }
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
+        }
+    }
+
+    fn disturb(&mut self, action: &Action) {
+        let now = self.now;
+        self.last_step = now;
+        match action {
+            Action::Kill(id)
+            | Action::PowerOff(id)
+            | Action::Stop(id)
+            | Action::Start(id)
+            | Action::Unplug(id)
+            | Action::Plug(id)
+            | Action::Reload { node: id, .. }
+            | Action::Script { node: id, .. }
+            | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
+            Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
+            Action::Freeze(_)
+            | Action::Resume(_)
+            | Action::Down(_)
+            | Action::Up(_)
+            | Action::Slow { .. }
+            | Action::Status { .. }
+            | Action::Flap { .. } => {}
         }
     }
 
@@ -133,6 +158,8 @@ impl World {
                     Impairment::Cut => ("CUT", "nothing".to_owned()),
                     Impairment::Lose(share) => ("LOSSY", format!("{share} lost")),
                     Impairment::Delay(delay) => ("LATE", format!("{} ms later", delay.as_millis())),
+                    Impairment::Jitter(jitter) => ("JITTER", format!("up to {} ms later", jitter.as_millis())),
+                    Impairment::Duplicate(share) => ("TWICE", format!("{share} of the adverts twice")),
                 };
                 let text = match (from, to) {
                     (Party::Segment(_), _) => format!("{verb} on {}", party(from)),

@@ -5,6 +5,7 @@
 //! A runner tells it how far time has gone ([`World::advance`]), applies the scenario's steps ([`World::act`]), and
 //! joins directors to it by the calls in `process.rs`, `packets.rs` and `tables.rs`.
 
+mod clocks;
 mod faults;
 mod neighbours;
 mod node;
@@ -29,7 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::time::Instant;
+use vipward_core::time::{Duration, Instant};
 
 /// An effect of a machine that has ended.
 #[derive(Clone, Debug)]
@@ -54,16 +55,29 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    /// When each client asks next.
+    asking: Vec<(NodeId, Instant)>,
+    /// Adverts and announcements stay out of the record.
+    pub leave_out_traffic: bool,
     pub trace: Vec<Entry>,
     pub requests: Vec<Request>,
     pub dispatches: Vec<Dispatch>,
     /// Adverts that a fault swallowed, by (sender, receiver): what an invariant must allow for.
     pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
+    /// Adverts that jitter held up, likewise.
+    pub late_adverts: BTreeMap<(NodeId, NodeId), u64>,
     /// Effects of machines that have ended.
     pub ghosts: Vec<Ghost>,
     /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
     /// only when it moves.
     pub version: u64,
+    /// When the last step was, and the last one that touched ways between nodes.
+    pub last_step: Instant,
+    pub last_impairment: Instant,
+    /// The longest that a packet was ever held up.
+    pub slowest: Duration,
+    /// Gratuitous ARP: when, by whom, for what.
+    pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// When something last happened that a director has to react to, or a director acted.
     pub last_change: Instant,
 }
@@ -72,6 +86,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let asking = requests::first_requests(&plan);
         Self {
             now: Instant::ZERO,
             seed,
@@ -82,12 +97,19 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            asking,
+            leave_out_traffic: false,
             trace: Vec::new(),
             requests: Vec::new(),
             dispatches: Vec::new(),
             lost_adverts: BTreeMap::new(),
+            late_adverts: BTreeMap::new(),
             ghosts: Vec::new(),
             version: 0,
+            last_step: Instant::ZERO,
+            last_impairment: Instant::ZERO,
+            slowest: Duration::ZERO,
+            announced: Vec::new(),
             last_change: Instant::ZERO,
         }
     }
@@ -110,6 +132,16 @@ impl World {
         self.flap_servers();
         self.deliver_adverts();
         self.advance_requests();
+    }
+
+    /// When [`Self::advance`] has something to do next.
+    pub fn next_due(&self) -> Option<Instant> {
+        let flaps = self.nodes.iter().filter_map(|node| match &node.state {
+            State::Server(server) => server.flap.as_ref().map(|flap| flap.next),
+            State::Director(_) | State::Other => None,
+        });
+        let packets = self.in_flight.iter().map(packets::InFlight::arrives);
+        flaps.chain(packets).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
@@ -189,6 +221,15 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, node: Option<NodeId>, what: What) {
+        let traffic = match what {
+            // A farewell is no everyday advert.
+            What::Advert { priority, .. } => priority > 0,
+            What::Announced { .. } => true,
+            _ => false,
+        };
+        if self.leave_out_traffic && traffic {
+            return;
+        }
         self.trace.push(Entry { at: self.now, node, what });
     }
 

@@ -20,6 +20,8 @@ pub struct Node {
     pub power: bool,
     /// The cable is in: links have a carrier.
     pub plugged: bool,
+    /// When a step last touched its network, its power or its daemon; a freeze and its end do not count.
+    pub disturbed: Instant,
     pub state: State,
 }
 
@@ -45,17 +47,20 @@ impl Node {
                 socket: Socket::default(),
                 kernel: Kernel::default(),
                 roles: BTreeMap::new(),
+                role_since: BTreeMap::new(),
+                priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
             })),
             NodeKind::RealServer(server) => State::Server(Server {
                 listening: !server.listens.is_empty(),
                 slow: Duration::ZERO,
                 status: 200,
+                closings: 0,
                 flap: None,
             }),
             NodeKind::Client(_) | NodeKind::Router => State::Other,
         };
-        Self { ports: plan.ports.clone(), power: true, plugged: true, state }
+        Self { ports: plan.ports.clone(), power: true, plugged: true, disturbed: Instant::ZERO, state }
     }
 
     /// Packets can leave and arrive.
@@ -106,6 +111,10 @@ pub struct Director {
     pub kernel: Kernel,
     /// Roles as decided.
     pub roles: BTreeMap<Arc<str>, Role>,
+    /// Since when.
+    pub role_since: BTreeMap<Arc<str>, Instant>,
+    /// Effective priorities as decided, and since when.
+    pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
     /// How tracked scripts end, by name; the others end with 0.
     pub scripts: BTreeMap<Arc<str>, i32>,
 }
@@ -142,6 +151,8 @@ pub struct Server {
     /// How much later it answers.
     pub slow: Duration,
     pub status: u16,
+    /// How often its ports were closed: a connection from before is gone.
+    pub closings: u64,
     pub(super) flap: Option<Flap>,
 }
 

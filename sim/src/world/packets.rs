@@ -1,6 +1,6 @@
 //! Adverts on their way, and the socket that holds them until the director reads.
 
-use super::node::Process;
+use super::node::{Half, Process};
 use super::{Lost, World};
 use crate::scenario::{NodeId, SegmentId};
 use crate::trace::What;
@@ -9,10 +9,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use vipward_core::event::Datagram;
 use vipward_core::interface::InterfaceName;
-use vipward_core::time::Instant;
+use vipward_core::time::{Duration, Instant};
 
 /// Linux's `net.core.rmem_default`, in bytes: what a raw socket holds.
 pub const RECEIVE_BUFFER: usize = 212_992;
+
+/// How long a packet takes on a way without delay: one step of time, whoever's turn it is in it.
+const WIRE: Duration = Duration::from_millis(1);
 
 /// What one small packet takes of it: Linux counts the buffer that holds it (`skb->truesize`), not its bytes.
 const PACKET_COST: usize = 768;
@@ -24,6 +27,8 @@ pub struct Envelope {
     pub from: usize,
     /// The segment on which it left; for unicast the first one of its way.
     pub segment: usize,
+    /// When it left.
+    pub sent: Instant,
     pub datagram: Datagram,
 }
 
@@ -32,6 +37,12 @@ pub(super) struct InFlight {
     at: Instant,
     to: NodeId,
     datagram: Datagram,
+}
+
+impl InFlight {
+    pub(super) fn arrives(&self) -> Instant {
+        self.at
+    }
 }
 
 /// A raw socket of protocol 112.
@@ -75,7 +86,7 @@ impl World {
             let what = What::Advert { vrid: *vrid, priority: *priority, destination: advert.destination };
             self.note(Some(id), what);
         }
-        Ok(Envelope { from: id.0, segment, datagram: advert.clone() })
+        Ok(Envelope { from: id.0, segment, sent: self.now, datagram: advert.clone() })
     }
 
     /// Who an advert must be carried to: members of the segment for a group, else the one that has the address.
@@ -102,10 +113,17 @@ impl World {
             Some(quality) => self.send(from, to, quality),
             None => Err(Lost::NoWay(String::new())),
         };
-        let Ok(at) = arrival else {
+        let Ok(late) = arrival.map(|at| at.since(self.now)) else {
             *self.lost_adverts.entry((from, to)).or_default() += 1;
             return;
         };
+        if way.is_some_and(|quality| !quality.jitter.is_zero()) {
+            *self.late_adverts.entry((from, to)).or_default() += 1;
+        }
+        let twice = way
+            .filter(|quality| self.happens(from, to, quality.duplicate))
+            .and_then(|quality| self.send(from, to, quality).ok())
+            .map(|at| at.since(self.now));
         let segments = self.shared_segments(from, to);
         let port = self.node(to).ports.iter().find(|port| {
             if group {
@@ -120,12 +138,22 @@ impl World {
             // One router on the way.
             datagram.ttl = datagram.ttl.saturating_sub(1);
         }
-        self.in_flight.push(InFlight { at, to, datagram });
+        for late in [Some(late), twice].into_iter().flatten() {
+            let (at, datagram) = (envelope.sent + WIRE + late, datagram.clone());
+            if at <= self.now {
+                self.receive(to, datagram);
+            } else {
+                self.in_flight.push(InFlight { at, to, datagram });
+            }
+        }
     }
 
     /// What has arrived goes into sockets.
     pub(super) fn deliver_adverts(&mut self) {
         let now = self.now;
+        if !self.in_flight.iter().any(|packet| packet.at <= now) {
+            return;
+        }
         let (due, later): (Vec<InFlight>, Vec<InFlight>) =
             std::mem::take(&mut self.in_flight).into_iter().partition(|packet| packet.at <= now);
         self.in_flight = later;
@@ -168,10 +196,27 @@ impl World {
         Some(datagram)
     }
 
+    /// Whether a packet for this group, or by unicast, finds a socket there at all.
+    pub fn hears(&self, id: NodeId, destination: IpAddr) -> bool {
+        self.director(id).is_some_and(|director| {
+            let mut joined = director.socket.listening.iter().map(|(_, group)| group);
+            director.process != Process::Absent
+                && if destination.is_multicast() { joined.any(|group| *group == Some(destination)) } else { true }
+        })
+    }
+
     /// Something waits for this director: a packet or a host event.
     pub fn has_mail(&self, id: NodeId) -> bool {
         self.director(id).is_some_and(|director| {
             !director.socket.queue.is_empty() || director.events.values().any(|events| !events.is_empty())
+        })
+    }
+
+    /// The same for one of its machines: packets are the Election's.
+    pub fn has_mail_for(&self, id: NodeId, half: Half) -> bool {
+        self.director(id).is_some_and(|director| {
+            (half == Half::Election && !director.socket.queue.is_empty())
+                || director.events.get(&half).is_some_and(|events| !events.is_empty())
         })
     }
 
@@ -185,6 +230,7 @@ impl World {
             return Err("Network is down".to_owned());
         }
         self.note(Some(id), What::Announced { address });
+        self.announced.push((self.now, id, address));
         self.gratuitous_arp(id, address, segment);
         Ok(())
     }

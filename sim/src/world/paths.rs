@@ -17,11 +17,19 @@ use vipward_core::time::{Duration, Instant};
 pub struct Quality {
     pub loss: Share,
     pub delay: Duration,
+    /// Late by as much again, drawn anew for each packet.
+    pub jitter: Duration,
+    pub duplicate: Share,
 }
 
 impl Quality {
     fn then(self, next: Self) -> Self {
-        Self { loss: self.loss.max(next.loss), delay: self.delay + next.delay }
+        Self {
+            loss: self.loss.max(next.loss),
+            delay: self.delay + next.delay,
+            jitter: self.jitter + next.jitter,
+            duplicate: self.duplicate.max(next.duplicate),
+        }
     }
 }
 
@@ -45,15 +53,23 @@ impl World {
             return None;
         }
         let plan = self.plan.segments.get(segment.0)?;
-        let mut quality = Quality { loss: plan.loss, delay: plan.delay };
+        let mut quality = Quality { loss: plan.loss, delay: plan.delay, ..Quality::default() };
         for rule in self.rules.iter().filter(|rule| rule.fits(from, to, segment)) {
             match rule.impairment {
                 Impairment::Cut => return None,
                 Impairment::Lose(share) => quality.loss = quality.loss.max(share),
                 Impairment::Delay(delay) => quality.delay += delay,
+                Impairment::Jitter(jitter) => quality.jitter += jitter,
+                Impairment::Duplicate(share) => quality.duplicate = quality.duplicate.max(share),
             }
         }
         Some(quality)
+    }
+
+    /// Some way is closed, lossy or slow, by a fault or by its plan.
+    pub fn impaired(&self) -> bool {
+        !self.rules.is_empty()
+            || self.plan.segments.iter().any(|segment| segment.loss > Share(0) || !segment.delay.is_zero())
     }
 
     /// The segments that two nodes share.
@@ -100,17 +116,29 @@ impl World {
 
     /// Draws whether a packet is lost on its way, and if not, when it arrives.
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, quality: Quality) -> Result<Instant, Lost> {
-        if quality.loss > Share(0) {
-            let dice = self.dice.entry((from, to)).or_insert_with(|| {
-                let mut dice = ChaCha8Rng::seed_from_u64(self.seed);
-                dice.set_stream(((from.0 as u64) << 32) | to.0 as u64);
-                dice
-            });
-            if dice.next_u32() % 1000 < u32::from(quality.loss.0) {
-                return Err(Lost::Chance);
-            }
+        if self.happens(from, to, quality.loss) {
+            return Err(Lost::Chance);
         }
-        Ok(self.now + quality.delay)
+        let mut late = quality.delay;
+        if !quality.jitter.is_zero() {
+            let most = u64::try_from(quality.jitter.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+            late += Duration::from_millis(self.dice(from, to).next_u64() % most);
+        }
+        self.slowest = self.slowest.max(late);
+        Ok(self.now + late)
+    }
+
+    /// Draws by lot. What happens never costs no number.
+    pub(super) fn happens(&mut self, from: NodeId, to: NodeId, share: Share) -> bool {
+        share > Share(0) && self.dice(from, to).next_u32() % 1000 < u32::from(share.0)
+    }
+
+    fn dice(&mut self, from: NodeId, to: NodeId) -> &mut ChaCha8Rng {
+        self.dice.entry((from, to)).or_insert_with(|| {
+            let mut dice = ChaCha8Rng::seed_from_u64(self.seed);
+            dice.set_stream(((from.0 as u64) << 32) | to.0 as u64);
+            dice
+        })
     }
 }
 

@@ -28,6 +28,9 @@ impl World {
         director.roles.clear();
         director.socket = super::packets::Socket::default();
         director.config = Some(config.clone());
+        director.role_since.clear();
+        director.priorities =
+            config.routers.iter().map(|router| (router.name.clone(), (router.priority.get(), now))).collect();
         let seed = seed.wrapping_mul(1_000_003).wrapping_add(((id.0 as u64) << 32) | director.incarnation);
         for half in [Half::Election, Half::Balancer] {
             director.events.insert(
@@ -111,6 +114,9 @@ impl World {
         let Some(director) = self.director_mut(id) else { return };
         let Some(config) = file.config.clone().filter(|_| director.process != Process::Absent) else { return };
         director.file = file.clone();
+        for router in &config.routers {
+            director.priorities.entry(router.name.clone()).or_insert((router.priority.get(), now));
+        }
         director.config = Some(config.clone());
         self.tell(id, &Event::ConfigLoaded { config, seed: seed ^ now.as_nanos() });
     }
@@ -137,8 +143,13 @@ impl World {
 
     /// Takes a decision into the record.
     pub fn decided(&mut self, id: NodeId, decision: &Decision) {
+        let now = self.now;
         if let (Decision::RoleChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
             director.roles.insert(router.clone(), *to);
+            director.role_since.insert(router.clone(), now);
+        }
+        if let (Decision::PriorityChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
+            director.priorities.insert(router.clone(), (*to, now));
         }
         self.note(Some(id), What::Decided(decision.clone()));
         self.stir();

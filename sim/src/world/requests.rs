@@ -6,7 +6,7 @@
 
 use super::node::{Director, State};
 use super::{Lost, Quality, World};
-use crate::scenario::{ClientPlan, NodeId, NodeKind, ServerPlan};
+use crate::scenario::{ClientPlan, NodeId, NodeKind, Scenario, ServerPlan};
 use crate::trace::{Dispatch, Outcome, Request};
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::ipvs::schedule::Connections;
@@ -38,9 +38,23 @@ enum Tried {
     Nothing { cause: String },
 }
 
+/// When each client begins. Time zero itself is over before anything runs.
+pub(super) fn first_requests(plan: &Scenario) -> Vec<(NodeId, Instant)> {
+    let clients = plan.nodes.iter().enumerate().filter_map(|(at, node)| match &node.kind {
+        NodeKind::Client(client) => Some((NodeId(at), client)),
+        NodeKind::Director(_) | NodeKind::RealServer(_) | NodeKind::Router => None,
+    });
+    clients
+        .map(|(id, client)| (id, Instant::ZERO + if client.from.is_zero() { client.every } else { client.from }))
+        .collect()
+}
+
 impl World {
     pub(super) fn advance_requests(&mut self) {
         self.start_requests();
+        if self.pending.is_empty() {
+            return;
+        }
         let now = self.now;
         for mut request in std::mem::take(&mut self.pending) {
             if request.answer.is_none() && request.next_try <= now && request.next_try < request.deadline {
@@ -67,18 +81,26 @@ impl World {
 
     fn start_requests(&mut self) {
         let plan = self.plan.clone();
-        for (at, node) in plan.nodes.iter().enumerate() {
-            let NodeKind::Client(client) = &node.kind else { continue };
-            let first = Instant::ZERO + client.from;
-            if self.now < first {
-                continue;
-            }
-            // Time advances in steps of at most one interval, or requests are missed; the runner's step is 1 ms.
-            let since = self.now.since(first).as_nanos();
-            if since % client.every.as_nanos().max(1) < 1_000_000 {
-                self.start_request(NodeId(at), client);
+        for place in 0..self.asking.len() {
+            let Some((id, next)) = self.asking.get(place).copied() else { continue };
+            if next <= self.now
+                && let NodeKind::Client(client) = &plan.node(id).kind
+            {
+                self.start_request(id, client);
+                if let Some((_, next)) = self.asking.get_mut(place) {
+                    *next = *next + client.every;
+                }
             }
         }
+    }
+
+    /// When the next request starts, is tried again, or ends.
+    pub(super) fn next_request(&self) -> Option<Instant> {
+        let pending = self.pending.iter().map(|request| match &request.answer {
+            Some((at, _)) => request.deadline.min(*at),
+            None => request.deadline.min(request.next_try),
+        });
+        self.asking.iter().map(|(_, at)| *at).chain(pending).min()
     }
 
     fn start_request(&mut self, id: NodeId, client: &ClientPlan) {

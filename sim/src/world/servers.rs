@@ -7,6 +7,7 @@ use crate::trace::What;
 impl World {
     pub(super) fn set_listening(&mut self, id: NodeId, listening: bool) {
         if let Some(server) = self.server_mut(id) {
+            server.closings += u64::from(server.listening && !listening);
             server.listening = listening;
             self.stir();
         }

@@ -1,5 +1,6 @@
 //! From blocks to meaning: every value checked against what its word takes, every default filled in.
 
+mod addresses;
 mod checker;
 mod command;
 mod global;

@@ -8,9 +8,10 @@ use super::super::model::{
 };
 use super::super::source::{Places, Span};
 use super::super::tree::Statement;
+use super::addresses::parse_prefixed;
 use super::values::FOREVER;
 use super::{Defaults, Lower, canonical};
-use crate::interface::{InterfaceAddress, InterfaceName, Scope};
+use crate::interface::InterfaceName;
 use crate::time::Duration;
 use crate::vrrp::{AdvertInterval, Priority, Version, Vrid};
 use std::collections::BTreeMap;
@@ -238,7 +239,7 @@ impl Lower<'_> {
         Some(address)
     }
 
-    fn no_ipv6(&mut self, span: Span, leads_to: &str) {
+    pub(super) fn no_ipv6(&mut self, span: Span, leads_to: &str) {
         self.push(
             Diagnostic::error("no-ipv6", "VRRP for IPv6 is not supported yet")
                 .at(span, leads_to)
@@ -449,7 +450,7 @@ impl Lower<'_> {
         peers
     }
 
-    fn bad_address(&mut self, word: &Word, list: &str) {
+    pub(super) fn bad_address(&mut self, word: &Word, list: &str) {
         let mut diagnostic = Diagnostic::error("bad-address", format!("`{}` is no IP address", word.text))
             .at(word.span, format!("a line of `{list}` begins with an address"));
         let digits = word.text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -459,7 +460,7 @@ impl Lower<'_> {
         self.push(diagnostic);
     }
 
-    fn unknown_option(&mut self, word: &Word, known: &[&str], list: &str) {
+    pub(super) fn unknown_option(&mut self, word: &Word, known: &[&str], list: &str) {
         let mut diagnostic = Diagnostic::error("unknown-word", format!("unknown word `{}`", word.text))
             .at(word.span, format!("not an option of a line in `{list}`"));
         if let Some(near) = nearest_name(&word.text, known.iter().copied()) {
@@ -468,146 +469,6 @@ impl Lower<'_> {
             diagnostic = diagnostic.help("put each address on a line of its own");
         }
         self.push(diagnostic);
-    }
-
-    fn addresses(
-        &mut self,
-        block: &Statement,
-        list: &str,
-        interface: &InterfaceName,
-        places: &mut Places,
-    ) -> Vec<InterfaceAddress> {
-        let mut addresses: Vec<InterfaceAddress> = Vec::new();
-        for line in super::of(block.lines(), list).flat_map(|list| list.lines()) {
-            let Some(address) = self.address(line, list, interface) else { continue };
-            if addresses.iter().any(|other| other.address == address.address) {
-                self.push(
-                    Diagnostic::error("duplicate-address", format!("{} stands twice in one list", address.address))
-                        .at(line.span(), "the second time")
-                        .also(places.of(&address.address.to_string()), "the first time")
-                        .help("delete one of them"),
-                );
-                continue;
-            }
-            places.set(&address.address.to_string(), line.span());
-            addresses.push(address);
-        }
-        addresses
-    }
-
-    /// `IP[/PREFIX] [brd IP|+|-] [dev IF] [scope SCOPE] [label LABEL] [noprefixroute] ...`
-    fn address(&mut self, line: &Statement, list: &str, interface: &InterfaceName) -> Option<InterfaceAddress> {
-        let (ip, prefix_len) = match parse_prefixed(&line.word.text) {
-            Ok(found) => found,
-            Err(Some(mask)) => {
-                self.push(
-                    Diagnostic::error("bad-address", format!("`{}` has a netmask", line.word.text))
-                        .at(line.word.span, "a prefix length is needed")
-                        .help(format!("write `{mask}`")),
-                );
-                return None;
-            }
-            Err(None) => {
-                self.bad_address(&line.word, list);
-                return None;
-            }
-        };
-        let IpAddr::V4(v4) = ip else {
-            self.no_ipv6(line.word.span, "nobody would hold this address");
-            return None;
-        };
-        let mut address = InterfaceAddress {
-            interface: interface.clone(),
-            address: ip,
-            prefix_len,
-            broadcast: None,
-            label: None,
-            scope: Scope::default(),
-            no_prefix_route: false,
-        };
-        let mut words = line.args.iter();
-        while let Some(option) = words.next() {
-            match &*option.text {
-                "noprefixroute" => address.no_prefix_route = true,
-                "home" | "-nodad" | "mngtmpaddr" | "autojoin" | "no_track" | "use_vmac" => self.later(option, list),
-                "dev" | "brd" | "broadcast" | "scope" | "label" | "peer" | "preferred_lft" | "track_group" => {
-                    let Some(value) = words.next() else {
-                        self.push(
-                            Diagnostic::error("missing-value", format!("`{}` needs a value", option.text))
-                                .at(option.span.after(), "expected here"),
-                        );
-                        continue;
-                    };
-                    match &*option.text {
-                        "dev" => {
-                            if let Some(name) = self.interface(line, value) {
-                                address.interface = name;
-                            }
-                        }
-                        "brd" | "broadcast" => address.broadcast = self.broadcast(line, value, v4, prefix_len),
-                        "scope" => {
-                            let scopes = [
-                                ("global", Scope::Global),
-                                ("site", Scope::Site),
-                                ("link", Scope::Link),
-                                ("host", Scope::Host),
-                                ("nowhere", Scope::Nowhere),
-                            ];
-                            address.scope = self.choice_of(line, value, &scopes).unwrap_or_default();
-                        }
-                        "label" => {
-                            if value.text.len() > 15 {
-                                self.push(
-                                    Diagnostic::error("bad-value", format!("label `{}` is too long", value.text))
-                                        .at(value.span, "the kernel takes 15 characters"),
-                                );
-                            } else {
-                                address.label = Some(Arc::from(&*value.text));
-                            }
-                        }
-                        _ => self.later(option, list),
-                    }
-                }
-                _ => {
-                    let known = [
-                        "dev",
-                        "brd",
-                        "broadcast",
-                        "scope",
-                        "label",
-                        "peer",
-                        "noprefixroute",
-                        "no_track",
-                        "use_vmac",
-                        "preferred_lft",
-                        "home",
-                        "-nodad",
-                        "mngtmpaddr",
-                        "autojoin",
-                        "track_group",
-                    ];
-                    self.unknown_option(option, &known, list);
-                    break;
-                }
-            }
-        }
-        Some(address)
-    }
-
-    fn later(&mut self, option: &Word, list: &str) {
-        self.report.once(&format!("address {}", option.text), option.span, || {
-            Diagnostic::warning("not-yet", format!("`{}` is known, but vipward does not act on it yet", option.text))
-                .at(option.span, format!("this address of `{list}` is treated as any other"))
-        });
-    }
-
-    fn broadcast(&mut self, line: &Statement, value: &Word, address: Ipv4Addr, prefix_len: u8) -> Option<Ipv4Addr> {
-        let host = u32::MAX.checked_shr(u32::from(prefix_len)).unwrap_or(0);
-        match &*value.text {
-            "+" => Some(Ipv4Addr::from(u32::from(address) | host)),
-            "-" => Some(Ipv4Addr::from(u32::from(address) & !host)),
-            _ => self.ipv4(line, value),
-        }
     }
 
     fn track_scripts(&mut self, block: &Statement, scripts: &BTreeMap<Arc<str>, VrrpScript>) -> Vec<TrackedScript> {
@@ -780,24 +641,5 @@ impl Lower<'_> {
             Some(_) => {}
         }
         (Transport::Unicast { peers: peers.clone() }, draft.unicast_source)
-    }
-}
-
-/// `IP[/PREFIX]`; `Err(Some(..))`: the same with a prefix length instead of the netmask that stands there.
-fn parse_prefixed(text: &str) -> Result<(IpAddr, u8), Option<String>> {
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-    let address: IpAddr = address.parse().map_err(|_| None)?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let Some(prefix) = prefix else { return Ok((address, most)) };
-    if let (true, Ok(mask)) = (address.is_ipv4(), prefix.parse::<Ipv4Addr>()) {
-        let mask = u32::from(mask);
-        return Err(
-            (mask.leading_ones() + mask.trailing_zeros() >= 32).then(|| format!("{address}/{}", mask.count_ones()))
-        );
-    }
-    let plain = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
-    match prefix.parse::<u8>() {
-        Ok(prefix) if plain && prefix <= most => Ok((address, prefix)),
-        _ => Err(None),
     }
 }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 pub const REREAD: Duration = Duration::from_secs(10);
 
 /// The virtual routers of one director: [`Machine`] for VRRP.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Election {
     phase: Phase,
     links: BTreeMap<InterfaceName, bool>,
@@ -50,7 +50,7 @@ pub struct Election {
     complaints: BTreeMap<String, Limit>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Phase {
     /// Not everything has been told yet.
     Starting {

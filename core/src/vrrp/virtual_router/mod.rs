@@ -125,7 +125,7 @@ impl Context<'_> {
 }
 
 /// One virtual router.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VirtualRouter {
     id: Holder,
     config: VirtualRouterConfig,
@@ -144,7 +144,7 @@ pub struct VirtualRouter {
 }
 
 /// Warnings that a peer could cause every second.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Limits {
     rival: Limit,
     addresses: Limit,

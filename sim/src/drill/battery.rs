@@ -1,0 +1,290 @@
+//! The standard battery: what is done to every cluster, each fault by itself, each as an ordinary scenario.
+
+use super::pace::Pace;
+use super::topology::Topology;
+use super::words;
+use crate::scenario::*;
+use std::sync::Arc;
+use vipward_core::config::{CheckerKind, RealServer};
+use vipward_core::time::{Duration, Instant};
+
+/// One fault, by itself.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// In the user's words: `lb1 loses power`.
+    pub fault: String,
+    /// When it strikes.
+    pub at: Instant,
+    pub scenario: Arc<Scenario>,
+}
+
+/// Real servers that are drilled one by one.
+pub(super) const MOST_SERVERS: usize = 8;
+
+/// Orders in which a cluster is started: all of three directors, the first of four and more.
+const MOST_ORDERS: usize = 6;
+
+/// How long clients are served before the fault.
+const CALM: Duration = Duration::from_secs(3);
+
+/// How long a packet loss lasts, at least.
+const LOSSY: Duration = Duration::from_secs(30);
+
+/// A reboot is shorter than a takeover only in dreams; a restart of the daemon takes about this long.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// Requests of one client in one case, about: long cases ask less often.
+const REQUESTS: u32 = 3000;
+
+/// Every case, in the order of the table.
+pub(super) fn battery(topology: &Topology) -> Vec<Case> {
+    let base = &topology.scenario;
+    let configs: Vec<_> = base.directors().filter_map(|(_, director)| director.config.config.as_deref()).collect();
+    let battery = Battery { base, pace: Pace::of(&configs) };
+    let mut cases = vec![battery.nothing()];
+    for (id, _) in base.directors() {
+        battery.director(id, &mut cases);
+    }
+    battery.network(&mut cases);
+    for id in topology.servers.iter().take(MOST_SERVERS) {
+        battery.server(*id, &mut cases);
+    }
+    if topology.servers.len() > 1 {
+        battery.all_servers(&topology.servers, &mut cases);
+    }
+    battery.cold_starts(&mut cases);
+    cases
+}
+
+struct Battery<'a> {
+    base: &'a Scenario,
+    pace: Pace,
+}
+
+/// A step, and how long after the one before it.
+type Then = (Duration, Vec<Action>);
+
+impl Battery<'_> {
+    /// A case from its steps, the first of which strikes once all is calm, and the rest after the last.
+    fn case(&self, fault: String, steps: Vec<Then>, rest: Duration) -> Case {
+        let at = Instant::ZERO + self.pace.settle + CALM;
+        let mut when = at;
+        let mut scripted = Vec::new();
+        for (after, actions) in steps {
+            when = when + after;
+            scripted.extend(actions.into_iter().map(|action| Step { at: when, action, span: Default::default() }));
+        }
+        let duration = (when + rest).since_origin();
+        self.finish(fault, at, scripted, duration, self.pace.settle)
+    }
+
+    /// `asks_from`: when clients begin.
+    fn finish(&self, fault: String, at: Instant, steps: Vec<Step>, duration: Duration, asks_from: Duration) -> Case {
+        // Whole milliseconds, as clients need them.
+        let every = (duration / REQUESTS).max(Duration::from_millis(100));
+        let every = Duration::from_millis(u64::try_from(every.as_millis()).unwrap_or(u64::MAX));
+        let from = Duration::from_millis(u64::try_from(asks_from.as_millis()).unwrap_or(u64::MAX));
+        let mut scenario = Scenario { name: slug(&fault), title: fault.clone(), duration, steps, ..self.base.clone() };
+        for node in &mut scenario.nodes {
+            if let NodeKind::Client(client) = &mut node.kind {
+                (client.from, client.every) = (from, every);
+            }
+        }
+        Case { fault, at, scenario: Arc::new(scenario) }
+    }
+
+    fn name(&self, id: NodeId) -> &str {
+        &self.base.node(id).name
+    }
+
+    fn nothing(&self) -> Case {
+        self.case("nothing happens".to_owned(), Vec::new(), self.pace.takeover * 2 + CALM)
+    }
+
+    fn director(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let name = self.name(id).to_owned();
+        let (node, any) = (Party::Node(id), Party::Any);
+        let cut = |from, to, both| Action::Impair { from, to, both, impairment: Impairment::Cut };
+        let whole = || vec![Action::Heal(Heal::Node(id))];
+        let away = self.pace.takeover * 2 + CALM;
+        let mut add = |what: &str, first: Action, last: Vec<Action>, away: Duration| {
+            cases.push(self.case(
+                format!("{name} {what}"),
+                vec![(Duration::ZERO, vec![first]), (away, last)],
+                self.pace.way_back,
+            ));
+        };
+        add("is killed (SIGKILL)", Action::Kill(id), vec![Action::Start(id)], away);
+        add("loses power", Action::PowerOff(id), vec![Action::Start(id)], away);
+        add("is stopped in order", Action::Stop(id), vec![Action::Start(id)], away);
+        add("is restarted", Action::Stop(id), vec![Action::Start(id)], RESTART);
+        add("freezes", Action::Freeze(id), vec![Action::Resume(id)], away);
+        add("is cut off, both ways", cut(node, any, true), whole(), away);
+        add("can't send", cut(node, any, false), whole(), away);
+        add("can't hear", cut(any, node, false), whole(), away);
+        let config = match &self.base.node(id).kind {
+            NodeKind::Director(director) => director.config.config.clone(),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+        };
+        for script in config.iter().flat_map(|config| config.scripts.values()) {
+            let tracked = config.iter().flat_map(|config| &config.routers).flat_map(|router| &router.track_scripts);
+            if tracked.clone().any(|tracked| tracked.script == script.name) {
+                let exits = |exits| Action::Script { script: script.name.clone(), node: id, exits };
+                let seen = script.interval.saturating_mul(script.rise.max(script.fall)).saturating_add(script.timeout);
+                let what = format!("has script {} fail", script.name);
+                add(&what, exits(1), vec![exits(0)], away.saturating_add(seen).min(Duration::from_secs(600)));
+            }
+        }
+    }
+
+    fn network(&self, cases: &mut Vec<Case>) {
+        let directors: Vec<NodeId> = self.base.directors().map(|(id, _)| id).collect();
+        let mut deaf = Vec::new();
+        for (at, a) in directors.iter().enumerate() {
+            for b in directors.iter().skip(at + 1) {
+                let (from, to) = (Party::Node(*a), Party::Node(*b));
+                deaf.push(Action::Impair { from, to, both: true, impairment: Impairment::Cut });
+            }
+        }
+        let whole = || vec![Action::Heal(Heal::All)];
+        let away = self.pace.takeover * 2 + CALM;
+        let steps = vec![(Duration::ZERO, deaf), (away, whole())];
+        cases.push(self.case("the directors can't hear each other".to_owned(), steps, self.pace.way_back));
+        for share in [Share(100), Share(300)] {
+            let lossy =
+                Action::Impair { from: Party::Any, to: Party::Any, both: false, impairment: Impairment::Lose(share) };
+            let steps = vec![(Duration::ZERO, vec![lossy]), (LOSSY.max(self.pace.takeover * 4), whole())];
+            cases.push(self.case(format!("{share} of all packets are lost"), steps, self.pace.way_back));
+        }
+    }
+
+    fn server(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let name = self.name(id).to_owned();
+        let wait = self.pace.notice;
+        let mut add = |what: &str, action: Action, during: Duration| {
+            let steps = vec![(Duration::ZERO, vec![action]), (during, vec![Action::Up(id)])];
+            cases.push(self.case(format!("{name} {what}"), steps, wait));
+        };
+        add("is dead", Action::Down(id), wait);
+        // Slow enough that some probes meet it down and some meet it up.
+        let every = (wait / 8).clamp(Duration::from_secs(1), Duration::from_secs(30));
+        let times = 4;
+        add("flaps", Action::Flap { node: id, every, times }, every * (2 * times));
+        let own: Vec<&RealServer> = self.configured(id);
+        let patience = own.iter().flat_map(|server| &server.checkers).map(|checker| checker.connect_timeout).max();
+        let by = patience
+            .unwrap_or(Duration::from_secs(5))
+            .saturating_add(Duration::from_secs(1))
+            .min(Duration::from_secs(60));
+        add(&format!("answers {} late", words::seconds(by)), Action::Slow { node: id, by }, wait);
+        let code = wrong_status(&own);
+        add(&format!("answers with status {code}"), Action::Status { node: id, code }, wait);
+    }
+
+    /// Every `real_server` that means this node.
+    fn configured(&self, id: NodeId) -> Vec<&RealServer> {
+        let here = |server: &&RealServer| {
+            self.base.node(id).ports.iter().any(|port| port.address.is_some_and(|(own, _)| own == server.address.ip()))
+        };
+        let configs = self.base.directors().filter_map(|(_, director)| director.config.config.as_deref());
+        configs.flat_map(|config| &config.services).flat_map(|service| &service.real_servers).filter(here).collect()
+    }
+
+    fn all_servers(&self, servers: &[NodeId], cases: &mut Vec<Case>) {
+        let each = |action: fn(NodeId) -> Action| servers.iter().map(|id| action(*id)).collect::<Vec<_>>();
+        let wait = self.pace.notice;
+        let steps = vec![(Duration::ZERO, each(Action::Down)), (wait, each(Action::Up))];
+        cases.push(self.case("all real servers are dead".to_owned(), steps, wait));
+    }
+
+    /// The whole cluster from dark, in each order, and all at once. Clients ask from the first start on.
+    fn cold_starts(&self, cases: &mut Vec<Case>) {
+        let directors: Vec<NodeId> = self.base.directors().map(|(id, _)| id).collect();
+        let dark = {
+            let mut dark = self.base.clone();
+            for node in &mut dark.nodes {
+                if let NodeKind::Director(director) = &mut node.kind {
+                    director.starts = false;
+                }
+            }
+            dark
+        };
+        let cold = Battery { base: &dark, pace: self.pace };
+        let first = Duration::from_secs(1);
+        let mut add = |fault: String, order: &[NodeId], gap: Duration| {
+            let starts = (0_u32..).zip(order).map(|(at, id)| Step {
+                at: Instant::ZERO + first + gap * at,
+                action: Action::Start(*id),
+                span: Default::default(),
+            });
+            let steps: Vec<Step> = starts.collect();
+            let last = steps.last().map_or(first, |step| step.at.since_origin());
+            let duration = last + self.pace.settle + self.pace.way_back;
+            cases.push(cold.finish(fault, Instant::ZERO + first, steps, duration, first));
+        };
+        add("cold start, all at once".to_owned(), &directors, Duration::ZERO);
+        for order in orders(&directors).into_iter().take(MOST_ORDERS) {
+            let names: Vec<&str> = order.iter().map(|id| self.name(*id)).collect();
+            add(format!("cold start: {}", names.join(", then ")), &order, self.pace.settle);
+        }
+    }
+}
+
+/// Every order of the directors, the given one first.
+fn orders(directors: &[NodeId]) -> Vec<Vec<NodeId>> {
+    let Some((first, rest)) = directors.split_first() else { return vec![Vec::new()] };
+    // Longer lists are cut by the caller anyway; what is built here stays small.
+    let rest: Vec<Vec<NodeId>> = orders(rest).into_iter().take(MOST_ORDERS).collect();
+    let places = 0..directors.len();
+    places
+        .flat_map(|place| {
+            rest.iter().map(move |order| {
+                let mut order = order.clone();
+                order.insert(place.min(order.len()), *first);
+                order
+            })
+        })
+        .collect()
+}
+
+/// A status that no checker of the server takes for good; 503 says "not now" to clients as well.
+fn wrong_status(servers: &[&RealServer]) -> u16 {
+    let accepted = |code: u16| {
+        let checkers = servers.iter().flat_map(|server| &server.checkers);
+        checkers.into_iter().any(|checker| match &checker.kind {
+            CheckerKind::Tcp => false,
+            CheckerKind::Http { urls, .. } => {
+                urls.iter().flat_map(|url| &url.status).any(|(low, high)| (*low..=*high).contains(&code))
+            }
+        })
+    };
+    [503, 500, 502].into_iter().find(|code| !accepted(*code)).unwrap_or(503)
+}
+
+/// `lb1-loses-power`.
+fn slug(text: &str) -> String {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '_')).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_order_of_three_is_there_once() {
+        let ids = [0, 1, 2].map(NodeId);
+        let mut all = orders(&ids);
+        assert_eq!(all[0], ids);
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 6);
+        assert!(orders(&(0..40).map(NodeId).collect::<Vec<_>>()).len() < 1000, "bounded, however many there are");
+    }
+
+    #[test]
+    fn names_of_cases_are_names_of_files() {
+        assert_eq!(slug("lb1 is killed (SIGKILL)"), "lb1-is-killed-sigkill");
+        assert_eq!(slug("10 % of all packets are lost"), "10-of-all-packets-are-lost");
+    }
+}

@@ -1,0 +1,122 @@
+//! A drill for machines.
+
+use super::{Drill, Row, Verdict};
+use serde::Serialize;
+use vipward_core::config::{Diagnostic, Severity, Sources};
+use vipward_core::time::Duration;
+
+/// See [`Drill::json`].
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    directors: Vec<&'a str>,
+    /// `held`, `broke` or `impossible`.
+    verdict: &'static str,
+    simulated_ms: u64,
+    assumptions: &'a [String],
+    findings: Vec<Finding<'a>>,
+    cases: Vec<JsonCase<'a>>,
+}
+
+/// A message about lines of files.
+#[derive(Debug, Serialize)]
+pub struct Finding<'a> {
+    severity: Severity,
+    code: &'a str,
+    message: &'a str,
+    places: Vec<Place<'a>>,
+    notes: &'a [String],
+    help: &'a [String],
+}
+
+/// A line of a file; both count from 1.
+#[derive(Debug, Serialize)]
+pub struct Place<'a> {
+    file: String,
+    line: u32,
+    column: u32,
+    text: &'a str,
+    primary: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonCase<'a> {
+    fault: &'a str,
+    at_ms: u64,
+    seed: u64,
+    held_by: &'a str,
+    role_changes: usize,
+    /// None: no client saw one.
+    longest_outage_ms: Option<u64>,
+    outage_over: bool,
+    outage_cause: Option<&'a str>,
+    failed: u64,
+    asked: u64,
+    broken: Vec<Broken<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Broken<'a> {
+    invariant: &'a str,
+    at_ms: u64,
+    text: &'a str,
+}
+
+impl<'a> Finding<'a> {
+    pub fn new(sources: &Sources, finding: &'a Diagnostic) -> Self {
+        let place = |label: &'a vipward_core::config::Label| {
+            let at = sources.location(label.span);
+            Place { file: at.file, line: at.line, column: at.column, text: &label.text, primary: label.primary }
+        };
+        Self {
+            severity: finding.severity,
+            code: finding.code,
+            message: &finding.message,
+            places: finding.labels.iter().map(place).collect(),
+            notes: &finding.notes,
+            help: &finding.help,
+        }
+    }
+}
+
+impl Drill {
+    /// One object: everything that the table and the messages say.
+    pub fn json(&self) -> Json<'_> {
+        Json {
+            directors: self.directors.iter().map(|name| &**name).collect(),
+            verdict: match self.verdict() {
+                Verdict::Held => "held",
+                Verdict::Broke => "broke",
+                Verdict::Impossible => "impossible",
+            },
+            simulated_ms: millis(self.simulated),
+            assumptions: &self.assumptions,
+            findings: self.findings.iter().map(|finding| Finding::new(&self.sources, finding)).collect(),
+            cases: self.rows.iter().map(case).collect(),
+        }
+    }
+}
+
+fn case(row: &Row) -> JsonCase<'_> {
+    let broken = row.run.violations.iter().map(|violation| Broken {
+        invariant: violation.invariant,
+        at_ms: millis(violation.at.since_origin()),
+        text: &violation.text,
+    });
+    JsonCase {
+        fault: &row.fault,
+        at_ms: millis(row.at.since_origin()),
+        seed: row.run.seed,
+        held_by: &row.holders,
+        role_changes: row.role_changes,
+        longest_outage_ms: row.outage.as_ref().map(|outage| millis(outage.lasted)),
+        outage_over: row.outage.as_ref().is_none_or(|outage| outage.over),
+        outage_cause: row.outage.as_ref().map(|outage| outage.cause.as_str()),
+        failed: row.failed,
+        asked: row.asked,
+        broken: broken.collect(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

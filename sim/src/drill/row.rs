@@ -1,0 +1,180 @@
+//! What came of one case: a row of the table.
+
+use super::battery::Case;
+use super::words;
+use crate::runner::Run;
+use crate::scenario::NodeId;
+use crate::trace::What;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use vipward_core::decision::Decision;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
+
+/// A row of the table, and the run that it is about.
+#[derive(Debug)]
+pub struct Row {
+    pub fault: String,
+    /// When the fault struck.
+    pub at: Instant,
+    /// Who held the virtual addresses, from the fault on: `lb1 → lb2 → lb1`.
+    pub holders: String,
+    /// Changes between BACKUP, MASTER and FAULT, from the fault on.
+    pub role_changes: usize,
+    /// The longest outage that a client saw.
+    pub outage: Option<Longest>,
+    pub failed: u64,
+    pub asked: u64,
+    /// The names of broken invariants, each once.
+    pub broken: Vec<&'static str>,
+    pub run: Run,
+}
+
+/// See [`Row::outage`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Longest {
+    pub lasted: Duration,
+    /// It was over before the case was.
+    pub over: bool,
+    pub client: String,
+    pub cause: String,
+}
+
+/// An address that two hold, or nobody, for less than this is being handed over.
+const HANDOVER: Duration = Duration::from_secs(1);
+
+impl Row {
+    pub(super) fn new(case: &Case, run: Run) -> Self {
+        let end = Instant::ZERO + run.scenario.duration;
+        let outage = run.outages.iter().max_by_key(|outage| outage.lasted(end)).map(|outage| Longest {
+            lasted: outage.lasted(end),
+            over: outage.ended.is_some(),
+            client: run.scenario.node(outage.client).name.to_string(),
+            cause: outage.cause.clone(),
+        });
+        let broken: BTreeSet<&'static str> = run.violations.iter().map(|violation| violation.invariant).collect();
+        Self {
+            fault: case.fault.clone(),
+            at: case.at,
+            holders: holders(&run, case.at),
+            role_changes: role_changes(&run, case.at),
+            outage,
+            failed: run.requests.iter().filter(|request| !request.outcome.good()).count() as u64,
+            asked: run.requests.len() as u64,
+            broken: broken.into_iter().collect(),
+            run,
+        }
+    }
+
+    /// No invariant broke.
+    pub fn held(&self) -> bool {
+        self.broken.is_empty()
+    }
+}
+
+fn role_changes(run: &Run, from: Instant) -> usize {
+    let later = run.trace.iter().filter(|entry| entry.at >= from);
+    later
+        .filter(|entry| match &entry.what {
+            What::Decided(Decision::RoleChanged { from, to, .. }) => *from != Role::Init && *to != Role::Init,
+            _ => false,
+        })
+        .count()
+}
+
+/// Who held each virtual address; addresses with the same story are told once.
+fn holders(run: &Run, from: Instant) -> String {
+    let end = Instant::ZERO + run.scenario.duration;
+    let mut stories: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for (address, history) in holdings(run) {
+        let story = story(run, &history, from, end);
+        stories.entry(story).or_default().push(address);
+    }
+    match stories.len() {
+        0 => "nobody".to_owned(),
+        1 => stories.into_keys().collect(),
+        _ => {
+            let mut told: Vec<(IpAddr, String)> = Vec::new();
+            for (story, addresses) in stories {
+                let Some(first) = addresses.first().copied() else { continue };
+                let more = match addresses.len() {
+                    1 => String::new(),
+                    n => format!(" and {} more", n - 1),
+                };
+                told.push((first, format!("{first}{more}: {story}")));
+            }
+            told.sort();
+            told.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+type History = Vec<(Instant, BTreeSet<NodeId>)>;
+
+/// Who held each virtual address from when on.
+fn holdings(run: &Run) -> BTreeMap<IpAddr, History> {
+    let mut histories: BTreeMap<IpAddr, History> = BTreeMap::new();
+    for (_, director) in run.scenario.directors() {
+        for router in director.config.config.iter().flat_map(|config| &config.routers) {
+            for address in &router.addresses {
+                histories.entry(address.address).or_insert_with(|| vec![(Instant::ZERO, BTreeSet::new())]);
+            }
+        }
+    }
+    let mut change = |address: Option<IpAddr>, at: Instant, change: &dyn Fn(&mut BTreeSet<NodeId>)| {
+        for (of, history) in &mut histories {
+            if address.is_some_and(|address| address != *of) {
+                continue;
+            }
+            let Some((since, now)) = history.last_mut() else { continue };
+            let mut next = now.clone();
+            change(&mut next);
+            if *since == at {
+                *now = next;
+            } else if next != *now {
+                history.push((at, next));
+            }
+        }
+    };
+    for entry in &run.trace {
+        let Some(node) = entry.node else { continue };
+        match &entry.what {
+            What::AddressAdded(key) => change(Some(key.address), entry.at, &|held| _ = held.insert(node)),
+            What::AddressRemoved(key) => change(Some(key.address), entry.at, &|held| _ = held.remove(&node)),
+            What::KernelForgot => change(None, entry.at, &|held| _ = held.remove(&node)),
+            // Nothing else moves an address.
+            _ => {}
+        }
+    }
+    histories
+}
+
+fn story(run: &Run, history: &History, from: Instant, end: Instant) -> String {
+    let ends = history.iter().skip(1).map(|(at, _)| *at).chain([end]);
+    let mut told: Vec<String> = Vec::new();
+    for ((at, held), until) in history.iter().zip(ends) {
+        let lasted = until.since((*at).max(from));
+        // What was before the fault opens the story; what is at the end closes it.
+        let last = until == end;
+        if until <= from || (lasted < HANDOVER && !last && held.len() != 1) || (held.is_empty() && !last) {
+            continue;
+        }
+        let names: Vec<&str> = held.iter().map(|id| &*run.scenario.node(*id).name).collect();
+        let text = if names.is_empty() { "nobody".to_owned() } else { words::list(&names) };
+        if told.last() != Some(&text) {
+            told.push(text);
+        }
+    }
+    shorten(&told).join(" → ")
+}
+
+/// A story that goes on and on is told from both its ends.
+fn shorten(told: &[String]) -> Vec<String> {
+    const TOLD: usize = 6;
+    match told {
+        [first, second, .., last] if told.len() > TOLD => {
+            vec![first.clone(), second.clone(), format!("… {} more …", told.len() - 3), last.clone()]
+        }
+        _ => told.to_vec(),
+    }
+}

@@ -1,0 +1,168 @@
+//! What a seed stands for: a cluster, drawn or given, and a schedule of faults. A case is run by way of the scenario file
+//! that describes it, so a case that fails can be written down as it is.
+
+use super::dice::Dice;
+use super::draft::{Draft, Texts};
+use super::schedule::{self, Line, Targets};
+use crate::invariants::Violation;
+use crate::runner::Run;
+use crate::runner::events::{Cast, Stage};
+use crate::scenario::{self, Scenario};
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vipward_core::config::{Files, render};
+
+/// Random streams of one seed: what is drawn for one moves nothing in another.
+const CLUSTER: u64 = 1;
+const FAULTS: u64 = 2;
+
+/// Faults come in this share of a run, in thousandths; the rest shows whether everything settles.
+const TROUBLED: u64 = 700;
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub seed: u64,
+    /// How long it lasts.
+    pub seconds: u64,
+    pub ground: Ground,
+    pub lines: Vec<Line>,
+}
+
+/// Where it happens.
+#[derive(Clone, Debug)]
+pub enum Ground {
+    Drawn(Draft),
+    Given(Given),
+}
+
+/// A scenario of the user's: its network, without its steps and expectations.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub folder: PathBuf,
+    pub name: String,
+    text: String,
+}
+
+impl Given {
+    /// Reads the scenario at `path`. The error is for people.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let loaded = scenario::load(path);
+        if loaded.scenario.is_none() {
+            return Err(render(&loaded.sources, &loaded.diagnostics, false));
+        }
+        let unreadable = |error: &dyn std::fmt::Display| format!("can't read `{}`: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| unreadable(&error))?;
+        for word in ["title", "about", "seed", "duration", "steps", "expect"] {
+            table.remove(word);
+        }
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { folder, name, text: table.to_string() })
+    }
+}
+
+/// Files in memory before those on the disk.
+struct Overlay<'t>(&'t Texts);
+
+impl Files for Overlay<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.get(path).cloned().map_or_else(|| std::fs::read(path), Ok)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        scenario::Disk.glob(pattern)
+    }
+}
+
+impl Case {
+    /// What `seed` draws: a cluster, unless one is given, and faults for it.
+    pub fn draw(seed: u64, seconds: u64, given: Option<&Given>) -> Result<Self, String> {
+        let ground = match given {
+            Some(given) => Ground::Given(given.clone()),
+            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER))),
+        };
+        let mut case = Self { seed, seconds, ground, lines: Vec::new() };
+        let mut targets = Targets::of(&*case.scenario()?);
+        if let Ground::Drawn(draft) = &case.ground {
+            for director in &draft.directors {
+                targets.reloads.push((format!("lb{}", director.number), director.file(true).display().to_string()));
+            }
+        }
+        case.lines = schedule::draw(&targets, seconds * TROUBLED, &mut Dice::new(seed, FAULTS));
+        Ok(case)
+    }
+
+    /// All files of it, and which of them is the scenario.
+    pub fn texts(&self) -> (Texts, PathBuf) {
+        let (mut texts, network, path, title) = match &self.ground {
+            Ground::Drawn(draft) => {
+                let (texts, network) = draft.texts();
+                let path = PathBuf::from(format!("seed-{}.toml", self.seed));
+                (texts, network, path, format!("What seed {} draws", self.seed))
+            }
+            Ground::Given(given) => {
+                let path = given.folder.join(format!("{}-seed-{}.toml", given.name, self.seed));
+                (
+                    Texts::new(),
+                    given.text.clone(),
+                    path,
+                    format!("{} under the faults of seed {}", given.name, self.seed),
+                )
+            }
+        };
+        let (mut text, seed) = (String::new(), self.seed);
+        let _ = write!(text, "title = {title:?}\nseed = {seed}\nduration = \"{}s\"\n\nsteps = [\n", self.seconds);
+        for Line { at, what } in &self.lines {
+            let _ = writeln!(text, "    {{ at = \"{at}ms\", {what} }},");
+        }
+        text.push_str("]\n\n");
+        text.push_str(&network);
+        texts.insert(path.clone(), text.into_bytes());
+        (texts, path)
+    }
+
+    /// Reads its files as `vipward-sim run` would.
+    pub fn scenario(&self) -> Result<Arc<Scenario>, String> {
+        let (texts, path) = self.texts();
+        let loaded = scenario::load_from(&Overlay(&texts), &path);
+        let mistakes = || format!("seed {}:\n{}", self.seed, render(&loaded.sources, &loaded.diagnostics, false));
+        loaded.scenario.map(Arc::new).ok_or_else(mistakes)
+    }
+
+    /// Runs until an invariant breaks: that one, or none. A machine that never rests breaks one too: `rests`.
+    pub fn run(&self, cast: Cast<'_>) -> Result<Option<Violation>, String> {
+        let mut stage = Stage::new(&self.scenario()?, None, cast);
+        stage.leave_out_traffic();
+        if let Err(text) = stage.play_until(|stage| !stage.watch().violations.is_empty()) {
+            return Ok(Some(Violation { at: stage.world().now(), invariant: "rests", text }));
+        }
+        Ok(stage.watch().violations.first().cloned())
+    }
+
+    /// Runs to the end and keeps everything.
+    pub fn record(&self, cast: Cast<'_>) -> Result<Run, String> {
+        let mut stage = Stage::new(&self.scenario()?, None, cast);
+        stage.play()?;
+        Ok(stage.conclude())
+    }
+
+    /// Writes its files into `folder`, or beside the given scenario; returns the scenario's own.
+    pub fn write(&self, folder: &Path, head: &str) -> io::Result<PathBuf> {
+        let (texts, main) = self.texts();
+        let folder = match &self.ground {
+            Ground::Drawn(_) => folder.join(format!("seed-{}", self.seed)),
+            Ground::Given(_) => PathBuf::new(),
+        };
+        if !folder.as_os_str().is_empty() {
+            std::fs::create_dir_all(&folder)?;
+        }
+        for (path, text) in &texts {
+            let head = if *path == main { head } else { "" };
+            std::fs::write(folder.join(path), [head.as_bytes(), text].concat())?;
+        }
+        Ok(folder.join(main))
+    }
+}

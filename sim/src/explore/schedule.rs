@@ -1,0 +1,216 @@
+//! A random schedule of faults for a cluster, and the end of all of them: what is broken is mended, so that the last
+//! part of a run shows whether everything finds its place again.
+
+use super::dice::Dice;
+use crate::scenario::{NodeKind, NodePlan, Scenario};
+use std::collections::BTreeSet;
+
+/// One line of `steps`, as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// Milliseconds.
+    pub at: u64,
+    /// All but `at`.
+    pub what: String,
+}
+
+/// What may be broken.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    pub directors: Vec<String>,
+    pub servers: Vec<String>,
+    pub clients: Vec<String>,
+    pub segments: Vec<String>,
+    pub addresses: Vec<String>,
+    /// A director and the name of a script that it tracks.
+    pub scripts: Vec<(String, String)>,
+    /// A director and a file that it can be reloaded with.
+    pub reloads: Vec<(String, String)>,
+}
+
+impl Targets {
+    pub fn of(scenario: &Scenario) -> Self {
+        let named = |kind: fn(&NodeKind) -> bool| -> Vec<String> {
+            let nodes = scenario.nodes.iter().filter(|node| kind(&node.kind));
+            nodes.map(|node: &NodePlan| node.name.to_string()).collect()
+        };
+        let mut targets = Self {
+            directors: named(|kind| matches!(kind, NodeKind::Director(_))),
+            servers: named(|kind| matches!(kind, NodeKind::RealServer(_))),
+            clients: named(|kind| matches!(kind, NodeKind::Client(_))),
+            segments: scenario.segments.iter().map(|segment| segment.name.to_string()).collect(),
+            ..Self::default()
+        };
+        let mut addresses = BTreeSet::new();
+        for (id, director) in scenario.directors() {
+            let name = scenario.node(id).name.to_string();
+            targets.reloads.push((name.clone(), director.config.path.display().to_string()));
+            if let Some(config) = &director.config.config {
+                targets.scripts.extend(config.scripts.keys().map(|script| (name.clone(), script.to_string())));
+                for router in &config.routers {
+                    addresses.extend(router.addresses.iter().map(|it| it.address.to_string()));
+                }
+            }
+        }
+        targets.addresses.extend(addresses);
+        targets
+    }
+}
+
+/// Draws faults that begin between the fifth second and `horizon`, at which all are mended. In milliseconds.
+pub fn draw(targets: &Targets, horizon: u64, dice: &mut Dice) -> Vec<Line> {
+    let mut schedule = Schedule { lines: Vec::new(), mends: BTreeSet::new(), horizon, dice };
+    let count = schedule.dice.among(&[1, 2, 3, 4, 5, 6, 8, 10, 14, 20]);
+    for _ in 0..count {
+        let at = schedule.dice.between(5_000.min(horizon), horizon.saturating_sub(1_000));
+        schedule.fault(targets, at);
+        // Faults that meet another one are the interesting ones.
+        if schedule.dice.one_in(2) {
+            let soon = at + schedule.dice.stretched(10, 20_000);
+            schedule.fault(targets, soon.min(horizon.saturating_sub(1)));
+        }
+    }
+    let Schedule { mut lines, mends, .. } = schedule;
+    lines.extend(mends.into_iter().map(|what| Line { at: horizon, what }));
+    lines.sort_by_key(|line| line.at);
+    lines
+}
+
+struct Schedule<'d> {
+    lines: Vec<Line>,
+    mends: BTreeSet<String>,
+    horizon: u64,
+    dice: &'d mut Dice,
+}
+
+impl Schedule<'_> {
+    fn fault(&mut self, targets: &Targets, at: u64) {
+        let kind = self.dice.up_to(99);
+        match kind {
+            0..=54 => self.director_fault(targets, at, kind),
+            55..=79 => self.network_fault(targets, at, kind),
+            _ => self.server_fault(targets, at, kind),
+        }
+    }
+
+    fn director_fault(&mut self, targets: &Targets, at: u64, kind: u64) {
+        let Some(lb) = self.pick(&targets.directors) else { return };
+        match kind {
+            0..=8 => self.pair(at, format!("kill = {lb:?}"), format!("start = {lb:?}")),
+            9..=17 => self.pair(at, format!("power_off = {lb:?}"), format!("start = {lb:?}")),
+            18..=25 => self.pair(at, format!("stop = {lb:?}"), format!("start = {lb:?}")),
+            26..=34 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),
+            35..=39 => self.pair(at, format!("unplug = {lb:?}"), format!("plug = {lb:?}")),
+            40..=44 => {
+                if let Some(address) = self.pick(&targets.addresses) {
+                    self.line(at, format!("delete_address = {address:?}, on = {lb:?}"));
+                }
+            }
+            45..=49 => {
+                if let Some((lb, file)) = self.pick(&targets.reloads) {
+                    self.line(at, format!("reload = {lb:?}, with = {file:?}"));
+                }
+            }
+            _ => {
+                if let Some((lb, script)) = self.pick(&targets.scripts) {
+                    let step = |exits| format!("script = {script:?}, on = {lb:?}, exits = {exits}");
+                    self.pair(at, step(1), step(0));
+                }
+            }
+        }
+    }
+
+    fn network_fault(&mut self, targets: &Targets, at: u64, kind: u64) {
+        let Some(lb) = self.pick(&targets.directors) else { return };
+        let all: Vec<String> = [&targets.directors, &targets.directors, &targets.servers, &targets.clients]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let Some(other) = self.pick(&all) else { return };
+        let heal = "heal = \"all\"".to_owned();
+        match kind {
+            55..=59 => {
+                let direction = self.dice.among(&["in", "out", "both"]);
+                self.pair(at, format!("isolate = {lb:?}, direction = {direction:?}"), heal);
+            }
+            60..=63 if lb != other => {
+                let what = if self.dice.one_in(2) {
+                    format!("cut = {lb:?}, to = {other:?}")
+                } else {
+                    format!("cut = [{lb:?}, {other:?}]")
+                };
+                self.pair(at, what, heal);
+            }
+            64..=69 => {
+                let (share, way) = (self.dice.between(1, 60), self.way(targets, &lb, &other));
+                self.pair(at, format!("lose = \"{share}%\", {way}"), heal);
+            }
+            70..=73 => {
+                let (by, way) = (self.dice.stretched(1, 500), self.way(targets, &lb, &other));
+                self.pair(at, format!("delay = \"{by}ms\", {way}"), heal);
+            }
+            74..=76 => {
+                let (by, way) = (self.dice.stretched(1, 200), self.way(targets, &lb, &other));
+                self.pair(at, format!("jitter = \"{by}ms\", {way}"), heal);
+            }
+            _ => {
+                let (share, way) = (self.dice.between(1, 60), self.way(targets, &lb, &other));
+                self.pair(at, format!("duplicate = \"{share}%\", {way}"), heal);
+            }
+        }
+    }
+
+    fn way(&mut self, targets: &Targets, lb: &str, other: &str) -> String {
+        match self.dice.up_to(4) {
+            0 => format!("from = {lb:?}"),
+            1 => format!("to = {lb:?}"),
+            2 if lb != other => format!("from = {other:?}, to = {lb:?}"),
+            3 if lb != other => format!("between = [{lb:?}, {other:?}]"),
+            _ => match self.pick(&targets.segments) {
+                Some(segment) => format!("on = {segment:?}"),
+                None => format!("from = {lb:?}"),
+            },
+        }
+    }
+
+    fn server_fault(&mut self, targets: &Targets, at: u64, kind: u64) {
+        let Some(web) = self.pick(&targets.servers) else { return };
+        let up = format!("up = {web:?}");
+        match kind {
+            80..=85 => self.pair(at, format!("down = {web:?}"), up),
+            86..=88 => {
+                let by = self.dice.stretched(100, 20_000);
+                self.pair(at, format!("slow = {web:?}, by = \"{by}ms\""), up);
+            }
+            89..=91 => {
+                let code = self.dice.among(&[301, 404, 500, 503]);
+                self.pair(at, format!("status = {web:?}, code = {code}"), up);
+            }
+            92..=95 => {
+                let (every, times) = (self.dice.stretched(20, 20_000), self.dice.between(1, 10));
+                self.pair(at, format!("flap = {web:?}, every = \"{every}ms\", times = {times}"), up);
+            }
+            96..=97 => self.line(at, format!("power_off = {web:?}")),
+            _ => self.pair(at, format!("unplug = {web:?}"), format!("plug = {web:?}")),
+        }
+    }
+
+    fn pick<T: Clone>(&mut self, list: &[T]) -> Option<T> {
+        (!list.is_empty()).then(|| self.dice.among(list))
+    }
+
+    fn line(&mut self, at: u64, what: String) {
+        self.lines.push(Line { at: at.min(self.horizon), what });
+    }
+
+    /// A fault, its end some time later, and its end at the horizon in any case.
+    fn pair(&mut self, at: u64, fault: String, mend: String) {
+        let end = at + self.dice.stretched(20, 90_000);
+        self.line(at, fault);
+        if end < self.horizon && !self.dice.one_in(4) {
+            self.line(end, mend.clone());
+        }
+        self.mends.insert(mend);
+    }
+}

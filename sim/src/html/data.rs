@@ -1,0 +1,261 @@
+//! What the page knows.
+
+use super::lanes::{Lane, duration_millis, lanes, millis};
+use super::places;
+use crate::drill::{Drill, Row, Verdict};
+use crate::report::Report;
+use crate::runner::Run;
+use crate::timeline;
+use crate::trace::What;
+use serde::Serialize;
+use vipward_core::config::{Diagnostic, Severity, Sources, Span};
+use vipward_core::decision;
+
+/// See the module.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    title: String,
+    /// Everything held.
+    held: bool,
+    verdict: String,
+    assumptions: Vec<String>,
+    findings: Vec<Finding>,
+    files: Vec<File>,
+    runs: Vec<RunData>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    name: String,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    severity: Severity,
+    code: &'static str,
+    message: String,
+    places: Vec<Place>,
+    notes: Vec<String>,
+    help: Vec<String>,
+}
+
+/// A line of a file of the page, counted from 1.
+#[derive(Debug, Serialize)]
+struct Place {
+    file: u32,
+    line: u32,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RunData {
+    title: String,
+    held: bool,
+    /// The first of its files, and the first that is no more.
+    files: (u32, u32),
+    seed: u64,
+    end: u64,
+    /// When the fault struck; the chart opens around it.
+    fault: Option<u64>,
+    /// What a table says of it.
+    cells: Vec<(&'static str, String)>,
+    failures: Vec<String>,
+    lanes: Vec<Lane>,
+    events: Vec<Event>,
+}
+
+#[derive(Debug, Serialize)]
+struct Event {
+    at: u64,
+    node: Option<String>,
+    /// A class of the style sheet.
+    kind: &'static str,
+    text: String,
+    place: Option<Place>,
+}
+
+impl Page {
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub fn of_run(run: &Run, failures: &[Diagnostic], sources: &Sources) -> Self {
+        let held = failures.is_empty();
+        Self {
+            title: format!("{}: {}", run.scenario.name, run.scenario.title),
+            held,
+            verdict: if held { "everything held".to_owned() } else { "something did not hold".to_owned() },
+            assumptions: Vec::new(),
+            findings: failures.iter().map(|finding| Finding::new(finding, sources, 0)).collect(),
+            files: files(sources),
+            runs: vec![RunData::new(run, sources, 0, failures, Vec::new())],
+        }
+    }
+
+    pub fn of_runs(reports: &[(&Report, &Sources)]) -> Self {
+        if let [(report, sources)] = reports {
+            return Self::of_run(&report.run, &report.failures, sources);
+        }
+        let (mut all_files, mut runs, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+        for (report, sources) in reports {
+            let first = u32::try_from(all_files.len()).unwrap_or(u32::MAX);
+            all_files.extend(files(sources));
+            findings.extend(report.failures.iter().map(|finding| Finding::new(finding, sources, first)));
+            let cells = vec![
+                ("scenario", report.run.scenario.name.clone()),
+                ("what", report.run.scenario.title.clone()),
+                ("held", if report.held() { "yes".to_owned() } else { "no".to_owned() }),
+            ];
+            runs.push(RunData::new(&report.run, sources, first, &report.failures, cells));
+        }
+        let held = reports.iter().filter(|(report, _)| report.held()).count();
+        Self {
+            title: format!("{} scenarios", reports.len()),
+            held: held == reports.len(),
+            verdict: format!("{held} of {} held", reports.len()),
+            assumptions: Vec::new(),
+            findings,
+            files: all_files,
+            runs,
+        }
+    }
+
+    pub fn of_drill(drill: &Drill) -> Self {
+        let names: Vec<&str> = drill.directors.iter().map(|name| &**name).collect();
+        let sources = &drill.sources;
+        let loud = drill.findings.iter().filter(|finding| finding.severity > Severity::Info);
+        Self {
+            title: format!("Fire drill of {}", crate::drill::words::list(&names)),
+            held: drill.verdict() == Verdict::Held,
+            verdict: drill.summary(),
+            assumptions: drill.assumptions.clone(),
+            findings: loud.map(|finding| Finding::new(finding, sources, 0)).collect(),
+            files: files(sources),
+            runs: drill.rows.iter().map(|row| RunData::of_row(row, sources)).collect(),
+        }
+    }
+}
+
+impl RunData {
+    /// `first`: where this run's files begin among those of the page.
+    fn new(
+        run: &Run,
+        sources: &Sources,
+        first: u32,
+        failures: &[Diagnostic],
+        cells: Vec<(&'static str, String)>,
+    ) -> Self {
+        let events = run.trace.iter().filter_map(|entry| {
+            let kind = kind(&entry.what)?;
+            let (word, text) = timeline::sentence(entry);
+            Some(Event {
+                at: millis(entry.at),
+                node: entry.node.map(|id| run.scenario.node(id).name.to_string()),
+                kind,
+                text: sentence(&entry.what, &word, text),
+                place: places::of(run, entry).map(|span| Place::new(sources, span, first, String::new())),
+            })
+        });
+        Self {
+            title: run.scenario.title.clone(),
+            held: failures.is_empty(),
+            files: (first, first.saturating_add(u32::try_from(sources.ids().count()).unwrap_or(u32::MAX))),
+            seed: run.seed,
+            end: duration_millis(run.scenario.duration),
+            fault: None,
+            cells,
+            failures: failures.iter().map(|failure| failure.message.clone()).collect(),
+            lanes: lanes(run),
+            events: events.collect(),
+        }
+    }
+
+    fn of_row(row: &Row, sources: &Sources) -> Self {
+        let cells = vec![
+            ("fault", row.fault.clone()),
+            ("who held the VIP", row.holders.clone()),
+            ("role changes", row.role_changes.to_string()),
+            ("longest outage", row.outage_text()),
+            ("failed requests", format!("{} of {}", row.failed, row.asked)),
+            ("broken", row.broken.join(", ")),
+        ];
+        let failures =
+            row.run.violations.iter().map(|violation| format!("{}: {}", violation.invariant, violation.text));
+        Self {
+            fault: Some(millis(row.at)),
+            held: row.held(),
+            failures: failures.collect(),
+            ..Self::new(&row.run, sources, 0, &[], cells)
+        }
+    }
+}
+
+/// What is listed, and how it looks; adverts, announcements and requests are drawn only.
+fn kind(what: &What) -> Option<&'static str> {
+    match what {
+        What::Step { .. } => Some("step"),
+        What::Decided(decision) => Some(match decision.severity() {
+            decision::Severity::Info => "decision",
+            decision::Severity::Warning => "warning",
+            decision::Severity::Error => "error",
+        }),
+        What::Violated { .. } => Some("violated"),
+        What::TroubleBegan { .. } => Some("trouble"),
+        What::AddressAdded(_) | What::AddressRemoved(_) | What::Ipvs(_) => Some("kernel"),
+        What::Started
+        | What::Stopped
+        | What::TroubleEnded { .. }
+        | What::Notified { .. }
+        | What::ServerUp
+        | What::ServerDown => Some("note"),
+        What::BufferFull => Some("warning"),
+        What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => None,
+    }
+}
+
+/// What the bare text does not say by itself.
+fn sentence(what: &What, word: &str, text: String) -> String {
+    match what {
+        What::Step { .. } => format!("{word}: {text}"),
+        What::Started => "daemon started".to_owned(),
+        What::Stopped => "daemon ended in order".to_owned(),
+        What::AddressAdded(_) => format!("took {text}"),
+        What::AddressRemoved(_) => format!("gave up {text}"),
+        What::Ipvs(_) => format!("IPVS: {text}"),
+        What::Notified { .. } => format!("runs {text}"),
+        What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),
+        What::ServerUp => "ports are open".to_owned(),
+        What::ServerDown => "ports are closed".to_owned(),
+        What::TroubleBegan { .. } => format!("requests fail: {text}"),
+        What::TroubleEnded { .. } => format!("served again after {text}"),
+        What::Violated { .. } => format!("✗ {text}"),
+        What::Decided(_) | What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => {
+            text
+        }
+    }
+}
+
+impl Finding {
+    fn new(finding: &Diagnostic, sources: &Sources, first: u32) -> Self {
+        let place = |label: &vipward_core::config::Label| Place::new(sources, label.span, first, label.text.clone());
+        Self {
+            severity: finding.severity,
+            code: finding.code,
+            message: finding.message.clone(),
+            places: finding.labels.iter().map(place).collect(),
+            notes: finding.notes.clone(),
+            help: finding.help.clone(),
+        }
+    }
+}
+
+impl Place {
+    fn new(sources: &Sources, span: Span, first: u32, text: String) -> Self {
+        Self { file: first.saturating_add(span.file.0), line: sources.location(span).line, text }
+    }
+}
+
+fn files(sources: &Sources) -> Vec<File> {
+    sources.ids().map(|id| File { name: sources.name(id).to_owned(), text: sources.text(id).to_owned() }).collect()
+}

@@ -1,0 +1,165 @@
+//! The line of a configuration that an event goes back to.
+
+use crate::runner::Run;
+use crate::scenario::{Action, NodeId, NodeKind};
+use crate::trace::{Entry, What};
+use std::net::IpAddr;
+use std::sync::Arc;
+use vipward_core::config::{Config, Places, Span};
+use vipward_core::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use vipward_core::ipvs::ServiceKey;
+use vipward_core::time::Instant;
+
+/// Where it is written what made this happen; none when no line says it.
+pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
+    match &entry.what {
+        What::Step { .. } => {
+            let step =
+                run.scenario.steps.iter().find(|step| step.at == entry.at && describes(&step.action, entry.node))?;
+            // A step that was made in code stands nowhere.
+            Some(step.span).filter(|span| *span != Span::default())
+        }
+        What::Decided(decision) => decision_place(&*config_at(run, entry.node?, entry.at)?, decision),
+        What::AddressAdded(key) | What::AddressRemoved(key) => {
+            address_place(&*config_at(run, entry.node?, entry.at)?, key.address)
+        }
+        What::Announced { address } => address_place(&*config_at(run, entry.node?, entry.at)?, *address),
+        What::Advert { vrid, .. } => {
+            let config = config_at(run, entry.node?, entry.at)?;
+            let router = config.routers.iter().find(|router| router.vrid.get() == *vrid)?;
+            place(&router.places, "advert_int")
+        }
+        What::Started
+        | What::Ended { .. }
+        | What::KernelForgot
+        | What::Stopped
+        | What::Ipvs(_)
+        | What::Notified { .. }
+        | What::BufferFull
+        | What::ServerUp
+        | What::ServerDown
+        | What::TroubleBegan { .. }
+        | What::TroubleEnded { .. }
+        | What::Violated { .. } => None,
+    }
+}
+
+/// The configuration in force: the first one, or that of the last reload.
+fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
+    let reloaded = run.scenario.steps.iter().rev().filter(|step| step.at <= at).find_map(|step| match &step.action {
+        Action::Reload { node: of, file } if *of == node => file.config.clone(),
+        _ => None,
+    });
+    let first = match &run.scenario.node(node).kind {
+        NodeKind::Director(director) => director.config.config.clone(),
+        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+    };
+    reloaded.or(first)
+}
+
+fn describes(action: &Action, node: Option<NodeId>) -> bool {
+    match action {
+        Action::Kill(id)
+        | Action::PowerOff(id)
+        | Action::Stop(id)
+        | Action::Start(id)
+        | Action::Freeze(id)
+        | Action::Resume(id)
+        | Action::Unplug(id)
+        | Action::Plug(id)
+        | Action::Down(id)
+        | Action::Up(id) => node == Some(*id),
+        Action::Reload { node: id, .. }
+        | Action::Slow { node: id, .. }
+        | Action::Status { node: id, .. }
+        | Action::Flap { node: id, .. }
+        | Action::Script { node: id, .. }
+        | Action::DeleteAddress { node: id, .. } => node == Some(*id),
+        Action::Impair { .. } | Action::Heal(_) => true,
+    }
+}
+
+/// A word's place, the block's when the word was not written, nothing when the block was not read from a file.
+fn place(places: &Places, word: &str) -> Option<Span> {
+    (places.has(word) || places.has("")).then(|| places.of(word))
+}
+
+fn address_place(config: &Config, address: IpAddr) -> Option<Span> {
+    let router = config
+        .routers
+        .iter()
+        .find(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == address))?;
+    place(&router.places, &address.to_string())
+}
+
+fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
+    let router = |name: &str, word: &str| {
+        let router = config.routers.iter().find(|router| *router.name == *name)?;
+        place(&router.places, word)
+    };
+    let script = |name: &str, word: &str| place(&config.scripts.get(name)?.places, word);
+    let service = |key: &ServiceKey| config.services.iter().find(|service| service.key == *key);
+    match decision {
+        Decision::RoleChanged { router: name, cause, .. } => match cause {
+            RoleCause::Startup => router(name, "state"),
+            RoleCause::MasterDown { .. } | RoleCause::Overslept { .. } => router(name, "advert_int"),
+            RoleCause::Owner
+            | RoleCause::MasterStopped { .. }
+            | RoleCause::Preempts { .. }
+            | RoleCause::HigherPriority { .. }
+            | RoleCause::SamePriorityGreaterAddress { .. } => router(name, "priority"),
+            RoleCause::LinkDown { .. } | RoleCause::LinkGone { .. } | RoleCause::NoSourceAddress { .. } => {
+                router(name, "interface")
+            }
+            RoleCause::ScriptDown { script: of } => script(of, ""),
+            // Whatever else there is names no line of its own.
+            _ => router(name, ""),
+        },
+        Decision::PriorityChanged { router: name, cause, .. } => match cause {
+            PriorityCause::Script { script: of, .. } => script(of, "weight"),
+            PriorityCause::Reload => router(name, "priority"),
+            // As above.
+            #[allow(unreachable_patterns, reason = "causes come with new trackers")]
+            _ => router(name, "priority"),
+        },
+        Decision::AdvertsIgnored { router: name, reason, .. } => {
+            let word = match reason {
+                IgnoreReason::UnknownVrid { .. } => "virtual_router_id",
+                IgnoreReason::UnknownVersion { .. } | IgnoreReason::VersionDiffers { .. } => "version",
+                IgnoreReason::AuthTypeDiffers { .. } | IgnoreReason::PasswordDiffers => "authentication",
+                IgnoreReason::AddressListDiffers => "virtual_ipaddress",
+                IgnoreReason::WrongDestination { .. } | IgnoreReason::NotAPeer => "unicast_peer",
+                // The rest is about the packet, not about a word of the file.
+                _ => "",
+            };
+            match name {
+                Some(name) => router(name, word),
+                None => place(&config.routers.first()?.places, word),
+            }
+        }
+        Decision::RivalMaster { router: name, .. } | Decision::SecondOwner { router: name, .. } => {
+            router(name, "priority")
+        }
+        Decision::AddressListDiffers { router: name, .. } => router(name, "virtual_ipaddress"),
+        Decision::IntervalDiffers { router: name, .. } => router(name, "advert_int"),
+        Decision::AddressNotOurs { address } | Decision::LeftoverRemoved { address } => {
+            address_place(config, address.address)
+        }
+        Decision::AddressRestored { address } => address_place(config, address.address),
+        Decision::ScriptChanged { script: of, .. } => script(of, ""),
+        Decision::ProbeFailed { service: key, server, .. } => {
+            let server = service(key)?.real_servers.iter().find(|it| it.address == *server)?;
+            server.checkers.first().and_then(|checker| place(&checker.places, "")).or_else(|| place(&server.places, ""))
+        }
+        Decision::ServerUp { service: key, server }
+        | Decision::ServerDown { service: key, server, .. }
+        | Decision::ServerStartsDown { service: key, server } => {
+            place(&service(key)?.real_servers.iter().find(|it| it.address == *server)?.places, "")
+        }
+        Decision::QuorumGained { service: key, .. } | Decision::QuorumLost { service: key, .. } => {
+            place(&service(key)?.places, "quorum")
+        }
+        // What is about no line, and what comes with later decisions.
+        _ => None,
+    }
+}

@@ -1,0 +1,177 @@
+//! Liveness: what the kernel's table says of a real server is true, some time after it became true.
+//!
+//! A server that answers its checkers is in the table of every running director once they had time to see it, one that
+//! does not is out, and without quorum there is the sorry server. Nothing of it is taken from what directors decided: it
+//! is worked out from the state of the servers and the ways to them. A way that loses packets makes no true verdicts, so
+//! it is not judged.
+
+use super::dead_destination::{answers_in_time, time_to_notice};
+use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock};
+use crate::scenario::{NodeId, Share};
+use crate::world::World;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use vipward_core::config::{CheckerConfig, CheckerKind, Config, RealServer, VirtualServer};
+use vipward_core::time::{Duration, Instant};
+
+pub const NAME: &str = "health-settles";
+
+#[derive(Default)]
+pub struct HealthSettles {
+    version: Option<u64>,
+    truths: BTreeMap<(NodeId, SocketAddr, SocketAddr), Truth>,
+    configs: BTreeMap<NodeId, (Arc<Config>, u64)>,
+    /// Services to judge, and when.
+    due: BTreeMap<(NodeId, SocketAddr), Instant>,
+    reported: BTreeSet<(NodeId, SocketAddr)>,
+}
+
+/// Whether a server passes its checkers; none: that is a matter of luck.
+#[derive(Clone, Copy)]
+struct Truth {
+    passes: Option<bool>,
+    since: Instant,
+}
+
+impl Invariant for HealthSettles {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        if self.version.replace(world.version) != Some(world.version) {
+            self.look(world);
+        }
+        let mut broken = Vec::new();
+        let due: Vec<_> = self.due.iter().filter(|(_, at)| **at < world.now()).map(|(key, _)| *key).collect();
+        for key in due {
+            self.due.remove(&key);
+            if let Some(text) = self.wrong(world, key.0, key.1)
+                && self.reported.insert(key)
+            {
+                broken.push(text);
+            }
+        }
+        broken
+    }
+
+    fn next(&self, _world: &World) -> Option<Instant> {
+        self.due.values().min().map(|at| *at + MOMENT)
+    }
+}
+
+impl HealthSettles {
+    fn look(&mut self, world: &World) {
+        let mut truths = BTreeMap::new();
+        self.due.clear();
+        for (id, director) in world.directors() {
+            let Some(config) = director.config.as_ref().filter(|_| director.running()) else {
+                self.configs.remove(&id);
+                continue;
+            };
+            let same = self
+                .configs
+                .get(&id)
+                .is_some_and(|(old, incarnation)| Arc::ptr_eq(old, config) && *incarnation == director.incarnation);
+            if !same {
+                self.configs.insert(id, (config.clone(), director.incarnation));
+                self.reported.retain(|(node, _)| *node != id);
+            }
+            for service in &config.services {
+                let mut settled = Some(Instant::ZERO);
+                for server in &service.real_servers {
+                    let passes = truth(world, id, server);
+                    let key = (id, service.key.address, server.address);
+                    let before = self.truths.get(&key).filter(|before| same && before.passes == passes);
+                    let truth = Truth { passes, since: before.map_or(world.now(), |before| before.since) };
+                    truths.insert(key, truth);
+                    settled = settled.and_then(|at| Some(at.max(truth.since + time_to_see(world, server, passes?))));
+                }
+                if let Some(at) = settled {
+                    self.due.insert((id, service.key.address), at.max(world.now()));
+                }
+            }
+        }
+        self.truths = truths;
+    }
+
+    fn wrong(&self, world: &World, id: NodeId, address: SocketAddr) -> Option<String> {
+        let director = world.director(id)?;
+        let service = director.config.as_ref()?.services.iter().find(|it| it.key.address == address)?;
+        if service.hysteresis > 0 {
+            return None;
+        }
+        let wanted = self.wanted(id, service);
+        let entry = director.kernel.ipvs.services.get(&service.key);
+        let held: BTreeSet<SocketAddr> = entry
+            .into_iter()
+            .flat_map(|entry| &entry.destinations)
+            .filter(|(_, destination)| destination.weight > 0)
+            .map(|(address, _)| *address)
+            .collect();
+        let list = |set: &BTreeSet<SocketAddr>| match set.is_empty() {
+            true => "nobody".to_owned(),
+            false => set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        (held != wanted).then(|| {
+            format!("{}'s table sends {address} to {}; it should be {}", world.name(id), list(&held), list(&wanted))
+        })
+    }
+
+    fn wanted(&self, id: NodeId, service: &VirtualServer) -> BTreeSet<SocketAddr> {
+        let passes = |server: &&RealServer| {
+            let truth = self.truths.get(&(id, service.key.address, server.address));
+            truth.is_some_and(|truth| truth.passes == Some(true))
+        };
+        let weigh = |server: &RealServer| u64::from(server.weight);
+        let live: u64 = service.real_servers.iter().filter(passes).map(weigh).sum();
+        let total: u64 = service.real_servers.iter().map(weigh).sum();
+        let quorum = u64::from(service.quorum).min(total).max(1);
+        match service.sorry_server.as_ref().filter(|_| live < quorum) {
+            Some(sorry) => [sorry.address].into(),
+            None => {
+                let live = service.real_servers.iter().filter(|server| server.weight > 0).filter(passes);
+                live.map(|server| server.address).collect()
+            }
+        }
+    }
+}
+
+/// Whether every checker must pass; none when that is a matter of luck.
+fn truth(world: &World, id: NodeId, server: &RealServer) -> Option<bool> {
+    let mut all = true;
+    for checker in &server.checkers {
+        let target = world.holder_of_own(checker.target.ip());
+        let slow = target.and_then(|target| world.server(target)).map_or(Duration::ZERO, |server| server.slow);
+        let ways = target.map(|target| [world.route(id, target), world.route(target, id)]);
+        for quality in ways.into_iter().flatten().flatten() {
+            if quality.loss > Share(0) || !quality.jitter.is_zero() || !quality.delay.is_zero() {
+                return None;
+            }
+        }
+        if slow + MARGIN >= checker.connect_timeout && slow <= checker.connect_timeout + MARGIN {
+            return None;
+        }
+        all &= answers_in_time(world, id, checker);
+    }
+    Some(all)
+}
+
+/// From the moment when it becomes true to the table, at the longest.
+fn time_to_see(world: &World, server: &RealServer, passes: bool) -> Duration {
+    let one = |checker: &CheckerConfig| {
+        if passes { time_to_rise(checker) } else { time_to_notice(checker) }
+    };
+    by_the_slowest_clock(world, server.checkers.iter().map(one).max().unwrap_or_default()) + MARGIN * 2
+}
+
+/// An attempt that began before may still fail; then each URL has to pass, a `delay_loop` apart.
+fn time_to_rise(checker: &CheckerConfig) -> Duration {
+    let urls = match &checker.kind {
+        CheckerKind::Tcp => 1,
+        CheckerKind::Http { urls, .. } => u32::try_from(urls.len()).unwrap_or(u32::MAX),
+    };
+    let round = checker.delay_loop.max(checker.delay_before_retry) + checker.connect_timeout;
+    checker.warmup + round.saturating_mul(urls.saturating_add(1))
+}

@@ -1,0 +1,60 @@
+//! Who has nothing to say is silent: on a whole network where nothing has changed for longer than the second burst of
+//! gratuitous ARP takes (`garp_master_delay`, `garp_lower_prio_delay`), nobody announces anything, except for
+//! `garp_master_refresh`. A storm of announcements is an outage of its own: switches and hosts limit them.
+
+use super::Invariant;
+use crate::scenario::NodeId;
+use crate::world::World;
+use std::collections::BTreeSet;
+use vipward_core::time::Duration;
+
+pub const NAME: &str = "quiet-announcements";
+
+/// Beyond the delays themselves.
+const AFTER: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub struct QuietAnnouncements {
+    seen: usize,
+    reported: BTreeSet<NodeId>,
+}
+
+impl Invariant for QuietAnnouncements {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (at, id, address) in world.announced.iter().skip(self.seen) {
+            let quiet = at.since(world.last_change.max(world.last_impairment));
+            let longest = longest_delay(world, *id);
+            if world.impaired() || longest.is_none_or(|longest| quiet <= longest + AFTER) {
+                continue;
+            }
+            if self.reported.insert(*id) {
+                broken.push(format!(
+                    "{} announces {address} though nothing has changed for {}",
+                    world.name(*id),
+                    super::secs(quiet)
+                ));
+            }
+        }
+        self.seen = world.announced.len();
+        broken
+    }
+}
+
+/// How long after a change announcements may come; none: for ever, by `garp_master_refresh`.
+fn longest_delay(world: &World, id: NodeId) -> Option<Duration> {
+    let director = world.director(id)?;
+    let mut longest = Duration::ZERO;
+    for router in director.config.iter().flat_map(|config| &config.routers) {
+        if !router.garp.refresh.is_zero() {
+            return None;
+        }
+        // Two announcements may be one interval apart from the advert that causes them.
+        longest = longest.max(router.garp.delay).max(router.garp.lower_prio_delay) + router.advert_interval.duration();
+    }
+    Some(longest)
+}

@@ -1,0 +1,142 @@
+//! Liveness: after the last fault each virtual router finds its one right owner, and stays there.
+//!
+//! Judged on whole networks only, and no sooner after the last step than RFC 9568 implies: whatever came last, somebody
+//! takes over within one Master_Down_Interval (6.4.2); one who may preempt lets `preempt_delay` pass and takes over
+//! within another one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise`
+//! or `fall` before that.
+//!
+//! The right owner holds all of the router's addresses, and nobody who would preempt it has the higher priority.
+
+use super::{Invariant, MARGIN, by_the_slowest_clock};
+use crate::scenario::{NodeId, SegmentId};
+use crate::world::{Director, World};
+use std::collections::{BTreeMap, BTreeSet};
+use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{Priority, Role, Version};
+
+pub const NAME: &str = "settles";
+
+#[derive(Default)]
+pub struct Settles {
+    version: Option<u64>,
+    /// Of the last step.
+    due: Option<(Instant, Instant)>,
+    judged: bool,
+    reported: BTreeSet<RouterKey>,
+}
+
+/// A virtual router as the network sees it.
+pub(super) type RouterKey = (u8, SegmentId, Version);
+
+impl Invariant for Settles {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        if self.due.map(|(step, _)| step) != Some(world.last_step) {
+            self.due = Some((world.last_step, world.last_step + bound(world)));
+            self.reported.clear();
+            self.judged = false;
+        }
+        let changed = self.version.replace(world.version) != Some(world.version);
+        let due = self.due.is_some_and(|(_, at)| at <= world.now());
+        if world.impaired() || !due || (self.judged && !changed) {
+            return Vec::new();
+        }
+        self.judged = true;
+        let mut broken = Vec::new();
+        for (key, parts) in candidates(world) {
+            if let Some(text) = unsettled(world, key, &parts)
+                && self.reported.insert(key)
+            {
+                broken.push(text);
+            }
+        }
+        broken
+    }
+
+    fn next(&self, world: &World) -> Option<Instant> {
+        self.due.filter(|_| !self.judged && !world.impaired()).map(|(_, at)| at)
+    }
+}
+
+/// Who can hold a virtual router's addresses now: running, on the network, not in FAULT.
+pub(super) fn candidates(world: &World) -> BTreeMap<RouterKey, Vec<(NodeId, &VirtualRouterConfig, Role)>> {
+    let mut candidates: BTreeMap<RouterKey, Vec<_>> = BTreeMap::new();
+    for (id, director) in world.directors().filter(|(id, it)| it.running() && world.node(*id).on_network()) {
+        for router in director.config.iter().flat_map(|config| &config.routers) {
+            let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
+            if let Some(key) = key_of(world, id, router).filter(|_| role != Role::Fault) {
+                candidates.entry(key).or_default().push((id, router, role));
+            }
+        }
+    }
+    candidates
+}
+
+pub(super) fn key_of(world: &World, id: NodeId, router: &VirtualRouterConfig) -> Option<RouterKey> {
+    let port = world.node(id).ports.iter().find(|port| port.interface == router.interface)?;
+    Some((router.vrid.get(), port.segment, router.version))
+}
+
+fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRouterConfig, Role)]) -> Option<String> {
+    let since = secs_since(world);
+    let owners: Vec<_> = parts.iter().filter(|(_, _, role)| *role == Role::Master).collect();
+    let [(owner, config, _)] = owners[..] else {
+        let roles: Vec<String> = parts.iter().map(|(id, _, role)| format!("{} {role}", world.name(*id))).collect();
+        return Some(format!("virtual router {vrid} has {} owners {since}: {}", owners.len(), roles.join(", ")));
+    };
+    let priority = |id: NodeId, router: &VirtualRouterConfig| priority(world, id, router);
+    let ours = priority(*owner, config);
+    if let Some((id, better, _)) = parts.iter().find(|(id, it, _)| preempts(it) && priority(*id, it) > ours) {
+        let theirs = priority(*id, better);
+        let (owner, id) = (world.name(*owner), world.name(*id));
+        return Some(format!(
+            "virtual router {vrid} is {owner}'s with priority {ours} {since}; {id} has {theirs} and does not preempt it"
+        ));
+    }
+    let lacks = |director: &Director| {
+        let held = |address| director.kernel.holds(address) || world.node(*owner).own(address);
+        config.addresses.iter().map(|it| it.address).find(|address| !held(*address))
+    };
+    let missing = world.director(*owner).and_then(lacks)?;
+    Some(format!("{} is MASTER of virtual router {vrid} and lacks {missing} {since}", world.name(*owner)))
+}
+
+fn secs_since(world: &World) -> String {
+    format!("{} after the last step", super::secs(world.now().since(world.last_step)))
+}
+
+/// The effective priority.
+pub(super) fn priority(world: &World, id: NodeId, router: &VirtualRouterConfig) -> u8 {
+    let decided = world.director(id).and_then(|director| director.priorities.get(&router.name));
+    decided.map_or(router.priority.get(), |(priority, _)| *priority)
+}
+
+/// As [`vipward_core::vrrp`] reads the configuration.
+pub(super) fn preempts(router: &VirtualRouterConfig) -> bool {
+    router.preempt || router.initial_state == InitialState::Master || router.priority == Priority::OWNER
+}
+
+/// Master_Down_Interval at the longest.
+pub(super) fn master_down(world: &World, router: &VirtualRouterConfig, interval: Duration) -> Duration {
+    let skew = match router.version {
+        Version::V2 => Duration::from_secs(1),
+        Version::V3 => interval,
+    };
+    by_the_slowest_clock(world, interval * u32::from(router.down_timer_adverts) + skew)
+}
+
+/// How long the slowest virtual router may take to settle.
+fn bound(world: &World) -> Duration {
+    let configs = || world.directors().flat_map(|(_, director)| &director.config);
+    let routers = || configs().flat_map(|config| &config.routers);
+    let interval = routers().map(|router| router.advert_interval.duration()).max().unwrap_or_default();
+    let down = routers().map(|router| master_down(world, router, interval)).max().unwrap_or_default();
+    let delay = routers().map(|router| router.preempt_delay).max().unwrap_or_default();
+    let scripts = configs().flat_map(|config| config.scripts.values());
+    let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
+    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2) + world.slowest + MARGIN
+}

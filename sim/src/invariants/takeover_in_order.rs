@@ -1,0 +1,212 @@
+//! A BACKUP takes over when no MASTER lives, and the best one does.
+//!
+//! On a network where nothing was lost or changed for longer than anybody waits: nobody takes over from a MASTER with the
+//! better claim that is alive and heard (RFC 9568 6.4.2), also not one that was frozen meanwhile, for the adverts are in
+//! its queue; and of several BACKUPs the one with the highest priority is first, for that is what Skew_Time is for (6.1).
+//! Whoever hears priority 0 waits for Skew_Time alone. And a MASTER yields to the better claim only.
+
+use super::settles::{RouterKey, candidates, key_of, master_down, preempts, priority};
+use super::{Invariant, MARGIN, MOMENT};
+use crate::scenario::NodeId;
+use crate::trace::What;
+use crate::world::{Director, World};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use vipward_core::config::VirtualRouterConfig;
+use vipward_core::decision::{Decision, RoleCause};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{Priority, Role, intervals};
+
+pub const NAME: &str = "takeover-in-order";
+
+/// Two that wake so close to each other may both be first: a packet's way, two steps of the simulator.
+const CLOSE: Duration = Duration::from_millis(5);
+
+#[derive(Default)]
+pub struct TakeoverInOrder {
+    seen: usize,
+    /// Farewells: until when somebody must have taken over, and what may not happen meanwhile.
+    resigned: BTreeMap<RouterKey, (Instant, Instant, NodeId)>,
+}
+
+impl Invariant for TakeoverInOrder {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let mut broken = Vec::new();
+        for entry in world.trace.iter().skip(self.seen) {
+            let Some(id) = entry.node else { continue };
+            match &entry.what {
+                What::Decided(Decision::RoleChanged {
+                    router, from: Role::Backup, to: Role::Master, cause, ..
+                }) => {
+                    broken.extend(out_of_order(world, id, router, cause));
+                }
+                What::Decided(Decision::RoleChanged {
+                    router, from: Role::Master, to: Role::Backup, cause, ..
+                }) => {
+                    broken.extend(yields_to_a_lesser(world, id, router, cause));
+                }
+                What::Advert { vrid, priority: 0, .. } => self.resigns(world, id, *vrid),
+                _ => {}
+            }
+        }
+        self.seen = world.trace.len();
+        let due: Vec<RouterKey> =
+            self.resigned.iter().filter(|(_, (at, ..))| *at < world.now()).map(|(key, _)| *key).collect();
+        for key in due {
+            let Some((_, since, resigned)) = self.resigned.remove(&key) else { continue };
+            let parts = candidates(world).remove(&key).unwrap_or_default();
+            let taken = parts.iter().any(|(_, _, role)| *role == Role::Master);
+            let touched = world.last_step > since || parts.iter().any(|(id, ..)| world.node(*id).disturbed > since);
+            if !taken && !touched && !world.impaired() {
+                let waited = super::secs(world.now().since(since));
+                broken.push(format!(
+                    "{} said goodbye for virtual router {} at {since} s, and after {waited} nobody has taken it",
+                    world.name(resigned),
+                    key.0
+                ));
+            }
+        }
+        broken
+    }
+
+    fn next(&self, _world: &World) -> Option<Instant> {
+        self.resigned.values().map(|(at, ..)| *at + MOMENT).min()
+    }
+}
+
+impl TakeoverInOrder {
+    fn resigns(&mut self, world: &World, id: NodeId, vrid: u8) {
+        for (key, parts) in candidates(world).into_iter().filter(|(key, _)| key.0 == vrid) {
+            if !world.on_segment(id, key.1) {
+                continue;
+            }
+            let waits = parts.iter().filter(|(other, router, role)| {
+                let long = patience(world, router);
+                *other != id && *role == Role::Backup && steady(world, *other, &router.name, long) && calm(world, long)
+            });
+            let interval = parts.iter().map(|(_, router, _)| router.advert_interval).max();
+            let skews = waits.filter_map(|(other, router, _)| {
+                let effective = Priority::new(priority(world, *other, router))?;
+                Some(intervals::skew_time(router.version, effective, interval?))
+            });
+            if let Some(longest) = skews.max() {
+                let now = world.now();
+                self.resigned.insert(key, (now + longest + MARGIN, now, id));
+            }
+        }
+    }
+}
+
+fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -> Option<String> {
+    let down = match cause {
+        RoleCause::MasterDown { .. } => true,
+        RoleCause::MasterStopped { .. } => false,
+        _ => return None,
+    };
+    let config = world.director(id)?.config.as_ref()?;
+    let router = config.routers.iter().find(|router| router.name == *name)?;
+    let key = key_of(world, id, router)?;
+    let long = patience(world, router);
+    if !calm(world, long) || world.now().since(world.node(id).disturbed) < long {
+        return None;
+    }
+    let ours = priority(world, id, router);
+    let others = candidates(world).remove(&key)?.into_iter().filter(|(other, ..)| *other != id);
+    for (other, theirs, role) in others.filter(|(other, it, _)| steady(world, *other, &it.name, long)) {
+        let claim = priority(world, other, theirs);
+        match role {
+            Role::Master if down && (claim >= ours || !preempts(router)) => {
+                return Some(format!(
+                    "{} takes virtual router {} over with priority {ours} though {} lives, is heard and has {claim}",
+                    world.name(id),
+                    key.0,
+                    world.name(other)
+                ));
+            }
+            Role::Backup if claim > ours && awake(world, id, long) && same_long(world, id, name, long) => {
+                let step = (router.advert_interval.duration() / 256).min(Duration::from_secs(1) / 256);
+                let apart = step * u32::from(claim - ours);
+                if apart > CLOSE + long / 500 {
+                    return Some(format!(
+                        "{} takes virtual router {} over with priority {ours} before {} does, which has {claim}",
+                        world.name(id),
+                        key.0,
+                        world.name(other)
+                    ));
+                }
+            }
+            Role::Master | Role::Backup | Role::Init | Role::Fault => {}
+        }
+    }
+    None
+}
+
+/// A MASTER yields to the better claim: the higher priority, of equal ones the greater address (RFC 9568 6.4.3).
+fn yields_to_a_lesser(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -> Option<String> {
+    let source = match cause {
+        RoleCause::HigherPriority { source, .. } | RoleCause::SamePriorityGreaterAddress { source, .. } => *source,
+        _ => return None,
+    };
+    let router = |id: NodeId| {
+        let config = world.director(id)?.config.as_ref()?;
+        config.routers.iter().find(|router| router.name == *name)
+    };
+    let rival = world.holder_of_own(source)?;
+    let (ours, theirs) = (router(id)?, router(rival)?);
+    let port = world.node(id).ports.iter().find(|port| port.interface == ours.interface)?;
+    let (own, _) = port.address?;
+    // What it said may be older than what it is.
+    let long = patience(world, ours);
+    if !same_long(world, id, name, long) || !same_long(world, rival, &theirs.name, long) {
+        return None;
+    }
+    let (claim, rivals) = ((priority(world, id, ours), own), (priority(world, rival, theirs), source));
+    (claim > rivals).then(|| {
+        format!(
+            "{} with priority {} and {own} yields virtual router {} to {} with {} and {source}",
+            world.name(id),
+            claim.0,
+            ours.vrid,
+            world.name(rival),
+            rivals.0
+        )
+    })
+}
+
+/// Longer than anybody waits for anything.
+fn patience(world: &World, router: &VirtualRouterConfig) -> Duration {
+    master_down(world, router, router.advert_interval.duration()) * 2
+        + router.preempt_delay
+        + Duration::from_secs(1)
+        + world.slowest
+}
+
+/// Nobody touched the ways for that long.
+fn calm(world: &World, long: Duration) -> bool {
+    !world.impaired() && world.now().since(world.last_impairment) >= long
+}
+
+/// It runs, and has been what it is for that long.
+fn steady(world: &World, id: NodeId, router: &Arc<str>, long: Duration) -> bool {
+    let now = world.now();
+    let same = |director: &Director| {
+        let since = director.role_since.get(router).is_some_and(|since| now.since(*since) >= long);
+        let priority = director.priorities.get(router).is_some_and(|(_, since)| now.since(*since) >= long);
+        since && priority
+    };
+    now.since(world.node(id).disturbed) >= long && awake(world, id, long) && world.director(id).is_some_and(same)
+}
+
+fn awake(world: &World, id: NodeId, long: Duration) -> bool {
+    world.director(id).is_some_and(|director| world.now().since(director.process_since) >= long)
+}
+
+/// Its priority is as old.
+fn same_long(world: &World, id: NodeId, router: &Arc<str>, long: Duration) -> bool {
+    let since = world.director(id).and_then(|director| director.priorities.get(router).map(|(_, since)| *since));
+    since.is_some_and(|since| world.now().since(since) >= long)
+}

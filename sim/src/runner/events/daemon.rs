@@ -1,0 +1,226 @@
+//! A daemon: its two machines, each with what a driver keeps for it.
+
+use super::Cast;
+use super::probe::{Attempt, Progress};
+use crate::scenario::NodeId;
+use crate::world::{Half, World};
+use std::collections::VecDeque;
+use vipward_core::driver::MAX_WAITING;
+use vipward_core::effect::{Effect, ScriptId};
+use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::machine::Machine;
+use vipward_core::probe::ProbeId;
+use vipward_core::time::Instant;
+
+/// A machine that is not at rest after so many events of one instant never will be.
+const MOST_AT_ONCE: u32 = 100_000;
+
+pub(super) struct Daemon {
+    id: NodeId,
+    incarnation: u64,
+    drivers: [Driver; 2],
+}
+
+impl Daemon {
+    pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>) -> Self {
+        let driver = |half| Driver {
+            half,
+            machine: cast(id, half),
+            answers: VecDeque::new(),
+            attempts: Vec::new(),
+            scripts: VecDeque::new(),
+            now: Instant::ZERO,
+            wakeup: Some(Instant::ZERO),
+            stopped: false,
+        };
+        Self { id, incarnation, drivers: [Half::Election, Half::Balancer].map(driver) }
+    }
+
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Does what is due now. `changed`: something of the world did, look at everything.
+    pub fn turn(&mut self, world: &mut World, changed: bool) -> Result<(), &'static str> {
+        for driver in &mut self.drivers {
+            if world.director(self.id).is_some_and(|it| it.running()) {
+                driver.turn(world, self.id, self.incarnation, changed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When something is due; a frozen one waits for nothing.
+    pub fn next(&self, world: &World) -> Option<Instant> {
+        let running = world.director(self.id).is_some_and(|it| it.running());
+        if !running {
+            return None;
+        }
+        if world.has_mail(self.id) {
+            return Some(world.now());
+        }
+        self.drivers.iter().filter_map(|driver| driver.next(world, self.id)).min()
+    }
+}
+
+/// One machine under the rules of [`vipward_core::driver`].
+struct Driver {
+    half: Half,
+    machine: Box<dyn Machine>,
+    /// Failed effects and tables read back.
+    answers: VecDeque<Event>,
+    attempts: Vec<(ProbeId, Attempt)>,
+    scripts: VecDeque<(ScriptId, ScriptOutcome)>,
+    /// By the director's own clock, as everything that a machine is told.
+    now: Instant,
+    wakeup: Option<Instant>,
+    stopped: bool,
+}
+
+impl Driver {
+    fn next(&self, world: &World, id: NodeId) -> Option<Instant> {
+        let wakeup = self.wakeup.filter(|_| !self.stopped).map(|at| world.now() + world.until(id, at));
+        self.attempts.iter().filter_map(|(_, attempt)| attempt.due()).chain(wakeup).min()
+    }
+
+    fn turn(&mut self, world: &mut World, id: NodeId, incarnation: u64, changed: bool) -> Result<(), &'static str> {
+        if self.stopped {
+            return Ok(());
+        }
+        let local = world.local_time(id);
+        let idle = !changed
+            && !world.has_mail_for(id, self.half)
+            && self.wakeup.is_none_or(|at| at > local)
+            && !self.attempts.iter().any(|(_, attempt)| attempt.due().is_some_and(|at| at <= world.now()));
+        if idle {
+            return Ok(());
+        }
+        let mut left = MOST_AT_ONCE;
+        loop {
+            for kind in [Waiting::Host, Waiting::Packets, Waiting::Work] {
+                for _ in 0..MAX_WAITING {
+                    let Some(event) = self.waiting(kind, world, id) else { break };
+                    left = left.checked_sub(1).ok_or("it never rests")?;
+                    if self.step(event, world, id, incarnation) {
+                        return Ok(());
+                    }
+                }
+            }
+            self.wakeup = self.machine.next_wakeup().map(|(at, _)| at);
+            let more = !self.answers.is_empty() || world.has_mail_for(id, self.half) || !self.scripts.is_empty();
+            if self.wakeup.is_some_and(|at| at <= local) {
+                left = left.checked_sub(1).ok_or("it wants to be woken without end")?;
+                self.step(Event::Wakeup, world, id, incarnation);
+            } else if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn waiting(&mut self, kind: Waiting, world: &mut World, id: NodeId) -> Option<Event> {
+        self.answers.pop_front().or_else(|| match kind {
+            Waiting::Host => world.next_event(id, self.half),
+            Waiting::Packets if self.half == Half::Election => world.next_advert(id).map(Event::AdvertReceived),
+            Waiting::Packets => None,
+            Waiting::Work => self.work(world, id),
+        })
+    }
+
+    /// Scripts and probes that have ended.
+    fn work(&mut self, world: &mut World, id: NodeId) -> Option<Event> {
+        if let Some((script, outcome)) = self.scripts.pop_front() {
+            return Some(Event::ScriptFinished { script, outcome });
+        }
+        for place in 0..self.attempts.len() {
+            let Some((probe, attempt)) = self.attempts.get_mut(place) else { break };
+            if let Progress::Ended(verdict) = attempt.advance(world, id) {
+                let probe = *probe;
+                self.attempts.remove(place);
+                return Some(Event::ProbeFinished { probe, verdict });
+            }
+        }
+        None
+    }
+
+    /// One event through the machine, its effects into the world. True after [`Event::Stop`].
+    fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
+        let stop = matches!(event, Event::Stop);
+        self.now = self.now.max(world.local_time(id));
+        for effect in self.machine.handle(event, self.now) {
+            if let Err(failed) = self.carry_out(effect, world, id, incarnation) {
+                self.answers.push_back(*failed);
+            }
+        }
+        if stop {
+            self.stopped = true;
+            world.stopped(id, self.half);
+        }
+        stop
+    }
+
+    fn carry_out(&mut self, effect: Effect, world: &mut World, id: NodeId, incarnation: u64) -> Result<(), Box<Event>> {
+        let acts = |world: &mut World, what: &str| world.acts(id, self.half, incarnation, what);
+        let done = match &effect {
+            Effect::Listen { interface, group } => {
+                acts(world, "listens for adverts").and_then(|()| world.listen(id, interface, *group))
+            }
+            Effect::StopListening { interface, group } => {
+                acts(world, "stops listening").map(|()| world.stop_listening(id, interface, *group))
+            }
+            Effect::SendAdvert(advert) => {
+                acts(world, "sends an advert").and_then(|()| world.send_advert(id, advert)).map(|envelope| {
+                    for to in world.recipients(&envelope) {
+                        if world.hears(to, advert.destination) {
+                            world.carried(to, envelope.clone());
+                        }
+                    }
+                })
+            }
+            Effect::Announce { interface, address } => {
+                acts(world, "announces an address").and_then(|()| world.announce(id, interface, *address))
+            }
+            Effect::AddAddress(address) => acts(world, "adds an address").and_then(|()| world.add_address(id, address)),
+            Effect::RemoveAddress(key) => {
+                acts(world, "removes an address").and_then(|()| world.remove_address(id, key))
+            }
+            Effect::ReadAddresses => acts(world, "reads the addresses").map(|()| {
+                self.answers.push_back(Event::AddressesRead(world.addresses(id)));
+            }),
+            Effect::Ipvs(op) => acts(world, "changes the IPVS table").and_then(|()| world.ipvs(id, op)),
+            Effect::ReadIpvs => acts(world, "reads the IPVS table").map(|()| {
+                self.answers.push_back(Event::IpvsRead(world.ipvs_table(id)));
+            }),
+            Effect::StartProbe { id: probe, probe: what } => {
+                // As in the driver a probe that can't begin has its verdict later, not a refusal.
+                let _ = acts(world, "starts a probe");
+                self.attempts.push((*probe, Attempt::new(what.clone(), world, id)));
+                Ok(())
+            }
+            Effect::CancelProbe(probe) => {
+                self.attempts.retain(|(other, _)| other != probe);
+                Ok(())
+            }
+            Effect::RunScript { script, command, timeout: _ } => {
+                let outcome = world.script_outcome(id, command);
+                self.scripts.push_back((script.clone(), outcome));
+                Ok(())
+            }
+            Effect::Notify { queue: _, command } => {
+                world.notified(id, command);
+                Ok(())
+            }
+            Effect::Decide(decision) => {
+                world.decided(id, decision);
+                Ok(())
+            }
+        };
+        done.map_err(|error| Box::new(Event::EffectFailed { effect: Box::new(effect), error }))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Waiting {
+    Host,
+    Packets,
+    Work,
+}

@@ -1,0 +1,224 @@
+//! Fire drills from the directors' files alone.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "what fails here fails a test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use vipward_sim::drill::{Drill, Options, Verdict, drill};
+
+fn example(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(folder);
+    let files = std::fs::read_dir(folder).expect("the examples are there").flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = files.collect();
+    files.sort();
+    files
+}
+
+/// Files of a cluster that exists for one test only.
+fn written(test: &str, files: &[(&str, String)]) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    std::fs::create_dir_all(&folder).expect("a folder for this test");
+    let write = |(name, text): &(&str, String)| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("a file of this test");
+        path
+    };
+    files.iter().map(write).collect()
+}
+
+fn director(priority: u8, vrid: u8, vip: &str, services: &str) -> String {
+    format!(
+        "vrrp_instance A {{\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n priority {priority}\n \
+         advert_int 1\n virtual_ipaddress {{\n  {vip}\n }}\n}}\n{services}"
+    )
+}
+
+fn service(vip: &str, kind: &str, servers: &[&str]) -> String {
+    let servers = servers.iter().map(|address| {
+        format!(" real_server {address} 80 {{\n  TCP_CHECK {{\n   connect_timeout 1\n   retry 0\n  }}\n }}\n")
+    });
+    let servers: String = servers.collect();
+    format!("virtual_server {vip} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind {kind}\n protocol TCP\n{servers}}}\n")
+}
+
+fn run(paths: &[PathBuf]) -> Drill {
+    drill(paths, &Options::default(), |_, _| {})
+}
+
+fn codes(drill: &Drill) -> BTreeSet<&'static str> {
+    drill.findings.iter().map(|finding| finding.code).collect()
+}
+
+/// The lines that a finding points at, each with its file.
+fn lines(drill: &Drill, code: &str) -> BTreeSet<String> {
+    let finding = drill.findings.iter().find(|finding| finding.code == code).expect("it was found");
+    let places = finding.labels.iter().map(|label| drill.sources.location(label.span));
+    places
+        .map(|place| format!("{}:{}", Path::new(&place.file).file_name().unwrap_or_default().display(), place.line))
+        .collect()
+}
+
+fn row<'a>(drill: &'a Drill, fault: &str) -> &'a vipward_sim::drill::Row {
+    drill.rows.iter().find(|row| row.fault == fault).expect("a case of every drill")
+}
+
+#[test]
+fn the_example_pair_stands_every_case() {
+    let began = Instant::now();
+    let drill = run(&example("two-directors"));
+    assert!(began.elapsed() < Duration::from_secs(5), "a drill of two files takes less than 5 s");
+    assert_eq!(drill.verdict(), Verdict::Held);
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("drill-two-directors", drill.text(false));
+    });
+}
+
+#[test]
+fn a_drill_is_the_same_however_many_cases_run_at_once() {
+    let with = |jobs| {
+        let drill = drill(&example("sorry-server"), &Options { jobs: Some(jobs), ..Options::default() }, |_, _| {});
+        serde_json::to_string(&drill.json()).expect("JSON")
+    };
+    assert!(with(1) == with(5));
+}
+
+#[test]
+fn every_example_can_be_drilled() {
+    for folder in ["active-active", "lvs-dr", "nopreempt", "sorry-server", "three-directors", "tracked-script"] {
+        let drill = run(&example(folder));
+        assert_eq!(drill.verdict(), Verdict::Held, "{folder}:\n{}", drill.text(false));
+        assert_eq!(row(&drill, "nothing happens").failed, 0, "{folder}");
+    }
+}
+
+/// The files of a widely copied tutorial: what could be understood runs, and every cause has its lines.
+#[test]
+fn the_tutorials_pair_breaks_and_the_lines_of_both_files_say_why() {
+    let drill = run(&example("tutorial"));
+    assert_eq!(drill.verdict(), Verdict::Broke);
+    assert!(drill.rows.iter().all(|row| row.broken == ["one-owner"]));
+    assert_eq!(
+        lines(&drill, "vrid-differs"),
+        BTreeSet::from(["backup.conf:23".to_owned(), "master.conf:23".to_owned()])
+    );
+    let one_owner = lines(&drill, "one-owner");
+    assert!(one_owner.contains("backup.conf:39") && one_owner.contains("master.conf:39"), "{one_owner:?}");
+    let slow = drill.findings.iter().find(|finding| finding.code == "slow-checker").expect("6 s and three retries");
+    assert_eq!(slow.message, "a checker needs 15 s to notice that 192.168.150.12:80 is dead");
+    assert!(slow.notes.iter().any(|note| note.ends_with("27 s")), "{:?}", slow.notes);
+    let said = codes(&drill);
+    assert!(
+        ["unclosed-block", "slash-comment", "address-differs", "dr-segment"].iter().all(|code| said.contains(code))
+    );
+}
+
+#[test]
+fn files_that_share_nothing_form_no_cluster() {
+    let files =
+        [("a.conf", director(100, 51, "192.0.2.1/24", "")), ("b.conf", director(50, 52, "198.51.100.1/24", ""))];
+    let drill = run(&written("no-cluster", &files));
+    assert_eq!((drill.verdict(), drill.rows.len()), (Verdict::Impossible, 0));
+    assert_eq!(lines(&drill, "no-cluster"), BTreeSet::from(["a.conf:4".to_owned(), "b.conf:4".to_owned()]));
+}
+
+#[test]
+fn one_virtual_router_in_two_networks_is_no_cluster_either() {
+    let files =
+        [("a.conf", director(100, 51, "192.0.2.1/24", "")), ("b.conf", director(50, 51, "198.51.100.1/24", ""))];
+    let drill = run(&written("no-segment", &files));
+    assert_eq!(drill.verdict(), Verdict::Impossible);
+    let lines = lines(&drill, "no-common-segment");
+    assert!(lines.contains("a.conf:7") && lines.contains("b.conf:7"), "{lines:?}");
+}
+
+#[test]
+fn a_file_without_a_virtual_router_is_named() {
+    let files = [("a.conf", director(100, 51, "192.0.2.1/24", "")), ("b.conf", "# nothing\n".to_owned())];
+    let drill = run(&written("empty", &files));
+    assert_eq!(drill.verdict(), Verdict::Impossible);
+    assert!(lines(&drill, "no-cluster").contains("b.conf:1"));
+}
+
+#[test]
+fn a_stranger_beside_a_cluster_is_named_and_the_cluster_is_drilled() {
+    let files = [
+        ("a.conf", director(100, 51, "192.0.2.1/24", "")),
+        ("b.conf", director(50, 51, "192.0.2.1/24", "")),
+        ("c.conf", director(50, 77, "198.51.100.1/24", "")),
+    ];
+    let drill = run(&written("stranger", &files));
+    assert_eq!(drill.verdict(), Verdict::Held, "{}", drill.text(false));
+    assert_eq!(lines(&drill, "stranger"), BTreeSet::from(["c.conf:4".to_owned()]));
+}
+
+/// Takeover works; clients are refused all the same.
+#[test]
+fn a_virtual_server_that_one_file_lacks_is_an_outage_after_the_takeover() {
+    let vip = "192.0.2.1";
+    let files = [
+        ("a.conf", director(100, 51, "192.0.2.1/24", &service(vip, "DR", &["192.0.2.20"]))),
+        ("b.conf", director(50, 51, "192.0.2.1/24", "")),
+    ];
+    let drill = run(&written("service-missing", &files));
+    assert_eq!(lines(&drill, "service-missing"), BTreeSet::from(["a.conf:11".to_owned(), "b.conf:8".to_owned()]));
+    let power = row(&drill, "a loses power").outage.clone().expect("an outage");
+    let same = row(&drill, "b loses power").outage.clone();
+    assert!(power.lasted > Duration::from_secs(8), "until a is back: {power:?}");
+    assert_eq!(same, None);
+}
+
+#[test]
+fn real_servers_that_only_one_file_has_are_named() {
+    let vip = "192.0.2.1";
+    let files = [
+        ("a.conf", director(100, 51, "192.0.2.1/24", &service(vip, "DR", &["192.0.2.20", "192.0.2.21"]))),
+        ("b.conf", director(50, 51, "192.0.2.1/24", &service(vip, "DR", &["192.0.2.20"]))),
+    ];
+    let drill = run(&written("servers-differ", &files));
+    assert_eq!(lines(&drill, "real-servers-differ"), BTreeSet::from(["a.conf:22".to_owned(), "b.conf:11".to_owned()]));
+}
+
+/// NAT needs answers to come back through whoever is MASTER.
+#[test]
+fn a_nat_gateway_that_does_not_move_is_found_unless_the_relay_carries() {
+    let vip = "192.0.2.1";
+    let nat = service(vip, "NAT", &["198.51.100.20"]);
+    let files =
+        [("a.conf", director(100, 51, "192.0.2.1/24", &nat)), ("b.conf", director(50, 51, "192.0.2.1/24", &nat))];
+    let files = written("nat", &files);
+    let options = |dataplane| Options { dataplane, ..Options::default() };
+    let ipvs = drill(&files, &options(Some(vipward_sim::scenario::Dataplane::Ipvs)), |_, _| {});
+    assert!(codes(&ipvs).contains("nat-gateway"));
+    assert!(row(&ipvs, "a loses power").outage.as_ref().is_some_and(|outage| outage.lasted > Duration::from_secs(8)));
+    let chosen = run(&files);
+    assert!(!codes(&chosen).contains("nat-gateway"));
+    assert!(row(&chosen, "a loses power").outage.as_ref().is_some_and(|outage| outage.lasted < Duration::from_secs(5)));
+    assert!(chosen.assumptions.iter().any(|text| text.contains("--dataplane relay")), "{:?}", chosen.assumptions);
+}
+
+#[test]
+fn of_many_real_servers_the_first_fail_one_by_one() {
+    let addresses: Vec<String> = (20..60).map(|host| format!("192.0.2.{host}")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let many = service("192.0.2.1", "DR", &addresses);
+    let files =
+        [("a.conf", director(100, 51, "192.0.2.1/24", &many)), ("b.conf", director(50, 51, "192.0.2.1/24", &many))];
+    let drill = run(&written("many", &files));
+    let dead = drill.rows.iter().filter(|row| row.fault.ends_with(" is dead")).count();
+    assert_eq!(dead, 8);
+    assert!(drill.assumptions.iter().any(|text| text.contains("32 more only together")), "{:?}", drill.assumptions);
+}
+
+#[test]
+fn the_command_says_by_its_exit_status_how_it_went() {
+    let status = |files: &[PathBuf], more: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_vipward-sim")).arg("drill").args(files).args(more).output();
+        run.expect("the command runs").status.code()
+    };
+    assert_eq!(status(&example("lvs-dr"), &[]), Some(0));
+    assert_eq!(status(&example("tutorial"), &["--format", "json"]), Some(1));
+    assert_eq!(status(&[PathBuf::from("/nowhere/a.conf"), PathBuf::from("/nowhere/b.conf")], &[]), Some(2));
+    assert_eq!(status(&example("lvs-dr"), &["--case", "no such thing"]), Some(2));
+}

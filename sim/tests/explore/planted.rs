@@ -1,0 +1,291 @@
+//! Faults planted around a machine: each wraps the product's own and spoils what goes in or comes out. Nothing of it is
+//! in the machines themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use vipward_core::balancer::Balancer;
+use vipward_core::decision::Decision;
+use vipward_core::effect::Effect;
+use vipward_core::event::{Datagram, Event};
+use vipward_core::interface::{InterfaceAddress, Link};
+use vipward_core::ipvs::Op;
+use vipward_core::machine::{Machine, Reason};
+use vipward_core::probe::Verdict;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::packet::Advert;
+use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
+use vipward_sim::world::Half;
+
+/// One kind of spoiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    AdvertsWithheld,
+    AddressKept,
+    SkewWithoutPriority,
+    TieBreakReversed,
+    PriorityZeroIgnored,
+    TimerBeforePacket,
+    DeleteLost,
+    CheckerNeverRetries,
+    StaleVerdict,
+    AddressGivenUp,
+    AnnounceStorm,
+    RoleFlapping,
+    PreemptForgotten,
+    SorryServerStays,
+}
+
+impl Fault {
+    pub const ALL: [(Self, &'static str); 14] = [
+        (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
+        (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
+        (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
+        (Self::TieBreakReversed, "tie-break reversed: of equal priorities the smaller address wins"),
+        (Self::PriorityZeroIgnored, "priority 0 ignored: a goodbye is not heard"),
+        (Self::TimerBeforePacket, "timer before packet after a freeze: overdue timers fire as if nobody had slept"),
+        (Self::DeleteLost, "IPVS delete lost: a destination's removal never reaches the kernel"),
+        (Self::CheckerNeverRetries, "checker that never retries: after a failed attempt there is no other"),
+        (Self::StaleVerdict, "stale verdict after reload: the last verdict from before it is repeated for ever"),
+        (Self::AddressGivenUp, "address removed before BACKUP: a MASTER gives it up and goes on claiming it"),
+        (Self::AnnounceStorm, "announce storms: addresses are announced again with every advert"),
+        (Self::RoleFlapping, "role flapping: the link seems to go down and up every five seconds"),
+        (Self::PreemptForgotten, "preemption forgotten: adverts of a lower priority count as the highest"),
+        (Self::SorryServerStays, "sorry server stays: it is never taken out again"),
+    ];
+
+    /// The product's machine with this fault around it.
+    pub fn around(self, half: Half) -> Box<dyn Machine> {
+        match half {
+            Half::Election => Box::new(Voter::new(self)),
+            Half::Balancer => Box::new(Checker::new(self)),
+        }
+    }
+}
+
+/// A spoiled Election.
+struct Voter {
+    fault: Fault,
+    inner: Election,
+    /// The inner clock is ahead by that much.
+    ahead: Duration,
+    /// Which router was MASTER before, by VRID.
+    masters: BTreeSet<u8>,
+    /// Addresses to announce with the next advert.
+    vips: Vec<InterfaceAddress>,
+    flap_at: Option<Instant>,
+    links: Vec<Link>,
+}
+
+impl Voter {
+    fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            inner: Election::default(),
+            ahead: Duration::ZERO,
+            masters: BTreeSet::new(),
+            vips: Vec::new(),
+            flap_at: None,
+            links: Vec::new(),
+        }
+    }
+
+    fn master(&self, vrid: u8) -> bool {
+        self.inner.routers().iter().any(|it| it.config().vrid.get() == vrid && it.role() == Role::Master)
+    }
+
+    /// How much earlier than it should the most urgent BACKUP is woken.
+    fn early(&self) -> Duration {
+        let best = Priority::new(254).unwrap();
+        let excess = self.inner.routers().iter().filter(|it| it.role() == Role::Backup).map(|it| {
+            let (version, interval) = (it.config().version, it.config().advert_interval);
+            let skew = |priority| intervals::skew_time(version, priority, interval);
+            skew(it.priority()).saturating_sub(skew(best))
+        });
+        excess.max().unwrap_or_default()
+    }
+
+    /// What an advert is changed into; none: it is not heard.
+    fn spoil(&self, datagram: Datagram) -> Option<Datagram> {
+        let (std::net::IpAddr::V4(source), std::net::IpAddr::V4(to)) = (datagram.source, datagram.destination) else {
+            return Some(datagram);
+        };
+        let Ok(advert) = Advert::decode(&datagram.payload, source, to) else { return Some(datagram) };
+        let Some(router) = self.inner.routers().iter().find(|it| it.config().vrid == advert.vrid) else {
+            return Some(datagram);
+        };
+        let ours = router.priority().get();
+        let priority = match self.fault {
+            Fault::PriorityZeroIgnored if advert.priority == 0 => return None,
+            Fault::TieBreakReversed if advert.priority == ours && router.role() == Role::Master => {
+                if router.source().is_some_and(|own| source > own) { return None } else { 255 }
+            }
+            Fault::PreemptForgotten if advert.priority > 0 && advert.priority < ours => 255,
+            _ => return Some(datagram),
+        };
+        let pseudo = (advert.version == Version::V3 || advert.version == Version::V2).then_some((source, to));
+        let payload = Advert { priority, ..advert }.encode(pseudo);
+        Some(Datagram { payload, ..datagram })
+    }
+}
+
+impl Machine for Voter {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let mut event = Some(event);
+        match self.fault {
+            Fault::SkewWithoutPriority if event == Some(Event::Wakeup) => {
+                if let Some((at, Reason::MasterDown)) = self.inner.next_wakeup()
+                    && at > now + self.ahead
+                    && at <= now + self.ahead + self.early()
+                {
+                    self.ahead = at.since(now);
+                }
+            }
+            Fault::TimerBeforePacket => {
+                // Everything overdue happens at its nominal time first.
+                for _ in 0..10_000 {
+                    match self.inner.next_wakeup() {
+                        Some((at, Reason::MasterDown | Reason::Advertise)) if at < now => {
+                            out.extend(self.inner.handle(Event::Wakeup, at));
+                        }
+                        _ => break,
+                    }
+                }
+            }
+            Fault::RoleFlapping => {
+                if let Some(Event::LinksRead(links)) = &event {
+                    self.links = links.clone();
+                    self.flap_at = Some(now + Duration::from_secs(5));
+                }
+                if self.flap_at.is_some_and(|at| at <= now) {
+                    self.flap_at = Some(now + Duration::from_secs(5));
+                    for running in [false, true] {
+                        for link in self.links.clone() {
+                            out.extend(self.inner.handle(Event::LinkChanged(Link { running, ..link }), now));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        if let Some(Event::AdvertReceived(datagram)) = event {
+            event = self.spoil(datagram).map(Event::AdvertReceived);
+        }
+        if let Some(event) = event {
+            out.extend(self.inner.handle(event, now + self.ahead));
+        }
+        let mut spoiled = Vec::new();
+        for effect in out {
+            match (&effect, self.fault) {
+                (Effect::SendAdvert(advert), Fault::AdvertsWithheld) => {
+                    let vrid = advert.payload.get(1).copied().unwrap_or(0);
+                    if self.master(vrid) && !self.masters.insert(vrid) {
+                        continue;
+                    }
+                }
+                (Effect::SendAdvert(_), Fault::AnnounceStorm) => {
+                    for vip in &self.vips {
+                        let (interface, address) = (vip.interface.clone(), vip.address);
+                        spoiled.push(Effect::Announce { interface, address });
+                    }
+                }
+                (Effect::RemoveAddress(_), Fault::AddressKept) => continue,
+                (Effect::AddAddress(vip), Fault::AddressGivenUp) => {
+                    // Once; putting it back is not heard.
+                    if !self.vips.contains(vip) {
+                        self.vips.push(vip.clone());
+                        spoiled.push(effect.clone());
+                        spoiled.push(Effect::RemoveAddress(vip.key()));
+                    }
+                    continue;
+                }
+                (Effect::AddAddress(vip), Fault::AnnounceStorm) => self.vips.push(vip.clone()),
+                (Effect::RemoveAddress(key), Fault::AnnounceStorm | Fault::AddressGivenUp) => {
+                    self.vips.retain(|vip| vip.key() != *key)
+                }
+                (Effect::Decide(Decision::RoleChanged { vrid, from: Role::Master, .. }), _) => {
+                    self.masters.remove(&vrid.get());
+                }
+                _ => {}
+            }
+            spoiled.push(effect);
+        }
+        spoiled
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        let (at, reason) = self.inner.next_wakeup().unzip();
+        let at = at.map(|at| match (self.fault, reason) {
+            (Fault::SkewWithoutPriority, Some(Reason::MasterDown)) => at - self.ahead - self.early(),
+            _ => at - self.ahead,
+        });
+        let flap = self.flap_at.map(|at| (at, Reason::Retry));
+        at.zip(reason).into_iter().chain(flap).min()
+    }
+}
+
+/// A spoiled Balancer.
+struct Checker {
+    fault: Fault,
+    inner: Balancer,
+    loads: u32,
+    last: BTreeMap<SocketAddr, Verdict>,
+    failed: BTreeSet<SocketAddr>,
+    sorry: BTreeSet<SocketAddr>,
+}
+
+impl Checker {
+    fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            inner: Balancer::default(),
+            loads: 0,
+            last: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            sorry: BTreeSet::new(),
+        }
+    }
+}
+
+impl Machine for Checker {
+    fn handle(&mut self, mut event: Event, now: Instant) -> Vec<Effect> {
+        match &mut event {
+            Event::ConfigLoaded { config, .. } => {
+                self.loads += 1;
+                let sorry = config.services.iter().filter_map(|service| service.sorry_server.as_ref());
+                self.sorry = sorry.map(|sorry| sorry.address).collect();
+            }
+            Event::ProbeFinished { probe, verdict } => {
+                if self.fault == Fault::StaleVerdict && self.loads > 1 {
+                    if let Some(stale) = self.last.get(&probe.server) {
+                        *verdict = stale.clone();
+                    }
+                } else {
+                    self.last.insert(probe.server, verdict.clone());
+                }
+                if *verdict != Verdict::Passed {
+                    self.failed.insert(probe.server);
+                }
+            }
+            _ => {}
+        }
+        let mut effects = self.inner.handle(event, now);
+        match self.fault {
+            Fault::DeleteLost => effects.retain(|it| !matches!(it, Effect::Ipvs(Op::RemoveDestination { .. }))),
+            Fault::SorryServerStays => effects.retain(|it| match it {
+                Effect::Ipvs(Op::RemoveDestination { address, .. }) => !self.sorry.contains(address),
+                _ => true,
+            }),
+            Fault::CheckerNeverRetries => effects.retain(|it| match it {
+                Effect::StartProbe { id, .. } => !self.failed.contains(&id.server),
+                _ => true,
+            }),
+            _ => {}
+        }
+        effects
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        self.inner.next_wakeup()
+    }
+}
