@@ -331,7 +331,16 @@ fn the_format_changes_only_with_its_version() {
         }
         writer.entry(&Entry::Step(Step { machine: MachineName::Election, at, event, effects: effects.clone() }));
     }
-    let states = [(MachineName::Election, state_of(&election)), (MachineName::Balancer, state_of(&balancer))];
+    // A MASTER knows other things than a BACKUP.
+    let mut master = Election::default();
+    start(11, 150).into_iter().for_each(|event| drop(master.handle(event, Instant::ZERO)));
+    master.handle(Event::Wakeup, Instant::from_millis(10_000));
+    assert_eq!(master.routers()[0].role(), Role::Master);
+    let states = [
+        (MachineName::Election, state_of(&master)),
+        (MachineName::Election, state_of(&election)),
+        (MachineName::Balancer, state_of(&balancer)),
+    ];
     for (machine, state) in states {
         writer.entry(&Entry::State { machine, at: Instant::ZERO, state: state.unwrap() });
     }

@@ -8,8 +8,8 @@
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
 //! - [`drill`]: every outage of the standard battery, from the directors' files alone
-//! - [`timeline`], [`report`], [`html`]: what people and machines read
 //! - [`replay`]: recordings of real daemons, checked and explained
+//! - [`timeline`], [`report`], [`html`]: what people and machines read
 
 pub mod drill;
 pub mod expect;

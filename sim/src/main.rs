@@ -8,7 +8,6 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
-use vipward_core::vrrp::Role;
 use vipward_sim::explore::{Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner::events::product;
@@ -35,38 +34,9 @@ enum Command {
     /// Replay recordings of `vipward run --record`: check every effect, print the timeline, explain it.
     ///
     /// Exit status 0: every effect is the one recorded; 1: one is not; 2: something could not be read.
-    Replay(Replay),
+    Replay(replay::command::Replay),
     /// List the words of a scenario file.
     Words,
-}
-
-#[derive(Args)]
-struct Replay {
-    /// Recordings: the files of one ring, or of several directors. In any order.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// Show each director's state at this time of the timeline, and what happened around it: 12.3s.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    at: Option<vipward_core::time::Instant>,
-    /// Show the chain of causes of every change to this role: MASTER, BACKUP, FAULT or INIT.
-    #[arg(long, value_name = "ROLE", value_parser = role)]
-    why: Option<Role>,
-    /// Make a scenario of the recordings of two or more directors; their configurations are put beside it.
-    #[arg(long, value_name = "OUT")]
-    as_scenario: Option<PathBuf>,
-}
-
-fn moment(text: &str) -> Result<vipward_core::time::Instant, String> {
-    let text = if text.ends_with(|c: char| c.is_ascii_digit()) { format!("{text}s") } else { text.to_owned() };
-    let duration = scenario::parse_duration(&text).ok_or("expected a time like 12.3s, in whole milliseconds")?;
-    Ok(vipward_core::time::Instant::ZERO + duration)
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    [Role::Master, Role::Backup, Role::Fault, Role::Init]
-        .into_iter()
-        .find(|role| role.to_string().eq_ignore_ascii_case(text))
-        .ok_or_else(|| "expected MASTER, BACKUP, FAULT or INIT".to_owned())
 }
 
 #[derive(Args)]
@@ -185,7 +155,11 @@ fn main() -> ExitCode {
         Command::Run(run) => run_all(&run),
         Command::Drill(options) => run_drill(&options),
         Command::Explore(explore) => explore_all(&explore),
-        Command::Replay(options) => replay_all(&options),
+        Command::Replay(options) => match replay::command::run(&options) {
+            replay::Verdict::AsRecorded => Status::Held,
+            replay::Verdict::Differs => Status::DidNotHold,
+            replay::Verdict::Damaged => Status::Mistakes,
+        },
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
             Status::Held
@@ -242,60 +216,6 @@ fn write_page(path: &std::path::Path, page: &str) -> Result<(), Status> {
         eprintln!("error: can't write `{}`: {error}", path.display());
         Status::Mistakes
     })
-}
-
-fn replay_all(options: &Replay) -> Status {
-    let tracks = match replay::read(&options.files) {
-        Ok(tracks) if tracks.is_empty() => {
-            eprintln!("error: no step is recorded in these files");
-            return Status::Mistakes;
-        }
-        Ok(tracks) => tracks,
-        Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
-            return Status::Mistakes;
-        }
-    };
-    let mut out = String::new();
-    let mut status = Status::Held;
-    for track in &tracks {
-        let (text, held) = replay::summary(track);
-        out.push_str(&text);
-        status = status.max(match held {
-            replay::Verdict::AsRecorded => Status::Held,
-            replay::Verdict::Differs => Status::DidNotHold,
-            replay::Verdict::Damaged => Status::Mistakes,
-        });
-    }
-    if let Some(path) = &options.as_scenario {
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let saved = replay::scenario::scenario(&tracks, &name).and_then(|written| {
-            written.save(path).map_err(|error| format!("can't write `{}`: {error}", path.display()))
-        });
-        match saved {
-            Ok(()) => out.push_str(&format!("\n{} is a scenario: vipward-sim run {0}\n", path.display())),
-            Err(error) => {
-                eprintln!("error: {error}");
-                status = Status::Mistakes;
-            }
-        }
-    } else if options.at.is_none() && options.why.is_none() {
-        out.push('\n');
-        out.push_str(&vipward_sim::timeline::render(&replay::story::story(&tracks)));
-    }
-    for text in [
-        options.at.map(|at| replay::explain::at(&tracks, at)),
-        options.why.map(|role| replay::explain::why(&tracks, role)),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        out.push('\n');
-        out.push_str(&text);
-    }
-    // A reader that has seen enough closes the pipe.
-    let _ = std::io::stdout().write_all(out.as_bytes());
-    status
 }
 
 /// What came of one file.

@@ -200,6 +200,15 @@ fn why_and_at_explain() {
 }
 
 #[test]
+fn a_page_shows_the_timeline() {
+    let saved = saved(Fault::Killed(12_500));
+    let page = saved.folder.path().join("page.html");
+    assert_eq!(command(&saved, &["--html", page.to_str().unwrap()]).0, 0);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("lb2") && page.contains("nothing from 192.0.2.11"), "{page}");
+}
+
+#[test]
 fn every_file_is_checked_by_itself_and_the_ring_as_a_whole() {
     let saved = saved(Fault::None);
     for path in &saved.paths {

@@ -82,11 +82,6 @@ impl Sources {
         (0..u32::try_from(self.files.len()).unwrap_or(u32::MAX)).map(FileId)
     }
 
-    /// Name and text of every file, in the order of their ids: taken in again in this order they have the same ids.
-    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|file| (file.name.as_str(), file.text.as_str()))
-    }
-
     /// What messages call the file; `?` for an id from elsewhere.
     pub fn name(&self, file: FileId) -> &str {
         self.source(file).map_or("?", |source| &source.name)

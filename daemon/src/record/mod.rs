@@ -116,7 +116,7 @@ impl Recording {
 }
 
 fn texts(sources: &Sources) -> Vec<File> {
-    sources.files().map(|(name, text)| File { name: name.to_owned(), text: text.to_owned() }).collect()
+    sources.ids().map(|id| File { name: sources.name(id).to_owned(), text: sources.text(id).to_owned() }).collect()
 }
 
 /// The writer's life.

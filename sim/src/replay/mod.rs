@@ -2,11 +2,13 @@
 //!
 //! - [`track`]: files become tracks, one for each run of a director's daemon
 //! - [`check`]: the machines walk through a track
+//! - [`command`]: `vipward-sim replay`
 //! - [`story`]: tracks become a timeline
 //! - [`explain`]: the state at a moment, and the causes of a role
 //! - [`scenario`]: the recordings of a cluster become a scenario file
 
 pub mod check;
+pub mod command;
 pub mod explain;
 pub mod scenario;
 pub mod story;

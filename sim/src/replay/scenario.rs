@@ -250,10 +250,10 @@ impl Director<'_> {
 fn text_of(track: &Track, at: Instant) -> String {
     let sources = track.sources(at);
     let files: BTreeMap<PathBuf, Vec<u8>> =
-        sources.files().map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).collect();
+        sources.ids().map(|id| (PathBuf::from(sources.name(id)), sources.text(id).as_bytes().to_vec())).collect();
     let mut whole = String::new();
-    if let Some((name, _)) = sources.files().next() {
-        expand(&files, Path::new(name), 0, &mut whole);
+    if let Some(first) = sources.ids().next() {
+        expand(&files, Path::new(sources.name(first)), 0, &mut whole);
     }
     whole
 }

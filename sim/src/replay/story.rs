@@ -65,7 +65,7 @@ pub(super) fn end(tracks: &[Track]) -> Instant {
 fn node(name: &str) -> NodePlan {
     let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() };
     let plan =
-        DirectorPlan { config, listens: Vec::new(), starts: false, dataplane: Dataplane::default(), drift_ppm: 0 };
+        DirectorPlan { config, listens: Vec::new(), starts: false, drift_ppm: 0, dataplane: Dataplane::default() };
     NodePlan { name: name.into(), ports: Vec::new(), kind: NodeKind::Director(plan) }
 }
 
