@@ -24,15 +24,22 @@ fn failover(pair: &Pair) -> (PathBuf, PathBuf) {
     backup.wait_for_line("-> BACKUP", SOON).unwrap();
     // web2 is not there: there is something to decide for the balancers too.
     backup.wait_for_line("198.51.100.22:80 is down", SOON).unwrap();
+    grows_by(&first, 15);
     master.kill();
     backup.wait_for_line("-> MASTER", SOON).unwrap();
     wait_for(SOON, || pair.lb2.has(VIP).then_some(())).expect("lb2 holds the VIP");
-    // 25 adverts more, so that a death can be told from the end of the recording.
-    let before = std::fs::metadata(&second).unwrap().len();
-    wait_for(SOON, || (std::fs::metadata(&second).unwrap().len() > before + 25 * 150).then_some(())).expect("it grows");
+    // Long enough for a death to be told from the end of the recording.
+    grows_by(&second, 25);
     backup.signal(Signal::SIGTERM);
     assert_eq!(backup.wait(SOON).unwrap().status.code(), Some(0));
     (first, second)
+}
+
+/// Waits until so many adverts more are recorded; one is 128 bytes with its step.
+fn grows_by(record: &Path, adverts: u64) {
+    let length = || std::fs::metadata(record).map_or(0, |metadata| metadata.len());
+    let before = length();
+    wait_for(SOON, || (length() >= before + adverts * 128).then_some(())).expect("the record grows");
 }
 
 fn as_recorded(track: &Track) {
