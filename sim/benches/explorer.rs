@@ -1,6 +1,8 @@
 //! How fast the explorer's runner is: simulated seconds a wall second on one core, for two directors, two virtual servers
 //! with two real servers each, adverts of 1 s. Throughput is in simulated seconds.
 
+#![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,9 @@ fn configuration(director: u8, priority: u8, delay_loop: u32) -> String {
          priority {priority}\n advert_int 1\n virtual_ipaddress {{\n 192.0.2.100/24\n 192.0.2.101/24\n }}\n}}\n"
     );
     for (vip, servers) in [(100, [21, 22]), (101, [23, 24])] {
-        text += &format!("virtual_server 192.0.2.{vip} 80 {{\n delay_loop {delay_loop}\n lb_algo rr\n lb_kind DR\n");
+        text += &format!(
+            "virtual_server 192.0.2.{vip} 80 {{\n delay_loop {delay_loop}\n lb_algo rr\n lb_kind DR\n protocol TCP\n"
+        );
         for server in servers {
             text += &format!(
                 " real_server 192.0.2.{server} 80 {{\n HTTP_GET {{\n url {{\n path /\n status_code 200\n }}\n \

@@ -1,6 +1,8 @@
 //! The invariants are able to fail: each planted fault is found within a bounded number of seeds. How many it took is the
 //! table in `docs/explorer.md`, which this test keeps true (`UPDATE_DOCS=1` writes it anew).
 
+#![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
+
 #[path = "explore/planted.rs"]
 mod planted;
 

@@ -55,6 +55,7 @@ scenarios! {
     deleted_address "deleted-address"
     false_takeover "false-takeover"
     flapping_real_server "flapping-real-server"
+    frozen_backup "frozen-backup"
     frozen_master "frozen-master"
     graceful_stop "graceful-stop"
     isolated_master "isolated-master"

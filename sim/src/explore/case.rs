@@ -42,6 +42,8 @@ pub enum Ground {
 pub struct Given {
     pub folder: PathBuf,
     pub name: String,
+    /// Where its `network` file is, from `folder` on; paths of configurations there begin there.
+    network: PathBuf,
     text: String,
 }
 
@@ -60,7 +62,14 @@ impl Given {
         }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { folder, name, text: table.to_string() })
+        let network = table.get("network").and_then(toml::Value::as_str).map(Path::new).and_then(Path::parent);
+        Ok(Self { folder, name, network: network.map(Path::to_owned).unwrap_or_default(), text: table.to_string() })
+    }
+
+    /// A configuration's path as a step of the scenario itself must write it.
+    fn from_here(&self, config: &str) -> String {
+        let here = self.folder.join(config).exists();
+        if here { config.to_owned() } else { self.network.join(config).display().to_string() }
     }
 }
 
@@ -86,9 +95,13 @@ impl Case {
         };
         let mut case = Self { seed, seconds, ground, lines: Vec::new() };
         let mut targets = Targets::of(&*case.scenario()?);
-        if let Ground::Drawn(draft) = &case.ground {
-            for director in &draft.directors {
-                targets.reloads.push((format!("lb{}", director.number), director.file(true).display().to_string()));
+        match &case.ground {
+            Ground::Drawn(draft) => {
+                let reloads = draft.directors.iter().map(|it| (format!("lb{}", it.number), it.file(true)));
+                targets.reloads.extend(reloads.map(|(name, file)| (name, file.display().to_string())));
+            }
+            Ground::Given(given) => {
+                targets.reloads.iter_mut().for_each(|(_, file)| *file = given.from_here(file));
             }
         }
         case.lines = schedule::draw(&targets, seconds * TROUBLED, &mut Dice::new(seed, FAULTS));

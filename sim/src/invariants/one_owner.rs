@@ -92,8 +92,10 @@ fn hear(world: &World, a: NodeId, b: NodeId) -> bool {
         .any(|segment| world.link(a, b, segment).is_some() && world.link(b, a, segment).is_some())
 }
 
+/// What is on its way when a slow way is healed still comes late.
 fn delays(world: &World, a: NodeId, b: NodeId) -> Duration {
-    [(a, b), (b, a)].into_iter().filter_map(|(from, to)| world.route(from, to)).map(|way| way.delay + way.jitter).sum()
+    let ways = [(a, b), (b, a)].into_iter().filter_map(|(from, to)| world.route(from, to));
+    ways.map(|way| way.delay + way.jitter).sum::<Duration>().max(world.slowest)
 }
 
 fn lost_between(world: &World, a: NodeId, b: NodeId) -> u64 {

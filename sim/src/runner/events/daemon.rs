@@ -31,6 +31,7 @@ impl Daemon {
             scripts: VecDeque::new(),
             now: Instant::ZERO,
             wakeup: Some(Instant::ZERO),
+            wakes_at: Some(Instant::ZERO),
             stopped: false,
         };
         Self { id, incarnation, drivers: [Half::Election, Half::Balancer].map(driver) }
@@ -59,7 +60,7 @@ impl Daemon {
         if world.has_mail(self.id) {
             return Some(world.now());
         }
-        self.drivers.iter().filter_map(|driver| driver.next(world, self.id)).min()
+        self.drivers.iter().filter_map(Driver::next).min()
     }
 }
 
@@ -74,12 +75,14 @@ struct Driver {
     /// By the director's own clock, as everything that a machine is told.
     now: Instant,
     wakeup: Option<Instant>,
+    /// The same by the world's clock.
+    wakes_at: Option<Instant>,
     stopped: bool,
 }
 
 impl Driver {
-    fn next(&self, world: &World, id: NodeId) -> Option<Instant> {
-        let wakeup = self.wakeup.filter(|_| !self.stopped).map(|at| world.now() + world.until(id, at));
+    fn next(&self) -> Option<Instant> {
+        let wakeup = self.wakes_at.filter(|_| !self.stopped);
         self.attempts.iter().filter_map(|(_, attempt)| attempt.due()).chain(wakeup).min()
     }
 
@@ -87,14 +90,14 @@ impl Driver {
         if self.stopped {
             return Ok(());
         }
-        let local = world.local_time(id);
         let idle = !changed
             && !world.has_mail_for(id, self.half)
-            && self.wakeup.is_none_or(|at| at > local)
+            && self.wakes_at.is_none_or(|at| at > world.now())
             && !self.attempts.iter().any(|(_, attempt)| attempt.due().is_some_and(|at| at <= world.now()));
         if idle {
             return Ok(());
         }
+        let local = world.local_time(id);
         let mut left = MOST_AT_ONCE;
         loop {
             for kind in [Waiting::Host, Waiting::Packets, Waiting::Work] {
@@ -112,6 +115,7 @@ impl Driver {
                 left = left.checked_sub(1).ok_or("it wants to be woken without end")?;
                 self.step(Event::Wakeup, world, id, incarnation);
             } else if !more {
+                self.wakes_at = self.wakeup.map(|at| world.now() + world.until(id, at));
                 return Ok(());
             }
         }
