@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by panicking what is wrong")]
 
+#[allow(dead_code, reason = "explore_planted.rs plants all of them")]
 #[path = "explore/planted.rs"]
 mod planted;
 
