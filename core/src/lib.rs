@@ -14,6 +14,7 @@ pub mod interface;
 pub mod ipvs;
 pub mod machine;
 pub mod probe;
+pub mod record;
 pub mod seam;
 pub mod time;
 pub mod vrrp;

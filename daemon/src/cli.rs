@@ -46,6 +46,12 @@ pub struct Run {
     /// What carries the virtual servers' traffic
     #[arg(long, value_enum, default_value_t)]
     pub dataplane: Choice,
+    /// Record everything that is heard and done, for `vipward-sim replay` and Wireshark: FILE, FILE.1 and so on
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// What only vipward has; default: `vipward.toml` beside the configuration, which need not exist
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
     /// What is logged, to standard error
     #[arg(long, value_enum, default_value_t)]
     pub log_level: LogLevel,

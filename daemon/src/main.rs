@@ -17,9 +17,11 @@ mod log;
 mod netlink;
 mod network;
 mod privileges;
+mod record;
 mod relay;
 mod run;
 mod scripts;
+mod settings;
 mod summary;
 #[cfg(test)]
 mod testing;

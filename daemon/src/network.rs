@@ -140,6 +140,16 @@ mod tests {
             std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"), "0").unwrap();
         }
         std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "0").unwrap();
+        // Until the kernel has noticed the carrier, which takes up to a second, it drops what is sent.
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        let up = |name: &str| {
+            let shown = std::process::Command::new("ip").args(["-o", "link", "show", name]).output().unwrap();
+            String::from_utf8_lossy(&shown.stdout).contains("state UP")
+        };
+        while !(up("v0") && up("v1")) {
+            assert!(std::time::Instant::now() < deadline, "the links do not come up");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let links = Links::default();
         for name in ["lo", "v0", "v1"] {
             let index = nix::net::if_::if_nametoindex(name).unwrap();

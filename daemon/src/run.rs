@@ -4,6 +4,8 @@ use crate::cli::Run;
 use crate::configuration::{self, host_name, load, seed};
 use crate::exit::Exit;
 use crate::log;
+use crate::record::Recording;
+use crate::settings::{self, Settings};
 use crate::summary;
 use crate::thread::{Machine, NotStarted};
 use std::io::{self, IsTerminal};
@@ -19,11 +21,39 @@ const STOP: Duration = Duration::from_secs(10);
 /// Runs until a signal ends it.
 pub fn run(options: &Run) -> Exit {
     log::start(options.log_level);
-    let Some(config) = first_configuration(options) else { return Exit::Diagnostics };
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(async { supervise(options, config).await.unwrap_or_else(io_failed) }),
-        Err(error) => io_failed(error),
+    let Some(settings) = settings(options) else { return Exit::Diagnostics };
+    let mut sources = Sources::default();
+    let Some(config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return io_failed(error),
+    };
+    let recording = match settings.record.ring() {
+        Some(ring) => match Recording::start(ring, config_id(options), seed(), &sources) {
+            Ok(recording) => Some(recording),
+            Err(error) => return io_failed(error),
+        },
+        None => None,
+    };
+    let ended = runtime.block_on(supervise(options, config, recording.as_ref()));
+    if let Some(recording) = recording {
+        recording.finish();
     }
+    ended.unwrap_or_else(io_failed)
+}
+
+/// `vipward.toml` and what the command line puts in its place; messages as for a configuration.
+fn settings(options: &Run) -> Option<Settings> {
+    let mut sources = Sources::default();
+    let (settings, diagnostics) = settings::load(&mut sources, &options.file, options.settings.as_deref());
+    if settings.is_none() {
+        eprint!("{}", render(&sources, &diagnostics, io::stderr().is_terminal()));
+    }
+    let mut settings = settings?;
+    if let Some(file) = &options.record {
+        settings.record.file = Some(file.clone());
+    }
+    Some(settings)
 }
 
 fn io_failed(error: io::Error) -> Exit {
@@ -33,14 +63,13 @@ fn io_failed(error: io::Error) -> Exit {
 
 /// Reads the file; its messages go to standard error as `vipward check` shows them if it can't be run, else into the
 /// log.
-fn first_configuration(options: &Run) -> Option<Config> {
-    let mut sources = Sources::default();
-    let loaded = load(&mut sources, &options.file, &config_id(options));
+fn first_configuration(options: &Run, sources: &mut Sources) -> Option<Config> {
+    let loaded = load(sources, &options.file, &config_id(options));
     if let Some(config) = loaded.config {
-        configuration::log(&sources, &loaded.diagnostics);
+        configuration::log(sources, &loaded.diagnostics);
         return Some(config);
     }
-    eprint!("{}", render(&sources, &loaded.diagnostics, io::stderr().is_terminal()));
+    eprint!("{}", render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
     None
 }
 
@@ -86,10 +115,10 @@ impl Signals {
     }
 }
 
-async fn supervise(options: &Run, config: Config) -> io::Result<Exit> {
+async fn supervise(options: &Run, config: Config, recording: Option<&Recording>) -> io::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let mut election = Machine::election()?;
-    let mut balancer = Machine::balancer(options.dataplane)?;
+    let mut election = Machine::election(recording.map(Recording::tap))?;
+    let mut balancer = Machine::balancer(options.dataplane, recording.map(Recording::tap))?;
     for machine in [&mut election, &mut balancer] {
         match machine.ready().await {
             Ok(uses) => tracing::info!("{uses}"),
@@ -113,7 +142,7 @@ async fn supervise(options: &Run, config: Config) -> io::Result<Exit> {
             biased;
             told = signals.next() => match told {
                 Told::Stop => break,
-                Told::Reload => if let Some(config) = reload(options) {
+                Told::Reload => if let Some(config) = reload(options, recording) {
                     tell(&loaded(config));
                 },
                 Told::Unknown(name) => tracing::info!("{name} has no meaning here"),
@@ -151,12 +180,17 @@ fn loaded(config: Config) -> Event {
 }
 
 /// SIGHUP: the new configuration, or the reasons in the log.
-fn reload(options: &Run) -> Option<Config> {
+fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
     let mut sources = Sources::default();
     let loaded = load(&mut sources, &options.file, &config_id(options));
     configuration::log(&sources, &loaded.diagnostics);
     match &loaded.config {
-        Some(_) => tracing::info!("{} was read again", options.file.display()),
+        Some(_) => {
+            if let Some(recording) = recording {
+                recording.configuration(&sources);
+            }
+            tracing::info!("{} was read again", options.file.display());
+        }
         None => tracing::error!("{} has errors: the running configuration stays", options.file.display()),
     }
     loaded.config

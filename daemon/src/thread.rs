@@ -7,6 +7,7 @@ use crate::links::Links;
 use crate::netlink::{Addresses, Monitor};
 use crate::network::{ElectionNetwork, ProbeNetwork};
 use crate::privileges::{Capability, raise_priority};
+use crate::record::Tap;
 use crate::scripts::Scripts;
 use futures::future::LocalBoxFuture;
 use std::future::Future;
@@ -18,6 +19,8 @@ use tokio::task::LocalSet;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::event::Event;
+use vipward_core::record::{Recordable, Recorded};
+use vipward_core::seam::Network;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 
@@ -42,16 +45,16 @@ pub struct Machine {
 
 impl Machine {
     /// The Election, before all ordinary work of this computer where that is permitted.
-    pub fn election() -> io::Result<Self> {
+    pub fn election(tap: Option<Tap>) -> io::Result<Self> {
         Self::start("election", |events, inbox| {
             raise_priority();
-            election(events, inbox)
+            election(events, inbox, tap)
         })
     }
 
     /// The Balancer.
-    pub fn balancer(dataplane: Choice) -> io::Result<Self> {
-        Self::start("balancer", move |_, inbox| balancer(dataplane, inbox))
+    pub fn balancer(dataplane: Choice, tap: Option<Tap>) -> io::Result<Self> {
+        Self::start("balancer", move |_, inbox| balancer(dataplane, inbox, tap))
     }
 
     /// Waits until its world is there; what it uses, in words.
@@ -107,7 +110,11 @@ struct Running {
     life: LocalBoxFuture<'static, ()>,
 }
 
-async fn election(events: UnboundedSender<Event>, inbox: UnboundedReceiver<Event>) -> Result<Running, NotStarted> {
+async fn election(
+    events: UnboundedSender<Event>,
+    inbox: UnboundedReceiver<Event>,
+    tap: Option<Tap>,
+) -> Result<Running, NotStarted> {
     let links = Rc::new(Links::default());
     let network = ElectionNetwork::open(links.clone()).map_err(|error| missing(error, Capability::NetRaw))?;
     let addresses = Addresses::open(links.clone()).map_err(failed)?;
@@ -121,13 +128,13 @@ async fn election(events: UnboundedSender<Event>, inbox: UnboundedReceiver<Event
     Ok(Running {
         uses: format!("interfaces here: {}", names.join(", ")),
         life: Box::pin(async move {
-            drive(&mut Election::default(), clock, Rc::new(network), Rc::new(host)).await;
+            live(Election::default(), tap, clock, network, host).await;
             last_scripts(&scripts).await;
         }),
     })
 }
 
-async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>) -> Result<Running, NotStarted> {
+async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>, tap: Option<Tap>) -> Result<Running, NotStarted> {
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
     let uses = format!("dataplane: {dataplane}");
@@ -136,10 +143,25 @@ async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>) -> Result<
     Ok(Running {
         uses,
         life: Box::pin(async move {
-            drive(&mut Balancer::default(), clock, Rc::new(ProbeNetwork), Rc::new(host)).await;
+            live(Balancer::default(), tap, clock, ProbeNetwork, host).await;
             last_scripts(&scripts).await;
         }),
     })
+}
+
+/// A machine's life, under record or not.
+async fn live<M: Recordable, N: Network + 'static>(
+    mut machine: M,
+    tap: Option<Tap>,
+    clock: Rc<BootClock>,
+    network: N,
+    host: LinuxHost,
+) {
+    let (network, host) = (Rc::new(network), Rc::new(host));
+    match tap {
+        Some(tap) => drive(&mut Recorded::new(machine, tap), clock, network, host).await,
+        None => drive(&mut machine, clock, network, host).await,
+    }
 }
 
 async fn last_scripts(scripts: &Scripts) {

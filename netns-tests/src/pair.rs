@@ -78,6 +78,15 @@ impl Pair {
         self.vipward(node, &self.file(&format!("{}.conf", node.name()), text)?)
     }
 
+    /// The same under record, into a file of this test that has the node's name.
+    pub fn vipward_recorded(&self, node: &Node, text: &str) -> io::Result<(Process, PathBuf)> {
+        let file = self.file(&format!("{}.conf", node.name()), text)?;
+        let record = self.folder.path().join(format!("{}.pcapng", node.name()));
+        let mut command = Command::new(crate::vipward());
+        command.args(["run", "--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--record").arg(&record);
+        Ok((node.spawn(command)?, record))
+    }
+
     /// Starts keepalived on a director, VRRP only, in the foreground.
     pub fn keepalived(&self, node: &Node, file: &Path) -> io::Result<Process> {
         let program = crate::program("keepalived").ok_or_else(|| io::Error::other("there is no keepalived"))?;

@@ -8,6 +8,7 @@
 //! - [`invariants`]: what must hold in every run
 //! - [`expect`]: what must hold in this one
 //! - [`drill`]: every outage of the standard battery, from the directors' files alone
+//! - [`replay`]: recordings of real daemons, checked and explained
 //! - [`timeline`], [`report`], [`html`]: what people and machines read
 
 pub mod drill;
@@ -15,6 +16,7 @@ pub mod expect;
 pub mod explore;
 pub mod html;
 pub mod invariants;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod scenario;

@@ -11,7 +11,7 @@ use vipward_core::config::{Diagnostic, Sources, render};
 use vipward_sim::explore::{Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner::events::product;
-use vipward_sim::{drill, html, runner, scenario};
+use vipward_sim::{drill, html, replay, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
 #[derive(Parser)]
@@ -25,12 +25,16 @@ struct Cli {
 enum Command {
     /// Run scenarios. Exit status 0: everything held; 1: something did not; 2: a file has mistakes.
     Run(Run),
-    /// Draw clusters and faults at random and look for a broken invariant. What is found is shrunk to the few faults that
-    /// it takes, printed and written as a scenario. Exit status as for `run`.
-    Explore(Explore),
     /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nothing
     /// broke; 1: an invariant broke; 2: these files can't be drilled.
     Drill(Drill),
+    /// Draw clusters and faults at random and look for a broken invariant. What is found is shrunk to the few faults that
+    /// it takes, printed and written as a scenario. Exit status as for `run`.
+    Explore(Explore),
+    /// Replay recordings of `vipward run --record`: check every effect, print the timeline, explain it.
+    ///
+    /// Exit status 0: every effect is the one recorded; 1: one is not; 2: something could not be read.
+    Replay(replay::command::Replay),
     /// List the words of a scenario file.
     Words,
 }
@@ -58,30 +62,6 @@ struct Run {
     /// How many scenarios run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
-}
-
-#[derive(Args)]
-struct Explore {
-    /// A scenario whose network and configurations are put under random faults; without it every seed draws its own.
-    scenario: Option<PathBuf>,
-    /// How many seeds.
-    #[arg(long, default_value_t = 1_000)]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 1)]
-    base: u64,
-    /// How long each run lasts, in simulated minutes.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
-    minutes: u64,
-    /// How many seeds run at the same time; as many as there are processors by default.
-    #[arg(long)]
-    jobs: Option<usize>,
-    /// Where scenarios of failures are written.
-    #[arg(long, default_value = ".")]
-    out: PathBuf,
-    /// Stop after so many failures.
-    #[arg(long, default_value_t = 5)]
-    most: usize,
 }
 
 #[derive(Args)]
@@ -125,6 +105,30 @@ enum DataplaneChoice {
     Relay,
 }
 
+#[derive(Args)]
+struct Explore {
+    /// A scenario whose network and configurations are put under random faults; without it every seed draws its own.
+    scenario: Option<PathBuf>,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    base: u64,
+    /// How long each run lasts, in simulated minutes.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// How many seeds run at the same time; as many as there are processors by default.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Where scenarios of failures are written.
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    /// Stop after so many failures.
+    #[arg(long, default_value_t = 5)]
+    most: usize,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
@@ -149,8 +153,13 @@ enum Status {
 fn main() -> ExitCode {
     let status = match Cli::parse().command {
         Command::Run(run) => run_all(&run),
-        Command::Explore(explore) => explore_all(&explore),
         Command::Drill(options) => run_drill(&options),
+        Command::Explore(explore) => explore_all(&explore),
+        Command::Replay(options) => match replay::command::run(&options) {
+            replay::Verdict::AsRecorded => Status::Held,
+            replay::Verdict::Differs => Status::DidNotHold,
+            replay::Verdict::Damaged => Status::Mistakes,
+        },
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
             Status::Held

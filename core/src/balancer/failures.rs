@@ -3,12 +3,13 @@
 use super::kernel::REREAD;
 use crate::decision::Decision;
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 
 /// How many are told one by one within [`REREAD`]; the others are counted, and the sum is told after it.
 const MAX_TOLD: u32 = 8;
 
 /// What was told, and what was not yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failures {
     since: Option<Instant>,
     told: u32,

@@ -7,13 +7,14 @@ use super::RETRY;
 use crate::ipvs::{Op, ServiceEntry, ServiceKey, Table, reconcile, reconcile_service};
 use crate::machine::Reason;
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// How often the kernel's table is read and compared, to find what somebody else changed.
 pub const REREAD: Duration = Duration::from_secs(10);
 
 /// The part of the kernel's table that is ours.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Kernel {
     /// Our services as they are by all that is known.
     known: Table,

@@ -25,6 +25,7 @@ use crate::time::{Duration, Instant};
 use failures::Failures;
 use kernel::Kernel;
 use queue::{CheckerPlace, ProbeQueue};
+use serde::{Deserialize, Serialize};
 use service::LiveService;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub const RETRY: Duration = Duration::from_secs(1);
 const MAX_NAMES: usize = 20;
 
 /// The machine for virtual servers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Balancer {
     config: Arc<Config>,
     services: BTreeMap<ServiceKey, LiveService>,

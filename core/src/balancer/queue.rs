@@ -2,11 +2,12 @@
 
 use crate::ipvs::ServiceKey;
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Where a checker stands in the configuration of now. A reload fills the queue anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CheckerPlace {
     pub service: ServiceKey,
     pub server: SocketAddr,
@@ -15,7 +16,7 @@ pub struct CheckerPlace {
 }
 
 /// Every checker without an attempt under way, exactly once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ProbeQueue(BTreeSet<(Instant, CheckerPlace)>);
 
 impl ProbeQueue {

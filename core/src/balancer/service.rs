@@ -9,11 +9,12 @@ use crate::health::{Change, Outcome, Quorum, RealServer};
 use crate::ipvs::{Destination, Persistence, Service, ServiceEntry, ServiceKey};
 use crate::probe::{Probe, ProbeId, Verdict};
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// One virtual server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LiveService {
     settings: Service,
     quorum: Quorum,
@@ -24,7 +25,7 @@ pub struct LiveService {
     members: BTreeMap<SocketAddr, Member>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Member {
     /// As it is in the table while it may take connections.
     destination: Destination,

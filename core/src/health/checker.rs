@@ -24,12 +24,13 @@
 use crate::config::{CheckerConfig, CheckerKind};
 use crate::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 
 /// The reader refuses a `delay_loop` of zero. Should one come by another way, it must not stop the time.
 const SHORTEST_DELAY_LOOP: Duration = Duration::from_millis(1);
 
 /// One checker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checker {
     config: CheckerConfig,
     health: Health,
@@ -38,7 +39,7 @@ pub struct Checker {
     phase: Phase,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Health {
     /// The next `tries_left` failures in a row are forgiven.
     Up { tries_left: u32 },
@@ -46,7 +47,7 @@ enum Health {
     Down { passed: usize },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Waiting { until: Instant },
     Probing(ProbeId),

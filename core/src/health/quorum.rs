@@ -6,8 +6,10 @@
 //! Unlike there the upper limit too is at most that sum. (In keepalived 2.2.7 two servers with quorum 2 and hysteresis 1
 //! never have quorum, not even at start: the sorry server stays with both of them up.)
 
+use serde::{Deserialize, Serialize};
+
 /// The quorum of one virtual server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quorum {
     limits: Limits,
     up: bool,
@@ -21,7 +23,7 @@ pub enum Change {
 }
 
 /// Live weights. `keep` <= `gain`, and both are at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Limits {
     /// Gained at this weight.
     gain: u64,

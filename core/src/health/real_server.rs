@@ -6,10 +6,11 @@ use crate::config::CheckerConfig;
 use crate::ipvs::ServiceKey;
 use crate::probe::ProbeId;
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// The checkers of one real server of one virtual server. Without any it is always up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealServer {
     pub checkers: Vec<Checker>,
 }

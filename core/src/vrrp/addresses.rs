@@ -8,6 +8,7 @@ use crate::decision::Decision;
 use crate::effect::Effect;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,7 +23,7 @@ pub enum AddressOp {
 }
 
 /// An address that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// It carries our protocol number, or this process put it there: Linux before 5.18 forgets the number.
     pub ours: bool,
@@ -63,7 +64,7 @@ pub fn reconcile(desired: &[&InterfaceAddress], observed: &BTreeMap<AddressKey, 
 pub type Holder = u32;
 
 /// What is there, what is wanted, and what could not be done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AddressBook {
     seen: BTreeMap<AddressKey, Seen>,
     next_rank: u64,

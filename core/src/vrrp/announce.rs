@@ -8,9 +8,10 @@ use crate::config::Garp;
 use crate::effect::Effect;
 use crate::interface::InterfaceAddress;
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 
 /// The timers of a MASTER's announcements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcements {
     /// The second burst, and how many rounds it has.
     again: Option<(Instant, u32)>,

@@ -6,6 +6,7 @@
 use crate::decision::{Decision, IgnoreReason};
 use crate::effect::Effect;
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use std::sync::Arc;
 pub const QUIET: Duration = Duration::from_secs(60);
 
 /// Packets that were not taken as adverts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct IgnoredAdverts {
+    #[serde(with = "words")]
     kinds: BTreeMap<(Option<Arc<str>>, &'static str), Kind>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kind {
     total: u64,
     /// Nothing is told before.
@@ -80,8 +82,25 @@ impl Kind {
     }
 }
 
+/// The words are written in no record: each kind's last reason has it.
+mod words {
+    use super::{Arc, BTreeMap, Kind};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    type Kinds = BTreeMap<(Option<Arc<str>>, &'static str), Kind>;
+
+    pub fn serialize<S: Serializer>(kinds: &Kinds, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(kinds.iter().map(|((router, _), kind)| (router, kind)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Kinds, D::Error> {
+        let kinds = Vec::<(Option<Arc<str>>, Kind)>::deserialize(from)?;
+        Ok(kinds.into_iter().map(|(router, kind)| ((router, kind.last.1.word()), kind)).collect())
+    }
+}
+
 /// Lets one thing through a minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     quiet_until: Option<Instant>,
     last: Instant,

@@ -1,10 +1,11 @@
 //! When each virtual router wants to be woken, so that a director with hundreds of them looks only at those that are due.
 
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The next instant of each of a row of things.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Timers {
     due: BTreeSet<(Instant, usize)>,
     of: Vec<Option<Instant>>,

@@ -6,10 +6,11 @@ use crate::effect::{Effect, ScriptId};
 use crate::event::ScriptOutcome;
 use crate::time::Instant;
 use crate::vrrp::Priority;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One `vrrp_script` that some virtual router tracks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScriptTracker {
     config: VrrpScript,
     up: Option<bool>,

@@ -67,7 +67,7 @@ impl Given {
     }
 
     /// A configuration's path as a step of the scenario itself must write it.
-    fn seen_from_here(&self, config: &str) -> String {
+    fn path_from_here(&self, config: &str) -> String {
         let here = self.folder.join(config).exists();
         if here { config.to_owned() } else { self.network.join(config).display().to_string() }
     }
@@ -101,7 +101,7 @@ impl Case {
                 targets.reloads.extend(reloads.map(|(name, file)| (name, file.display().to_string())));
             }
             Ground::Given(given) => {
-                targets.reloads.iter_mut().for_each(|(_, file)| *file = given.seen_from_here(file));
+                targets.reloads.iter_mut().for_each(|(_, file)| *file = given.path_from_here(file));
             }
         }
         case.lines = schedule::draw(&targets, seconds * TROUBLED, &mut Dice::new(seed, FAULTS));

@@ -10,4 +10,5 @@ mod words;
 
 pub use model::*;
 pub use read::{Disk, Loaded, load, load_from, scenario_files};
+pub use values::parse_duration;
 pub use words::words_help;

@@ -233,7 +233,7 @@ pub(super) fn is_any(kind: &NodeKind) -> bool {
 }
 
 /// `250ms`, `1.5s`, `2m`: whole milliseconds, exactly.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, millis): (&str, u64) = if let Some(number) = text.strip_suffix("ms") {
         (number, 1)
     } else if let Some(number) = text.strip_suffix('s') {

@@ -7,10 +7,11 @@ use crate::interface::InterfaceName;
 use crate::time::Instant;
 use crate::vrrp::Vrid;
 use crate::vrrp::addresses::RETRY;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// What failed and is tried again as it is. Addresses are [`crate::vrrp::addresses::AddressBook`]'s.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Retry {
     Listen(Listener),
     StopListening(Listener),

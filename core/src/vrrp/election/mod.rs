@@ -22,6 +22,7 @@ use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 pub const REREAD: Duration = Duration::from_secs(10);
 
 /// The virtual routers of one director: [`Machine`] for VRRP.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Election {
     phase: Phase,
     links: BTreeMap<InterfaceName, bool>,
@@ -49,7 +50,7 @@ pub struct Election {
     complaints: BTreeMap<String, Limit>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Phase {
     /// Not everything has been told yet.
     Starting {

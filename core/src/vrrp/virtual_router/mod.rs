@@ -36,12 +36,13 @@ use crate::event::Datagram;
 use crate::interface::InterfaceAddress;
 use crate::machine::Reason;
 use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// RFC 9568 6.4, and FAULT.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Initialize: not started, stopped, or waiting for what a tracked script says first.
     Init,
@@ -51,7 +52,7 @@ pub enum State {
 }
 
 /// What a BACKUP knows and waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
     /// Master_Down_Timer, Active_Down_Timer in RFC 9568.
     pub down_at: Instant,
@@ -67,7 +68,7 @@ pub struct Backup {
 }
 
 /// The last that a BACKUP heard; the cause when it takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Heard {
     Nobody,
     /// A MASTER to which we yield.
@@ -88,7 +89,7 @@ pub enum Heard {
 }
 
 /// What a MASTER does by the clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Master {
     /// Adver_Timer.
     pub advertise_at: Instant,
@@ -124,7 +125,7 @@ impl Context<'_> {
 }
 
 /// One virtual router.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VirtualRouter {
     id: Holder,
     config: VirtualRouterConfig,
@@ -143,7 +144,7 @@ pub struct VirtualRouter {
 }
 
 /// Warnings that a peer could cause every second.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Limits {
     rival: Limit,
     addresses: Limit,

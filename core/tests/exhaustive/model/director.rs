@@ -58,6 +58,20 @@ impl Local {
         }
     }
 
+    /// Without what never matters to `me`: a MASTER yields only to one that beats it, so it may forget the others.
+    pub fn relevant(self, setup: &Setup, me: usize) -> Self {
+        let beats = |who: u8| rules::beats(setup, usize::from(who), me);
+        let role = match self.role {
+            Role::Backup { down, active, slept, heard } => {
+                Role::Backup { down, active, slept, heard: heard.filter(|who| beats(*who)) }
+            }
+            Role::Master { advertise, last, dead } => {
+                Role::Master { advertise, last, dead: dead.filter(|(who, _)| beats(*who)) }
+            }
+        };
+        Self { role, ..self }
+    }
+
     /// The same after some time in which nothing happened. What is long overdue does not get any later: only a frozen
     /// director is, and it asks no more than whether `Active_Adver_Interval` or `Master_Down_Interval` is over.
     pub fn later(self, setup: &Setup, by: Ticks) -> Self {
@@ -360,7 +374,7 @@ impl Directors {
             let broken = broken.filter(|_| setup.rules);
             return Ok(Answer { next: None, owns: process.owns, sent, broken });
         }
-        let after = process.local(now)?.later(setup, 0);
+        let after = process.local(now)?.relevant(setup, process.who).later(setup, 0);
         let broken = rules::check(setup, process.who, before, stimulus, after, &sent).err().filter(|_| setup.rules);
         let key = (process.who, after);
         if let Some(id) = self.ids.get(&key) {
@@ -401,7 +415,7 @@ fn early_wakeup_is_harmless(setup: &Setup, process: &Process, after: Local, now:
     }
     let mut woken = process.clone();
     let sent = woken.meets(setup, Stimulus::Wakeup, now)?;
-    if sent.is_empty() && woken.local(now)? == after {
+    if sent.is_empty() && woken.local(now)?.relevant(setup, process.who) == after {
         Ok(())
     } else {
         Err(format!("woken before its timer fires, it sends {sent:?} and is {:?}", woken.local(now)))

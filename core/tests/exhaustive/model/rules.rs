@@ -27,6 +27,7 @@ pub fn check(
         }
     }
     let (role, messages) = expected(setup, me, before.map(|local| local.role), stimulus);
+    let role = Local { role, ..after }.relevant(setup, me).role;
     if after.role != role {
         return Err(format!("it should be {role} and is {}", after.role));
     }
@@ -67,10 +68,6 @@ fn expected(setup: &Setup, me: usize, before: Option<Role>, stimulus: Stimulus) 
         Some(role) => awake(setup, me, role),
     };
     match (role, stimulus) {
-        (Role::Backup { down, active, slept: false, heard }, Stimulus::Wakeup) if -down > active * SECOND => {
-            let down = active * SECOND + setup.skew(me, active);
-            (Role::Backup { down, active, slept: true, heard }, SILENT)
-        }
         (Role::Backup { down, active, slept, heard }, Stimulus::Wakeup) if down <= 0 => {
             let waited = if slept { active * SECOND + setup.skew(me, active) } else { setup.master_down(me, active) };
             (master(heard.map(|who| (who, waited))), ADVERT)
@@ -106,11 +103,15 @@ fn backup(setup: &Setup, me: usize, active: Ticks, heard: Option<u8>) -> Role {
     Role::Backup { down: setup.master_down(me, active), active, slept: false, heard }
 }
 
-/// A MASTER that did not run for so long that the others have given it up is none any more, whatever it is told next.
+/// A MASTER that did not run for so long that the others have given it up is none any more, whatever it is told next. A
+/// BACKUP whose timer is long overdue did not listen either: it waits once more.
 fn awake(setup: &Setup, me: usize, role: Role) -> Role {
     let own = setup.directors[me].interval;
     match role {
         Role::Master { last, .. } if -last > setup.master_down(me, own) => backup(setup, me, own, None),
+        Role::Backup { down, active, slept: false, heard } if -down > active * SECOND => {
+            Role::Backup { down: active * SECOND + setup.skew(me, active), active, slept: true, heard }
+        }
         Role::Master { .. } | Role::Backup { .. } => role,
     }
 }

@@ -1,0 +1,74 @@
+//! A machine under record: the same machine to its driver, and every step of it handed on.
+
+use super::{Entry, Recordable, Step, state_of};
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::machine::{Machine, Reason};
+use crate::time::Instant;
+
+/// Where entries go.
+pub trait Recorder {
+    /// Takes an entry, or refuses it at once when it has no room: a recorder never makes anybody wait.
+    fn take(&mut self, entry: Entry) -> bool;
+
+    /// Goes up whenever a new file begins, which then needs each machine's state.
+    fn generation(&self) -> u64;
+}
+
+/// Wraps a machine. Its state is recorded before its first step, before the first step of each file, and after a gap.
+#[derive(Debug)]
+pub struct Recorded<M, R> {
+    machine: M,
+    recorder: R,
+    /// The generation that has this machine's state; `None`: it must be written before anything else makes sense.
+    known: Option<u64>,
+    /// Steps that were refused since the last that was taken.
+    lost: u64,
+}
+
+impl<M: Recordable, R: Recorder> Recorded<M, R> {
+    pub fn new(machine: M, recorder: R) -> Self {
+        Self { machine, recorder, known: None, lost: 0 }
+    }
+
+    /// The machine and what it was recorded with.
+    pub fn into_parts(self) -> (M, R) {
+        (self.machine, self.recorder)
+    }
+
+    /// Before a step: says what is missing, and writes the state where it is needed.
+    fn prepare(&mut self, at: Instant) {
+        if self.lost > 0 {
+            if !self.recorder.take(Entry::Lost { machine: M::NAME, at, steps: self.lost }) {
+                return;
+            }
+            self.lost = 0;
+            self.known = None;
+        }
+        let generation = self.recorder.generation();
+        if self.known != Some(generation)
+            && let Ok(state) = state_of(&self.machine)
+            && self.recorder.take(Entry::State { machine: M::NAME, at, state })
+        {
+            self.known = Some(generation);
+        }
+    }
+}
+
+impl<M: Recordable, R: Recorder> Machine for Recorded<M, R> {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        self.prepare(now);
+        let heard = event.clone();
+        let effects = self.machine.handle(event, now);
+        // Between a gap and the next state nothing could be checked; and what does not fit now is a part of the gap.
+        let step = Step { machine: M::NAME, at: now, event: heard, effects: effects.clone() };
+        if self.lost > 0 || !self.recorder.take(Entry::Step(step)) {
+            self.lost += 1;
+        }
+        effects
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        self.machine.next_wakeup()
+    }
+}

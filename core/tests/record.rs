@@ -1,0 +1,421 @@
+//! The flight recorder: what goes in comes out, what is damaged is said, and a machine goes on from its recorded state.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use vipward_core::balancer::Balancer;
+use vipward_core::config::{Config, Options, Sources, load};
+use vipward_core::decision::{Decision, IgnoreReason, RoleCause};
+use vipward_core::effect::Effect;
+use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
+use vipward_core::ipvs::{Op, Table};
+use vipward_core::machine::Machine;
+use vipward_core::probe::{Failure, Verdict};
+use vipward_core::record::{
+    Begin, Entry, FORMAT, File, Kind, MachineName, Reader, Recordable, Recorded, Recorder, Step, Writer, from_state,
+    state_of,
+};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{Election, Role, Vrid};
+
+/// Keeps what it is given, and can be full.
+#[derive(Clone, Default)]
+struct Kept {
+    entries: Rc<RefCell<Vec<Entry>>>,
+    full: Rc<Cell<bool>>,
+    generation: Rc<Cell<u64>>,
+}
+
+impl Recorder for Kept {
+    fn take(&mut self, entry: Entry) -> bool {
+        if !self.full.get() {
+            self.entries.borrow_mut().push(entry);
+        }
+        !self.full.get()
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+}
+
+fn config(priority: u8) -> Arc<Config> {
+    let text = format!(
+        "vrrp_instance VI_1 {{\n interface eth0\n virtual_router_id 51\n priority {priority}\n advert_int 1\n \
+         virtual_ipaddress {{\n 192.0.2.100/24\n }}\n}}\nvirtual_server 192.0.2.100 80 {{\n delay_loop 2\n lb_algo rr\n \
+         lb_kind NAT\n protocol TCP\n real_server 198.51.100.21 80 {{\n TCP_CHECK {{\n connect_timeout 1\n }}\n }}\n}}\n"
+    );
+    let path = PathBuf::from("lb.conf");
+    let files = BTreeMap::from([(path.clone(), text.into_bytes())]);
+    let loaded = load(&mut Sources::default(), &files, Path::new("lb.conf"), &Options::default());
+    Arc::new(loaded.config.expect("a sound configuration"))
+}
+
+fn start(host: u8, priority: u8) -> Vec<Event> {
+    let key = AddressKey { interface: InterfaceName::new("eth0"), address: [192, 0, 2, host].into(), prefix_len: 24 };
+    vec![
+        Event::LinksRead(vec![Link { name: InterfaceName::new("eth0"), running: true }]),
+        Event::AddressesRead(vec![ObservedAddress { key, ours: false }]),
+        Event::ConfigLoaded { config: config(priority), seed: 7 },
+    ]
+}
+
+/// Two Elections that hear each other and a Balancer whose probes fail in turn, each under record. The better one dies at
+/// 10 s. What lb2 and the balancer did, with a new generation at 4 s.
+fn outage() -> Vec<Entry> {
+    let (kept, other) = (Kept::default(), Kept::default());
+    let mut lb1 = Recorded::new(Election::default(), other.clone());
+    let mut lb2 = Recorded::new(Election::default(), kept.clone());
+    let mut balancer = Recorded::new(Balancer::default(), kept.clone());
+    let mut waiting: Vec<(u8, Event)> = Vec::new();
+    waiting.extend(start(11, 150).into_iter().map(|event| (1, event)));
+    waiting.extend(start(12, 100).into_iter().flat_map(|event| [(2, event.clone()), (3, event)]));
+    let mut probes = 0;
+    for millis in (0..16_000).step_by(10) {
+        let now = Instant::from_millis(millis);
+        if millis == 4_000 {
+            kept.generation.set(1);
+        }
+        let due = |machine: &dyn Machine| machine.next_wakeup().is_some_and(|(at, _)| at <= now);
+        for (who, due) in [(1, due(&lb1)), (2, due(&lb2)), (3, due(&balancer))] {
+            if due {
+                waiting.push((who, Event::Wakeup));
+            }
+        }
+        for (who, event) in std::mem::take(&mut waiting) {
+            let effects = match who {
+                1 if millis > 10_000 => Vec::new(),
+                1 => lb1.handle(event, now),
+                2 => lb2.handle(event, now),
+                _ => balancer.handle(event, now),
+            };
+            for effect in effects {
+                match effect {
+                    Effect::SendAdvert(advert) => waiting.push((3 - who, Event::AdvertReceived(advert))),
+                    Effect::ReadIpvs => waiting.push((3, Event::IpvsRead(Table::default()))),
+                    Effect::StartProbe { id, .. } => {
+                        probes += 1;
+                        let verdict = if probes % 4 < 2 { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
+                        waiting.push((3, Event::ProbeFinished { probe: id, verdict }));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    for machine in [&mut lb2 as &mut dyn Machine, &mut balancer] {
+        machine.handle(Event::Stop, Instant::from_millis(16_000));
+    }
+    let begin = Begin {
+        version: Begin::this_version(),
+        director: "lb2".into(),
+        run: 1,
+        file: 0,
+        at: Instant::ZERO,
+        epoch: 1_000_000_000,
+    };
+    let files = vec![File { name: "lb.conf".into(), text: "…".into() }];
+    let mut entries = vec![Entry::Begin(begin), Entry::Files(files)];
+    entries.extend(kept.entries.borrow().iter().cloned());
+    entries
+}
+
+fn written(entries: &[Entry]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    entries.iter().for_each(|entry| writer.entry(entry));
+    writer.take()
+}
+
+fn sample() -> &'static (Vec<Entry>, Vec<u8>) {
+    static SAMPLE: OnceLock<(Vec<Entry>, Vec<u8>)> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let entries = outage();
+        let bytes = written(&entries);
+        (entries, bytes)
+    })
+}
+
+/// Entries up to the first damage, and that.
+fn read(bytes: &[u8]) -> (Vec<Entry>, Option<vipward_core::record::Damage>) {
+    let (mut entries, mut damage) = (Vec::new(), None);
+    for item in Reader::new(bytes) {
+        match item {
+            Ok(found) => entries.push(found.entry),
+            Err(found) => damage = Some(found),
+        }
+    }
+    (entries, damage)
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let (entries, bytes) = sample();
+    let adverts =
+        entries.iter().filter(|entry| matches!(entry, Entry::Step(Step { event: Event::AdvertReceived(_), .. })));
+    assert!(adverts.count() > 4);
+    let (found, damage) = read(bytes);
+    assert_eq!(damage, None);
+    assert_eq!(found, *entries);
+}
+
+/// From every state in the record the steps behind it give the very same effects, and the next state.
+#[test]
+fn a_machine_goes_on_from_each_recorded_state() {
+    fn check<M: Recordable>(entries: &[Entry]) -> (usize, usize) {
+        let (mut machine, mut states, mut steps): (Option<M>, _, _) = (None, 0, 0);
+        for entry in entries {
+            match entry {
+                Entry::State { machine: name, state, .. } if *name == M::NAME => {
+                    if let Some(machine) = &machine {
+                        assert_eq!(state_of(machine).unwrap(), *state);
+                    }
+                    machine = Some(from_state(state).unwrap());
+                    states += 1;
+                }
+                Entry::Step(step) if step.machine == M::NAME => {
+                    let effects = machine.as_mut().unwrap().handle(step.event.clone(), step.at);
+                    assert_eq!(effects, step.effects);
+                    steps += 1;
+                }
+                _ => {}
+            }
+        }
+        (states, steps)
+    }
+    let (entries, _) = sample();
+    let (states, steps) = check::<Election>(entries);
+    assert_eq!(states, 2, "at the start and in the second generation");
+    assert!(steps > 10, "{steps}");
+    assert_eq!(check::<Balancer>(entries).0, 2);
+}
+
+#[test]
+fn a_full_recorder_leaves_a_counted_gap_and_a_new_state_behind_it() {
+    let kept = Kept::default();
+    let mut machine = Recorded::new(Election::default(), kept.clone());
+    let mut plain = Election::default();
+    for (at, event) in start(11, 150).into_iter().chain([Event::Wakeup, Event::Wakeup]).enumerate() {
+        kept.full.set(at == 1 || at == 2);
+        let now = Instant::from_millis(at as u64);
+        assert_eq!(machine.handle(event.clone(), now), plain.handle(event, now), "recording changes nothing");
+    }
+    let names: Vec<String> = kept
+        .entries
+        .borrow()
+        .iter()
+        .map(|entry| match entry {
+            Entry::State { .. } => "state".to_owned(),
+            Entry::Step(step) => format!("step at {}", step.at),
+            Entry::Lost { steps, at, .. } => format!("{steps} lost at {at}"),
+            Entry::Begin(_) | Entry::Files(_) => String::new(),
+        })
+        .collect();
+    assert_eq!(names, ["state", "step at 0.000", "2 lost at 0.003", "state", "step at 0.003", "step at 0.004"]);
+}
+
+#[test]
+fn a_record_longer_than_a_packet_travels_in_pieces() {
+    let text = "# a long comment\n".repeat(50_000);
+    let mut entries = sample().0.clone();
+    entries[1] = Entry::Files(vec![File { name: "long.conf".into(), text }]);
+    assert_eq!(read(&written(&entries)), (entries, None));
+}
+
+#[test]
+fn a_file_that_ends_anywhere_is_read_up_to_there() {
+    let (entries, bytes) = sample();
+    // Where a cut hurts nothing: in front of a record and its packets.
+    let mut whole = BTreeSet::new();
+    let mut writer = Writer::default();
+    let mut length = 0;
+    for entry in entries {
+        writer.entry(entry);
+        length += writer.take().len();
+        whole.insert(length);
+    }
+    for end in (0..bytes.len()).rev().step_by(7).chain(0..200) {
+        let (found, damage) = read(&bytes[..end]);
+        assert!(entries.starts_with(&found), "cut at {end}");
+        if whole.contains(&end) {
+            assert_eq!(damage, None, "cut at {end}");
+        } else {
+            // In front of a new interface's packet there is nothing to be seen, so the last record may look whole.
+            let Some(damage) = damage else { continue };
+            assert!(matches!(damage.kind, Kind::CutOff | Kind::NotARecording), "cut at {end}: {damage}");
+            assert!(damage.offset <= end as u64);
+        }
+    }
+    assert_eq!(
+        read(&[]).1.unwrap().to_string(),
+        "not a recording: byte 0, block 0: there is no record of vipward in this file"
+    );
+}
+
+#[test]
+fn another_version_of_the_format_is_named() {
+    let mut bytes = sample().1.clone();
+    // The head of the first record: format, last piece, checksum.
+    let at = bytes.windows(2).position(|pair| pair == [FORMAT, 0]).unwrap();
+    let at = (at..bytes.len()).find(|at| bytes[*at..].starts_with(&[FORMAT, 0]) && at % 4 == 0).unwrap();
+    let first = Reader::new(&bytes).next().unwrap().unwrap().offset as usize + 28;
+    assert!(at <= first);
+    bytes[first] = FORMAT + 1;
+    let damage = read(&bytes).1.unwrap();
+    assert_eq!(damage.kind, Kind::OtherVersion);
+    let version = Begin::this_version();
+    assert_eq!(
+        damage.what,
+        format!("format {}, written by vipward {version}; this program reads format {FORMAT}", FORMAT + 1)
+    );
+}
+
+#[test]
+fn what_is_no_pcapng_says_so() {
+    for bytes in [&b"vrrp_instance VI_1 {"[..], &[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 1, 2, 3, 4, 0, 0]] {
+        assert_eq!(read(bytes).1.unwrap().kind, Kind::NotARecording);
+    }
+}
+
+/// Whoever changes what an event, an effect, a state or a configuration is made of raises [`FORMAT`], so that an older
+/// record is refused in words and not misread. The sum over one of each notices.
+#[test]
+fn the_format_changes_only_with_its_version() {
+    let mut writer = Writer::default();
+    let mut events = vec![
+        Event::LinkGone(InterfaceName::new("eth0")),
+        Event::IpvsRead(Table::default()),
+        Event::ScriptFinished { script: "chk".into(), outcome: ScriptOutcome::Killed(9) },
+        Event::Wakeup,
+        Event::Stop,
+    ];
+    events.extend(start(11, 150));
+    let role = |cause| Decision::RoleChanged {
+        router: "VI_1".into(),
+        vrid: Vrid::new(51).unwrap(),
+        from: Role::Backup,
+        to: Role::Master,
+        cause,
+    };
+    let (service, server) = (config(150).services[0].key, config(150).services[0].real_servers[0].address);
+    let decisions = [
+        role(RoleCause::Startup),
+        role(RoleCause::Stop),
+        role(RoleCause::MasterDown { interval: Duration::from_secs(3), last_heard: None }),
+        Decision::ConfigApplied { added: vec!["a".into()], removed: Vec::new(), changed: Vec::new() },
+        Decision::ServerDown { service, server, failure: Failure::Protocol("x".into()) },
+        Decision::AdvertsIgnored {
+            router: None,
+            source: [10, 0, 0, 1].into(),
+            reason: IgnoreReason::ZeroInterval,
+            count: 1,
+        },
+    ];
+    let effects: Vec<Effect> = decisions
+        .into_iter()
+        .map(Effect::Decide)
+        .chain([Effect::ReadAddresses, Effect::ReadIpvs, Effect::Ipvs(Op::RemoveService { key: service })])
+        .collect();
+    let (mut election, mut balancer) = (Election::default(), Balancer::default());
+    for event in events {
+        let at = Instant::from_millis(1);
+        if event != Event::Stop {
+            election.handle(event.clone(), at);
+            balancer.handle(event.clone(), at);
+        }
+        writer.entry(&Entry::Step(Step { machine: MachineName::Election, at, event, effects: effects.clone() }));
+    }
+    // A MASTER knows other things than a BACKUP.
+    let mut master = Election::default();
+    start(11, 150).into_iter().for_each(|event| drop(master.handle(event, Instant::ZERO)));
+    master.handle(Event::Wakeup, Instant::from_millis(3_500));
+    assert_eq!(master.routers()[0].role(), Role::Master);
+    let states = [
+        (MachineName::Election, state_of(&master)),
+        (MachineName::Election, state_of(&election)),
+        (MachineName::Balancer, state_of(&balancer)),
+    ];
+    for (machine, state) in states {
+        writer.entry(&Entry::State { machine, at: Instant::ZERO, state: state.unwrap() });
+    }
+    let sum = writer
+        .take()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    assert_eq!(
+        (FORMAT, sum),
+        (1, 3_003_448_909_373_134_213),
+        "the bytes of a record have changed: raise FORMAT and note the new sum"
+    );
+}
+
+#[test]
+fn an_advert_that_no_packet_can_hold_travels_in_its_record() {
+    let mixed = Datagram {
+        interface: InterfaceName::new("eth0"),
+        source: "2001:db8::1".parse::<IpAddr>().unwrap(),
+        destination: [224, 0, 0, 18].into(),
+        ttl: 255,
+        payload: vec![1, 2, 3].into(),
+    };
+    let step = Step {
+        machine: MachineName::Election,
+        at: Instant::from_millis(5),
+        event: Event::AdvertReceived(mixed.clone()),
+        effects: vec![
+            Effect::SendAdvert(mixed.clone()),
+            Effect::SendAdvert(Datagram { source: [10, 0, 0, 1].into(), ..mixed }),
+        ],
+    };
+    assert_eq!(read(&written(&[Entry::Step(step.clone())])), (vec![Entry::Step(step)], None));
+}
+
+#[test]
+fn packet_times_are_the_clock_on_the_wall() {
+    let (_, bytes) = sample();
+    // 1 s after 1970 plus the step's instant, upper half first.
+    let nanos = (Duration::from_secs(1) + Duration::from_secs(16)).as_nanos() as u64;
+    let mut stamp = (nanos >> 32).to_le_bytes()[..4].to_vec();
+    stamp.extend(&nanos.to_le_bytes()[..4]);
+    assert!(bytes.windows(8).any(|window| window == stamp));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = read(&bytes);
+    }
+
+    /// A flipped bit is found, or it lies where nothing is kept: times of packets, comments, reserved fields. One in the
+    /// type of the very last block looks like a file that ends before it.
+    #[test]
+    fn a_flipped_bit_never_changes_what_is_read(at: prop::sample::Index, bit in 0..8_u8) {
+        let (entries, bytes) = sample();
+        let mut bytes = bytes.clone();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        let (found, damage) = read(&bytes);
+        prop_assert!(entries.starts_with(&found), "byte {at}");
+        prop_assert!(damage.is_some() || found.len() + 1 >= entries.len(), "byte {at}");
+    }
+
+    #[test]
+    fn garbage_in_the_middle_is_read_without_panic(
+        at: prop::sample::Index, garbage in proptest::collection::vec(any::<u8>(), 1..64),
+    ) {
+        let (entries, bytes) = sample();
+        let at = at.index(bytes.len());
+        let mut bytes = bytes.clone();
+        for (to, from) in bytes.iter_mut().skip(at).zip(garbage) {
+            *to = from;
+        }
+        let (found, _) = read(&bytes);
+        prop_assert!(entries.starts_with(&found));
+    }
+}

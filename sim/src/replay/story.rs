@@ -1,0 +1,197 @@
+//! Tracks become a timeline, in the look of a simulated run: one column a director.
+
+use super::check::walk;
+use super::track::Track;
+use super::words::decoded;
+use crate::runner::Run;
+use crate::scenario::{ConfigFile, Dataplane, DirectorPlan, NodeId, NodeKind, NodePlan, Scenario};
+use crate::trace::{Entry, What};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use vipward_core::effect::Effect;
+use vipward_core::event::{Datagram, Event};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
+
+/// A director whose record ends so long before the others' was killed.
+pub(super) const SILENT: Duration = Duration::from_secs(2);
+
+/// Adverts of one peer that are farther apart are told twice.
+const GAP: Duration = Duration::from_secs(3);
+
+/// All tracks as one run; render it with [`crate::timeline::render`].
+pub fn story(tracks: &[Track]) -> Run {
+    let mut names: Vec<&str> = Vec::new();
+    for track in tracks {
+        if !names.contains(&track.name.as_str()) {
+            names.push(&track.name);
+        }
+    }
+    let end = end(tracks);
+    let mut trace = Vec::new();
+    for track in tracks {
+        let node = NodeId(names.iter().position(|name| *name == track.name).unwrap_or_default());
+        one(track, node, end, &mut trace);
+    }
+    trace.sort_by_key(|entry| entry.at);
+    Run {
+        scenario: Arc::new(Scenario {
+            name: "replay".to_owned(),
+            title: String::new(),
+            seed: 0,
+            duration: end.since_origin(),
+            segments: Vec::new(),
+            routed: Vec::new(),
+            nodes: names.into_iter().map(node).collect(),
+            codes: Vec::new(),
+            steps: Vec::new(),
+            expectations: Vec::new(),
+        }),
+        seed: 0,
+        trace,
+        requests: Vec::new(),
+        outages: Vec::new(),
+        violations: Vec::new(),
+    }
+}
+
+/// When the last of all steps was taken.
+pub(super) fn end(tracks: &[Track]) -> Instant {
+    tracks.iter().map(|track| track.common(track.span().1)).max().unwrap_or_default()
+}
+
+fn node(name: &str) -> NodePlan {
+    let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() };
+    let plan =
+        DirectorPlan { config, listens: Vec::new(), starts: false, drift_ppm: 0, dataplane: Dataplane::default() };
+    NodePlan { name: name.into(), ports: Vec::new(), kind: NodeKind::Director(plan) }
+}
+
+fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
+    let mut hearing = Hearing::default();
+    let mut first = true;
+    let mut own: Vec<Entry> = Vec::new();
+    walk(track, |moment| {
+        let at = track.common(moment.step.at);
+        let entry = |what| Entry { at, node: Some(node), what };
+        if std::mem::take(&mut first) {
+            if track.whole {
+                own.push(entry(What::Started));
+            } else {
+                let text = "the record begins; the daemon ran before".to_owned();
+                own.push(entry(What::Step { word: "AWAKE", text }));
+                let routers = moment.machines.election.iter().flat_map(|election| election.routers());
+                for router in routers.filter(|router| router.role() == Role::Master) {
+                    own.extend(router.addresses().iter().map(|held| entry(What::AddressAdded(held.key()))));
+                }
+            }
+        }
+        match &moment.step.event {
+            Event::AdvertReceived(advert) => hearing.hear(at, advert),
+            Event::EffectFailed { effect, .. } => undo(&mut own, effect),
+            Event::LinkChanged(link) => {
+                let text = format!("{} is {}", link.name, if link.running { "up" } else { "down" });
+                own.push(entry(What::Step { word: "link", text }));
+            }
+            Event::LinkGone(name) => {
+                own.push(entry(What::Step { word: "link", text: format!("{name} is gone") }));
+            }
+            _ => {}
+        }
+        own.extend(moment.step.effects.iter().filter_map(what).map(entry));
+        if moment.step.event == Event::Stop && moment.step.machine == vipward_core::record::MachineName::Election {
+            own.push(entry(What::Stopped));
+        }
+    });
+    let last = track.common(track.span().1);
+    if !track.stopped() {
+        let (word, text) = if last + SILENT < end {
+            ("KILLED", "the record ends here without a stop: killed, or no power")
+        } else {
+            ("end", "the record ends here")
+        };
+        own.push(Entry { at: last, node: Some(node), what: What::Step { word, text: text.to_owned() } });
+    }
+    trace.extend(hearing.told(node));
+    trace.append(&mut own);
+}
+
+fn what(effect: &Effect) -> Option<What> {
+    Some(match effect {
+        Effect::SendAdvert(advert) => {
+            let (vrid, priority) = decoded(advert)?;
+            What::Advert { vrid, priority, destination: advert.destination }
+        }
+        Effect::Announce { address, .. } => What::Announced { address: *address },
+        Effect::AddAddress(address) => What::AddressAdded(address.key()),
+        Effect::RemoveAddress(key) => What::AddressRemoved(key.clone()),
+        Effect::Ipvs(op) => What::Ipvs(op.clone()),
+        Effect::Notify { command, .. } => What::Notified { command: command.argv.join(" ") },
+        Effect::Decide(decision) => What::Decided(decision.clone()),
+        Effect::Listen { .. }
+        | Effect::StopListening { .. }
+        | Effect::ReadAddresses
+        | Effect::ReadIpvs
+        | Effect::StartProbe { .. }
+        | Effect::CancelProbe(_)
+        | Effect::RunScript { .. } => return None,
+    })
+}
+
+/// What was asked for did not happen.
+fn undo(entries: &mut Vec<Entry>, effect: &Effect) {
+    if let Some(what) = what(effect)
+        && let Some(at) = entries.iter().rposition(|entry| entry.what == what)
+    {
+        entries.remove(at);
+    }
+}
+
+/// Adverts heard, told once for each run of like ones.
+#[derive(Default)]
+struct Hearing {
+    runs: Vec<Heard>,
+    open: BTreeMap<(u8, IpAddr), usize>,
+}
+
+struct Heard {
+    vrid: u8,
+    priority: u8,
+    source: IpAddr,
+    first: Instant,
+    last: Instant,
+    count: u64,
+}
+
+impl Hearing {
+    fn hear(&mut self, at: Instant, advert: &Datagram) {
+        let Some((vrid, priority)) = decoded(advert) else { return };
+        let place = (vrid, advert.source);
+        let open = self.open.get(&place).and_then(|at| self.runs.get_mut(*at));
+        match open {
+            Some(heard) if heard.priority == priority && at.since(heard.last) <= GAP => {
+                heard.last = at;
+                heard.count += 1;
+            }
+            Some(_) | None => {
+                self.open.insert(place, self.runs.len());
+                self.runs.push(Heard { vrid, priority, source: advert.source, first: at, last: at, count: 1 });
+            }
+        }
+    }
+
+    fn told(self, node: NodeId) -> impl Iterator<Item = Entry> {
+        self.runs.into_iter().map(move |heard| {
+            let Heard { vrid, priority, source, first, last, count } = heard;
+            let count = match count {
+                1 => "one advert".to_owned(),
+                n => format!("{n} adverts until {last} s"),
+            };
+            let stops = if priority == 0 { " (stops)" } else { "" };
+            let text = format!("from {source}: VRID {vrid}, priority {priority}{stops}: {count}");
+            Entry { at: first, node: Some(node), what: What::Step { word: "hears", text } }
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! Files become tracks: all that was recorded of one run of one director's daemon, in the order of time.
+
+use std::path::PathBuf;
+use vipward_core::config::Sources;
+use vipward_core::record::{Damage, Entry, File, Kind, MachineName, Reader, Step};
+use vipward_core::time::{Duration, Instant};
+
+/// One run of one daemon.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// The director's name; made different from every other track that overlaps in time.
+    pub name: String,
+    /// The version of vipward that recorded it.
+    pub version: String,
+    pub run: u64,
+    /// Nanoseconds from 1970 to the track's [`Instant::ZERO`].
+    pub epoch: u64,
+    /// Whether it has the run's first file.
+    pub whole: bool,
+    pub items: Vec<Item>,
+    /// What is wrong with its files, in their order.
+    pub faults: Vec<Fault>,
+    /// [`Instant::ZERO`] of all tracks together, on this track's clock.
+    pub zero: Instant,
+}
+
+/// One thing of a track.
+#[derive(Clone, Debug)]
+pub enum Item {
+    State {
+        machine: MachineName,
+        at: Instant,
+        state: Vec<u8>,
+    },
+    Step(Step),
+    /// Something is missing: neither machine can be checked before its next state. `machine`: only this one's.
+    Break {
+        at: Instant,
+        machine: Option<MachineName>,
+        why: String,
+    },
+    /// The configuration's text from here on.
+    Files {
+        at: Instant,
+        files: Vec<File>,
+    },
+}
+
+impl Item {
+    fn at(&self) -> Instant {
+        match self {
+            Self::State { at, .. } | Self::Break { at, .. } | Self::Files { at, .. } => *at,
+            Self::Step(step) => step.at,
+        }
+    }
+}
+
+/// A file that could be read only up to a point.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub path: PathBuf,
+    pub damage: Damage,
+}
+
+impl Track {
+    /// The instants of its first and last step.
+    pub fn span(&self) -> (Instant, Instant) {
+        let mut steps = self.steps().map(|step| step.at);
+        let first = steps.next().unwrap_or(self.zero);
+        (first, steps.last().unwrap_or(first))
+    }
+
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Step(step) => Some(step),
+            Item::State { .. } | Item::Break { .. } | Item::Files { .. } => None,
+        })
+    }
+
+    /// An instant of this track on the common timeline, which begins with the first step of all.
+    pub fn common(&self, at: Instant) -> Instant {
+        Instant::ZERO + at.since(self.zero)
+    }
+
+    /// An instant of the common timeline on this track's clock.
+    pub fn own(&self, common: Instant) -> Instant {
+        self.zero + common.since_origin()
+    }
+
+    /// The configuration's text at this instant of the track.
+    pub fn sources(&self, at: Instant) -> Sources {
+        let mut sources = Sources::default();
+        let files = self.items.iter().filter_map(|item| match item {
+            Item::Files { at: from, files } if *from <= at => Some(files),
+            _ => None,
+        });
+        for file in files.last().into_iter().flatten() {
+            sources.add(file.name.clone(), file.text.clone());
+        }
+        sources
+    }
+
+    /// A track that ends with an orderly stop.
+    pub fn stopped(&self) -> bool {
+        self.steps().any(|step| step.event == vipward_core::event::Event::Stop)
+    }
+}
+
+/// What is in one file.
+struct Piece {
+    begin: vipward_core::record::Begin,
+    entries: Vec<Entry>,
+}
+
+/// Reads files, in any order and of any number of directors and runs. The error: what could not be read at all.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
+    let (mut pieces, mut faults, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for path in paths {
+        match std::fs::read(path) {
+            Ok(bytes) => match piece(&bytes) {
+                (Some(piece), damage) => {
+                    faults.extend(damage.map(|damage| (piece.begin.run, Fault { path: path.clone(), damage })));
+                    pieces.push(piece);
+                }
+                (None, damage) => {
+                    let damage = damage.map_or("it has no beginning".to_owned(), |damage| damage.to_string());
+                    errors.push(format!("`{}`: {damage}", path.display()));
+                }
+            },
+            Err(error) => errors.push(format!("can't read `{}`: {error}", path.display())),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    pieces.sort_by_key(|piece| (piece.begin.run, piece.begin.file));
+    let mut tracks: Vec<Track> = Vec::new();
+    let mut last = None;
+    for Piece { begin, entries } in pieces {
+        let follows = begin.file.checked_sub(1).is_some_and(|before| last == Some((begin.run, before)));
+        if last == Some((begin.run, begin.file)) {
+            // The same file twice.
+            continue;
+        }
+        match tracks.last_mut().filter(|track| track.run == begin.run) {
+            Some(track) => {
+                if !follows {
+                    track.add_break(&entries, None, "a file is missing");
+                }
+                track.add(entries);
+            }
+            None => {
+                let mut track = Track {
+                    name: begin.director.clone(),
+                    version: begin.version.clone(),
+                    run: begin.run,
+                    epoch: begin.epoch,
+                    whole: begin.file == 0,
+                    items: Vec::new(),
+                    faults: Vec::new(),
+                    zero: Instant::ZERO,
+                };
+                track.add(entries);
+                tracks.push(track);
+            }
+        }
+        last = Some((begin.run, begin.file));
+    }
+    for (run, fault) in faults {
+        if let Some(track) = tracks.iter_mut().find(|track| track.run == run) {
+            track.faults.push(fault);
+        }
+    }
+    for track in &mut tracks {
+        // At a turn of the ring both files are written for a moment. Of each machine nothing changes its order by this.
+        track.items.sort_by_key(Item::at);
+    }
+    tracks.retain(|track| track.steps().next().is_some());
+    align(&mut tracks);
+    Ok(tracks)
+}
+
+/// As far as it goes.
+fn piece(bytes: &[u8]) -> (Option<Piece>, Option<Damage>) {
+    let mut begin = None;
+    let (mut entries, mut damage) = (Vec::new(), None);
+    for item in Reader::new(bytes) {
+        match item {
+            Ok(found) => match found.entry {
+                Entry::Begin(found) if begin.is_none() => begin = Some(found),
+                // Files that were joined into one.
+                Entry::Begin(_) => {}
+                entry => entries.push(entry),
+            },
+            Err(found) => damage = Some(found),
+        }
+    }
+    if let Some(damage) = &damage
+        && damage.kind != Kind::NotARecording
+        && let Some(at) = entries.iter().rev().find_map(at_of)
+    {
+        // What follows in another file must not be checked against this.
+        entries.push(Entry::Lost { machine: MachineName::Election, at, steps: 0 });
+        entries.push(Entry::Lost { machine: MachineName::Balancer, at, steps: 0 });
+    }
+    (begin.map(|begin| Piece { begin, entries }), damage)
+}
+
+fn at_of(entry: &Entry) -> Option<Instant> {
+    match entry {
+        Entry::State { at, .. } | Entry::Lost { at, .. } => Some(*at),
+        Entry::Step(step) => Some(step.at),
+        Entry::Begin(_) | Entry::Files(_) => None,
+    }
+}
+
+impl Track {
+    fn add_break(&mut self, next: &[Entry], machine: Option<MachineName>, why: &str) {
+        let at = next.iter().find_map(at_of).unwrap_or_default();
+        self.items.push(Item::Break { at, machine, why: why.to_owned() });
+    }
+
+    fn add(&mut self, entries: Vec<Entry>) {
+        for place in 0..entries.len() {
+            let Some((entry, rest)) = entries.get(place..).and_then(<[Entry]>::split_first) else { break };
+            let item = match entry.clone() {
+                Entry::Begin(_) => continue,
+                Entry::Files(files) => {
+                    let at = rest.iter().find_map(at_of).unwrap_or_default();
+                    Item::Files { at, files }
+                }
+                Entry::State { machine, at, state } => Item::State { machine, at, state },
+                Entry::Step(step) => Item::Step(step),
+                Entry::Lost { machine, at, steps } => {
+                    let why = match steps {
+                        0 => "the file ends here".to_owned(),
+                        n => format!("{n} steps of the {machine} are lost: the disk was too slow"),
+                    };
+                    Item::Break { at, machine: Some(machine), why }
+                }
+            };
+            self.items.push(item);
+        }
+    }
+}
+
+/// One zero for all, and names that tell them apart.
+fn align(tracks: &mut [Track]) {
+    let start = |track: &Track| track.epoch.saturating_add(track.span().0.as_nanos());
+    let first = tracks.iter().map(start).min().unwrap_or_default();
+    for track in tracks.iter_mut() {
+        track.zero = Instant::from_nanos(first.saturating_sub(track.epoch));
+    }
+    tracks.sort_by_key(start);
+    for at in 1..tracks.len() {
+        let (before, rest) = tracks.split_at_mut(at);
+        let Some(track) = rest.first_mut() else { continue };
+        let began = track.common(track.span().0);
+        let overlaps = |other: &Track| other.common(other.span().1) + Duration::from_millis(1) > began;
+        let plain = track.name.clone();
+        let mut number = 1;
+        while before.iter().filter(|other| other.name == track.name).any(overlaps) {
+            number += 1;
+            track.name = format!("{plain}-{number}");
+        }
+    }
+}

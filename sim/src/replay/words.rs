@@ -1,0 +1,128 @@
+//! Events, effects and times as people read them.
+
+use std::net::IpAddr;
+use vipward_core::effect::Effect;
+use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::probe::Verdict;
+use vipward_core::vrrp::packet::Advert;
+
+/// An event in one line.
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::ConfigLoaded { config, .. } => format!(
+            "configuration loaded: {} virtual routers, {} virtual servers",
+            config.routers.len(),
+            config.services.len()
+        ),
+        Event::AdvertReceived(datagram) => {
+            format!("advert from {} on {}: {}", datagram.source, datagram.interface, advert(datagram))
+        }
+        Event::LinksRead(links) => {
+            let links: Vec<String> = links
+                .iter()
+                .map(|link| format!("{} {}", link.name, if link.running { "up" } else { "down" }))
+                .collect();
+            format!("links: {}", links.join(", "))
+        }
+        Event::LinkChanged(link) => format!("{} is {}", link.name, if link.running { "up" } else { "down" }),
+        Event::LinkGone(name) => format!("{name} is gone"),
+        Event::AddressesRead(addresses) => format!("{} addresses read", addresses.len()),
+        Event::AddressChanged { address, present } => {
+            format!("{} {}", address.key, if *present { "is there" } else { "is gone" })
+        }
+        Event::IpvsRead(table) => format!("IPVS table read: {} services", table.services.len()),
+        Event::ProbeFinished { probe, verdict } => match verdict {
+            Verdict::Passed => format!("probe of {} passed", probe.server),
+            Verdict::Failed(failure) => format!("probe of {}: {failure}", probe.server),
+        },
+        Event::ScriptFinished { script, outcome } => match outcome {
+            ScriptOutcome::Exited(status) => format!("script {script} exited with {status}"),
+            ScriptOutcome::Killed(signal) => format!("script {script} was killed by signal {signal}"),
+            ScriptOutcome::TimedOut => format!("script {script} took too long"),
+            ScriptOutcome::NotStarted(why) => format!("script {script} could not be started: {why}"),
+        },
+        Event::EffectFailed { effect: failed, error } => format!("failed: {}: {error}", effect(failed)),
+        Event::Wakeup => "a timer".to_owned(),
+        Event::Stop => "stop".to_owned(),
+    }
+}
+
+/// An effect in one line.
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Listen { interface, .. } => format!("listen on {interface}"),
+        Effect::StopListening { interface, .. } => format!("stop listening on {interface}"),
+        Effect::SendAdvert(datagram) => {
+            format!("advert to {} on {}: {}", datagram.destination, datagram.interface, advert(datagram))
+        }
+        Effect::Announce { interface, address } => format!("gratuitous ARP for {address} on {interface}"),
+        Effect::AddAddress(address) => format!("add {address}"),
+        Effect::RemoveAddress(key) => format!("remove {key}"),
+        Effect::ReadAddresses => "read the addresses".to_owned(),
+        Effect::Ipvs(op) => op.to_string(),
+        Effect::ReadIpvs => "read the IPVS table".to_owned(),
+        Effect::StartProbe { id, .. } => format!("probe {} (attempt {})", id.server, id.attempt),
+        Effect::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),
+        Effect::RunScript { script, .. } => format!("run script {script}"),
+        Effect::Notify { command, .. } => format!("notify: {}", command.argv.join(" ")),
+        Effect::Decide(decision) => decision.to_string(),
+    }
+}
+
+/// VRID and priority, or why it is none.
+fn advert(datagram: &Datagram) -> String {
+    match decoded(datagram) {
+        Some((vrid, priority)) => format!("VRID {vrid}, priority {priority}"),
+        None => format!("{} bytes that are no advert", datagram.payload.len()),
+    }
+}
+
+/// VRID and priority.
+pub(super) fn decoded(datagram: &Datagram) -> Option<(u8, u8)> {
+    match (datagram.source, datagram.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let advert = Advert::decode(&datagram.payload, source, destination).ok()?;
+            Some((advert.vrid.get(), advert.priority))
+        }
+        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+    }
+}
+
+/// A time on the wall: `2026-11-23 10:03:27.612 UTC`.
+pub fn utc(nanos_since_1970: u64) -> String {
+    let millis = nanos_since_1970 / 1_000_000;
+    let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03} UTC", of_day % 1000)
+}
+
+/// The Gregorian date of a day since 1970-01-01. Years are counted from March, so that the leap day is a year's last;
+/// 400 years have 146,097 days.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_as_calendars_have_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00.000 UTC"),
+            (951_782_400, "2000-02-29 00:00:00.000 UTC"),
+            (1_000_000_000, "2001-09-09 01:46:40.000 UTC"),
+            (4_102_444_799, "2099-12-31 23:59:59.000 UTC"),
+        ] {
+            assert_eq!(utc(seconds * 1_000_000_000), text);
+        }
+    }
+}
