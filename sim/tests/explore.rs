@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use vipward_sim::explore::{Case, Found, Given, Sweep};
 use vipward_sim::report::Report;
+use vipward_sim::runner;
 use vipward_sim::runner::events::{Stage, product};
-use vipward_sim::runner::{self, Run};
 use vipward_sim::world::Half;
 use vipward_sim::{scenario, timeline};
 
@@ -20,8 +20,8 @@ fn sweep(seeds: u64, jobs: usize) -> Sweep {
     Sweep { base: 1, seeds, seconds: 120, jobs, given: None, most: 2 }
 }
 
-fn json(run: Run) -> String {
-    serde_json::to_string_pretty(&Report::new(run).json()).unwrap()
+fn json(report: &Report) -> String {
+    serde_json::to_string_pretty(&report.json()).unwrap()
 }
 
 /// All that a sweep says, as text.
@@ -31,8 +31,8 @@ fn said(fault: Fault, jobs: usize) -> Vec<String> {
     let take = |found: Found| {
         let Found { seed, violation, case, shrunk } = found;
         let (texts, path) = case.texts();
-        let run = case.record(&cast).unwrap();
-        said.push(format!("{seed} {violation:?} {shrunk:?} {path:?} {texts:?} {}", timeline::render(&run)));
+        let (report, _) = case.report(&cast).unwrap();
+        said.push(format!("{seed} {violation:?} {shrunk:?} {path:?} {texts:?} {}", timeline::render(&report.run)));
         Ok(())
     };
     sweep(30, jobs).run(&cast, |_| (), take).unwrap();
@@ -73,7 +73,7 @@ fn one_seed_gives_the_same_bytes_whoever_runs_it() {
     let once = said(Fault::AddressKept, 1);
     assert_eq!(once.len(), 2);
     assert_eq!(once, said(Fault::AddressKept, 3));
-    let record = |seed| json(Case::draw(seed, 60, None).unwrap().record(&product).unwrap());
+    let record = |seed| json(&Case::draw(seed, 60, None).unwrap().report(&product).unwrap().0);
     assert_eq!(record(7), record(7));
     assert_ne!(record(7), record(8));
 }
@@ -100,7 +100,8 @@ fn drawn_clusters_tell_the_same_story_in_both_runners() {
     for seed in 1..=6 {
         let case = Case::draw(seed, 40, None).unwrap();
         let scenario = case.scenario().unwrap();
-        let (spoken, modelled) = (json(runner::run(&scenario, None).unwrap()), json(case.record(&product).unwrap()));
+        let spoken = json(&Report::new(runner::run(&scenario, None).unwrap()));
+        let modelled = json(&case.report(&product).unwrap().0);
         let differs = spoken.lines().zip(modelled.lines()).find(|(one, other)| one != other);
         assert!(spoken == modelled, "seed {seed}: {differs:?}");
     }

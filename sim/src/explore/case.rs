@@ -5,14 +5,14 @@ use super::dice::Dice;
 use super::draft::{Draft, Texts};
 use super::schedule::{self, Line, Targets};
 use crate::invariants::Violation;
-use crate::runner::Run;
+use crate::report::Report;
 use crate::runner::events::{Cast, Stage};
 use crate::scenario::{self, Scenario};
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vipward_core::config::{Files, render};
+use vipward_core::config::{Files, Sources, render};
 
 /// Random streams of one seed: what is drawn for one moves nothing in another.
 const CLUSTER: u64 = 1;
@@ -139,10 +139,16 @@ impl Case {
 
     /// Reads its files as `vipward-sim run` would.
     pub fn scenario(&self) -> Result<Arc<Scenario>, String> {
+        self.load().map(|(scenario, _)| scenario)
+    }
+
+    fn load(&self) -> Result<(Arc<Scenario>, Sources), String> {
         let (texts, path) = self.texts();
         let loaded = scenario::load_from(&Overlay(&texts), &path);
-        let mistakes = || format!("seed {}:\n{}", self.seed, render(&loaded.sources, &loaded.diagnostics, false));
-        loaded.scenario.map(Arc::new).ok_or_else(mistakes)
+        match loaded.scenario {
+            Some(scenario) => Ok((Arc::new(scenario), loaded.sources)),
+            None => Err(format!("seed {}:\n{}", self.seed, render(&loaded.sources, &loaded.diagnostics, false))),
+        }
     }
 
     /// Runs until an invariant breaks: that one, or none. A machine that never rests breaks one too: `rests`.
@@ -155,11 +161,12 @@ impl Case {
         Ok(stage.watch().violations.first().cloned())
     }
 
-    /// Runs to the end and keeps everything.
-    pub fn record(&self, cast: Cast<'_>) -> Result<Run, String> {
-        let mut stage = Stage::new(&self.scenario()?, None, cast);
+    /// Runs to the end and keeps everything; with the files that it is about.
+    pub fn report(&self, cast: Cast<'_>) -> Result<(Report, Sources), String> {
+        let (scenario, sources) = self.load()?;
+        let mut stage = Stage::new(&scenario, None, cast);
         stage.play()?;
-        Ok(stage.conclude())
+        Ok((Report::new(stage.conclude()), sources))
     }
 
     /// Writes its files into `folder`, or beside the given scenario; returns the scenario's own.

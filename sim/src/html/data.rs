@@ -80,40 +80,60 @@ impl Page {
         &self.title
     }
 
-    pub fn of_run(run: &Run, failures: &[Diagnostic], sources: &Sources) -> Self {
-        let held = failures.is_empty();
-        Self {
-            title: format!("{}: {}", run.scenario.name, run.scenario.title),
-            held,
-            verdict: if held { "everything held".to_owned() } else { "something did not hold".to_owned() },
-            assumptions: Vec::new(),
-            findings: failures.iter().map(|finding| Finding::new(finding, sources, 0)).collect(),
-            files: files(sources),
-            runs: vec![RunData::new(run, sources, 0, failures, Vec::new())],
+    pub fn of_runs(reports: &[(&Report, &Sources)]) -> Self {
+        if let [(report, _)] = reports {
+            let scenario = &report.run.scenario;
+            let verdict = if report.held() { "everything held" } else { "something did not hold" };
+            return Self::of(format!("{}: {}", scenario.name, scenario.title), verdict.to_owned(), reports, |_| {
+                Vec::new()
+            });
         }
+        let held = reports.iter().filter(|(report, _)| report.held()).count();
+        let verdict = format!("{held} of {} held", reports.len());
+        Self::of(format!("{} scenarios", reports.len()), verdict, reports, |report| {
+            vec![
+                ("scenario", report.run.scenario.name.clone()),
+                ("what", report.run.scenario.title.clone()),
+                ("held", if report.held() { "yes".to_owned() } else { "no".to_owned() }),
+            ]
+        })
     }
 
-    pub fn of_runs(reports: &[(&Report, &Sources)]) -> Self {
-        if let [(report, sources)] = reports {
-            return Self::of_run(&report.run, &report.failures, sources);
-        }
+    pub fn of_sweep(swept: &str, failures: &[(Report, Sources)]) -> Self {
+        let verdict = match failures.len() {
+            0 => "nothing broke".to_owned(),
+            1 => "1 seed broke an invariant".to_owned(),
+            count => format!("{count} seeds broke an invariant"),
+        };
+        let reports: Vec<_> = failures.iter().map(|(report, sources)| (report, sources)).collect();
+        Self::of(format!("Explored: {swept}"), verdict, &reports, |report| {
+            let first = report.run.violations.first();
+            vec![
+                ("seed", report.run.seed.to_string()),
+                ("faults", report.run.scenario.steps.len().to_string()),
+                ("broken", first.map(|it| it.invariant.to_owned()).unwrap_or_default()),
+                ("what", first.map(|it| it.text.clone()).unwrap_or_default()),
+            ]
+        })
+    }
+
+    fn of(
+        title: String,
+        verdict: String,
+        reports: &[(&Report, &Sources)],
+        cells: impl Fn(&Report) -> Vec<(&'static str, String)>,
+    ) -> Self {
         let (mut all_files, mut runs, mut findings) = (Vec::new(), Vec::new(), Vec::new());
         for (report, sources) in reports {
             let first = u32::try_from(all_files.len()).unwrap_or(u32::MAX);
             all_files.extend(files(sources));
             findings.extend(report.failures.iter().map(|finding| Finding::new(finding, sources, first)));
-            let cells = vec![
-                ("scenario", report.run.scenario.name.clone()),
-                ("what", report.run.scenario.title.clone()),
-                ("held", if report.held() { "yes".to_owned() } else { "no".to_owned() }),
-            ];
-            runs.push(RunData::new(&report.run, sources, first, &report.failures, cells));
+            runs.push(RunData::new(&report.run, sources, first, &report.failures, cells(report)));
         }
-        let held = reports.iter().filter(|(report, _)| report.held()).count();
         Self {
-            title: format!("{} scenarios", reports.len()),
-            held: held == reports.len(),
-            verdict: format!("{held} of {} held", reports.len()),
+            title,
+            held: reports.iter().all(|(report, _)| report.held()),
+            verdict,
             assumptions: Vec::new(),
             findings,
             files: all_files,

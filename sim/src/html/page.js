@@ -52,7 +52,7 @@
     el("ul", {}, data.assumptions.map((text) => el("li", {}, text))));
 
   // The table of cases; each opens its run.
-  const NUMBERS = ["role changes", "longest outage", "failed requests"];
+  const NUMBERS = ["role changes", "longest outage", "failed requests", "seed", "faults"];
   const rows = [];
   const cases = data.runs.length < 2 ? null : (() => {
     const heads = data.runs[0].cells.map(([name]) => name);
@@ -332,7 +332,7 @@
     if (first !== undefined) pick(first, true); else now.replaceChildren("Nothing happened.");
   }
 
-  const parts = [head, findings, assumed, cases, data.runs.length ? stage : files.panel];
+  const parts = [head, findings, assumed, cases, data.runs.length ? stage : data.files.length ? files.panel : null];
   document.body.append(el("main", {}, parts.filter(Boolean)));
   if (data.files.length) files.show(0);
   if (data.runs.length) {
