@@ -108,10 +108,12 @@ enum DataplaneChoice {
 
 #[derive(Args)]
 struct Explore {
-    /// A scenario whose network and configurations are put under random faults; without it every seed draws its own.
-    scenario: Option<PathBuf>,
+    /// What is put under random faults: the configurations of two or more directors, or a scenario with its network;
+    /// without any every seed draws its own.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// How many seeds.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
@@ -122,7 +124,7 @@ struct Explore {
     /// How many seeds run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Where scenarios of failures are written.
+    /// Where scenarios of failures are written; those of a given scenario stand beside it.
     #[arg(long, default_value = ".")]
     out: PathBuf,
     /// Write the failures, shrunk, as one self-contained page.
@@ -315,7 +317,16 @@ fn run_all(options: &Run) -> Status {
 }
 
 fn explore_all(options: &Explore) -> Status {
-    let given = match options.scenario.as_deref().map(Given::read).transpose() {
+    let given = match options.files.as_slice() {
+        [] => Ok(None),
+        [scenario] if scenario.extension().is_some_and(|end| end == "toml") => Given::read(scenario).map(Some),
+        [one] => Err(format!(
+            "error: `{}` alone is no cluster: name the configurations of two or more directors, or a scenario (.toml)",
+            one.display()
+        )),
+        files => Given::of_files(files).map(Some),
+    };
+    let given = match given {
         Ok(given) => given,
         Err(error) => {
             eprintln!("{error}");

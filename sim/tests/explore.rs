@@ -9,12 +9,14 @@ mod planted;
 use planted::Fault;
 use std::path::Path;
 use std::sync::Arc;
+use vipward_sim::drill::{Options, drill};
 use vipward_sim::explore::{Case, Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner;
 use vipward_sim::runner::events::{Stage, product};
+use vipward_sim::scenario::{self, Scenario};
+use vipward_sim::timeline;
 use vipward_sim::world::Half;
-use vipward_sim::{scenario, timeline};
 
 fn sweep(seeds: u64, jobs: usize) -> Sweep {
     Sweep { base: 1, seeds, seconds: 120, jobs, given: None, most: 2 }
@@ -92,6 +94,30 @@ fn a_given_scenario_keeps_its_network_and_gets_other_faults() {
         Sweep { given: Some(given), ..sweep(20, 2) }.run(&product, |_| (), |found| Err(format!("{found:?}"))),
         Ok(20)
     );
+}
+
+#[test]
+fn the_files_of_a_cluster_are_explored_on_the_network_of_their_drill() {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files = |folder: &str, names: [&str; 2]| names.map(|name| scenarios.join(folder).join(name));
+    for folder in ["two-directors", "lvs-dr", "quick-and-slow"] {
+        let files = files(folder, ["lb1.conf", "lb2.conf"]);
+        let case = Case::draw(3, 120, Some(&Given::of_files(&files).unwrap())).unwrap();
+        let drawn = case.scenario().unwrap();
+        let drill =
+            drill(&files, &Options { only: Some("nothing happens".to_owned()), ..Options::default() }, |_, _| ());
+        let drilled = &drill.rows.first().unwrap().run.scenario;
+        let ports =
+            |scenario: &Scenario| format!("{:?}", scenario.nodes.iter().map(|it| &it.ports).collect::<Vec<_>>());
+        assert_eq!(ports(&drawn), ports(drilled), "{folder}");
+        // Wherever it is written, it reads the same.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let path = case.write(elsewhere.path(), "").unwrap();
+        assert_eq!(path, elsewhere.path().join("lb1-lb2-seed-3.toml"));
+        assert_eq!(ports(&scenario::load(&path).scenario.unwrap()), ports(&drawn));
+    }
+    let mistakes = Given::of_files(&files("tutorial", ["master.conf", "backup.conf"])).unwrap_err();
+    assert!(mistakes.contains("error[unclosed-block]"), "{mistakes}");
 }
 
 /// Random faults are a harder test of the model than the scenarios: the spoken run and the modelled one are the same.

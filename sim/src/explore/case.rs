@@ -37,11 +37,12 @@ pub enum Ground {
     Given(Given),
 }
 
-/// A scenario of the user's: its network, without its steps and expectations.
+/// A cluster of the user's: a scenario's network, without its steps and expectations, or the network of a drill.
 #[derive(Clone, Debug)]
 pub struct Given {
-    pub folder: PathBuf,
     pub name: String,
+    /// The scenario's folder, which its paths begin from; none: all paths are whole.
+    folder: Option<PathBuf>,
     /// Where its `network` file is, from `folder` on; paths of configurations there begin there.
     network: PathBuf,
     text: String,
@@ -61,16 +62,30 @@ impl Given {
             table.remove(word);
         }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let folder = path.parent().map(Path::to_owned);
         let network = table.get("network").and_then(toml::Value::as_str).map(Path::new).and_then(Path::parent);
         Ok(Self { folder, name, network: network.map(Path::to_owned).unwrap_or_default(), text: table.to_string() })
     }
 
+    /// The cluster that the configurations of these directors describe. The error is for people.
+    pub fn of_files(paths: &[PathBuf]) -> Result<Self, String> {
+        let text = crate::drill::network(paths)?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        let directors = table.get("director").and_then(toml::Value::as_table);
+        let names: Vec<String> = directors.into_iter().flat_map(toml::Table::keys).map(|name| plain(name)).collect();
+        Ok(Self { name: names.join("-"), folder: None, network: PathBuf::new(), text })
+    }
+
     /// A configuration's path as a step of the scenario itself must write it.
     fn path_from_here(&self, config: &str) -> String {
-        let here = self.folder.join(config).exists();
-        if here { config.to_owned() } else { self.network.join(config).display().to_string() }
+        let folder = self.folder.as_deref().unwrap_or(Path::new(""));
+        if folder.join(config).exists() { config.to_owned() } else { self.network.join(config).display().to_string() }
     }
+}
+
+/// A director's name as a part of a file's name.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }
 
 /// Files in memory before those on the disk.
@@ -117,7 +132,8 @@ impl Case {
                 (texts, network, path, format!("What seed {} draws", self.seed))
             }
             Ground::Given(given) => {
-                let path = given.folder.join(format!("{}-seed-{}.toml", given.name, self.seed));
+                let path = PathBuf::from(format!("{}-seed-{}.toml", given.name, self.seed));
+                let path = given.folder.as_ref().map_or(path.clone(), |folder| folder.join(&path));
                 (
                     Texts::new(),
                     given.text.clone(),
@@ -169,12 +185,14 @@ impl Case {
         Ok((Report::new(stage.conclude()), sources))
     }
 
-    /// Writes its files into `folder`, or beside the given scenario; returns the scenario's own.
+    /// Writes its files into `folder`, or beside the given scenario, whose configurations it names; returns the
+    /// scenario's own.
     pub fn write(&self, folder: &Path, head: &str) -> io::Result<PathBuf> {
         let (texts, main) = self.texts();
         let folder = match &self.ground {
             Ground::Drawn(_) => folder.join(format!("seed-{}", self.seed)),
-            Ground::Given(_) => PathBuf::new(),
+            Ground::Given(Given { folder: None, .. }) => folder.to_owned(),
+            Ground::Given(Given { folder: Some(_), .. }) => PathBuf::new(),
         };
         if !folder.as_os_str().is_empty() {
             std::fs::create_dir_all(&folder)?;
