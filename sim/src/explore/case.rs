@@ -129,17 +129,12 @@ impl Case {
             Ground::Drawn(draft) => {
                 let (texts, network) = draft.texts();
                 let path = PathBuf::from(format!("seed-{}.toml", self.seed));
-                (texts, network, path, format!("What seed {} draws", self.seed))
+                (texts, network, path, "Random faults on a random cluster".to_owned())
             }
             Ground::Given(given) => {
                 let path = PathBuf::from(format!("{}-seed-{}.toml", given.name, self.seed));
                 let path = given.folder.as_ref().map_or(path.clone(), |folder| folder.join(&path));
-                (
-                    Texts::new(),
-                    given.text.clone(),
-                    path,
-                    format!("{} under the faults of seed {}", given.name, self.seed),
-                )
+                (Texts::new(), given.text.clone(), path, format!("{} under random faults", given.name))
             }
         };
         let (mut text, seed) = (String::new(), self.seed);
