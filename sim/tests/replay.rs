@@ -220,8 +220,38 @@ fn a_page_shows_the_timeline() {
     let saved = saved(Fault::Killed(12_500));
     let page = saved.folder.path().join("page.html");
     assert_eq!(command(&saved, &["--html", page.to_str().unwrap()]).0, 0);
-    let page = std::fs::read_to_string(page).unwrap();
-    assert!(page.contains("lb2") && page.contains("nothing from 192.0.2.11"), "{page}");
+    let data = data(&std::fs::read_to_string(page).unwrap());
+    assert_eq!((&data["title"], &data["held"]), (&"Replay of lb1 and lb2".into(), &true.into()));
+    let run = &data["runs"][0];
+    let roles = |node: &str| -> Vec<String> {
+        let lanes = run["lanes"].as_array().unwrap().iter();
+        let lane = lanes.into_iter().find(|lane| lane["node"] == node && lane["kind"] == "role").unwrap();
+        assert!(!lane["ticks"].as_array().unwrap().is_empty(), "adverts are ticks");
+        lane["spans"].as_array().unwrap().iter().map(|span| span["text"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(roles("lb1"), ["BACKUP", "MASTER", "no daemon"]);
+    assert_eq!(roles("lb2"), ["BACKUP", "MASTER"]);
+    // The takeover lights the line of lb2's own file.
+    let mut events = run["events"].as_array().unwrap().iter();
+    let takeover = events.find(|it| it["text"].as_str().unwrap().contains("nothing from 192.0.2.11")).unwrap();
+    let file = &data["files"][takeover["place"]["file"].as_u64().unwrap() as usize];
+    let line = file["text"].as_str().unwrap().lines().nth(takeover["place"]["line"].as_u64().unwrap() as usize - 1);
+    assert_eq!((&file["name"], line), (&"lb2: lb2.conf".into(), Some("    advert_int 1")));
+}
+
+/// A file from the middle of a ring: what was before is known from the state that it begins with.
+#[test]
+fn a_page_of_a_later_file_alone_begins_with_the_roles_of_then() {
+    let saved = saved(Fault::None);
+    let page = data(&replay::page::page(&tracks(&saved.paths[1..2])));
+    let lane = &page["runs"][0]["lanes"][0];
+    assert_eq!((&lane["node"], &lane["spans"][0]["text"]), (&"lb1".into(), &"MASTER".into()), "{page}");
+}
+
+/// What a page draws.
+fn data(page: &str) -> serde_json::Value {
+    let data = page.split_once("id=\"data\">").and_then(|(_, rest)| rest.split_once("</script>"));
+    serde_json::from_str(data.unwrap().0).unwrap()
 }
 
 #[test]

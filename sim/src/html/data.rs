@@ -54,7 +54,8 @@ struct RunData {
     held: bool,
     /// The first of its files, and the first that is no more.
     files: (u32, u32),
-    seed: u64,
+    /// None where nothing was drawn.
+    seed: Option<u64>,
     end: u64,
     /// When the fault struck; the chart opens around it.
     fault: Option<u64>,
@@ -115,6 +116,14 @@ impl Page {
                 ("what", first.map(|it| it.text.clone()).unwrap_or_default()),
             ]
         })
+    }
+
+    pub fn of_replay(report: &Report, sources: &Sources) -> Self {
+        let verdict = if report.held() { "every effect is the one recorded" } else { "not all is as recorded" };
+        let title = report.run.scenario.name.clone();
+        let mut page = Self::of(title, verdict.to_owned(), &[(report, sources)], |_| Vec::new());
+        page.runs.iter_mut().for_each(|run| run.seed = None);
+        page
     }
 
     fn of(
@@ -181,7 +190,7 @@ impl RunData {
             title: run.scenario.title.clone(),
             held: failures.is_empty(),
             files: (first, first.saturating_add(u32::try_from(sources.ids().count()).unwrap_or(u32::MAX))),
-            seed: run.seed,
+            seed: Some(run.seed),
             end: duration_millis(run.scenario.duration),
             fault: None,
             cells,
@@ -214,6 +223,8 @@ impl RunData {
 /// What is listed, and how it looks; adverts, announcements and requests are drawn only.
 fn kind(what: &What) -> Option<&'static str> {
     match what {
+        // What a record shows of the others is nothing that was done.
+        What::Step { word: "hears" | "end", .. } => Some("note"),
         What::Step { .. } => Some("step"),
         What::Decided(decision) => Some(match decision.severity() {
             decision::Severity::Info => "decision",
@@ -224,6 +235,7 @@ fn kind(what: &What) -> Option<&'static str> {
         What::TroubleBegan { .. } => Some("trouble"),
         What::AddressAdded(_) | What::AddressRemoved(_) | What::Ipvs(_) => Some("kernel"),
         What::Started
+        | What::Found { .. }
         | What::Stopped
         | What::TroubleEnded { .. }
         | What::Notified { .. }
@@ -250,9 +262,12 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::TroubleBegan { .. } => format!("requests fail: {text}"),
         What::TroubleEnded { .. } => format!("served again after {text}"),
         What::Violated { .. } => format!("✗ {text}"),
-        What::Decided(_) | What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => {
-            text
-        }
+        What::Found { .. }
+        | What::Decided(_)
+        | What::Ended { .. }
+        | What::KernelForgot
+        | What::Advert { .. }
+        | What::Announced { .. } => text,
     }
 }
 

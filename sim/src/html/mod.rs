@@ -22,6 +22,11 @@ pub fn sweep_page(swept: &str, failures: &[(Report, Sources)]) -> String {
     render(&Page::of_sweep(swept, failures))
 }
 
+/// A replay, with the recorded configurations.
+pub fn replay_page(report: &Report, sources: &Sources) -> String {
+    render(&Page::of_replay(report, sources))
+}
+
 /// A drill: its table, its findings, and every case to look into.
 pub fn drill_page(drill: &Drill) -> String {
     render(&Page::of_drill(drill))
