@@ -16,5 +16,6 @@ pub mod machine;
 pub mod probe;
 pub mod record;
 pub mod seam;
+pub mod settings;
 pub mod time;
 pub mod vrrp;

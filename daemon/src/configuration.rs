@@ -53,3 +53,17 @@ pub fn log(sources: &Sources, diagnostics: &[Diagnostic]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vipward_core::settings;
+
+    #[test]
+    fn every_word_of_the_settings_is_in_the_manual() {
+        let manual = include_str!("../../docs/settings.md");
+        for (table, keys) in settings::words() {
+            assert!(manual.contains(&format!("[{table}]")), "[{table}]");
+            keys.iter().for_each(|key| assert!(manual.contains(&format!("`{key}`")), "{table}: {key}"));
+        }
+    }
+}

@@ -21,7 +21,6 @@ mod record;
 mod relay;
 mod run;
 mod scripts;
-mod settings;
 mod summary;
 #[cfg(test)]
 mod testing;

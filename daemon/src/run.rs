@@ -1,11 +1,10 @@
 //! `vipward run`: a director in the foreground, and what its operator tells it by signals.
 
 use crate::cli::Run;
-use crate::configuration::{self, host_name, load, seed};
+use crate::configuration::{self, Disk, host_name, load, seed};
 use crate::exit::Exit;
 use crate::log;
-use crate::record::Recording;
-use crate::settings::{self, Settings};
+use crate::record::{Recording, Ring};
 use crate::summary;
 use crate::thread::{Machine, NotStarted};
 use std::io::{self, IsTerminal};
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use vipward_core::config::{Config, Sources, render};
 use vipward_core::event::Event;
+use vipward_core::settings::{self, Settings};
 use vipward_core::time::Duration;
 
 /// How long an orderly stop may take altogether.
@@ -28,7 +28,7 @@ pub fn run(options: &Run) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return io_failed(error),
     };
-    let recording = match settings.record.ring() {
+    let recording = match Ring::of(settings.record.clone()) {
         Some(ring) => match Recording::start(ring, config_id(options), seed(), &sources) {
             Ok(recording) => Some(recording),
             Err(error) => return io_failed(error),
@@ -45,7 +45,7 @@ pub fn run(options: &Run) -> Exit {
 /// `vipward.toml` and what the command line puts in its place; messages as for a configuration.
 fn settings(options: &Run) -> Option<Settings> {
     let mut sources = Sources::default();
-    let (settings, diagnostics) = settings::load(&mut sources, &options.file, options.settings.as_deref());
+    let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
     if settings.is_none() {
         eprint!("{}", render(&sources, &diagnostics, io::stderr().is_terminal()));
     }

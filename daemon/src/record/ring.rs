@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use vipward_core::settings::Record;
 
 /// The first bytes of every pcapng file.
 const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -21,9 +22,11 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// 64 MiB.
-    pub const MAX_BYTES: u64 = 64 << 20;
-    pub const FILES: u32 = 8;
+    /// As the settings say, if they want a recording at all.
+    pub fn of(settings: Record) -> Option<Self> {
+        let Record { file, max_bytes, files } = settings;
+        Some(Self { file: file?, max_bytes, files })
+    }
 
     /// Moves every file one place on, drops the oldest and opens a fresh one, readable by its owner only: configurations
     /// hold passwords. What is no recording is never moved or overwritten.
