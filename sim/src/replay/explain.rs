@@ -131,6 +131,7 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Retry => "another try of what failed",
         Reason::Reread => "a look at the kernel's tables",
         Reason::Report => "a report of ignored adverts",
+        Reason::Heartbeat => "a sign of life for the supervisor",
     }
 }
 
