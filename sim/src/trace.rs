@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
+use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
 
 /// One thing that happened.
@@ -33,6 +34,8 @@ pub enum What {
     KernelForgot,
     /// A daemon ended in order.
     Stopped,
+    /// A supervisor said something.
+    Supervisor(Saying),
     /// A machine decided something.
     Decided(Decision),
     /// The kernel's table changed.

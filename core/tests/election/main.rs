@@ -16,3 +16,4 @@ mod reload;
 mod scripts;
 mod start;
 mod states;
+mod testament;

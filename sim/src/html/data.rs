@@ -195,11 +195,8 @@ impl RunData {
 fn kind(what: &What) -> Option<&'static str> {
     match what {
         What::Step { .. } => Some("step"),
-        What::Decided(decision) => Some(match decision.severity() {
-            decision::Severity::Info => "decision",
-            decision::Severity::Warning => "warning",
-            decision::Severity::Error => "error",
-        }),
+        What::Decided(decision) => Some(loudness(decision.severity())),
+        What::Supervisor(saying) => Some(loudness(saying.severity())),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } => Some("trouble"),
         What::AddressAdded(_) | What::AddressRemoved(_) | What::Ipvs(_) => Some("kernel"),
@@ -211,6 +208,14 @@ fn kind(what: &What) -> Option<&'static str> {
         | What::ServerDown => Some("note"),
         What::BufferFull => Some("warning"),
         What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => None,
+    }
+}
+
+fn loudness(severity: decision::Severity) -> &'static str {
+    match severity {
+        decision::Severity::Info => "decision",
+        decision::Severity::Warning => "warning",
+        decision::Severity::Error => "error",
     }
 }
 
@@ -230,9 +235,12 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::TroubleBegan { .. } => format!("requests fail: {text}"),
         What::TroubleEnded { .. } => format!("served again after {text}"),
         What::Violated { .. } => format!("✗ {text}"),
-        What::Decided(_) | What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => {
-            text
-        }
+        What::Decided(_)
+        | What::Supervisor(_)
+        | What::Ended { .. }
+        | What::KernelForgot
+        | What::Advert { .. }
+        | What::Announced { .. } => text,
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         What::Started
         | What::Ended { .. }
         | What::KernelForgot
+        | What::Supervisor(_)
         | What::Stopped
         | What::Ipvs(_)
         | What::Notified { .. }
@@ -60,6 +61,8 @@ fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
 fn describes(action: &Action, node: Option<NodeId>) -> bool {
     match action {
         Action::Kill(id)
+        | Action::KillWorker(id)
+        | Action::HangWorker(id)
         | Action::PowerOff(id)
         | Action::Stop(id)
         | Action::Start(id)

@@ -14,6 +14,7 @@ mod paths;
 mod process;
 mod requests;
 mod servers;
+mod supervise;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub struct World {
     now: Instant,
     seed: u64,
     plan: Arc<Scenario>,
+    supervises: bool,
     nodes: Vec<Node>,
     /// Faults between nodes; the later ones count.
     rules: Vec<Rule>,
@@ -87,10 +89,12 @@ impl World {
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
         let asking = requests::first_requests(&plan);
+        let supervises = supervise::wanted(&plan);
         Self {
             now: Instant::ZERO,
             seed,
             plan,
+            supervises,
             nodes,
             rules: Vec::new(),
             dice: BTreeMap::new(),
@@ -129,6 +133,7 @@ impl World {
     /// Lets time pass: adverts arrive, servers flap, clients ask and give up. `now` never goes back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.advance_supervisors();
         self.flap_servers();
         self.deliver_adverts();
         self.advance_requests();
@@ -141,7 +146,7 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        flaps.chain(packets).chain(self.next_request()).min()
+        flaps.chain(packets).chain(self.next_request()).chain(self.next_supervisor()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
