@@ -27,6 +27,9 @@ pub enum Severity {
 pub enum Decision {
     /// A virtual router changed its role.
     RoleChanged { router: Arc<str>, vrid: Vrid, from: Role, to: Role, cause: RoleCause },
+    /// It goes on in the role in which a predecessor left it. `silent`: how long ago that one's last advert left, if it was
+    /// MASTER. Nobody else notices, so scripts are not told.
+    RoleInherited { router: Arc<str>, vrid: Vrid, role: Role, priority: u8, silent: Option<Duration> },
     /// Its effective priority changed.
     PriorityChanged { router: Arc<str>, from: u8, to: u8, cause: PriorityCause },
     /// Packets that were not taken as adverts: the first at once, then a sum at most once a minute for each reason.
@@ -58,6 +61,8 @@ pub enum Decision {
     ServerDown { service: ServiceKey, server: SocketAddr, failure: Failure },
     /// `alpha`: a real server starts down.
     ServerStartsDown { service: ServiceKey, server: SocketAddr },
+    /// Checkers go on where a predecessor left them: so many of all, and so many real servers are down by that.
+    VerdictsInherited { checkers: usize, of: usize, down: usize },
     /// Live weight reached `quorum`.
     QuorumGained { service: ServiceKey, weight: u64, quorum: u32 },
     /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
@@ -214,7 +219,9 @@ impl Decision {
             }
             Self::ServerDown { .. } => Severity::Warning,
             Self::QuorumLost { .. } | Self::SecondOwner { .. } | Self::EffectFailed { .. } => Severity::Error,
-            Self::PriorityChanged { .. }
+            Self::RoleInherited { .. }
+            | Self::VerdictsInherited { .. }
+            | Self::PriorityChanged { .. }
             | Self::ServerUp { .. }
             | Self::ServerStartsDown { .. }
             | Self::QuorumGained { .. }
@@ -236,6 +243,13 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RoleChanged { router, from, to, cause, .. } => write!(f, "{router}: {from} -> {to}: {cause}"),
+            Self::RoleInherited { router, role, priority, silent, .. } => {
+                write!(f, "{router}: goes on as {role} with priority {priority}")?;
+                match silent {
+                    Some(silent) => write!(f, "; the last advert left {} ago", Secs(*silent)),
+                    None => Ok(()),
+                }
+            }
             Self::PriorityChanged { router, from, to, cause } => {
                 write!(f, "{router}: priority {from} -> {to}: {cause}")
             }
@@ -288,6 +302,9 @@ impl fmt::Display for Decision {
             Self::ServerDown { service, server, failure } => write!(f, "{service}: {server} is down: {failure}"),
             Self::ServerStartsDown { service, server } => {
                 write!(f, "{service}: {server} starts down: alpha, no probe has passed yet")
+            }
+            Self::VerdictsInherited { checkers, of, down } => {
+                write!(f, "{checkers} of {of} checkers go on where they were left; {down} real servers are down")
             }
             Self::QuorumGained { service, weight, quorum } => {
                 write!(f, "{service}: quorum gained: live weight {weight} of {quorum}")

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::effect::{Effect, ScriptId};
+use crate::estate::Estate;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::ipvs::Table;
 use crate::probe::{ProbeId, Verdict};
@@ -39,6 +40,11 @@ pub enum Event {
     Wakeup,
     /// Orderly end: give everything back. After its effects a machine is never asked again.
     Stop,
+    /// The end of this machine, and not of what it does: it gives nothing back, and is asked for nothing but
+    /// [`crate::machine::Machine::estate`].
+    HandOver,
+    /// What a predecessor left; before the first [`Event::ConfigLoaded`], which decides what of it still fits.
+    Inherited(Arc<Estate>),
 }
 
 /// An IP packet of protocol 112 without its header: what [`Event::AdvertReceived`] brings and [`Effect::SendAdvert`]

@@ -8,6 +8,7 @@ pub mod config;
 pub mod decision;
 pub mod driver;
 pub mod effect;
+pub mod estate;
 pub mod event;
 pub mod health;
 pub mod interface;

@@ -1,6 +1,7 @@
 //! The one shape that both machines have.
 
 use crate::effect::Effect;
+use crate::estate::Estate;
 use crate::event::Event;
 use crate::time::Instant;
 
@@ -14,6 +15,9 @@ pub trait Machine {
     /// When [`Event::Wakeup`] is due next, and why; `None` when only the outside can change anything. An instant in the
     /// past means: at once. Waking earlier than this, or for nothing, is harmless.
     fn next_wakeup(&self) -> Option<(Instant, Reason)>;
+
+    /// What a successor can go on with; `None` before the first configuration and after [`Event::Stop`].
+    fn estate(&self, now: Instant) -> Option<Estate>;
 }
 
 /// What a machine waits for. For people who read a timeline; nothing decides by it.
@@ -35,6 +39,8 @@ pub enum Reason {
     Retry,
     /// Time to read the kernel's tables and compare.
     Reread,
+    /// A copy of the estate is due ([`crate::estate::Kept`]).
+    Keep,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
 }

@@ -8,6 +8,7 @@ mod addresses;
 mod announce;
 mod backup;
 mod checks;
+mod estate;
 mod faults;
 mod junk;
 mod master;

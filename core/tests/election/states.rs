@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::effect::Effect;
+use vipward_core::estate::{ElectionEstate, Estate};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::interface::Link;
 use vipward_core::ipvs::{Protocol, ServiceKey, Table};
@@ -114,6 +115,8 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("IPVS read", Event::IpvsRead(Table::default())),
         ("probe finished", Event::ProbeFinished { probe, verdict: Verdict::Passed }),
         ("stop", Event::Stop),
+        ("hand over", Event::HandOver),
+        ("inherited", Event::Inherited(Arc::new(Estate::Election(ElectionEstate::default())))),
     ];
     // A new kind of event belongs into the table: this does not compile until it is here, too.
     for (_, event) in &all {
@@ -130,7 +133,9 @@ pub fn events() -> Vec<(&'static str, Event)> {
             | Event::ScriptFinished { .. }
             | Event::EffectFailed { .. }
             | Event::Wakeup
-            | Event::Stop => {}
+            | Event::Stop
+            | Event::HandOver
+            | Event::Inherited(_) => {}
         }
     }
     all

@@ -4,9 +4,11 @@
 //! a killed predecessor left behind before it listens, so that a director that comes back never answers for an address
 //! that another one holds by now.
 
+pub mod estate;
 mod failures;
 mod reload;
 
+use self::estate::ElectionEstate;
 use self::failures::Retry;
 use super::addresses::AddressBook;
 use super::counters::{IgnoredAdverts, Limit};
@@ -18,6 +20,7 @@ use super::virtual_router::{Context, Standing, VirtualRouter};
 use crate::config::{Config, TrackWeight, TrackedScript};
 use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
 use crate::effect::{Effect, ScriptId};
+use crate::estate::Estate;
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
@@ -34,6 +37,8 @@ pub const REREAD: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Election {
     phase: Phase,
+    /// What a predecessor left, until the first configuration says what of it fits.
+    inherited: Option<ElectionEstate>,
     links: BTreeMap<InterfaceName, bool>,
     book: AddressBook,
     config: Arc<Config>,
@@ -60,6 +65,8 @@ enum Phase {
     },
     Running,
     Stopped,
+    /// It is over, and goes on elsewhere.
+    HandedOver,
 }
 
 impl Default for Phase {
@@ -75,7 +82,7 @@ impl Machine for Election {
     fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.phase {
-            Phase::Stopped => return out,
+            Phase::Stopped | Phase::HandedOver => return out,
             Phase::Starting { .. } => {}
             Phase::Running => self.check_overslept(now, &mut out),
         }
@@ -98,6 +105,16 @@ impl Machine for Election {
             Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
             Event::Wakeup => self.wakeup(now, &mut out),
             Event::Stop => self.stop(now, &mut out),
+            Event::HandOver => {
+                if let Phase::Running = self.phase {
+                    self.phase = Phase::HandedOver;
+                }
+            }
+            Event::Inherited(estate) => {
+                if let (Phase::Starting { .. }, Estate::Election(estate)) = (&self.phase, &*estate) {
+                    self.inherited = Some(estate.clone());
+                }
+            }
             Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
         }
         out
@@ -112,6 +129,10 @@ impl Machine for Election {
         let report = self.ignored.next().map(|at| (at, Reason::Report));
         router.into_iter().chain(script).chain(retry).chain(reread).chain(report).min()
     }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.bequeath(now).map(Estate::Election)
+    }
 }
 
 impl Election {
@@ -121,7 +142,7 @@ impl Election {
     }
 
     /// How many packets were ignored: by router (none: nobody's) and [`IgnoreReason::word`].
-    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &'static str, u64)> {
+    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &str, u64)> {
         self.ignored.totals()
     }
 
@@ -134,7 +155,7 @@ impl Election {
                 self.start_if_complete(now, out);
             }
             Phase::Running => self.load(new, now, out),
-            Phase::Stopped => {}
+            Phase::Stopped | Phase::HandedOver => {}
         }
     }
 
@@ -143,7 +164,6 @@ impl Election {
             && let Some(config) = config.take()
         {
             self.phase = Phase::Running;
-            self.book.settle(now, out);
             self.load(config, now, out);
         }
     }

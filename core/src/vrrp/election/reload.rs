@@ -29,6 +29,10 @@ impl Election {
         gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
 
         self.load_scripts(&new, now);
+        let inherited = self.inherited.take();
+        if let Some(estate) = &inherited {
+            self.take_up_scripts(estate, now);
+        }
         for (config, kept) in new.routers.iter().zip(kept) {
             let priority = tracker::effective_priority(config, &self.scripts);
             let router = match kept {
@@ -47,6 +51,12 @@ impl Election {
             };
             self.routers.push(router);
         }
+
+        if let Some(estate) = inherited {
+            self.take_up(estate, now, out);
+        }
+        // At start what nobody wants goes before anything listens; at any other time nothing is left to do here.
+        self.book.settle(now, out);
 
         self.index.clear();
         for (place, router) in self.routers.iter().enumerate() {

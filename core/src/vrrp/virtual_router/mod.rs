@@ -20,6 +20,7 @@
 
 mod backup;
 mod checks;
+mod heir;
 mod master;
 
 use super::addresses::{AddressBook, Holder};
