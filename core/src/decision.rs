@@ -61,8 +61,14 @@ pub enum Decision {
     ServerDown { service: ServiceKey, server: SocketAddr, failure: Failure },
     /// `alpha`: a real server starts down.
     ServerStartsDown { service: ServiceKey, server: SocketAddr },
-    /// Checkers go on where a predecessor left them: so many of all, and so many real servers are down by that.
-    VerdictsInherited { checkers: usize, of: usize, down: usize },
+    /// Checkers go on where a predecessor left them: so many of all. By that these real servers are `down`, and these
+    /// virtual servers have no quorum.
+    VerdictsInherited {
+        checkers: usize,
+        of: usize,
+        down: Vec<(ServiceKey, SocketAddr)>,
+        without_quorum: Vec<ServiceKey>,
+    },
     /// Live weight reached `quorum`.
     QuorumGained { service: ServiceKey, weight: u64, quorum: u32 },
     /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
@@ -230,6 +236,9 @@ impl Decision {
     }
 }
 
+/// How many names one sentence has at most, where there may be thousands.
+const MOST_NAMES: usize = 5;
+
 /// Seconds to the millisecond: `3.609 s`.
 struct Secs(Duration);
 
@@ -303,8 +312,12 @@ impl fmt::Display for Decision {
             Self::ServerStartsDown { service, server } => {
                 write!(f, "{service}: {server} starts down: alpha, no probe has passed yet")
             }
-            Self::VerdictsInherited { checkers, of, down } => {
-                write!(f, "{checkers} of {of} checkers go on where they were left; {down} real servers are down")
+            Self::VerdictsInherited { checkers, of, down, without_quorum } => {
+                write!(f, "{checkers} of {of} checkers go on where they were left; down: ")?;
+                let servers = down.iter().map(|(service, server)| format!("{server} of {service}"));
+                few(f, servers)?;
+                f.write_str("; without quorum: ")?;
+                few(f, without_quorum.iter().map(ToString::to_string))
             }
             Self::QuorumGained { service, weight, quorum } => {
                 write!(f, "{service}: quorum gained: live weight {weight} of {quorum}")
@@ -339,6 +352,15 @@ impl fmt::Display for Decision {
 
 fn tries(n: u32) -> &'static str {
     if n == 1 { "try" } else { "tries" }
+}
+
+/// The first of many names.
+fn few(f: &mut fmt::Formatter<'_>, mut names: impl Iterator<Item = String>) -> fmt::Result {
+    let first: Vec<String> = names.by_ref().take(MOST_NAMES).collect();
+    let more = names.count();
+    f.write_str(if first.is_empty() { "none" } else { "" })?;
+    f.write_str(&first.join(", "))?;
+    if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
 }
 
 fn list(addresses: &[IpAddr]) -> String {

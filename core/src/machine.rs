@@ -20,6 +20,20 @@ pub trait Machine {
     fn estate(&self, now: Instant) -> Option<Estate>;
 }
 
+impl<M: Machine + ?Sized> Machine for Box<M> {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        (**self).handle(event, now)
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        (**self).next_wakeup()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        (**self).estate(now)
+    }
+}
+
 /// What a machine waits for. For people who read a timeline; nothing decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {

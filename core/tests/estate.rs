@@ -84,7 +84,8 @@ fn balancer() -> Estate {
 }
 
 fn written(estate: Estate) -> String {
-    String::from_utf8(Document { vipward: "1.2.3".to_owned(), ..Document::new("b", estate) }.to_json().unwrap()).unwrap()
+    String::from_utf8(Document { vipward: "1.2.3".to_owned(), ..Document::new("b", estate) }.to_json().unwrap())
+        .unwrap()
 }
 
 fn read(json: &str) -> Result<Estate, Unusable> {

@@ -64,6 +64,9 @@ impl LiveService {
             quorum.take_up(left.quorum);
             let mut service = Self::of(server, quorum, members);
             effects.extend(service.update_quorum(server.key).map(Effect::Decide));
+            if !service.quorum.is_up() {
+                heirs.without_quorum.push(server.key);
+            }
             return service;
         }
         let service = Self::of(server, quorum, members);
@@ -224,7 +227,8 @@ impl LiveService {
 pub struct Heirs {
     checkers: usize,
     of: usize,
-    down: usize,
+    down: Vec<(ServiceKey, SocketAddr)>,
+    without_quorum: Vec<ServiceKey>,
 }
 
 impl Heirs {
@@ -237,13 +241,15 @@ impl Heirs {
     ) -> RealServer {
         let (health, checkers) = RealServer::take_up(place, &real.checkers, &known.checkers, now);
         self.checkers += checkers;
-        self.down += usize::from(!health.is_up());
+        if !health.is_up() {
+            self.down.push((place.service, place.server));
+        }
         health
     }
 
     pub fn decision(self) -> Decision {
-        let Self { checkers, of, down } = self;
-        Decision::VerdictsInherited { checkers, of, down }
+        let Self { checkers, of, down, without_quorum } = self;
+        Decision::VerdictsInherited { checkers, of, down, without_quorum }
     }
 }
 

@@ -6,6 +6,13 @@ use crate::event::Event;
 use crate::machine::{Machine, Reason};
 use crate::time::{Duration, Instant};
 
+/// How old an Election's copy may be. A successor is MASTER only by an advert that is younger than about three advert
+/// intervals, so with 100 ms adverts it needs one of almost this age.
+pub const ELECTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// A Balancer's copy may have forty thousand checkers, and says nothing that time makes wrong so soon.
+pub const BALANCER_PAUSE: Duration = Duration::from_secs(2);
+
 /// Where copies go. It never makes the machine wait: what it does with a disk it does elsewhere.
 pub trait Keeper {
     fn keep(&mut self, estate: Estate);
@@ -25,13 +32,6 @@ pub struct Kept<M, K> {
 }
 
 impl<M: Machine, K: Keeper> Kept<M, K> {
-    /// How old an Election's copy may be: a successor can be MASTER only if the copy has an advert that is younger than
-    /// three advert intervals, of which the shortest sensible one is about this.
-    pub const ELECTION: Duration = Duration::from_millis(100);
-
-    /// A Balancer's copy may have forty thousand checkers.
-    pub const BALANCER: Duration = Duration::from_secs(2);
-
     pub fn new(machine: M, keeper: K, pause: Duration) -> Self {
         Self { machine, keeper, pause, last: None, due: None }
     }

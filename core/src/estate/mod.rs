@@ -17,7 +17,7 @@ pub use crate::balancer::estate::{BalancerEstate, ServerEstate, ServiceEstate};
 pub use crate::health::estate::CheckerEstate;
 pub use crate::vrrp::election::estate::{ElectionEstate, IgnoredEstate, RouterEstate, ScriptEstate};
 pub use document::{Document, FORMAT, Unusable};
-pub use kept::{Keeper, Kept};
+pub use kept::{BALANCER_PAUSE, ELECTION_PAUSE, Keeper, Kept};
 
 use serde::{Deserialize, Serialize};
 

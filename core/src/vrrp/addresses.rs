@@ -101,11 +101,12 @@ impl AddressBook {
         }
     }
 
-    /// What a predecessor put there and is there still is ours, as if this process had put it there.
-    pub fn inherit(&mut self, applied: Vec<InterfaceAddress>) {
+    /// What a predecessor put there and is there still is ours. `exact`: nothing has happened since, as if this process had
+    /// put it there.
+    pub fn inherit(&mut self, applied: Vec<InterfaceAddress>, exact: bool) {
         for address in applied {
             if let Some(seen) = self.seen.get_mut(&address.key()) {
-                (seen.ours, seen.applied) = (true, Some(address));
+                (seen.ours, seen.applied) = (true, exact.then_some(address));
             }
         }
     }

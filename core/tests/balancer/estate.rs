@@ -32,7 +32,7 @@ fn verdicts_and_timing_go_on_and_the_table_stays() {
     let due = world.next_wakeup();
     insta::assert_snapshot!(heir(&mut world, vec![service(VIP, &[WEB1, WEB2])]), @r"
      20.000 configuration applied; added virtual_server TCP 10.0.0.1:80
-     20.000 2 of 2 checkers go on where they were left; 1 real servers are down
+     20.000 2 of 2 checkers go on where they were left; down: 192.0.2.1:80 of TCP 10.0.0.1:80; without quorum: none
     ");
     assert_eq!(world.table(VIP), "192.0.2.2:80=1");
     assert_eq!(world.next_wakeup(), due);
@@ -111,7 +111,7 @@ fn what_does_not_fit_begins_anew_and_what_is_not_wanted_goes() {
     };
     insta::assert_snapshot!(heir(&mut world, vec![changed]), @r"
      21.000 configuration applied; added virtual_server TCP 10.0.0.1:80
-     21.000 1 of 3 checkers go on where they were left; 1 real servers are down
+     21.000 1 of 3 checkers go on where they were left; down: 192.0.2.1:80 of TCP 10.0.0.1:80; without quorum: none
      21.000   adding destination 192.0.2.3:80 to TCP 10.0.0.1:80, weight 1
      21.000   removing service TCP 10.0.0.2:80
     ");

@@ -134,7 +134,9 @@ fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
             What::Ended { .. } | What::Stopped => (role, frozen) = (off(), false),
             What::Step { word: "FROZEN", .. } => frozen = true,
             What::Step { word: "AWAKE", .. } => frozen = false,
-            What::Decided(Decision::RoleChanged { router: of, to, .. }) if **of == *router => {
+            What::Decided(
+                Decision::RoleChanged { router: of, to, .. } | Decision::RoleInherited { router: of, role: to, .. },
+            ) if **of == *router => {
                 let state = match to {
                     Role::Init => "init",
                     Role::Backup => "backup",

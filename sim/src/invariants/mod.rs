@@ -13,6 +13,7 @@ mod tables_settle;
 mod takeover_in_order;
 #[cfg(test)]
 mod tests;
+mod upgrade_unnoticed;
 
 use crate::trace::{Entry, What};
 use crate::world::World;
@@ -34,7 +35,7 @@ pub trait Invariant {
 }
 
 /// All names.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     one_owner::NAME,
     address_served::NAME,
     dead_destination::NAME,
@@ -45,6 +46,7 @@ pub const NAMES: [&str; 10] = [
     health_settles::NAME,
     takeover_in_order::NAME,
     quiet_announcements::NAME,
+    upgrade_unnoticed::NAME,
 ];
 
 /// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
@@ -87,6 +89,7 @@ impl Default for Watch {
                 Box::new(health_settles::HealthSettles::default()),
                 Box::new(takeover_in_order::TakeoverInOrder::default()),
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
+                Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
             ],
             violations: Vec::new(),
         }

@@ -101,7 +101,9 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
             _ => {}
         }
         own.extend(moment.step.effects.iter().filter_map(what).map(entry));
-        if moment.step.event == Event::Stop && moment.step.machine == vipward_core::record::MachineName::Election {
+        if matches!(moment.step.event, Event::Stop | Event::HandOver)
+            && moment.step.machine == vipward_core::record::MachineName::Election
+        {
             own.push(entry(What::Stopped));
         }
     });

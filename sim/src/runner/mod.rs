@@ -106,6 +106,7 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     while now < end {
         now = now + TICK;
         shared.world_mut().advance(now);
+        hosts.renew(&shared);
         while let Some(step) = steps.next_if(|step| step.at <= now) {
             shared.world_mut().act(&step.action);
             hosts.follow(&shared, &step.action);
@@ -190,22 +191,32 @@ impl Hosts<'_, '_> {
         }
     }
 
+    /// Starts the tasks of new processes that take over.
+    fn renew(&mut self, shared: &Rc<Shared>) {
+        let scenario = shared.world().plan().clone();
+        for (id, _) in scenario.directors() {
+            self.follow_one(shared, id);
+        }
+    }
+
     /// After a step: ends the tasks of a daemon that is gone, starts those of a new one, wakes the others.
     fn follow(&mut self, shared: &Rc<Shared>, action: &Action) {
         if let Action::Kill(id) | Action::PowerOff(id) | Action::Start(id) = action {
-            let state = shared.world().director(*id).map(|director| (director.process, director.incarnation));
-            let name = host(*id);
-            match state {
-                Some((Process::Absent, _)) => self.turmoil.crash(name.as_str()),
-                Some((_, incarnation)) if self.started.get(id.0).map(Cell::get) != Some(incarnation) => {
-                    self.turmoil.bounce(name.as_str());
-                    self.remember(shared, *id);
-                }
-                Some(_) | None => {}
+            if shared.world().director(*id).is_some_and(|director| director.process == Process::Absent) {
+                self.turmoil.crash(host(*id).as_str());
             }
+            self.follow_one(shared, *id);
         }
         for bell in &shared.bells {
             bell.notify_waiters();
+        }
+    }
+
+    fn follow_one(&mut self, shared: &Rc<Shared>, id: crate::scenario::NodeId) {
+        let alive = shared.world().director(id).filter(|it| it.process != Process::Absent).map(|it| it.incarnation);
+        if alive.is_some() && self.started.get(id.0).map(Cell::get) != alive {
+            self.turmoil.bounce(host(id).as_str());
+            self.remember(shared, id);
         }
     }
 }

@@ -29,6 +29,7 @@ impl World {
             Action::PowerOff(node) => self.power_off(*node),
             Action::Stop(node) => self.ask_to_stop(*node),
             Action::Start(node) => self.start(*node),
+            Action::Upgrade(node) => self.upgrade(*node),
             Action::Freeze(node) => self.set_frozen(*node, true),
             Action::Resume(node) => self.set_frozen(*node, false),
             Action::Reload { node, file } => self.reload(*node, file),
@@ -89,7 +90,9 @@ impl World {
             | Action::Script { node: id, .. }
             | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
             Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
-            Action::Freeze(_)
+            // Nobody else is to notice an upgrade.
+            Action::Upgrade(_)
+            | Action::Freeze(_)
             | Action::Resume(_)
             | Action::Down(_)
             | Action::Up(_)
@@ -139,6 +142,7 @@ impl World {
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
+            Action::Upgrade(id) => (Some(*id), "UPGRADE", "a new process takes over".to_owned()),
             Action::Freeze(id) => {
                 (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
             }

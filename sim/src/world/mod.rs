@@ -21,6 +21,7 @@ mod tests;
 pub use node::{Director, Half, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
+pub use process::Takeover;
 
 use crate::scenario::{NodeId, NodeKind, Scenario};
 use crate::trace::{Dispatch, Entry, Request, What};
@@ -76,6 +77,10 @@ pub struct World {
     pub last_impairment: Instant,
     /// The longest that a packet was ever held up.
     pub slowest: Duration,
+    /// Upgrades that are done.
+    pub takeovers: Vec<Takeover>,
+    /// When each director last sent an advert of each VRID that was no farewell.
+    pub last_adverts: BTreeMap<(NodeId, u8), Instant>,
     /// Gratuitous ARP: when, by whom, for what.
     pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// When something last happened that a director has to react to, or a director acted.
@@ -109,6 +114,8 @@ impl World {
             last_step: Instant::ZERO,
             last_impairment: Instant::ZERO,
             slowest: Duration::ZERO,
+            takeovers: Vec::new(),
+            last_adverts: BTreeMap::new(),
             announced: Vec::new(),
             last_change: Instant::ZERO,
         }
@@ -129,6 +136,7 @@ impl World {
     /// Lets time pass: adverts arrive, servers flap, clients ask and give up. `now` never goes back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.take_up();
         self.flap_servers();
         self.deliver_adverts();
         self.advance_requests();
@@ -141,7 +149,8 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        flaps.chain(packets).chain(self.next_request()).min()
+        let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
+        flaps.chain(packets).chain(upgrades).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

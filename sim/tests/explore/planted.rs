@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use vipward_core::balancer::Balancer;
 use vipward_core::decision::Decision;
 use vipward_core::effect::Effect;
+use vipward_core::estate::Estate;
 use vipward_core::event::{Datagram, Event};
 use vipward_core::interface::{InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
@@ -13,6 +15,7 @@ use vipward_core::machine::{Machine, Reason};
 use vipward_core::probe::Verdict;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::packet::Advert;
+use vipward_core::vrrp::virtual_router::State;
 use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
 use vipward_sim::world::Half;
 
@@ -33,10 +36,13 @@ pub enum Fault {
     RoleFlapping,
     PreemptForgotten,
     SorryServerStays,
+    RoleForgotten,
+    StaleEstate,
+    VerdictsForgotten,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -51,6 +57,9 @@ impl Fault {
         (Self::RoleFlapping, "role flapping: the link seems to go down and up every five seconds"),
         (Self::PreemptForgotten, "preemption forgotten: adverts of a lower priority count as the highest"),
         (Self::SorryServerStays, "sorry server stays: it is never taken out again"),
+        (Self::RoleForgotten, "role forgotten in the estate: whoever hands over as MASTER leaves no role"),
+        (Self::StaleEstate, "estate of any age taken up: a MASTER's last advert always seems to have left just now"),
+        (Self::VerdictsForgotten, "verdicts forgotten in the estate: every real server is up in it"),
     ];
 
     /// The product's machine with this fault around it.
@@ -168,6 +177,16 @@ impl Machine for Voter {
             }
             _ => {}
         }
+        if self.fault == Fault::StaleEstate
+            && let Some(Event::Inherited(estate)) = &mut event
+            && let Estate::Election(estate) = Arc::make_mut(estate)
+        {
+            for router in &mut estate.routers {
+                if let State::Master(master) = &mut router.state {
+                    master.last_advert = now;
+                }
+            }
+        }
         if let Some(Event::AdvertReceived(datagram)) = event {
             event = self.spoil(datagram).map(Event::AdvertReceived);
         }
@@ -221,6 +240,14 @@ impl Machine for Voter {
         });
         let flap = self.flap_at.map(|at| (at, Reason::Retry));
         at.zip(reason).into_iter().chain(flap).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        let mut estate = self.inner.estate(now + self.ahead)?;
+        if let (Fault::RoleForgotten, Estate::Election(estate)) = (self.fault, &mut estate) {
+            estate.routers.retain(|router| !matches!(router.state, State::Master(_)));
+        }
+        Some(estate)
     }
 }
 
@@ -287,5 +314,14 @@ impl Machine for Checker {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.inner.next_wakeup()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        let mut estate = self.inner.estate(now)?;
+        if let (Fault::VerdictsForgotten, Estate::Balancer(estate)) = (self.fault, &mut estate) {
+            let servers = estate.services.iter_mut().flat_map(|service| &mut service.servers);
+            servers.flat_map(|server| &mut server.checkers).for_each(|checker| checker.up = true);
+        }
+        Some(estate)
     }
 }

@@ -87,7 +87,7 @@ impl Election {
 
     /// Roles. Nothing of the predecessor's is cleared away before all of them have said what they want.
     pub(super) fn take_up(&mut self, estate: ElectionEstate, now: Instant, out: &mut Vec<Effect>) {
-        self.book.inherit(estate.addresses);
+        self.book.inherit(estate.addresses, estate.handed_over);
         self.ignored.take_up(estate.ignored);
         for place in 0..self.routers.len() {
             let Some(router) = self.routers.get(place) else { continue };
