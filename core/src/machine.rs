@@ -57,4 +57,6 @@ pub enum Reason {
     Keep,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
+    /// The supervisor must hear that the driver loop turns.
+    Heartbeat,
 }

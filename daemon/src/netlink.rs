@@ -58,12 +58,7 @@ impl Addresses {
     /// Removes an address. That it, or its whole interface, is gone already is as good.
     pub async fn remove(&self, key: &AddressKey) -> Result<(), String> {
         let Ok(index) = self.links.index(&key.interface) else { return Ok(()) };
-        let mut message = AddressMessage::default();
-        message.header.family = family(key.address);
-        message.header.prefix_len = key.prefix_len;
-        message.header.index = index;
-        message.attributes = vec![AddressAttribute::Local(key.address), AddressAttribute::Address(key.address)];
-        match self.handle.address().del(message).execute().await.map_err(|error| os_error(&error)) {
+        match self.handle.address().del(removal(index, key)).execute().await.map_err(|error| os_error(&error)) {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ENODEV)) => Ok(()),
             done => done.map_err(|error| error.to_string()),
         }
@@ -245,6 +240,16 @@ fn observed(links: &Links, message: &AddressMessage) -> Option<ObservedAddress> 
         prefix_len: message.header.prefix_len,
     };
     Some(ObservedAddress { key, ours })
+}
+
+/// What takes an address off.
+pub fn removal(index: u32, key: &AddressKey) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(key.address);
+    message.header.prefix_len = key.prefix_len;
+    message.header.index = index;
+    message.attributes = vec![AddressAttribute::Local(key.address), AddressAttribute::Address(key.address)];
+    message
 }
 
 fn new_address(index: u32, address: &InterfaceAddress) -> AddressMessage {

@@ -5,7 +5,9 @@ use crate::effect::Effect;
 use crate::estate::Estate;
 use crate::event::Event;
 use crate::machine::{Machine, Reason};
+use crate::supervisor::{Testament, Testator};
 use crate::time::Instant;
+use std::collections::BTreeMap;
 
 /// Where entries go.
 pub trait Recorder {
@@ -75,5 +77,15 @@ impl<M: Recordable, R: Recorder> Machine for Recorded<M, R> {
 
     fn estate(&self, now: Instant) -> Option<Estate> {
         self.machine.estate(now)
+    }
+}
+
+impl<M: Testator, R> Testator for Recorded<M, R> {
+    fn revision(&self) -> u64 {
+        self.machine.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.machine.testament()
     }
 }

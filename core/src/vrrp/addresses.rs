@@ -75,11 +75,15 @@ pub struct AddressBook {
     failed: BTreeMap<AddressKey, Instant>,
     /// VIPs of somebody else that were mentioned already.
     foreign: BTreeSet<AddressKey>,
+    /// See [`Self::revision`].
+    #[serde(skip)]
+    revision: u64,
 }
 
 impl AddressBook {
     /// Every address, in the kernel's order.
     pub fn read(&mut self, addresses: Vec<ObservedAddress>) {
+        self.revision += 1;
         let mut before = std::mem::take(&mut self.seen);
         for ObservedAddress { key, ours } in addresses {
             let applied = before.remove(&key).and_then(|seen| seen.applied);
@@ -91,11 +95,15 @@ impl AddressBook {
     /// One address appeared or vanished.
     pub fn changed(&mut self, ObservedAddress { key, ours }: ObservedAddress, present: bool) {
         if !present {
+            self.revision += 1;
             if self.seen.remove(&key).is_some_and(|seen| seen.applied.is_some()) {
                 self.lost.insert(key);
             }
         } else if let Some(seen) = self.seen.get_mut(&key) {
-            seen.ours = ours || seen.applied.is_some();
+            let ours = ours || seen.applied.is_some();
+            if std::mem::replace(&mut seen.ours, ours) != ours {
+                self.revision += 1;
+            }
         } else {
             self.insert(key, ours, None);
         }
@@ -122,17 +130,20 @@ impl AddressBook {
     }
 
     fn insert(&mut self, key: AddressKey, ours: bool, applied: Option<InterfaceAddress>) {
+        self.revision += 1;
         self.seen.insert(key, Seen { ours, applied, rank: self.next_rank });
         self.next_rank += 1;
     }
 
     /// `holder` is MASTER and wants these.
     pub fn want(&mut self, holder: Holder, addresses: Vec<InterfaceAddress>) {
+        self.revision += 1;
         self.wanted.insert(holder, addresses);
     }
 
     /// `holder` is not MASTER (any more).
     pub fn release(&mut self, holder: Holder) {
+        self.revision += 1;
         self.wanted.remove(&holder);
     }
 
@@ -149,6 +160,7 @@ impl AddressBook {
         for op in ops {
             match op {
                 AddressOp::Remove(key) => {
+                    self.revision += 1;
                     let left_behind = self.seen.remove(&key).is_some_and(|seen| seen.applied.is_none());
                     out.push(Effect::RemoveAddress(key.clone()));
                     if left_behind {
@@ -174,6 +186,7 @@ impl AddressBook {
 
     /// An address could not be added; it is tried again after [`RETRY`].
     pub fn add_failed(&mut self, key: AddressKey, now: Instant) {
+        self.revision += 1;
         self.seen.remove(&key);
         self.failed.insert(key, now + RETRY);
     }
@@ -181,6 +194,16 @@ impl AddressBook {
     /// Whether some router wants this address there now.
     pub fn holds(&self, interface: &InterfaceName, address: IpAddr) -> bool {
         self.wanted.values().flatten().any(|vip| vip.interface == *interface && vip.address == address)
+    }
+
+    /// Goes up whenever what is wanted, or which addresses are ours, may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Which of these are there and ours.
+    pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
+        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
     }
 
     /// When something that failed is due again.

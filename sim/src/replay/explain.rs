@@ -132,6 +132,7 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Reread => "a look at the kernel's tables",
         Reason::Keep => "a copy for the state file",
         Reason::Report => "a report of ignored adverts",
+        Reason::Heartbeat => "a sign of life for the supervisor",
     }
 }
 

@@ -24,6 +24,7 @@ use crate::estate::Estate;
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
+use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,9 @@ pub struct Election {
     reread_at: Option<Instant>,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
+    /// Counts what may change the testament and is not in `book`.
+    #[serde(skip)]
+    revision: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,6 +136,18 @@ impl Machine for Election {
 
     fn estate(&self, now: Instant) -> Option<Estate> {
         self.bequeath(now).map(Estate::Election)
+    }
+}
+
+impl Testator for Election {
+    fn revision(&self) -> u64 {
+        self.revision.wrapping_add(self.book.revision())
+    }
+
+    /// A share for each MASTER, numbered by its id.
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.testament(&self.book)?)));
+        shares.collect()
     }
 }
 
@@ -375,7 +391,9 @@ impl Election {
         f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let router = self.routers.get_mut(place)?;
+        let source = router.source();
         let result = f(router, &mut Context { now, out, book: &mut self.book });
+        self.revision += u64::from(router.source() != source);
         self.timers.set(place, router.next().map(|(at, _)| at));
         Some(result)
     }
