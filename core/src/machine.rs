@@ -55,6 +55,8 @@ pub enum Reason {
     Reread,
     /// A copy of the estate is due ([`crate::estate::Kept`]).
     Keep,
+    /// Addresses' lifetimes are renewed (`[vip] lease`).
+    Renew,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
     /// The supervisor must hear that the driver loop turns.

@@ -11,6 +11,7 @@ mod checks;
 mod estate;
 mod faults;
 mod junk;
+mod lease;
 mod master;
 mod model;
 mod reload;

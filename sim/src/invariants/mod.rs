@@ -5,6 +5,7 @@ mod address_served;
 mod bounded_role_changes;
 mod dead_destination;
 mod health_settles;
+mod lease;
 mod one_owner;
 mod quiet_announcements;
 mod settles;
@@ -35,7 +36,7 @@ pub trait Invariant {
 }
 
 /// All names.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     one_owner::NAME,
     address_served::NAME,
     dead_destination::NAME,
@@ -47,6 +48,7 @@ pub const NAMES: [&str; 11] = [
     takeover_in_order::NAME,
     quiet_announcements::NAME,
     upgrade_unnoticed::NAME,
+    lease::NAME,
 ];
 
 /// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
@@ -90,6 +92,7 @@ impl Default for Watch {
                 Box::new(takeover_in_order::TakeoverInOrder::default()),
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
                 Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
+                Box::new(lease::Lease::default()),
             ],
             violations: Vec::new(),
         }

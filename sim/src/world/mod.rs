@@ -7,6 +7,7 @@
 
 mod clocks;
 mod faults;
+mod lifetimes;
 mod neighbours;
 mod node;
 mod packets;
@@ -18,7 +19,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use node::{Director, Half, Kernel, Node, Process, Server, State};
+pub use lifetimes::Lifetime;
+pub use node::{Director, Half, Held, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
 pub use process::Takeover;
@@ -52,6 +54,8 @@ pub struct World {
     /// One stream of random numbers for each direction between two nodes: what is lost on one way does not move what is
     /// lost on another.
     dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
+    /// And one for each director's kernel.
+    kernel_dice: BTreeMap<NodeId, ChaCha8Rng>,
     neighbours: BTreeMap<(NodeId, IpAddr), Neighbour>,
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
@@ -99,6 +103,7 @@ impl World {
             nodes,
             rules: Vec::new(),
             dice: BTreeMap::new(),
+            kernel_dice: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
@@ -133,11 +138,13 @@ impl World {
         &self.plan
     }
 
-    /// Lets time pass: adverts arrive, servers flap, clients ask and give up. `now` never goes back.
+    /// Lets time pass: adverts arrive, servers flap, addresses' lifetimes end, clients ask and give up. `now` never goes
+    /// back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.take_up();
         self.flap_servers();
+        self.expire_addresses();
         self.deliver_adverts();
         self.advance_requests();
     }
@@ -150,7 +157,8 @@ impl World {
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
-        flaps.chain(packets).chain(upgrades).chain(self.next_request()).min()
+        let packets = packets.chain(upgrades).chain(self.next_expiry());
+        flaps.chain(packets).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

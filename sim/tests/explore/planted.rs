@@ -14,6 +14,7 @@ use vipward_core::ipvs::Op;
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::probe::Verdict;
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::lease::RENEW;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::virtual_router::State;
 use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
@@ -39,10 +40,12 @@ pub enum Fault {
     RoleForgotten,
     StaleEstate,
     VerdictsForgotten,
+    RenewedAfterMaster,
+    RenewalsWithheld,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -60,6 +63,8 @@ impl Fault {
         (Self::RoleForgotten, "role forgotten in the estate: whoever hands over as MASTER leaves no role"),
         (Self::StaleEstate, "estate of any age taken up: a MASTER's last advert always seems to have left just now"),
         (Self::VerdictsForgotten, "verdicts forgotten in the estate: every real server is up in it"),
+        (Self::RenewedAfterMaster, "renewal goes on after MASTER was left: twice a second, whatever the role"),
+        (Self::RenewalsWithheld, "renewals withheld: the kernel never hears of them"),
     ];
 
     /// The product's machine with this fault around it.
@@ -83,6 +88,8 @@ struct Voter {
     vips: Vec<InterfaceAddress>,
     flap_at: Option<Instant>,
     links: Vec<Link>,
+    /// What was renewed last, and when it is again.
+    renewed: Option<(Instant, Arc<[InterfaceAddress]>)>,
 }
 
 impl Voter {
@@ -95,6 +102,7 @@ impl Voter {
             vips: Vec::new(),
             flap_at: None,
             links: Vec::new(),
+            renewed: None,
         }
     }
 
@@ -196,6 +204,10 @@ impl Machine for Voter {
         let mut spoiled = Vec::new();
         for effect in out {
             match (&effect, self.fault) {
+                (Effect::RenewAddresses { .. }, Fault::RenewalsWithheld) => continue,
+                (Effect::RenewAddresses { addresses }, Fault::RenewedAfterMaster) => {
+                    self.renewed = Some((now + RENEW, addresses.clone()));
+                }
                 (Effect::SendAdvert(advert), Fault::AdvertsWithheld) => {
                     let vrid = advert.payload.get(1).copied().unwrap_or(0);
                     if self.master(vrid) && !self.masters.insert(vrid) {
@@ -229,6 +241,10 @@ impl Machine for Voter {
             }
             spoiled.push(effect);
         }
+        if let Some((at, addresses)) = self.renewed.as_mut().filter(|(at, _)| *at <= now) {
+            *at = now + RENEW;
+            spoiled.push(Effect::RenewAddresses { addresses: addresses.clone() });
+        }
         spoiled
     }
 
@@ -239,7 +255,8 @@ impl Machine for Voter {
             _ => at - self.ahead,
         });
         let flap = self.flap_at.map(|at| (at, Reason::Retry));
-        at.zip(reason).into_iter().chain(flap).min()
+        let renewed = self.renewed.as_ref().map(|(at, _)| (*at, Reason::Renew));
+        at.zip(reason).into_iter().chain(flap).chain(renewed).min()
     }
 
     fn estate(&self, now: Instant) -> Option<Estate> {

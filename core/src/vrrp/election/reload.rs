@@ -53,11 +53,16 @@ impl Election {
             self.routers.push(router);
         }
 
+        // The process that renewed them has died, nobody knows how long ago.
+        let unrenewed = inherited.as_ref().is_some_and(|estate| !estate.handed_over);
         if let Some(estate) = inherited {
             self.take_up(estate, now, out);
         }
         // At start what nobody wants goes before anything listens; at any other time nothing is left to do here.
         self.book.settle(now, out);
+        if old.vip.lease != new.vip.lease || unrenewed {
+            out.extend(self.book.held().iter().cloned().map(|addresses| Effect::RenewAddresses { addresses }));
+        }
 
         self.index.clear();
         for (place, router) in self.routers.iter().enumerate() {
