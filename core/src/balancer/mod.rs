@@ -23,6 +23,7 @@ use crate::health::Outcome;
 use crate::ipvs::{Op, ServiceKey, Table};
 use crate::machine::{Machine, Reason};
 use crate::probe::{ProbeId, Verdict};
+use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
 use estate::{BalancerEstate, ServiceEstate};
 use failures::Failures;
@@ -67,6 +68,17 @@ enum Life {
     /// It is over: [`Event::Stop`] or [`Event::HandOver`].
     Stopped,
     HandedOver,
+}
+
+/// A successor takes the table up as it is: there is nothing to give back in its name.
+impl Testator for Balancer {
+    fn revision(&self) -> u64 {
+        0
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        BTreeMap::new()
+    }
 }
 
 impl Machine for Balancer {

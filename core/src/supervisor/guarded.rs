@@ -21,6 +21,16 @@ pub trait Testator {
     fn testament(&self) -> BTreeMap<u32, Testament>;
 }
 
+impl<T: Testator + ?Sized> Testator for Box<T> {
+    fn revision(&self) -> u64 {
+        (**self).revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        (**self).testament()
+    }
+}
+
 /// The way to the supervisor.
 pub trait Superior {
     /// Takes a report whole, or refuses it at once when there is no room: a machine never waits for its supervisor.

@@ -64,7 +64,7 @@ pub struct WorkerId(pub u32);
 /// What a worker tells its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// It has all that it needs, and its configuration is in force.
+    /// It has all that it needs, and its configuration comes into force now.
     Ready,
     /// Its driver loop turns; so many effects are carried out before it turns again.
     Alive { effects: u32 },
@@ -225,22 +225,21 @@ impl Supervisor {
             Event::Ended { worker: id, end } => {
                 if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
                     let lived = now.since(worker.started);
-                    if self.stop_by.is_none() && (self.succeeded || matches!(end, End::Killed(_))) {
-                        out.push(Effect::Say(Saying::Ended { end, lived }));
-                    }
-                    self.lost(worker, Some(end), now, &mut out);
+                    // One that ends at its first start by itself has said why.
+                    let unasked = self.stop_by.is_none() && (self.succeeded || matches!(end, End::Killed(_)));
+                    let saying = unasked.then_some(Saying::Ended { end, lived });
+                    self.lost(worker, Some(end), saying, now, &mut out);
                 }
             }
             Event::NotStarted { worker: id, error } => {
                 if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
-                    out.push(Effect::Say(Saying::NotStarted { error }));
-                    self.lost(worker, None, now, &mut out);
+                    self.lost(worker, None, Some(Saying::NotStarted { error }), now, &mut out);
                 }
             }
             Event::NotUnderstood { worker: id } => {
                 // Another try would be of that version as well; whoever started this process can mend it.
                 if self.worker.as_ref().is_some_and(|worker| worker.id == id) {
-                    self.end_at_once(&mut out);
+                    self.end_at_once(None, &mut out);
                 }
             }
             Event::Stop => self.stop(now, &mut out),
@@ -308,8 +307,7 @@ impl Supervisor {
 
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.stop_by.is_some() {
-            out.push(Effect::Say(Saying::StoppedAtOnce));
-            return self.end_at_once(out);
+            return self.end_at_once(Some(Saying::StoppedAtOnce), out);
         }
         out.push(Effect::Service(Service::Stopping));
         self.restart_at = None;
@@ -324,18 +322,17 @@ impl Supervisor {
 
     fn wakeup(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.stop_by.is_some_and(|at| at <= now) {
-            out.push(Effect::Say(Saying::DoesNotStop { after: STOP }));
-            return self.end_at_once(out);
+            return self.end_at_once(Some(Saying::DoesNotStop { after: STOP }), out);
         }
         let hung = |worker: &Worker| self.must_speak(worker) && worker.heard + worker.patience <= now;
         if self.worker.as_ref().is_some_and(hung)
             && let Some(worker) = self.worker.take()
         {
             let silent = now.since(worker.heard);
-            out.push(Effect::Say(Saying::Silent { silent, ready: worker.ready }));
+            let saying = Saying::Silent { silent, ready: worker.ready };
             // First of all: a worker that came back to life would put on again what is taken off.
             out.push(Effect::Kill(worker.id));
-            self.lost(worker, None, now, out);
+            self.lost(worker, None, Some(saying), now, out);
         }
         if self.restart_at.is_some_and(|at| at <= now) {
             self.restart_at = None;
@@ -354,9 +351,11 @@ impl Supervisor {
         }
     }
 
-    /// The worker is no more, and nobody asked it to go. `end`: how it ended by itself.
-    fn lost(&mut self, worker: Worker, end: Option<End>, now: Instant, out: &mut Vec<Effect>) {
-        farewell(worker.shares, out);
+    /// The worker is no more. `end`: how it ended by itself; `saying`: what people are told of it, which takes a log that
+    /// can be written, and so comes after the farewell.
+    fn lost(&mut self, worker: Worker, end: Option<End>, saying: Option<Saying>, now: Instant, out: &mut Vec<Effect>) {
+        let farewell = farewell(worker.shares, out);
+        out.extend(saying.into_iter().chain(farewell).map(Effect::Say));
         if self.stop_by.is_some() {
             let outcome = match end {
                 Some(End::Exited(status)) => Outcome::Same(status),
@@ -381,22 +380,25 @@ impl Supervisor {
         out.push(Effect::Service(Service::Down { restart_in }));
     }
 
-    fn end_at_once(&mut self, out: &mut Vec<Effect>) {
+    fn end_at_once(&mut self, saying: Option<Saying>, out: &mut Vec<Effect>) {
+        let mut farewell_said = None;
         if let Some(worker) = self.worker.take() {
             out.push(Effect::Kill(worker.id));
-            farewell(worker.shares, out);
+            farewell_said = farewell(worker.shares, out);
         }
+        out.extend(saying.into_iter().chain(farewell_said).map(Effect::Say));
         out.push(Effect::Exit(Outcome::Failed));
     }
 }
 
 /// Speaks for the dead, if there is anything to say.
-fn farewell(shares: BTreeMap<u32, Testament>, out: &mut Vec<Effect>) {
+fn farewell(shares: BTreeMap<u32, Testament>, out: &mut Vec<Effect>) -> Option<Saying> {
     let mut whole = Testament::default();
     shares.into_values().for_each(|share| whole.append(share));
-    if !whole.is_empty() {
-        let (datagrams, addresses) = (whole.datagrams.len(), whole.addresses.len());
-        out.push(Effect::Farewell(whole));
-        out.push(Effect::Say(Saying::Farewell { datagrams, addresses }));
+    if whole.is_empty() {
+        return None;
     }
+    let saying = Saying::Farewell { datagrams: whole.datagrams.len(), addresses: whole.addresses.len() };
+    out.push(Effect::Farewell(whole));
+    Some(saying)
 }

@@ -18,3 +18,4 @@ mod reload;
 mod scripts;
 mod start;
 mod states;
+mod testament;

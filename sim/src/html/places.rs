@@ -34,6 +34,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
+        | What::Supervisor(_)
         | What::Stopped
         | What::Ipvs(_)
         | What::Notified { .. }
@@ -62,6 +63,8 @@ fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
 fn describes(action: &Action, node: Option<NodeId>) -> bool {
     match action {
         Action::Kill(id)
+        | Action::KillWorker(id)
+        | Action::HangWorker(id)
         | Action::PowerOff(id)
         | Action::Upgrade(id)
         | Action::Stop(id)

@@ -12,6 +12,7 @@ use vipward_core::driver::drive;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
 use vipward_core::machine::Machine;
 use vipward_core::seam::Clock;
+use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 
@@ -31,7 +32,11 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     socket.set_multicast_loop_v4(false)?;
     let socket = Rc::new(socket);
     let director = Rc::new(Director { shared: shared.clone(), id, incarnation, socket: socket.clone() });
-    let election = director.live(Election::default(), Half::Election, ELECTION_PAUSE);
+    let superior = Post { shared: shared.clone(), id, incarnation };
+    let supervises = shared.world().supervises();
+    let voter: Box<dyn Machine> =
+        if supervises { Box::new(Guarded::new(Election::default(), superior)) } else { Box::new(Election::default()) };
+    let election = director.live(voter, Half::Election, ELECTION_PAUSE);
     let balancer = director.live(Balancer::default(), Half::Balancer, BALANCER_PAUSE);
     tokio::select! {
         biased;
@@ -73,6 +78,20 @@ struct Copies {
 impl Keeper for Copies {
     fn keep(&mut self, estate: Estate) {
         self.director.shared.world_mut().keep(self.director.id, self.half, estate);
+    }
+}
+
+/// The way to the supervisor, which lives in the world.
+struct Post {
+    shared: Rc<Shared>,
+    id: NodeId,
+    incarnation: u64,
+}
+
+impl Superior for Post {
+    fn report(&mut self, report: Report) -> bool {
+        self.shared.world_mut().reported(self.id, self.incarnation, report);
+        true
     }
 }
 

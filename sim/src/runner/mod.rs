@@ -10,7 +10,7 @@ mod seam;
 mod server;
 
 use crate::invariants::{Violation, Watch};
-use crate::scenario::{Action, NodeKind, Scenario};
+use crate::scenario::{NodeKind, Scenario};
 use crate::trace::{Entry, Outage, Request, Trouble, What, outages, troubles};
 use crate::world::{Process, World};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -106,11 +106,11 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     while now < end {
         now = now + TICK;
         shared.world_mut().advance(now);
-        hosts.renew(&shared);
         while let Some(step) = steps.next_if(|step| step.at <= now) {
             shared.world_mut().act(&step.action);
-            hosts.follow(&shared, &step.action);
+            hosts.wake_all(&shared);
         }
+        hosts.follow(&shared);
         for id in scenario.ids() {
             let world = shared.world();
             let mail = world.has_mail(id) || world.server(id).is_some();
@@ -159,6 +159,7 @@ fn host(id: crate::scenario::NodeId) -> String {
 /// turmoil's hosts, and which daemon runs on each.
 struct Hosts<'a, 's> {
     turmoil: &'a mut turmoil::Sim<'s>,
+    /// Incarnations; 0: none.
     started: Vec<Cell<u64>>,
 }
 
@@ -187,36 +188,36 @@ impl Hosts<'_, '_> {
 
     fn remember(&self, shared: &Shared, id: crate::scenario::NodeId) {
         if let (Some(started), Some(director)) = (self.started.get(id.0), shared.world().director(id)) {
-            started.set(director.incarnation);
+            started.set(if director.process == Process::Absent { 0 } else { director.incarnation });
         }
     }
 
-    /// Starts the tasks of new processes that take over.
-    fn renew(&mut self, shared: &Rc<Shared>) {
-        let scenario = shared.world().plan().clone();
-        for (id, _) in scenario.directors() {
-            self.follow_one(shared, id);
-        }
-    }
-
-    /// After a step: ends the tasks of a daemon that is gone, starts those of a new one, wakes the others.
-    fn follow(&mut self, shared: &Rc<Shared>, action: &Action) {
-        if let Action::Kill(id) | Action::PowerOff(id) | Action::Start(id) = action {
-            if shared.world().director(*id).is_some_and(|director| director.process == Process::Absent) {
-                self.turmoil.crash(host(*id).as_str());
+    /// Ends the tasks of daemons that are gone, starts those of new ones.
+    fn follow(&mut self, shared: &Rc<Shared>) {
+        let directors: Vec<_> = shared.world().directors().map(|(id, it)| (id, it.process, it.incarnation)).collect();
+        for (id, process, incarnation) in directors {
+            let runs = self.started.get(id.0).map_or(0, Cell::get);
+            let wanted = if process == Process::Absent { 0 } else { incarnation };
+            if runs == wanted {
+                continue;
             }
-            self.follow_one(shared, *id);
+            let name = host(id);
+            if wanted == 0 {
+                self.turmoil.crash(name.as_str())
+            } else {
+                self.turmoil.bounce(name.as_str())
+            }
+            if let Some(started) = self.started.get(id.0) {
+                started.set(wanted);
+            }
+            self.wake_all(shared);
         }
+    }
+
+    /// Something happened: everybody looks again.
+    fn wake_all(&self, shared: &Shared) {
         for bell in &shared.bells {
             bell.notify_waiters();
-        }
-    }
-
-    fn follow_one(&mut self, shared: &Rc<Shared>, id: crate::scenario::NodeId) {
-        let alive = shared.world().director(id).filter(|it| it.process != Process::Absent).map(|it| it.incarnation);
-        if alive.is_some() && self.started.get(id.0).map(Cell::get) != alive {
-            self.turmoil.bounce(host(id).as_str());
-            self.remember(shared, id);
         }
     }
 }
@@ -224,6 +225,7 @@ impl Hosts<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Action;
     use crate::testing::{LB1, WEB1, at, pair};
     use crate::timeline;
 

@@ -15,6 +15,7 @@ mod paths;
 mod process;
 mod requests;
 mod servers;
+mod supervise;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub struct World {
     now: Instant,
     seed: u64,
     plan: Arc<Scenario>,
+    supervises: bool,
     nodes: Vec<Node>,
     /// Faults between nodes; the later ones count.
     rules: Vec<Rule>,
@@ -96,10 +98,12 @@ impl World {
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
         let asking = requests::first_requests(&plan);
+        let supervises = supervise::wanted(&plan);
         Self {
             now: Instant::ZERO,
             seed,
             plan,
+            supervises,
             nodes,
             rules: Vec::new(),
             dice: BTreeMap::new(),
@@ -143,6 +147,7 @@ impl World {
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.take_up();
+        self.advance_supervisors();
         self.flap_servers();
         self.expire_addresses();
         self.deliver_adverts();
@@ -157,7 +162,7 @@ impl World {
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
-        let packets = packets.chain(upgrades).chain(self.next_expiry());
+        let packets = packets.chain(upgrades).chain(self.next_expiry()).chain(self.next_supervisor());
         flaps.chain(packets).chain(self.next_request()).min()
     }
 

@@ -2,6 +2,7 @@
 
 use super::lifetimes::Lifetime;
 use super::packets::Socket;
+use super::supervise::Supervised;
 use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +45,7 @@ impl Node {
                 process: Process::Absent,
                 stored: BTreeMap::new(),
                 upgrade: None,
+                supervised: None,
                 incarnation: 0,
                 process_since: Instant::ZERO,
                 stopped: BTreeSet::new(),
@@ -107,6 +109,7 @@ pub struct Director {
     pub stored: BTreeMap<Half, Estate>,
     /// A new process is about to take over.
     pub(super) upgrade: Option<Upgrade>,
+    pub(super) supervised: Option<Supervised>,
     /// Counts daemons. An effect of an earlier one is a fault of the simulator or of the driver.
     pub incarnation: u64,
     /// When [`Director::process`] last changed.

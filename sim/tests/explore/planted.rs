@@ -13,11 +13,13 @@ use vipward_core::interface::{InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::probe::Verdict;
+use vipward_core::supervisor::{Testament, Testator};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lease::RENEW;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::virtual_router::State;
 use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
+use vipward_sim::runner::events::Player;
 use vipward_sim::world::Half;
 
 /// One kind of spoiling.
@@ -68,7 +70,7 @@ impl Fault {
     ];
 
     /// The product's machine with this fault around it.
-    pub fn around(self, half: Half) -> Box<dyn Machine> {
+    pub fn around(self, half: Half) -> Box<dyn Player> {
         match half {
             Half::Election => Box::new(Voter::new(self)),
             Half::Balancer => Box::new(Checker::new(self)),
@@ -340,5 +342,25 @@ impl Machine for Checker {
             servers.flat_map(|server| &mut server.checkers).for_each(|checker| checker.up = true);
         }
         Some(estate)
+    }
+}
+
+impl Testator for Voter {
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.inner.testament()
+    }
+}
+
+impl Testator for Checker {
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.inner.testament()
     }
 }

@@ -19,11 +19,9 @@ impl VirtualRouter {
     pub fn take_up(&mut self, left: &State, exact: bool, standing: &Standing, ctx: &mut Context<'_>) {
         let mut silent = None;
         self.state = match (left, standing) {
-            // What is wrong may be something else by now; the role is the same.
-            (State::Fault, Standing::Faulty(_)) => State::Fault,
-            (State::Init, _)
-            | (State::Fault, Standing::Well { .. } | Standing::Unknown { .. })
-            | (State::Master(_) | State::Backup(_), Standing::Faulty(_)) => return,
+            // What is wrong may be something else by now; the role is the same. After a crash it is said again.
+            (State::Fault, Standing::Faulty(_)) if exact => State::Fault,
+            (State::Init | State::Fault, _) | (State::Master(_) | State::Backup(_), Standing::Faulty(_)) => return,
             (State::Master(master), Standing::Well { .. } | Standing::Unknown { .. }) => {
                 silent = Some(ctx.now.since(master.last_advert));
                 let Some(master) = self.still_master(master, ctx.now) else { return };

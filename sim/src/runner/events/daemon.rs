@@ -4,7 +4,7 @@ use super::Cast;
 use super::probe::{Attempt, Progress};
 use crate::scenario::NodeId;
 use crate::world::{Half, World};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use vipward_core::driver::MAX_WAITING;
@@ -13,6 +13,7 @@ use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept}
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
+use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::time::Instant;
 
 /// A machine that is not at rest after so many events of one instant never will be.
@@ -25,19 +26,26 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>) -> Self {
+    pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>, supervised: bool) -> Self {
+        let reports = Post::default();
+        let machine = |half, copy: &Copy| {
+            let player = cast(id, half);
+            let guarded = supervised && half == Half::Election;
+            let player: Box<dyn Machine> =
+                if guarded { Box::new(Guarded::new(player, reports.clone())) } else { player };
+            let pause = match half {
+                Half::Election => ELECTION_PAUSE,
+                Half::Balancer => BALANCER_PAUSE,
+            };
+            Kept::new(player, copy.clone(), pause)
+        };
         let driver = |half| {
             let copy = Copy::default();
             Driver {
                 half,
-                machine: {
-                    let pause = match half {
-                        Half::Election => ELECTION_PAUSE,
-                        Half::Balancer => BALANCER_PAUSE,
-                    };
-                    Kept::new(cast(id, half), copy.clone(), pause)
-                },
+                machine: machine(half, &copy),
                 copy,
+                reports: reports.clone(),
                 answers: VecDeque::new(),
                 attempts: Vec::new(),
                 scripts: VecDeque::new(),
@@ -87,12 +95,24 @@ impl Keeper for Copy {
     }
 }
 
+/// What a machine has to tell the supervisor, which lives in the world.
+#[derive(Clone, Default)]
+struct Post(Rc<RefCell<Vec<Report>>>);
+
+impl Superior for Post {
+    fn report(&mut self, report: Report) -> bool {
+        self.0.borrow_mut().push(report);
+        true
+    }
+}
+
 /// One machine under the rules of [`vipward_core::driver`].
 struct Driver {
     half: Half,
     machine: Kept<Box<dyn Machine>, Copy>,
     /// The last copy of its estate, if the world has not taken it yet.
     copy: Copy,
+    reports: Post,
     /// Failed effects and tables read back.
     answers: VecDeque<Event>,
     attempts: Vec<(ProbeId, Attempt)>,
@@ -175,7 +195,11 @@ impl Driver {
     fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
         let last = matches!(event, Event::Stop | Event::HandOver);
         self.now = self.now.max(world.local_time(id));
-        for effect in self.machine.handle(event, self.now) {
+        let effects = self.machine.handle(event, self.now);
+        for report in self.reports.0.take() {
+            world.reported(id, incarnation, report);
+        }
+        for effect in effects {
             if let Err(failed) = self.carry_out(effect, world, id, incarnation) {
                 self.answers.push_back(*failed);
             }
