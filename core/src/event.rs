@@ -43,6 +43,9 @@ pub enum Event {
     /// The end of this machine, and not of what it does: it gives nothing back, and is asked for nothing but
     /// [`crate::machine::Machine::estate`].
     HandOver,
+    /// After [`Event::HandOver`]: nobody took the estate, this machine goes on. It has missed nothing but time, and the
+    /// results of what was under way. It has no effects.
+    TakeBack,
     /// What a predecessor left; before the first [`Event::ConfigLoaded`], which decides what of it still fits.
     Inherited(Arc<Estate>),
 }

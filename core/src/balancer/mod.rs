@@ -86,6 +86,11 @@ impl Machine for Balancer {
         let mut effects = Vec::new();
         match self.life {
             Life::Starting | Life::Running => {}
+            Life::HandedOver if event == Event::TakeBack => {
+                self.life = Life::Running;
+                self.forget_attempts(now);
+                return effects;
+            }
             Life::Stopped | Life::HandedOver => return effects,
         }
         match event {
@@ -108,7 +113,7 @@ impl Machine for Balancer {
                     self.inherited = Some(estate.clone());
                 }
             }
-            Event::Wakeup => {}
+            Event::Wakeup | Event::TakeBack => {}
             // The Election's.
             Event::AdvertReceived(_)
             | Event::LinksRead(_)
@@ -128,6 +133,10 @@ impl Machine for Balancer {
     }
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        match self.life {
+            Life::Starting | Life::Running => {}
+            Life::Stopped | Life::HandedOver => return None,
+        }
         let probe = self.queue.next().map(|at| (at, Reason::Probe));
         [probe, self.kernel.next_read()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -245,6 +254,14 @@ impl Balancer {
         let place = CheckerPlace { service: probe.service, server: probe.server, checker: position };
         self.queue.push(Some(again), place);
         true
+    }
+
+    /// Attempts that are under way are lost: they are due again.
+    fn forget_attempts(&mut self, now: Instant) {
+        let lost: Vec<ProbeId> = self.services.values().flat_map(LiveService::attempts_under_way).collect();
+        for probe in lost {
+            self.postpone(probe, now);
+        }
     }
 
     fn start_probes(&mut self, now: Instant, effects: &mut Vec<Effect>) {

@@ -42,6 +42,13 @@ impl ScriptTracker {
         ScriptEstate { name: self.config.name.clone(), up: self.up, streak: self.streak, due }
     }
 
+    /// A run that is under way is lost: it is due again.
+    pub fn forget_run(&mut self, now: Instant) {
+        if std::mem::take(&mut self.running) {
+            self.due = now;
+        }
+    }
+
     /// Goes on with what a predecessor knew.
     pub fn take_up(&mut self, estate: &ScriptEstate, now: Instant) {
         self.up = estate.up;

@@ -150,6 +150,25 @@ fn a_table_that_is_gone_is_built_from_what_was_known() {
     assert_eq!(world.table(VIP), "192.0.2.2:80=1");
 }
 
+/// Nobody took the estate: the old one goes on, and asks again what it had asked.
+#[test]
+fn what_nobody_took_is_taken_back() {
+    let mut world = World::new();
+    world.mood(WEB1, Mood::Silent);
+    world.load(vec![service(VIP, &[WEB1, WEB2])]);
+    world.until(secs(1));
+    assert_eq!(world.happens(Event::HandOver), []);
+    for probe in world.under_way() {
+        world.forget(probe);
+    }
+    assert_eq!(world.next_wakeup(), None);
+    world.now = world.now + secs(1);
+    assert_eq!(world.happens(Event::TakeBack), []);
+    assert_eq!(world.next_wakeup(), Some(world.now));
+    world.until(secs(20));
+    assert_eq!(world.table(VIP), "192.0.2.2:80=1");
+}
+
 #[test]
 fn an_estate_comes_before_the_first_configuration_or_not_at_all() {
     let mut world = half_dead();

@@ -213,6 +213,22 @@ fn counters_go_on() {
     assert_eq!(counted, [(false, "unknown_vrid", 4), (true, "wrong_ttl", 1)]);
 }
 
+/// Nobody took the estate: the old one goes on, its adverts on time.
+#[test]
+fn what_nobody_took_is_taken_back() {
+    let tracked = config(vec![tracking(router(), 50, false)], vec![script(3, 1)]);
+    let mut t = Timeline::with(tracked);
+    t.becomes_master();
+    t.handles(Event::HandOver).nothing();
+    t.at("4.2").wakes().nothing();
+    t.hears(peer(2, 200)).nothing();
+    t.at("4.5").handles(Event::TakeBack).nothing().is(Role::Master);
+    assert_eq!(t.until("4.7"), ["4.500 run chk", "4.609 advert 100"]);
+    t.handles(Event::TakeBack).nothing();
+    t.handles(Event::HandOver).at("9").handles(Event::TakeBack).nothing();
+    t.wakes().is(Role::Backup);
+}
+
 /// Nothing in it is believed without a bound.
 #[test]
 fn an_advert_from_the_future_is_no_advert() {

@@ -116,6 +116,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("probe finished", Event::ProbeFinished { probe, verdict: Verdict::Passed }),
         ("stop", Event::Stop),
         ("hand over", Event::HandOver),
+        ("take back", Event::TakeBack),
         ("inherited", Event::Inherited(Arc::new(Estate::Election(ElectionEstate::default())))),
     ];
     // A new kind of event belongs into the table: this does not compile until it is here, too.
@@ -135,6 +136,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
             | Event::Wakeup
             | Event::Stop
             | Event::HandOver
+            | Event::TakeBack
             | Event::Inherited(_) => {}
         }
     }

@@ -83,6 +83,13 @@ impl World {
 
     /// `vipward upgrade`: the new process is ready, and the old one's machines are told to hand over.
     pub(super) fn upgrade(&mut self, id: NodeId) {
+        if self.supervises {
+            return self.supervise(id, supervisor::Event::Upgrade { client: 0 });
+        }
+        self.hand_over(id);
+    }
+
+    pub(super) fn hand_over(&mut self, id: NodeId) {
         let began = self.now;
         let Some(director) = self.director_mut(id) else { return };
         if director.process != Process::Absent && director.upgrade.is_none() {
@@ -101,6 +108,7 @@ impl World {
         upgrade.estates.insert(half, estate);
         if director.stopped.len() == 2 {
             upgrade.begins = Some(now + HAND_OVER);
+            self.worker_handed_over(id);
         }
     }
 
@@ -122,6 +130,7 @@ impl World {
                 self.ask_to_stop(node);
             }
             let Upgrade { began, roles, .. } = upgrade;
+            self.heir_took_over(node);
             self.takeovers.push(Takeover { node, began, ended: self.now, roles });
             self.note(Some(node), What::TakenUp);
             self.stir();

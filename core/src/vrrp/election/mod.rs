@@ -88,6 +88,11 @@ impl Machine for Election {
     fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.phase {
+            Phase::HandedOver if event == Event::TakeBack => {
+                self.phase = Phase::Running;
+                self.scripts.values_mut().for_each(|script| script.forget_run(now));
+                return out;
+            }
             Phase::Stopped | Phase::HandedOver => return out,
             Phase::Starting { .. } => {}
             Phase::Running => self.check_overslept(now, &mut out),
@@ -122,7 +127,8 @@ impl Machine for Election {
                     self.inherited = Some(estate.clone());
                 }
             }
-            Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
+            // The Balancer's, and what only comes after the end.
+            Event::IpvsRead(_) | Event::ProbeFinished { .. } | Event::TakeBack => {}
         }
         self.renewals.follow(&mut self.book, self.config.vip.lease, now);
         out
@@ -193,6 +199,8 @@ impl Election {
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
+        // All at once: what one gives up and another still wants would be tried again in between.
+        self.routers.iter().for_each(|router| ctx.book.release(router.id()));
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
         self.phase = Phase::Stopped;
     }
