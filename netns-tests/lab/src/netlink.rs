@@ -4,7 +4,7 @@ use crate::node::Address;
 use futures::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{BridgePortState, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeMap;
 use std::io;
@@ -59,6 +59,15 @@ pub fn remove_link(name: &str) -> io::Result<()> {
 pub fn isolate(port: &str, isolated: bool) -> io::Result<()> {
     talk(async |handle| {
         let port = LinkBridgePort::new(index(handle, port).await?).isolated(isolated);
+        handle.link().set_port(port.build()).execute().await
+    })
+}
+
+/// Sets a bridge port's state to blocking, or back to forwarding: it drops every frame either way and keeps its carrier.
+pub fn block(port: &str, blocked: bool) -> io::Result<()> {
+    let state = if blocked { BridgePortState::Blocking } else { BridgePortState::Forwarding };
+    talk(async |handle| {
+        let port = LinkBridgePort::new(index(handle, port).await?).state(state);
         handle.link().set_port(port.build()).execute().await
     })
 }

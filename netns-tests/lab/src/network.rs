@@ -53,6 +53,11 @@ impl Segment {
         netlink::isolate(&port(node, interface), isolated)
     }
 
+    /// Makes the switch drop everything to and from this node, which keeps its carrier: a cut that nobody is told of.
+    pub fn block(&self, node: &Node, interface: &str, blocked: bool) -> io::Result<()> {
+        netlink::block(&port(node, interface), blocked)
+    }
+
     /// Takes the cable and the node's interface away for good.
     pub fn detach(&self, node: &Node, interface: &str) -> io::Result<()> {
         netlink::remove_link(&port(node, interface))
