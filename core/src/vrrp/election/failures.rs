@@ -57,6 +57,7 @@ impl Election {
                 self.reread_soon(now);
                 "reading the addresses".to_owned()
             }
+            Effect::Lease(_) => return,
             // These can't fail, or are the Balancer's.
             Effect::RunScript { .. }
             | Effect::Notify { .. }

@@ -98,6 +98,7 @@ impl Machine for Election {
             Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
             Event::Wakeup => self.wakeup(now, &mut out),
             Event::Stop => self.stop(now, &mut out),
+            Event::Lease(_) => {}
             Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
         }
         out

@@ -10,6 +10,7 @@ use vipward_core::effect::{Effect, ScriptId};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
+use vipward_core::seam::{Lease, NoLease};
 use vipward_core::time::Instant;
 
 /// A machine that is not at rest after so many events of one instant never will be.
@@ -213,6 +214,7 @@ impl Driver {
                 world.notified(id, command);
                 Ok(())
             }
+            Effect::Lease(op) => NoLease.ask(op),
             Effect::Decide(decision) => {
                 world.decided(id, decision);
                 Ok(())
