@@ -174,6 +174,7 @@ where
                 removed
             }
             Effect::Lease(op) => may_ask(op, self.still_there).and_then(|()| self.lease.ask(op)),
+            Effect::RenewAddresses { addresses } => self.host.renew_addresses(addresses).await,
             Effect::ReadAddresses => self.host.read_addresses().await.map(|read| {
                 self.queue.push_back(Event::AddressesRead(read));
             }),

@@ -35,6 +35,8 @@ pub enum Reason {
     Retry,
     /// Time to read the kernel's tables and compare.
     Reread,
+    /// Addresses' lifetimes are renewed (`[vip] lease`).
+    Renew,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
 }

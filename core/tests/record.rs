@@ -14,7 +14,7 @@ use vipward_core::config::{Config, Options, Sources, load};
 use vipward_core::decision::{Decision, IgnoreReason, RoleCause};
 use vipward_core::effect::Effect;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
-use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
+use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::machine::Machine;
 use vipward_core::probe::{Failure, Verdict};
@@ -320,7 +320,12 @@ fn the_format_changes_only_with_its_version() {
     let effects: Vec<Effect> = decisions
         .into_iter()
         .map(Effect::Decide)
-        .chain([Effect::ReadAddresses, Effect::ReadIpvs, Effect::Ipvs(Op::RemoveService { key: service })])
+        .chain([
+            renewal(100),
+            Effect::ReadAddresses,
+            Effect::ReadIpvs,
+            Effect::Ipvs(Op::RemoveService { key: service }),
+        ])
         .collect();
     let (mut election, mut balancer) = (Election::default(), Balancer::default());
     for event in events {
@@ -353,6 +358,40 @@ fn the_format_changes_only_with_its_version() {
         (2, 2_463_125_264_074_122_443),
         "the bytes of a record have changed: raise FORMAT and note the new sum"
     );
+}
+
+fn renewal(last: u8) -> Effect {
+    let address = InterfaceAddress { address: [192, 0, 2, last].into(), ..config(100).routers[0].addresses[0].clone() };
+    Effect::RenewAddresses { addresses: [address].into() }
+}
+
+/// A list of renewed addresses is written out once in a file; how many lists there are is no matter.
+#[test]
+fn renewals_are_short_and_read_again_as_they_were() {
+    let step = |at, effect| {
+        let effects = vec![Effect::ReadAddresses, effect];
+        Entry::Step(Step {
+            machine: MachineName::Election,
+            at: Instant::from_millis(at),
+            event: Event::Wakeup,
+            effects,
+        })
+    };
+    let same: Vec<Entry> = (0..1_000).map(|at| step(at, renewal(100))).collect();
+    let without: Vec<Entry> = (0..1_000).map(|at| step(at, Effect::ReadIpvs)).collect();
+    assert_eq!(read(&written(&same)), (same.clone(), None));
+    assert!(written(&same).len() < written(&without).len() + 5_000);
+    let many: Vec<Entry> = (0..2_000).map(|at| step(at, many(at % 700))).collect();
+    assert_eq!(read(&written(&many)), (many, None));
+}
+
+fn many(which: u64) -> Effect {
+    let of = |effect| match effect {
+        Effect::RenewAddresses { addresses } => addresses.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let [a, b] = [(which % 250) as u8, (which / 250) as u8];
+    Effect::RenewAddresses { addresses: [of(renewal(a)), of(renewal(b))].concat().into() }
 }
 
 #[test]

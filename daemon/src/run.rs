@@ -24,6 +24,7 @@ pub fn run(options: &Run) -> Exit {
     let Some(settings) = settings(options) else { return Exit::Diagnostics };
     let mut sources = Sources::default();
     let Some(config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let config = Config { vip: settings.vip, ..config };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return io_failed(error),
@@ -183,17 +184,19 @@ fn loaded(config: Config) -> Event {
 fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
     let mut sources = Sources::default();
     let loaded = load(&mut sources, &options.file, &config_id(options));
+    let mut beside = Sources::default();
+    let (settings, said) = settings::load(&mut beside, &Disk, &options.file, options.settings.as_deref());
     configuration::log(&sources, &loaded.diagnostics);
-    match &loaded.config {
-        Some(_) => {
-            if let Some(recording) = recording {
-                recording.configuration(&sources);
-            }
-            tracing::info!("{} was read again", options.file.display());
-        }
-        None => tracing::error!("{} has errors: the running configuration stays", options.file.display()),
+    configuration::log(&beside, &said);
+    let Some((config, settings)) = loaded.config.zip(settings) else {
+        tracing::error!("{} or its settings have errors: the running configuration stays", options.file.display());
+        return None;
+    };
+    if let Some(recording) = recording {
+        recording.configuration(&sources);
     }
-    loaded.config
+    tracing::info!("{} was read again", options.file.display());
+    Some(Config { vip: settings.vip, ..config })
 }
 
 fn not_started(why: &NotStarted) -> Exit {

@@ -184,6 +184,11 @@ fn lines(run: &Run) -> Vec<Line> {
                 held.remove(key);
                 line("-VIP", format!("{key}"), if held.is_empty() { Becomes::Free } else { Becomes::Same })
             }
+            What::AddressExpired(key) => {
+                held.remove(key);
+                let text = format!("the kernel takes {key} off: its lifetime is over");
+                line("-VIP", text, if held.is_empty() { Becomes::Free } else { Becomes::Same })
+            }
             What::Ipvs(op) => {
                 // What is changed at one moment is one line.
                 let key = op_service(op);
@@ -335,6 +340,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),
+        What::AddressExpired(key) => ("address-expired".to_owned(), key.to_string()),
         What::Ipvs(op) => ("ipvs".to_owned(), describe(op)),
         What::Advert { vrid, priority, destination } => {
             ("advert".to_owned(), format!("VRID {vrid}, priority {priority} to {destination}"))

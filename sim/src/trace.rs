@@ -38,6 +38,8 @@ pub enum What {
     /// The kernel's table changed.
     AddressAdded(AddressKey),
     AddressRemoved(AddressKey),
+    /// The kernel took it off by itself: nobody renewed its lifetime.
+    AddressExpired(AddressKey),
     Ipvs(Op),
     /// An advert left.
     Advert {

@@ -168,6 +168,7 @@ impl Balancer {
             | Effect::SendAdvert(_)
             | Effect::Announce { .. }
             | Effect::AddAddress(_)
+            | Effect::RenewAddresses { .. }
             | Effect::RemoveAddress(_)
             | Effect::ReadAddresses
             | Effect::RunScript { .. }

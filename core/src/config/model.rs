@@ -6,6 +6,7 @@ use super::source::Places;
 use crate::coordination::Coordination;
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey};
+use crate::settings::Vip;
 use crate::time::Duration;
 use crate::vrrp::{AdvertInterval, Priority, Version, Vrid};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// One director's whole configuration.
+/// One director's whole configuration: keepalived's file, and what a machine decides by of `vipward.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     pub global: GlobalDefs,
@@ -25,6 +26,8 @@ pub struct Config {
     pub services: Vec<VirtualServer>,
     /// `[coordination]` of `vipward.toml`, if any virtual router is coordinated: whoever loads both files fills it in.
     pub coordination: Option<Coordination>,
+    /// `[vip]` of `vipward.toml`: whoever loads both files fills it in.
+    pub vip: Vip,
 }
 
 /// `global_defs`.

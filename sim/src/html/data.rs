@@ -202,7 +202,7 @@ fn kind(what: &What) -> Option<&'static str> {
         }),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } => Some("trouble"),
-        What::AddressAdded(_) | What::AddressRemoved(_) | What::Ipvs(_) => Some("kernel"),
+        What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
         What::Started
         | What::Stopped
         | What::TroubleEnded { .. }
@@ -222,6 +222,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::Stopped => "daemon ended in order".to_owned(),
         What::AddressAdded(_) => format!("took {text}"),
         What::AddressRemoved(_) => format!("gave up {text}"),
+        What::AddressExpired(_) => format!("the kernel takes {text} off: its lifetime is over"),
         What::Ipvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
         What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),

@@ -162,7 +162,7 @@ fn address_lane(run: &Run, id: NodeId, node: String, addresses: &[IpAddr], label
     for entry in own(run, id) {
         match &entry.what {
             What::AddressAdded(key) if addresses.contains(&key.address) => _ = held.insert(key.address),
-            What::AddressRemoved(key) => _ = held.remove(&key.address),
+            What::AddressRemoved(key) | What::AddressExpired(key) => _ = held.remove(&key.address),
             What::KernelForgot => held.clear(),
             What::Announced { address } if addresses.contains(address) => {
                 ticks.push(millis(entry.at));

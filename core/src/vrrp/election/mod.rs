@@ -10,6 +10,7 @@ mod reload;
 use self::failures::Retry;
 use super::addresses::AddressBook;
 use super::counters::{IgnoredAdverts, Limit};
+use super::lease::Renewals;
 use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::tracker::{self, ScriptTracker, Scripts, Verdict};
@@ -36,6 +37,7 @@ pub struct Election {
     phase: Phase,
     links: BTreeMap<InterfaceName, bool>,
     book: AddressBook,
+    renewals: Renewals,
     config: Arc<Config>,
     routers: Vec<VirtualRouter>,
     next_id: u32,
@@ -91,8 +93,9 @@ impl Machine for Election {
             Event::AddressesRead(addresses) => self.addresses_read(addresses, now, &mut out),
             Event::AddressChanged { address, present } => {
                 let interface = address.key.interface.clone();
-                self.book.changed(address, present);
-                self.addresses_changed(Some(&interface), now, &mut out);
+                if self.book.changed(address, present) {
+                    self.addresses_changed(Some(&interface), now, &mut out);
+                }
             }
             Event::ScriptFinished { script, outcome } => self.script_finished(&script, &outcome, now, &mut out),
             Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
@@ -101,6 +104,7 @@ impl Machine for Election {
             Event::Lease(_) => {}
             Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
         }
+        self.renewals.follow(&mut self.book, self.config.vip.lease, now);
         out
     }
 
@@ -111,7 +115,8 @@ impl Machine for Election {
         let retry = self.retries.values().copied().chain(self.book.retry_at()).min().map(|at| (at, Reason::Retry));
         let reread = self.reread_at.map(|at| (at, Reason::Reread));
         let report = self.ignored.next().map(|at| (at, Reason::Report));
-        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).min()
+        let renew = self.renewals.next().map(|at| (at, Reason::Renew));
+        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).min()
     }
 }
 
@@ -335,6 +340,7 @@ impl Election {
         for place in self.timers.expired(now) {
             self.with_router(place, now, out, VirtualRouter::wake);
         }
+        self.renewals.wake(&mut self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         if self.book.retry_at().is_some_and(|at| at <= now) {
             self.book.settle(now, out);

@@ -48,6 +48,10 @@ impl Election {
             self.routers.push(router);
         }
 
+        if old.vip.lease != new.vip.lease {
+            out.extend(self.book.held().iter().cloned().map(|addresses| Effect::RenewAddresses { addresses }));
+        }
+
         self.index.clear();
         for (place, router) in self.routers.iter().enumerate() {
             let key = (router.config().interface.clone(), router.config().vrid);

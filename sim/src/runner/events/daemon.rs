@@ -185,6 +185,9 @@ impl Driver {
                 acts(world, "announces an address").and_then(|()| world.announce(id, interface, *address))
             }
             Effect::AddAddress(address) => acts(world, "adds an address").and_then(|()| world.add_address(id, address)),
+            Effect::RenewAddresses { addresses } => {
+                acts(world, "renews addresses").and_then(|()| world.renew_addresses(id, addresses))
+            }
             Effect::RemoveAddress(key) => {
                 acts(world, "removes an address").and_then(|()| world.remove_address(id, key))
             }
