@@ -258,6 +258,37 @@ fn a_file_that_ends_anywhere_is_read_up_to_there() {
     );
 }
 
+/// A length that reaches past the end of the file is not taken for a cut: what is in the block says where it ends.
+#[test]
+fn a_damaged_length_is_told_from_a_cut() {
+    let (entries, bytes) = sample();
+    let mut at = 0;
+    while at < bytes.len() {
+        let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        for bit in 0..32 {
+            let mut damaged = bytes.clone();
+            damaged[at + 4 + bit / 8] ^= 1 << (bit % 8);
+            let (found, damage) = read(&damaged);
+            let damage = damage.unwrap();
+            assert!(entries.starts_with(&found));
+            assert_eq!(damage.kind, Kind::Damaged, "block at {at}, bit {bit}: {damage}");
+        }
+        at += length;
+    }
+
+    let damage = |at: usize, length: u32| {
+        let mut bytes = bytes.clone();
+        bytes[at + 4..at + 8].copy_from_slice(&length.to_le_bytes());
+        // The file ends within the block as well, so that its own end is not there to be found.
+        bytes.truncate(at + 40);
+        read(&bytes).1.unwrap()
+    };
+    let second = Reader::new(bytes).nth(1).unwrap().unwrap().offset as usize;
+    let text = format!("damaged: byte {second}, block 3: no block is 268435456 bytes long");
+    assert_eq!(damage(second, 1 << 28).to_string(), text);
+    assert_eq!(damage(second, 1 << 20).kind, Kind::CutOff);
+}
+
 #[test]
 fn another_version_of_the_format_is_named() {
     let mut bytes = sample().1.clone();

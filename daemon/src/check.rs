@@ -1,13 +1,15 @@
 //! `vipward check`: what is wrong with one configuration, or between those of a cluster.
 
 use crate::cli::{Check, Format};
-use crate::configuration::{host_name, load};
+use crate::configuration::{Disk, host_name, load};
 use crate::exit::Exit;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use vipward_core::config::cluster::{self, Node};
 use vipward_core::config::{Diagnostic, Label, Severity, Sources, render};
+use vipward_core::settings;
 
 /// Prints all messages on standard output.
 pub fn check(options: &Check) -> Exit {
@@ -29,6 +31,10 @@ pub fn check(options: &Check) -> Exit {
             .collect();
         diagnostics.extend(cluster::check(&cluster));
     }
+    // One `vipward.toml` may stand beside several configurations.
+    let beside: BTreeSet<PathBuf> = options.files.iter().map(|file| file.with_file_name(settings::NAME)).collect();
+    let beside = beside.iter().flat_map(|file| settings::load(&mut sources, &Disk, file, None).1);
+    diagnostics.extend(beside);
     let text = match options.format {
         Format::Text => {
             let color = std::io::stdout().is_terminal();

@@ -175,6 +175,7 @@ fn lines(run: &Run) -> Vec<Line> {
                 }
                 continue;
             }
+            What::Found { router, role } => line(&role.to_string(), format!("{router}: {role} before"), Becomes::Same),
             What::Decided(decision) => line(&word_of(decision), decision.to_string(), Becomes::Same),
             What::AddressAdded(key) => {
                 held.insert(key.clone());
@@ -337,6 +338,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::Ended { .. } => ("ended".to_owned(), String::new()),
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
+        What::Found { router, role } => ("found".to_owned(), format!("{router}: {role} before")),
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),

@@ -30,6 +30,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             place(&router.places, "advert_int")
         }
         What::Started
+        | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
         | What::Stopped

@@ -53,7 +53,9 @@ pub fn at(tracks: &[Track], moment: Instant) -> String {
         let _ = writeln!(text, "  before:");
         let skipped = before.len().saturating_sub(AROUND);
         before.iter().skip(skipped).for_each(|line| text.push_str(line));
-        let _ = writeln!(text, "  after:");
+        if !after.is_empty() {
+            let _ = writeln!(text, "  after:");
+        }
         after.iter().for_each(|line| text.push_str(line));
         text.push('\n');
     }
@@ -236,9 +238,12 @@ fn chain(tracks: &[Track], track: &Track, known: &Known, now: &Moment<'_>, chang
             at.since(*heard).as_millis()
         );
     }
-    for other in tracks.iter().filter(|other| other.run != track.run && !other.stopped()) {
+    for other in tracks.iter().filter(|other| other.name != track.name && !other.stopped()) {
         let end = other.common(other.span().1);
-        if end <= track.common(at) {
+        let back = |later: &Track| {
+            later.name == other.name && (end..=track.common(at)).contains(&later.common(later.span().0))
+        };
+        if end <= track.common(at) && !tracks.iter().any(back) {
             let _ = writeln!(text, "    the record of {} ends at {end} s without a stop", other.name);
         }
     }

@@ -551,7 +551,9 @@ fn lost(from: &Life<'_>, to: &Life<'_>, network: &Network) -> Vec<(Instant, Opti
     let same = |a: &Datagram, b: &Datagram| a.source == b.source && a.payload == b.payload;
     // Two clocks are never quite the same: what lies between sending and hearing most of the time is their difference.
     let mut offsets: Vec<i64> = Vec::new();
-    for (at, advert) in &to.heard {
+    // Another run of the same director sends the same adverts.
+    let living = |at: Instant| from.began <= at + SILENT && at <= from.ended + SILENT;
+    for (at, advert) in to.heard.iter().filter(|(at, _)| living(*at)) {
         let nearest = sent.iter().filter(|(_, other)| same(advert, other)).map(|(sent, _)| between(*sent, *at));
         offsets.extend(nearest.min_by_key(|distance| distance.unsigned_abs()));
     }

@@ -90,7 +90,9 @@ impl Reader<'_> {
             match table.get("interfaces").map(|value| (value, value.get_ref().as_table())) {
                 Some((value, Some(interfaces))) => {
                     for (interface, _, value) in self.any_table(interfaces, self.of_value(value)).words {
-                        ports.extend(self.port(&interface, value));
+                        for value in self.list(value) {
+                            ports.extend(self.port(&interface, value));
+                        }
                     }
                 }
                 Some((value, None)) => {
