@@ -34,6 +34,7 @@ impl Settings {
     pub fn complete(&self, config: &mut Config, director: &str) -> Vec<Diagnostic> {
         let (coordination, diagnostics) = self.coordination.resolve(config, self.vip, director);
         config.coordination = coordination;
+        config.vip = self.vip;
         diagnostics
     }
 }

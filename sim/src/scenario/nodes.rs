@@ -6,7 +6,7 @@ use super::words;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vipward_core::config::{self, Config, Diagnostic, Span};
+use vipward_core::config::{self, Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
 use vipward_core::settings;
 use vipward_core::time::Duration;
@@ -163,8 +163,9 @@ impl Reader<'_> {
             None => before,
         };
         let given = settings.as_ref().map(|settings| self.folder.join(settings));
-        let (read, said) = settings::load(&mut self.sources, self.files, &path, given.as_deref());
-        let config = Config { vip: read.unwrap_or_default().vip, ..loaded.best_effort().clone() };
+        let (read, mut said) = settings::load(&mut self.sources, self.files, &path, given.as_deref());
+        let mut config = loaded.best_effort().clone();
+        said.extend(read.unwrap_or_default().complete(&mut config, node));
         let found: Vec<Diagnostic> = loaded.diagnostics.into_iter().chain(said).collect();
         let codes = found.iter().map(|found| found.code.to_owned()).collect();
         self.mistakes(found, named, place, &format!("`{written}`"));
