@@ -7,7 +7,12 @@
 //! Until when a lease is surely ours, [`surely`] computes from our own clock and the instants at which *we* asked: what
 //! the service says about time is never needed.
 
+mod candidates;
+mod leases;
+pub mod rendezvous;
 pub mod surely;
+
+pub use leases::{Leases, News};
 
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
