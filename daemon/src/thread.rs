@@ -20,7 +20,7 @@ use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::event::Event;
 use vipward_core::record::{Recordable, Recorded};
-use vipward_core::seam::Network;
+use vipward_core::seam::{Network, NoLease};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 
@@ -158,9 +158,10 @@ async fn live<M: Recordable, N: Network + 'static>(
     host: LinuxHost,
 ) {
     let (network, host) = (Rc::new(network), Rc::new(host));
+    let lease = Rc::new(NoLease);
     match tap {
-        Some(tap) => drive(&mut Recorded::new(machine, tap), clock, network, host).await,
-        None => drive(&mut machine, clock, network, host).await,
+        Some(tap) => drive(&mut Recorded::new(machine, tap), clock, network, host, lease).await,
+        None => drive(&mut machine, clock, network, host, lease).await,
     }
 }
 

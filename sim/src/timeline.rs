@@ -175,6 +175,7 @@ fn lines(run: &Run) -> Vec<Line> {
                 }
                 continue;
             }
+            What::Found { router, role } => line(&role.to_string(), format!("{router}: {role} before"), Becomes::Same),
             What::Decided(decision) => line(&word_of(decision), decision.to_string(), Becomes::Same),
             What::AddressAdded(key) => {
                 held.insert(key.clone());
@@ -183,6 +184,11 @@ fn lines(run: &Run) -> Vec<Line> {
             What::AddressRemoved(key) => {
                 held.remove(key);
                 line("-VIP", format!("{key}"), if held.is_empty() { Becomes::Free } else { Becomes::Same })
+            }
+            What::AddressExpired(key) => {
+                held.remove(key);
+                let text = format!("the kernel takes {key} off: its lifetime is over");
+                line("-VIP", text, if held.is_empty() { Becomes::Free } else { Becomes::Same })
             }
             What::Ipvs(op) => {
                 // What is changed at one moment is one line.
@@ -332,9 +338,11 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::Ended { .. } => ("ended".to_owned(), String::new()),
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
+        What::Found { router, role } => ("found".to_owned(), format!("{router}: {role} before")),
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),
+        What::AddressExpired(key) => ("address-expired".to_owned(), key.to_string()),
         What::Ipvs(op) => ("ipvs".to_owned(), describe(op)),
         What::Advert { vrid, priority, destination } => {
             ("advert".to_owned(), format!("VRID {vrid}, priority {priority} to {destination}"))

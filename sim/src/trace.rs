@@ -2,10 +2,12 @@
 
 use crate::scenario::NodeId;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -33,11 +35,18 @@ pub enum What {
     KernelForgot,
     /// A daemon ended in order.
     Stopped,
+    /// Where a record begins in the middle of a daemon's life: the role that a virtual router has.
+    Found {
+        router: Arc<str>,
+        role: Role,
+    },
     /// A machine decided something.
     Decided(Decision),
     /// The kernel's table changed.
     AddressAdded(AddressKey),
     AddressRemoved(AddressKey),
+    /// The kernel took it off by itself: nobody renewed its lifetime.
+    AddressExpired(AddressKey),
     Ipvs(Op),
     /// An advert left.
     Advert {

@@ -20,7 +20,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             Some(step.span).filter(|span| *span != Span::default())
         }
         What::Decided(decision) => decision_place(&*config_at(run, entry.node?, entry.at)?, decision),
-        What::AddressAdded(key) | What::AddressRemoved(key) => {
+        What::AddressAdded(key) | What::AddressRemoved(key) | What::AddressExpired(key) => {
             address_place(&*config_at(run, entry.node?, entry.at)?, key.address)
         }
         What::Announced { address } => address_place(&*config_at(run, entry.node?, entry.at)?, *address),
@@ -30,6 +30,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             place(&router.places, "advert_int")
         }
         What::Started
+        | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
         | What::Stopped

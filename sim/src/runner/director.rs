@@ -9,6 +9,7 @@ use std::rc::Rc;
 use turmoil::net::UdpSocket;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
+use vipward_core::seam::NoLease;
 use vipward_core::vrrp::Election;
 
 /// Adverts travel in UDP to this port; VRRP's protocol number stands in for one.
@@ -34,12 +35,12 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     };
     let election = async {
         let (network, host) = view(Half::Election);
-        drive(&mut Election::default(), clock.clone(), network, host).await;
+        drive(&mut Election::default(), clock.clone(), network, host, Rc::new(NoLease)).await;
         shared.world_mut().stopped(id, Half::Election);
     };
     let balancer = async {
         let (network, host) = view(Half::Balancer);
-        drive(&mut Balancer::default(), clock.clone(), network, host).await;
+        drive(&mut Balancer::default(), clock.clone(), network, host, Rc::new(NoLease)).await;
         shared.world_mut().stopped(id, Half::Balancer);
     };
     tokio::select! {

@@ -133,6 +133,8 @@ pub struct ConfigFile {
     pub config: Option<Arc<Config>>,
     /// Codes of everything that the reader said about it.
     pub codes: Vec<String>,
+    /// `settings`, as the scenario names it; none: `vipward.toml` beside it, if there is one.
+    pub settings: Option<PathBuf>,
 }
 
 /// `[real_server.NAME]`.

@@ -102,7 +102,11 @@ impl Reader<'_> {
                     return None;
                 };
                 let name = self.nodes.get(node.0).map(|node| node.name.to_string()).unwrap_or_default();
-                let mut file = self.config(file, table, &name)?;
+                let before = self.nodes.get(node.0).and_then(|node| match &node.kind {
+                    NodeKind::Director(director) => director.config.settings.clone(),
+                    NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                });
+                let mut file = self.config(file, table, before, &name)?;
                 if table.has("mistakes") {
                     // The running configuration stays.
                     file.config = None;

@@ -1,7 +1,7 @@
 //! The scenario's steps, carried out.
 
 use super::World;
-use super::node::{Flap, Process, State};
+use super::node::{Director, Flap, Process, State};
 use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
 use crate::trace::What;
 use vipward_core::event::Event;
@@ -130,7 +130,8 @@ impl World {
         let leaves = |id: NodeId| match &self.node(id).state {
             State::Director(director) if !director.kernel.addresses.is_empty() => {
                 let left: Vec<String> = director.kernel.addresses.keys().map(|key| key.address.to_string()).collect();
-                format!("SIGKILL; the kernel keeps {}", left.join(", "))
+                let until = if director.leases() { " until its lifetime is over" } else { "" };
+                format!("SIGKILL; the kernel keeps {}{until}", left.join(", "))
             }
             State::Director(_) | State::Server(_) | State::Other => "SIGKILL".to_owned(),
         };
@@ -140,7 +141,9 @@ impl World {
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
             Action::Freeze(id) => {
-                (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
+                let until =
+                    if self.director(*id).is_some_and(Director::leases) { ", as long as they live" } else { "" };
+                (Some(*id), "FROZEN", format!("frozen; its kernel still answers for its addresses{until}"))
             }
             Action::Resume(id) => {
                 let since = self.director(*id).filter(|director| director.process == Process::Frozen);

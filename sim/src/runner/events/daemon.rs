@@ -10,6 +10,7 @@ use vipward_core::effect::{Effect, ScriptId};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
+use vipward_core::seam::{Lease, NoLease};
 use vipward_core::time::Instant;
 
 /// A machine that is not at rest after so many events of one instant never will be.
@@ -184,6 +185,9 @@ impl Driver {
                 acts(world, "announces an address").and_then(|()| world.announce(id, interface, *address))
             }
             Effect::AddAddress(address) => acts(world, "adds an address").and_then(|()| world.add_address(id, address)),
+            Effect::RenewAddresses { addresses } => {
+                acts(world, "renews addresses").and_then(|()| world.renew_addresses(id, addresses))
+            }
             Effect::RemoveAddress(key) => {
                 acts(world, "removes an address").and_then(|()| world.remove_address(id, key))
             }
@@ -213,6 +217,7 @@ impl Driver {
                 world.notified(id, command);
                 Ok(())
             }
+            Effect::Lease(op) => NoLease.ask(op),
             Effect::Decide(decision) => {
                 world.decided(id, decision);
                 Ok(())
