@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod clock;
 mod configuration;
+mod coordination;
 mod dataplane;
 mod demo;
 mod exit;

@@ -1,6 +1,7 @@
 //! The two machines' threads: each a runtime of its own, its world, and core's loop.
 
 use crate::clock::BootClock;
+use crate::coordination::ZooKeeper;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::{LinuxHost, Tables};
 use crate::links::Links;
@@ -20,7 +21,7 @@ use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::event::Event;
 use vipward_core::record::{Recordable, Recorded};
-use vipward_core::seam::{Network, NoLease};
+use vipward_core::seam::{Lease, Network, NoLease};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 
@@ -128,7 +129,9 @@ async fn election(
     Ok(Running {
         uses: format!("interfaces here: {}", names.join(", ")),
         life: Box::pin(async move {
-            live(Election::default(), tap, clock, network, host).await;
+            let lease = Rc::new(ZooKeeper::new());
+            live(Election::default(), tap, clock, network, host, lease.clone()).await;
+            lease.end().await;
             last_scripts(&scripts).await;
         }),
     })
@@ -143,22 +146,22 @@ async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>, tap: Optio
     Ok(Running {
         uses,
         life: Box::pin(async move {
-            live(Balancer::default(), tap, clock, ProbeNetwork, host).await;
+            live(Balancer::default(), tap, clock, ProbeNetwork, host, Rc::new(NoLease)).await;
             last_scripts(&scripts).await;
         }),
     })
 }
 
 /// A machine's life, under record or not.
-async fn live<M: Recordable, N: Network + 'static>(
+async fn live<M: Recordable, N: Network + 'static, L: Lease + 'static>(
     mut machine: M,
     tap: Option<Tap>,
     clock: Rc<BootClock>,
     network: N,
     host: LinuxHost,
+    lease: Rc<L>,
 ) {
     let (network, host) = (Rc::new(network), Rc::new(host));
-    let lease = Rc::new(NoLease);
     match tap {
         Some(tap) => drive(&mut Recorded::new(machine, tap), clock, network, host, lease).await,
         None => drive(&mut machine, clock, network, host, lease).await,
