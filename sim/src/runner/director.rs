@@ -1,7 +1,7 @@
 //! A director as a turmoil host: the production driver around both machines, and the wire.
 
 use super::Shared;
-use super::seam::{SimClock, SimHost, SimNetwork};
+use super::seam::{SimClock, SimHost, SimLease, SimNetwork};
 use crate::scenario::NodeId;
 use crate::world::{Envelope, Half};
 use std::net::Ipv4Addr;
@@ -35,7 +35,8 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     };
     let election = async {
         let (network, host) = view(Half::Election);
-        drive(&mut Election::default(), clock.clone(), network, host, Rc::new(NoLease)).await;
+        let lease = Rc::new(SimLease { shared: shared.clone(), id, incarnation });
+        drive(&mut Election::default(), clock.clone(), network, host, lease).await;
         shared.world_mut().stopped(id, Half::Election);
     };
     let balancer = async {

@@ -13,6 +13,7 @@ mod node;
 mod packets;
 mod paths;
 mod process;
+mod quorum;
 mod requests;
 mod servers;
 mod tables;
@@ -59,6 +60,7 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    quorum: Option<quorum::Quorum>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
     /// Adverts and announcements stay out of the record.
@@ -90,6 +92,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
         Self {
             now: Instant::ZERO,
@@ -102,6 +105,7 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            quorum,
             asking,
             leave_out_traffic: false,
             trace: Vec::new(),
@@ -138,6 +142,7 @@ impl World {
         self.flap_servers();
         self.expire_addresses();
         self.deliver_adverts();
+        self.advance_quorum();
         self.advance_requests();
     }
 
@@ -148,7 +153,7 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        flaps.chain(packets).chain(self.next_expiry()).chain(self.next_request()).min()
+        flaps.chain(packets).chain(self.next_quorum()).chain(self.next_expiry()).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
