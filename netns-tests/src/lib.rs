@@ -6,6 +6,7 @@
 
 mod daemon;
 pub mod measure;
+pub mod owners;
 mod pair;
 mod require;
 mod router;

@@ -98,6 +98,19 @@ impl Pair {
         self.vipward(node, &self.file(&format!("{}.conf", node.name()), text)?)
     }
 
+    /// The same with this `vipward.toml`.
+    pub fn vipward_beside(&self, node: &Node, text: &str, settings: &str) -> io::Result<Process> {
+        let file = self.file(&format!("{}.conf", node.name()), text)?;
+        let settings = self.file(&format!("{}.toml", node.name()), settings)?;
+        let mut command = Command::new(crate::vipward());
+        command
+            .args(["run", "--dataplane", "relay", "-i", node.name(), "-f"])
+            .arg(file)
+            .arg("--settings")
+            .arg(settings);
+        node.spawn(command)
+    }
+
     /// The same under record, into a file of this test that has the node's name.
     pub fn vipward_recorded(&self, node: &Node, text: &str) -> io::Result<(Process, PathBuf)> {
         let file = self.file(&format!("{}.conf", node.name()), text)?;

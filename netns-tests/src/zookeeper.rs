@@ -123,6 +123,13 @@ impl Server {
         }
     }
 
+    /// The low half of the last transaction's number: how many there were under the present leader.
+    pub fn zxid(&self) -> Option<u32> {
+        let answer = self.ask("srvr").ok()?;
+        let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
+        u64::from_str_radix(zxid, 16).ok().and_then(|zxid| u32::try_from(zxid & 0xffff_ffff).ok())
+    }
+
     /// Its machine.
     pub fn node(&self) -> &Node {
         &self.node
