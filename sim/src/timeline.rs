@@ -97,7 +97,7 @@ impl States {
     fn new(run: &Run) -> Self {
         let first = |id| match run.scenario.node(id).kind {
             NodeKind::Director(_) => Becomes::Off,
-            NodeKind::RealServer(_) | NodeKind::Router => Becomes::Running,
+            NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => Becomes::Running,
             NodeKind::Client(_) => Becomes::Served,
         };
         Self { alive: run.scenario.ids().map(|id| (id, first(id))).collect(), holding: BTreeSet::new() }

@@ -136,6 +136,7 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Retry => "another try of what failed",
         Reason::Reread => "a look at the kernel's tables",
         Reason::Renew => "renewal of addresses",
+        Reason::Lease => "a question to the quorum service",
         Reason::Report => "a report of ignored adverts",
         Reason::Heartbeat => "a sign of life for the supervisor",
     }

@@ -13,6 +13,7 @@ mod node;
 mod packets;
 mod paths;
 mod process;
+mod quorum;
 mod requests;
 mod servers;
 mod supervise;
@@ -61,6 +62,7 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    quorum: Option<quorum::Quorum>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
     /// Adverts and announcements stay out of the record.
@@ -92,6 +94,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
         let supervises = supervise::wanted(&plan);
         Self {
@@ -106,6 +109,7 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            quorum,
             asking,
             leave_out_traffic: false,
             trace: Vec::new(),
@@ -143,6 +147,7 @@ impl World {
         self.flap_servers();
         self.expire_addresses();
         self.deliver_adverts();
+        self.advance_quorum();
         self.advance_requests();
     }
 
@@ -153,7 +158,7 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor());
+        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
         flaps.chain(packets).chain(kernels).chain(self.next_request()).min()
     }
 
