@@ -197,8 +197,9 @@ async fn work(
             let _ = events.send(event.clone());
         }
     };
-    tell(&loaded(config));
+    // First this: from the first thing that the machines do on, silence means something.
     supervisor.reports.report(Report::Ready);
+    tell(&loaded(config));
     loop {
         tokio::select! {
             biased;

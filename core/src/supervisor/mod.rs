@@ -64,7 +64,7 @@ pub struct WorkerId(pub u32);
 /// What a worker tells its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// It has all that it needs, and its configuration is in force.
+    /// It has all that it needs, and its configuration comes into force now.
     Ready,
     /// Its driver loop turns; so many effects are carried out before it turns again.
     Alive { effects: u32 },

@@ -6,7 +6,10 @@ use vipward_core::supervisor::Service;
 /// Tells it one thing.
 pub fn notify(news: Service) {
     let told = match news {
-        Service::Ready => sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("worker runs")]),
+        Service::Ready => {
+            let main = NotifyState::MainPid(std::process::id());
+            sd_notify::notify(&[NotifyState::Ready, main, NotifyState::Status("worker runs")])
+        }
         Service::Reloading => match NotifyState::monotonic_usec_now() {
             Ok(now) => {
                 sd_notify::notify(&[NotifyState::Reloading, now, NotifyState::Status("reading the configuration")])
