@@ -187,6 +187,9 @@ impl Election {
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
+        // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
+        self.routers.iter().for_each(|router| ctx.book.release(router.id()));
+        ctx.book.settle(now, ctx.out);
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
         // Last: what is not gone by now is not given back.
         self.leases.stop(out);
