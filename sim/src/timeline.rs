@@ -305,6 +305,8 @@ fn word_of(decision: &Decision) -> String {
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } => "failed",
         Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",
+        Decision::SessionOpened { .. } => "session",
+        Decision::LeaseGranted { .. } => "lease",
         // Whatever else is decided is a warning about a peer.
         _ => "warns",
     }
