@@ -1,6 +1,7 @@
 //! Everything that can happen to a director.
 
 use crate::config::Config;
+use crate::coordination::LeaseEvent;
 use crate::effect::{Effect, ScriptId};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::ipvs::Table;
@@ -33,6 +34,8 @@ pub enum Event {
     ProbeFinished { probe: ProbeId, verdict: Verdict },
     /// The answer to [`Effect::RunScript`].
     ScriptFinished { script: ScriptId, outcome: ScriptOutcome },
+    /// The quorum service has something to say.
+    Lease(LeaseEvent),
     /// An effect could not be carried out.
     EffectFailed { effect: Box<Effect>, error: String },
     /// Time passed; see [`crate::machine::Machine::next_wakeup`].

@@ -4,6 +4,7 @@
 //! thread. Futures are cancelled by dropping them; a dropped `advert()` or `event()` must not lose anything.
 
 use crate::config::Command;
+use crate::coordination::{LeaseEvent, LeaseOp};
 use crate::decision::Decision;
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
@@ -41,6 +42,8 @@ pub trait Network {
 }
 
 /// The machine that a director runs on: kernel tables, links, scripts; and what its operator wants of it.
+///
+/// Addresses are added and renewed with the lifetime that the last [`Event::ConfigLoaded`] told says.
 pub trait Host {
     /// The next thing that the host has to tell: a link or address changed, a configuration was loaded, stop.
     /// The first ones are [`Event::LinksRead`], [`Event::AddressesRead`] and [`Event::ConfigLoaded`].
@@ -48,6 +51,8 @@ pub trait Host {
     /// One that is already there.
     fn waiting_event(&self) -> Option<Event>;
     fn add_address(&self, address: &InterfaceAddress) -> impl Future<Output = Result<(), Refusal>>;
+    /// All or some of them failed: one refusal.
+    fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> impl Future<Output = Result<(), Refusal>>;
     fn remove_address(&self, address: &AddressKey) -> impl Future<Output = Result<(), Refusal>>;
     fn read_addresses(&self) -> impl Future<Output = Result<Vec<ObservedAddress>, Refusal>>;
     fn ipvs(&self, op: &Op) -> impl Future<Output = Result<(), Refusal>>;
@@ -58,4 +63,32 @@ pub trait Host {
     fn notify(&self, queue: &str, command: &Command);
     /// Takes one decision into the log, the timeline, the metrics.
     fn record(&self, now: Instant, decision: &Decision);
+}
+
+/// A quorum service: ZooKeeper, one day etcd. It decides nothing: [`LeaseOp`] and [`LeaseEvent`] say what it owes.
+pub trait Lease {
+    /// The next thing that it has to say.
+    fn event(&self) -> impl Future<Output = LeaseEvent>;
+    /// One that is already there.
+    fn waiting_event(&self) -> Option<LeaseEvent>;
+    /// Asks and does not wait. An error: it can't even be asked.
+    fn ask(&self, op: &LeaseOp) -> Result<(), Refusal>;
+}
+
+/// For a machine that needs none, and a director that has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLease;
+
+impl Lease for NoLease {
+    fn event(&self) -> impl Future<Output = LeaseEvent> {
+        std::future::pending()
+    }
+
+    fn waiting_event(&self) -> Option<LeaseEvent> {
+        None
+    }
+
+    fn ask(&self, _: &LeaseOp) -> Result<(), Refusal> {
+        Err("no quorum service was set up".to_owned())
+    }
 }

@@ -14,7 +14,7 @@ use vipward_core::config::{Config, Options, Sources, load};
 use vipward_core::decision::{Decision, IgnoreReason, RoleCause};
 use vipward_core::effect::Effect;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
-use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
+use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::machine::Machine;
 use vipward_core::probe::{Failure, Verdict};
@@ -258,6 +258,37 @@ fn a_file_that_ends_anywhere_is_read_up_to_there() {
     );
 }
 
+/// A length that reaches past the end of the file is not taken for a cut: what is in the block says where it ends.
+#[test]
+fn a_damaged_length_is_told_from_a_cut() {
+    let (entries, bytes) = sample();
+    let mut at = 0;
+    while at < bytes.len() {
+        let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        for bit in 0..32 {
+            let mut damaged = bytes.clone();
+            damaged[at + 4 + bit / 8] ^= 1 << (bit % 8);
+            let (found, damage) = read(&damaged);
+            let damage = damage.unwrap();
+            assert!(entries.starts_with(&found));
+            assert_eq!(damage.kind, Kind::Damaged, "block at {at}, bit {bit}: {damage}");
+        }
+        at += length;
+    }
+
+    let damage = |at: usize, length: u32| {
+        let mut bytes = bytes.clone();
+        bytes[at + 4..at + 8].copy_from_slice(&length.to_le_bytes());
+        // The file ends within the block as well, so that its own end is not there to be found.
+        bytes.truncate(at + 40);
+        read(&bytes).1.unwrap()
+    };
+    let second = Reader::new(bytes).nth(1).unwrap().unwrap().offset as usize;
+    let text = format!("damaged: byte {second}, block 3: no block is 268435456 bytes long");
+    assert_eq!(damage(second, 1 << 28).to_string(), text);
+    assert_eq!(damage(second, 1 << 20).kind, Kind::CutOff);
+}
+
 #[test]
 fn another_version_of_the_format_is_named() {
     let mut bytes = sample().1.clone();
@@ -320,7 +351,12 @@ fn the_format_changes_only_with_its_version() {
     let effects: Vec<Effect> = decisions
         .into_iter()
         .map(Effect::Decide)
-        .chain([Effect::ReadAddresses, Effect::ReadIpvs, Effect::Ipvs(Op::RemoveService { key: service })])
+        .chain([
+            renewal(100),
+            Effect::ReadAddresses,
+            Effect::ReadIpvs,
+            Effect::Ipvs(Op::RemoveService { key: service }),
+        ])
         .collect();
     let (mut election, mut balancer) = (Election::default(), Balancer::default());
     for event in events {
@@ -350,9 +386,43 @@ fn the_format_changes_only_with_its_version() {
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     assert_eq!(
         (FORMAT, sum),
-        (1, 3_003_448_909_373_134_213),
+        (3, 10_917_070_867_483_835_019),
         "the bytes of a record have changed: raise FORMAT and note the new sum"
     );
+}
+
+fn renewal(last: u8) -> Effect {
+    let address = InterfaceAddress { address: [192, 0, 2, last].into(), ..config(100).routers[0].addresses[0].clone() };
+    Effect::RenewAddresses { addresses: [address].into() }
+}
+
+/// A list of renewed addresses is written out once in a file; how many lists there are is no matter.
+#[test]
+fn renewals_are_short_and_read_again_as_they_were() {
+    let step = |at, effect| {
+        let effects = vec![Effect::ReadAddresses, effect];
+        Entry::Step(Step {
+            machine: MachineName::Election,
+            at: Instant::from_millis(at),
+            event: Event::Wakeup,
+            effects,
+        })
+    };
+    let same: Vec<Entry> = (0..1_000).map(|at| step(at, renewal(100))).collect();
+    let without: Vec<Entry> = (0..1_000).map(|at| step(at, Effect::ReadIpvs)).collect();
+    assert_eq!(read(&written(&same)), (same.clone(), None));
+    assert!(written(&same).len() < written(&without).len() + 5_000);
+    let many: Vec<Entry> = (0..2_000).map(|at| step(at, many(at % 700))).collect();
+    assert_eq!(read(&written(&many)), (many, None));
+}
+
+fn many(which: u64) -> Effect {
+    let of = |effect| match effect {
+        Effect::RenewAddresses { addresses } => addresses.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let [a, b] = [(which % 250) as u8, (which / 250) as u8];
+    Effect::RenewAddresses { addresses: [of(renewal(a)), of(renewal(b))].concat().into() }
 }
 
 #[test]

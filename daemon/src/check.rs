@@ -1,13 +1,15 @@
 //! `vipward check`: what is wrong with one configuration, or between those of a cluster.
 
 use crate::cli::{Check, Format};
-use crate::configuration::{host_name, load};
+use crate::configuration::{Disk, host_name, load};
 use crate::exit::Exit;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use vipward_core::config::cluster::{self, Node};
 use vipward_core::config::{Diagnostic, Label, Severity, Sources, render};
+use vipward_core::settings;
 
 /// Prints all messages on standard output.
 pub fn check(options: &Check) -> Exit {
@@ -28,6 +30,18 @@ pub fn check(options: &Check) -> Exit {
             .map(|((_, _, name), loaded)| Node { name, config: loaded.best_effort() })
             .collect();
         diagnostics.extend(cluster::check(&cluster));
+    }
+    // One `vipward.toml` may stand beside several configurations.
+    let beside: BTreeSet<PathBuf> = options.files.iter().map(|file| file.with_file_name(settings::NAME)).collect();
+    for file in beside {
+        let (settings, said) = settings::load(&mut sources, &Disk, &file, None);
+        diagnostics.extend(said);
+        let of_this = nodes.iter().zip(&loaded).filter(|((path, ..), _)| path.with_file_name(settings::NAME) == file);
+        for ((_, id, _), loaded) in of_this {
+            let said = settings.iter().flat_map(|it| it.complete(&mut loaded.best_effort().clone(), id));
+            let said: Vec<Diagnostic> = said.filter(|said| !diagnostics.contains(said)).collect();
+            diagnostics.extend(said);
+        }
     }
     let text = match options.format {
         Format::Text => {

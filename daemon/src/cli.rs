@@ -30,7 +30,7 @@ pub enum Command {
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
-    /// alone leave the exit status at 0.
+    /// alone leave the exit status at 0. A `vipward.toml` beside them is checked too.
     Check(Check),
     /// Show in a minute what vipward does, on a small network of its own
     ///

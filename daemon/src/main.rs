@@ -19,6 +19,7 @@ mod network;
 mod privileges;
 mod record;
 mod relay;
+mod renewal;
 mod scripts;
 mod summary;
 mod supervise;

@@ -21,6 +21,7 @@ use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::event::Event;
 use vipward_core::record::Recorded;
+use vipward_core::seam::NoLease;
 use vipward_core::supervisor::Guarded;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
@@ -132,12 +133,13 @@ async fn election(
         life: Box::pin(async move {
             let (network, host) = (Rc::new(network), Rc::new(host));
             let election = Election::default();
+            let lease = Rc::new(NoLease);
             match tap {
                 Some(tap) => {
                     let recorded = Recorded::new(election, tap);
-                    drive(&mut Guarded::new(recorded, line), clock, network, host).await;
+                    drive(&mut Guarded::new(recorded, line), clock, network, host, lease).await;
                 }
-                None => drive(&mut Guarded::new(election, line), clock, network, host).await,
+                None => drive(&mut Guarded::new(election, line), clock, network, host, lease).await,
             }
             last_scripts(&scripts).await;
         }),
@@ -154,9 +156,10 @@ async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>, tap: Optio
         uses,
         life: Box::pin(async move {
             let (mut balancer, network, host) = (Balancer::default(), Rc::new(ProbeNetwork), Rc::new(host));
+            let lease = Rc::new(NoLease);
             match tap {
-                Some(tap) => drive(&mut Recorded::new(balancer, tap), clock, network, host).await,
-                None => drive(&mut balancer, clock, network, host).await,
+                Some(tap) => drive(&mut Recorded::new(balancer, tap), clock, network, host, lease).await,
+                None => drive(&mut balancer, clock, network, host, lease).await,
             }
             last_scripts(&scripts).await;
         }),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use vipward_core::config::{Config, Sources, render};
+use vipward_core::config::{Config, Diagnostic, Sources, render};
 use vipward_core::event::Event;
 use vipward_core::settings::{self, Settings};
 use vipward_core::supervisor::{Order, Report, Superior};
@@ -48,9 +48,15 @@ pub fn run(options: &Run) -> Exit {
         Err(error) => return io_failed(error),
     };
     drop(inside);
-    let Some(settings) = settings(options) else { return Exit::Diagnostics };
+    let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
     let mut sources = Sources::default();
-    let Some(config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let said = settings.complete(&mut config, &config_id(options));
+    if said.iter().any(Diagnostic::is_error) {
+        eprint!("{}", render(&beside, &said, io::stderr().is_terminal()));
+        return Exit::Diagnostics;
+    }
+    configuration::log(&beside, &said);
     if let Some(file) = &settings.record.file {
         supervisor.reports.report(Report::Records(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
     }
@@ -68,8 +74,8 @@ pub fn run(options: &Run) -> Exit {
     ended.unwrap_or_else(io_failed)
 }
 
-/// `vipward.toml` and what the command line puts in its place; messages as for a configuration.
-fn settings(options: &Run) -> Option<Settings> {
+/// `vipward.toml`, its text, and what the command line puts in its place; messages as for a configuration.
+fn settings(options: &Run) -> Option<(Settings, Sources)> {
     let mut sources = Sources::default();
     let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
     if settings.is_none() {
@@ -79,7 +85,7 @@ fn settings(options: &Run) -> Option<Settings> {
     if let Some(file) = &options.record {
         settings.record.file = Some(file.clone());
     }
-    Some(settings)
+    Some((settings, sources))
 }
 
 fn io_failed(error: io::Error) -> Exit {
@@ -234,17 +240,24 @@ fn loaded(config: Config) -> Event {
 fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
     let mut sources = Sources::default();
     let loaded = load(&mut sources, &options.file, &config_id(options));
+    let mut beside = Sources::default();
+    let (settings, said) = settings::load(&mut beside, &Disk, &options.file, options.settings.as_deref());
     configuration::log(&sources, &loaded.diagnostics);
-    match &loaded.config {
-        Some(_) => {
-            if let Some(recording) = recording {
-                recording.configuration(&sources);
-            }
-            tracing::info!("{} was read again", options.file.display());
-        }
-        None => tracing::error!("{} has errors: the running configuration stays", options.file.display()),
+    configuration::log(&beside, &said);
+    let completed = loaded.config.zip(settings).and_then(|(mut config, settings)| {
+        let said = settings.complete(&mut config, &config_id(options));
+        configuration::log(&beside, &said);
+        (!said.iter().any(Diagnostic::is_error)).then_some(config)
+    });
+    if completed.is_none() {
+        tracing::error!("{} or its settings have errors: the running configuration stays", options.file.display());
+        return None;
     }
-    loaded.config
+    if let Some(recording) = recording {
+        recording.configuration(&sources);
+    }
+    tracing::info!("{} was read again", options.file.display());
+    completed
 }
 
 fn not_started(why: &NotStarted) -> Exit {

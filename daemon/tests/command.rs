@@ -68,6 +68,23 @@ fn check_names_the_mistake_and_its_place_as_text_and_as_json() {
 }
 
 #[test]
+fn check_reads_the_settings_beside_the_configuration_too() {
+    let (folder, path) = file(GOOD);
+    let second = folder.path().join("lb2.conf");
+    fs::write(&second, GOOD.replace("priority 100", "priority 50")).unwrap();
+    let settings = folder.path().join("vipward.toml");
+    let check = || vipward(&["check", path.to_str().unwrap(), second.to_str().unwrap()]);
+    fs::write(&settings, "[record]\nfiles = 3\n").unwrap();
+    assert_eq!(status(&check()), 0, "{:?}", check());
+    fs::write(&settings, "[record]\nfile = 3\n").unwrap();
+    let output = check();
+    assert_eq!(status(&output), 2);
+    let said = text(&output.stdout);
+    assert_eq!(said.matches(&format!("{}:2:8", settings.display())).count(), 1, "{said}");
+    assert!(said.contains("2 files: 1 error, 0 warnings"), "{said}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_mistake_of_the_configuration() {
     assert_eq!(status(&vipward(&["check", "/nowhere/lb1.conf"])), 2);
     assert_eq!(status(&vipward(&["run", "-f", "/nowhere/lb1.conf"])), 2);

@@ -10,12 +10,14 @@
 //! - [`drill`]: every outage of the standard battery, from the directors' files alone
 //! - [`replay`]: recordings of real daemons, checked and explained
 //! - [`timeline`], [`report`], [`html`]: what people and machines read
+//! - [`progress`]: how far a long command is
 
 pub mod drill;
 pub mod expect;
 pub mod explore;
 pub mod html;
 pub mod invariants;
+pub mod progress;
 pub mod replay;
 pub mod report;
 pub mod runner;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
 use vipward_sim::explore::{Found, Given, Sweep};
+use vipward_sim::progress::Progress;
 use vipward_sim::report::Report;
 use vipward_sim::runner::events::product;
 use vipward_sim::{drill, html, replay, runner, scenario};
@@ -107,10 +108,12 @@ enum DataplaneChoice {
 
 #[derive(Args)]
 struct Explore {
-    /// A scenario whose network and configurations are put under random faults; without it every seed draws its own.
-    scenario: Option<PathBuf>,
+    /// What is put under random faults: the configurations of two or more directors, or a scenario with its network;
+    /// without any every seed draws its own.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// How many seeds.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
@@ -121,9 +124,12 @@ struct Explore {
     /// How many seeds run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Where scenarios of failures are written.
+    /// Where scenarios of failures are written; those of a given scenario stand beside it.
     #[arg(long, default_value = ".")]
     out: PathBuf,
+    /// Write the failures, shrunk, as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Stop after so many failures.
     #[arg(long, default_value_t = 5)]
     most: usize,
@@ -179,12 +185,9 @@ fn run_drill(options: &Drill) -> Status {
         seed: options.seed,
         jobs: options.jobs,
     };
-    let watched = std::io::stderr().is_terminal();
-    let drill = drill::drill(&options.files, &asked, |done, all| {
-        if watched {
-            eprint!("\r{done} of {all} cases{}", if done == all { "\r\x1b[K" } else { "" });
-        }
-    });
+    let mut progress = Progress::new("cases");
+    let drill = drill::drill(&options.files, &asked, |done, all| progress.show(done as u64, all as u64, None));
+    progress.clear();
     let text = match options.format {
         DrillFormat::Text => {
             let timelines = if options.case.is_some() { drill.timelines() } else { String::new() };
@@ -266,7 +269,9 @@ fn run_all(options: &Run) -> Status {
     let mut waiting: std::collections::BTreeMap<usize, Done> = std::collections::BTreeMap::new();
     let mut next = 0;
     let mut shown = Vec::new();
-    for (at, done) in receive {
+    let mut progress = Progress::new("scenarios");
+    for (ended, (at, done)) in (1..).zip(receive) {
+        progress.clear();
         waiting.insert(at, done);
         while let Some(done) = waiting.remove(&next) {
             next += 1;
@@ -286,7 +291,9 @@ fn run_all(options: &Run) -> Status {
                 shown.push(done);
             }
         }
+        progress.show(ended, files.len() as u64, None);
     }
+    progress.clear();
     if next < files.len() {
         eprintln!("error: {} scenarios did not come to their end", files.len() - next);
         return Status::Mistakes;
@@ -310,7 +317,16 @@ fn run_all(options: &Run) -> Status {
 }
 
 fn explore_all(options: &Explore) -> Status {
-    let given = match options.scenario.as_deref().map(Given::read).transpose() {
+    let given = match options.files.as_slice() {
+        [] => Ok(None),
+        [scenario] if scenario.extension().is_some_and(|end| end == "toml") => Given::read(scenario).map(Some),
+        [one] => Err(format!(
+            "error: `{}` alone is no cluster: name the configurations of two or more directors, or a scenario (.toml)",
+            one.display()
+        )),
+        files => Given::of_files(files).map(Some),
+    };
+    let given = match given {
         Ok(given) => given,
         Err(error) => {
             eprintln!("{error}");
@@ -326,79 +342,45 @@ fn explore_all(options: &Explore) -> Status {
         given,
         most: options.most.max(1),
     };
-    let mut progress = Progress::new(options.seeds, sweep.seconds);
-    let mut failures = 0;
+    let mut progress = Progress::new("seeds");
+    let mut failures = Vec::new();
     let swept = sweep.run(
         &product,
-        |done| progress.show(done),
+        |done| progress.show(done, options.seeds, Some(done * sweep.seconds)),
         |found| {
-            failures += 1;
-            tell(&found, &options.out)
+            failures.push(tell(&found, &options.out)?);
+            Ok(())
         },
     );
     progress.clear();
-    match swept {
-        Ok(seeds) => {
-            println!(
-                "{seeds} seeds from {} on, {} simulated minutes each: {failures} failed",
-                options.base, options.minutes
-            );
-            if failures > 0 { Status::DidNotHold } else { Status::Held }
-        }
+    let seeds = match swept {
+        Ok(seeds) => seeds,
         Err(error) => {
             eprintln!("error: {error}");
-            Status::Mistakes
+            return Status::Mistakes;
         }
+    };
+    let (count, base, minutes) = (failures.len(), options.base, options.minutes);
+    let swept = format!("{seeds} seeds from {base} on, {minutes} simulated minutes each");
+    println!("{swept}: {count} failed");
+    if let Some(path) = &options.html
+        && let Err(status) = write_page(path, &html::sweep_page(&swept, &failures))
+    {
+        return status;
     }
+    if count > 0 { Status::DidNotHold } else { Status::Held }
 }
 
 /// One failure: the seed, the small scenario, its timeline.
-fn tell(found: &Found, out: &std::path::Path) -> Result<(), String> {
+fn tell(found: &Found, out: &std::path::Path) -> Result<(Report, Sources), String> {
     let Found { seed, violation, case, shrunk } = found;
     let head = format!("# Found by `vipward-sim explore`, seed {seed}: {}\n# {}\n\n", shrunk.invariant, shrunk.text);
     let path = case.write(out, &head).map_err(|error| format!("can't write into `{}`: {error}", out.display()))?;
     println!("seed {seed} breaks {} at {} s: {}", violation.invariant, violation.at, violation.text);
     println!("shrunk to {} steps: {}\n", case.lines.len(), path.display());
-    println!("{}", vipward_sim::timeline::render(&case.record(&product)?));
-    Ok(())
-}
-
-/// How far it is, on a terminal; a pipe sees nothing.
-struct Progress {
-    began: Instant,
-    shown: Option<Instant>,
-    seeds: u64,
-    seconds: u64,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new(seeds: u64, seconds: u64) -> Self {
-        Self { began: Instant::now(), shown: None, seeds, seconds, terminal: std::io::stderr().is_terminal() }
-    }
-
-    fn show(&mut self, done: u64) {
-        let fresh = self.shown.is_some_and(|shown| shown.elapsed().as_millis() < 200);
-        if !self.terminal || fresh {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let wall = self.began.elapsed().as_secs_f64().max(0.001);
-        let rate = done as f64 / wall;
-        let left = self.seeds.saturating_sub(done) as f64 / rate.max(0.001);
-        let simulated = rate * self.seconds as f64;
-        eprint!(
-            "\r\x1b[K{done} of {} seeds, {rate:.0} a second ({simulated:.0} simulated seconds), {left:.0} s left",
-            self.seeds
-        );
-        let _ = std::io::stderr().flush();
-    }
-
-    fn clear(&self) {
-        if self.terminal {
-            eprint!("\r\x1b[K");
-        }
-    }
+    let (report, sources) = case.report(&product)?;
+    println!("{}", vipward_sim::timeline::render(&report.run));
+    Ok((report, sources))
 }
 
 fn run_one(file: &std::path::Path, seed: Option<u64>, runner: Runner) -> Done {

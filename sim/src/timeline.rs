@@ -97,7 +97,7 @@ impl States {
     fn new(run: &Run) -> Self {
         let first = |id| match run.scenario.node(id).kind {
             NodeKind::Director(_) => Becomes::Off,
-            NodeKind::RealServer(_) | NodeKind::Router => Becomes::Running,
+            NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => Becomes::Running,
             NodeKind::Client(_) => Becomes::Served,
         };
         Self { alive: run.scenario.ids().map(|id| (id, first(id))).collect(), holding: BTreeSet::new() }
@@ -177,6 +177,7 @@ fn lines(run: &Run) -> Vec<Line> {
                 }
                 continue;
             }
+            What::Found { router, role } => line(&role.to_string(), format!("{router}: {role} before"), Becomes::Same),
             What::Supervisor(saying) => {
                 let becomes = if matches!(saying, Saying::Silent { .. }) { Becomes::Dead } else { Becomes::Same };
                 line("guard", saying.to_string(), becomes)
@@ -189,6 +190,11 @@ fn lines(run: &Run) -> Vec<Line> {
             What::AddressRemoved(key) => {
                 held.remove(key);
                 line("-VIP", format!("{key}"), if held.is_empty() { Becomes::Free } else { Becomes::Same })
+            }
+            What::AddressExpired(key) => {
+                held.remove(key);
+                let text = format!("the kernel takes {key} off: its lifetime is over");
+                line("-VIP", text, if held.is_empty() { Becomes::Free } else { Becomes::Same })
             }
             What::Ipvs(op) => {
                 // What is changed at one moment is one line.
@@ -338,10 +344,12 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::Ended { .. } => ("ended".to_owned(), String::new()),
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
+        What::Found { router, role } => ("found".to_owned(), format!("{router}: {role} before")),
         What::Supervisor(saying) => ("supervisor".to_owned(), saying.to_string()),
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),
+        What::AddressExpired(key) => ("address-expired".to_owned(), key.to_string()),
         What::Ipvs(op) => ("ipvs".to_owned(), describe(op)),
         What::Advert { vrid, priority, destination } => {
             ("advert".to_owned(), format!("VRID {vrid}, priority {priority} to {destination}"))

@@ -2,11 +2,13 @@
 
 use crate::scenario::NodeId;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
 use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -34,6 +36,11 @@ pub enum What {
     KernelForgot,
     /// A daemon ended in order.
     Stopped,
+    /// Where a record begins in the middle of a daemon's life: the role that a virtual router has.
+    Found {
+        router: Arc<str>,
+        role: Role,
+    },
     /// A supervisor said something.
     Supervisor(Saying),
     /// A machine decided something.
@@ -41,6 +48,8 @@ pub enum What {
     /// The kernel's table changed.
     AddressAdded(AddressKey),
     AddressRemoved(AddressKey),
+    /// The kernel took it off by itself: nobody renewed its lifetime.
+    AddressExpired(AddressKey),
     Ipvs(Op),
     /// An advert left.
     Advert {

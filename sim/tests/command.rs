@@ -10,7 +10,11 @@ fn files() -> &'static Path {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vipward-sim")).current_dir(files()).arg("run").args(arguments).output().unwrap()
+    command("run", arguments)
+}
+
+fn command(name: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vipward-sim")).current_dir(files()).arg(name).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -32,7 +36,7 @@ fn a_scenario_that_holds_is_one_line_and_status_0() {
 #[test]
 fn verbose_prints_the_timeline() {
     let out = text(&run(&["-v", &format!("{SCENARIOS}/deleted-address.toml")]).stdout);
-    assert!(out.contains("192.0.2.100/24 on eth0 was taken off by somebody else: put back"), "{out}");
+    assert!(out.contains("192.0.2.100/24 on eth0 was taken off, and not by this process: put back"), "{out}");
 }
 
 #[test]
@@ -94,4 +98,27 @@ fn several_at_a_time_print_in_the_order_of_the_files() {
     };
     assert_eq!(order("3"), ["wrong-status", "deleted-address", "graceful-stop"]);
     assert_eq!(order("1"), order("3"));
+}
+
+#[test]
+fn a_sweep_says_how_much_it_looked_at_and_the_same_every_time() {
+    let page = tempfile::NamedTempFile::new().unwrap();
+    let path = page.path().to_str().unwrap();
+    let pair = ["lb1", "lb2"].map(|name| format!("{SCENARIOS}/two-directors/{name}.conf"));
+    let explore = |jobs| {
+        let options = ["--seeds", "4", "--base", "700", "--minutes", "1", "--jobs", jobs, "--html", path];
+        command("explore", &[&[&*pair[0], &*pair[1]], &options[..]].concat())
+    };
+    let output = explore("1");
+    assert_eq!(text(&output.stdout), "4 seeds from 700 on, 1 simulated minutes each: 0 failed\n");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "a pipe sees no progress");
+    assert!(std::fs::read_to_string(path).unwrap().contains("Explored: 4 seeds from 700 on"));
+    assert_eq!(explore("3").stdout, output.stdout);
+}
+
+#[test]
+fn one_configuration_alone_is_no_cluster_to_explore() {
+    let output = command("explore", &[&format!("{SCENARIOS}/two-directors/lb1.conf")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("lb1.conf` alone is no cluster"), "{}", text(&output.stderr));
 }

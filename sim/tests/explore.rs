@@ -9,19 +9,21 @@ mod planted;
 use planted::Fault;
 use std::path::Path;
 use std::sync::Arc;
+use vipward_sim::drill::{Options, drill};
 use vipward_sim::explore::{Case, Found, Given, Sweep};
 use vipward_sim::report::Report;
+use vipward_sim::runner;
 use vipward_sim::runner::events::{Stage, product};
-use vipward_sim::runner::{self, Run};
+use vipward_sim::scenario::{self, Scenario};
+use vipward_sim::timeline;
 use vipward_sim::world::Half;
-use vipward_sim::{scenario, timeline};
 
 fn sweep(seeds: u64, jobs: usize) -> Sweep {
     Sweep { base: 1, seeds, seconds: 120, jobs, given: None, most: 2 }
 }
 
-fn json(run: Run) -> String {
-    serde_json::to_string_pretty(&Report::new(run).json()).unwrap()
+fn json(report: &Report) -> String {
+    serde_json::to_string_pretty(&report.json()).unwrap()
 }
 
 /// All that a sweep says, as text.
@@ -31,8 +33,8 @@ fn said(fault: Fault, jobs: usize) -> Vec<String> {
     let take = |found: Found| {
         let Found { seed, violation, case, shrunk } = found;
         let (texts, path) = case.texts();
-        let run = case.record(&cast).unwrap();
-        said.push(format!("{seed} {violation:?} {shrunk:?} {path:?} {texts:?} {}", timeline::render(&run)));
+        let (report, _) = case.report(&cast).unwrap();
+        said.push(format!("{seed} {violation:?} {shrunk:?} {path:?} {texts:?} {}", timeline::render(&report.run)));
         Ok(())
     };
     sweep(30, jobs).run(&cast, |_| (), take).unwrap();
@@ -73,7 +75,7 @@ fn one_seed_gives_the_same_bytes_whoever_runs_it() {
     let once = said(Fault::AddressKept, 1);
     assert_eq!(once.len(), 2);
     assert_eq!(once, said(Fault::AddressKept, 3));
-    let record = |seed| json(Case::draw(seed, 60, None).unwrap().record(&product).unwrap());
+    let record = |seed| json(&Case::draw(seed, 60, None).unwrap().report(&product).unwrap().0);
     assert_eq!(record(7), record(7));
     assert_ne!(record(7), record(8));
 }
@@ -94,13 +96,38 @@ fn a_given_scenario_keeps_its_network_and_gets_other_faults() {
     );
 }
 
+#[test]
+fn the_files_of_a_cluster_are_explored_on_the_network_of_their_drill() {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files = |folder: &str, names: [&str; 2]| names.map(|name| scenarios.join(folder).join(name));
+    for folder in ["two-directors", "lvs-dr", "quick-and-slow"] {
+        let files = files(folder, ["lb1.conf", "lb2.conf"]);
+        let case = Case::draw(3, 120, Some(&Given::of_files(&files).unwrap())).unwrap();
+        let drawn = case.scenario().unwrap();
+        let drill =
+            drill(&files, &Options { only: Some("nothing happens".to_owned()), ..Options::default() }, |_, _| ());
+        let drilled = &drill.rows.first().unwrap().run.scenario;
+        let ports =
+            |scenario: &Scenario| format!("{:?}", scenario.nodes.iter().map(|it| &it.ports).collect::<Vec<_>>());
+        assert_eq!(ports(&drawn), ports(drilled), "{folder}");
+        // Wherever it is written, it reads the same.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let path = case.write(elsewhere.path(), "").unwrap();
+        assert_eq!(path, elsewhere.path().join("lb1-lb2-seed-3.toml"));
+        assert_eq!(ports(&scenario::load(&path).scenario.unwrap()), ports(&drawn));
+    }
+    let mistakes = Given::of_files(&files("tutorial", ["master.conf", "backup.conf"])).unwrap_err();
+    assert!(mistakes.contains("error[unclosed-block]"), "{mistakes}");
+}
+
 /// Random faults are a harder test of the model than the scenarios: the spoken run and the modelled one are the same.
 #[test]
 fn drawn_clusters_tell_the_same_story_in_both_runners() {
     for seed in 1..=6 {
         let case = Case::draw(seed, 40, None).unwrap();
         let scenario = case.scenario().unwrap();
-        let (spoken, modelled) = (json(runner::run(&scenario, None).unwrap()), json(case.record(&product).unwrap()));
+        let spoken = json(&Report::new(runner::run(&scenario, None).unwrap()));
+        let modelled = json(&case.report(&product).unwrap().0);
         let differs = spoken.lines().zip(modelled.lines()).find(|(one, other)| one != other);
         assert!(spoken == modelled, "seed {seed}: {differs:?}");
     }

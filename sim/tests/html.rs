@@ -4,11 +4,18 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "what fails here fails a test")]
 
+#[path = "explore/planted.rs"]
+#[expect(dead_code, reason = "one fault is enough here; tests/explore_planted.rs has them all")]
+mod planted;
+
+use planted::Fault;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use vipward_sim::drill::{Options, drill};
+use vipward_sim::explore::{Found, Sweep};
 use vipward_sim::report::Report;
+use vipward_sim::world::Half;
 use vipward_sim::{html, runner, scenario};
 
 /// Chromium, or a loud word that this test can't run.
@@ -60,7 +67,7 @@ fn scenarios() -> PathBuf {
 fn page(scenario: &str) -> String {
     let loaded = scenario::load(&scenarios().join(format!("{scenario}.toml")));
     let run = runner::events::run(&loaded.scenario.expect("a scenario").into(), None).expect("a run");
-    html::run_page(&Report::new(run), &loaded.sources)
+    html::runs_page(&[(&Report::new(run), &loaded.sources)])
 }
 
 fn save(test: &str, page: &str) -> String {
@@ -120,6 +127,27 @@ fn a_chosen_decision_lights_the_line_that_it_comes_from() {
     let dom = dom(&chromium, "chosen", &format!("{address}#0.{}", at.expect("lb2 takes over")));
     let lit = drawn(&dom).split("class=\"lit\"").nth(1).and_then(|rest| rest.split("</span>").next());
     assert!(lit.is_some_and(|line| line.contains("advert_int 1")), "{lit:?}");
+}
+
+#[test]
+fn what_a_sweep_found_is_drawn_and_so_is_that_it_found_nothing() {
+    let Some(chromium) = chromium("what_a_sweep_found") else { return };
+    let mut failures = Vec::new();
+    let sweep = Sweep { base: 1, seeds: 30, seconds: 120, jobs: 2, given: None, most: 2 };
+    let cast = |_, half: Half| Fault::AddressKept.around(half);
+    let take = |found: Found| found.case.report(&cast).map(|report| failures.push(report));
+    sweep.run(&cast, |_| (), take).expect("a sweep");
+    let found = dom(&chromium, "sweep", &save("sweep", &html::sweep_page("30 seeds", &failures)));
+    let main = drawn(&found);
+    assert_eq!(main.matches("<tr class=\"broke\"").count(), 2, "{main}");
+    for text in ["Explored: 30 seeds", "2 seeds broke an invariant", "✗ ", ">one-owner<"] {
+        assert!(main.contains(text), "{text} is not in\n{main}");
+    }
+
+    let dom = dom(&chromium, "nothing", &save("nothing", &html::sweep_page("7 seeds", &[])));
+    let main = drawn(&dom);
+    assert!(main.contains("Explored: 7 seeds") && main.contains("nothing broke"), "{main}");
+    assert!(!main.contains("<table") && !main.contains("class=\"chart\"") && !main.contains("<aside"), "{main}");
 }
 
 #[test]

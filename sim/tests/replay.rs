@@ -42,6 +42,8 @@ impl Recorder for Kept {
 enum Fault {
     None,
     Killed(u64),
+    /// It is killed and starts again.
+    Returned(u64, u64),
     /// lb2 does not hear lb1.
     Unheard(u64, u64),
     Frozen(u64, u64),
@@ -81,9 +83,14 @@ fn world(fault: Fault) -> [Vec<Entry>; 2] {
         if millis == 8_000 {
             kept.iter().for_each(|kept| kept.generation.set(1));
         }
+        if matches!(fault, Fault::Returned(_, back) if millis == back) {
+            machines[0] = Recorded::new(Election::default(), kept[0].clone());
+            mail.retain(|(who, _)| *who == 1);
+            mail.extend(first_events(11, &texts[0]).into_iter().map(|event| (0, event)));
+        }
         let runs = |who: usize| match fault {
             Fault::Killed(at) => who == 1 || millis < at,
-            Fault::Frozen(from, until) => who == 1 || !(from..until).contains(&millis),
+            Fault::Returned(from, until) | Fault::Frozen(from, until) => who == 1 || !(from..until).contains(&millis),
             Fault::None | Fault::Unheard(..) => true,
         };
         let clock = |who: usize| Instant::from_millis(millis + if who == 1 { 5_000_000 } else { 0 });
@@ -114,12 +121,16 @@ fn world(fault: Fault) -> [Vec<Entry>; 2] {
 
 /// A director's entries as the files of a ring: two, where the new generation begins.
 fn files(who: usize, entries: &[Entry]) -> Vec<Vec<u8>> {
+    files_of_run(who as u64, who, entries)
+}
+
+fn files_of_run(run: u64, who: usize, entries: &[Entry]) -> Vec<Vec<u8>> {
     let second = entries.iter().rposition(|entry| matches!(entry, Entry::State { .. })).unwrap();
     let split = if second == 0 { vec![entries] } else { vec![&entries[..second], &entries[second..]] };
     let begin = |file| Begin {
         version: Begin::this_version(),
         director: format!("lb{}", who + 1),
-        run: who as u64,
+        run,
         file,
         at: Instant::ZERO,
         // 2026-01-01, and the difference of the clocks.
@@ -162,6 +173,11 @@ fn save(directors: &[Vec<Vec<u8>>]) -> Saved {
 
 fn saved(fault: Fault) -> Saved {
     let [lb1, lb2] = world(fault);
+    if let Fault::Returned(..) = fault {
+        let second = lb1.iter().rposition(|entry| matches!(entry, Entry::State { .. })).unwrap();
+        let (first, second) = lb1.split_at(second);
+        return save(&[files(0, first), files(1, &lb2), files_of_run(7, 0, second)]);
+    }
     save(&[files(0, &lb1), files(1, &lb2)])
 }
 
@@ -204,8 +220,38 @@ fn a_page_shows_the_timeline() {
     let saved = saved(Fault::Killed(12_500));
     let page = saved.folder.path().join("page.html");
     assert_eq!(command(&saved, &["--html", page.to_str().unwrap()]).0, 0);
-    let page = std::fs::read_to_string(page).unwrap();
-    assert!(page.contains("lb2") && page.contains("nothing from 192.0.2.11"), "{page}");
+    let data = data(&std::fs::read_to_string(page).unwrap());
+    assert_eq!((&data["title"], &data["held"]), (&"Replay of lb1 and lb2".into(), &true.into()));
+    let run = &data["runs"][0];
+    let roles = |node: &str| -> Vec<String> {
+        let lanes = run["lanes"].as_array().unwrap().iter();
+        let lane = lanes.into_iter().find(|lane| lane["node"] == node && lane["kind"] == "role").unwrap();
+        assert!(!lane["ticks"].as_array().unwrap().is_empty(), "adverts are ticks");
+        lane["spans"].as_array().unwrap().iter().map(|span| span["text"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(roles("lb1"), ["BACKUP", "MASTER", "no daemon"]);
+    assert_eq!(roles("lb2"), ["BACKUP", "MASTER"]);
+    // The takeover lights the line of lb2's own file.
+    let mut events = run["events"].as_array().unwrap().iter();
+    let takeover = events.find(|it| it["text"].as_str().unwrap().contains("nothing from 192.0.2.11")).unwrap();
+    let file = &data["files"][takeover["place"]["file"].as_u64().unwrap() as usize];
+    let line = file["text"].as_str().unwrap().lines().nth(takeover["place"]["line"].as_u64().unwrap() as usize - 1);
+    assert_eq!((&file["name"], line), (&"lb2: lb2.conf".into(), Some("    advert_int 1")));
+}
+
+/// A file from the middle of a ring: what was before is known from the state that it begins with.
+#[test]
+fn a_page_of_a_later_file_alone_begins_with_the_roles_of_then() {
+    let saved = saved(Fault::None);
+    let page = data(&replay::page::page(&tracks(&saved.paths[1..2])));
+    let lane = &page["runs"][0]["lanes"][0];
+    assert_eq!((&lane["node"], &lane["spans"][0]["text"]), (&"lb1".into(), &"MASTER".into()), "{page}");
+}
+
+/// What a page draws.
+fn data(page: &str) -> serde_json::Value {
+    let data = page.split_once("id=\"data\">").and_then(|(_, rest)| rest.split_once("</script>"));
+    serde_json::from_str(data.unwrap().0).unwrap()
 }
 
 #[test]
@@ -328,6 +374,22 @@ fn a_death_becomes_a_scenario_with_the_same_end() {
     let (scenario, run) = again(Fault::Killed(12_500));
     insta::assert_snapshot!(scenario);
     assert!(run.contains("nothing from 192.0.2.11"), "{run}");
+}
+
+/// The adverts of both lives of lb1 are the same bytes.
+#[test]
+fn a_director_that_comes_back_is_killed_and_started_and_nothing_is_cut() {
+    let fault = Fault::Returned(9_500, 14_000);
+    let (scenario, _) = again(fault);
+    let steps: Vec<&str> = scenario.lines().filter(|line| line.contains(" at = ") && !line.contains("role")).collect();
+    assert_eq!(steps.len(), 2, "{scenario}");
+    assert!(steps[0].contains("kill = \"lb1\"") && steps[1].contains("start = \"lb1\""), "{scenario}");
+
+    // Its death is a cause of what lb2 does then, and of nothing after its return.
+    let why = command(&saved(fault), &["--why", "MASTER"]).1;
+    let died = "the record of lb1 ends at ";
+    let told: Vec<bool> = why.split("\n\n").filter(|it| it.contains("-> MASTER")).map(|it| it.contains(died)).collect();
+    assert_eq!(told, [false, true, false], "{why}");
 }
 
 #[test]

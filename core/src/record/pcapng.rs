@@ -10,6 +10,8 @@ const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 /// Type, length, and length again.
 const FRAME: usize = 12;
+/// No block is longer: what other programs refuse as well. Ours are far below.
+const LONGEST: usize = 16 << 20;
 
 const OPT_END: u16 = 0;
 const OPT_COMMENT: u16 = 1;
@@ -173,12 +175,40 @@ impl<'a> Blocks<'a> {
         if length < FRAME || !length.is_multiple_of(4) {
             return Err((Kind::Damaged, format!("no block is {length} bytes long")));
         }
-        let block = rest.get(..length).ok_or_else(|| cut_off(length))?;
+        let Some(block) = rest.get(..length) else {
+            return Err(match self.end(u32::from_le_bytes(kind), rest) {
+                Some(end) => (Kind::Damaged, format!("the block ends after {end} bytes and not after {length}")),
+                None if length > LONGEST => (Kind::Damaged, format!("no block is {length} bytes long")),
+                None => cut_off(length),
+            });
+        };
         let again = word(length - 4).map(|bytes| self.u32(bytes) as usize);
         if again != Some(length) {
             return Err((Kind::Damaged, "the block's two lengths differ".to_owned()));
         }
         Ok((self.u32(kind), block.get(8..length - 4).unwrap_or_default(), length))
+    }
+
+    /// Where the block at the start of `rest` ends by what is in it: behind its options its length stands once more.
+    /// This tells a damaged length from a file that is cut off. `None`: its end is not there, or it is of no type that
+    /// is written here.
+    fn end(&self, kind: u32, rest: &[u8]) -> Option<usize> {
+        let word = |at: usize| Some(self.u32(rest.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize);
+        let mut at = match kind {
+            SECTION_HEADER => 24,
+            _ => match self.u32(kind.to_le_bytes()) {
+                INTERFACE_DESCRIPTION => 16,
+                ENHANCED_PACKET => 28 + word(20)?.checked_next_multiple_of(4)?,
+                _ => return None,
+            },
+        };
+        loop {
+            let end = at.checked_add(4)?;
+            if word(at)? == end {
+                return Some(end);
+            }
+            at = end + usize::from(self.u16(rest, at + 2)?).next_multiple_of(4);
+        }
     }
 
     fn meaning(&self, kind: u32, body: &'a [u8]) -> Result<Option<Block<'a>>, (Kind, String)> {

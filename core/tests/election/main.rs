@@ -10,6 +10,7 @@ mod backup;
 mod checks;
 mod faults;
 mod junk;
+mod lease;
 mod master;
 mod model;
 mod reload;

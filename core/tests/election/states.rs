@@ -4,6 +4,7 @@ use crate::timeline::*;
 use std::fmt::Write;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
+use vipward_core::coordination::LeaseEvent;
 use vipward_core::effect::Effect;
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::interface::Link;
@@ -113,6 +114,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("failed: read addresses", failed(Effect::ReadAddresses)),
         ("IPVS read", Event::IpvsRead(Table::default())),
         ("probe finished", Event::ProbeFinished { probe, verdict: Verdict::Passed }),
+        ("lease vacant", Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() })),
         ("stop", Event::Stop),
     ];
     // A new kind of event belongs into the table: this does not compile until it is here, too.
@@ -128,6 +130,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
             | Event::IpvsRead(_)
             | Event::ProbeFinished { .. }
             | Event::ScriptFinished { .. }
+            | Event::Lease(_)
             | Event::EffectFailed { .. }
             | Event::Wakeup
             | Event::Stop => {}

@@ -303,7 +303,7 @@ fn broken(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic], found: &mu
             known.iter().filter(|it| it.is_error() && causes(name).contains(&it.code)).map(|it| it.code).collect();
         if !causes.is_empty() {
             let causes: Vec<&str> = causes.into_iter().collect();
-            finding = finding.help(format!("mend {} first, which is reported above", words::list(&causes)));
+            finding = finding.help(format!("mend {} first", words::list(&causes)));
         }
         found.push(finding);
     }

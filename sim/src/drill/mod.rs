@@ -15,6 +15,7 @@ mod text;
 mod topology;
 mod wires;
 pub(crate) mod words;
+mod written;
 
 pub use battery::Case;
 pub use json::Json;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use vipward_core::config::{Diagnostic, Sources, cluster};
+use vipward_core::config::{Diagnostic, Sources, cluster, render};
 use vipward_core::time::Duration;
 
 /// What a drill may be told.
@@ -128,6 +129,27 @@ pub fn drill(paths: &[PathBuf], options: &Options, mut progress: impl FnMut(usiz
     drill.findings.extend(findings::after(&files, &drill.rows, &drill.findings));
     drill.simulated = drill.rows.iter().map(|row| row.run.scenario.duration).sum();
     drill
+}
+
+/// The network that a drill of these files takes place in, in the words of a scenario file. The error says why there is
+/// none, or what is wrong with the files: a drill plays such as well as it can, what plays more than that can't.
+pub fn network(paths: &[PathBuf]) -> Result<String, String> {
+    let (mut sources, mut findings) = (Sources::default(), Vec::new());
+    let files = files::read(paths, &mut sources, &mut findings);
+    let mut network = None;
+    if !findings.iter().any(Diagnostic::is_error) {
+        match wires::wires(&files, &mut findings) {
+            Ok(wires) => network = Some(topology::topology(&files, &wires, None)),
+            Err(why) => findings.push(why),
+        }
+        let nodes: Vec<cluster::Node<'_>> = files.iter().map(files::DirectorFile::node).collect();
+        findings.extend(cluster::check(&nodes));
+    }
+    findings.retain(Diagnostic::is_error);
+    match network {
+        Some(topology) if findings.is_empty() => written::written(&topology),
+        Some(_) | None => Err(render(&sources, &findings, false)),
+    }
 }
 
 fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {

@@ -5,18 +5,19 @@ use super::dice::Dice;
 use super::draft::{Draft, Texts};
 use super::schedule::{self, Line, Targets};
 use crate::invariants::Violation;
-use crate::runner::Run;
+use crate::report::Report;
 use crate::runner::events::{Cast, Stage};
 use crate::scenario::{self, Scenario};
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vipward_core::config::{Files, render};
+use vipward_core::config::{Files, Sources, render};
 
 /// Random streams of one seed: what is drawn for one moves nothing in another.
 const CLUSTER: u64 = 1;
 const FAULTS: u64 = 2;
+const SETTINGS: u64 = 3;
 
 /// Faults come in this share of a run, in thousandths; the rest shows whether everything settles.
 const TROUBLED: u64 = 700;
@@ -37,11 +38,12 @@ pub enum Ground {
     Given(Given),
 }
 
-/// A scenario of the user's: its network, without its steps and expectations.
+/// A cluster of the user's: a scenario's network, without its steps and expectations, or the network of a drill.
 #[derive(Clone, Debug)]
 pub struct Given {
-    pub folder: PathBuf,
     pub name: String,
+    /// The scenario's folder, which its paths begin from; none: all paths are whole.
+    folder: Option<PathBuf>,
     /// Where its `network` file is, from `folder` on; paths of configurations there begin there.
     network: PathBuf,
     text: String,
@@ -61,16 +63,30 @@ impl Given {
             table.remove(word);
         }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let folder = path.parent().map(Path::to_owned);
         let network = table.get("network").and_then(toml::Value::as_str).map(Path::new).and_then(Path::parent);
         Ok(Self { folder, name, network: network.map(Path::to_owned).unwrap_or_default(), text: table.to_string() })
     }
 
+    /// The cluster that the configurations of these directors describe. The error is for people.
+    pub fn of_files(paths: &[PathBuf]) -> Result<Self, String> {
+        let text = crate::drill::network(paths)?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        let directors = table.get("director").and_then(toml::Value::as_table);
+        let names: Vec<String> = directors.into_iter().flat_map(toml::Table::keys).map(|name| plain(name)).collect();
+        Ok(Self { name: names.join("-"), folder: None, network: PathBuf::new(), text })
+    }
+
     /// A configuration's path as a step of the scenario itself must write it.
     fn path_from_here(&self, config: &str) -> String {
-        let here = self.folder.join(config).exists();
-        if here { config.to_owned() } else { self.network.join(config).display().to_string() }
+        let folder = self.folder.as_deref().unwrap_or(Path::new(""));
+        if folder.join(config).exists() { config.to_owned() } else { self.network.join(config).display().to_string() }
     }
+}
+
+/// A director's name as a part of a file's name.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }
 
 /// Files in memory before those on the disk.
@@ -91,7 +107,7 @@ impl Case {
     pub fn draw(seed: u64, seconds: u64, given: Option<&Given>) -> Result<Self, String> {
         let ground = match given {
             Some(given) => Ground::Given(given.clone()),
-            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER))),
+            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER), &mut Dice::new(seed, SETTINGS))),
         };
         let mut case = Self { seed, seconds, ground, lines: Vec::new() };
         let mut targets = Targets::of(&*case.scenario()?);
@@ -114,16 +130,12 @@ impl Case {
             Ground::Drawn(draft) => {
                 let (texts, network) = draft.texts();
                 let path = PathBuf::from(format!("seed-{}.toml", self.seed));
-                (texts, network, path, format!("What seed {} draws", self.seed))
+                (texts, network, path, "Random faults on a random cluster".to_owned())
             }
             Ground::Given(given) => {
-                let path = given.folder.join(format!("{}-seed-{}.toml", given.name, self.seed));
-                (
-                    Texts::new(),
-                    given.text.clone(),
-                    path,
-                    format!("{} under the faults of seed {}", given.name, self.seed),
-                )
+                let path = PathBuf::from(format!("{}-seed-{}.toml", given.name, self.seed));
+                let path = given.folder.as_ref().map_or(path.clone(), |folder| folder.join(&path));
+                (Texts::new(), given.text.clone(), path, format!("{} under random faults", given.name))
             }
         };
         let (mut text, seed) = (String::new(), self.seed);
@@ -139,10 +151,16 @@ impl Case {
 
     /// Reads its files as `vipward-sim run` would.
     pub fn scenario(&self) -> Result<Arc<Scenario>, String> {
+        self.load().map(|(scenario, _)| scenario)
+    }
+
+    fn load(&self) -> Result<(Arc<Scenario>, Sources), String> {
         let (texts, path) = self.texts();
         let loaded = scenario::load_from(&Overlay(&texts), &path);
-        let mistakes = || format!("seed {}:\n{}", self.seed, render(&loaded.sources, &loaded.diagnostics, false));
-        loaded.scenario.map(Arc::new).ok_or_else(mistakes)
+        match loaded.scenario {
+            Some(scenario) => Ok((Arc::new(scenario), loaded.sources)),
+            None => Err(format!("seed {}:\n{}", self.seed, render(&loaded.sources, &loaded.diagnostics, false))),
+        }
     }
 
     /// Runs until an invariant breaks: that one, or none. A machine that never rests breaks one too: `rests`.
@@ -155,19 +173,22 @@ impl Case {
         Ok(stage.watch().violations.first().cloned())
     }
 
-    /// Runs to the end and keeps everything.
-    pub fn record(&self, cast: Cast<'_>) -> Result<Run, String> {
-        let mut stage = Stage::new(&self.scenario()?, None, cast);
+    /// Runs to the end and keeps everything; with the files that it is about.
+    pub fn report(&self, cast: Cast<'_>) -> Result<(Report, Sources), String> {
+        let (scenario, sources) = self.load()?;
+        let mut stage = Stage::new(&scenario, None, cast);
         stage.play()?;
-        Ok(stage.conclude())
+        Ok((Report::new(stage.conclude()), sources))
     }
 
-    /// Writes its files into `folder`, or beside the given scenario; returns the scenario's own.
+    /// Writes its files into `folder`, or beside the given scenario, whose configurations it names; returns the
+    /// scenario's own.
     pub fn write(&self, folder: &Path, head: &str) -> io::Result<PathBuf> {
         let (texts, main) = self.texts();
         let folder = match &self.ground {
             Ground::Drawn(_) => folder.join(format!("seed-{}", self.seed)),
-            Ground::Given(_) => PathBuf::new(),
+            Ground::Given(Given { folder: None, .. }) => folder.to_owned(),
+            Ground::Given(Given { folder: Some(_), .. }) => PathBuf::new(),
         };
         if !folder.as_os_str().is_empty() {
             std::fs::create_dir_all(&folder)?;

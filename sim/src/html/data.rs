@@ -54,7 +54,8 @@ struct RunData {
     held: bool,
     /// The first of its files, and the first that is no more.
     files: (u32, u32),
-    seed: u64,
+    /// None where nothing was drawn.
+    seed: Option<u64>,
     end: u64,
     /// When the fault struck; the chart opens around it.
     fault: Option<u64>,
@@ -80,40 +81,68 @@ impl Page {
         &self.title
     }
 
-    pub fn of_run(run: &Run, failures: &[Diagnostic], sources: &Sources) -> Self {
-        let held = failures.is_empty();
-        Self {
-            title: format!("{}: {}", run.scenario.name, run.scenario.title),
-            held,
-            verdict: if held { "everything held".to_owned() } else { "something did not hold".to_owned() },
-            assumptions: Vec::new(),
-            findings: failures.iter().map(|finding| Finding::new(finding, sources, 0)).collect(),
-            files: files(sources),
-            runs: vec![RunData::new(run, sources, 0, failures, Vec::new())],
+    pub fn of_runs(reports: &[(&Report, &Sources)]) -> Self {
+        if let [(report, _)] = reports {
+            let scenario = &report.run.scenario;
+            let verdict = if report.held() { "everything held" } else { "something did not hold" };
+            return Self::of(format!("{}: {}", scenario.name, scenario.title), verdict.to_owned(), reports, |_| {
+                Vec::new()
+            });
         }
+        let held = reports.iter().filter(|(report, _)| report.held()).count();
+        let verdict = format!("{held} of {} held", reports.len());
+        Self::of(format!("{} scenarios", reports.len()), verdict, reports, |report| {
+            vec![
+                ("scenario", report.run.scenario.name.clone()),
+                ("what", report.run.scenario.title.clone()),
+                ("held", if report.held() { "yes".to_owned() } else { "no".to_owned() }),
+            ]
+        })
     }
 
-    pub fn of_runs(reports: &[(&Report, &Sources)]) -> Self {
-        if let [(report, sources)] = reports {
-            return Self::of_run(&report.run, &report.failures, sources);
-        }
+    pub fn of_sweep(swept: &str, failures: &[(Report, Sources)]) -> Self {
+        let verdict = match failures.len() {
+            0 => "nothing broke".to_owned(),
+            1 => "1 seed broke an invariant".to_owned(),
+            count => format!("{count} seeds broke an invariant"),
+        };
+        let reports: Vec<_> = failures.iter().map(|(report, sources)| (report, sources)).collect();
+        Self::of(format!("Explored: {swept}"), verdict, &reports, |report| {
+            let first = report.run.violations.first();
+            vec![
+                ("seed", report.run.seed.to_string()),
+                ("faults", report.run.scenario.steps.len().to_string()),
+                ("broken", first.map(|it| it.invariant.to_owned()).unwrap_or_default()),
+                ("what", first.map(|it| it.text.clone()).unwrap_or_default()),
+            ]
+        })
+    }
+
+    pub fn of_replay(report: &Report, sources: &Sources) -> Self {
+        let verdict = if report.held() { "every effect is the one recorded" } else { "not all is as recorded" };
+        let title = report.run.scenario.name.clone();
+        let mut page = Self::of(title, verdict.to_owned(), &[(report, sources)], |_| Vec::new());
+        page.runs.iter_mut().for_each(|run| run.seed = None);
+        page
+    }
+
+    fn of(
+        title: String,
+        verdict: String,
+        reports: &[(&Report, &Sources)],
+        cells: impl Fn(&Report) -> Vec<(&'static str, String)>,
+    ) -> Self {
         let (mut all_files, mut runs, mut findings) = (Vec::new(), Vec::new(), Vec::new());
         for (report, sources) in reports {
             let first = u32::try_from(all_files.len()).unwrap_or(u32::MAX);
             all_files.extend(files(sources));
             findings.extend(report.failures.iter().map(|finding| Finding::new(finding, sources, first)));
-            let cells = vec![
-                ("scenario", report.run.scenario.name.clone()),
-                ("what", report.run.scenario.title.clone()),
-                ("held", if report.held() { "yes".to_owned() } else { "no".to_owned() }),
-            ];
-            runs.push(RunData::new(&report.run, sources, first, &report.failures, cells));
+            runs.push(RunData::new(&report.run, sources, first, &report.failures, cells(report)));
         }
-        let held = reports.iter().filter(|(report, _)| report.held()).count();
         Self {
-            title: format!("{} scenarios", reports.len()),
-            held: held == reports.len(),
-            verdict: format!("{held} of {} held", reports.len()),
+            title,
+            held: reports.iter().all(|(report, _)| report.held()),
+            verdict,
             assumptions: Vec::new(),
             findings,
             files: all_files,
@@ -161,7 +190,7 @@ impl RunData {
             title: run.scenario.title.clone(),
             held: failures.is_empty(),
             files: (first, first.saturating_add(u32::try_from(sources.ids().count()).unwrap_or(u32::MAX))),
-            seed: run.seed,
+            seed: Some(run.seed),
             end: duration_millis(run.scenario.duration),
             fault: None,
             cells,
@@ -194,13 +223,16 @@ impl RunData {
 /// What is listed, and how it looks; adverts, announcements and requests are drawn only.
 fn kind(what: &What) -> Option<&'static str> {
     match what {
+        // What a record shows of the others is nothing that was done.
+        What::Step { word: "hears" | "end", .. } => Some("note"),
         What::Step { .. } => Some("step"),
         What::Decided(decision) => Some(loudness(decision.severity())),
         What::Supervisor(saying) => Some(loudness(saying.severity())),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } => Some("trouble"),
-        What::AddressAdded(_) | What::AddressRemoved(_) | What::Ipvs(_) => Some("kernel"),
+        What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
         What::Started
+        | What::Found { .. }
         | What::Stopped
         | What::TroubleEnded { .. }
         | What::Notified { .. }
@@ -227,6 +259,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::Stopped => "daemon ended in order".to_owned(),
         What::AddressAdded(_) => format!("took {text}"),
         What::AddressRemoved(_) => format!("gave up {text}"),
+        What::AddressExpired(_) => format!("the kernel takes {text} off: its lifetime is over"),
         What::Ipvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
         What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),
@@ -235,7 +268,8 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::TroubleBegan { .. } => format!("requests fail: {text}"),
         What::TroubleEnded { .. } => format!("served again after {text}"),
         What::Violated { .. } => format!("✗ {text}"),
-        What::Decided(_)
+        What::Found { .. }
+        | What::Decided(_)
         | What::Supervisor(_)
         | What::Ended { .. }
         | What::KernelForgot

@@ -1,14 +1,19 @@
 //! What a run looks like when each thing has a lane of its own: roles, addresses, real servers, clients.
 
 use crate::runner::Run;
-use crate::scenario::{DirectorPlan, NodeId, NodeKind};
+use crate::scenario::{Action, DirectorPlan, NodeId, NodeKind};
 use crate::trace::{Entry, What};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use vipward_core::config::Config;
 use vipward_core::decision::Decision;
+use vipward_core::ipvs::ServiceKey;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::Role;
+
+/// Lanes of real servers, where each director has its own.
+const MOST_SERVER_LANES: usize = 8;
 
 /// A director with more addresses than this has one lane for all of them.
 const MOST_ADDRESS_LANES: usize = 4;
@@ -53,7 +58,7 @@ pub(super) fn lanes(run: &Run) -> Vec<Lane> {
             NodeKind::Director(director) => of_director(run, id, director, &mut lanes),
             NodeKind::RealServer(_) => lanes.push(of_server(run, id)),
             NodeKind::Client(_) => lanes.push(of_client(run, id)),
-            NodeKind::Router => {}
+            NodeKind::Quorum(_) | NodeKind::Router => {}
         }
     }
     lanes
@@ -95,9 +100,14 @@ fn own(run: &Run, id: NodeId) -> impl Iterator<Item = &Entry> {
 
 fn of_director(run: &Run, id: NodeId, director: &DirectorPlan, lanes: &mut Vec<Lane>) {
     let node = run.scenario.node(id).name.to_string();
-    let routers = director.config.config.iter().flat_map(|config| &config.routers);
+    let configs: Vec<&Config> = configs(run, id, director).collect();
     let mut addresses: Vec<IpAddr> = Vec::new();
-    for router in routers {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for router in configs.iter().flat_map(|config| &config.routers) {
+        addresses.extend(router.addresses.iter().chain(&router.excluded).map(|held| held.address));
+        if !names.insert(&router.name) {
+            continue;
+        }
         let ticks =
             own(run, id).filter(|entry| matches!(entry.what, What::Advert { vrid, .. } if vrid == router.vrid.get()));
         let mut ticks: Vec<u64> = ticks.map(|entry| millis(entry.at)).collect();
@@ -111,16 +121,59 @@ fn of_director(run: &Run, id: NodeId, director: &DirectorPlan, lanes: &mut Vec<L
             spans: roles(run, id, &router.name),
             ticks,
         });
-        addresses.extend(router.addresses.iter().chain(&router.excluded).map(|held| held.address));
     }
+    let mut once = BTreeSet::new();
+    addresses.retain(|address| once.insert(*address));
     if addresses.len() <= MOST_ADDRESS_LANES {
         for address in addresses {
             lanes.push(address_lane(run, id, node.clone(), &[address], address.to_string()));
         }
     } else {
         let label = format!("{} addresses", addresses.len());
-        lanes.push(address_lane(run, id, node, &addresses, label));
+        lanes.push(address_lane(run, id, node.clone(), &addresses, label));
     }
+    // Where nobody knows how the real servers are, there is what this director thinks of them.
+    if run.scenario.nodes.iter().any(|node| matches!(node.kind, NodeKind::RealServer(_) | NodeKind::Client(_))) {
+        return;
+    }
+    let servers = configs.iter().flat_map(|config| &config.services);
+    let servers: BTreeSet<(ServiceKey, SocketAddr)> =
+        servers.flat_map(|service| service.real_servers.iter().map(|server| (service.key, server.address))).collect();
+    for (service, server) in servers.into_iter().take(MOST_SERVER_LANES) {
+        lanes.push(health_lane(run, id, node.clone(), service, server));
+    }
+}
+
+/// Its first configuration, and those of reloads.
+fn configs<'a>(run: &'a Run, id: NodeId, director: &'a DirectorPlan) -> impl Iterator<Item = &'a Config> {
+    let reloaded = run.scenario.steps.iter().filter_map(move |step| match &step.action {
+        Action::Reload { node, file } if *node == id => file.config.as_deref(),
+        _ => None,
+    });
+    director.config.config.as_deref().into_iter().chain(reloaded)
+}
+
+/// What a director thinks of a real server.
+fn health_lane(run: &Run, id: NodeId, node: String, service: ServiceKey, server: SocketAddr) -> Lane {
+    let mut pen = Pen::new(None);
+    for entry in own(run, id) {
+        let next = match &entry.what {
+            What::Started => Some(("up", format!("{server} is taken to be up"))),
+            What::Ended { .. } | What::Stopped => None,
+            What::Decided(Decision::ServerUp { service: of, server: who }) if (*of, *who) == (service, server) => {
+                Some(("up", format!("{server} is up")))
+            }
+            What::Decided(
+                Decision::ServerDown { service: of, server: who, .. }
+                | Decision::ServerStartsDown { service: of, server: who },
+            ) if (*of, *who) == (service, server) => Some(("down", format!("{server} is down"))),
+            // Nothing else is about this server.
+            _ => continue,
+        };
+        pen.turn(entry.at, next);
+    }
+    let label = format!("{server} of {}", service.address);
+    Lane { node, label, router: None, kind: Kind::Server, spans: pen.end(run), ticks: Vec::new() }
 }
 
 fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
@@ -134,7 +187,9 @@ fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
             What::Ended { .. } | What::Stopped => (role, frozen) = (off(), false),
             What::Step { word: "FROZEN" | "HUNG", .. } => frozen = true,
             What::Step { word: "AWAKE", .. } => frozen = false,
-            What::Decided(Decision::RoleChanged { router: of, to, .. }) if **of == *router => {
+            What::Decided(Decision::RoleChanged { router: of, to, .. }) | What::Found { router: of, role: to }
+                if **of == *router =>
+            {
                 let state = match to {
                     Role::Init => "init",
                     Role::Backup => "backup",
@@ -162,7 +217,7 @@ fn address_lane(run: &Run, id: NodeId, node: String, addresses: &[IpAddr], label
     for entry in own(run, id) {
         match &entry.what {
             What::AddressAdded(key) if addresses.contains(&key.address) => _ = held.insert(key.address),
-            What::AddressRemoved(key) => _ = held.remove(&key.address),
+            What::AddressRemoved(key) | What::AddressExpired(key) => _ = held.remove(&key.address),
             What::KernelForgot => held.clear(),
             What::Announced { address } if addresses.contains(address) => {
                 ticks.push(millis(entry.at));

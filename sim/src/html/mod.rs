@@ -9,24 +9,22 @@ mod places;
 
 use crate::drill::Drill;
 use crate::report::Report;
-use crate::runner::Run;
 use data::Page;
-use vipward_core::config::{Diagnostic, Sources};
+use vipward_core::config::Sources;
 
-/// One run with what did not hold, and the files that it is about.
-pub fn run_page(report: &Report, sources: &Sources) -> String {
-    page_of(&report.run, &report.failures, sources)
-}
-
-/// The same for whoever has a run that no scenario file judged: an explorer's failure, a replayed record. `failures` is
-/// what did not hold.
-pub fn page_of(run: &Run, failures: &[Diagnostic], sources: &Sources) -> String {
-    render(&Page::of_run(run, failures, sources))
-}
-
-/// Several runs on one page, each to be chosen: a whole folder of scenarios.
+/// Runs, with the files that they are about: one, or several of which each can be chosen.
 pub fn runs_page(reports: &[(&Report, &Sources)]) -> String {
     render(&Page::of_runs(reports))
+}
+
+/// What an explorer's sweep found: each failure, shrunk. `swept` says what was looked at.
+pub fn sweep_page(swept: &str, failures: &[(Report, Sources)]) -> String {
+    render(&Page::of_sweep(swept, failures))
+}
+
+/// A replay, with the recorded configurations.
+pub fn replay_page(report: &Report, sources: &Sources) -> String {
+    render(&Page::of_replay(report, sources))
 }
 
 /// A drill: its table, its findings, and every case to look into.

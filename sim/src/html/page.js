@@ -52,7 +52,7 @@
     el("ul", {}, data.assumptions.map((text) => el("li", {}, text))));
 
   // The table of cases; each opens its run.
-  const NUMBERS = ["role changes", "longest outage", "failed requests"];
+  const NUMBERS = ["role changes", "longest outage", "failed requests", "seed", "faults"];
   const rows = [];
   const cases = data.runs.length < 2 ? null : (() => {
     const heads = data.runs[0].cells.map(([name]) => name);
@@ -246,7 +246,7 @@
   }
   const cut = (text, most) => (text.length > most ? text.slice(0, Math.max(1, most - 1)) + "…" : text);
 
-  const states = (at) => run.lanes.filter((lane) => lane.kind !== "address").map((lane) => {
+  const states = (at) => run.lanes.filter((lane) => lane.kind !== "address" && (lane.kind !== "server" || stateAt(lane, at))).map((lane) => {
     const span = stateAt(lane, at);
     return lane.node + (lane.kind === "role" && run.lanes.filter((other) => other.kind === "role" && other.node === lane.node).length > 1 ? " " + lane.label : "") +
       " " + (span ? span.text : "–");
@@ -322,7 +322,7 @@
     view = [0, Math.max(1, run.end)];
     files.only(run.files);
     rows.forEach((row, n) => row.setAttribute("aria-selected", String(n === at)));
-    title.textContent = run.title + " (seed " + run.seed + ")";
+    title.textContent = run.title + (run.seed === null ? "" : " (seed " + run.seed + ")");
     list.replaceChildren(...run.events.map((event, n) => el("li", {},
       el("button", { type: "button", tabindex: n === 0 ? "0" : "-1", class: event.kind + (event.place ? " has-line" : ""), onclick: () => pick(n), onfocus: () => tell(event.at, event) },
         el("time", {}, seconds(event.at)), el("span", { class: "who" }, event.node || "network"), el("span", { class: "what" }, event.text)))));
@@ -332,7 +332,7 @@
     if (first !== undefined) pick(first, true); else now.replaceChildren("Nothing happened.");
   }
 
-  const parts = [head, findings, assumed, cases, data.runs.length ? stage : files.panel];
+  const parts = [head, findings, assumed, cases, data.runs.length ? stage : data.files.length ? files.panel : null];
   document.body.append(el("main", {}, parts.filter(Boolean)));
   if (data.files.length) files.show(0);
   if (data.runs.length) {

@@ -20,7 +20,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             Some(step.span).filter(|span| *span != Span::default())
         }
         What::Decided(decision) => decision_place(&*config_at(run, entry.node?, entry.at)?, decision),
-        What::AddressAdded(key) | What::AddressRemoved(key) => {
+        What::AddressAdded(key) | What::AddressRemoved(key) | What::AddressExpired(key) => {
             address_place(&*config_at(run, entry.node?, entry.at)?, key.address)
         }
         What::Announced { address } => address_place(&*config_at(run, entry.node?, entry.at)?, *address),
@@ -30,6 +30,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             place(&router.places, "advert_int")
         }
         What::Started
+        | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
         | What::Supervisor(_)
@@ -53,7 +54,7 @@ fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
     });
     let first = match &run.scenario.node(node).kind {
         NodeKind::Director(director) => director.config.config.clone(),
-        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
     };
     reloaded.or(first)
 }
@@ -71,12 +72,15 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Unplug(id)
         | Action::Plug(id)
         | Action::Down(id)
-        | Action::Up(id) => node == Some(*id),
+        | Action::Up(id)
+        | Action::ServerDies(id)
+        | Action::EndSession(id) => node == Some(*id),
         Action::Reload { node: id, .. }
         | Action::Slow { node: id, .. }
         | Action::Status { node: id, .. }
         | Action::Flap { node: id, .. }
         | Action::Script { node: id, .. }
+        | Action::LeaderChange { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
         Action::Impair { .. } | Action::Heal(_) => true,
     }

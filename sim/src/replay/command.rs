@@ -1,12 +1,10 @@
 //! `vipward-sim replay`.
 
-use super::{Track, Verdict, explain, read, scenario, story, summary};
-use crate::report::Report;
-use crate::{html, timeline};
+use super::{Track, Verdict, explain, page, read, scenario, story, summary};
+use crate::timeline;
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use vipward_core::config::Sources;
 use vipward_core::time::Instant;
 use vipward_core::vrrp::Role;
 
@@ -73,12 +71,11 @@ pub fn run(options: &Replay) -> Verdict {
             }
         }
     }
-    if let Some(path) = &options.html {
-        let report = Report { run: story::story(&tracks), failures: Vec::new() };
-        if let Err(error) = std::fs::write(path, html::runs_page(&[(&report, &Sources::default())])) {
-            eprintln!("error: can't write `{}`: {error}", path.display());
-            verdict = Verdict::Damaged;
-        }
+    if let Some(path) = &options.html
+        && let Err(error) = std::fs::write(path, page::page(&tracks))
+    {
+        eprintln!("error: can't write `{}`: {error}", path.display());
+        verdict = Verdict::Damaged;
     }
     sections.extend(options.at.map(|at| explain::at(&tracks, at)));
     sections.extend(options.why.map(|role| explain::why(&tracks, role)));

@@ -37,6 +37,9 @@ pub fn at(tracks: &[Track], moment: Instant) -> String {
             if now.step.at > own && state.is_none() {
                 state = Some(describe(track, now.machines, own));
             }
+            if everyday(now) {
+                return;
+            }
             if now.step.at <= own {
                 before.push(line(track, now));
             } else if after.len() < AROUND {
@@ -50,7 +53,9 @@ pub fn at(tracks: &[Track], moment: Instant) -> String {
         let _ = writeln!(text, "  before:");
         let skipped = before.len().saturating_sub(AROUND);
         before.iter().skip(skipped).for_each(|line| text.push_str(line));
-        let _ = writeln!(text, "  after:");
+        if !after.is_empty() {
+            let _ = writeln!(text, "  after:");
+        }
         after.iter().for_each(|line| text.push_str(line));
         text.push('\n');
     }
@@ -130,9 +135,22 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Probe => "a probe",
         Reason::Retry => "another try of what failed",
         Reason::Reread => "a look at the kernel's tables",
+        Reason::Renew => "renewal of addresses",
+        Reason::Lease => "a question to the quorum service",
         Reason::Report => "a report of ignored adverts",
         Reason::Heartbeat => "a sign of life for the supervisor",
     }
+}
+
+/// Announcements come in bursts, renewals twice a second: they would hide what happened.
+fn told(effect: &Effect) -> bool {
+    !matches!(effect, Effect::Announce { .. } | Effect::RenewAddresses { .. })
+}
+
+/// Nothing but renewals.
+fn everyday(now: &Moment<'_>) -> bool {
+    let renews = |effect: &Effect| matches!(effect, Effect::RenewAddresses { .. });
+    now.step.event == Event::Wakeup && !now.step.effects.is_empty() && now.step.effects.iter().all(renews)
 }
 
 fn line(track: &Track, now: &Moment<'_>) -> String {
@@ -141,7 +159,7 @@ fn line(track: &Track, now: &Moment<'_>) -> String {
         (event, _) => words::event(event),
     };
     let mut text = format!("    {} s  {what}\n", track.common(now.step.at));
-    for effect in now.step.effects.iter().filter(|effect| !matches!(effect, Effect::Announce { .. })) {
+    for effect in now.step.effects.iter().filter(|effect| told(effect)) {
         let _ = writeln!(text, "               -> {}", words::effect(effect));
     }
     text
@@ -222,9 +240,12 @@ fn chain(tracks: &[Track], track: &Track, known: &Known, now: &Moment<'_>, chang
             at.since(*heard).as_millis()
         );
     }
-    for other in tracks.iter().filter(|other| other.run != track.run && !other.stopped()) {
+    for other in tracks.iter().filter(|other| other.name != track.name && !other.stopped()) {
         let end = other.common(other.span().1);
-        if end <= track.common(at) {
+        let back = |later: &Track| {
+            later.name == other.name && (end..=track.common(at)).contains(&later.common(later.span().0))
+        };
+        if end <= track.common(at) && !tracks.iter().any(back) {
             let _ = writeln!(text, "    the record of {} ends at {end} s without a stop", other.name);
         }
     }

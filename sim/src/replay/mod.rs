@@ -4,12 +4,14 @@
 //! - [`check`]: the machines walk through a track
 //! - [`command`]: `vipward-sim replay`
 //! - [`story`]: tracks become a timeline
+//! - [`page`]: and that a page
 //! - [`explain`]: the state at a moment, and the causes of a role
 //! - [`scenario`]: the recordings of a cluster become a scenario file
 
 pub mod check;
 pub mod command;
 pub mod explain;
+pub mod page;
 pub mod scenario;
 pub mod story;
 pub mod track;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vipward_core::effect::Effect;
 use vipward_core::event::{Datagram, Event};
+use vipward_core::record::{Kind, MachineName};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::Role;
 
@@ -63,7 +64,7 @@ pub(super) fn end(tracks: &[Track]) -> Instant {
 }
 
 fn node(name: &str) -> NodePlan {
-    let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() };
+    let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None };
     let plan =
         DirectorPlan { config, listens: Vec::new(), starts: false, drift_ppm: 0, dataplane: Dataplane::default() };
     NodePlan { name: name.into(), ports: Vec::new(), kind: NodeKind::Director(plan) }
@@ -82,8 +83,12 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
             } else {
                 let text = "the record begins; the daemon ran before".to_owned();
                 own.push(entry(What::Step { word: "AWAKE", text }));
-                let routers = moment.machines.election.iter().flat_map(|election| election.routers());
-                for router in routers.filter(|router| router.role() == Role::Master) {
+                for router in moment.machines.election.iter().flat_map(|election| election.routers()) {
+                    let (router_name, role) = (router.name().clone(), router.role());
+                    own.push(entry(What::Found { router: router_name, role }));
+                    if role != Role::Master {
+                        continue;
+                    }
                     own.extend(router.addresses().iter().map(|held| entry(What::AddressAdded(held.key()))));
                 }
             }
@@ -101,18 +106,24 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
             _ => {}
         }
         own.extend(moment.step.effects.iter().filter_map(what).map(entry));
-        if moment.step.event == Event::Stop && moment.step.machine == vipward_core::record::MachineName::Election {
+        if moment.step.event == Event::Stop && moment.step.machine == MachineName::Election {
             own.push(entry(What::Stopped));
         }
     });
     let last = track.common(track.span().1);
     if !track.stopped() {
-        let (word, text) = if last + SILENT < end {
+        let unreadable = track.faults.iter().any(|fault| fault.damage.kind != Kind::CutOff);
+        let (word, text) = if unreadable {
+            ("end", "the record can't be read beyond this")
+        } else if last + SILENT < end {
             ("KILLED", "the record ends here without a stop: killed, or no power")
         } else {
             ("end", "the record ends here")
         };
         own.push(Entry { at: last, node: Some(node), what: What::Step { word, text: text.to_owned() } });
+        if word == "KILLED" {
+            own.push(Entry { at: last, node: Some(node), what: What::Ended { relay: false } });
+        }
     }
     trace.extend(hearing.told(node));
     trace.append(&mut own);
@@ -132,11 +143,13 @@ fn what(effect: &Effect) -> Option<What> {
         Effect::Decide(decision) => What::Decided(decision.clone()),
         Effect::Listen { .. }
         | Effect::StopListening { .. }
+        | Effect::RenewAddresses { .. }
         | Effect::ReadAddresses
         | Effect::ReadIpvs
         | Effect::StartProbe { .. }
         | Effect::CancelProbe(_)
-        | Effect::RunScript { .. } => return None,
+        | Effect::RunScript { .. }
+        | Effect::Lease(_) => return None,
     })
 }
 

@@ -41,6 +41,7 @@ pub fn event(event: &Event) -> String {
             ScriptOutcome::TimedOut => format!("script {script} took too long"),
             ScriptOutcome::NotStarted(why) => format!("script {script} could not be started: {why}"),
         },
+        Event::Lease(said) => said.to_string(),
         Event::EffectFailed { effect: failed, error } => format!("failed: {}: {error}", effect(failed)),
         Event::Wakeup => "a timer".to_owned(),
         Event::Stop => "stop".to_owned(),
@@ -57,6 +58,10 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Announce { interface, address } => format!("gratuitous ARP for {address} on {interface}"),
         Effect::AddAddress(address) => format!("add {address}"),
+        Effect::RenewAddresses { addresses } => match addresses.as_ref() {
+            [address] => format!("renew {address}"),
+            many => format!("renew {} addresses", many.len()),
+        },
         Effect::RemoveAddress(key) => format!("remove {key}"),
         Effect::ReadAddresses => "read the addresses".to_owned(),
         Effect::Ipvs(op) => op.to_string(),
@@ -65,6 +70,7 @@ pub fn effect(effect: &Effect) -> String {
         Effect::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),
         Effect::RunScript { script, .. } => format!("run script {script}"),
         Effect::Notify { command, .. } => format!("notify: {}", command.argv.join(" ")),
+        Effect::Lease(op) => op.to_string(),
         Effect::Decide(decision) => decision.to_string(),
     }
 }

@@ -1,7 +1,7 @@
 //! A director as a turmoil host: the production driver around both machines, and the wire.
 
 use super::Shared;
-use super::seam::{SimClock, SimHost, SimNetwork};
+use super::seam::{SimClock, SimHost, SimLease, SimNetwork};
 use crate::scenario::NodeId;
 use crate::world::{Envelope, Half};
 use std::net::Ipv4Addr;
@@ -9,6 +9,7 @@ use std::rc::Rc;
 use turmoil::net::UdpSocket;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
+use vipward_core::seam::NoLease;
 use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::vrrp::Election;
 
@@ -35,17 +36,18 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     };
     let election = async {
         let (network, host) = view(Half::Election);
+        let lease = Rc::new(SimLease { shared: shared.clone(), id, incarnation });
         if shared.world().supervises() {
             let superior = Post { shared: shared.clone(), id, incarnation };
-            drive(&mut Guarded::new(Election::default(), superior), clock.clone(), network, host).await;
+            drive(&mut Guarded::new(Election::default(), superior), clock.clone(), network, host, lease).await;
         } else {
-            drive(&mut Election::default(), clock.clone(), network, host).await;
+            drive(&mut Election::default(), clock.clone(), network, host, lease).await;
         }
         shared.world_mut().stopped(id, Half::Election);
     };
     let balancer = async {
         let (network, host) = view(Half::Balancer);
-        drive(&mut Balancer::default(), clock.clone(), network, host).await;
+        drive(&mut Balancer::default(), clock.clone(), network, host, Rc::new(NoLease)).await;
         shared.world_mut().stopped(id, Half::Balancer);
     };
     tokio::select! {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vipward_core::config::{self, Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
+use vipward_core::settings;
 use vipward_core::time::Duration;
 
 impl Reader<'_> {
@@ -89,7 +90,9 @@ impl Reader<'_> {
             match table.get("interfaces").map(|value| (value, value.get_ref().as_table())) {
                 Some((value, Some(interfaces))) => {
                     for (interface, _, value) in self.any_table(interfaces, self.of_value(value)).words {
-                        ports.extend(self.port(&interface, value));
+                        for value in self.list(value) {
+                            ports.extend(self.port(&interface, value));
+                        }
                     }
                 }
                 Some((value, None)) => {
@@ -98,7 +101,7 @@ impl Reader<'_> {
                 None => self.missing(table.span, "interfaces", "which interfaces does this director have?"),
             }
             let config = match table.get("config") {
-                Some(value) => self.config(value, &table, &name),
+                Some(value) => self.config(value, &table, None, &name),
                 None => {
                     self.missing(table.span, "config", "which configuration file does this director run?");
                     None
@@ -106,7 +109,8 @@ impl Reader<'_> {
             };
             let listens = self.ports(&table, "listens").unwrap_or_default();
             let starts = self.boolean(&table, "starts").unwrap_or(true);
-            let config = config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() });
+            let config =
+                config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None });
             let dataplane = self.dataplane(&table).unwrap_or_default();
             let drift_ppm = self.drift(&table).unwrap_or_default();
             let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane, drift_ppm });
@@ -139,17 +143,33 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a configuration. Its mistakes are the scenario's own, unless `mistakes` names their codes.
-    pub(super) fn config(&mut self, value: &Value<'_>, table: &Table<'_>, node: &str) -> Option<ConfigFile> {
+    /// Reads a configuration and its settings: those of `settings` or, for a `reload` without, of `before`, else what is
+    /// beside the configuration. Its mistakes are the scenario's own, unless `mistakes` names their codes.
+    pub(super) fn config(
+        &mut self,
+        value: &Value<'_>,
+        table: &Table<'_>,
+        before: Option<PathBuf>,
+        node: &str,
+    ) -> Option<ConfigFile> {
         let written = self.text(value, "a file name")?.to_owned();
         let place = self.of_value(value);
         let named = self.named_mistakes(table);
         let options = config::Options { config_id: node.to_owned(), ..config::Options::default() };
-        let loaded = config::load(&mut self.sources, self.files, &self.folder.join(&written), &options);
-        let codes: Vec<String> = loaded.diagnostics.iter().map(|found| found.code.to_owned()).collect();
-        let config = Some(Arc::new(loaded.best_effort().clone()));
-        self.mistakes(loaded.diagnostics, named, place, &format!("`{written}`"));
-        Some(ConfigFile { path: PathBuf::from(written), config, codes })
+        let path = self.folder.join(&written);
+        let loaded = config::load(&mut self.sources, self.files, &path, &options);
+        let settings = match table.get("settings") {
+            Some(value) => Some(PathBuf::from(self.text(value, "a file name")?)),
+            None => before,
+        };
+        let given = settings.as_ref().map(|settings| self.folder.join(settings));
+        let (read, mut said) = settings::load(&mut self.sources, self.files, &path, given.as_deref());
+        let mut config = loaded.best_effort().clone();
+        said.extend(read.unwrap_or_default().complete(&mut config, node));
+        let found: Vec<Diagnostic> = loaded.diagnostics.into_iter().chain(said).collect();
+        let codes = found.iter().map(|found| found.code.to_owned()).collect();
+        self.mistakes(found, named, place, &format!("`{written}`"));
+        Some(ConfigFile { path: PathBuf::from(written), config: Some(Arc::new(config)), codes, settings })
     }
 
     /// The mistakes between the directors' files are the scenario's own as well, unless its `mistakes` names them.
@@ -159,7 +179,7 @@ impl Reader<'_> {
             .iter()
             .filter_map(|node| match &node.kind {
                 NodeKind::Director(director) => Some((node.name.clone(), director.config.config.clone()?)),
-                NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
             })
             .collect();
         let cluster: Vec<config::cluster::Node<'_>> =
@@ -223,6 +243,19 @@ impl Reader<'_> {
                 gateway: table.get("gateway").and_then(|value| self.parsed(value, "an address")),
                 tunnel: self.boolean(&table, "tunnel").unwrap_or(false),
             });
+            self.nodes.push(NodePlan { name: name.into(), ports, kind });
+        }
+    }
+
+    pub(super) fn read_quorum(&mut self, top: &Table<'_>) {
+        for (name, table) in self.named(top, "quorum", words::QUORUM) {
+            if self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Quorum(_))) {
+                self.wrong(table.span, "there is a quorum service already", "one stands for the whole ensemble");
+            }
+            let ports = self.only_port(&table);
+            let tick = self.duration(&table, "tick").filter(|tick| !tick.is_zero()).unwrap_or(Duration::from_secs(2));
+            let drift_ppm = self.drift(&table).unwrap_or_default();
+            let kind = NodeKind::Quorum(QuorumPlan { tick, drift_ppm });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
     }

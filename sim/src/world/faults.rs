@@ -1,7 +1,7 @@
 //! The scenario's steps, carried out.
 
 use super::World;
-use super::node::{Flap, Process, State};
+use super::node::{Director, Flap, Process, State};
 use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
 use crate::trace::What;
 use vipward_core::event::Event;
@@ -41,6 +41,9 @@ impl World {
                     self.set_frozen(*node, false);
                 }
             }
+            Action::LeaderChange { node: _, lasts } => self.change_leader(*lasts),
+            Action::ServerDies(node) => self.server_dies(*node),
+            Action::EndSession(node) => self.end_session(*node),
             Action::Reload { node, file } => self.reload(*node, file),
             Action::Unplug(node) => self.set_plugged(*node, false),
             Action::Plug(node) => self.set_plugged(*node, true),
@@ -99,7 +102,12 @@ impl World {
             | Action::Plug(id)
             | Action::Reload { node: id, .. }
             | Action::Script { node: id, .. }
+            | Action::EndSession(id)
+            | Action::ServerDies(id)
             | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
+            // Its end is what the directors feel, too.
+            Action::LeaderChange { lasts, .. } => self.last_impairment = self.last_impairment.max(now + *lasts),
+            Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
             Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
             Action::Freeze(_)
             | Action::Resume(_)
@@ -142,7 +150,8 @@ impl World {
         let leaves = |id: NodeId| match &self.node(id).state {
             State::Director(director) if !director.kernel.addresses.is_empty() => {
                 let left: Vec<String> = director.kernel.addresses.keys().map(|key| key.address.to_string()).collect();
-                format!("SIGKILL; the kernel keeps {}", left.join(", "))
+                let until = if director.leases() { " until its lifetime is over" } else { "" };
+                format!("SIGKILL; the kernel keeps {}{until}", left.join(", "))
             }
             State::Director(_) | State::Server(_) | State::Other => "SIGKILL".to_owned(),
         };
@@ -153,8 +162,14 @@ impl World {
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
+            Action::Freeze(id) if self.quorum_node() == Some(*id) => {
+                (Some(*id), "FROZEN", "answers nobody; its clock goes on".to_owned())
+            }
+            Action::Resume(id) if self.quorum_node() == Some(*id) => (Some(*id), "AWAKE", "answers again".to_owned()),
             Action::Freeze(id) => {
-                (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
+                let until =
+                    if self.director(*id).is_some_and(Director::leases) { ", as long as they live" } else { "" };
+                (Some(*id), "FROZEN", format!("frozen; its kernel still answers for its addresses{until}"))
             }
             Action::Resume(id) => {
                 let since = self.director(*id).filter(|director| director.process == Process::Frozen);
@@ -203,6 +218,13 @@ impl World {
             Action::Script { script, node, exits } => {
                 (Some(*node), "SCRIPT", format!("{script} exits with {exits} from now on"))
             }
+            Action::LeaderChange { node, lasts } => {
+                (Some(*node), "LEADER", format!("the ensemble has no leader for {} ms", lasts.as_millis()))
+            }
+            Action::ServerDies(id) => {
+                (Some(*id), "SERVER", "the server of the ensemble that it talks to dies".to_owned())
+            }
+            Action::EndSession(id) => (Some(*id), "SESSION", "somebody ends its session".to_owned()),
             Action::DeleteAddress { address, node } => {
                 (Some(*node), "DELETED", format!("somebody takes {address} off by hand"))
             }

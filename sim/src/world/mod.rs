@@ -7,11 +7,13 @@
 
 mod clocks;
 mod faults;
+mod lifetimes;
 mod neighbours;
 mod node;
 mod packets;
 mod paths;
 mod process;
+mod quorum;
 mod requests;
 mod servers;
 mod supervise;
@@ -19,7 +21,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use node::{Director, Half, Kernel, Node, Process, Server, State};
+pub use lifetimes::Lifetime;
+pub use node::{Director, Half, Held, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
 
@@ -53,10 +56,13 @@ pub struct World {
     /// One stream of random numbers for each direction between two nodes: what is lost on one way does not move what is
     /// lost on another.
     dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
+    /// And one for each director's kernel.
+    kernel_dice: BTreeMap<NodeId, ChaCha8Rng>,
     neighbours: BTreeMap<(NodeId, IpAddr), Neighbour>,
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    quorum: Option<quorum::Quorum>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
     /// Adverts and announcements stay out of the record.
@@ -88,6 +94,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
         let supervises = supervise::wanted(&plan);
         Self {
@@ -98,9 +105,11 @@ impl World {
             nodes,
             rules: Vec::new(),
             dice: BTreeMap::new(),
+            kernel_dice: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            quorum,
             asking,
             leave_out_traffic: false,
             trace: Vec::new(),
@@ -130,12 +139,15 @@ impl World {
         &self.plan
     }
 
-    /// Lets time pass: adverts arrive, servers flap, clients ask and give up. `now` never goes back.
+    /// Lets time pass: adverts arrive, servers flap, addresses' lifetimes end, clients ask and give up. `now` never goes
+    /// back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.advance_supervisors();
         self.flap_servers();
+        self.expire_addresses();
         self.deliver_adverts();
+        self.advance_quorum();
         self.advance_requests();
     }
 
@@ -146,7 +158,8 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        flaps.chain(packets).chain(self.next_request()).chain(self.next_supervisor()).min()
+        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
+        flaps.chain(packets).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

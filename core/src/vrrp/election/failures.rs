@@ -7,6 +7,7 @@ use crate::interface::InterfaceName;
 use crate::time::Instant;
 use crate::vrrp::Vrid;
 use crate::vrrp::addresses::RETRY;
+use crate::vrrp::lease::RENEW;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -49,6 +50,11 @@ impl Election {
                 self.reread_soon(now);
                 format!("adding {address}")
             }
+            Effect::RenewAddresses { .. } => {
+                retry_in = RENEW;
+                self.reread_soon(now);
+                "renewing addresses".to_owned()
+            }
             Effect::RemoveAddress(key) => {
                 self.reread_soon(now);
                 format!("removing {key}")
@@ -56,6 +62,10 @@ impl Election {
             Effect::ReadAddresses => {
                 self.reread_soon(now);
                 "reading the addresses".to_owned()
+            }
+            Effect::Lease(op) => {
+                self.leases.refused(op, error, now, out);
+                return;
             }
             // These can't fail, or are the Balancer's.
             Effect::RunScript { .. }
