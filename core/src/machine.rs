@@ -16,6 +16,16 @@ pub trait Machine {
     fn next_wakeup(&self) -> Option<(Instant, Reason)>;
 }
 
+impl<M: Machine + ?Sized> Machine for Box<M> {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        (**self).handle(event, now)
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        (**self).next_wakeup()
+    }
+}
+
 /// What a machine waits for. For people who read a timeline; nothing decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
@@ -41,4 +51,6 @@ pub enum Reason {
     Lease,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
+    /// The supervisor must hear that the driver loop turns.
+    Heartbeat,
 }

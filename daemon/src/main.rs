@@ -21,12 +21,13 @@ mod privileges;
 mod record;
 mod relay;
 mod renewal;
-mod run;
 mod scripts;
 mod summary;
+mod supervise;
 #[cfg(test)]
 mod testing;
 mod thread;
+mod worker;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(options) => run::run(&options),
+        Command::Run(options) => return supervise::run(&options),
+        Command::Worker(options) => worker::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Demo => return demo::run(),
     }

@@ -5,6 +5,7 @@
 //! of this package), the second time, inside, it runs the body.
 
 mod daemon;
+pub mod dying;
 pub mod measure;
 pub mod owners;
 mod pair;

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
+use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
 
 /// The whole timeline.
@@ -154,7 +155,8 @@ fn lines(run: &Run) -> Vec<Line> {
                 let becomes = match *word {
                     "KILLED" => Becomes::Dead,
                     "OFF" => Becomes::Off,
-                    "FROZEN" => Becomes::Frozen,
+                    "FROZEN" | "HUNG" => Becomes::Frozen,
+                    "CRASH" => Becomes::Dead,
                     "AWAKE" | "START" | "UP" | "PLUG" => Becomes::Running,
                     "DOWN" => Becomes::Off,
                     "UNPLUG" => Becomes::Dead,
@@ -176,6 +178,10 @@ fn lines(run: &Run) -> Vec<Line> {
                 continue;
             }
             What::Found { router, role } => line(&role.to_string(), format!("{router}: {role} before"), Becomes::Same),
+            What::Supervisor(saying) => {
+                let becomes = if matches!(saying, Saying::Silent { .. }) { Becomes::Dead } else { Becomes::Same };
+                line("guard", saying.to_string(), becomes)
+            }
             What::Decided(decision) => line(&word_of(decision), decision.to_string(), Becomes::Same),
             What::AddressAdded(key) => {
                 held.insert(key.clone());
@@ -299,6 +305,8 @@ fn word_of(decision: &Decision) -> String {
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } => "failed",
         Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",
+        Decision::SessionOpened { .. } => "session",
+        Decision::LeaseGranted { .. } => "lease",
         // Whatever else is decided is a warning about a peer.
         _ => "warns",
     }
@@ -339,6 +347,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
         What::Found { router, role } => ("found".to_owned(), format!("{router}: {role} before")),
+        What::Supervisor(saying) => ("supervisor".to_owned(), saying.to_string()),
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),

@@ -74,4 +74,6 @@ scenarios! {
     tutorial "tutorial"
     unplugged_master "unplugged-master"
     wrong_status "wrong-status"
+    worker_hangs "worker-hangs"
+    worker_killed "worker-killed"
 }

@@ -81,12 +81,15 @@ pub struct AddressBook {
     /// [`Self::held`], until something changes.
     #[serde(skip)]
     held: Option<Vec<Arc<[InterfaceAddress]>>>,
+    /// See [`Self::revision`].
+    #[serde(skip)]
+    revision: u64,
 }
 
 impl AddressBook {
     /// Every address, in the kernel's order.
     pub fn read(&mut self, addresses: Vec<ObservedAddress>) {
-        self.held = None;
+        self.touch();
         let mut before = std::mem::take(&mut self.seen);
         for ObservedAddress { key, ours } in addresses {
             let applied = before.remove(&key).and_then(|seen| seen.applied);
@@ -110,25 +113,25 @@ impl AddressBook {
         } else {
             self.insert(key, ours, None);
         }
-        self.held = None;
+        self.touch();
         true
     }
 
     fn insert(&mut self, key: AddressKey, ours: bool, applied: Option<InterfaceAddress>) {
-        self.held = None;
+        self.touch();
         self.seen.insert(key, Seen { ours, applied, rank: self.next_rank });
         self.next_rank += 1;
     }
 
     /// `holder` is MASTER and wants these.
     pub fn want(&mut self, holder: Holder, addresses: Vec<InterfaceAddress>) {
-        self.held = None;
+        self.touch();
         self.wanted.insert(holder, addresses);
     }
 
     /// `holder` is not MASTER (any more).
     pub fn release(&mut self, holder: Holder) {
-        self.held = None;
+        self.touch();
         self.wanted.remove(&holder);
     }
 
@@ -145,7 +148,7 @@ impl AddressBook {
         for op in ops {
             match op {
                 AddressOp::Remove(key) => {
-                    self.held = None;
+                    self.touch();
                     let left_behind = self.seen.remove(&key).is_some_and(|seen| seen.applied.is_none());
                     out.push(Effect::RemoveAddress(key.clone()));
                     if left_behind {
@@ -175,7 +178,7 @@ impl AddressBook {
 
     /// An address could not be added; it is tried again after [`RETRY`].
     pub fn add_failed(&mut self, key: AddressKey, now: Instant) {
-        self.held = None;
+        self.touch();
         self.seen.remove(&key);
         self.failed.insert(key, now + RETRY);
     }
@@ -183,6 +186,11 @@ impl AddressBook {
     /// Whether some router wants this address there now.
     pub fn holds(&self, interface: &InterfaceName, address: IpAddr) -> bool {
         self.wanted.values().flatten().any(|vip| vip.interface == *interface && vip.address == address)
+    }
+
+    fn touch(&mut self) {
+        self.held = None;
+        self.revision += 1;
     }
 
     /// What is wanted, is there and is ours: the addresses whose lifetime is renewed, in batches.
@@ -196,6 +204,16 @@ impl AddressBook {
             once.retain(|key, _| seen.get(key).is_some_and(|seen| seen.ours));
             lease::batches(&once.into_values().cloned().collect::<Vec<_>>())
         })
+    }
+
+    /// Goes up whenever what is wanted, or which addresses are ours, may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Which of these are there and ours.
+    pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
+        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
     }
 
     /// When something that failed is due again.

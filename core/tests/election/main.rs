@@ -17,3 +17,4 @@ mod reload;
 mod scripts;
 mod start;
 mod states;
+mod testament;

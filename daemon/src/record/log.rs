@@ -47,17 +47,24 @@ struct Output {
 
 impl Output {
     fn entry(&mut self, entry: &Entry) {
+        let before = self.writer.waiting();
         self.writer.entry(entry);
-        let length = self.writer.waiting();
         match entry {
-            Entry::Begin(_) | Entry::Files(_) | Entry::State { .. } => self.head += length as u64,
+            Entry::Begin(_) | Entry::Files(_) | Entry::State { .. } => {
+                self.head += (self.writer.waiting() - before) as u64;
+            }
             Entry::Step(_) | Entry::Lost { .. } => {}
         }
-        self.bytes.append(&mut self.writer.take());
+    }
+
+    /// How much is not written yet.
+    fn waiting(&self) -> usize {
+        self.bytes.len() + self.writer.waiting()
     }
 
     /// Written at its place, so that a failure in the middle is mended by the next try.
     fn write(&mut self) -> io::Result<()> {
+        self.bytes.append(&mut self.writer.take());
         if !self.bytes.is_empty() {
             self.file.write_all_at(&self.bytes, self.offset)?;
             self.offset += self.bytes.len() as u64;
@@ -86,7 +93,7 @@ impl Log {
     /// Whether more entries can be taken.
     pub fn has_room(&self) -> bool {
         let outputs = [&self.current, &self.previous];
-        self.current.is_some() && outputs.into_iter().flatten().map(|output| output.bytes.len()).sum::<usize>() < HELD
+        self.current.is_some() && outputs.into_iter().flatten().map(Output::waiting).sum::<usize>() < HELD
     }
 
     /// Takes one entry into the file where it belongs.

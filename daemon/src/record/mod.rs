@@ -11,18 +11,23 @@ use log::Log;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use vipward_core::config::Sources;
+use vipward_core::effect::Effect;
 use vipward_core::record::{Begin, Entry, File, Recorder};
 
 /// Steps that wait to be written. At 1,000 adverts a second the disk may stand still for 16 s.
 const QUEUE: usize = 16 * 1024;
 
-/// How often the queue is emptied. Looking by the clock costs less than being woken for every step; a process that is
-/// killed loses as much as this.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How often the queue is emptied, unless something was decided. Looking by the clock costs less than being woken for
+/// every advert; a process that is killed loses as much of these.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A decision is written after so long: what follows it closely comes along, and a thousand of them make no thousand
+/// writes.
+const SOON: Duration = Duration::from_millis(5);
 
 /// How long after a failure the disk is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -41,13 +46,14 @@ struct Shared {
     stop: AtomicBool,
     /// The newest configuration's text, until the writer has taken it.
     files: Mutex<Option<Vec<File>>>,
+    /// Whom a decision wakes.
+    writer: OnceLock<Thread>,
 }
 
 /// A recording under way.
 #[derive(Debug)]
 pub struct Recording {
     tap: Tap,
-    writer: Thread,
     done: Receiver<()>,
 }
 
@@ -60,11 +66,25 @@ pub struct Tap {
 
 impl Recorder for Tap {
     fn take(&mut self, entry: Entry) -> bool {
-        self.queue.try_send(entry).is_ok()
+        let decided = |effect: &Effect| matches!(effect, Effect::Decide(_));
+        let urgent = matches!(&entry, Entry::Step(step) if step.effects.iter().any(decided));
+        let taken = self.queue.try_send(entry).is_ok();
+        if urgent {
+            self.shared.wake();
+        }
+        taken
     }
 
     fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
     }
 }
 
@@ -92,7 +112,9 @@ impl Recording {
             write(log, &entries, &own);
             let _ = ended.send(());
         })?;
-        Ok(Self { tap: Tap { queue, shared }, writer: thread.thread().clone(), done })
+        // Nobody else sets it.
+        let _ = shared.writer.set(thread.thread().clone());
+        Ok(Self { tap: Tap { queue, shared }, done })
     }
 
     /// For one machine.
@@ -108,7 +130,7 @@ impl Recording {
     /// Writes what is left and ends. A disk that does not answer is not waited for.
     pub fn finish(self) {
         self.tap.shared.stop.store(true, Ordering::Release);
-        self.writer.unpark();
+        self.tap.shared.wake();
         if self.done.recv_timeout(LAST_WRITES) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("the recording is not whole: the disk did not answer for {} s", LAST_WRITES.as_secs());
         }
@@ -142,7 +164,11 @@ fn write(mut log: Log, entries: &Receiver<Entry>, shared: &Shared) {
         if !written {
             std::thread::park_timeout(AGAIN);
         } else if empty {
+            let began = Instant::now();
             std::thread::park_timeout(PAUSE);
+            if !shared.stop.load(Ordering::Acquire) {
+                std::thread::sleep(SOON.saturating_sub(began.elapsed()));
+            }
         }
     }
 }

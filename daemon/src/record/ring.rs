@@ -14,7 +14,7 @@ const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     pub file: PathBuf,
-    /// Bytes after which a new file begins. A file can become longer by what one twentieth of a second brings; and one
+    /// Bytes after which a new file begins. A file can become longer by what a quarter of a second brings; and one
     /// whose beginning (configuration and state) takes more than half of this may be twice as long as its beginning.
     pub max_bytes: u64,
     /// Files kept, the one being written included.

@@ -4,7 +4,7 @@ use crate::node::Address;
 use futures::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::link::{BridgePortState, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeMap;
 use std::io;
@@ -63,12 +63,16 @@ pub fn isolate(port: &str, isolated: bool) -> io::Result<()> {
     })
 }
 
-/// Sets a bridge port's state to blocking, or back to forwarding: it drops every frame either way and keeps its carrier.
-pub fn block(port: &str, blocked: bool) -> io::Result<()> {
-    let state = if blocked { BridgePortState::Blocking } else { BridgePortState::Forwarding };
+/// Takes a port off its bridge, or puts it on one again: what comes in there leads nowhere, and the far end keeps its
+/// carrier.
+pub fn join(port: &str, bridge: Option<&str>) -> io::Result<()> {
     talk(async |handle| {
-        let port = LinkBridgePort::new(index(handle, port).await?).state(state);
-        handle.link().set_port(port.build()).execute().await
+        let bridge = match bridge {
+            Some(bridge) => index(handle, bridge).await?,
+            None => 0,
+        };
+        let port = LinkUnspec::new_with_index(index(handle, port).await?).controller(bridge);
+        handle.link().set(port.build()).execute().await
     })
 }
 

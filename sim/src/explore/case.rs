@@ -17,6 +17,7 @@ use vipward_core::config::{Files, Sources, render};
 /// Random streams of one seed: what is drawn for one moves nothing in another.
 const CLUSTER: u64 = 1;
 const FAULTS: u64 = 2;
+const SETTINGS: u64 = 3;
 
 /// Faults come in this share of a run, in thousandths; the rest shows whether everything settles.
 const TROUBLED: u64 = 700;
@@ -34,6 +35,17 @@ pub struct Case {
 #[derive(Clone, Debug)]
 pub enum Ground {
     Drawn(Draft),
+    Given(Given),
+}
+
+/// Where the clusters of a sweep come from.
+#[derive(Clone, Debug)]
+pub enum Clusters {
+    /// Each seed draws one.
+    Any,
+    /// Each seed draws one whose directors hold their addresses by leases of a quorum service.
+    Fenced,
+    /// It is the same for all.
     Given(Given),
 }
 
@@ -103,10 +115,12 @@ impl Files for Overlay<'_> {
 
 impl Case {
     /// What `seed` draws: a cluster, unless one is given, and faults for it.
-    pub fn draw(seed: u64, seconds: u64, given: Option<&Given>) -> Result<Self, String> {
-        let ground = match given {
-            Some(given) => Ground::Given(given.clone()),
-            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER))),
+    pub fn draw(seed: u64, seconds: u64, clusters: &Clusters) -> Result<Self, String> {
+        let (dice, settings) = (&mut Dice::new(seed, CLUSTER), &mut Dice::new(seed, SETTINGS));
+        let ground = match clusters {
+            Clusters::Given(given) => Ground::Given(given.clone()),
+            Clusters::Any => Ground::Drawn(Draft::draw(dice, settings)),
+            Clusters::Fenced => Ground::Drawn(Draft::draw_fenced(dice, settings)),
         };
         let mut case = Self { seed, seconds, ground, lines: Vec::new() };
         let mut targets = Targets::of(&*case.scenario()?);

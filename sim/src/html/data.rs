@@ -226,11 +226,8 @@ fn kind(what: &What) -> Option<&'static str> {
         // What a record shows of the others is nothing that was done.
         What::Step { word: "hears" | "end", .. } => Some("note"),
         What::Step { .. } => Some("step"),
-        What::Decided(decision) => Some(match decision.severity() {
-            decision::Severity::Info => "decision",
-            decision::Severity::Warning => "warning",
-            decision::Severity::Error => "error",
-        }),
+        What::Decided(decision) => Some(loudness(decision.severity())),
+        What::Supervisor(saying) => Some(loudness(saying.severity())),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } => Some("trouble"),
         What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
@@ -243,6 +240,14 @@ fn kind(what: &What) -> Option<&'static str> {
         | What::ServerDown => Some("note"),
         What::BufferFull => Some("warning"),
         What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => None,
+    }
+}
+
+fn loudness(severity: decision::Severity) -> &'static str {
+    match severity {
+        decision::Severity::Info => "decision",
+        decision::Severity::Warning => "warning",
+        decision::Severity::Error => "error",
     }
 }
 
@@ -265,6 +270,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::Violated { .. } => format!("✗ {text}"),
         What::Found { .. }
         | What::Decided(_)
+        | What::Supervisor(_)
         | What::Ended { .. }
         | What::KernelForgot
         | What::Advert { .. }

@@ -185,7 +185,7 @@ fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
         match &entry.what {
             What::Started => role = Some(("init", "INIT".to_owned())),
             What::Ended { .. } | What::Stopped => (role, frozen) = (off(), false),
-            What::Step { word: "FROZEN", .. } => frozen = true,
+            What::Step { word: "FROZEN" | "HUNG", .. } => frozen = true,
             What::Step { word: "AWAKE", .. } => frozen = false,
             What::Decided(Decision::RoleChanged { router: of, to, .. }) | What::Found { router: of, role: to }
                 if **of == *router =>

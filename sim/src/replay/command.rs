@@ -71,11 +71,11 @@ pub fn run(options: &Replay) -> Verdict {
             }
         }
     }
-    if let Some(path) = &options.html {
-        if let Err(error) = std::fs::write(path, page::page(&tracks)) {
-            eprintln!("error: can't write `{}`: {error}", path.display());
-            verdict = Verdict::Damaged;
-        }
+    if let Some(path) = &options.html
+        && let Err(error) = std::fs::write(path, page::page(&tracks))
+    {
+        eprintln!("error: can't write `{}`: {error}", path.display());
+        verdict = Verdict::Damaged;
     }
     sections.extend(options.at.map(|at| explain::at(&tracks, at)));
     sections.extend(options.why.map(|role| explain::why(&tracks, role)));

@@ -138,6 +138,7 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Renew => "renewal of addresses",
         Reason::Lease => "a question to the quorum service",
         Reason::Report => "a report of ignored adverts",
+        Reason::Heartbeat => "a sign of life for the supervisor",
     }
 }
 

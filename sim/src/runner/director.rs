@@ -10,6 +10,7 @@ use turmoil::net::UdpSocket;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::seam::NoLease;
+use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::vrrp::Election;
 
 /// Adverts travel in UDP to this port; VRRP's protocol number stands in for one.
@@ -36,7 +37,12 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     let election = async {
         let (network, host) = view(Half::Election);
         let lease = Rc::new(SimLease { shared: shared.clone(), id, incarnation });
-        drive(&mut Election::default(), clock.clone(), network, host, lease).await;
+        if shared.world().supervises() {
+            let superior = Post { shared: shared.clone(), id, incarnation };
+            drive(&mut Guarded::new(Election::default(), superior), clock.clone(), network, host, lease).await;
+        } else {
+            drive(&mut Election::default(), clock.clone(), network, host, lease).await;
+        }
         shared.world_mut().stopped(id, Half::Election);
     };
     let balancer = async {
@@ -48,6 +54,20 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
         biased;
         result = receive(&shared, id, &socket) => result,
         _ = futures::future::join(election, balancer) => Ok(()),
+    }
+}
+
+/// The way to the supervisor, which lives in the world.
+struct Post {
+    shared: Rc<Shared>,
+    id: NodeId,
+    incarnation: u64,
+}
+
+impl Superior for Post {
+    fn report(&mut self, report: Report) -> bool {
+        self.shared.world_mut().reported(self.id, self.incarnation, report);
+        true
     }
 }
 

@@ -90,6 +90,8 @@ impl Reader<'_> {
     pub(super) fn action(&mut self, verb: &str, value: &Value<'_>, table: &Table<'_>) -> Option<Action> {
         match verb {
             "kill" => self.node(value, "director", is_director).map(Action::Kill),
+            "kill_worker" => self.node(value, "director", is_director).map(Action::KillWorker),
+            "hang_worker" => self.node(value, "director", is_director).map(Action::HangWorker),
             "power_off" => self.node(value, "director or real server", is_machine).map(Action::PowerOff),
             "stop" => self.node(value, "director", is_director).map(Action::Stop),
             "start" => self.node(value, "director or real server", is_machine).map(Action::Start),

@@ -43,8 +43,14 @@ pub const STEPS: &[Word] = &[
     word(
         "kill",
         &[],
-        "SIGKILL for the director's daemon; the kernel keeps the IPVS table, and addresses until their lifetime is over",
+        "SIGKILL for the director's daemon, all of it; the kernel keeps the IPVS table, and addresses until their lifetime is over",
     ),
+    word(
+        "kill_worker",
+        &[],
+        "SIGKILL for the process that does the work; its supervisor speaks for it and starts another",
+    ),
+    word("hang_worker", &[], "the process that does the work stands still; its supervisor notices"),
     word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
     word("stop", &[], "SIGTERM"),
     word("start", &[], "power on, if it is off; on a director, start the daemon"),

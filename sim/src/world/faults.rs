@@ -26,11 +26,21 @@ impl World {
         self.disturb(action);
         match action {
             Action::Kill(node) => self.kill(*node),
+            Action::KillWorker(node) => self.kill_worker(*node),
+            Action::HangWorker(node) => self.hang_worker(*node),
             Action::PowerOff(node) => self.power_off(*node),
             Action::Stop(node) => self.ask_to_stop(*node),
             Action::Start(node) => self.start(*node),
-            Action::Freeze(node) => self.set_frozen(*node, true),
-            Action::Resume(node) => self.set_frozen(*node, false),
+            Action::Freeze(node) => {
+                if self.freeze_supervisor(*node, true) {
+                    self.set_frozen(*node, true);
+                }
+            }
+            Action::Resume(node) => {
+                if self.freeze_supervisor(*node, false) {
+                    self.set_frozen(*node, false);
+                }
+            }
             Action::LeaderChange { node: _, lasts } => self.change_leader(*lasts),
             Action::ServerDies(node) => self.server_dies(*node),
             Action::EndSession(node) => self.end_session(*node),
@@ -83,6 +93,8 @@ impl World {
         self.last_step = now;
         match action {
             Action::Kill(id)
+            | Action::KillWorker(id)
+            | Action::HangWorker(id)
             | Action::PowerOff(id)
             | Action::Stop(id)
             | Action::Start(id)
@@ -145,6 +157,8 @@ impl World {
         };
         match action {
             Action::Kill(id) => (Some(*id), "KILLED", leaves(*id)),
+            Action::KillWorker(id) => (Some(*id), "CRASH", "SIGKILL for the worker; its supervisor lives".to_owned()),
+            Action::HangWorker(id) => (Some(*id), "HUNG", "the worker hangs; its supervisor lives".to_owned()),
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),

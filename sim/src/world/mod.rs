@@ -16,6 +16,7 @@ mod process;
 mod quorum;
 mod requests;
 mod servers;
+mod supervise;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub struct World {
     now: Instant,
     seed: u64,
     plan: Arc<Scenario>,
+    supervises: bool,
     nodes: Vec<Node>,
     /// Faults between nodes; the later ones count.
     rules: Vec<Rule>,
@@ -94,10 +96,12 @@ impl World {
         let nodes = plan.nodes.iter().map(Node::new).collect();
         let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
+        let supervises = supervise::wanted(&plan);
         Self {
             now: Instant::ZERO,
             seed,
             plan,
+            supervises,
             nodes,
             rules: Vec::new(),
             dice: BTreeMap::new(),
@@ -139,6 +143,7 @@ impl World {
     /// back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.advance_supervisors();
         self.flap_servers();
         self.expire_addresses();
         self.deliver_adverts();
@@ -153,7 +158,8 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        flaps.chain(packets).chain(self.next_quorum()).chain(self.next_expiry()).chain(self.next_request()).min()
+        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
+        flaps.chain(packets).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

@@ -2,6 +2,7 @@
 
 use super::lifetimes::Lifetime;
 use super::packets::Socket;
+use super::supervise::Supervised;
 use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +42,7 @@ impl Node {
                 file: director.config.clone(),
                 config: None,
                 process: Process::Absent,
+                supervised: None,
                 incarnation: 0,
                 process_since: Instant::ZERO,
                 stopped: BTreeSet::new(),
@@ -100,6 +102,7 @@ pub struct Director {
     /// The configuration in force; none while no daemon runs.
     pub config: Option<Arc<Config>>,
     pub process: Process,
+    pub(super) supervised: Option<Supervised>,
     /// Counts daemons. An effect of an earlier one is a fault of the simulator or of the driver.
     pub incarnation: u64,
     /// When [`Director::process`] last changed.

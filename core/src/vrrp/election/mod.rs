@@ -25,6 +25,7 @@ use crate::effect::{Effect, ScriptId};
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
+use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,9 @@ pub struct Election {
     leases: Leases,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
+    /// Counts what may change the testament and is not in `book`.
+    #[serde(skip)]
+    revision: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,6 +137,18 @@ impl Machine for Election {
     }
 }
 
+impl Testator for Election {
+    fn revision(&self) -> u64 {
+        self.revision.wrapping_add(self.book.revision())
+    }
+
+    /// A share for each MASTER, numbered by its id.
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.testament(&self.book)?)));
+        shares.collect()
+    }
+}
+
 impl Election {
     /// The virtual routers, in the order of the file.
     pub fn routers(&self) -> &[VirtualRouter] {
@@ -171,6 +187,9 @@ impl Election {
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
+        // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
+        self.routers.iter().for_each(|router| ctx.book.release(router.id()));
+        ctx.book.settle(now, ctx.out);
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
         // Last: what is not gone by now is not given back.
         self.leases.stop(out);
@@ -385,7 +404,9 @@ impl Election {
         f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let router = self.routers.get_mut(place)?;
+        let source = router.source();
         let result = f(router, &mut Context { now, out, book: &mut self.book });
+        self.revision += u64::from(router.source() != source);
         follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
         Some(result)

@@ -1,4 +1,5 @@
-//! `vipward run`: a director in the foreground, and what its operator tells it by signals.
+//! `vipward worker`: the process in which a director's two machines run. Its supervisor ([`crate::supervise`]) started it
+//! and tells it what the operator wants.
 
 use crate::cli::Run;
 use crate::configuration::{self, Disk, host_name, load, seed};
@@ -6,21 +7,47 @@ use crate::exit::Exit;
 use crate::log;
 use crate::record::{Recording, Ring};
 use crate::summary;
+use crate::supervise::wire::{self, Line};
 use crate::thread::{Machine, NotStarted};
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::unistd::dup2_stdin;
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::signal::unix::{SignalKind, signal};
 use vipward_core::config::{Config, Diagnostic, Sources, render};
 use vipward_core::event::Event;
 use vipward_core::settings::{self, Settings};
+use vipward_core::supervisor::{Order, Report, Superior};
 use vipward_core::time::Duration;
 
 /// How long an orderly stop may take altogether.
 const STOP: Duration = Duration::from_secs(10);
 
-/// Runs until a signal ends it.
+/// Runs until its supervisor ends it, or is gone.
 pub fn run(options: &Run) -> Exit {
     log::start(options.log_level);
+    let socket = match Supervisor::find() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return io_failed(error),
+    };
+    let inside = runtime.enter();
+    let mut supervisor = match leave_signals_to_the_supervisor().and_then(|()| Supervisor::listen(socket)) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return io_failed(error),
+    };
+    drop(inside);
     let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
     let mut sources = Sources::default();
     let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
@@ -30,10 +57,9 @@ pub fn run(options: &Run) -> Exit {
         return Exit::Diagnostics;
     }
     configuration::log(&beside, &said);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return io_failed(error),
-    };
+    if let Some(file) = &settings.record.file {
+        supervisor.reports.report(Report::Records(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
+    }
     let recording = match Ring::of(settings.record.clone()) {
         Some(ring) => match Recording::start(ring, config_id(options), seed(), &sources) {
             Ok(recording) => Some(recording),
@@ -41,7 +67,7 @@ pub fn run(options: &Run) -> Exit {
         },
         None => None,
     };
-    let ended = runtime.block_on(supervise(options, config, recording.as_ref()));
+    let ended = runtime.block_on(work(options, config, recording.as_ref(), supervisor));
     if let Some(recording) = recording {
         recording.finish();
     }
@@ -83,47 +109,76 @@ fn config_id(options: &Run) -> String {
     options.config_id.clone().unwrap_or_else(host_name)
 }
 
-/// The signals that mean something.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    /// keepalived's requests for files under /tmp; unheard they would kill the process.
-    user: [Signal; 2],
+/// The line to the supervisor.
+struct Supervisor {
+    /// tokio knows no sockets of packets; its UDP socket waits for any descriptor, and the system call is ours.
+    orders: UdpSocket,
+    reports: Line,
 }
 
+/// What it may say, and that it is gone.
 enum Told {
-    Stop,
-    Reload,
-    Unknown(&'static str),
+    Order(Order),
+    Gone,
 }
 
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
-        })
+impl Supervisor {
+    /// Takes it from standard input, where a script of a user must not find it.
+    fn find() -> io::Result<OwnedFd> {
+        let stdin = io::stdin();
+        if !matches!(getsockopt(&stdin, sockopt::SockType), Ok(SockType::SeqPacket)) {
+            return Err(io::Error::other("this is started by `vipward run` and by nobody else"));
+        }
+        let socket = stdin.as_fd().try_clone_to_owned()?;
+        dup2_stdin(File::open("/dev/null")?)?;
+        Ok(socket)
+    }
+
+    fn listen(socket: OwnedFd) -> io::Result<Self> {
+        let orders = std::net::UdpSocket::from(socket.try_clone()?);
+        orders.set_nonblocking(true)?;
+        Ok(Self { orders: UdpSocket::from_std(orders)?, reports: Line::new(Arc::new(socket)) })
     }
 
     async fn next(&mut self) -> Told {
-        let [user1, user2] = &mut self.user;
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.hang_up.recv() => Told::Reload,
-            _ = user1.recv() => Told::Unknown("SIGUSR1"),
-            _ = user2.recv() => Told::Unknown("SIGUSR2"),
+        let mut buffer = Box::new([0; wire::LONGEST]);
+        loop {
+            let receive = || Ok(wire::receive_packet(&self.orders, &mut buffer)?.map(wire::decode::<Order>));
+            match self.orders.async_io(Interest::READABLE, receive).await {
+                Ok(Some(Ok(order))) => return Told::Order(order),
+                Ok(Some(Err(unreadable))) => tracing::error!("an order that makes no sense: {unreadable:?}"),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(None) | Err(_) => return Told::Gone,
+            }
         }
     }
 }
 
-async fn supervise(options: &Run, config: Config, recording: Option<&Recording>) -> io::Result<Exit> {
-    let mut signals = Signals::listen()?;
-    let mut election = Machine::election(recording.map(Recording::tap))?;
+/// Signals are the supervisor's. Those that a terminal or a service manager sends to a whole group of processes arrive
+/// here as well, and must not end a worker that has to stop in order. They are heard and not ignored, as scripts would
+/// inherit that. Until now they were blocked.
+fn leave_signals_to_the_supervisor() -> io::Result<()> {
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    for kind in kinds {
+        // A handler stays for good.
+        drop(signal(kind)?);
+    }
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
+async fn work(
+    options: &Run,
+    config: Config,
+    recording: Option<&Recording>,
+    mut supervisor: Supervisor,
+) -> io::Result<Exit> {
+    let mut election = Machine::election(recording.map(Recording::tap), supervisor.reports.clone())?;
     let mut balancer = Machine::balancer(options.dataplane, recording.map(Recording::tap))?;
     for machine in [&mut election, &mut balancer] {
         match machine.ready().await {
@@ -142,16 +197,24 @@ async fn supervise(options: &Run, config: Config, recording: Option<&Recording>)
             let _ = events.send(event.clone());
         }
     };
+    // First this: from the first thing that the machines do on, silence means something.
+    supervisor.reports.report(Report::Ready);
     tell(&loaded(config));
     loop {
         tokio::select! {
             biased;
-            told = signals.next() => match told {
-                Told::Stop => break,
-                Told::Reload => if let Some(config) = reload(options, recording) {
-                    tell(&loaded(config));
-                },
-                Told::Unknown(name) => tracing::info!("{name} has no meaning here"),
+            told = supervisor.next() => match told {
+                Told::Order(Order::Stop) => break,
+                Told::Order(Order::Reload) => {
+                    if let Some(config) = reload(options, recording) {
+                        tell(&loaded(config));
+                    }
+                    supervisor.reports.report(Report::Reloaded);
+                }
+                Told::Gone => {
+                    tracing::error!("the supervisor is dead: stopping in order");
+                    break;
+                }
             },
             () = election.done() => return Ok(ended("election")),
             () = balancer.done() => return Ok(ended("balancer")),
@@ -160,23 +223,11 @@ async fn supervise(options: &Run, config: Config, recording: Option<&Recording>)
     tracing::info!("stopping");
     tell(&Event::Stop);
     let both = async { tokio::join!(election.done(), balancer.done()) };
-    let deadline = tokio::time::sleep(STOP);
-    tokio::pin!(both, deadline);
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut both => return Ok(Exit::Fine),
-            told = signals.next() => match told {
-                Told::Stop => {
-                    tracing::error!("stopped at once, on the second signal");
-                    return Ok(Exit::Failed);
-                }
-                Told::Reload | Told::Unknown(_) => {}
-            },
-            () = &mut deadline => {
-                tracing::error!("could not stop in order within {} s", STOP.as_secs());
-                return Ok(Exit::Failed);
-            }
+    match tokio::time::timeout(STOP, both).await {
+        Ok(_) => Ok(Exit::Fine),
+        Err(_) => {
+            tracing::error!("could not stop in order within {} s", STOP.as_secs());
+            Ok(Exit::Failed)
         }
     }
 }
