@@ -1,6 +1,7 @@
 //! The decision stream: what a director decided, and why. Logs, timelines, `explain`, metrics and notifications all
 //! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
 
+use crate::coordination::Token;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::ServiceKey;
 use crate::probe::Failure;
@@ -77,6 +78,22 @@ pub enum Decision {
     TableRepaired { changes: usize },
     /// An effect could not be carried out; it is tried again.
     EffectFailed { what: String, error: String, retry_in: Duration },
+    /// The quorum service opened a session; after this many seconds without a word from us it ends.
+    SessionOpened { timeout: Duration },
+    /// It grants none that lasts long enough: no lease can be relied on.
+    SessionTooShort { timeout: Duration, least: Duration },
+    /// It says that our session is over.
+    SessionLost,
+    /// It can't be reached, or refuses us.
+    ServiceUnreachable { reason: String },
+    /// A MASTER got its lease, and with it the addresses.
+    LeaseGranted { router: Arc<str>, token: Token },
+    /// A MASTER has no addresses, because another director has its lease: two MASTERs that don't hear each other.
+    LeaseHeld { router: Arc<str>, by: Arc<str> },
+    /// Somebody deleted our lease at the service.
+    LeaseGone { router: Arc<str> },
+    /// A MASTER has its addresses although the quorum service can't be asked (`on_loss = "keep"`).
+    KeptWithoutQuorum { router: Arc<str> },
     /// A configuration came into force.
     ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
 }
@@ -108,6 +125,17 @@ pub enum RoleCause {
     NoSourceAddress { interface: InterfaceName },
     /// A tracked script with weight 0 is down.
     ScriptDown { script: Arc<str> },
+    /// Nothing proves that another director does not get the lease soon. `silent`: since a question was asked that was
+    /// answered; none: never in this session.
+    NoQuorum { silent: Option<Duration> },
+    /// `elect`: the best candidate, and the lease is its own.
+    Elected { token: Token },
+    /// `elect`: a candidate with a higher priority preempts.
+    Outranked { by: Arc<str>, theirs: u8, ours: u8 },
+    /// `elect`: the lease is not ours any more.
+    LeaseElsewhere { by: Option<Arc<str>> },
+    /// `spread`: it belongs to other directors.
+    SpreadElsewhere,
     /// What caused FAULT is over.
     Recovered,
     /// Reload changed what can't change while running.
@@ -202,9 +230,12 @@ impl Decision {
         match self {
             Self::RoleChanged { to, cause, .. } => match (to, cause) {
                 (Role::Fault, _) => Severity::Error,
-                (_, RoleCause::Overslept { .. } | RoleCause::MasterDown { last_heard: Some(_), .. }) => {
-                    Severity::Warning
-                }
+                (
+                    _,
+                    RoleCause::LeaseElsewhere { .. }
+                    | RoleCause::Overslept { .. }
+                    | RoleCause::MasterDown { last_heard: Some(_), .. },
+                ) => Severity::Warning,
                 (Role::Init | Role::Backup | Role::Master, _) => Severity::Info,
             },
             Self::AdvertsIgnored { .. }
@@ -215,7 +246,12 @@ impl Decision {
             | Self::LeftoverRemoved { .. }
             | Self::AddressRestored { .. }
             | Self::ProbeFailed { .. }
-            | Self::TableRepaired { .. } => Severity::Warning,
+            | Self::TableRepaired { .. }
+            | Self::SessionLost
+            | Self::ServiceUnreachable { .. }
+            | Self::LeaseHeld { .. }
+            | Self::LeaseGone { .. }
+            | Self::KeptWithoutQuorum { .. } => Severity::Warning,
             Self::ScriptChanged { up, .. } => {
                 if *up {
                     Severity::Info
@@ -224,10 +260,15 @@ impl Decision {
                 }
             }
             Self::ServerDown { .. } => Severity::Warning,
-            Self::QuorumLost { .. } | Self::SecondOwner { .. } | Self::EffectFailed { .. } => Severity::Error,
+            Self::QuorumLost { .. }
+            | Self::SecondOwner { .. }
+            | Self::EffectFailed { .. }
+            | Self::SessionTooShort { .. } => Severity::Error,
             Self::RoleInherited { .. }
             | Self::VerdictsInherited { .. }
             | Self::PriorityChanged { .. }
+            | Self::SessionOpened { .. }
+            | Self::LeaseGranted { .. }
             | Self::ServerUp { .. }
             | Self::ServerStartsDown { .. }
             | Self::QuorumGained { .. }
@@ -339,6 +380,32 @@ impl fmt::Display for Decision {
             Self::EffectFailed { what, error, retry_in } => {
                 write!(f, "{what} failed: {error}; next try in {}", Secs(*retry_in))
             }
+            Self::SessionOpened { timeout } => {
+                write!(f, "the quorum service opened a session of {}", Secs(*timeout))
+            }
+            Self::SessionTooShort { timeout, least } => write!(
+                f,
+                "the quorum service grants sessions of {} only, and {} are needed: no address is held by a lease; raise \
+                 maxSessionTimeout there",
+                Secs(*timeout),
+                Secs(*least)
+            ),
+            Self::SessionLost => f.write_str("the quorum service ended our session: its leases are not ours any more"),
+            Self::ServiceUnreachable { reason } => write!(f, "the quorum service can't be reached: {reason}"),
+            Self::LeaseGranted { router, token } => {
+                write!(f, "{router}: the lease is granted (token {token}): it has the addresses")
+            }
+            Self::LeaseHeld { router, by } => {
+                write!(f, "{router}: MASTER without addresses: {by} has the lease and is not heard here")
+            }
+            Self::LeaseGone { router } => {
+                write!(f, "{router}: somebody deleted its lease at the quorum service; asking for it again")
+            }
+            Self::KeptWithoutQuorum { router } => write!(
+                f,
+                "{router}: has its addresses without the quorum service (on_loss keep): a director that is not heard \
+                 may have them too"
+            ),
             Self::ConfigApplied { added, removed, changed } => {
                 f.write_str("configuration applied")?;
                 for (word, names) in [("added", added), ("removed", removed), ("changed", changed)] {
@@ -402,6 +469,19 @@ impl fmt::Display for RoleCause {
             Self::LinkGone { interface } => write!(f, "{interface} does not exist"),
             Self::NoSourceAddress { interface } => write!(f, "{interface} has no address of its own to send from"),
             Self::ScriptDown { script } => write!(f, "script {script} is down and has weight 0"),
+            Self::NoQuorum { silent: Some(silent) } => write!(
+                f,
+                "no answer from the quorum service to anything asked in the last {}: another director may get the lease",
+                Secs(*silent)
+            ),
+            Self::NoQuorum { silent: None } => f.write_str("no session with the quorum service"),
+            Self::Elected { token } => write!(f, "the best candidate, and the lease is granted (token {token})"),
+            Self::Outranked { by, theirs, ours } => {
+                write!(f, "{by} is the better candidate: priority {theirs} over {ours}")
+            }
+            Self::LeaseElsewhere { by: Some(by) } => write!(f, "{by} has the lease"),
+            Self::LeaseElsewhere { by: None } => f.write_str("the lease is not ours any more"),
+            Self::SpreadElsewhere => f.write_str("spread to another director"),
             Self::Recovered => f.write_str("the fault is over"),
             Self::Reconfigured => f.write_str("its configuration changed"),
             Self::Stop => f.write_str("stopped"),

@@ -1,6 +1,7 @@
 //! Everything that can happen to a director.
 
 use crate::config::Config;
+use crate::coordination::LeaseEvent;
 use crate::effect::{Effect, ScriptId};
 use crate::estate::Estate;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
@@ -34,6 +35,8 @@ pub enum Event {
     ProbeFinished { probe: ProbeId, verdict: Verdict },
     /// The answer to [`Effect::RunScript`].
     ScriptFinished { script: ScriptId, outcome: ScriptOutcome },
+    /// The quorum service has something to say.
+    Lease(LeaseEvent),
     /// An effect could not be carried out.
     EffectFailed { effect: Box<Effect>, error: String },
     /// Time passed; see [`crate::machine::Machine::next_wakeup`].
@@ -44,7 +47,7 @@ pub enum Event {
     /// [`crate::machine::Machine::estate`].
     HandOver,
     /// After [`Event::HandOver`]: nobody took the estate, this machine goes on. It has missed nothing but time, and the
-    /// results of what was under way. It has no effects.
+    /// results of what was under way.
     TakeBack,
     /// What a predecessor left; before the first [`Event::ConfigLoaded`], which decides what of it still fits.
     Inherited(Arc<Estate>),

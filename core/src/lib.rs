@@ -5,6 +5,7 @@
 
 pub mod balancer;
 pub mod config;
+pub mod coordination;
 pub mod decision;
 pub mod driver;
 pub mod effect;

@@ -57,6 +57,8 @@ pub enum Reason {
     Keep,
     /// Addresses' lifetimes are renewed (`[vip] lease`).
     Renew,
+    /// The quorum service is asked whether the session lives, or what its answers were good for is over.
+    Lease,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
     /// The supervisor must hear that the driver loop turns.

@@ -31,6 +31,9 @@ fn election() -> Estate {
             advertise_at: Instant::from_millis(13_000),
             last_advert: Instant::from_millis(12_000),
             announcements: Announcements::start(&garp, &[], at, &mut effects),
+            holds: false,
+            told_held: false,
+            told_kept: false,
             presumed_dead: Some(([10, 0, 0, 9].into(), at)),
         }),
         State::Backup(Backup {

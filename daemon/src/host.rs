@@ -34,6 +34,8 @@ pub struct LinuxHost {
     /// Hears when the machine has handled its first configuration.
     loaded: Cell<Option<oneshot::Sender<()>>>,
     loading: Cell<bool>,
+    /// What the machine hears next, before anything else.
+    first: Cell<Option<Event>>,
 }
 
 impl LinuxHost {
@@ -44,7 +46,7 @@ impl LinuxHost {
         loaded: oneshot::Sender<()>,
     ) -> Self {
         let loaded = Cell::new(Some(loaded));
-        Self { inbox: RefCell::new(inbox), tables, scripts, loaded, loading: Cell::new(false) }
+        Self { inbox: RefCell::new(inbox), tables, scripts, loaded, loading: Cell::new(false), first: Cell::new(None) }
     }
 
     /// What of an event concerns the host itself.
@@ -57,6 +59,11 @@ impl LinuxHost {
             }
         }
         event
+    }
+
+    /// Tells the machine something before all that waits.
+    pub fn tell_first(&self, event: Event) {
+        self.first.set(Some(event));
     }
 
     /// Whoever asks for the next event has handled the one before.
@@ -95,12 +102,15 @@ impl Host for LinuxHost {
 
     fn waiting_event(&self) -> Option<Event> {
         self.handled();
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
         let event = self.inbox.borrow_mut().try_recv().ok()?;
         Some(self.note(event))
     }
 
     async fn add_address(&self, address: &InterfaceAddress) -> Result<(), Refusal> {
-        self.addresses()?.add(address).await
+        self.addresses()?.add(address)
     }
 
     async fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> Result<(), Refusal> {
@@ -108,7 +118,7 @@ impl Host for LinuxHost {
     }
 
     async fn remove_address(&self, address: &AddressKey) -> Result<(), Refusal> {
-        self.addresses()?.remove(address).await
+        self.addresses()?.remove(address)
     }
 
     async fn read_addresses(&self) -> Result<Vec<ObservedAddress>, Refusal> {

@@ -1,6 +1,7 @@
 //! The two machines' threads: each a runtime of its own, its world, and core's loop.
 
 use crate::clock::BootClock;
+use crate::coordination::ZooKeeper;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::{LinuxHost, Tables};
 use crate::links::Links;
@@ -26,7 +27,7 @@ use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
 use vipward_core::event::Event;
 use vipward_core::machine;
 use vipward_core::record::Recorded;
-use vipward_core::seam::{Clock, Network};
+use vipward_core::seam::{Clock, Lease, Network, NoLease};
 use vipward_core::supervisor::Guarded;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
@@ -191,16 +192,17 @@ async fn election(
         None => Box::new(Guarded::new(Election::default(), line)),
     };
     let world = World { uses: format!("interfaces here: {}", names.join(", ")), relay: None };
-    let life = live(Kept::new(machine, copies, ELECTION_PAUSE), clock, network, host, scripts, afterlife);
+    let lease = Rc::new(ZooKeeper::new());
+    let machine = Kept::new(machine, copies, ELECTION_PAUSE);
+    let life = async move {
+        live(machine, clock, network, host, lease.clone(), afterlife).await;
+        lease.end().await;
+        last_scripts(&scripts).await;
+    };
     Ok(Running { world, life: Box::pin(life) })
 }
 
-async fn balancer(
-    dataplane: Choice,
-    inside: Inside,
-    tap: Option<Tap>,
-    copies: Slot,
-) -> Result<Running, NotStarted> {
+async fn balancer(dataplane: Choice, inside: Inside, tap: Option<Tap>, copies: Slot) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, afterlife } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
@@ -211,36 +213,36 @@ async fn balancer(
         Some(tap) => Box::new(Recorded::new(Balancer::default(), tap)),
         None => Box::new(Balancer::default()),
     };
-    let life = live(Kept::new(machine, copies, BALANCER_PAUSE), clock, ProbeNetwork, host, scripts, afterlife);
+    let machine = Kept::new(machine, copies, BALANCER_PAUSE);
+    let life = async move {
+        live(machine, clock, ProbeNetwork, host, Rc::new(NoLease), afterlife).await;
+        last_scripts(&scripts).await;
+    };
     Ok(Running { world, life: Box::pin(life) })
 }
 
 /// A machine's life, and what comes after it if it hands over.
-async fn live<N: Network + 'static>(
+async fn live<N: Network + 'static, L: Lease + 'static>(
     mut machine: Kept<Box<dyn machine::Machine>, Slot>,
     clock: Rc<BootClock>,
     network: N,
     host: LinuxHost,
-    scripts: Rc<Scripts>,
+    lease: Rc<L>,
     mut afterlife: Afterlife,
 ) {
     let (network, host) = (Rc::new(network), Rc::new(host));
     loop {
-        drive(&mut machine, clock.clone(), network.clone(), host.clone()).await;
-        let estate = machine::Machine::estate(&machine, clock.now());
-        let Some(estate) = estate else { break };
+        drive(&mut machine, clock.clone(), network.clone(), host.clone(), lease.clone()).await;
+        let Some(estate) = machine::Machine::estate(&machine, clock.now()) else { return };
         if afterlife.estates.send(estate).is_err() {
-            break;
+            return;
         }
         match afterlife.fates.recv().await {
-            Some(Fate::GoesOn) => {
-                // It has no effects.
-                machine::Machine::handle(&mut machine, Event::TakeBack, clock.now());
-            }
-            Some(Fate::Ends) | None => break,
+            // Before all that the host has to tell since.
+            Some(Fate::GoesOn) => host.tell_first(Event::TakeBack),
+            Some(Fate::Ends) | None => return,
         }
     }
-    last_scripts(&scripts).await;
 }
 
 async fn last_scripts(scripts: &Scripts) {

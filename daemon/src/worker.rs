@@ -23,7 +23,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use vipward_core::config::{Config, Sources, render};
+use vipward_core::config::{Config, Diagnostic, Sources, render};
 use vipward_core::estate::Estate;
 use vipward_core::event::Event;
 use vipward_core::record::MachineName;
@@ -55,10 +55,15 @@ pub fn run(worker: &Worker) -> Exit {
         Err(error) => return io_failed(error),
     };
     drop(inside);
-    let Some(settings) = settings(options) else { return Exit::Diagnostics };
+    let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
     let mut sources = Sources::default();
-    let Some(config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
-    let config = Config { vip: settings.vip, ..config };
+    let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let said = settings.complete(&mut config, &config_id(options));
+    if said.iter().any(Diagnostic::is_error) {
+        eprint!("{}", render(&beside, &said, io::stderr().is_terminal()));
+        return Exit::Diagnostics;
+    }
+    configuration::log(&beside, &said);
     if let Some(file) = &settings.record.file {
         supervisor.reports.report(Report::Records(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
     }
@@ -77,8 +82,8 @@ pub fn run(worker: &Worker) -> Exit {
     ended.unwrap_or_else(io_failed)
 }
 
-/// `vipward.toml` and what the command line puts in its place; messages as for a configuration.
-fn settings(options: &Run) -> Option<Settings> {
+/// `vipward.toml`, its text, and what the command line puts in its place; messages as for a configuration.
+fn settings(options: &Run) -> Option<(Settings, Sources)> {
     let mut sources = Sources::default();
     let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
     if settings.is_none() {
@@ -91,7 +96,7 @@ fn settings(options: &Run) -> Option<Settings> {
     if let Some(folder) = &options.state {
         settings.state.dir = folder.clone();
     }
-    Some(settings)
+    Some((settings, sources))
 }
 
 fn io_failed(error: io::Error) -> Exit {
@@ -287,7 +292,8 @@ impl Director<'_> {
             let (name, machine, estate) = match piece {
                 Piece::Relay { table, listeners } => {
                     if let Some(relay) = &self.relay {
-                        relay.inherit(table, listeners.into_iter().map(|Listener(key, socket)| (key, socket)).collect());
+                        relay
+                            .inherit(table, listeners.into_iter().map(|Listener(key, socket)| (key, socket)).collect());
                     }
                     continue;
                 }
@@ -443,15 +449,20 @@ fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
     let (settings, said) = settings::load(&mut beside, &Disk, &options.file, options.settings.as_deref());
     configuration::log(&sources, &loaded.diagnostics);
     configuration::log(&beside, &said);
-    let Some((config, settings)) = loaded.config.zip(settings) else {
+    let completed = loaded.config.zip(settings).and_then(|(mut config, settings)| {
+        let said = settings.complete(&mut config, &config_id(options));
+        configuration::log(&beside, &said);
+        (!said.iter().any(Diagnostic::is_error)).then_some(config)
+    });
+    if completed.is_none() {
         tracing::error!("{} or its settings have errors: the running configuration stays", options.file.display());
         return None;
-    };
+    }
     if let Some(recording) = recording {
         recording.configuration(&sources);
     }
     tracing::info!("{} was read again", options.file.display());
-    Some(Config { vip: settings.vip, ..config })
+    completed
 }
 
 fn not_started(why: &NotStarted) -> Exit {

@@ -1,13 +1,17 @@
-//! The built `vipward` command in network namespaces, against real peers: keepalived, nginx, the kernel's IPVS.
+//! The built `vipward` command in network namespaces, against real peers: keepalived, nginx, ZooKeeper, the kernel's
+//! IPVS.
 //!
 //! A test calls [`in_lab`] with what it needs. The first time that runs the test again in a lab (the `in-lab` command
 //! of this package), the second time, inside, it runs the body.
 
 mod daemon;
+pub mod dying;
 pub mod measure;
+pub mod owners;
 mod pair;
 mod require;
 mod router;
+pub mod zookeeper;
 
 pub use daemon::Daemon;
 pub use pair::{BACK, FRONT, Pair, VIP, service};

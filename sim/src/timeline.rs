@@ -97,7 +97,7 @@ impl States {
     fn new(run: &Run) -> Self {
         let first = |id| match run.scenario.node(id).kind {
             NodeKind::Director(_) => Becomes::Off,
-            NodeKind::RealServer(_) | NodeKind::Router => Becomes::Running,
+            NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => Becomes::Running,
             NodeKind::Client(_) => Becomes::Served,
         };
         Self { alive: run.scenario.ids().map(|id| (id, first(id))).collect(), holding: BTreeSet::new() }
@@ -308,6 +308,8 @@ fn word_of(decision: &Decision) -> String {
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } => "failed",
         Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",
+        Decision::SessionOpened { .. } => "session",
+        Decision::LeaseGranted { .. } => "lease",
         // Whatever else is decided is a warning about a peer.
         _ => "warns",
     }

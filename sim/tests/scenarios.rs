@@ -78,4 +78,6 @@ scenarios! {
     upgrade_backup "upgrade-backup"
     upgrade_master "upgrade-master"
     wrong_status "wrong-status"
+    worker_hangs "worker-hangs"
+    worker_killed "worker-killed"
 }

@@ -121,7 +121,8 @@ impl Machine for Balancer {
             | Event::LinkGone(_)
             | Event::AddressesRead(_)
             | Event::AddressChanged { .. }
-            | Event::ScriptFinished { .. } => {}
+            | Event::ScriptFinished { .. }
+            | Event::Lease(_) => {}
         }
         effects.extend(self.failures.sum(now).map(Effect::Decide));
         self.start_probes(now, &mut effects);
@@ -242,7 +243,8 @@ impl Balancer {
             | Effect::RemoveAddress(_)
             | Effect::ReadAddresses
             | Effect::RunScript { .. }
-            | Effect::Notify { .. } => return,
+            | Effect::Notify { .. }
+            | Effect::Lease(_) => return,
         };
         effects.extend(self.failures.tell(what, error, retry_in, now).map(Effect::Decide));
     }

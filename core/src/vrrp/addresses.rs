@@ -78,12 +78,12 @@ pub struct AddressBook {
     failed: BTreeMap<AddressKey, Instant>,
     /// VIPs of somebody else that were mentioned already.
     foreign: BTreeSet<AddressKey>,
-    /// See [`Self::revision`].
-    #[serde(skip)]
-    revision: u64,
     /// [`Self::held`], until something changes.
     #[serde(skip)]
     held: Option<Vec<Arc<[InterfaceAddress]>>>,
+    /// See [`Self::revision`].
+    #[serde(skip)]
+    revision: u64,
 }
 
 impl AddressBook {
@@ -142,12 +142,6 @@ impl AddressBook {
         self.touch();
         self.seen.insert(key, Seen { ours, applied, rank: self.next_rank });
         self.next_rank += 1;
-    }
-
-    /// What is wanted or what is there has changed.
-    fn touch(&mut self) {
-        self.revision += 1;
-        self.held = None;
     }
 
     /// `holder` is MASTER and wants these.
@@ -215,14 +209,9 @@ impl AddressBook {
         self.wanted.values().flatten().any(|vip| vip.interface == *interface && vip.address == address)
     }
 
-    /// Goes up whenever what is wanted, or which addresses are ours, may have changed.
-    pub fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    /// Which of these are there and ours.
-    pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
-        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
+    fn touch(&mut self) {
+        self.held = None;
+        self.revision += 1;
     }
 
     /// What is wanted, is there and is ours: the addresses whose lifetime is renewed, in batches.
@@ -236,6 +225,16 @@ impl AddressBook {
             once.retain(|key, _| seen.get(key).is_some_and(|seen| seen.ours));
             lease::batches(&once.into_values().cloned().collect::<Vec<_>>())
         })
+    }
+
+    /// Goes up whenever what is wanted, or which addresses are ours, may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Which of these are there and ours.
+    pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
+        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
     }
 
     /// When something that failed is due again.

@@ -4,6 +4,7 @@ use crate::timeline::*;
 use std::fmt::Write;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
+use vipward_core::coordination::LeaseEvent;
 use vipward_core::effect::Effect;
 use vipward_core::estate::{ElectionEstate, Estate};
 use vipward_core::event::{Event, ScriptOutcome};
@@ -114,6 +115,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("failed: read addresses", failed(Effect::ReadAddresses)),
         ("IPVS read", Event::IpvsRead(Table::default())),
         ("probe finished", Event::ProbeFinished { probe, verdict: Verdict::Passed }),
+        ("lease vacant", Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() })),
         ("stop", Event::Stop),
         ("hand over", Event::HandOver),
         ("take back", Event::TakeBack),
@@ -132,6 +134,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
             | Event::IpvsRead(_)
             | Event::ProbeFinished { .. }
             | Event::ScriptFinished { .. }
+            | Event::Lease(_)
             | Event::EffectFailed { .. }
             | Event::Wakeup
             | Event::Stop

@@ -22,6 +22,8 @@ pub struct Targets {
     pub clients: Vec<String>,
     pub segments: Vec<String>,
     pub addresses: Vec<String>,
+    /// The quorum service.
+    pub quorum: Option<String>,
     /// A director and the name of a script that it tracks.
     pub scripts: Vec<(String, String)>,
     /// A director and a file that it can be reloaded with.
@@ -38,6 +40,7 @@ impl Targets {
             directors: named(|kind| matches!(kind, NodeKind::Director(_))),
             servers: named(|kind| matches!(kind, NodeKind::RealServer(_))),
             clients: named(|kind| matches!(kind, NodeKind::Client(_))),
+            quorum: named(|kind| matches!(kind, NodeKind::Quorum(_))).pop(),
             segments: scenario.segments.iter().map(|segment| segment.name.to_string()).collect(),
             ..Self::default()
         };
@@ -85,6 +88,10 @@ struct Schedule<'d> {
 
 impl Schedule<'_> {
     fn fault(&mut self, targets: &Targets, at: u64) {
+        if let Some(quorum) = targets.quorum.as_ref().filter(|_| self.dice.one_in(2)) {
+            self.quorum_fault(targets, quorum, at);
+            return;
+        }
         let kind = self.dice.up_to(99);
         match kind {
             0..=54 => self.director_fault(targets, at, kind),
@@ -174,6 +181,40 @@ impl Schedule<'_> {
                 Some(segment) => format!("on = {segment:?}"),
                 None => format!("from = {lb:?}"),
             },
+        }
+    }
+
+    /// What leases are for: directors that don't hear each other, don't reach the service, or don't run; and a service
+    /// that does not answer.
+    fn quorum_fault(&mut self, targets: &Targets, zk: &str, at: u64) {
+        let Some(lb) = self.pick(&targets.directors) else { return };
+        let Some(other) = self.pick(&targets.directors) else { return };
+        let heal = "heal = \"all\"".to_owned();
+        match self.dice.up_to(99) {
+            0..=14 if lb != other => self.pair(at, format!("cut = [{lb:?}, {other:?}]"), heal),
+            15..=19 if lb != other => self.pair(at, format!("cut = {lb:?}, to = {other:?}"), heal),
+            0..=34 => self.pair(at, format!("cut = [{lb:?}, {zk:?}]"), heal),
+            35..=39 => {
+                let (from, to) = if self.dice.one_in(2) { (&*lb, zk) } else { (zk, &*lb) };
+                self.pair(at, format!("cut = {from:?}, to = {to:?}"), heal);
+            }
+            40..=46 => self.pair(at, format!("isolate = {zk:?}"), heal),
+            47..=59 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),
+            60..=69 => self.pair(at, format!("freeze = {zk:?}"), format!("resume = {zk:?}")),
+            70..=77 => {
+                let lasts = self.dice.stretched(100, 20_000).min(self.horizon.saturating_sub(at)).max(1);
+                self.line(at, format!("leader_change = {zk:?}, lasts = \"{lasts}ms\""));
+            }
+            78..=86 => self.line(at, format!("server_dies = {lb:?}")),
+            87..=89 => self.line(at, format!("end_session = {lb:?}")),
+            90..=94 => {
+                let by = self.dice.stretched(1, 5_000);
+                self.pair(at, format!("delay = \"{by}ms\", between = [{lb:?}, {zk:?}]"), heal);
+            }
+            _ => {
+                let share = self.dice.between(1, 60);
+                self.pair(at, format!("lose = \"{share}%\", between = [{lb:?}, {zk:?}]"), heal);
+            }
         }
     }
 

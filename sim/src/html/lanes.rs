@@ -58,7 +58,7 @@ pub(super) fn lanes(run: &Run) -> Vec<Lane> {
             NodeKind::Director(director) => of_director(run, id, director, &mut lanes),
             NodeKind::RealServer(_) => lanes.push(of_server(run, id)),
             NodeKind::Client(_) => lanes.push(of_client(run, id)),
-            NodeKind::Router => {}
+            NodeKind::Quorum(_) | NodeKind::Router => {}
         }
     }
     lanes

@@ -55,7 +55,7 @@ fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
     });
     let first = match &run.scenario.node(node).kind {
         NodeKind::Director(director) => director.config.config.clone(),
-        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
     };
     reloaded.or(first)
 }
@@ -74,12 +74,15 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Unplug(id)
         | Action::Plug(id)
         | Action::Down(id)
-        | Action::Up(id) => node == Some(*id),
+        | Action::Up(id)
+        | Action::ServerDies(id)
+        | Action::EndSession(id) => node == Some(*id),
         Action::Reload { node: id, .. }
         | Action::Slow { node: id, .. }
         | Action::Status { node: id, .. }
         | Action::Flap { node: id, .. }
         | Action::Script { node: id, .. }
+        | Action::LeaderChange { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
         Action::Impair { .. } | Action::Heal(_) => true,
     }

@@ -6,6 +6,7 @@ mod bounded_role_changes;
 mod dead_destination;
 mod health_settles;
 mod lease;
+mod one_holder;
 mod one_owner;
 mod quiet_announcements;
 mod settles;
@@ -38,6 +39,7 @@ pub trait Invariant {
 /// All names.
 pub const NAMES: [&str; 12] = [
     one_owner::NAME,
+    one_holder::NAME,
     address_served::NAME,
     dead_destination::NAME,
     tables_settle::NAME,
@@ -82,6 +84,7 @@ impl Default for Watch {
         Self {
             invariants: vec![
                 Box::new(one_owner::OneOwner::default()),
+                Box::new(one_holder::OneHolder::default()),
                 Box::new(address_served::AddressServed::default()),
                 Box::new(dead_destination::DeadDestination::default()),
                 Box::new(tables_settle::TablesSettle::default()),

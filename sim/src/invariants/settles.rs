@@ -5,6 +5,8 @@
 //! within another one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise`
 //! or `fall` before that.
 //!
+//! Where leases decide, two session timeouts come on top: a session that nobody renews ends, and its lease is free.
+//!
 //! The right owner holds all of the router's addresses, and nobody who would preempt it has the higher priority.
 
 use super::{Invariant, MARGIN, by_the_slowest_clock};
@@ -16,6 +18,9 @@ use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{Priority, Role, Version};
 
 pub const NAME: &str = "settles";
+
+/// The simulated client's tries to connect, until one is answered.
+const CONNECT: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 pub struct Settles {
@@ -138,5 +143,12 @@ fn bound(world: &World) -> Duration {
     let delay = routers().map(|router| router.preempt_delay).max().unwrap_or_default();
     let scripts = configs().flat_map(|config| config.scripts.values());
     let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
-    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2) + world.slowest + MARGIN
+    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2 + leases(world)) + world.slowest + MARGIN
+}
+
+/// What leases add: whoever was cut off asks for a new session, and that of one who died ends.
+fn leases(world: &World) -> Duration {
+    let configs = world.directors().filter_map(|(_, director)| director.config.as_ref()?.coordination.as_ref());
+    let session = configs.map(|it| it.service.session_timeout).max();
+    session.map_or(Duration::ZERO, |session| session * 2 + CONNECT)
 }

@@ -137,6 +137,7 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Reread => "a look at the kernel's tables",
         Reason::Keep => "a copy for the state file",
         Reason::Renew => "renewal of addresses",
+        Reason::Lease => "a question to the quorum service",
         Reason::Report => "a report of ignored adverts",
         Reason::Heartbeat => "a sign of life for the supervisor",
     }

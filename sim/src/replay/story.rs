@@ -148,7 +148,8 @@ fn what(effect: &Effect) -> Option<What> {
         | Effect::ReadIpvs
         | Effect::StartProbe { .. }
         | Effect::CancelProbe(_)
-        | Effect::RunScript { .. } => return None,
+        | Effect::RunScript { .. }
+        | Effect::Lease(_) => return None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! A director as a turmoil host: the production driver around both machines, and the wire.
 
 use super::Shared;
-use super::seam::{SimClock, SimHost, SimNetwork};
+use super::seam::{SimClock, SimHost, SimLease, SimNetwork};
 use crate::scenario::NodeId;
 use crate::world::{Envelope, Half};
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
 use vipward_core::machine::Machine;
-use vipward_core::seam::Clock;
+use vipward_core::seam::{Clock, Lease, NoLease};
 use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
@@ -33,11 +33,12 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     let socket = Rc::new(socket);
     let director = Rc::new(Director { shared: shared.clone(), id, incarnation, socket: socket.clone() });
     let superior = Post { shared: shared.clone(), id, incarnation };
+    let lease = SimLease { shared: shared.clone(), id, incarnation };
     let supervises = shared.world().supervises();
     let voter: Box<dyn Machine> =
         if supervises { Box::new(Guarded::new(Election::default(), superior)) } else { Box::new(Election::default()) };
-    let election = director.live(voter, Half::Election, ELECTION_PAUSE);
-    let balancer = director.live(Balancer::default(), Half::Balancer, BALANCER_PAUSE);
+    let election = director.live(voter, Half::Election, ELECTION_PAUSE, lease);
+    let balancer = director.live(Balancer::default(), Half::Balancer, BALANCER_PAUSE, NoLease);
     tokio::select! {
         biased;
         result = receive(&shared, id, &socket) => result,
@@ -54,14 +55,14 @@ struct Director {
 
 impl Director {
     /// One machine's life.
-    async fn live<M: Machine>(self: &Rc<Self>, machine: M, half: Half, pause: Duration) {
+    async fn live<M: Machine, L: Lease + 'static>(self: &Rc<Self>, machine: M, half: Half, pause: Duration, lease: L) {
         let Self { shared, id, incarnation, socket } = &**self;
         let (id, incarnation) = (*id, *incarnation);
         let clock = Rc::new(SimClock { shared: shared.clone(), id });
         let host = SimHost { shared: shared.clone(), id, half, incarnation };
         let network = SimNetwork { shared: shared.clone(), id, half, incarnation, socket: socket.clone() };
         let mut machine = Kept::new(machine, Copies { director: self.clone(), half }, pause);
-        drive(&mut machine, clock.clone(), Rc::new(network), Rc::new(host)).await;
+        drive(&mut machine, clock.clone(), Rc::new(network), Rc::new(host), Rc::new(lease)).await;
         match machine.estate(clock.now()) {
             Some(estate) => shared.world_mut().handed_over(id, half, estate),
             None => shared.world_mut().stopped(id, half),

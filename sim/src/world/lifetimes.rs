@@ -43,7 +43,8 @@ impl World {
     }
 
     /// `ip address replace`: one that is there keeps what it is and has its lifetime anew, one that is not is added, as
-    /// Linux does it. Everyday business, so it leaves no trace.
+    /// Linux does it; the daemon, which is deaf to the news of its renewals, does not hear of that. Everyday business, so it
+    /// leaves no trace.
     pub fn renew_addresses(&mut self, id: NodeId, addresses: &[InterfaceAddress]) -> Result<(), String> {
         let lifetime = self.lifetime(id);
         let mut refused = Ok(());
@@ -52,7 +53,7 @@ impl World {
             match held {
                 Some(held) => held.lifetime = lifetime,
                 None => {
-                    if let Err(error) = self.add_address(id, address) {
+                    if let Err(error) = self.put_address(id, address) {
                         refused = Err(error);
                     }
                 }

@@ -13,6 +13,7 @@ mod node;
 mod packets;
 mod paths;
 mod process;
+mod quorum;
 mod requests;
 mod servers;
 mod supervise;
@@ -62,6 +63,7 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    quorum: Option<quorum::Quorum>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
     /// Adverts and announcements stay out of the record.
@@ -97,6 +99,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
         let supervises = supervise::wanted(&plan);
         Self {
@@ -111,6 +114,7 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            quorum,
             asking,
             leave_out_traffic: false,
             trace: Vec::new(),
@@ -151,6 +155,7 @@ impl World {
         self.flap_servers();
         self.expire_addresses();
         self.deliver_adverts();
+        self.advance_quorum();
         self.advance_requests();
     }
 
@@ -162,8 +167,8 @@ impl World {
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
-        let packets = packets.chain(upgrades).chain(self.next_expiry()).chain(self.next_supervisor());
-        flaps.chain(packets).chain(self.next_request()).min()
+        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
+        flaps.chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

@@ -64,7 +64,7 @@ impl Node {
                 closings: 0,
                 flap: None,
             }),
-            NodeKind::Client(_) | NodeKind::Router => State::Other,
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => State::Other,
         };
         Self { ports: plan.ports.clone(), power: true, plugged: true, disturbed: Instant::ZERO, state }
     }

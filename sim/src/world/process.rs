@@ -164,6 +164,7 @@ impl World {
 
     pub(super) fn end(&mut self, id: NodeId) {
         let (now, relay) = (self.now, self.relays(id));
+        self.forget_client(id);
         if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
             director.process = Process::Absent;
             director.process_since = now;
@@ -206,6 +207,10 @@ impl World {
     }
 
     pub(super) fn set_frozen(&mut self, id: NodeId, frozen: bool) {
+        if self.quorum_node() == Some(id) {
+            self.freeze_quorum(frozen);
+            return;
+        }
         let now = self.now;
         let Some(director) = self.director_mut(id) else { return };
         let (from, to) = if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };

@@ -30,6 +30,15 @@ impl World {
 
     /// `ip address add`; the words of a refusal are the kernel's. That it is there already is as good, as to the daemon.
     pub fn add_address(&mut self, id: NodeId, address: &InterfaceAddress) -> Result<(), String> {
+        if self.put_address(id, address)? {
+            let address = ObservedAddress { key: address.key(), ours: true };
+            self.tell(id, &Event::AddressChanged { address, present: true });
+        }
+        Ok(())
+    }
+
+    /// The same, and nobody is told. False: it was there.
+    pub(super) fn put_address(&mut self, id: NodeId, address: &InterfaceAddress) -> Result<bool, String> {
         if !self.node(id).ports.iter().any(|port| port.interface == address.interface) {
             return Err("No such device".to_owned());
         }
@@ -37,16 +46,15 @@ impl World {
         let there = self.node(id).own(address.address)
             || self.director(id).is_some_and(|director| director.kernel.addresses.contains_key(&key));
         if there {
-            return Ok(());
+            return Ok(false);
         }
         let lifetime = self.lifetime(id);
         if let Some(director) = self.director_mut(id) {
             director.kernel.addresses.insert(key.clone(), Held { ours: true, lifetime });
         }
-        self.note(Some(id), What::AddressAdded(key.clone()));
+        self.note(Some(id), What::AddressAdded(key));
         self.stir();
-        self.tell(id, &Event::AddressChanged { address: ObservedAddress { key, ours: true }, present: true });
-        Ok(())
+        Ok(true)
     }
 
     /// `ip address del`. That it is gone already is as good, as to the daemon.

@@ -1,10 +1,11 @@
 //! What an Election leaves to its successor, and what that one takes up.
 
 use super::{Election, Phase};
+use crate::decision::RoleCause;
 use crate::effect::{Effect, ScriptId};
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::time::Instant;
-use crate::vrrp::virtual_router::{Context, State, VirtualRouter};
+use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
 use crate::vrrp::{Role, Vrid, announce};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -68,11 +69,33 @@ impl Election {
         };
         Some(ElectionEstate {
             handed_over,
-            routers: self.routers.iter().map(router).collect(),
+            routers: self.routers.iter().filter(|router| router.rule() == Rule::Adverts).map(router).collect(),
             addresses: self.book.applied().cloned().collect(),
             scripts: self.scripts.values().map(|script| script.estate(now)).collect(),
             ignored: self.ignored.estate(),
         })
+    }
+
+    /// Ends without giving anything back, but for what can't be handed over: a lease is of a session, and that ends with
+    /// this process. Routers that need one stop in order, so that another director has their addresses soon.
+    pub(super) fn hand_over(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut ctx = Context { now, out, book: &mut self.book };
+        let mut leased: Vec<_> = self.routers.iter_mut().filter(|router| router.rule() != Rule::Adverts).collect();
+        leased.iter_mut().for_each(|router| router.resign(&mut ctx));
+        leased.iter().for_each(|router| ctx.book.release(router.id()));
+        ctx.book.settle(now, ctx.out);
+        leased.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        self.leases.stop(out);
+        self.phase = Phase::HandedOver;
+    }
+
+    /// Goes on after that.
+    pub(super) fn take_back(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.phase = Phase::Running;
+        self.scripts.values_mut().for_each(|script| script.forget_run(now));
+        self.leases.load(self.config.coordination.clone(), now);
+        self.assess(None, now, out);
+        self.leases.wake(now, out);
     }
 
     /// Before priorities are computed: they depend on it. A script that a copy speaks of runs at once.
@@ -96,7 +119,11 @@ impl Election {
                 left.name == config.name && left.interface == config.interface && left.vrid == config.vrid
             };
             let Some(left) = estate.routers.iter().find(same) else { continue };
-            let standing = self.standing(router);
+            if router.rule() != Rule::Adverts {
+                // Its lease is of a session that has ended.
+                continue;
+            }
+            let standing = self.standing(router, now);
             let mut ctx = Context { now, out, book: &mut self.book };
             if let Some(router) = self.routers.get_mut(place) {
                 router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);

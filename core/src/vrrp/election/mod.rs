@@ -4,10 +4,12 @@
 //! a killed predecessor left behind before it listens, so that a director that comes back never answers for an address
 //! that another one holds by now.
 
+mod coordinate;
 pub mod estate;
 mod failures;
 mod reload;
 
+use self::coordinate::follow;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
 use super::addresses::AddressBook;
@@ -19,6 +21,7 @@ use super::tracker::{self, ScriptTracker, Scripts, Verdict};
 use super::types::{Priority, Vrid};
 use super::virtual_router::{Context, Standing, VirtualRouter};
 use crate::config::{Config, TrackWeight, TrackedScript};
+use crate::coordination::{Leases, News};
 use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
 use crate::effect::{Effect, ScriptId};
 use crate::estate::Estate;
@@ -54,6 +57,7 @@ pub struct Election {
     listening: BTreeSet<Listener>,
     retries: BTreeMap<Retry, Instant>,
     reread_at: Option<Instant>,
+    leases: Leases,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
     /// Counts what may change the testament and is not in `book`.
@@ -89,13 +93,15 @@ impl Machine for Election {
         let mut out = Vec::new();
         match self.phase {
             Phase::HandedOver if event == Event::TakeBack => {
-                self.phase = Phase::Running;
-                self.scripts.values_mut().for_each(|script| script.forget_run(now));
-                return out;
+                self.take_back(now, &mut out);
             }
             Phase::Stopped | Phase::HandedOver => return out,
             Phase::Starting { .. } => {}
-            Phase::Running => self.check_overslept(now, &mut out),
+            Phase::Running => {
+                // Before anything else is done or heard: what nobody may rely on any more is given up.
+                self.check_session(now, &mut out);
+                self.check_overslept(now, &mut out);
+            }
         }
         match event {
             Event::ConfigLoaded { config, seed: _ } => self.config_loaded(config, now, &mut out),
@@ -119,7 +125,7 @@ impl Machine for Election {
             Event::Stop => self.stop(now, &mut out),
             Event::HandOver => {
                 if let Phase::Running = self.phase {
-                    self.phase = Phase::HandedOver;
+                    self.hand_over(now, &mut out);
                 }
             }
             Event::Inherited(estate) => {
@@ -129,7 +135,12 @@ impl Machine for Election {
             }
             // The Balancer's, and what only comes after the end.
             Event::IpvsRead(_) | Event::ProbeFinished { .. } | Event::TakeBack => {}
+            Event::Lease(said) => {
+                let news = self.leases.hear(said, now, &mut out);
+                self.coordinate(&news, now, &mut out);
+            }
         }
+        self.check_session(now, &mut out);
         self.renewals.follow(&mut self.book, self.config.vip.lease, now);
         out
     }
@@ -141,8 +152,9 @@ impl Machine for Election {
         let retry = self.retries.values().copied().chain(self.book.retry_at()).min().map(|at| (at, Reason::Retry));
         let reread = self.reread_at.map(|at| (at, Reason::Reread));
         let report = self.ignored.next().map(|at| (at, Reason::Report));
+        let lease = self.leases.next().map(|at| (at, Reason::Lease));
         let renew = self.renewals.next().map(|at| (at, Reason::Renew));
-        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).min()
+        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).chain(lease).min()
     }
 
     fn estate(&self, now: Instant) -> Option<Estate> {
@@ -199,9 +211,12 @@ impl Election {
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
-        // All at once: what one gives up and another still wants would be tried again in between.
+        // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
         self.routers.iter().for_each(|router| ctx.book.release(router.id()));
+        ctx.book.settle(now, ctx.out);
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        // Last: what is not gone by now is not given back.
+        self.leases.stop(out);
         self.phase = Phase::Stopped;
     }
 
@@ -330,12 +345,12 @@ impl Election {
     }
 
     fn assess_one(&mut self, place: usize, now: Instant, out: &mut Vec<Effect>) {
-        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router)) {
+        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router, now)) {
             self.with_router(place, now, out, |router, ctx| router.assess(standing, ctx));
         }
     }
 
-    fn standing(&self, router: &VirtualRouter) -> Standing {
+    fn standing(&self, router: &VirtualRouter, now: Instant) -> Standing {
         let config = router.config();
         let interface = config.interface.clone();
         match self.links.get(&interface) {
@@ -362,6 +377,10 @@ impl Election {
                 Verdict::Adds(_) => {}
             }
         }
+        match self.quorum_standing(router, source, now) {
+            Some(standing) => return standing,
+            None => {}
+        }
         if unknown { Standing::Unknown { source } } else { Standing::Well { source } }
     }
 
@@ -382,6 +401,10 @@ impl Election {
         let Phase::Running = self.phase else { return };
         for place in self.timers.expired(now) {
             self.with_router(place, now, out, VirtualRouter::wake);
+        }
+        if self.leases.next().is_some_and(|at| at <= now) {
+            self.leases.wake(now, out);
+            self.coordinate(&News::All, now, out);
         }
         self.renewals.wake(&mut self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
@@ -408,6 +431,7 @@ impl Election {
         let source = router.source();
         let result = f(router, &mut Context { now, out, book: &mut self.book });
         self.revision += u64::from(router.source() != source);
+        follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
         Some(result)
     }

@@ -45,6 +45,8 @@ impl VirtualRouter {
             return None;
         }
         let mut master = left.clone();
+        // Only those that need no lease are left to anybody.
+        master.holds = true;
         master.advertise_at = master.advertise_at.min(now + interval.duration());
         master.announcements.reconfigure(&self.config.garp, now);
         Some(master)

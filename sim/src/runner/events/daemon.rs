@@ -7,7 +7,7 @@ use crate::world::{Half, World};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use vipward_core::driver::MAX_WAITING;
+use vipward_core::driver::{MAX_WAITING, may_ask};
 use vipward_core::effect::{Effect, ScriptId};
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
 use vipward_core::event::{Event, ScriptOutcome};
@@ -53,6 +53,7 @@ impl Daemon {
                 wakeup: Some(Instant::ZERO),
                 wakes_at: Some(Instant::ZERO),
                 stopped: false,
+                still_there: false,
             }
         };
         Self { id, incarnation, drivers: [Half::Election, Half::Balancer].map(driver) }
@@ -123,6 +124,8 @@ struct Driver {
     /// The same by the world's clock.
     wakes_at: Option<Instant>,
     stopped: bool,
+    /// In this turn an address could not be removed.
+    still_there: bool,
 }
 
 impl Driver {
@@ -145,7 +148,7 @@ impl Driver {
         let local = world.local_time(id);
         let mut left = MOST_AT_ONCE;
         loop {
-            for kind in [Waiting::Host, Waiting::Packets, Waiting::Work] {
+            for kind in [Waiting::Host, Waiting::Lease, Waiting::Packets, Waiting::Work] {
                 for _ in 0..MAX_WAITING {
                     let Some(event) = self.waiting(kind, world, id) else { break };
                     left = left.checked_sub(1).ok_or("it never rests")?;
@@ -169,8 +172,9 @@ impl Driver {
     fn waiting(&mut self, kind: Waiting, world: &mut World, id: NodeId) -> Option<Event> {
         self.answers.pop_front().or_else(|| match kind {
             Waiting::Host => world.next_event(id, self.half),
+            Waiting::Lease if self.half == Half::Election => world.next_lease_event(id).map(Event::Lease),
             Waiting::Packets if self.half == Half::Election => world.next_advert(id).map(Event::AdvertReceived),
-            Waiting::Packets => None,
+            Waiting::Lease | Waiting::Packets => None,
             Waiting::Work => self.work(world, id),
         })
     }
@@ -195,6 +199,7 @@ impl Driver {
     fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
         let last = matches!(event, Event::Stop | Event::HandOver);
         self.now = self.now.max(world.local_time(id));
+        self.still_there = false;
         let effects = self.machine.handle(event, self.now);
         for report in self.reports.0.take() {
             world.reported(id, incarnation, report);
@@ -243,7 +248,9 @@ impl Driver {
                 acts(world, "renews addresses").and_then(|()| world.renew_addresses(id, addresses))
             }
             Effect::RemoveAddress(key) => {
-                acts(world, "removes an address").and_then(|()| world.remove_address(id, key))
+                let removed = acts(world, "removes an address").and_then(|()| world.remove_address(id, key));
+                self.still_there |= removed.is_err();
+                removed
             }
             Effect::ReadAddresses => acts(world, "reads the addresses").map(|()| {
                 self.answers.push_back(Event::AddressesRead(world.addresses(id)));
@@ -271,6 +278,9 @@ impl Driver {
                 world.notified(id, command);
                 Ok(())
             }
+            Effect::Lease(op) => may_ask(op, self.still_there)
+                .and_then(|()| acts(world, "asks the quorum service"))
+                .and_then(|()| world.ask_quorum(id, op)),
             Effect::Decide(decision) => {
                 world.decided(id, decision);
                 Ok(())
@@ -283,6 +293,7 @@ impl Driver {
 #[derive(Clone, Copy)]
 enum Waiting {
     Host,
+    Lease,
     Packets,
     Work,
 }
