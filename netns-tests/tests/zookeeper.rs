@@ -219,20 +219,53 @@ fn a_holder_that_is_killed_is_followed_when_its_session_is_over() {
     });
 }
 
+/// To the supervisor and its worker.
+fn all_of(director: &Process, signal: Signal) {
+    director.signal(signal);
+    for worker in director.children().unwrap() {
+        vipward_lab::signal(worker, signal);
+    }
+}
+
+/// The supervisor withdraws the VIP at once and starts another worker, which asks for the lease anew; the dead one's session
+/// lasts until its time is over.
+#[test]
+fn a_worker_that_is_killed_costs_its_session_time() {
+    in_lab("a_worker_that_is_killed_costs_its_session_time", &[Need::Zookeeper], || {
+        let lab = Quorate::build(3);
+        let (first, mut second) = lab.both(FENCE);
+        let since = SystemTime::now();
+        for worker in first.children().unwrap() {
+            vipward_lab::signal(worker, Signal::SIGKILL);
+        }
+        second.wait_for_line("-> MASTER", SOON).unwrap();
+        let somebody = || lab.pair.lb1.has(VIP) || lab.pair.lb2.has(VIP);
+        wait_for(SOON, || (!somebody()).then_some(())).expect("the VIP is withdrawn");
+        wait_for(SOON, || somebody().then_some(())).expect("and comes back");
+        lab.never_both();
+        let got = [&lab.watch1, &lab.watch2].map(|watch| stretches(watch, VIP));
+        let got = got.iter().flatten().map(|stretch| stretch.from).filter(|from| *from > since).min().unwrap();
+        println!(
+            "the worker alone, SIGKILL: somebody has the VIP again after {:?}",
+            got.duration_since(since).unwrap()
+        );
+    });
+}
+
 #[test]
 fn a_holder_that_froze_has_nothing_when_it_thaws() {
     in_lab("a_holder_that_froze_has_nothing_when_it_thaws", &[Need::Zookeeper], || {
         let lab = Quorate::build(3);
         let (mut first, _second) = lab.both(FENCE);
         let since = SystemTime::now();
-        first.signal(Signal::SIGSTOP);
+        all_of(&first, Signal::SIGSTOP);
         lab.has_it(&lab.pair.lb2);
         lab.never_both();
         lab.print_window("SIGSTOP", since);
         let before = first.lines(0).len();
         // Cut off, so that it can't hear that lb2 is MASTER now: only its lease can tell it.
         lab.cut_directors(true);
-        first.signal(Signal::SIGCONT);
+        all_of(&first, Signal::SIGCONT);
         first.wait_for_line_after(before, "MASTER without addresses: lb2 has the lease", SOON).unwrap();
         lab.never_both();
     });
