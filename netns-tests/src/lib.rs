@@ -9,6 +9,7 @@ pub mod dying;
 pub mod measure;
 pub mod owners;
 mod pair;
+pub mod quorate;
 mod require;
 mod router;
 pub mod zookeeper;

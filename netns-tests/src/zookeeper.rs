@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use vipward_lab::{Node, Process, Signal, wait_for};
+use zookeeper_client::{Client, Error};
 
 /// The jar of Debian's package; its manifest names the others.
 pub(crate) const JAR: &str = "/usr/share/java/zookeeper.jar";
@@ -153,6 +154,53 @@ impl Server {
         })
     }
 
+    /// Does something as an administrator, or as somebody who should not, would: with a session of its own, under this
+    /// `user:password` if there is one.
+    pub fn client<T, F>(
+        &self,
+        auth: Option<&'static str>,
+        body: impl FnOnce(Client) -> F + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>>,
+    {
+        let at = self.at().to_string();
+        let done = self.node.run(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(async {
+                let mut connector = Client::connector();
+                if let Some(auth) = auth {
+                    connector = connector.with_auth("digest", auth.as_bytes());
+                }
+                body(connector.connect(&at).await?).await
+            }))
+        });
+        done.unwrap_or_else(|error| Err(Error::UnexpectedError(error.to_string())))
+    }
+
+    /// Takes a session over by its number, as its owner does when it connects to another server: from then on requests
+    /// over the old connection are refused as moved. The connection ends at once; the session goes on.
+    pub fn steal(&self, session: i64, timeout: Duration) -> io::Result<()> {
+        let at = self.at();
+        self.node.run(move || {
+            let mut stream = TcpStream::connect_timeout(&at, ANSWER)?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            // ConnectRequest: protocol version, last zxid seen, timeout, session, password.
+            let mut request = vec![0; 12];
+            request.extend(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).to_be_bytes());
+            request.extend(session.to_be_bytes());
+            request.extend(16_i32.to_be_bytes());
+            request.extend(password(session));
+            let length = i32::try_from(request.len()).unwrap_or(0);
+            stream.write_all(&[&length.to_be_bytes()[..], &request].concat())?;
+            let mut answer = [0; 20];
+            stream.read_exact(&mut answer)?;
+            // ConnectResponse: length, protocol version, timeout, session; session 0: refused.
+            if answer[12..] == session.to_be_bytes() { Ok(()) } else { Err(io::Error::other("refused")) }
+        })
+    }
+
     fn output(&self) -> String {
         self.process.as_ref().map(Process::output).unwrap_or_default()
     }
@@ -170,4 +218,18 @@ fn write_files(folder: &Path, address: IpAddr, id: u32, peers: &str) -> io::Resu
         data.display()
     );
     std::fs::write(folder.join("zoo.cfg"), text)
+}
+
+/// The password of a session, which ZooKeeper's servers make of its number by `java.util.Random`: why nobody but directors
+/// should see those numbers.
+fn password(session: i64) -> [u8; 16] {
+    const MASK: u64 = (1 << 48) - 1;
+    let mut seed = (session.cast_unsigned() ^ 0xb341_5c00 ^ 0x5_deec_e66d) & MASK;
+    let mut password = [0; 16];
+    for four in password.chunks_mut(4) {
+        seed = seed.wrapping_mul(0x5_deec_e66d).wrapping_add(0xb) & MASK;
+        let next = u32::try_from(seed >> 16).unwrap_or_default();
+        four.copy_from_slice(&next.to_le_bytes());
+    }
+    password
 }
