@@ -46,7 +46,7 @@ pub enum Decision {
     AddressNotOurs { address: AddressKey },
     /// An address that a killed predecessor left behind is taken off.
     LeftoverRemoved { address: AddressKey },
-    /// Somebody else took an address of ours off; it is put back.
+    /// An address of ours was taken off, by somebody or by the kernel at the end of its lifetime; it is put back.
     AddressRestored { address: InterfaceAddress },
     /// A tracked script changed its state.
     ScriptChanged { script: Arc<str>, up: bool, why: String },
@@ -276,7 +276,9 @@ impl fmt::Display for Decision {
                 write!(f, "{address} was put there by somebody else: it stays there, whoever is MASTER")
             }
             Self::LeftoverRemoved { address } => write!(f, "{address} was left behind by an earlier run: taken off"),
-            Self::AddressRestored { address } => write!(f, "{address} was taken off by somebody else: put back"),
+            Self::AddressRestored { address } => {
+                write!(f, "{address} was taken off, and not by this process: put back")
+            }
             Self::ScriptChanged { script, up, why } => {
                 write!(f, "script {script} is {}: {why}", if *up { "up" } else { "down" })
             }

@@ -154,6 +154,7 @@ where
             Effect::SendAdvert(advert) => self.network.send_advert(advert),
             Effect::Announce { interface, address } => self.network.announce(interface, *address),
             Effect::AddAddress(address) => self.host.add_address(address).await,
+            Effect::RenewAddresses { addresses } => self.host.renew_addresses(addresses).await,
             Effect::RemoveAddress(key) => self.host.remove_address(key).await,
             Effect::ReadAddresses => self.host.read_addresses().await.map(|read| {
                 self.queue.push_back(Event::AddressesRead(read));

@@ -33,6 +33,11 @@ pub enum Effect {
     },
     AddAddress(InterfaceAddress),
     RemoveAddress(AddressKey),
+    /// Give these the lifetime that the configuration in force says, counted from now. No more than
+    /// [`crate::vrrp::lease::BATCH`] at once.
+    RenewAddresses {
+        addresses: Arc<[InterfaceAddress]>,
+    },
     /// Read every address; the answer is [`crate::event::Event::AddressesRead`].
     ReadAddresses,
     /// Change the IPVS table.

@@ -17,5 +17,6 @@ pub mod probe;
 pub mod record;
 pub mod seam;
 pub mod settings;
+pub mod supervisor;
 pub mod time;
 pub mod vrrp;

@@ -16,6 +16,16 @@ pub trait Machine {
     fn next_wakeup(&self) -> Option<(Instant, Reason)>;
 }
 
+impl<M: Machine + ?Sized> Machine for Box<M> {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        (**self).handle(event, now)
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        (**self).next_wakeup()
+    }
+}
+
 /// What a machine waits for. For people who read a timeline; nothing decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
@@ -35,6 +45,10 @@ pub enum Reason {
     Retry,
     /// Time to read the kernel's tables and compare.
     Reread,
+    /// Addresses' lifetimes are renewed (`[vip] lease`).
+    Renew,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
+    /// The supervisor must hear that the driver loop turns.
+    Heartbeat,
 }

@@ -41,6 +41,8 @@ pub trait Network {
 }
 
 /// The machine that a director runs on: kernel tables, links, scripts; and what its operator wants of it.
+///
+/// Addresses are added and renewed with the lifetime that the last [`Event::ConfigLoaded`] told says.
 pub trait Host {
     /// The next thing that the host has to tell: a link or address changed, a configuration was loaded, stop.
     /// The first ones are [`Event::LinksRead`], [`Event::AddressesRead`] and [`Event::ConfigLoaded`].
@@ -48,6 +50,8 @@ pub trait Host {
     /// One that is already there.
     fn waiting_event(&self) -> Option<Event>;
     fn add_address(&self, address: &InterfaceAddress) -> impl Future<Output = Result<(), Refusal>>;
+    /// All or some of them failed: one refusal.
+    fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> impl Future<Output = Result<(), Refusal>>;
     fn remove_address(&self, address: &AddressKey) -> impl Future<Output = Result<(), Refusal>>;
     fn read_addresses(&self) -> impl Future<Output = Result<Vec<ObservedAddress>, Refusal>>;
     fn ipvs(&self, op: &Op) -> impl Future<Output = Result<(), Refusal>>;

@@ -72,6 +72,7 @@ fn effect_word(effect: &Effect) -> &'static str {
     match effect {
         Effect::SendAdvert(_) => "send",
         Effect::AddAddress(_) => "add",
+        Effect::RenewAddresses { .. } => "renew",
         Effect::RemoveAddress(_) => "remove",
         Effect::Announce { .. } => "announce",
         Effect::Listen { .. } => "listen",
@@ -229,6 +230,10 @@ impl Host for World {
             tokio::time::sleep(self.slow.get()).await;
         }
         self.asked("add")
+    }
+
+    async fn renew_addresses(&self, _: &[InterfaceAddress]) -> Result<(), Refusal> {
+        self.asked("renew")
     }
 
     async fn remove_address(&self, _: &AddressKey) -> Result<(), Refusal> {

@@ -1,6 +1,12 @@
 //! The flight recorder: what goes in comes out, what is damaged is said, and a machine goes on from its recorded state.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
 
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -14,7 +20,7 @@ use vipward_core::config::{Config, Options, Sources, load};
 use vipward_core::decision::{Decision, IgnoreReason, RoleCause};
 use vipward_core::effect::Effect;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
-use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
+use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::machine::Machine;
 use vipward_core::probe::{Failure, Verdict};
@@ -351,7 +357,12 @@ fn the_format_changes_only_with_its_version() {
     let effects: Vec<Effect> = decisions
         .into_iter()
         .map(Effect::Decide)
-        .chain([Effect::ReadAddresses, Effect::ReadIpvs, Effect::Ipvs(Op::RemoveService { key: service })])
+        .chain([
+            renewal(100),
+            Effect::ReadAddresses,
+            Effect::ReadIpvs,
+            Effect::Ipvs(Op::RemoveService { key: service }),
+        ])
         .collect();
     let (mut election, mut balancer) = (Election::default(), Balancer::default());
     for event in events {
@@ -381,9 +392,43 @@ fn the_format_changes_only_with_its_version() {
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     assert_eq!(
         (FORMAT, sum),
-        (1, 3_003_448_909_373_134_213),
+        (2, 15_008_489_414_834_948_105),
         "the bytes of a record have changed: raise FORMAT and note the new sum"
     );
+}
+
+fn renewal(last: u8) -> Effect {
+    let address = InterfaceAddress { address: [192, 0, 2, last].into(), ..config(100).routers[0].addresses[0].clone() };
+    Effect::RenewAddresses { addresses: [address].into() }
+}
+
+/// A list of renewed addresses is written out once in a file; how many lists there are is no matter.
+#[test]
+fn renewals_are_short_and_read_again_as_they_were() {
+    let step = |at, effect| {
+        let effects = vec![Effect::ReadAddresses, effect];
+        Entry::Step(Step {
+            machine: MachineName::Election,
+            at: Instant::from_millis(at),
+            event: Event::Wakeup,
+            effects,
+        })
+    };
+    let same: Vec<Entry> = (0..1_000).map(|at| step(at, renewal(100))).collect();
+    let without: Vec<Entry> = (0..1_000).map(|at| step(at, Effect::ReadIpvs)).collect();
+    assert_eq!(read(&written(&same)), (same.clone(), None));
+    assert!(written(&same).len() < written(&without).len() + 5_000);
+    let many: Vec<Entry> = (0..2_000).map(|at| step(at, many(at % 700))).collect();
+    assert_eq!(read(&written(&many)), (many, None));
+}
+
+fn many(which: u64) -> Effect {
+    let of = |effect| match effect {
+        Effect::RenewAddresses { addresses } => addresses.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let [a, b] = [(which % 250) as u8, (which / 250) as u8];
+    Effect::RenewAddresses { addresses: [of(renewal(a)), of(renewal(b))].concat().into() }
 }
 
 #[test]

@@ -45,11 +45,8 @@ pub struct AdvertSocket {
 impl AdvertSocket {
     /// Needs CAP_NET_RAW; must be called inside a runtime.
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
-        let socket = open_raw()?;
+        let socket = open_sender()?;
         socket.set_multicast_all_v4(false)?;
-        socket.set_multicast_loop_v4(false)?;
-        socket.set_multicast_ttl_v4(255)?;
-        socket.set_tos_v4(TOS)?;
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
         // Beyond net.core.rmem_max only with CAP_NET_ADMIN over the whole machine, which a container lacks.
@@ -85,28 +82,12 @@ impl AdvertSocket {
     /// Sends with the given source address and TTL. Multicast leaves by the advert's interface; unicast goes where the
     /// routing table sends it, as the peer may be behind another one.
     pub fn send(&self, advert: &Datagram) -> io::Result<()> {
-        let (IpAddr::V4(source), IpAddr::V4(destination)) = (advert.source, advert.destination) else {
-            return Err(io::Error::other("IPv6 is not served yet"));
-        };
-        let index = if destination.is_multicast() {
+        let index = if advert.destination.is_multicast() {
             self.links.index(&advert.interface).map_err(io::Error::other)?
         } else {
             0
         };
-        let info = libc::in_pktinfo {
-            ipi_ifindex: i32::try_from(index).map_err(io::Error::other)?,
-            ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
-            ipi_addr: libc::in_addr { s_addr: 0 },
-        };
-        let ttl = libc::c_int::from(advert.ttl);
-        let sent = sendmsg(
-            self.io.as_raw_fd(),
-            &[IoSlice::new(&advert.payload)],
-            &[ControlMessage::Ipv4PacketInfo(&info), ControlMessage::Ipv4Ttl(&ttl)],
-            MsgFlags::MSG_DONTWAIT,
-            Some(&SockaddrIn::from(SocketAddrV4::new(destination, 0))),
-        )?;
-        if sent == advert.payload.len() { Ok(()) } else { Err(io::Error::other("sent only in part")) }
+        send(&self.io, advert, index)
     }
 
     /// A packet that the kernel already holds. It is read from the socket itself, past the runtime: a process that was
@@ -175,7 +156,33 @@ impl AdvertSocket {
     }
 }
 
-/// The bare socket: what asks the kernel whether we may.
-pub fn open_raw() -> io::Result<Socket> {
-    Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))
+/// A socket that sends as RFC 9568 5.1.1 asks for. Needs CAP_NET_RAW.
+pub fn open_sender() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
+    socket.set_multicast_loop_v4(false)?;
+    socket.set_multicast_ttl_v4(255)?;
+    socket.set_tos_v4(TOS)?;
+    Ok(socket)
+}
+
+/// Sends by a socket from [`open_sender`]; multicast leaves by the interface with this number.
+pub fn send(socket: &impl AsRawFd, advert: &Datagram, index: u32) -> io::Result<()> {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (advert.source, advert.destination) else {
+        return Err(io::Error::other("IPv6 is not served yet"));
+    };
+    let index = if destination.is_multicast() { index } else { 0 };
+    let info = libc::in_pktinfo {
+        ipi_ifindex: i32::try_from(index).map_err(io::Error::other)?,
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    };
+    let ttl = libc::c_int::from(advert.ttl);
+    let sent = sendmsg(
+        socket.as_raw_fd(),
+        &[IoSlice::new(&advert.payload)],
+        &[ControlMessage::Ipv4PacketInfo(&info), ControlMessage::Ipv4Ttl(&ttl)],
+        MsgFlags::MSG_DONTWAIT,
+        Some(&SockaddrIn::from(SocketAddrV4::new(destination, 0))),
+    )?;
+    if sent == advert.payload.len() { Ok(()) } else { Err(io::Error::other("sent only in part")) }
 }

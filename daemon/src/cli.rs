@@ -21,8 +21,12 @@ pub enum Command {
     /// Run a director in the foreground
     ///
     /// SIGTERM and SIGINT end it in order, a second one at once. SIGHUP reads the file again; if that has errors, the
-    /// running configuration stays.
+    /// running configuration stays. A second process does the work; if that dies or hangs, the first one hands over in
+    /// its name and starts another.
     Run(Run),
+    /// The process that does the work; started by `run`
+    #[command(hide = true)]
+    Worker(Run),
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings

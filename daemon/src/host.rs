@@ -41,6 +41,9 @@ impl LinuxHost {
     fn note(&self, event: Event) -> Event {
         if let Event::ConfigLoaded { config, .. } = &event {
             self.scripts.set_security(config.global.script_security);
+            if let Tables::Addresses(addresses) = &self.tables {
+                addresses.set_lifetime(config.vip.lifetime());
+            }
         }
         event
     }
@@ -75,11 +78,15 @@ impl Host for LinuxHost {
     }
 
     async fn add_address(&self, address: &InterfaceAddress) -> Result<(), Refusal> {
-        self.addresses()?.add(address).await
+        self.addresses()?.add(address)
+    }
+
+    async fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> Result<(), Refusal> {
+        self.addresses()?.renew(addresses)
     }
 
     async fn remove_address(&self, address: &AddressKey) -> Result<(), Refusal> {
-        self.addresses()?.remove(address).await
+        self.addresses()?.remove(address)
     }
 
     async fn read_addresses(&self) -> Result<Vec<ObservedAddress>, Refusal> {

@@ -19,12 +19,14 @@ mod network;
 mod privileges;
 mod record;
 mod relay;
-mod run;
+mod requests;
 mod scripts;
 mod summary;
+mod supervise;
 #[cfg(test)]
 mod testing;
 mod thread;
+mod worker;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -44,7 +46,8 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(options) => run::run(&options),
+        Command::Run(options) => return supervise::run(&options),
+        Command::Worker(options) => worker::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Demo => return demo::run(),
     }

@@ -1,20 +1,22 @@
 //! Links and addresses of this machine over rtnetlink: changes, and news of changes.
 //!
-//! Two sockets: requests have one of their own, so that a storm of notifications that overflows the other can't take
-//! an answer with it.
+//! Questions have a socket of their own, so that a storm of notifications that overflows the monitor's can't take an answer
+//! with it; changes have another one ([`crate::requests`]).
 
 use crate::adverts::PROTOCOL;
 use crate::links::{Interface, Links};
+use crate::requests::{Requests, deaf_to};
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{StreamExt, TryStreamExt};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_proto::sys::{AsyncSocket, SocketAddr};
 use rtnetlink::{Handle, MulticastGroup};
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -26,6 +28,9 @@ use vipward_core::time::Duration;
 /// Room for notifications that come while this process does not run.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// `INFINITY_LIFE_TIME`.
+const FOREVER: u32 = u32::MAX;
+
 /// Before the monitor opens its socket again after losing it.
 const REOPEN: Duration = Duration::from_secs(1);
 
@@ -34,38 +39,68 @@ const REOPEN: Duration = Duration::from_secs(1);
 pub struct Addresses {
     handle: Handle,
     links: Rc<Links>,
+    requests: Rc<Requests>,
+    /// Of what is added and renewed; none: for ever.
+    lifetime: Rc<Cell<Option<Duration>>>,
 }
 
 impl Addresses {
-    /// Opens the socket for requests in the current `LocalSet`.
+    /// Opens the sockets for requests in the current `LocalSet`.
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::task::spawn_local(connection);
-        Ok(Self { handle, links })
+        Ok(Self { handle, links, requests: Rc::new(Requests::open()?), lifetime: Rc::default() })
     }
 
-    /// Adds an address. That it is there already is as good.
-    pub async fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
-        let index = self.links.index(&address.interface)?;
-        let mut request = self.handle.address().add(index, address.address, address.prefix_len);
-        *request.message_mut() = new_address(index, address);
-        match request.execute().await.map_err(|error| os_error(&error)) {
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-            done => done.map_err(|error| error.to_string()),
+    /// How long what is added or renewed from now on stays.
+    pub fn set_lifetime(&self, lifetime: Option<Duration>) {
+        self.lifetime.set(lifetime);
+    }
+
+    /// Gives all of these their lifetime anew.
+    pub fn renew(&self, addresses: &[InterfaceAddress]) -> Result<(), String> {
+        let lifetime = self.lifetime.get();
+        let mut refused: Vec<(&InterfaceAddress, String)> = Vec::new();
+        let mut asked = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            match self.links.index(&address.interface) {
+                Ok(index) => asked.push((index, address)),
+                Err(error) => refused.push((address, error)),
+            }
+        }
+        let messages = asked.iter().map(|(index, address)| new_address(*index, address, lifetime));
+        let messages = messages.map(RouteNetlinkMessage::NewAddress);
+        // An address that is there keeps its place, its label and its flags; one that is not is added.
+        for (place, error) in self.requests.ask(NLM_F_REPLACE, messages).map_err(|error| error.to_string())? {
+            refused.extend(asked.get(place).map(|(_, address)| (*address, error.to_string())));
+        }
+        match refused.as_slice() {
+            [] => Ok(()),
+            [(address, error)] => Err(format!("{address}: {error}")),
+            [(address, error), others @ ..] => Err(format!("{address}: {error}; and {} more", others.len())),
         }
     }
 
+    /// Adds an address. That it is there already is as good.
+    pub fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
+        let index = self.links.index(&address.interface)?;
+        let message = new_address(index, address, self.lifetime.get());
+        self.change(NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message), &[libc::EEXIST])
+    }
+
     /// Removes an address. That it, or its whole interface, is gone already is as good.
-    pub async fn remove(&self, key: &AddressKey) -> Result<(), String> {
+    pub fn remove(&self, key: &AddressKey) -> Result<(), String> {
         let Ok(index) = self.links.index(&key.interface) else { return Ok(()) };
-        let mut message = AddressMessage::default();
-        message.header.family = family(key.address);
-        message.header.prefix_len = key.prefix_len;
-        message.header.index = index;
-        message.attributes = vec![AddressAttribute::Local(key.address), AddressAttribute::Address(key.address)];
-        match self.handle.address().del(message).execute().await.map_err(|error| os_error(&error)) {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ENODEV)) => Ok(()),
-            done => done.map_err(|error| error.to_string()),
+        self.change(0, RouteNetlinkMessage::DelAddress(removal(index, key)), &[libc::EADDRNOTAVAIL, libc::ENODEV])
+    }
+
+    fn change(&self, flags: u16, request: RouteNetlinkMessage, as_good: &[i32]) -> Result<(), String> {
+        let refused = self.requests.ask(flags, std::iter::once(request)).map_err(|error| error.to_string())?;
+        match refused.into_iter().next() {
+            Some((_, error)) if !error.raw_os_error().is_some_and(|code| as_good.contains(&code)) => {
+                Err(error.to_string())
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -107,7 +142,7 @@ type News = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>
 impl Monitor {
     /// Listens from now on, and sends the state as it is: [`Event::LinksRead`], [`Event::AddressesRead`].
     pub async fn open(addresses: Addresses, links: Rc<Links>, events: UnboundedSender<Event>) -> Result<Self, String> {
-        let news = subscribe().map_err(|error| format!("can't listen for changes of interfaces: {error}"))?;
+        let news = subscribe(&addresses).map_err(|error| format!("can't listen for changes of interfaces: {error}"))?;
         let monitor = Self { addresses, links, events, news };
         monitor.read_all().await?;
         Ok(monitor)
@@ -134,7 +169,7 @@ impl Monitor {
                 None => {
                     tracing::error!("lost the socket for changes of interfaces; opening it again");
                     tokio::time::sleep(REOPEN).await;
-                    if let Ok(news) = subscribe() {
+                    if let Ok(news) = subscribe(&self.addresses) {
                         self.news = news;
                         self.read_again().await;
                     }
@@ -197,10 +232,12 @@ impl Monitor {
     }
 }
 
-fn subscribe() -> io::Result<News> {
+fn subscribe(addresses: &Addresses) -> io::Result<News> {
     let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
     let (mut connection, _, news) = rtnetlink::new_multicast_connection(&groups)?;
-    let _ = connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER);
+    let socket = connection.socket_mut().socket_mut();
+    let _ = socket.set_rx_buf_sz(RECEIVE_BUFFER);
+    deaf_to(socket, addresses.requests.port())?;
     tokio::task::spawn_local(connection);
     Ok(news)
 }
@@ -247,7 +284,17 @@ fn observed(links: &Links, message: &AddressMessage) -> Option<ObservedAddress> 
     Some(ObservedAddress { key, ours })
 }
 
-fn new_address(index: u32, address: &InterfaceAddress) -> AddressMessage {
+/// What takes an address off.
+pub fn removal(index: u32, key: &AddressKey) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(key.address);
+    message.header.prefix_len = key.prefix_len;
+    message.header.index = index;
+    message.attributes = vec![AddressAttribute::Local(key.address), AddressAttribute::Address(key.address)];
+    message
+}
+
+fn new_address(index: u32, address: &InterfaceAddress, lifetime: Option<Duration>) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = family(address.address);
     message.header.prefix_len = address.prefix_len;
@@ -268,6 +315,11 @@ fn new_address(index: u32, address: &InterfaceAddress) -> AddressMessage {
     if let Some(label) = &address.label {
         attributes.push(AddressAttribute::Label(label.to_string()));
     }
+    // Both the same: an address is as good as any until it goes.
+    let seconds = lifetime.map_or(FOREVER, |lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(FOREVER));
+    let mut cache_info = CacheInfo::default();
+    (cache_info.ifa_valid, cache_info.ifa_preferred) = (seconds, seconds);
+    attributes.push(AddressAttribute::CacheInfo(cache_info));
     let mut flags = AddressFlags::empty();
     if address.no_prefix_route {
         flags |= AddressFlags::Noprefixroute;
@@ -359,7 +411,7 @@ mod tests {
                 assert!(matches!(world.next().await, Event::LinksRead(links) if links.len() == 3));
                 assert!(matches!(world.next().await, Event::AddressesRead(_)));
 
-                world.addresses.add(&vip("v0")).await.unwrap();
+                world.addresses.add(&vip("v0")).unwrap();
                 let shown = ip("-d addr show dev v0");
                 assert!(
                     shown.contains("inet 192.0.2.100/24 brd 192.0.2.255 scope link noprefixroute proto 112 v0:vip")
@@ -369,16 +421,201 @@ mod tests {
                     "{shown}"
                 );
                 let ours = ObservedAddress { key: vip("v0").key(), ours: true };
-                world.until(|event| *event == Event::AddressChanged { address: ours.clone(), present: true }).await;
                 assert!(world.addresses.read().await.unwrap().contains(&ours));
-                world.addresses.add(&vip("v0")).await.expect("adding twice is harmless");
+                world.addresses.add(&vip("v0")).expect("adding twice is harmless");
 
-                world.addresses.remove(&vip("v0").key()).await.unwrap();
+                world.addresses.remove(&vip("v0").key()).unwrap();
                 world.until(|event| *event == Event::AddressChanged { address: ours.clone(), present: false }).await;
                 assert!(!ip("addr show dev v0").contains("192.0.2.100"));
-                world.addresses.remove(&vip("v0").key()).await.expect("removing twice is harmless");
+                world.addresses.remove(&vip("v0").key()).expect("removing twice is harmless");
             });
         });
+    }
+
+    const LEASE: Option<Duration> = Some(Duration::from_secs(2));
+
+    /// One more in the subnet of [`vip`], and of its scope: the kernel takes no other.
+    fn bare(last: u8) -> InterfaceAddress {
+        let address = Ipv4Addr::new(192, 0, 2, last).into();
+        InterfaceAddress { address, label: None, no_prefix_route: false, ..vip("v0") }
+    }
+
+    /// The addresses of v0 in the kernel's order, as `ip` shows them but for what is left of their lifetimes.
+    fn shown() -> Vec<String> {
+        let lines = ip("-o -4 addr show dev v0");
+        lines.lines().filter_map(|line| Some(line.split_once('\\')?.0.trim().replace(" dynamic", ""))).collect()
+    }
+
+    async fn rest(millis: u64) {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    #[test]
+    fn an_address_goes_by_itself_when_nobody_renews_it_and_stays_while_somebody_does() {
+        in_network_namespace(
+            "netlink::tests::an_address_goes_by_itself_when_nobody_renews_it_and_stays_while_somebody_does",
+            || {
+                ip("link add v0 type veth peer name v1");
+                on_local_set(async {
+                    let mut world = World::start().await;
+                    world.addresses.set_lifetime(LEASE);
+                    world.addresses.add(&vip("v0")).unwrap();
+                    world.addresses.set_lifetime(None);
+                    // In another subnet: a primary address takes its secondaries along.
+                    let lasting = InterfaceAddress { address: [198, 51, 100, 7].into(), label: None, ..vip("v0") };
+                    world.addresses.add(&lasting).unwrap();
+                    world.addresses.set_lifetime(LEASE);
+                    for _ in 0..12 {
+                        rest(500).await;
+                        world.addresses.renew(&[vip("v0")]).unwrap();
+                    }
+                    let ours = ObservedAddress { key: vip("v0").key(), ours: true };
+                    let gone = Event::AddressChanged { address: ours, present: false };
+                    while let Ok(event) = world.events.try_recv() {
+                        assert_ne!(event, gone, "three lifetimes, and never late by more than one");
+                    }
+                    let renewed = std::time::Instant::now();
+                    world.until(|event| *event == gone).await;
+                    // Less than its lifetime would be a fault; how much more depends on the machine.
+                    assert!(renewed.elapsed() >= Duration::from_millis(1_900), "{:?}", renewed.elapsed());
+                    let left = shown();
+                    assert!(
+                        left.len() == 1 && left[0].contains("198.51.100.7/24"),
+                        "what has no lifetime stays: {left:?}"
+                    );
+                });
+            },
+        );
+    }
+
+    #[test]
+    fn a_renewed_address_keeps_all_that_it_is_and_its_place() {
+        in_network_namespace("netlink::tests::a_renewed_address_keeps_all_that_it_is_and_its_place", || {
+            ip("link add v0 type veth peer name v1");
+            ip("link set v0 up");
+            ip("addr add 192.0.2.1/24 scope link dev v0");
+            on_local_set(async {
+                let world = World::start().await;
+                world.addresses.set_lifetime(LEASE);
+                let all = [bare(102), vip("v0"), bare(101)];
+                for address in &all {
+                    world.addresses.add(address).unwrap();
+                }
+                let before = shown();
+                assert_eq!(before.len(), 4, "{before:?}");
+                assert!(before[0].contains("192.0.2.1/24") && before[1].contains("secondary"), "{before:?}");
+                for _ in 0..3 {
+                    world.addresses.renew(&all).unwrap();
+                }
+                assert_eq!(shown(), before);
+                assert!(ip("-d addr show dev v0").contains("192.0.2.100/24 brd 192.0.2.255 scope link"));
+                // Off and on again, as a reload may want it.
+                for lifetime in [None, LEASE] {
+                    world.addresses.set_lifetime(lifetime);
+                    world.addresses.renew(&all).unwrap();
+                    let forever = ip("addr show dev v0").matches("valid_lft forever").count();
+                    assert_eq!(forever, if lifetime.is_none() { 4 } else { 1 });
+                    assert_eq!(shown(), before);
+                }
+            });
+        });
+    }
+
+    /// What was renewed is no news, and what is renewed although it is gone is put on again.
+    #[test]
+    fn the_monitor_sleeps_through_what_this_process_adds_and_renews() {
+        in_network_namespace("netlink::tests::the_monitor_sleeps_through_what_this_process_adds_and_renews", || {
+            ip("link add v0 type veth peer name v1");
+            on_local_set(async {
+                let mut world = World::start().await;
+                world.addresses.set_lifetime(LEASE);
+                world.addresses.add(&vip("v0")).unwrap();
+                world.until(|event| matches!(event, Event::AddressesRead(_))).await;
+                let address = ObservedAddress { key: vip("v0").key(), ours: true };
+                let gone = Event::AddressChanged { address, present: false };
+                for _ in 0..1_000 {
+                    world.addresses.renew(&[vip("v0")]).unwrap();
+                }
+                ip("addr del 192.0.2.100/24 dev v0");
+                world.addresses.renew(&[vip("v0")]).unwrap();
+                assert_eq!(shown().len(), 1);
+                assert_eq!(world.next().await, gone, "nothing before it");
+                ip("addr add 198.51.100.9/24 dev v0");
+                let event = world.next().await;
+                assert!(
+                    matches!(&event, Event::AddressChanged { address, present: true }
+                    if address.key.address == IpAddr::from([198, 51, 100, 9])),
+                    "{event:?}"
+                );
+            });
+        });
+    }
+
+    #[test]
+    fn a_batch_says_what_of_it_failed_and_does_the_rest() {
+        in_network_namespace("netlink::tests::a_batch_says_what_of_it_failed_and_does_the_rest", || {
+            ip("link add v0 type veth peer name v1");
+            on_local_set(async {
+                let world = World::start().await;
+                world.addresses.set_lifetime(LEASE);
+                // The kernel takes no prefix longer than 32.
+                let bad = |last| InterfaceAddress { prefix_len: 33, ..bare(last) };
+                assert_eq!(world.addresses.renew(&[]), Ok(()));
+                assert_eq!(
+                    world.addresses.renew(&[bare(1), bad(2), bare(3)]),
+                    Err("192.0.2.2/33 on v0: Invalid argument (os error 22)".to_owned())
+                );
+                assert_eq!(
+                    world.addresses.renew(&[vip("nix0"), bad(2), bare(4)]),
+                    Err("192.0.2.100/24 on nix0: interface nix0 does not exist; and 1 more".to_owned())
+                );
+                assert_eq!(shown().len(), 3);
+                let all: Vec<InterfaceAddress> = (0..=255).map(bad).collect();
+                let error = world.addresses.renew(&all).unwrap_err();
+                assert!(error.ends_with("and 255 more"), "{error}");
+            });
+        });
+    }
+
+    #[test]
+    fn thousands_of_addresses_are_held_over_many_lifetimes_without_one_missing() {
+        in_network_namespace(
+            "netlink::tests::thousands_of_addresses_are_held_over_many_lifetimes_without_one_missing",
+            || {
+                ip("link add v0 type veth peer name v1");
+                on_local_set(async {
+                    let mut world = World::start().await;
+                    world.addresses.set_lifetime(LEASE);
+                    let many: Vec<InterfaceAddress> = (0..5_000_u32)
+                        .map(|n| InterfaceAddress {
+                            address: Ipv4Addr::from(0x0a01_0000 + n).into(),
+                            prefix_len: 32,
+                            broadcast: None,
+                            ..bare(0)
+                        })
+                        .collect();
+                    let batches = vipward_core::vrrp::lease::batches(&many);
+                    batches.iter().for_each(|batch| world.addresses.renew(batch).unwrap());
+                    let mut pace = tokio::time::interval(Duration::from_millis(500) / batches.len() as u32);
+                    let end = std::time::Instant::now() + Duration::from_secs(7);
+                    let mut longest = Duration::ZERO;
+                    for batch in batches.iter().cycle() {
+                        pace.tick().await;
+                        let began = std::time::Instant::now();
+                        world.addresses.renew(batch).unwrap();
+                        longest = longest.max(began.elapsed());
+                        if std::time::Instant::now() > end {
+                            break;
+                        }
+                    }
+                    println!("the longest of the batches took {longest:?}");
+                    assert_eq!(shown().len(), 5_000);
+                    let gone = std::iter::from_fn(|| world.events.try_recv().ok())
+                        .filter(|event| matches!(event, Event::AddressChanged { present: false, .. }));
+                    assert_eq!(gone.count(), 0);
+                });
+            },
+        );
     }
 
     #[test]
@@ -462,8 +699,8 @@ mod tests {
         in_network_namespace("netlink::tests::an_interface_that_does_not_exist_is_named", || {
             on_local_set(async {
                 let world = World::start().await;
-                assert_eq!(world.addresses.add(&vip("nix0")).await, Err("interface nix0 does not exist".to_owned()));
-                assert_eq!(world.addresses.remove(&vip("nix0").key()).await, Ok(()));
+                assert_eq!(world.addresses.add(&vip("nix0")), Err("interface nix0 does not exist".to_owned()));
+                assert_eq!(world.addresses.remove(&vip("nix0").key()), Ok(()));
             });
         });
     }

@@ -17,14 +17,14 @@ impl std::fmt::Display for Capability {
 }
 
 /// Lets the calling thread run before all ordinary work on this machine, so that adverts are on time under load. Where
-/// that is not permitted it stays as it is. Children start without it.
-pub fn raise_priority() {
+/// that is not permitted it stays as it is. Children start without it. `who` is for the log.
+pub fn raise_priority(who: &str) {
     let parameters = libc::sched_param { sched_priority: 1 };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: thread 0 is the caller; `parameters` lives through the call, which only reads it.
     #[allow(unsafe_code)]
     if unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) } == 0 {
-        return tracing::debug!("the election runs with SCHED_FIFO");
+        return tracing::debug!("{who} runs with SCHED_FIFO");
     }
     let refused = std::io::Error::last_os_error();
     // The reset goes with the policy, also for a nice value.
@@ -36,8 +36,8 @@ pub fn raise_priority() {
             && libc::setpriority(libc::PRIO_PROCESS, 0, -20) == 0
     };
     if nice {
-        tracing::debug!("the election runs with nice -20 (SCHED_FIFO: {refused})");
+        tracing::debug!("{who} runs with nice -20 (SCHED_FIFO: {refused})");
     } else {
-        tracing::debug!("the election runs with ordinary priority (SCHED_FIFO: {refused})");
+        tracing::debug!("{who} runs with ordinary priority (SCHED_FIFO: {refused})");
     }
 }

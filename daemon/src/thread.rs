@@ -9,6 +9,7 @@ use crate::network::{ElectionNetwork, ProbeNetwork};
 use crate::privileges::{Capability, raise_priority};
 use crate::record::Tap;
 use crate::scripts::Scripts;
+use crate::supervise::wire::Line;
 use futures::future::LocalBoxFuture;
 use std::future::Future;
 use std::io;
@@ -19,8 +20,8 @@ use tokio::task::LocalSet;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::event::Event;
-use vipward_core::record::{Recordable, Recorded};
-use vipward_core::seam::Network;
+use vipward_core::record::Recorded;
+use vipward_core::supervisor::Guarded;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 
@@ -45,10 +46,10 @@ pub struct Machine {
 
 impl Machine {
     /// The Election, before all ordinary work of this computer where that is permitted.
-    pub fn election(tap: Option<Tap>) -> io::Result<Self> {
+    pub fn election(tap: Option<Tap>, line: Line) -> io::Result<Self> {
         Self::start("election", |events, inbox| {
-            raise_priority();
-            election(events, inbox, tap)
+            raise_priority("the election");
+            election(events, inbox, tap, line)
         })
     }
 
@@ -114,6 +115,7 @@ async fn election(
     events: UnboundedSender<Event>,
     inbox: UnboundedReceiver<Event>,
     tap: Option<Tap>,
+    line: Line,
 ) -> Result<Running, NotStarted> {
     let links = Rc::new(Links::default());
     let network = ElectionNetwork::open(links.clone()).map_err(|error| missing(error, Capability::NetRaw))?;
@@ -128,7 +130,15 @@ async fn election(
     Ok(Running {
         uses: format!("interfaces here: {}", names.join(", ")),
         life: Box::pin(async move {
-            live(Election::default(), tap, clock, network, host).await;
+            let (network, host) = (Rc::new(network), Rc::new(host));
+            let election = Election::default();
+            match tap {
+                Some(tap) => {
+                    let recorded = Recorded::new(election, tap);
+                    drive(&mut Guarded::new(recorded, line), clock, network, host).await;
+                }
+                None => drive(&mut Guarded::new(election, line), clock, network, host).await,
+            }
             last_scripts(&scripts).await;
         }),
     })
@@ -143,25 +153,14 @@ async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>, tap: Optio
     Ok(Running {
         uses,
         life: Box::pin(async move {
-            live(Balancer::default(), tap, clock, ProbeNetwork, host).await;
+            let (mut balancer, network, host) = (Balancer::default(), Rc::new(ProbeNetwork), Rc::new(host));
+            match tap {
+                Some(tap) => drive(&mut Recorded::new(balancer, tap), clock, network, host).await,
+                None => drive(&mut balancer, clock, network, host).await,
+            }
             last_scripts(&scripts).await;
         }),
     })
-}
-
-/// A machine's life, under record or not.
-async fn live<M: Recordable, N: Network + 'static>(
-    mut machine: M,
-    tap: Option<Tap>,
-    clock: Rc<BootClock>,
-    network: N,
-    host: LinuxHost,
-) {
-    let (network, host) = (Rc::new(network), Rc::new(host));
-    match tap {
-        Some(tap) => drive(&mut Recorded::new(machine, tap), clock, network, host).await,
-        None => drive(&mut machine, clock, network, host).await,
-    }
 }
 
 async fn last_scripts(scripts: &Scripts) {

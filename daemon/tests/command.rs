@@ -2,32 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // clippy knows only functions marked #[test] as tests
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+mod director;
+
+use director::{Director, GOOD, VIPWARD, file};
+use nix::sys::signal::Signal;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-
-const VIPWARD: &str = env!("CARGO_BIN_EXE_vipward");
-
-/// Far more than a busy machine needs.
-const SOON: Duration = Duration::from_secs(60);
-
-const GOOD: &str = "\
-vrrp_instance VI_1 {
-    interface nix0
-    virtual_router_id 51
-    priority 100
-    virtual_ipaddress {
-        192.0.2.100/24
-    }
-}
-";
+use std::process::{Command, Output};
 
 fn vipward(arguments: &[&str]) -> Output {
     Command::new(VIPWARD).args(arguments).output().unwrap()
@@ -39,14 +21,6 @@ fn status(output: &Output) -> i32 {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A folder with one file.
-fn file(content: &str) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("lb1.conf");
-    fs::write(&path, content).unwrap();
-    (folder, path)
 }
 
 fn broken() -> String {
@@ -143,68 +117,6 @@ fn without_privilege_one_line_names_the_capability() {
     let said = text(&output.stderr);
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("CAP_NET_RAW"), "{said}");
-}
-
-/// A director in a network namespace of its own, with its log.
-struct Director {
-    process: Child,
-    log: Receiver<String>,
-}
-
-impl Director {
-    /// `None`, loudly, where there are no namespaces.
-    fn start(test: &str, path: &Path) -> Option<Self> {
-        let mut command = Command::new("unshare");
-        if !nix::unistd::geteuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
-        let mut process =
-            command.args(["--net", VIPWARD, "run", "-f"]).arg(path).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, log) = channel();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let director = Self { process, log };
-        let first = director.log.recv_timeout(SOON).unwrap();
-        if first.starts_with("unshare:") {
-            let required =
-                std::env::var("VIPWARD_REQUIRE").is_ok_and(|list| list.split([',', ' ']).any(|word| word == "netns"));
-            assert!(!required, "{test} needs a network namespace: {first}");
-            eprintln!("NOT RUN: {test} needs a network namespace: {first}");
-            return None;
-        }
-        Some(director)
-    }
-
-    /// Waits for a line of the log; gives all up to it.
-    fn says(&self, wanted: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        loop {
-            let line = self.log.recv_timeout(SOON).unwrap_or_else(|_| panic!("no `{wanted}` in {lines:#?}"));
-            lines.push(line);
-            if lines.last().is_some_and(|line| line.contains(wanted)) {
-                return lines;
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    fn ends(&mut self) -> Option<i32> {
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Director {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 #[test]

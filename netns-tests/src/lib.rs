@@ -4,6 +4,7 @@
 //! of this package), the second time, inside, it runs the body.
 
 mod daemon;
+pub mod dying;
 pub mod measure;
 mod pair;
 mod require;

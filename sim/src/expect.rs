@@ -95,7 +95,7 @@ fn owner(run: &Run, address: IpAddr, owners: &[NodeId], window: Window) -> Optio
             What::AddressAdded(key) if key.address == address => {
                 held.insert((node, key.clone()));
             }
-            What::AddressRemoved(key) => {
+            What::AddressRemoved(key) | What::AddressExpired(key) => {
                 held.remove(&(node, key.clone()));
             }
             What::KernelForgot => held.retain(|(holder, _)| *holder != node),

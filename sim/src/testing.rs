@@ -10,6 +10,7 @@ use vipward_core::config::{
 };
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
+use vipward_core::settings::Vip;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{AdvertInterval, Priority, Version, Vrid};
 
@@ -35,6 +36,7 @@ pub(crate) fn pair() -> Scenario {
             path: PathBuf::from("built.conf"),
             config: Some(Arc::new(config(priority))),
             codes: Vec::new(),
+            settings: None,
         };
         NodeKind::Director(DirectorPlan {
             config,
@@ -82,6 +84,7 @@ pub(crate) fn at(seconds: f64, action: Action) -> Step {
     Step { at: Instant::from_millis((seconds * 1000.0) as u64), action, span: Default::default() }
 }
 
+/// Without `lease`: where no machine runs nobody renews.
 pub(crate) fn config(priority: u8) -> Config {
     let vip: IpAddr = VIP.parse().unwrap();
     let router = VirtualRouterConfig {
@@ -131,7 +134,8 @@ pub(crate) fn config(priority: u8) -> Config {
         real_servers: ["192.0.2.21:80", "192.0.2.22:80"].map(|address| real_server(address.parse().unwrap())).into(),
         places: Places::default(),
     };
-    Config { global: GlobalDefs::default(), routers: vec![router], services: vec![service], ..Config::default() }
+    let vip = Vip { lease: false };
+    Config { global: GlobalDefs::default(), routers: vec![router], services: vec![service], vip, ..Config::default() }
 }
 
 fn real_server(address: SocketAddr) -> RealServer {
@@ -157,4 +161,16 @@ fn real_server(address: SocketAddr) -> RealServer {
         checkers: vec![checker],
         places: Places::default(),
     }
+}
+
+/// `pair()` with `lease`.
+pub(crate) fn leased() -> Scenario {
+    let mut scenario = pair();
+    for node in &mut scenario.nodes {
+        if let NodeKind::Director(director) = &mut node.kind {
+            let config = director.config.config.as_deref().cloned().unwrap_or_default();
+            director.config.config = Some(Arc::new(Config { vip: Vip::default(), ..config }));
+        }
+    }
+    scenario
 }

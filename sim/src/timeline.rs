@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
+use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
 
 /// The whole timeline.
@@ -154,7 +155,8 @@ fn lines(run: &Run) -> Vec<Line> {
                 let becomes = match *word {
                     "KILLED" => Becomes::Dead,
                     "OFF" => Becomes::Off,
-                    "FROZEN" => Becomes::Frozen,
+                    "FROZEN" | "HUNG" => Becomes::Frozen,
+                    "CRASH" => Becomes::Dead,
                     "AWAKE" | "START" | "UP" | "PLUG" => Becomes::Running,
                     "DOWN" => Becomes::Off,
                     "UNPLUG" => Becomes::Dead,
@@ -176,6 +178,10 @@ fn lines(run: &Run) -> Vec<Line> {
                 continue;
             }
             What::Found { router, role } => line(&role.to_string(), format!("{router}: {role} before"), Becomes::Same),
+            What::Supervisor(saying) => {
+                let becomes = if matches!(saying, Saying::Silent { .. }) { Becomes::Dead } else { Becomes::Same };
+                line("guard", saying.to_string(), becomes)
+            }
             What::Decided(decision) => line(&word_of(decision), decision.to_string(), Becomes::Same),
             What::AddressAdded(key) => {
                 held.insert(key.clone());
@@ -184,6 +190,11 @@ fn lines(run: &Run) -> Vec<Line> {
             What::AddressRemoved(key) => {
                 held.remove(key);
                 line("-VIP", format!("{key}"), if held.is_empty() { Becomes::Free } else { Becomes::Same })
+            }
+            What::AddressExpired(key) => {
+                held.remove(key);
+                let text = format!("the kernel takes {key} off: its lifetime is over");
+                line("-VIP", text, if held.is_empty() { Becomes::Free } else { Becomes::Same })
             }
             What::Ipvs(op) => {
                 // What is changed at one moment is one line.
@@ -334,9 +345,11 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
         What::Found { router, role } => ("found".to_owned(), format!("{router}: {role} before")),
+        What::Supervisor(saying) => ("supervisor".to_owned(), saying.to_string()),
         What::Decided(decision) => ("decision".to_owned(), decision.to_string()),
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),
+        What::AddressExpired(key) => ("address-expired".to_owned(), key.to_string()),
         What::Ipvs(op) => ("ipvs".to_owned(), describe(op)),
         What::Advert { vrid, priority, destination } => {
             ("advert".to_owned(), format!("VRID {vrid}, priority {priority} to {destination}"))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
+use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::Role;
 
@@ -40,11 +41,15 @@ pub enum What {
         router: Arc<str>,
         role: Role,
     },
+    /// A supervisor said something.
+    Supervisor(Saying),
     /// A machine decided something.
     Decided(Decision),
     /// The kernel's table changed.
     AddressAdded(AddressKey),
     AddressRemoved(AddressKey),
+    /// The kernel took it off by itself: nobody renewed its lifetime.
+    AddressExpired(AddressKey),
     Ipvs(Op),
     /// An advert left.
     Advert {

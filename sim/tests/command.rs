@@ -36,7 +36,7 @@ fn a_scenario_that_holds_is_one_line_and_status_0() {
 #[test]
 fn verbose_prints_the_timeline() {
     let out = text(&run(&["-v", &format!("{SCENARIOS}/deleted-address.toml")]).stdout);
-    assert!(out.contains("192.0.2.100/24 on eth0 was taken off by somebody else: put back"), "{out}");
+    assert!(out.contains("192.0.2.100/24 on eth0 was taken off, and not by this process: put back"), "{out}");
 }
 
 #[test]

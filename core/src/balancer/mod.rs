@@ -21,6 +21,7 @@ use crate::health::Outcome;
 use crate::ipvs::{Op, ServiceKey, Table};
 use crate::machine::{Machine, Reason};
 use crate::probe::{ProbeId, Verdict};
+use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
 use failures::Failures;
 use kernel::Kernel;
@@ -51,6 +52,17 @@ pub struct Balancer {
     /// Of all probes ever started.
     attempts: u64,
     stopped: bool,
+}
+
+/// A successor takes the table up as it is: there is nothing to give back in its name.
+impl Testator for Balancer {
+    fn revision(&self) -> u64 {
+        0
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        BTreeMap::new()
+    }
 }
 
 impl Machine for Balancer {
@@ -167,6 +179,7 @@ impl Balancer {
             | Effect::SendAdvert(_)
             | Effect::Announce { .. }
             | Effect::AddAddress(_)
+            | Effect::RenewAddresses { .. }
             | Effect::RemoveAddress(_)
             | Effect::ReadAddresses
             | Effect::RunScript { .. }

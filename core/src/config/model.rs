@@ -5,6 +5,7 @@
 use super::source::Places;
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey};
+use crate::settings::Vip;
 use crate::time::Duration;
 use crate::vrrp::{AdvertInterval, Priority, Version, Vrid};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// One director's whole configuration.
+/// One director's whole configuration: keepalived's file, and what a machine decides by of `vipward.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     pub global: GlobalDefs,
@@ -22,6 +23,8 @@ pub struct Config {
     pub routers: Vec<VirtualRouterConfig>,
     /// `virtual_server` blocks in the order of the file.
     pub services: Vec<VirtualServer>,
+    /// `[vip]` of `vipward.toml`: whoever loads both files fills it in.
+    pub vip: Vip,
 }
 
 /// `global_defs`.

@@ -21,16 +21,18 @@ pub use write::Writer;
 use crate::balancer::Balancer;
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::interface::InterfaceAddress;
 use crate::machine::Machine;
 use crate::time::Instant;
 use crate::vrrp::Election;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// Version of the format: the first byte of every record. It goes up with every change of [`Event`], [`Effect`], the
 /// machines' state or what they are made of; `core/tests/record` has a test that notices.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// Which of a director's two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -141,6 +143,36 @@ enum Placed<T> {
     Here(T),
     /// It is an advert, and the next of the packets in front of the record.
     Packet,
+    /// It renews the addresses of this list ([`Renewed`]).
+    Renewed(u32),
+}
+
+/// The lists of addresses that were renewed, each of which is written out once in a section and is a number from then
+/// on: a MASTER at rest renews the same ones twice a second. Writer and reader keep the same.
+#[derive(Debug, Default)]
+struct Renewed(Vec<Arc<[InterfaceAddress]>>);
+
+impl Renewed {
+    /// When there are so many, counting begins anew.
+    const MOST: usize = 256;
+
+    fn number(&self, addresses: &Arc<[InterfaceAddress]>) -> Option<u32> {
+        self.0.iter().position(|known| known == addresses).and_then(|place| u32::try_from(place).ok())
+    }
+
+    fn get(&self, number: u32) -> Option<Arc<[InterfaceAddress]>> {
+        self.0.get(usize::try_from(number).ok()?).cloned()
+    }
+
+    /// Takes note of what is written out.
+    fn note(&mut self, effect: &Effect) {
+        if let Effect::RenewAddresses { addresses } = effect {
+            if self.0.len() >= Self::MOST {
+                self.0.clear();
+            }
+            self.0.push(addresses.clone());
+        }
+    }
 }
 
 /// In front of each piece of a record: [`FORMAT`], whether more pieces follow, CRC-32.

@@ -3,7 +3,9 @@
 
 use super::crc32::Crc32;
 use super::pcapng::{Block, Blocks};
-use super::{Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE_HEAD, Placed, Step, packet};
+use super::{
+    Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE_HEAD, Placed, Renewed, Step, packet,
+};
 use crate::effect::Effect;
 use crate::event::{Datagram, Event};
 use crate::interface::InterfaceName;
@@ -65,6 +67,7 @@ pub struct Reader<'a> {
     program: String,
     /// Adverts that the next record speaks of.
     packets: VecDeque<Datagram>,
+    renewed: Renewed,
     /// Of all records and adverts of this section.
     crc: Crc32,
     /// The pieces so far of a record.
@@ -90,6 +93,7 @@ impl<'a> Reader<'a> {
             interfaces: Vec::new(),
             program: String::new(),
             packets: VecDeque::new(),
+            renewed: Renewed::default(),
             crc: Crc32::default(),
             body: Vec::new(),
             last: (0, 0),
@@ -137,6 +141,7 @@ impl<'a> Reader<'a> {
                     return Err((Kind::Damaged, "a new section before the record is whole".to_owned()));
                 }
                 self.interfaces.clear();
+                self.renewed = Renewed::default();
                 self.crc = Crc32::default();
                 self.program = program;
                 Ok(None)
@@ -209,10 +214,18 @@ impl<'a> Reader<'a> {
                 let event = match event {
                     Placed::Here(event) => event,
                     Placed::Packet => Event::AdvertReceived(self.packet()?),
+                    Placed::Renewed(_) => return Err((Kind::Damaged, "a renewal is no event".to_owned())),
                 };
                 let effects = effects.into_iter().map(|effect| match effect {
-                    Placed::Here(effect) => Ok(effect),
+                    Placed::Here(effect) => {
+                        self.renewed.note(&effect);
+                        Ok(effect)
+                    }
                     Placed::Packet => self.packet().map(Effect::SendAdvert),
+                    Placed::Renewed(number) => match self.renewed.get(number) {
+                        Some(addresses) => Ok(Effect::RenewAddresses { addresses }),
+                        None => Err((Kind::Damaged, format!("there is no list {number} of renewed addresses"))),
+                    },
                 });
                 let effects = effects.collect::<Result<_, _>>()?;
                 Entry::Step(Step { machine, at, event, effects })

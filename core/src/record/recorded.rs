@@ -4,7 +4,9 @@ use super::{Entry, Recordable, Step, state_of};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::machine::{Machine, Reason};
+use crate::supervisor::{Testament, Testator};
 use crate::time::Instant;
+use std::collections::BTreeMap;
 
 /// Where entries go.
 pub trait Recorder {
@@ -70,5 +72,15 @@ impl<M: Recordable, R: Recorder> Machine for Recorded<M, R> {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.machine.next_wakeup()
+    }
+}
+
+impl<M: Testator, R> Testator for Recorded<M, R> {
+    fn revision(&self) -> u64 {
+        self.machine.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.machine.testament()
     }
 }

@@ -2,7 +2,9 @@
 
 use super::crc32::Crc32;
 use super::pcapng::{self, Direction};
-use super::{Begin, Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE, Placed, Step, packet};
+use super::{
+    Begin, Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE, Placed, Renewed, Step, packet,
+};
 use crate::effect::Effect;
 use crate::event::{Datagram, Event};
 use crate::interface::InterfaceName;
@@ -19,6 +21,7 @@ pub struct Writer {
     /// Of the last record: those that have no instant of their own are shown at this one.
     latest: Instant,
     interfaces: BTreeMap<InterfaceName, u32>,
+    renewed: Renewed,
     /// Of every record and advert so far, so that one that is missing is noticed at the next.
     crc: Crc32,
     scratch: Vec<u8>,
@@ -85,7 +88,13 @@ impl Writer {
             }
             placed.push(match effect {
                 Effect::SendAdvert(advert) if self.packet(*at, advert, Direction::Out) => Placed::Packet,
-                other => Placed::Here(other),
+                Effect::RenewAddresses { addresses } if let Some(number) = self.renewed.number(addresses) => {
+                    Placed::Renewed(number)
+                }
+                other => {
+                    self.renewed.note(other);
+                    Placed::Here(other)
+                }
             });
         }
         self.record(*at, &Body::Step { machine: *machine, at: *at, event, effects: placed }, &comment);

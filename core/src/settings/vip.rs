@@ -1,6 +1,8 @@
 //! `[vip]`: how virtual addresses are held.
 
 use super::reader::{Key, Reader, Value};
+use crate::time::Duration;
+use crate::vrrp::lease::LIFETIME;
 use serde::{Deserialize, Serialize};
 
 pub const KEYS: &[&str] = &["lease"];
@@ -20,6 +22,11 @@ impl Default for Vip {
 }
 
 impl Vip {
+    /// How long the kernel keeps an address after it was added or renewed; `None`: for ever.
+    pub fn lifetime(self) -> Option<Duration> {
+        self.lease.then_some(LIFETIME)
+    }
+
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) {
         match key.get_ref().as_ref() {
             "lease" => self.lease = reader.boolean(value).unwrap_or(self.lease),

@@ -2,8 +2,10 @@
 //!
 //! Level-triggered: [`AddressBook`] keeps what was last observed and what is wanted, and [`reconcile`] is the only source
 //! of [`Effect::AddAddress`] and [`Effect::RemoveAddress`]. What somebody else deletes comes back, what a killed
-//! predecessor left behind goes, and what somebody else put there is never touched.
+//! predecessor left behind goes, and what somebody else put there is never touched. The kernel counts as somebody else:
+//! it takes an address off when its lifetime is over ([`super::lease`]), or its subnet's primary address goes.
 
+use super::lease;
 use crate::decision::Decision;
 use crate::effect::Effect;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
@@ -11,6 +13,7 @@ use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// How long until an address that could not be added is tried again.
 pub const RETRY: Duration = Duration::from_secs(1);
@@ -75,11 +78,18 @@ pub struct AddressBook {
     failed: BTreeMap<AddressKey, Instant>,
     /// VIPs of somebody else that were mentioned already.
     foreign: BTreeSet<AddressKey>,
+    /// [`Self::held`], until something changes.
+    #[serde(skip)]
+    held: Option<Vec<Arc<[InterfaceAddress]>>>,
+    /// See [`Self::revision`].
+    #[serde(skip)]
+    revision: u64,
 }
 
 impl AddressBook {
     /// Every address, in the kernel's order.
     pub fn read(&mut self, addresses: Vec<ObservedAddress>) {
+        self.touch();
         let mut before = std::mem::take(&mut self.seen);
         for ObservedAddress { key, ours } in addresses {
             let applied = before.remove(&key).and_then(|seen| seen.applied);
@@ -88,31 +98,40 @@ impl AddressBook {
         self.lost.extend(before.into_iter().filter(|(_, seen)| seen.applied.is_some()).map(|(key, _)| key));
     }
 
-    /// One address appeared or vanished.
-    pub fn changed(&mut self, ObservedAddress { key, ours }: ObservedAddress, present: bool) {
+    /// One address appeared or vanished. False if that was known: the kernel tells of what this process did as well.
+    pub fn changed(&mut self, ObservedAddress { key, ours }: ObservedAddress, present: bool) -> bool {
         if !present {
-            if self.seen.remove(&key).is_some_and(|seen| seen.applied.is_some()) {
+            let Some(seen) = self.seen.remove(&key) else { return false };
+            if seen.applied.is_some() {
                 self.lost.insert(key);
             }
         } else if let Some(seen) = self.seen.get_mut(&key) {
-            seen.ours = ours || seen.applied.is_some();
+            let ours = ours || seen.applied.is_some();
+            if std::mem::replace(&mut seen.ours, ours) == ours {
+                return false;
+            }
         } else {
             self.insert(key, ours, None);
         }
+        self.touch();
+        true
     }
 
     fn insert(&mut self, key: AddressKey, ours: bool, applied: Option<InterfaceAddress>) {
+        self.touch();
         self.seen.insert(key, Seen { ours, applied, rank: self.next_rank });
         self.next_rank += 1;
     }
 
     /// `holder` is MASTER and wants these.
     pub fn want(&mut self, holder: Holder, addresses: Vec<InterfaceAddress>) {
+        self.touch();
         self.wanted.insert(holder, addresses);
     }
 
     /// `holder` is not MASTER (any more).
     pub fn release(&mut self, holder: Holder) {
+        self.touch();
         self.wanted.remove(&holder);
     }
 
@@ -129,6 +148,7 @@ impl AddressBook {
         for op in ops {
             match op {
                 AddressOp::Remove(key) => {
+                    self.touch();
                     let left_behind = self.seen.remove(&key).is_some_and(|seen| seen.applied.is_none());
                     out.push(Effect::RemoveAddress(key.clone()));
                     if left_behind {
@@ -142,6 +162,10 @@ impl AddressBook {
                     self.insert(key, true, Some(address.clone()));
                     out.push(Effect::AddAddress(address.clone()));
                     if restored {
+                        // While it was gone nobody answered for it: neighbours may have given it up, and some wait for
+                        // half a minute before they ask again.
+                        let (interface, vip) = (address.interface.clone(), address.address);
+                        out.push(Effect::Announce { interface, address: vip });
                         out.push(Effect::Decide(Decision::AddressRestored { address }));
                     }
                 }
@@ -154,6 +178,7 @@ impl AddressBook {
 
     /// An address could not be added; it is tried again after [`RETRY`].
     pub fn add_failed(&mut self, key: AddressKey, now: Instant) {
+        self.touch();
         self.seen.remove(&key);
         self.failed.insert(key, now + RETRY);
     }
@@ -161,6 +186,34 @@ impl AddressBook {
     /// Whether some router wants this address there now.
     pub fn holds(&self, interface: &InterfaceName, address: IpAddr) -> bool {
         self.wanted.values().flatten().any(|vip| vip.interface == *interface && vip.address == address)
+    }
+
+    fn touch(&mut self) {
+        self.held = None;
+        self.revision += 1;
+    }
+
+    /// What is wanted, is there and is ours: the addresses whose lifetime is renewed, in batches.
+    pub fn held(&mut self) -> &[Arc<[InterfaceAddress]>] {
+        let Self { seen, wanted, held, .. } = self;
+        held.get_or_insert_with(|| {
+            let mut once: BTreeMap<AddressKey, &InterfaceAddress> = BTreeMap::new();
+            for address in wanted.values().flatten() {
+                once.entry(address.key()).or_insert(address);
+            }
+            once.retain(|key, _| seen.get(key).is_some_and(|seen| seen.ours));
+            lease::batches(&once.into_values().cloned().collect::<Vec<_>>())
+        })
+    }
+
+    /// Goes up whenever what is wanted, or which addresses are ours, may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Which of these are there and ours.
+    pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
+        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
     }
 
     /// When something that failed is due again.
@@ -254,7 +307,11 @@ mod tests {
         book.want(1, vec![vip(1)]);
         assert_eq!(settle(&mut book, 0), [Effect::AddAddress(vip(1))]);
         assert_eq!(settle(&mut book, 0), []);
-        let restored = [Effect::AddAddress(vip(1)), Effect::Decide(Decision::AddressRestored { address: vip(1) })];
+        let restored = [
+            Effect::AddAddress(vip(1)),
+            Effect::Announce { interface: vip(1).interface, address: vip(1).address },
+            Effect::Decide(Decision::AddressRestored { address: vip(1) }),
+        ];
         book.changed(observed(&vip(1), true), false);
         assert_eq!(settle(&mut book, 1), restored);
         book.read(vec![]);

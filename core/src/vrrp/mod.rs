@@ -8,6 +8,7 @@ pub mod announce;
 pub mod counters;
 pub mod election;
 pub mod intervals;
+pub mod lease;
 pub mod notify;
 pub mod packet;
 mod timers;

@@ -16,10 +16,11 @@ fn master() -> Timeline {
 #[test]
 fn an_address_that_somebody_takes_off_is_put_back_at_once() {
     let mut t = master();
-    t.at("4")
-        .somebody(100, false)
-        .is(Role::Master)
-        .gives(&["add 10.0.0.100/24", "10.0.0.100/24 on eth0 was taken off by somebody else: put back"]);
+    t.at("4").somebody(100, false).is(Role::Master).gives(&[
+        "add 10.0.0.100/24",
+        "garp 10.0.0.100",
+        "10.0.0.100/24 on eth0 was taken off, and not by this process: put back",
+    ]);
     t.at("4.1").somebody(77, true).nothing();
     t.at("4.2").somebody(77, false).nothing();
 }

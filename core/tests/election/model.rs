@@ -322,6 +322,7 @@ impl Segment {
                     assert!(self.nodes[place].owns, "removed what is not there");
                     self.nodes[place].owns = false;
                 }
+                Effect::RenewAddresses { .. } => assert!(self.nodes[place].owns, "renewed what is not there"),
                 Effect::ReadAddresses => {
                     let mut there = vec![observed(self.nodes[place].address, false)];
                     there.extend(self.nodes[place].owns.then(|| observed(100, true)) as Option<ObservedAddress>);

@@ -106,10 +106,10 @@ fn a_master_that_stops_says_so_first_and_then_gives_up_its_addresses() {
     t.stops().gives(&[
         "advert 0 x2",
         "remove 10.0.0.100/24",
+        "remove 10.0.0.101/24",
         "V: MASTER -> INIT: stopped",
         "notify V: /n/stop",
         "notify V: /n/any INSTANCE V STOP 100",
-        "remove 10.0.0.101/24",
         "W: MASTER -> INIT: stopped",
     ]);
     assert_eq!(t.kernel(), [vip(ME).key()]);

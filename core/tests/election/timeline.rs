@@ -15,6 +15,7 @@ use vipward_core::effect::Effect;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::machine::Machine;
+use vipward_core::settings::Vip;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
 use vipward_core::vrrp::{AdvertInterval, Election, Priority, Role, Version, Vrid};
@@ -117,9 +118,14 @@ pub fn tracking(config: VirtualRouterConfig, weight: i16, reverse: bool) -> Virt
     VirtualRouterConfig { track_scripts: vec![tracked], ..config }
 }
 
+/// Without `[vip] lease`: renewals come twice a second, and only the tests in `lease.rs` are about them.
 pub fn config(routers: Vec<VirtualRouterConfig>, scripts: Vec<VrrpScript>) -> Config {
     let scripts = scripts.into_iter().map(|script| (script.name.clone(), script)).collect();
-    Config { routers, scripts, ..Config::default() }
+    Config { routers, scripts, vip: Vip { lease: false }, ..Config::default() }
+}
+
+pub fn leased(config: Config) -> Config {
+    Config { vip: Vip { lease: true }, ..config }
 }
 
 /// A peer's advert for router V; what a test is not about is right.
@@ -281,6 +287,11 @@ impl Timeline {
         self.handles(Event::AddressChanged { address, present })
     }
 
+    /// An address goes, and nobody is told.
+    pub fn forgets(&mut self, last: u8) {
+        self.kernel.retain(|there| there.key != vip(last).key());
+    }
+
     pub fn script_exits(&mut self, status: i32) -> &mut Self {
         let outcome = ScriptOutcome::Exited(status);
         self.handles(Event::ScriptFinished { script: Arc::from("chk"), outcome })
@@ -389,6 +400,10 @@ pub fn say(effects: &[Effect]) -> Vec<String> {
             }
             Effect::Announce { address, .. } => format!("garp {address}"),
             Effect::AddAddress(address) => format!("add {}/{}", address.address, address.prefix_len),
+            Effect::RenewAddresses { addresses } => {
+                let renewed: Vec<String> = addresses.iter().map(|vip| vip.address.to_string()).collect();
+                format!("renew {}", renewed.join(" "))
+            }
             Effect::RemoveAddress(key) => format!("remove {}/{}", key.address, key.prefix_len),
             Effect::ReadAddresses => "read addresses".to_owned(),
             Effect::RunScript { script, .. } => format!("run {script}"),

@@ -17,7 +17,7 @@ pub mod watch;
 pub mod web;
 
 pub use enter::{Entered, NoLab, attend, enter, inside};
-pub use network::{Network, Segment};
+pub use network::{Network, Segment, apart};
 /// What [`Process::signal`] sends.
 pub use nix::sys::signal::Signal;
 pub use node::{Address, Node};

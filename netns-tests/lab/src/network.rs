@@ -2,11 +2,12 @@
 
 use crate::netlink;
 use crate::node::Node;
+use nix::sched::{CloneFlags, unshare};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-/// The whole network of a lab. It lives in the namespace that [`crate::enter`] made.
+/// The whole network of a lab. It lives in the namespace that [`crate::enter`] or [`apart`] made.
 #[derive(Debug, Default)]
 pub struct Network {}
 
@@ -14,6 +15,18 @@ pub struct Network {}
 #[derive(Clone, Debug)]
 pub struct Segment {
     name: String,
+}
+
+/// Does something in a network namespace of its own, on a thread that ends with it: several networks with the same names
+/// can be there at once.
+pub fn apart<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("apart".to_owned()).spawn_scoped(scope, || {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            Ok(body())
+        })?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 impl Network {

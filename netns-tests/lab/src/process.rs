@@ -1,15 +1,16 @@
 //! A program that runs on a node, with its output captured line by line.
 
 use crate::wait_for;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A running program. Dropping it kills it.
+/// A running program, the first of a process group of its own. Dropping it kills the group.
 pub struct Process {
     name: String,
     child: Child,
@@ -35,7 +36,8 @@ impl Process {
     pub(crate) fn start(node: &str, command: &mut Command) -> io::Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let name = format!("{} on {node}", program.rsplit('/').next().unwrap_or(&program));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
         let output = Arc::new(Mutex::new(Vec::new()));
         let mut readers = Vec::new();
         if let Some(stream) = child.stdout.take() {
@@ -81,9 +83,13 @@ impl Process {
 
     /// The processes that it has started and that still run.
     pub fn children(&self) -> io::Result<Vec<u32>> {
-        let pid = self.pid();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        Ok(children.split_whitespace().filter_map(|child| child.parse().ok()).collect())
+        let mut found = Vec::new();
+        // A child belongs to the thread that started it.
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            let children = std::fs::read_to_string(thread?.path().join("children"))?;
+            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+        Ok(found)
     }
 
     /// Sends a signal; one that comes too late is no error.
@@ -114,13 +120,17 @@ impl Process {
         Ok(Ended { status, output: self.output() })
     }
 
-    /// Kills it with SIGKILL: no last word, nothing given back.
+    /// Kills its whole group with SIGKILL, all at once: no last word, nothing given back.
     pub fn kill(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        let _ = self.child.kill();
+        if let Ok(None) = self.child.try_wait()
+            && let Ok(group) = i32::try_from(self.child.id())
+        {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use vipward_core::config::cluster::Node;
 use vipward_core::config::{self, Config, Diagnostic, Sources, Span};
+use vipward_core::settings;
 
 /// One director's file.
 #[derive(Clone, Debug)]
@@ -34,15 +35,18 @@ pub(super) fn read(paths: &[PathBuf], sources: &mut Sources, findings: &mut Vec<
         let options = config::Options { config_id: name.clone(), ..config::Options::default() };
         let before = sources.ids().count();
         let loaded = config::load(sources, &Disk, path, &options);
+        let (settings, said) = settings::load(sources, &Disk, path, None);
+        let broken = loaded.has_errors() || settings.is_none();
         files.push(DirectorFile {
             name: name.into(),
             path: path.clone(),
-            config: Arc::new(loaded.best_effort().clone()),
-            codes: loaded.diagnostics.iter().map(|found| found.code.to_owned()).collect(),
-            broken: loaded.has_errors(),
+            config: Arc::new(Config { vip: settings.unwrap_or_default().vip, ..loaded.best_effort().clone() }),
+            codes: loaded.diagnostics.iter().chain(&said).map(|found| found.code.to_owned()).collect(),
+            broken,
             head: sources.ids().nth(before).map(|file| Span::new(file, 0, 0)),
         });
         findings.extend(loaded.diagnostics);
+        findings.extend(said);
     }
     files
 }

@@ -140,7 +140,9 @@ fn holdings(run: &Run) -> BTreeMap<IpAddr, History> {
         let Some(node) = entry.node else { continue };
         match &entry.what {
             What::AddressAdded(key) => change(Some(key.address), entry.at, &|held| _ = held.insert(node)),
-            What::AddressRemoved(key) => change(Some(key.address), entry.at, &|held| _ = held.remove(&node)),
+            What::AddressRemoved(key) | What::AddressExpired(key) => {
+                change(Some(key.address), entry.at, &|held| _ = held.remove(&node))
+            }
             What::KernelForgot => change(None, entry.at, &|held| _ = held.remove(&node)),
             // Nothing else moves an address.
             _ => {}

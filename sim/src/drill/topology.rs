@@ -392,8 +392,12 @@ impl Build<'_> {
             let local = own.values().filter(|backend| backend.named_by.contains(&at));
             let mut listens: BTreeSet<u16> = local.flat_map(|backend| backend.listens.iter().copied()).collect();
             listens.extend(echo.then_some(ECHO));
-            let config =
-                ConfigFile { path: file.path.clone(), config: Some(file.config.clone()), codes: file.codes.clone() };
+            let config = ConfigFile {
+                path: file.path.clone(),
+                config: Some(file.config.clone()),
+                codes: file.codes.clone(),
+                settings: None,
+            };
             let plan =
                 DirectorPlan { config, listens: listens.into_iter().collect(), starts: true, dataplane, drift_ppm: 0 };
             nodes.push(NodePlan { name: file.name.clone(), ports, kind: NodeKind::Director(plan) });

@@ -17,6 +17,7 @@ use vipward_core::config::{Files, Sources, render};
 /// Random streams of one seed: what is drawn for one moves nothing in another.
 const CLUSTER: u64 = 1;
 const FAULTS: u64 = 2;
+const SETTINGS: u64 = 3;
 
 /// Faults come in this share of a run, in thousandths; the rest shows whether everything settles.
 const TROUBLED: u64 = 700;
@@ -106,7 +107,7 @@ impl Case {
     pub fn draw(seed: u64, seconds: u64, given: Option<&Given>) -> Result<Self, String> {
         let ground = match given {
             Some(given) => Ground::Given(given.clone()),
-            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER))),
+            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER), &mut Dice::new(seed, SETTINGS))),
         };
         let mut case = Self { seed, seconds, ground, lines: Vec::new() };
         let mut targets = Targets::of(&*case.scenario()?);

@@ -5,6 +5,7 @@ use super::dice::Dice;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
+use vipward_core::settings;
 
 /// Files in memory, by name.
 pub type Texts = BTreeMap<PathBuf, Vec<u8>>;
@@ -18,6 +19,8 @@ pub struct Draft {
     pub directors: Vec<Director>,
     pub services: Vec<Service>,
     pub client: Option<Client>,
+    /// `[vip] lease`.
+    pub lease: bool,
 }
 
 /// A virtual router of the cluster.
@@ -89,7 +92,7 @@ pub struct Client {
 
 /// How much a sweep draws: the same proportions for all seeds.
 impl Draft {
-    pub fn draw(dice: &mut Dice) -> Self {
+    pub fn draw(dice: &mut Dice, settings: &mut Dice) -> Self {
         let split = dice.one_in(3);
         let routers: Vec<Router> = (0..dice.among(&[1, 1, 1, 2, 2, 3, 4])).map(|at| Router::draw(at, dice)).collect();
         let directors: Vec<usize> = (1..=dice.among(&[2, 2, 2, 3, 3, 4, 5])).collect();
@@ -145,7 +148,7 @@ impl Draft {
         let vip = routers.first().and_then(|router| router.vips.first()).copied().unwrap_or(100);
         let vip = services.first().map_or(vip, |service| service.vip);
         let client = dice.one_in(2).then(|| Client { vip, every_ms: dice.among(&[1000, 2000, 5000]) });
-        Self { split, routers, directors, services, client }
+        Self { split, routers, directors, services, client, lease: !settings.one_in(8) }
     }
 
     /// The configurations, and the scenario without its steps.
@@ -155,6 +158,8 @@ impl Draft {
             texts.insert(director.file(false), self.configuration(director, false).into_bytes());
             texts.insert(director.file(true), self.configuration(director, true).into_bytes());
         }
+        // Also where it says what is the default: nothing outside these files counts.
+        texts.insert(PathBuf::from(settings::NAME), format!("[vip]\nlease = {}\n", self.lease).into_bytes());
         (texts, self.network())
     }
 

@@ -96,7 +96,9 @@ impl Schedule<'_> {
     fn director_fault(&mut self, targets: &Targets, at: u64, kind: u64) {
         let Some(lb) = self.pick(&targets.directors) else { return };
         match kind {
-            0..=8 => self.pair(at, format!("kill = {lb:?}"), format!("start = {lb:?}")),
+            0..=4 => self.pair(at, format!("kill = {lb:?}"), format!("start = {lb:?}")),
+            5..=6 => self.line(at, format!("kill_worker = {lb:?}")),
+            7..=8 => self.line(at, format!("hang_worker = {lb:?}")),
             9..=17 => self.pair(at, format!("power_off = {lb:?}"), format!("start = {lb:?}")),
             18..=25 => self.pair(at, format!("stop = {lb:?}"), format!("start = {lb:?}")),
             26..=34 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),

@@ -226,14 +226,11 @@ fn kind(what: &What) -> Option<&'static str> {
         // What a record shows of the others is nothing that was done.
         What::Step { word: "hears" | "end", .. } => Some("note"),
         What::Step { .. } => Some("step"),
-        What::Decided(decision) => Some(match decision.severity() {
-            decision::Severity::Info => "decision",
-            decision::Severity::Warning => "warning",
-            decision::Severity::Error => "error",
-        }),
+        What::Decided(decision) => Some(loudness(decision.severity())),
+        What::Supervisor(saying) => Some(loudness(saying.severity())),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } => Some("trouble"),
-        What::AddressAdded(_) | What::AddressRemoved(_) | What::Ipvs(_) => Some("kernel"),
+        What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
         What::Started
         | What::Found { .. }
         | What::Stopped
@@ -246,6 +243,14 @@ fn kind(what: &What) -> Option<&'static str> {
     }
 }
 
+fn loudness(severity: decision::Severity) -> &'static str {
+    match severity {
+        decision::Severity::Info => "decision",
+        decision::Severity::Warning => "warning",
+        decision::Severity::Error => "error",
+    }
+}
+
 /// What the bare text does not say by itself.
 fn sentence(what: &What, word: &str, text: String) -> String {
     match what {
@@ -254,6 +259,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::Stopped => "daemon ended in order".to_owned(),
         What::AddressAdded(_) => format!("took {text}"),
         What::AddressRemoved(_) => format!("gave up {text}"),
+        What::AddressExpired(_) => format!("the kernel takes {text} off: its lifetime is over"),
         What::Ipvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
         What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),
@@ -264,6 +270,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::Violated { .. } => format!("✗ {text}"),
         What::Found { .. }
         | What::Decided(_)
+        | What::Supervisor(_)
         | What::Ended { .. }
         | What::KernelForgot
         | What::Advert { .. }

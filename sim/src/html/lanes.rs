@@ -185,7 +185,7 @@ fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
         match &entry.what {
             What::Started => role = Some(("init", "INIT".to_owned())),
             What::Ended { .. } | What::Stopped => (role, frozen) = (off(), false),
-            What::Step { word: "FROZEN", .. } => frozen = true,
+            What::Step { word: "FROZEN" | "HUNG", .. } => frozen = true,
             What::Step { word: "AWAKE", .. } => frozen = false,
             What::Decided(Decision::RoleChanged { router: of, to, .. }) | What::Found { router: of, role: to }
                 if **of == *router =>
@@ -217,7 +217,7 @@ fn address_lane(run: &Run, id: NodeId, node: String, addresses: &[IpAddr], label
     for entry in own(run, id) {
         match &entry.what {
             What::AddressAdded(key) if addresses.contains(&key.address) => _ = held.insert(key.address),
-            What::AddressRemoved(key) => _ = held.remove(&key.address),
+            What::AddressRemoved(key) | What::AddressExpired(key) => _ = held.remove(&key.address),
             What::KernelForgot => held.clear(),
             What::Announced { address } if addresses.contains(address) => {
                 ticks.push(millis(entry.at));

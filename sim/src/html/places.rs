@@ -20,7 +20,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             Some(step.span).filter(|span| *span != Span::default())
         }
         What::Decided(decision) => decision_place(&*config_at(run, entry.node?, entry.at)?, decision),
-        What::AddressAdded(key) | What::AddressRemoved(key) => {
+        What::AddressAdded(key) | What::AddressRemoved(key) | What::AddressExpired(key) => {
             address_place(&*config_at(run, entry.node?, entry.at)?, key.address)
         }
         What::Announced { address } => address_place(&*config_at(run, entry.node?, entry.at)?, *address),
@@ -33,6 +33,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
+        | What::Supervisor(_)
         | What::Stopped
         | What::Ipvs(_)
         | What::Notified { .. }
@@ -61,6 +62,8 @@ fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
 fn describes(action: &Action, node: Option<NodeId>) -> bool {
     match action {
         Action::Kill(id)
+        | Action::KillWorker(id)
+        | Action::HangWorker(id)
         | Action::PowerOff(id)
         | Action::Stop(id)
         | Action::Start(id)

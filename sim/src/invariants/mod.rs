@@ -5,6 +5,7 @@ mod address_served;
 mod bounded_role_changes;
 mod dead_destination;
 mod health_settles;
+mod lease;
 mod one_owner;
 mod quiet_announcements;
 mod settles;
@@ -34,7 +35,7 @@ pub trait Invariant {
 }
 
 /// All names.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     one_owner::NAME,
     address_served::NAME,
     dead_destination::NAME,
@@ -45,6 +46,7 @@ pub const NAMES: [&str; 10] = [
     health_settles::NAME,
     takeover_in_order::NAME,
     quiet_announcements::NAME,
+    lease::NAME,
 ];
 
 /// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
@@ -87,6 +89,7 @@ impl Default for Watch {
                 Box::new(health_settles::HealthSettles::default()),
                 Box::new(takeover_in_order::TakeoverInOrder::default()),
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
+                Box::new(lease::Lease::default()),
             ],
             violations: Vec::new(),
         }

@@ -121,7 +121,7 @@ impl TablesSettle {
         let wanted: BTreeSet<IpAddr> =
             masters.flat_map(|router| router.addresses.iter().chain(&router.excluded)).map(|it| it.address).collect();
         let held: BTreeSet<IpAddr> =
-            director.kernel.addresses.iter().filter(|(_, (_, ours))| *ours).map(|(key, _)| key.address).collect();
+            director.kernel.addresses.iter().filter(|(_, held)| held.ours).map(|(key, _)| key.address).collect();
         let missing: Vec<String> = wanted
             .iter()
             .filter(|it| !held.contains(it) && !world.node(id).own(**it))
@@ -166,7 +166,7 @@ impl TablesSettle {
 }
 
 fn left_behind(world: &World, id: NodeId, director: &Director) -> Option<String> {
-    let ours = director.kernel.addresses.iter().filter(|(_, (_, ours))| *ours);
+    let ours = director.kernel.addresses.iter().filter(|(_, held)| held.ours);
     let addresses = ours.map(|(key, _)| key.address.to_string());
     let services = director.kernel.ipvs.services.keys().map(|key| key.address.to_string());
     let extra: Vec<String> = addresses.chain(services).collect();

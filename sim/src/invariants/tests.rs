@@ -161,6 +161,49 @@ fn what_a_killed_daemon_leaves_in_its_kernel_is_no_claim() {
 }
 
 #[test]
+fn an_address_that_goes_while_its_director_runs() {
+    let mut stage = Stage::new(crate::testing::leased());
+    stage.master(LB1);
+    stage.until(1_999);
+    assert_eq!(stage.broken_by("lease"), [""; 0]);
+    stage.until(3_100);
+    let [text] = stage.broken_by("lease").try_into().unwrap();
+    assert!(text.starts_with("the kernel takes 192.0.2.100/24 on eth0 off lb1, which has been running for "), "{text}");
+}
+
+#[test]
+fn a_director_that_does_not_run_and_still_holds_an_address() {
+    for action in [Action::Kill(LB1), Action::Freeze(LB1)] {
+        let mut stage = Stage::new(crate::testing::leased());
+        stage.until(500);
+        stage.master(LB1);
+        stage.until(1_000);
+        stage.world.act(&action);
+        // As if something else on that machine renewed it.
+        let address = crate::testing::config(100).routers[0].addresses[0].clone();
+        while stage.world.now() < Instant::from_millis(4_100) {
+            stage.world.renew_addresses(LB1, std::slice::from_ref(&address)).unwrap();
+            let now = stage.world.now().as_nanos() / 1_000_000;
+            stage.until(now + 100);
+        }
+        assert_eq!(stage.broken_by("lease"), [""; 0]);
+        stage.until(4_200);
+        assert_eq!(stage.broken_by("lease"), ["lb1 does not run since 1.000 s and still holds 192.0.2.100"]);
+    }
+}
+
+#[test]
+fn without_a_lease_the_dead_may_hold_what_they_held() {
+    let mut stage = Stage::new(electors());
+    stage.master(LB1);
+    stage.until(1_000);
+    stage.world.act(&Action::Kill(LB1));
+    stage.until(60_000);
+    assert_eq!(stage.broken_by("lease"), [""; 0]);
+    assert_eq!(stage.world.owners(VIP.parse().unwrap()), [LB1]);
+}
+
+#[test]
 fn an_address_that_nobody_takes_though_a_director_could() {
     let mut stage = Stage::new(electors());
     stage.role(LB1, Role::Init, Role::Fault);

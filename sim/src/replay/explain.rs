@@ -37,6 +37,9 @@ pub fn at(tracks: &[Track], moment: Instant) -> String {
             if now.step.at > own && state.is_none() {
                 state = Some(describe(track, now.machines, own));
             }
+            if everyday(now) {
+                return;
+            }
             if now.step.at <= own {
                 before.push(line(track, now));
             } else if after.len() < AROUND {
@@ -132,8 +135,21 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Probe => "a probe",
         Reason::Retry => "another try of what failed",
         Reason::Reread => "a look at the kernel's tables",
+        Reason::Renew => "renewal of addresses",
         Reason::Report => "a report of ignored adverts",
+        Reason::Heartbeat => "a sign of life for the supervisor",
     }
+}
+
+/// Announcements come in bursts, renewals twice a second: they would hide what happened.
+fn told(effect: &Effect) -> bool {
+    !matches!(effect, Effect::Announce { .. } | Effect::RenewAddresses { .. })
+}
+
+/// Nothing but renewals.
+fn everyday(now: &Moment<'_>) -> bool {
+    let renews = |effect: &Effect| matches!(effect, Effect::RenewAddresses { .. });
+    now.step.event == Event::Wakeup && !now.step.effects.is_empty() && now.step.effects.iter().all(renews)
 }
 
 fn line(track: &Track, now: &Moment<'_>) -> String {
@@ -142,7 +158,7 @@ fn line(track: &Track, now: &Moment<'_>) -> String {
         (event, _) => words::event(event),
     };
     let mut text = format!("    {} s  {what}\n", track.common(now.step.at));
-    for effect in now.step.effects.iter().filter(|effect| !matches!(effect, Effect::Announce { .. })) {
+    for effect in now.step.effects.iter().filter(|effect| told(effect)) {
         let _ = writeln!(text, "               -> {}", words::effect(effect));
     }
     text

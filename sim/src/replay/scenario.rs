@@ -19,6 +19,7 @@ use vipward_core::probe::{Failure, ProbeId, ProbeKind, Verdict};
 use vipward_core::record::MachineName;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::Role;
+use vipward_core::vrrp::lease::{LIFETIME, RENEW};
 
 /// A wakeup that comes so late means that the machine did not run.
 const FROZEN: Duration = Duration::from_secs(1);
@@ -77,6 +78,7 @@ pub fn scenario(tracks: &[Track], name: &str) -> Result<Written, String> {
             files.push((folder.join(file_name(&director.name, number)), text));
         }
     }
+    files.extend([true, false].map(|lease| (folder.join(settings_name(lease)), format!("[vip]\nlease = {lease}\n"))));
     let mut text = format!(
         "title = {}\nabout = {}\nduration = {}\n",
         quoted(&format!("Recorded: {}", names(&directors))),
@@ -171,7 +173,8 @@ impl<'a> Life<'a> {
                     Effect::Decide(Decision::RoleChanged { router, to, .. }) => {
                         life.roles.entry(router.clone()).or_default().push((at, *to));
                     }
-                    Effect::Decide(Decision::AddressRestored { address }) => {
+                    // What a kernel took off in a director's sleep it takes off again.
+                    Effect::Decide(Decision::AddressRestored { address }) if !life.has_just_slept(at) => {
                         life.deleted.push((at, address.address));
                     }
                     _ => {}
@@ -213,6 +216,13 @@ impl<'a> Life<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether an address may be gone because nobody renewed it.
+    fn has_just_slept(&self, at: Instant) -> bool {
+        let slept =
+            |(from, until): &(Instant, Instant)| until.since(*from) + RENEW >= LIFETIME && at.since(*until) < RENEW;
+        self.frozen.last().is_some_and(slept)
     }
 
     fn uses(&self, interface: &str) -> bool {
@@ -340,9 +350,10 @@ impl Network {
             let config = PathBuf::from(folder).join(file_name(&director.name, 0));
             let _ = writeln!(
                 text,
-                "\n[director.{}]\nconfig = {}",
+                "\n[director.{}]\nconfig = {}\nsettings = {}",
                 quoted(&director.name),
-                quoted(&config.to_string_lossy())
+                quoted(&config.to_string_lossy()),
+                quoted(&settings(folder, director.config()))
             );
             if director.runs.first().is_some_and(|life| life.began > Instant::ZERO) {
                 text.push_str("starts = false\n");
@@ -399,6 +410,16 @@ fn file_name(director: &str, number: usize) -> String {
     if number == 0 { format!("{plain}.conf") } else { format!("{plain}-{number}.conf") }
 }
 
+/// What of `vipward.toml` a machine decides by, as one of two files.
+fn settings_name(lease: bool) -> &'static str {
+    if lease { "lease.toml" } else { "lease-off.toml" }
+}
+
+fn settings(folder: &str, config: Option<&Arc<Config>>) -> String {
+    let lease = config.is_none_or(|config| config.vip.lease);
+    PathBuf::from(folder).join(settings_name(lease)).to_string_lossy().into_owned()
+}
+
 /// Steps, ordered by time when they are written.
 #[derive(Default)]
 struct Steps {
@@ -435,10 +456,11 @@ fn lives(director: &Director<'_>, all: &[Director<'_>], end: Instant, folder: &s
         if number > 0 || life.began > Instant::ZERO {
             steps.add(life.began, format!("start = {name}"));
         }
-        for (number, (at, _, _)) in life.configs.iter().enumerate() {
+        for (number, (at, config, _)) in life.configs.iter().enumerate() {
             if number > 0 {
                 let path = PathBuf::from(folder).join(file_name(&director.name, file));
-                steps.add(*at, format!("reload = {name}, with = {}", quoted(&path.to_string_lossy())));
+                let (with, settings) = (quoted(&path.to_string_lossy()), quoted(&settings(folder, Some(config))));
+                steps.add(*at, format!("reload = {name}, with = {with}, settings = {settings}"));
             }
             file += 1;
         }

@@ -64,7 +64,7 @@ pub(super) fn end(tracks: &[Track]) -> Instant {
 }
 
 fn node(name: &str) -> NodePlan {
-    let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() };
+    let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None };
     let plan =
         DirectorPlan { config, listens: Vec::new(), starts: false, drift_ppm: 0, dataplane: Dataplane::default() };
     NodePlan { name: name.into(), ports: Vec::new(), kind: NodeKind::Director(plan) }
@@ -143,6 +143,7 @@ fn what(effect: &Effect) -> Option<What> {
         Effect::Decide(decision) => What::Decided(decision.clone()),
         Effect::Listen { .. }
         | Effect::StopListening { .. }
+        | Effect::RenewAddresses { .. }
         | Effect::ReadAddresses
         | Effect::ReadIpvs
         | Effect::StartProbe { .. }

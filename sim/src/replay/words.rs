@@ -57,6 +57,10 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Announce { interface, address } => format!("gratuitous ARP for {address} on {interface}"),
         Effect::AddAddress(address) => format!("add {address}"),
+        Effect::RenewAddresses { addresses } => match addresses.as_ref() {
+            [address] => format!("renew {address}"),
+            many => format!("renew {} addresses", many.len()),
+        },
         Effect::RemoveAddress(key) => format!("remove {key}"),
         Effect::ReadAddresses => "read the addresses".to_owned(),
         Effect::Ipvs(op) => op.to_string(),

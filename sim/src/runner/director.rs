@@ -9,6 +9,7 @@ use std::rc::Rc;
 use turmoil::net::UdpSocket;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
+use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::vrrp::Election;
 
 /// Adverts travel in UDP to this port; VRRP's protocol number stands in for one.
@@ -34,7 +35,12 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     };
     let election = async {
         let (network, host) = view(Half::Election);
-        drive(&mut Election::default(), clock.clone(), network, host).await;
+        if shared.world().supervises() {
+            let superior = Post { shared: shared.clone(), id, incarnation };
+            drive(&mut Guarded::new(Election::default(), superior), clock.clone(), network, host).await;
+        } else {
+            drive(&mut Election::default(), clock.clone(), network, host).await;
+        }
         shared.world_mut().stopped(id, Half::Election);
     };
     let balancer = async {
@@ -46,6 +52,20 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
         biased;
         result = receive(&shared, id, &socket) => result,
         _ = futures::future::join(election, balancer) => Ok(()),
+    }
+}
+
+/// The way to the supervisor, which lives in the world.
+struct Post {
+    shared: Rc<Shared>,
+    id: NodeId,
+    incarnation: u64,
+}
+
+impl Superior for Post {
+    fn report(&mut self, report: Report) -> bool {
+        self.shared.world_mut().reported(self.id, self.incarnation, report);
+        true
     }
 }
 

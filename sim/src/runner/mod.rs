@@ -10,7 +10,7 @@ mod seam;
 mod server;
 
 use crate::invariants::{Violation, Watch};
-use crate::scenario::{Action, NodeKind, Scenario};
+use crate::scenario::{NodeKind, Scenario};
 use crate::trace::{Entry, Outage, Request, Trouble, What, outages, troubles};
 use crate::world::{Process, World};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -108,8 +108,9 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
         shared.world_mut().advance(now);
         while let Some(step) = steps.next_if(|step| step.at <= now) {
             shared.world_mut().act(&step.action);
-            hosts.follow(&shared, &step.action);
+            hosts.wake_all(&shared);
         }
+        hosts.follow(&shared);
         for id in scenario.ids() {
             let world = shared.world();
             let mail = world.has_mail(id) || world.server(id).is_some();
@@ -158,6 +159,7 @@ fn host(id: crate::scenario::NodeId) -> String {
 /// turmoil's hosts, and which daemon runs on each.
 struct Hosts<'a, 's> {
     turmoil: &'a mut turmoil::Sim<'s>,
+    /// Incarnations; 0: none.
     started: Vec<Cell<u64>>,
 }
 
@@ -186,24 +188,34 @@ impl Hosts<'_, '_> {
 
     fn remember(&self, shared: &Shared, id: crate::scenario::NodeId) {
         if let (Some(started), Some(director)) = (self.started.get(id.0), shared.world().director(id)) {
-            started.set(director.incarnation);
+            started.set(if director.process == Process::Absent { 0 } else { director.incarnation });
         }
     }
 
-    /// After a step: ends the tasks of a daemon that is gone, starts those of a new one, wakes the others.
-    fn follow(&mut self, shared: &Rc<Shared>, action: &Action) {
-        if let Action::Kill(id) | Action::PowerOff(id) | Action::Start(id) = action {
-            let state = shared.world().director(*id).map(|director| (director.process, director.incarnation));
-            let name = host(*id);
-            match state {
-                Some((Process::Absent, _)) => self.turmoil.crash(name.as_str()),
-                Some((_, incarnation)) if self.started.get(id.0).map(Cell::get) != Some(incarnation) => {
-                    self.turmoil.bounce(name.as_str());
-                    self.remember(shared, *id);
-                }
-                Some(_) | None => {}
+    /// Ends the tasks of daemons that are gone, starts those of new ones.
+    fn follow(&mut self, shared: &Rc<Shared>) {
+        let directors: Vec<_> = shared.world().directors().map(|(id, it)| (id, it.process, it.incarnation)).collect();
+        for (id, process, incarnation) in directors {
+            let runs = self.started.get(id.0).map_or(0, Cell::get);
+            let wanted = if process == Process::Absent { 0 } else { incarnation };
+            if runs == wanted {
+                continue;
             }
+            let name = host(id);
+            if wanted == 0 {
+                self.turmoil.crash(name.as_str())
+            } else {
+                self.turmoil.bounce(name.as_str())
+            }
+            if let Some(started) = self.started.get(id.0) {
+                started.set(wanted);
+            }
+            self.wake_all(shared);
         }
+    }
+
+    /// Something happened: everybody looks again.
+    fn wake_all(&self, shared: &Shared) {
         for bell in &shared.bells {
             bell.notify_waiters();
         }
@@ -213,6 +225,7 @@ impl Hosts<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Action;
     use crate::testing::{LB1, WEB1, at, pair};
     use crate::timeline;
 

@@ -280,6 +280,11 @@ impl Host for SimHost {
         added
     }
 
+    async fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> Result<(), Refusal> {
+        self.acts("renews addresses").await?;
+        self.shared.world_mut().renew_addresses(self.id, addresses)
+    }
+
     async fn remove_address(&self, address: &AddressKey) -> Result<(), Refusal> {
         self.acts("removes an address").await?;
         let removed = self.shared.world_mut().remove_address(self.id, address);

@@ -133,6 +133,8 @@ pub struct ConfigFile {
     pub config: Option<Arc<Config>>,
     /// Codes of everything that the reader said about it.
     pub codes: Vec<String>,
+    /// `settings`, as the scenario names it; none: `vipward.toml` beside it, if there is one.
+    pub settings: Option<PathBuf>,
 }
 
 /// `[real_server.NAME]`.
@@ -173,8 +175,12 @@ pub struct Step {
 /// What a step does.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// `kill`: SIGKILL. The kernel keeps addresses and the IPVS table.
+    /// `kill`: SIGKILL for supervisor and worker. The kernel keeps addresses and the IPVS table.
     Kill(NodeId),
+    /// `kill_worker`: the same for the worker alone.
+    KillWorker(NodeId),
+    /// `hang_worker`: the worker alone stands still; a new one does not.
+    HangWorker(NodeId),
     /// `power_off`: the machine is dark and forgets its kernel tables.
     PowerOff(NodeId),
     /// `stop`: SIGTERM.

@@ -6,8 +6,9 @@ use super::words;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vipward_core::config::{self, Diagnostic, Span};
+use vipward_core::config::{self, Config, Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
+use vipward_core::settings;
 use vipward_core::time::Duration;
 
 impl Reader<'_> {
@@ -100,7 +101,7 @@ impl Reader<'_> {
                 None => self.missing(table.span, "interfaces", "which interfaces does this director have?"),
             }
             let config = match table.get("config") {
-                Some(value) => self.config(value, &table, &name),
+                Some(value) => self.config(value, &table, None, &name),
                 None => {
                     self.missing(table.span, "config", "which configuration file does this director run?");
                     None
@@ -108,7 +109,8 @@ impl Reader<'_> {
             };
             let listens = self.ports(&table, "listens").unwrap_or_default();
             let starts = self.boolean(&table, "starts").unwrap_or(true);
-            let config = config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new() });
+            let config =
+                config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None });
             let dataplane = self.dataplane(&table).unwrap_or_default();
             let drift_ppm = self.drift(&table).unwrap_or_default();
             let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane, drift_ppm });
@@ -141,17 +143,32 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a configuration. Its mistakes are the scenario's own, unless `mistakes` names their codes.
-    pub(super) fn config(&mut self, value: &Value<'_>, table: &Table<'_>, node: &str) -> Option<ConfigFile> {
+    /// Reads a configuration and its settings: those of `settings` or, for a `reload` without, of `before`, else what is
+    /// beside the configuration. Its mistakes are the scenario's own, unless `mistakes` names their codes.
+    pub(super) fn config(
+        &mut self,
+        value: &Value<'_>,
+        table: &Table<'_>,
+        before: Option<PathBuf>,
+        node: &str,
+    ) -> Option<ConfigFile> {
         let written = self.text(value, "a file name")?.to_owned();
         let place = self.of_value(value);
         let named = self.named_mistakes(table);
         let options = config::Options { config_id: node.to_owned(), ..config::Options::default() };
-        let loaded = config::load(&mut self.sources, self.files, &self.folder.join(&written), &options);
-        let codes: Vec<String> = loaded.diagnostics.iter().map(|found| found.code.to_owned()).collect();
-        let config = Some(Arc::new(loaded.best_effort().clone()));
-        self.mistakes(loaded.diagnostics, named, place, &format!("`{written}`"));
-        Some(ConfigFile { path: PathBuf::from(written), config, codes })
+        let path = self.folder.join(&written);
+        let loaded = config::load(&mut self.sources, self.files, &path, &options);
+        let settings = match table.get("settings") {
+            Some(value) => Some(PathBuf::from(self.text(value, "a file name")?)),
+            None => before,
+        };
+        let given = settings.as_ref().map(|settings| self.folder.join(settings));
+        let (read, said) = settings::load(&mut self.sources, self.files, &path, given.as_deref());
+        let config = Config { vip: read.unwrap_or_default().vip, ..loaded.best_effort().clone() };
+        let found: Vec<Diagnostic> = loaded.diagnostics.into_iter().chain(said).collect();
+        let codes = found.iter().map(|found| found.code.to_owned()).collect();
+        self.mistakes(found, named, place, &format!("`{written}`"));
+        Some(ConfigFile { path: PathBuf::from(written), config: Some(Arc::new(config)), codes, settings })
     }
 
     /// The mistakes between the directors' files are the scenario's own as well, unless its `mistakes` names them.

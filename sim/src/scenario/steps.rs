@@ -90,6 +90,8 @@ impl Reader<'_> {
     pub(super) fn action(&mut self, verb: &str, value: &Value<'_>, table: &Table<'_>) -> Option<Action> {
         match verb {
             "kill" => self.node(value, "director", is_director).map(Action::Kill),
+            "kill_worker" => self.node(value, "director", is_director).map(Action::KillWorker),
+            "hang_worker" => self.node(value, "director", is_director).map(Action::HangWorker),
             "power_off" => self.node(value, "director or real server", is_machine).map(Action::PowerOff),
             "stop" => self.node(value, "director", is_director).map(Action::Stop),
             "start" => self.node(value, "director or real server", is_machine).map(Action::Start),
@@ -102,7 +104,11 @@ impl Reader<'_> {
                     return None;
                 };
                 let name = self.nodes.get(node.0).map(|node| node.name.to_string()).unwrap_or_default();
-                let mut file = self.config(file, table, &name)?;
+                let before = self.nodes.get(node.0).and_then(|node| match &node.kind {
+                    NodeKind::Director(director) => director.config.settings.clone(),
+                    NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                });
+                let mut file = self.config(file, table, before, &name)?;
                 if table.has("mistakes") {
                     // The running configuration stays.
                     file.config = None;

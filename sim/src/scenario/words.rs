@@ -31,19 +31,30 @@ pub const TOP: &[&str] = &[
 /// Words at the top of a `network` file.
 pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "client"];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
-pub const DIRECTOR: &[&str] = &["config", "interfaces", "listens", "starts", "dataplane", "drift", "mistakes"];
+pub const DIRECTOR: &[&str] =
+    &["config", "settings", "interfaces", "listens", "starts", "dataplane", "drift", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
 pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
 
 /// What a step can do. Each has `at` beside it.
 pub const STEPS: &[Word] = &[
-    word("kill", &[], "SIGKILL for the director's daemon; the kernel keeps addresses and IPVS table"),
+    word(
+        "kill",
+        &[],
+        "SIGKILL for the director's daemon, all of it; the kernel keeps the IPVS table, and addresses until their lifetime is over",
+    ),
+    word(
+        "kill_worker",
+        &[],
+        "SIGKILL for the process that does the work; its supervisor speaks for it and starts another",
+    ),
+    word("hang_worker", &[], "the process that does the work stands still; its supervisor notices"),
     word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
     word("stop", &[], "SIGTERM"),
     word("start", &[], "power on, if it is off; on a director, start the daemon"),
     word("freeze", &[], "nothing of the director runs (SIGSTOP, a paused virtual machine); its kernel goes on"),
     word("resume", &[], "after freeze"),
-    word("reload", &["with", "mistakes"], "SIGHUP, `with` another configuration file"),
+    word("reload", &["with", "settings", "mistakes"], "SIGHUP, `with` another configuration file"),
     word("unplug", &[], "the cable is out: no carrier"),
     word("plug", &[], "the cable is in again"),
     word(

@@ -1,7 +1,7 @@
 //! The scenario's steps, carried out.
 
 use super::World;
-use super::node::{Flap, Process, State};
+use super::node::{Director, Flap, Process, State};
 use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
 use crate::trace::What;
 use vipward_core::event::Event;
@@ -26,11 +26,21 @@ impl World {
         self.disturb(action);
         match action {
             Action::Kill(node) => self.kill(*node),
+            Action::KillWorker(node) => self.kill_worker(*node),
+            Action::HangWorker(node) => self.hang_worker(*node),
             Action::PowerOff(node) => self.power_off(*node),
             Action::Stop(node) => self.ask_to_stop(*node),
             Action::Start(node) => self.start(*node),
-            Action::Freeze(node) => self.set_frozen(*node, true),
-            Action::Resume(node) => self.set_frozen(*node, false),
+            Action::Freeze(node) => {
+                if self.freeze_supervisor(*node, true) {
+                    self.set_frozen(*node, true);
+                }
+            }
+            Action::Resume(node) => {
+                if self.freeze_supervisor(*node, false) {
+                    self.set_frozen(*node, false);
+                }
+            }
             Action::Reload { node, file } => self.reload(*node, file),
             Action::Unplug(node) => self.set_plugged(*node, false),
             Action::Plug(node) => self.set_plugged(*node, true),
@@ -80,6 +90,8 @@ impl World {
         self.last_step = now;
         match action {
             Action::Kill(id)
+            | Action::KillWorker(id)
+            | Action::HangWorker(id)
             | Action::PowerOff(id)
             | Action::Stop(id)
             | Action::Start(id)
@@ -130,17 +142,22 @@ impl World {
         let leaves = |id: NodeId| match &self.node(id).state {
             State::Director(director) if !director.kernel.addresses.is_empty() => {
                 let left: Vec<String> = director.kernel.addresses.keys().map(|key| key.address.to_string()).collect();
-                format!("SIGKILL; the kernel keeps {}", left.join(", "))
+                let until = if director.leases() { " until its lifetime is over" } else { "" };
+                format!("SIGKILL; the kernel keeps {}{until}", left.join(", "))
             }
             State::Director(_) | State::Server(_) | State::Other => "SIGKILL".to_owned(),
         };
         match action {
             Action::Kill(id) => (Some(*id), "KILLED", leaves(*id)),
+            Action::KillWorker(id) => (Some(*id), "CRASH", "SIGKILL for the worker; its supervisor lives".to_owned()),
+            Action::HangWorker(id) => (Some(*id), "HUNG", "the worker hangs; its supervisor lives".to_owned()),
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
             Action::Freeze(id) => {
-                (Some(*id), "FROZEN", "frozen; its kernel still answers for its addresses".to_owned())
+                let until =
+                    if self.director(*id).is_some_and(Director::leases) { ", as long as they live" } else { "" };
+                (Some(*id), "FROZEN", format!("frozen; its kernel still answers for its addresses{until}"))
             }
             Action::Resume(id) => {
                 let since = self.director(*id).filter(|director| director.process == Process::Frozen);

@@ -7,6 +7,7 @@
 
 mod clocks;
 mod faults;
+mod lifetimes;
 mod neighbours;
 mod node;
 mod packets;
@@ -14,11 +15,13 @@ mod paths;
 mod process;
 mod requests;
 mod servers;
+mod supervise;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use node::{Director, Half, Kernel, Node, Process, Server, State};
+pub use lifetimes::Lifetime;
+pub use node::{Director, Half, Held, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
 
@@ -45,12 +48,15 @@ pub struct World {
     now: Instant,
     seed: u64,
     plan: Arc<Scenario>,
+    supervises: bool,
     nodes: Vec<Node>,
     /// Faults between nodes; the later ones count.
     rules: Vec<Rule>,
     /// One stream of random numbers for each direction between two nodes: what is lost on one way does not move what is
     /// lost on another.
     dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
+    /// And one for each director's kernel.
+    kernel_dice: BTreeMap<NodeId, ChaCha8Rng>,
     neighbours: BTreeMap<(NodeId, IpAddr), Neighbour>,
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
@@ -87,13 +93,16 @@ impl World {
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
         let asking = requests::first_requests(&plan);
+        let supervises = supervise::wanted(&plan);
         Self {
             now: Instant::ZERO,
             seed,
             plan,
+            supervises,
             nodes,
             rules: Vec::new(),
             dice: BTreeMap::new(),
+            kernel_dice: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
@@ -126,10 +135,13 @@ impl World {
         &self.plan
     }
 
-    /// Lets time pass: adverts arrive, servers flap, clients ask and give up. `now` never goes back.
+    /// Lets time pass: adverts arrive, servers flap, addresses' lifetimes end, clients ask and give up. `now` never goes
+    /// back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.advance_supervisors();
         self.flap_servers();
+        self.expire_addresses();
         self.deliver_adverts();
         self.advance_requests();
     }
@@ -141,7 +153,8 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        flaps.chain(packets).chain(self.next_request()).min()
+        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor());
+        flaps.chain(packets).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

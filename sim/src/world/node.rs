@@ -1,13 +1,15 @@
 //! The state of one node.
 
+use super::lifetimes::Lifetime;
 use super::packets::Socket;
+use super::supervise::Supervised;
 use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::config::Config;
 use vipward_core::event::Event;
-use vipward_core::interface::{AddressKey, InterfaceAddress};
+use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::schedule::Picker;
 use vipward_core::ipvs::{ServiceKey, Table};
 use vipward_core::time::{Duration, Instant};
@@ -40,6 +42,7 @@ impl Node {
                 file: director.config.clone(),
                 config: None,
                 process: Process::Absent,
+                supervised: None,
                 incarnation: 0,
                 process_since: Instant::ZERO,
                 stopped: BTreeSet::new(),
@@ -99,6 +102,7 @@ pub struct Director {
     /// The configuration in force; none while no daemon runs.
     pub config: Option<Arc<Config>>,
     pub process: Process,
+    pub(super) supervised: Option<Supervised>,
     /// Counts daemons. An effect of an earlier one is a fault of the simulator or of the driver.
     pub incarnation: u64,
     /// When [`Director::process`] last changed.
@@ -123,18 +127,31 @@ impl Director {
     pub fn running(&self) -> bool {
         self.process == Process::Running
     }
+
+    /// Its addresses have a lifetime.
+    pub fn leases(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.vip.lease)
+    }
 }
 
 /// Kernel tables. They survive a killed daemon, not a power cut.
 #[derive(Debug, Default)]
 pub struct Kernel {
-    /// Addresses beside the node's own; `true` with vipward's protocol number.
-    pub addresses: BTreeMap<AddressKey, (InterfaceAddress, bool)>,
+    /// Addresses beside the node's own.
+    pub addresses: BTreeMap<AddressKey, Held>,
     pub ipvs: Table,
     /// Connections under way.
     pub(super) connections: BTreeMap<(ServiceKey, SocketAddr), u32>,
     /// Each service's scheduler with its memory.
     pub(super) pickers: BTreeMap<ServiceKey, Picker>,
+}
+
+/// An address in the kernel.
+#[derive(Debug)]
+pub struct Held {
+    /// With vipward's protocol number.
+    pub ours: bool,
+    pub lifetime: Lifetime,
 }
 
 impl Kernel {

@@ -9,17 +9,26 @@ use vipward_core::config::{Command, Config};
 use vipward_core::decision::Decision;
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::ipvs::Table;
+use vipward_core::supervisor;
 
 impl World {
     /// Power, if there is none, and a fresh daemon, if none runs.
     pub fn start(&mut self, id: NodeId) {
         let powered = std::mem::replace(&mut self.node_mut(id).power, true);
-        let (now, seed) = (self.now, self.seed);
-        let (links, addresses) = (self.links(id), self.addresses(id));
-        let Some(director) = self.director_mut(id) else { return };
-        if director.process != Process::Absent && powered {
+        let Some(director) = self.director(id) else { return };
+        let runs = director.process != Process::Absent || director.supervised.is_some();
+        if (runs && powered) || director.file.config.is_none() {
             return;
         }
+        if self.supervises { self.start_supervisor(id) } else { self.start_worker(id) }
+    }
+
+    /// A fresh process with both machines.
+    pub(super) fn start_worker(&mut self, id: NodeId) {
+        let (now, seed) = (self.now, self.seed);
+        let (links, addresses) = (self.links(id), self.addresses(id));
+        self.node_mut(id).disturbed = now;
+        let Some(director) = self.director_mut(id) else { return };
         let Some(config) = director.file.config.clone() else { return };
         director.process = Process::Running;
         director.process_since = now;
@@ -47,13 +56,16 @@ impl World {
         self.stir();
     }
 
-    /// SIGKILL: the process and its sockets are gone, kernel tables stay.
+    /// SIGKILL for all of it: the processes and their sockets are gone, kernel tables stay.
     pub(super) fn kill(&mut self, id: NodeId) {
+        if let Some(director) = self.director_mut(id) {
+            director.supervised = None;
+        }
         self.end(id);
     }
 
     pub(super) fn power_off(&mut self, id: NodeId) {
-        self.end(id);
+        self.kill(id);
         self.node_mut(id).power = false;
         if let Some(director) = self.director_mut(id) {
             director.kernel = Kernel::default();
@@ -61,7 +73,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, id: NodeId) {
+    pub(super) fn end(&mut self, id: NodeId) {
         let (now, relay) = (self.now, self.relays(id));
         if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
             director.process = Process::Absent;
@@ -84,6 +96,9 @@ impl World {
 
     /// SIGTERM.
     pub(super) fn ask_to_stop(&mut self, id: NodeId) {
+        if self.supervises {
+            return self.supervise(id, supervisor::Event::Stop);
+        }
         self.tell(id, &Event::Stop);
     }
 
@@ -94,6 +109,7 @@ impl World {
         if director.stopped.len() == 2 {
             self.end(id);
             self.note(Some(id), What::Stopped);
+            self.worker_ended(id, supervisor::End::Exited(0));
             self.stir();
         }
     }
@@ -112,8 +128,13 @@ impl World {
     pub(super) fn reload(&mut self, id: NodeId, file: &ConfigFile) {
         let (now, seed) = (self.now, self.seed);
         let Some(director) = self.director_mut(id) else { return };
-        let Some(config) = file.config.clone().filter(|_| director.process != Process::Absent) else { return };
+        let runs = director.process != Process::Absent || director.supervised.is_some();
+        let Some(config) = file.config.clone().filter(|_| runs) else { return };
         director.file = file.clone();
+        if director.process == Process::Absent {
+            // The next worker reads it.
+            return;
+        }
         for router in &config.routers {
             director.priorities.entry(router.name.clone()).or_insert((router.priority.get(), now));
         }

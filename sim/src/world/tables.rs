@@ -1,7 +1,7 @@
 //! Kernel tables of directors: what [`vipward_core::seam::Host`] changes and reads.
 
 use super::World;
-use super::node::Half;
+use super::node::{Half, Held};
 use crate::scenario::NodeId;
 use crate::trace::What;
 use std::net::IpAddr;
@@ -25,11 +25,20 @@ impl World {
             Some(ObservedAddress { key, ours: false })
         });
         let added = self.director(id).into_iter().flat_map(|director| &director.kernel.addresses);
-        own.chain(added.map(|(key, (_, ours))| ObservedAddress { key: key.clone(), ours: *ours })).collect()
+        own.chain(added.map(|(key, held)| ObservedAddress { key: key.clone(), ours: held.ours })).collect()
     }
 
-    /// `ip address add`; the words of a refusal are the kernel's.
+    /// `ip address add`; the words of a refusal are the kernel's. That it is there already is as good, as to the daemon.
     pub fn add_address(&mut self, id: NodeId, address: &InterfaceAddress) -> Result<(), String> {
+        if self.put_address(id, address)? {
+            let address = ObservedAddress { key: address.key(), ours: true };
+            self.tell(id, &Event::AddressChanged { address, present: true });
+        }
+        Ok(())
+    }
+
+    /// The same, and nobody is told. False: it was there.
+    pub(super) fn put_address(&mut self, id: NodeId, address: &InterfaceAddress) -> Result<bool, String> {
         if !self.node(id).ports.iter().any(|port| port.interface == address.interface) {
             return Err("No such device".to_owned());
         }
@@ -37,21 +46,21 @@ impl World {
         let there = self.node(id).own(address.address)
             || self.director(id).is_some_and(|director| director.kernel.addresses.contains_key(&key));
         if there {
-            return Err("File exists".to_owned());
+            return Ok(false);
         }
+        let lifetime = self.lifetime(id);
         if let Some(director) = self.director_mut(id) {
-            director.kernel.addresses.insert(key.clone(), (address.clone(), true));
+            director.kernel.addresses.insert(key.clone(), Held { ours: true, lifetime });
         }
-        self.note(Some(id), What::AddressAdded(key.clone()));
+        self.note(Some(id), What::AddressAdded(key));
         self.stir();
-        self.tell(id, &Event::AddressChanged { address: ObservedAddress { key, ours: true }, present: true });
-        Ok(())
+        Ok(true)
     }
 
-    /// `ip address del`.
+    /// `ip address del`. That it is gone already is as good, as to the daemon.
     pub fn remove_address(&mut self, id: NodeId, key: &AddressKey) -> Result<(), String> {
         let removed = self.director_mut(id).and_then(|director| director.kernel.addresses.remove(key));
-        let Some((_, ours)) = removed else { return Err("Cannot assign requested address".to_owned()) };
+        let Some(Held { ours, .. }) = removed else { return Ok(()) };
         self.note(Some(id), What::AddressRemoved(key.clone()));
         self.stir();
         self.tell(id, &Event::AddressChanged { address: ObservedAddress { key: key.clone(), ours }, present: false });

@@ -5,7 +5,7 @@ use crate::scenario::*;
 use crate::testing::{LB1, LB2, VIP, VISITOR, WEB1, pair};
 use crate::trace::Outcome;
 use vipward_core::event::Datagram;
-use vipward_core::interface::InterfaceName;
+use vipward_core::interface::{InterfaceAddress, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
 use vipward_core::time::Duration;
 
@@ -262,6 +262,61 @@ fn kernel_tables_survive_a_kill_and_not_a_power_cut() {
     assert_eq!(world.owners(VIP.parse().unwrap()), []);
     world.act(&Action::Start(LB1));
     assert_eq!(world.ipvs_table(LB1).services.len(), 0);
+}
+
+fn vip() -> InterfaceAddress {
+    crate::testing::config(100).routers[0].addresses[0].clone()
+}
+
+/// When the address goes that lb1 added at 1 s.
+fn gone_at(seed: u64, action: Option<Action>) -> u64 {
+    let mut world = World::new(Arc::new(crate::testing::leased()), seed);
+    world.start(LB1);
+    until(&mut world, 1_000);
+    world.add_address(LB1, &vip()).unwrap();
+    if let Some(action) = action {
+        world.act(&action);
+    }
+    while !world.owners(VIP.parse().unwrap()).is_empty() {
+        assert_eq!(world.next_expiry().map(|at| at > world.now()), Some(true));
+        let now = world.now().as_nanos() / 1_000_000;
+        until(&mut world, now + 1);
+    }
+    world.now().as_nanos() / 1_000_000
+}
+
+#[test]
+fn the_kernel_takes_off_what_nobody_renews_whatever_has_become_of_the_daemon() {
+    let mut moments = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let gone = gone_at(seed, None);
+        assert!((3_000..=4_000).contains(&gone), "{gone}");
+        for action in [Action::Kill(LB1), Action::Freeze(LB1)] {
+            assert_eq!(gone_at(seed, Some(action)), gone);
+        }
+        moments.insert(gone);
+    }
+    assert!(moments.len() > 10, "{moments:?}");
+}
+
+#[test]
+fn a_renewal_keeps_an_address_and_puts_one_on_that_is_gone() {
+    let mut world = World::new(Arc::new(crate::testing::leased()), 1);
+    world.start(LB1);
+    let entries = |world: &World| world.trace.len();
+    world.add_address(LB1, &vip()).unwrap();
+    let before = entries(&world);
+    for second in 1..=20 {
+        until(&mut world, second * 1_000);
+        world.renew_addresses(LB1, &[vip()]).unwrap();
+    }
+    assert_eq!(world.owners(VIP.parse().unwrap()), [LB1]);
+    assert_eq!(entries(&world), before, "renewals leave no trace");
+    world.act(&Action::DeleteAddress { address: VIP.parse().unwrap(), node: LB1 });
+    world.renew_addresses(LB1, &[vip()]).unwrap();
+    assert_eq!(world.owners(VIP.parse().unwrap()), [LB1], "as Linux does it");
+    let nowhere = InterfaceAddress { interface: InterfaceName::new("eth7"), ..vip() };
+    assert_eq!(world.renew_addresses(LB1, &[nowhere, vip()]), Err("No such device".to_owned()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use vipward_core::balancer::Balancer;
 use vipward_core::decision::Decision;
 use vipward_core::effect::Effect;
@@ -11,9 +12,12 @@ use vipward_core::interface::{InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::probe::Verdict;
+use vipward_core::supervisor::{Testament, Testator};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::lease::RENEW;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
+use vipward_sim::runner::events::Player;
 use vipward_sim::world::Half;
 
 /// One kind of spoiling.
@@ -33,10 +37,12 @@ pub enum Fault {
     RoleFlapping,
     PreemptForgotten,
     SorryServerStays,
+    RenewedAfterMaster,
+    RenewalsWithheld,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -51,10 +57,12 @@ impl Fault {
         (Self::RoleFlapping, "role flapping: the link seems to go down and up every five seconds"),
         (Self::PreemptForgotten, "preemption forgotten: adverts of a lower priority count as the highest"),
         (Self::SorryServerStays, "sorry server stays: it is never taken out again"),
+        (Self::RenewedAfterMaster, "renewal goes on after MASTER was left: twice a second, whatever the role"),
+        (Self::RenewalsWithheld, "renewals withheld: the kernel never hears of them"),
     ];
 
     /// The product's machine with this fault around it.
-    pub fn around(self, half: Half) -> Box<dyn Machine> {
+    pub fn around(self, half: Half) -> Box<dyn Player> {
         match half {
             Half::Election => Box::new(Voter::new(self)),
             Half::Balancer => Box::new(Checker::new(self)),
@@ -74,6 +82,8 @@ struct Voter {
     vips: Vec<InterfaceAddress>,
     flap_at: Option<Instant>,
     links: Vec<Link>,
+    /// What was renewed last, and when it is again.
+    renewed: Option<(Instant, Arc<[InterfaceAddress]>)>,
 }
 
 impl Voter {
@@ -86,6 +96,7 @@ impl Voter {
             vips: Vec::new(),
             flap_at: None,
             links: Vec::new(),
+            renewed: None,
         }
     }
 
@@ -177,6 +188,10 @@ impl Machine for Voter {
         let mut spoiled = Vec::new();
         for effect in out {
             match (&effect, self.fault) {
+                (Effect::RenewAddresses { .. }, Fault::RenewalsWithheld) => continue,
+                (Effect::RenewAddresses { addresses }, Fault::RenewedAfterMaster) => {
+                    self.renewed = Some((now + RENEW, addresses.clone()));
+                }
                 (Effect::SendAdvert(advert), Fault::AdvertsWithheld) => {
                     let vrid = advert.payload.get(1).copied().unwrap_or(0);
                     if self.master(vrid) && !self.masters.insert(vrid) {
@@ -210,6 +225,10 @@ impl Machine for Voter {
             }
             spoiled.push(effect);
         }
+        if let Some((at, addresses)) = self.renewed.as_mut().filter(|(at, _)| *at <= now) {
+            *at = now + RENEW;
+            spoiled.push(Effect::RenewAddresses { addresses: addresses.clone() });
+        }
         spoiled
     }
 
@@ -220,7 +239,8 @@ impl Machine for Voter {
             _ => at - self.ahead,
         });
         let flap = self.flap_at.map(|at| (at, Reason::Retry));
-        at.zip(reason).into_iter().chain(flap).min()
+        let renewed = self.renewed.as_ref().map(|(at, _)| (*at, Reason::Renew));
+        at.zip(reason).into_iter().chain(flap).chain(renewed).min()
     }
 }
 
@@ -287,5 +307,25 @@ impl Machine for Checker {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.inner.next_wakeup()
+    }
+}
+
+impl Testator for Voter {
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.inner.testament()
+    }
+}
+
+impl Testator for Checker {
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.inner.testament()
     }
 }

@@ -7,6 +7,7 @@ use crate::interface::InterfaceName;
 use crate::time::Instant;
 use crate::vrrp::Vrid;
 use crate::vrrp::addresses::RETRY;
+use crate::vrrp::lease::RENEW;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -48,6 +49,11 @@ impl Election {
                 self.book.add_failed(address.key(), now);
                 self.reread_soon(now);
                 format!("adding {address}")
+            }
+            Effect::RenewAddresses { .. } => {
+                retry_in = RENEW;
+                self.reread_soon(now);
+                "renewing addresses".to_owned()
             }
             Effect::RemoveAddress(key) => {
                 self.reread_soon(now);

@@ -10,6 +10,7 @@ mod reload;
 use self::failures::Retry;
 use super::addresses::AddressBook;
 use super::counters::{IgnoredAdverts, Limit};
+use super::lease::Renewals;
 use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::tracker::{self, ScriptTracker, Scripts, Verdict};
@@ -21,6 +22,7 @@ use crate::effect::{Effect, ScriptId};
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
+use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,7 @@ pub struct Election {
     phase: Phase,
     links: BTreeMap<InterfaceName, bool>,
     book: AddressBook,
+    renewals: Renewals,
     config: Arc<Config>,
     routers: Vec<VirtualRouter>,
     next_id: u32,
@@ -48,6 +51,9 @@ pub struct Election {
     reread_at: Option<Instant>,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
+    /// Counts what may change the testament and is not in `book`.
+    #[serde(skip)]
+    revision: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,8 +97,9 @@ impl Machine for Election {
             Event::AddressesRead(addresses) => self.addresses_read(addresses, now, &mut out),
             Event::AddressChanged { address, present } => {
                 let interface = address.key.interface.clone();
-                self.book.changed(address, present);
-                self.addresses_changed(Some(&interface), now, &mut out);
+                if self.book.changed(address, present) {
+                    self.addresses_changed(Some(&interface), now, &mut out);
+                }
             }
             Event::ScriptFinished { script, outcome } => self.script_finished(&script, &outcome, now, &mut out),
             Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
@@ -100,6 +107,7 @@ impl Machine for Election {
             Event::Stop => self.stop(now, &mut out),
             Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
         }
+        self.renewals.follow(&mut self.book, self.config.vip.lease, now);
         out
     }
 
@@ -110,7 +118,20 @@ impl Machine for Election {
         let retry = self.retries.values().copied().chain(self.book.retry_at()).min().map(|at| (at, Reason::Retry));
         let reread = self.reread_at.map(|at| (at, Reason::Reread));
         let report = self.ignored.next().map(|at| (at, Reason::Report));
-        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).min()
+        let renew = self.renewals.next().map(|at| (at, Reason::Renew));
+        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).min()
+    }
+}
+
+impl Testator for Election {
+    fn revision(&self) -> u64 {
+        self.revision.wrapping_add(self.book.revision())
+    }
+
+    /// A share for each MASTER, numbered by its id.
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.testament(&self.book)?)));
+        shares.collect()
     }
 }
 
@@ -152,6 +173,9 @@ impl Election {
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
+        // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
+        self.routers.iter().for_each(|router| ctx.book.release(router.id()));
+        ctx.book.settle(now, ctx.out);
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
         self.phase = Phase::Stopped;
     }
@@ -334,6 +358,7 @@ impl Election {
         for place in self.timers.expired(now) {
             self.with_router(place, now, out, VirtualRouter::wake);
         }
+        self.renewals.wake(&mut self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         if self.book.retry_at().is_some_and(|at| at <= now) {
             self.book.settle(now, out);
@@ -355,7 +380,9 @@ impl Election {
         f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let router = self.routers.get_mut(place)?;
+        let source = router.source();
         let result = f(router, &mut Context { now, out, book: &mut self.book });
+        self.revision += u64::from(router.source() != source);
         self.timers.set(place, router.next().map(|(at, _)| at));
         Some(result)
     }

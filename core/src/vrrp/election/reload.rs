@@ -16,6 +16,7 @@ impl Election {
     /// Puts a configuration in force by its difference to the one before: removed routers go first, changed ones take
     /// the change in place, untouched ones notice nothing, new ones start.
     pub(super) fn load(&mut self, new: Arc<Config>, now: Instant, out: &mut Vec<Effect>) {
+        self.revision += 1;
         let old = std::mem::replace(&mut self.config, new);
         let new = self.config.clone();
         announce_difference(&old, &new, out);
@@ -46,6 +47,10 @@ impl Election {
                 }
             };
             self.routers.push(router);
+        }
+
+        if old.vip.lease != new.vip.lease {
+            out.extend(self.book.held().iter().cloned().map(|addresses| Effect::RenewAddresses { addresses }));
         }
 
         self.index.clear();

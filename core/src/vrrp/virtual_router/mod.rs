@@ -35,6 +35,7 @@ use crate::effect::Effect;
 use crate::event::Datagram;
 use crate::interface::InterfaceAddress;
 use crate::machine::Reason;
+use crate::supervisor::Testament;
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -168,6 +169,11 @@ impl VirtualRouter {
         };
         router.prepare();
         router
+    }
+
+    /// Tells it from every other router of this director.
+    pub fn id(&self) -> Holder {
+        self.id
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -372,6 +378,12 @@ impl VirtualRouter {
             let goodbye = self.build_adverts(0);
             ctx.out.extend(goodbye.into_iter().map(Effect::SendAdvert));
         }
+    }
+
+    /// What a MASTER that is stopped would say and give back.
+    pub fn testament(&self, book: &AddressBook) -> Option<Testament> {
+        let State::Master(_) = self.state else { return None };
+        Some(Testament { datagrams: self.build_adverts(0), addresses: book.ours(self.addresses.iter()) })
     }
 
     /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` when

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use vipward_core::config::{Config, Garp, InitialState, NotifyScripts, Transport, VirtualRouterConfig};
 use vipward_core::interface::{InterfaceAddress, InterfaceName, ObservedAddress, Scope};
+use vipward_core::settings::Vip;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::{AdvertInterval, Priority, Version, Vrid};
 
@@ -198,7 +199,8 @@ impl Setup {
             notify: NotifyScripts::default(),
             places: Default::default(),
         };
-        Arc::new(Config { routers: vec![router], ..Config::default() })
+        // Renewals decide nothing about who is MASTER, and a timer twice a second would multiply the states.
+        Arc::new(Config { routers: vec![router], vip: Vip { lease: false }, ..Config::default() })
     }
 }
 

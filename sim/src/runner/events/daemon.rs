@@ -4,12 +4,15 @@ use super::Cast;
 use super::probe::{Attempt, Progress};
 use crate::scenario::NodeId;
 use crate::world::{Half, World};
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use vipward_core::driver::MAX_WAITING;
 use vipward_core::effect::{Effect, ScriptId};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
+use vipward_core::supervisor::{Guarded, Report, Superior};
 use vipward_core::time::Instant;
 
 /// A machine that is not at rest after so many events of one instant never will be.
@@ -22,10 +25,16 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>) -> Self {
+    pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>, supervised: bool) -> Self {
+        let reports = Post::default();
+        let machine = |half| -> Box<dyn Machine> {
+            let player = cast(id, half);
+            if supervised && half == Half::Election { Box::new(Guarded::new(player, reports.clone())) } else { player }
+        };
         let driver = |half| Driver {
             half,
-            machine: cast(id, half),
+            machine: machine(half),
+            reports: reports.clone(),
             answers: VecDeque::new(),
             attempts: Vec::new(),
             scripts: VecDeque::new(),
@@ -64,10 +73,22 @@ impl Daemon {
     }
 }
 
+/// What a machine has to tell the supervisor, which lives in the world.
+#[derive(Clone, Default)]
+struct Post(Rc<RefCell<Vec<Report>>>);
+
+impl Superior for Post {
+    fn report(&mut self, report: Report) -> bool {
+        self.0.borrow_mut().push(report);
+        true
+    }
+}
+
 /// One machine under the rules of [`vipward_core::driver`].
 struct Driver {
     half: Half,
     machine: Box<dyn Machine>,
+    reports: Post,
     /// Failed effects and tables read back.
     answers: VecDeque<Event>,
     attempts: Vec<(ProbeId, Attempt)>,
@@ -150,7 +171,11 @@ impl Driver {
     fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
         let stop = matches!(event, Event::Stop);
         self.now = self.now.max(world.local_time(id));
-        for effect in self.machine.handle(event, self.now) {
+        let effects = self.machine.handle(event, self.now);
+        for report in self.reports.0.take() {
+            world.reported(id, incarnation, report);
+        }
+        for effect in effects {
             if let Err(failed) = self.carry_out(effect, world, id, incarnation) {
                 self.answers.push_back(*failed);
             }
@@ -184,6 +209,9 @@ impl Driver {
                 acts(world, "announces an address").and_then(|()| world.announce(id, interface, *address))
             }
             Effect::AddAddress(address) => acts(world, "adds an address").and_then(|()| world.add_address(id, address)),
+            Effect::RenewAddresses { addresses } => {
+                acts(world, "renews addresses").and_then(|()| world.renew_addresses(id, addresses))
+            }
             Effect::RemoveAddress(key) => {
                 acts(world, "removes an address").and_then(|()| world.remove_address(id, key))
             }

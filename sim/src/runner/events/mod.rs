@@ -16,15 +16,21 @@ use daemon::Daemon;
 use std::sync::Arc;
 use vipward_core::balancer::Balancer;
 use vipward_core::machine::Machine;
+use vipward_core::supervisor::Testator;
 use vipward_core::time::Instant;
 use vipward_core::vrrp::Election;
 
 /// Makes a director's machines. Whoever wants to look at their events and effects, or to spoil them, wraps the
 /// product's own.
-pub type Cast<'a> = &'a (dyn Fn(NodeId, Half) -> Box<dyn Machine> + Sync);
+pub type Cast<'a> = &'a (dyn Fn(NodeId, Half) -> Box<dyn Player> + Sync);
+
+/// A machine that can be put under a supervisor.
+pub trait Player: Machine + Testator {}
+
+impl<M: Machine + Testator> Player for M {}
 
 /// The product's machines.
-pub fn product(_: NodeId, half: Half) -> Box<dyn Machine> {
+pub fn product(_: NodeId, half: Half) -> Box<dyn Player> {
     match half {
         Half::Election => Box::new(Election::default()),
         Half::Balancer => Box::new(Balancer::default()),
@@ -127,7 +133,8 @@ impl<'a> Stage<'a> {
             let alive = self.world.director(*id).filter(|it| it.process != crate::world::Process::Absent);
             let incarnation = alive.map(|it| it.incarnation);
             if daemon.as_ref().map(Daemon::incarnation) != incarnation {
-                *daemon = incarnation.map(|incarnation| Daemon::new(*id, incarnation, self.cast));
+                *daemon =
+                    incarnation.map(|incarnation| Daemon::new(*id, incarnation, self.cast, self.world.supervises()));
             }
         }
     }

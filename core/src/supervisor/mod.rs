@@ -1,0 +1,404 @@
+//! The supervisor of a director's worker: it starts it, listens to it, speaks for it when it is dead, starts it again.
+//!
+//! It knows three things of its worker: the last sign of life, the testament, and how it ended. It knows nothing of VRRP
+//! and of configurations: a testament is datagrams that are ready to send, and addresses.
+//!
+//! ```text
+//!                Start               Ready                 Stop
+//!   (nobody) ───────────▶ starting ─────────▶ running ───────────▶ stopping ──▶ Exit
+//!      ▲                     │ ended, after      │ ended, or silent
+//!      │                     │ another was ready │ for too long
+//!      └──── back-off ◀──────┴───────────────────┘
+//!                                   farewell
+//! ```
+
+mod guarded;
+mod saying;
+mod testament;
+
+pub use guarded::{Guarded, Superior, Testator};
+pub use saying::Saying;
+pub use testament::Testament;
+
+use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How often a worker shows that its driver loop turns.
+pub const HEARTBEAT: Duration = Duration::from_millis(200);
+
+/// A worker that says nothing for so long is taken for hung. Five heartbeats: no scheduler keeps a thread that runs
+/// before all others, or with the highest ordinary priority, from the processor for that long. And short enough that the
+/// farewell (peers take over in Skew_Time) comes before the kernel takes addresses off by itself, 1.5 to 2 s after the
+/// last turn of a loop: then nobody would have said anything to the peers.
+pub const SILENCE: Duration = Duration::from_secs(1);
+
+/// What a step may take in addition for each of its effects: a MASTER of 5,000 addresses takes over with 30,000 of them,
+/// and has no turn before they are carried out. They take 5 to 30 µs each.
+pub const PER_EFFECT: Duration = Duration::from_micros(100);
+
+/// How long a worker may take to start.
+pub const START: Duration = Duration::from_secs(30);
+
+/// How long a worker may take to stop; it limits itself to 10 s.
+pub const STOP: Duration = Duration::from_secs(12);
+
+/// Pauses before a restart: the first, and the longest. Each is twice the one before.
+pub const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// After so long a life the next pause is the first again.
+pub const LONG_LIFE: Duration = Duration::from_secs(60);
+
+/// A supervisor that comes so much too late to a deadline did not run: then neither did the worker, or its signs of life
+/// are still under way, and the deadline says nothing about it.
+pub const OVERSLEPT: Duration = Duration::from_millis(250);
+
+/// How often a service manager hears that all is well, at most.
+const FEED: Duration = Duration::from_secs(1);
+
+/// Tells a worker from its predecessors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WorkerId(pub u32);
+
+/// What a worker tells its supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// It has all that it needs, and its configuration comes into force now.
+    Ready,
+    /// Its driver loop turns; so many effects are carried out before it turns again.
+    Alive { effects: u32 },
+    /// A share of what it would do if it stopped now. The `first` part of a share replaces what the share was, others add
+    /// to it. Shares are numbered by whoever makes the testament.
+    Testament { share: u32, first: bool, part: Testament },
+    /// It records what it does into this file.
+    Records(PathBuf),
+    /// It has read its configuration again, or has said why it did not.
+    Reloaded,
+}
+
+/// What a supervisor tells its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// End in order.
+    Stop,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+/// What happens to a supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    Reported {
+        worker: WorkerId,
+        report: Report,
+    },
+    Ended {
+        worker: WorkerId,
+        end: End,
+    },
+    /// It could not even be started.
+    NotStarted {
+        worker: WorkerId,
+        error: String,
+    },
+    /// It says something that makes no sense: it is of another version.
+    NotUnderstood {
+        worker: WorkerId,
+    },
+    /// The operator wants an orderly end; the second time, one at once.
+    Stop,
+    /// The operator wants the configuration read again.
+    Reload,
+    /// Time passed; see [`Supervisor::next_wakeup`].
+    Wakeup,
+}
+
+/// What a supervisor wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Start(WorkerId),
+    Tell {
+        worker: WorkerId,
+        order: Order,
+    },
+    /// SIGKILL.
+    Kill(WorkerId),
+    /// Send the datagrams, then take the addresses off, in the name of a worker that can't any more.
+    Farewell(Testament),
+    /// Keep what is recorded in this file: the next worker's record takes its place.
+    KeepEvidence {
+        record: PathBuf,
+    },
+    /// For the service manager.
+    Service(Service),
+    /// For the log.
+    Say(Saying),
+    /// End, with this status. The last effect of all.
+    Exit(Outcome),
+}
+
+/// What a service manager wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Ready,
+    Reloading,
+    Stopping,
+    /// Its watchdog can be content.
+    Alive,
+    /// No worker runs until then.
+    Down {
+        restart_in: Duration,
+    },
+}
+
+/// A supervisor's exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As from the worker, which has said why.
+    Same(i32),
+    Failed,
+}
+
+/// The supervisor of one director. Its first [`Event::Wakeup`] is due at once.
+#[derive(Debug)]
+pub struct Supervisor {
+    worker: Option<Worker>,
+    next_id: u32,
+    /// A worker has been ready: the configuration was sound, the privileges are there.
+    succeeded: bool,
+    restart_at: Option<Instant>,
+    pause: Duration,
+    /// Set by the first [`Event::Stop`].
+    stop_by: Option<Instant>,
+    fed: Option<Instant>,
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self {
+            worker: None,
+            next_id: 0,
+            succeeded: false,
+            restart_at: Some(Instant::ZERO),
+            pause: BACK_OFF.0,
+            stop_by: None,
+            fed: None,
+        }
+    }
+}
+
+/// A worker that has not ended, as far as is known.
+#[derive(Debug)]
+struct Worker {
+    id: WorkerId,
+    started: Instant,
+    ready: bool,
+    /// The last sign of life; until it is ready, its start.
+    heard: Instant,
+    /// How long it may be silent from then on.
+    patience: Duration,
+    shares: BTreeMap<u32, Testament>,
+    record: Option<PathBuf>,
+}
+
+impl Supervisor {
+    /// The only way in. `now` never decreases from call to call. Signs of life that are there already are to be brought
+    /// before [`Event::Wakeup`].
+    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut out = Vec::new();
+        if let Some(worker) = &mut self.worker
+            && now.since(worker.heard + worker.patience) > OVERSLEPT
+        {
+            worker.heard = now;
+        }
+        match event {
+            Event::Reported { worker, report } => self.reported(worker, report, now, &mut out),
+            Event::Ended { worker: id, end } => {
+                if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
+                    let lived = now.since(worker.started);
+                    // One that ends at its first start by itself has said why.
+                    let unasked = self.stop_by.is_none() && (self.succeeded || matches!(end, End::Killed(_)));
+                    let saying = unasked.then_some(Saying::Ended { end, lived });
+                    self.lost(worker, Some(end), saying, now, &mut out);
+                }
+            }
+            Event::NotStarted { worker: id, error } => {
+                if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
+                    self.lost(worker, None, Some(Saying::NotStarted { error }), now, &mut out);
+                }
+            }
+            Event::NotUnderstood { worker: id } => {
+                // Another try would be of that version as well; whoever started this process can mend it.
+                if self.worker.as_ref().is_some_and(|worker| worker.id == id) {
+                    self.end_at_once(None, &mut out);
+                }
+            }
+            Event::Stop => self.stop(now, &mut out),
+            Event::Reload => match &self.worker {
+                Some(worker) if self.stop_by.is_none() => {
+                    out.push(Effect::Service(Service::Reloading));
+                    out.push(Effect::Tell { worker: worker.id, order: Order::Reload });
+                }
+                // The next one reads it anyway.
+                Some(_) | None => {}
+            },
+            Event::Wakeup => self.wakeup(now, &mut out),
+        }
+        out
+    }
+
+    /// When [`Event::Wakeup`] is due next; an instant in the past means: at once.
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        let silent = self.worker.as_ref().filter(|worker| self.must_speak(worker));
+        let silent = silent.map(|worker| worker.heard + worker.patience);
+        [silent, self.restart_at, self.stop_by].into_iter().flatten().min()
+    }
+
+    /// Whether silence means anything. A worker that is stopping and has nothing to give back any more may do that in
+    /// peace.
+    fn must_speak(&self, worker: &Worker) -> bool {
+        self.stop_by.is_none() || (worker.ready && !worker.shares.is_empty())
+    }
+
+    fn reported(&mut self, id: WorkerId, report: Report, now: Instant, out: &mut Vec<Effect>) {
+        let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id) else { return };
+        worker.ready |= report == Report::Ready;
+        if worker.ready {
+            worker.heard = now;
+        }
+        match report {
+            Report::Ready => {
+                worker.patience = SILENCE;
+                self.succeeded = true;
+                out.push(Effect::Service(Service::Ready));
+            }
+            Report::Alive { effects } => {
+                if !worker.ready {
+                    return;
+                }
+                worker.patience = SILENCE + PER_EFFECT * effects;
+                if self.fed.is_none_or(|fed| now.since(fed) >= FEED) {
+                    self.fed = Some(now);
+                    out.push(Effect::Service(Service::Alive));
+                }
+            }
+            Report::Testament { share, first, part } => {
+                if first && part.is_empty() {
+                    worker.shares.remove(&share);
+                } else if first {
+                    worker.shares.insert(share, part);
+                } else {
+                    worker.shares.entry(share).or_default().append(part);
+                }
+            }
+            Report::Records(file) => worker.record = Some(file),
+            Report::Reloaded => out.push(Effect::Service(Service::Ready)),
+        }
+    }
+
+    fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.stop_by.is_some() {
+            return self.end_at_once(Some(Saying::StoppedAtOnce), out);
+        }
+        out.push(Effect::Service(Service::Stopping));
+        self.restart_at = None;
+        match &self.worker {
+            Some(worker) => {
+                self.stop_by = Some(now + STOP);
+                out.push(Effect::Tell { worker: worker.id, order: Order::Stop });
+            }
+            None => out.push(Effect::Exit(Outcome::Same(0))),
+        }
+    }
+
+    fn wakeup(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.stop_by.is_some_and(|at| at <= now) {
+            return self.end_at_once(Some(Saying::DoesNotStop { after: STOP }), out);
+        }
+        let hung = |worker: &Worker| self.must_speak(worker) && worker.heard + worker.patience <= now;
+        if self.worker.as_ref().is_some_and(hung)
+            && let Some(worker) = self.worker.take()
+        {
+            let silent = now.since(worker.heard);
+            let saying = Saying::Silent { silent, ready: worker.ready };
+            // First of all: a worker that came back to life would put on again what is taken off.
+            out.push(Effect::Kill(worker.id));
+            self.lost(worker, None, Some(saying), now, out);
+        }
+        if self.restart_at.is_some_and(|at| at <= now) {
+            self.restart_at = None;
+            let id = WorkerId(self.next_id);
+            self.next_id += 1;
+            self.worker = Some(Worker {
+                id,
+                started: now,
+                ready: false,
+                heard: now,
+                patience: START,
+                shares: BTreeMap::new(),
+                record: None,
+            });
+            out.push(Effect::Start(id));
+        }
+    }
+
+    /// The worker is no more. `end`: how it ended by itself; `saying`: what people are told of it, which takes a log that
+    /// can be written, and so comes after the farewell.
+    fn lost(&mut self, worker: Worker, end: Option<End>, saying: Option<Saying>, now: Instant, out: &mut Vec<Effect>) {
+        let farewell = farewell(worker.shares, out);
+        out.extend(saying.into_iter().chain(farewell).map(Effect::Say));
+        if self.stop_by.is_some() {
+            let outcome = match end {
+                Some(End::Exited(status)) => Outcome::Same(status),
+                Some(End::Killed(_)) | None => Outcome::Failed,
+            };
+            return out.push(Effect::Exit(outcome));
+        }
+        if let (false, Some(End::Exited(status))) = (self.succeeded, end) {
+            // It has said what it lacks. That is not mended by trying again.
+            return out.push(Effect::Exit(Outcome::Same(status)));
+        }
+        if let Some(record) = worker.record {
+            out.push(Effect::KeepEvidence { record });
+        }
+        if now.since(worker.started) >= LONG_LIFE {
+            self.pause = BACK_OFF.0;
+        }
+        let restart_in = self.pause;
+        self.restart_at = Some(now + restart_in);
+        self.pause = (self.pause * 2).min(BACK_OFF.1);
+        out.push(Effect::Say(Saying::Restart { restart_in }));
+        out.push(Effect::Service(Service::Down { restart_in }));
+    }
+
+    fn end_at_once(&mut self, saying: Option<Saying>, out: &mut Vec<Effect>) {
+        let mut farewell_said = None;
+        if let Some(worker) = self.worker.take() {
+            out.push(Effect::Kill(worker.id));
+            farewell_said = farewell(worker.shares, out);
+        }
+        out.extend(saying.into_iter().chain(farewell_said).map(Effect::Say));
+        out.push(Effect::Exit(Outcome::Failed));
+    }
+}
+
+/// Speaks for the dead, if there is anything to say.
+fn farewell(shares: BTreeMap<u32, Testament>, out: &mut Vec<Effect>) -> Option<Saying> {
+    let mut whole = Testament::default();
+    shares.into_values().for_each(|share| whole.append(share));
+    if whole.is_empty() {
+        return None;
+    }
+    let saying = Saying::Farewell { datagrams: whole.datagrams.len(), addresses: whole.addresses.len() };
+    out.push(Effect::Farewell(whole));
+    Some(saying)
+}

@@ -1,0 +1,99 @@
+//! What a supervisor says to people.
+
+use super::End;
+use crate::decision::Severity;
+use crate::time::Duration;
+use std::fmt;
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saying {
+    /// The worker ended by itself.
+    Ended {
+        end: End,
+        lived: Duration,
+    },
+    NotStarted {
+        error: String,
+    },
+    /// It is killed for its silence. `ready`: it had started.
+    Silent {
+        silent: Duration,
+        ready: bool,
+    },
+    /// Its testament was carried out.
+    Farewell {
+        datagrams: usize,
+        addresses: usize,
+    },
+    Restart {
+        restart_in: Duration,
+    },
+    StoppedAtOnce,
+    DoesNotStop {
+        after: Duration,
+    },
+}
+
+impl Saying {
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Farewell { .. } | Self::Restart { .. } => Severity::Warning,
+            Self::Ended { .. }
+            | Self::NotStarted { .. }
+            | Self::Silent { .. }
+            | Self::StoppedAtOnce
+            | Self::DoesNotStop { .. } => Severity::Error,
+        }
+    }
+}
+
+impl fmt::Display for Saying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended { end, lived } => write!(f, "the worker {end} after {:.1} s", lived.as_secs_f64()),
+            Self::NotStarted { error } => write!(f, "the worker could not be started: {error}"),
+            Self::Silent { silent, ready: true } => {
+                write!(f, "the worker hangs: not a word from it for {:.1} s; killed", silent.as_secs_f64())
+            }
+            Self::Silent { silent, ready: false } => {
+                write!(f, "the worker was not ready after {:.0} s; killed", silent.as_secs_f64())
+            }
+            Self::Farewell { datagrams, addresses } => {
+                write!(f, "in its name: farewells sent: {datagrams}, addresses taken off: {addresses}")
+            }
+            Self::Restart { restart_in } => write!(f, "the next worker starts in {:.1} s", restart_in.as_secs_f64()),
+            Self::StoppedAtOnce => f.write_str("stopped at once, on the second signal"),
+            Self::DoesNotStop { after } => write!(f, "the worker did not stop within {} s; killed", after.as_secs()),
+        }
+    }
+}
+
+/// `was killed by SIGSEGV`, `exited with status 1`.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::Killed(signal) => match NAMES.iter().find(|(number, _)| number == signal) {
+                Some((_, name)) => write!(f, "was killed by {name}"),
+                None => write!(f, "was killed by signal {signal}"),
+            },
+        }
+    }
+}
+
+/// signal(7): those numbers that are the same on every architecture that Linux names so.
+const NAMES: &[(i32, &str)] = &[
+    (1, "SIGHUP"),
+    (2, "SIGINT"),
+    (3, "SIGQUIT"),
+    (4, "SIGILL"),
+    (5, "SIGTRAP"),
+    (6, "SIGABRT"),
+    (8, "SIGFPE"),
+    (9, "SIGKILL"),
+    (11, "SIGSEGV"),
+    (13, "SIGPIPE"),
+    (14, "SIGALRM"),
+    (15, "SIGTERM"),
+];

@@ -1,0 +1,107 @@
+//! The thread that starts workers.
+//!
+//! A system call filter passes on to what a thread starts, and the scripts of users are not ours to confine. So the
+//! thread that supervises has a filter and starts nothing; this one has none, and does nothing but what it is told.
+
+use super::evidence;
+use nix::fcntl::OFlag;
+use nix::unistd::{Pid, pipe2};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use vipward_core::supervisor::WorkerId;
+
+/// Its stack is locked in memory whole.
+const STACK: usize = 256 << 10;
+
+/// The end of a path in `/proc` whose file was replaced.
+const DELETED: &str = " (deleted)";
+
+enum Job {
+    Start { worker: WorkerId, socket: OwnedFd },
+    Keep { record: PathBuf },
+}
+
+/// What became of a start.
+pub struct Started {
+    pub worker: WorkerId,
+    pub result: Result<Pid, String>,
+}
+
+/// The way to the launcher and back.
+pub struct Launcher {
+    jobs: Sender<Job>,
+    started: Receiver<Started>,
+    /// Readable when something was started.
+    bell: File,
+}
+
+impl Launcher {
+    /// Starts the thread. Signals that the caller has blocked stay blocked in it, and in workers until they unblock them.
+    pub fn start() -> io::Result<Self> {
+        let (bell, ring) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (jobs, todo) = channel();
+        let (tell, started) = channel();
+        let (program, arguments) = (program()?, arguments());
+        let thread = std::thread::Builder::new().name("launcher".to_owned()).stack_size(STACK);
+        thread.spawn(move || work(&program, &arguments, &todo, &tell, File::from(ring)))?;
+        Ok(Self { jobs, started, bell: bell.into() })
+    }
+
+    /// Starts a worker with this as its standard input.
+    pub fn launch(&self, worker: WorkerId, socket: OwnedFd) {
+        let _ = self.jobs.send(Job::Start { worker, socket });
+    }
+
+    /// Keeps a record as evidence, before the next worker is started.
+    pub fn keep(&self, record: PathBuf) {
+        let _ = self.jobs.send(Job::Keep { record });
+    }
+
+    /// The next answer that is there.
+    pub fn answer(&self) -> Option<Started> {
+        // The bell rings once for each answer or less; it is silenced before it is looked whether there is one.
+        let _ = (&self.bell).read(&mut [0; 64]);
+        self.started.try_recv().ok()
+    }
+}
+
+impl AsFd for Launcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sender<Started>, mut ring: File) {
+    for job in todo {
+        match job {
+            Job::Start { worker, socket } => {
+                // Nobody waits for the child here: the supervisor does, by its number.
+                let child = Command::new(program).args(arguments).stdin(Stdio::from(socket)).spawn();
+                let pid = child.map(|child| i32::try_from(child.id()).unwrap_or_default());
+                let result = pid.map(Pid::from_raw).map_err(|error| format!("{}: {error}", program.display()));
+                if tell.send(Started { worker, result }).is_err() {
+                    return;
+                }
+                let _ = ring.write(&[1]);
+            }
+            Job::Keep { record } => evidence::keep(&record),
+        }
+    }
+}
+
+/// This program's file by its path, so that a new version that lies there is what starts next.
+fn program() -> io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    let replaced = path.to_str().and_then(|path| path.strip_suffix(DELETED)).map(PathBuf::from);
+    Ok(replaced.unwrap_or(path))
+}
+
+/// `worker` and all that `run` was given.
+fn arguments() -> Vec<OsString> {
+    std::iter::once(OsString::from("worker")).chain(std::env::args_os().skip(2)).collect()
+}

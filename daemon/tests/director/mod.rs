@@ -1,0 +1,107 @@
+//! A director in a network namespace of its own, with its log.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+pub const VIPWARD: &str = env!("CARGO_BIN_EXE_vipward");
+
+/// Far more than a busy machine needs.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// A configuration whose interface does not exist.
+pub const GOOD: &str = "\
+vrrp_instance VI_1 {
+    interface nix0
+    virtual_router_id 51
+    priority 100
+    virtual_ipaddress {
+        192.0.2.100/24
+    }
+}
+";
+
+/// A folder with one file.
+pub fn file(content: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lb1.conf");
+    fs::write(&path, content).unwrap();
+    (folder, path)
+}
+
+/// The running one.
+pub struct Director {
+    process: Child,
+    log: Receiver<String>,
+}
+
+impl Director {
+    /// `None`, loudly, where there are no namespaces.
+    pub fn start(test: &str, path: &Path) -> Option<Self> {
+        Self::start_with(test, path, |_| {})
+    }
+
+    /// The same with more arguments, or another environment.
+    pub fn start_with(test: &str, path: &Path, more: impl FnOnce(&mut Command)) -> Option<Self> {
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["--net", VIPWARD, "run", "-f"]).arg(path);
+        more(&mut command);
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, log) = channel();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let director = Self { process, log };
+        let first = director.log.recv_timeout(SOON).unwrap();
+        if first.starts_with("unshare:") {
+            let required =
+                std::env::var("VIPWARD_REQUIRE").is_ok_and(|list| list.split([',', ' ']).any(|word| word == "netns"));
+            assert!(!required, "{test} needs a network namespace: {first}");
+            eprintln!("NOT RUN: {test} needs a network namespace: {first}");
+            return None;
+        }
+        Some(director)
+    }
+
+    /// Waits for a line of the log; gives all up to it.
+    pub fn says(&self, wanted: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.log.recv_timeout(SOON).unwrap_or_else(|_| panic!("no `{wanted}` in {lines:#?}"));
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(wanted)) {
+                return lines;
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.id().try_into().unwrap())
+    }
+
+    pub fn ends(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Director {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

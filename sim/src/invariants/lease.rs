@@ -1,0 +1,81 @@
+//! `[vip] lease`: a director that runs never loses an address to the kernel, and one that does not holds none for longer
+//! than the lifetime and the second within which Linux looks at it.
+//!
+//! How it stopped running is no matter: killed, frozen, both hands of a stuck clock. Without `lease` an address stays, as
+//! keepalived leaves it.
+
+use super::{Invariant, MARGIN, MOMENT, secs};
+use crate::scenario::NodeId;
+use crate::trace::What;
+use crate::world::{Director, Process, World};
+use std::collections::{BTreeMap, BTreeSet};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::lease::{LIFETIME, RENEW};
+
+pub const NAME: &str = "lease";
+
+/// What a director that does not run may keep its addresses for.
+const LONGEST: Duration = LIFETIME.saturating_add(Duration::from_secs(1)).saturating_add(MARGIN);
+
+/// A director that has just been woken renews within so much.
+const AWAKE: Duration = RENEW.saturating_add(MARGIN);
+
+#[derive(Default)]
+pub struct Lease {
+    seen: usize,
+    /// Whether the addresses of a director had a lifetime when it last ran.
+    leased: BTreeMap<NodeId, bool>,
+    reported: BTreeSet<(NodeId, Instant)>,
+}
+
+impl Invariant for Lease {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn observe(&mut self, world: &World) -> Vec<String> {
+        let mut broken = Vec::new();
+        for entry in world.trace.iter().skip(self.seen) {
+            let (What::AddressExpired(key), Some(id)) = (&entry.what, entry.node) else { continue };
+            let ran = world.director(id).filter(|it| it.running()).map(|it| entry.at.since(it.process_since));
+            if let Some(ran) = ran.filter(|ran| *ran > AWAKE) {
+                let name = world.name(id);
+                broken.push(format!("the kernel takes {key} off {name}, which has been running for {}", secs(ran)));
+            }
+        }
+        self.seen = world.trace.len();
+        for (id, director) in world.directors() {
+            if let Some(config) = director.config.as_ref().filter(|_| director.running()) {
+                self.leased.insert(id, config.vip.lease);
+            } else if let Some(until) = self.until(world, id, director)
+                && world.now() > until
+                && self.reported.insert((id, director.process_since))
+            {
+                let held = director.kernel.addresses.keys().map(|key| key.address.to_string());
+                broken.push(format!(
+                    "{} does not run since {} s and still holds {}",
+                    world.name(id),
+                    director.process_since,
+                    held.collect::<Vec<_>>().join(", ")
+                ));
+            }
+        }
+        broken
+    }
+
+    fn next(&self, world: &World) -> Option<Instant> {
+        let open = world.directors().filter(|(id, it)| !self.reported.contains(&(*id, it.process_since)));
+        open.filter_map(|(id, director)| self.until(world, id, director)).map(|until| until + MOMENT).min()
+    }
+}
+
+impl Lease {
+    /// Until when a director that does not run may hold what it still holds.
+    fn until(&self, world: &World, id: NodeId, director: &Director) -> Option<Instant> {
+        let still = match director.process {
+            Process::Running => false,
+            Process::Absent | Process::Frozen => world.node(id).power && !director.kernel.addresses.is_empty(),
+        };
+        (still && self.leased.get(&id) == Some(&true)).then(|| director.process_since + LONGEST)
+    }
+}

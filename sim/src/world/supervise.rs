@@ -1,0 +1,146 @@
+//! A director's supervisor: the production's own, in the world. It runs where the scenario has something for it to do.
+
+use super::World;
+use crate::scenario::{Action, NodeId, Scenario};
+use crate::trace::What;
+use vipward_core::supervisor::{Effect, End, Event, Order, Report, Supervisor, Testament, WorkerId};
+use vipward_core::time::Instant;
+
+/// `SIGKILL`.
+const KILLED: End = End::Killed(9);
+
+/// The first process of a director.
+#[derive(Debug)]
+pub struct Supervised {
+    supervisor: Supervisor,
+    /// The worker that it started last.
+    worker: Option<WorkerId>,
+    /// It does not run (`freeze`).
+    frozen: bool,
+    /// The worker alone does not run (`hang_worker`).
+    pub(super) hung: bool,
+}
+
+/// Whether the scenario does anything to workers alone.
+pub fn wanted(plan: &Scenario) -> bool {
+    plan.steps.iter().any(|step| matches!(step.action, Action::KillWorker(_) | Action::HangWorker(_)))
+}
+
+impl World {
+    /// Whether directors have supervisors here.
+    pub fn supervises(&self) -> bool {
+        self.supervises
+    }
+
+    /// A supervisor begins, and begins with a worker.
+    pub(super) fn start_supervisor(&mut self, id: NodeId) {
+        if let Some(director) = self.director_mut(id) {
+            let supervisor = Supervisor::default();
+            director.supervised = Some(Supervised { supervisor, worker: None, frozen: false, hung: false });
+            self.supervise(id, Event::Wakeup);
+        }
+    }
+
+    /// What the worker of this incarnation has to tell.
+    pub fn reported(&mut self, id: NodeId, incarnation: u64, report: Report) {
+        let director = self.director(id).filter(|director| director.incarnation == incarnation);
+        if let Some(worker) = director.and_then(|director| director.supervised.as_ref()?.worker) {
+            self.supervise(id, Event::Reported { worker, report });
+        }
+    }
+
+    /// SIGKILL for the worker alone.
+    pub(super) fn kill_worker(&mut self, id: NodeId) {
+        self.end(id);
+        self.worker_ended(id, KILLED);
+    }
+
+    pub(super) fn worker_ended(&mut self, id: NodeId, end: End) {
+        let supervised = self.director(id).and_then(|director| director.supervised.as_ref());
+        if let Some(worker) = supervised.and_then(|supervised| supervised.worker) {
+            self.supervise(id, Event::Ended { worker, end });
+        }
+    }
+
+    /// The worker stands still, and its supervisor does not.
+    pub(super) fn hang_worker(&mut self, id: NodeId) {
+        self.set_frozen(id, true);
+        if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
+            supervised.hung = true;
+        }
+    }
+
+    /// Freezes or thaws the supervisor. True if its worker is to follow: one that hangs goes on hanging.
+    pub(super) fn freeze_supervisor(&mut self, id: NodeId, frozen: bool) -> bool {
+        match self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
+            Some(supervised) => {
+                supervised.frozen = frozen;
+                !supervised.hung
+            }
+            None => true,
+        }
+    }
+
+    /// Gives every supervisor whose time has come its turn.
+    pub(super) fn advance_supervisors(&mut self) {
+        for id in self.ids() {
+            while self.supervisor_due(id).is_some_and(|at| at <= self.now) {
+                self.supervise(id, Event::Wakeup);
+            }
+        }
+    }
+
+    /// When the first supervisor has something to do.
+    pub(super) fn next_supervisor(&self) -> Option<Instant> {
+        self.ids().filter_map(|id| self.supervisor_due(id)).min()
+    }
+
+    fn supervisor_due(&self, id: NodeId) -> Option<Instant> {
+        let supervised = self.director(id)?.supervised.as_ref().filter(|supervised| !supervised.frozen)?;
+        Some(self.now + self.until(id, supervised.supervisor.next_wakeup()?))
+    }
+
+    pub(super) fn supervise(&mut self, id: NodeId, event: Event) {
+        let now = self.local_time(id);
+        let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) else { return };
+        for effect in supervised.supervisor.handle(event, now) {
+            match effect {
+                Effect::Start(worker) => {
+                    if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
+                        (supervised.worker, supervised.hung) = (Some(worker), false);
+                    }
+                    self.start_worker(id);
+                    // Nothing here can keep it from being ready.
+                    self.supervise(id, Event::Reported { worker, report: Report::Ready });
+                }
+                Effect::Tell { order: Order::Stop, .. } => self.tell(id, &vipward_core::event::Event::Stop),
+                Effect::Kill(_) => self.end(id),
+                Effect::Farewell(testament) => self.farewell(id, &testament),
+                Effect::Say(saying) => self.note(Some(id), What::Supervisor(saying)),
+                Effect::Exit(_) => {
+                    if let Some(director) = self.director_mut(id) {
+                        director.supervised = None;
+                    }
+                }
+                // A reload goes straight to the worker here, and nobody records or manages services.
+                Effect::Tell { order: Order::Reload, .. } | Effect::KeepEvidence { .. } | Effect::Service(_) => {}
+            }
+        }
+    }
+
+    fn farewell(&mut self, id: NodeId, testament: &Testament) {
+        for datagram in &testament.datagrams {
+            // A cable that is out refuses it, and then there is nobody to tell.
+            let Ok(envelope) = self.send_advert(id, datagram) else { continue };
+            for to in self.recipients(&envelope) {
+                if self.hears(to, datagram.destination) {
+                    self.carried(to, envelope.clone());
+                }
+            }
+        }
+        for address in &testament.addresses {
+            // Gone already is as good.
+            let _ = self.remove_address(id, address);
+        }
+    }
+}
