@@ -78,7 +78,7 @@ impl Host for LinuxHost {
     }
 
     async fn add_address(&self, address: &InterfaceAddress) -> Result<(), Refusal> {
-        self.addresses()?.add(address).await
+        self.addresses()?.add(address)
     }
 
     async fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> Result<(), Refusal> {
@@ -86,7 +86,7 @@ impl Host for LinuxHost {
     }
 
     async fn remove_address(&self, address: &AddressKey) -> Result<(), Refusal> {
-        self.addresses()?.remove(address).await
+        self.addresses()?.remove(address)
     }
 
     async fn read_addresses(&self) -> Result<Vec<ObservedAddress>, Refusal> {

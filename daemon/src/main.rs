@@ -20,7 +20,7 @@ mod network;
 mod privileges;
 mod record;
 mod relay;
-mod renewal;
+mod requests;
 mod scripts;
 mod summary;
 mod supervise;

@@ -1,14 +1,14 @@
 //! Links and addresses of this machine over rtnetlink: changes, and news of changes.
 //!
-//! Requests have a socket of their own, so that a storm of notifications that overflows the monitor's can't take an answer
-//! with it; renewals have another one ([`crate::renewal`]).
+//! Questions have a socket of their own, so that a storm of notifications that overflows the monitor's can't take an answer
+//! with it; changes have another one ([`crate::requests`]).
 
 use crate::adverts::PROTOCOL;
 use crate::links::{Interface, Links};
-use crate::renewal::{Renewal, deaf_to};
+use crate::requests::{Requests, deaf_to};
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{StreamExt, TryStreamExt};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
@@ -39,7 +39,7 @@ const REOPEN: Duration = Duration::from_secs(1);
 pub struct Addresses {
     handle: Handle,
     links: Rc<Links>,
-    renewal: Rc<Renewal>,
+    requests: Rc<Requests>,
     /// Of what is added and renewed; none: for ever.
     lifetime: Rc<Cell<Option<Duration>>>,
 }
@@ -49,7 +49,7 @@ impl Addresses {
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::task::spawn_local(connection);
-        Ok(Self { handle, links, renewal: Rc::new(Renewal::open()?), lifetime: Rc::default() })
+        Ok(Self { handle, links, requests: Rc::new(Requests::open()?), lifetime: Rc::default() })
     }
 
     /// How long what is added or renewed from now on stays.
@@ -69,7 +69,9 @@ impl Addresses {
             }
         }
         let messages = asked.iter().map(|(index, address)| new_address(*index, address, lifetime));
-        for (place, error) in self.renewal.replace(messages).map_err(|error| error.to_string())? {
+        let messages = messages.map(RouteNetlinkMessage::NewAddress);
+        // An address that is there keeps its place, its label and its flags; one that is not is added.
+        for (place, error) in self.requests.ask(NLM_F_REPLACE, messages).map_err(|error| error.to_string())? {
             refused.extend(asked.get(place).map(|(_, address)| (*address, error.to_string())));
         }
         match refused.as_slice() {
@@ -80,22 +82,25 @@ impl Addresses {
     }
 
     /// Adds an address. That it is there already is as good.
-    pub async fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
+    pub fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
         let index = self.links.index(&address.interface)?;
-        let mut request = self.handle.address().add(index, address.address, address.prefix_len);
-        *request.message_mut() = new_address(index, address, self.lifetime.get());
-        match request.execute().await.map_err(|error| os_error(&error)) {
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-            done => done.map_err(|error| error.to_string()),
-        }
+        let message = new_address(index, address, self.lifetime.get());
+        self.change(NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message), &[libc::EEXIST])
     }
 
     /// Removes an address. That it, or its whole interface, is gone already is as good.
-    pub async fn remove(&self, key: &AddressKey) -> Result<(), String> {
+    pub fn remove(&self, key: &AddressKey) -> Result<(), String> {
         let Ok(index) = self.links.index(&key.interface) else { return Ok(()) };
-        match self.handle.address().del(removal(index, key)).execute().await.map_err(|error| os_error(&error)) {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::ENODEV)) => Ok(()),
-            done => done.map_err(|error| error.to_string()),
+        self.change(0, RouteNetlinkMessage::DelAddress(removal(index, key)), &[libc::EADDRNOTAVAIL, libc::ENODEV])
+    }
+
+    fn change(&self, flags: u16, request: RouteNetlinkMessage, as_good: &[i32]) -> Result<(), String> {
+        let refused = self.requests.ask(flags, std::iter::once(request)).map_err(|error| error.to_string())?;
+        match refused.into_iter().next() {
+            Some((_, error)) if !error.raw_os_error().is_some_and(|code| as_good.contains(&code)) => {
+                Err(error.to_string())
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -232,7 +237,7 @@ fn subscribe(addresses: &Addresses) -> io::Result<News> {
     let (mut connection, _, news) = rtnetlink::new_multicast_connection(&groups)?;
     let socket = connection.socket_mut().socket_mut();
     let _ = socket.set_rx_buf_sz(RECEIVE_BUFFER);
-    deaf_to(socket, addresses.renewal.port())?;
+    deaf_to(socket, addresses.requests.port())?;
     tokio::task::spawn_local(connection);
     Ok(news)
 }
@@ -406,7 +411,7 @@ mod tests {
                 assert!(matches!(world.next().await, Event::LinksRead(links) if links.len() == 3));
                 assert!(matches!(world.next().await, Event::AddressesRead(_)));
 
-                world.addresses.add(&vip("v0")).await.unwrap();
+                world.addresses.add(&vip("v0")).unwrap();
                 let shown = ip("-d addr show dev v0");
                 assert!(
                     shown.contains("inet 192.0.2.100/24 brd 192.0.2.255 scope link noprefixroute proto 112 v0:vip")
@@ -416,14 +421,13 @@ mod tests {
                     "{shown}"
                 );
                 let ours = ObservedAddress { key: vip("v0").key(), ours: true };
-                world.until(|event| *event == Event::AddressChanged { address: ours.clone(), present: true }).await;
                 assert!(world.addresses.read().await.unwrap().contains(&ours));
-                world.addresses.add(&vip("v0")).await.expect("adding twice is harmless");
+                world.addresses.add(&vip("v0")).expect("adding twice is harmless");
 
-                world.addresses.remove(&vip("v0").key()).await.unwrap();
+                world.addresses.remove(&vip("v0").key()).unwrap();
                 world.until(|event| *event == Event::AddressChanged { address: ours.clone(), present: false }).await;
                 assert!(!ip("addr show dev v0").contains("192.0.2.100"));
-                world.addresses.remove(&vip("v0").key()).await.expect("removing twice is harmless");
+                world.addresses.remove(&vip("v0").key()).expect("removing twice is harmless");
             });
         });
     }
@@ -455,11 +459,11 @@ mod tests {
                 on_local_set(async {
                     let mut world = World::start().await;
                     world.addresses.set_lifetime(LEASE);
-                    world.addresses.add(&vip("v0")).await.unwrap();
+                    world.addresses.add(&vip("v0")).unwrap();
                     world.addresses.set_lifetime(None);
                     // In another subnet: a primary address takes its secondaries along.
                     let lasting = InterfaceAddress { address: [198, 51, 100, 7].into(), label: None, ..vip("v0") };
-                    world.addresses.add(&lasting).await.unwrap();
+                    world.addresses.add(&lasting).unwrap();
                     world.addresses.set_lifetime(LEASE);
                     for _ in 0..12 {
                         rest(500).await;
@@ -495,7 +499,7 @@ mod tests {
                 world.addresses.set_lifetime(LEASE);
                 let all = [bare(102), vip("v0"), bare(101)];
                 for address in &all {
-                    world.addresses.add(address).await.unwrap();
+                    world.addresses.add(address).unwrap();
                 }
                 let before = shown();
                 assert_eq!(before.len(), 4, "{before:?}");
@@ -519,25 +523,23 @@ mod tests {
 
     /// What was renewed is no news, and what is renewed although it is gone is put on again.
     #[test]
-    fn the_monitor_sleeps_through_renewals() {
-        in_network_namespace("netlink::tests::the_monitor_sleeps_through_renewals", || {
+    fn the_monitor_sleeps_through_what_this_process_adds_and_renews() {
+        in_network_namespace("netlink::tests::the_monitor_sleeps_through_what_this_process_adds_and_renews", || {
             ip("link add v0 type veth peer name v1");
             on_local_set(async {
                 let mut world = World::start().await;
                 world.addresses.set_lifetime(LEASE);
-                world.addresses.add(&vip("v0")).await.unwrap();
-                let vip_is = |present| {
-                    let address = ObservedAddress { key: vip("v0").key(), ours: true };
-                    move |event: &Event| *event == Event::AddressChanged { address: address.clone(), present }
-                };
-                world.until(vip_is(true)).await;
+                world.addresses.add(&vip("v0")).unwrap();
+                world.until(|event| matches!(event, Event::AddressesRead(_))).await;
+                let address = ObservedAddress { key: vip("v0").key(), ours: true };
+                let gone = Event::AddressChanged { address, present: false };
                 for _ in 0..1_000 {
                     world.addresses.renew(&[vip("v0")]).unwrap();
                 }
                 ip("addr del 192.0.2.100/24 dev v0");
                 world.addresses.renew(&[vip("v0")]).unwrap();
                 assert_eq!(shown().len(), 1);
-                assert!(vip_is(false)(&world.next().await), "nothing before it");
+                assert_eq!(world.next().await, gone, "nothing before it");
                 ip("addr add 198.51.100.9/24 dev v0");
                 let event = world.next().await;
                 assert!(
@@ -697,8 +699,8 @@ mod tests {
         in_network_namespace("netlink::tests::an_interface_that_does_not_exist_is_named", || {
             on_local_set(async {
                 let world = World::start().await;
-                assert_eq!(world.addresses.add(&vip("nix0")).await, Err("interface nix0 does not exist".to_owned()));
-                assert_eq!(world.addresses.remove(&vip("nix0").key()).await, Ok(()));
+                assert_eq!(world.addresses.add(&vip("nix0")), Err("interface nix0 does not exist".to_owned()));
+                assert_eq!(world.addresses.remove(&vip("nix0").key()), Ok(()));
             });
         });
     }

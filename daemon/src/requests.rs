@@ -1,12 +1,11 @@
-//! Renewal of many addresses at once: one message to the kernel, which carries all of it out before the call returns.
+//! Changes of addresses, one or many in one message to the kernel, which carries all of it out before the call returns.
 //!
 //! Asking and waiting for each would take thousands of turns of the loop that sends adverts. The socket is one of its own,
-//! known by its port number: the kernel tells everybody of a renewed address, and [`deaf_to`] lets our own monitor sleep
-//! through it.
+//! known by its port number: the kernel tells everybody of an address that was added or renewed, and [`deaf_to`] lets our
+//! own monitor sleep through it.
 
-use netlink_packet_core::{NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::AddressMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use socket2::SockFilter;
@@ -15,8 +14,8 @@ use std::io;
 /// Room for an answer to each message of a batch, should all of them fail.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// Adds or renews addresses in batches.
-pub struct Renewal {
+/// The socket.
+pub struct Requests {
     socket: Socket,
     port: u32,
 }
@@ -24,7 +23,7 @@ pub struct Renewal {
 /// What became of one message of a batch, by its place.
 pub type Refused = (usize, io::Error);
 
-impl Renewal {
+impl Requests {
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         let port = socket.bind_auto()?.port_number();
@@ -39,16 +38,14 @@ impl Renewal {
         self.port
     }
 
-    /// `ip address replace` for each. An address that is there keeps its place, its label and its flags, and its lifetime
-    /// begins anew; one that is not is added. Only what failed is answered.
-    pub fn replace(&self, addresses: impl Iterator<Item = AddressMessage>) -> io::Result<Vec<Refused>> {
+    /// Has all of these carried out, with these flags (`NLM_F_*`). Only what failed is answered.
+    pub fn ask(&self, flags: u16, requests: impl Iterator<Item = RouteNetlinkMessage>) -> io::Result<Vec<Refused>> {
         let mut batch = Vec::new();
-        for (place, address) in addresses.enumerate() {
+        for (place, request) in requests.enumerate() {
             let mut header = NetlinkHeader::default();
-            header.flags = NLM_F_REQUEST | NLM_F_REPLACE;
+            header.flags = NLM_F_REQUEST | flags;
             header.sequence_number = u32::try_from(place).unwrap_or(u32::MAX);
-            let payload = NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address));
-            let mut message = NetlinkMessage::new(header, payload);
+            let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
             message.finalize();
             let from = batch.len();
             batch.resize(from + message.buffer_len(), 0);
