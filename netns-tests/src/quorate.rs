@@ -102,7 +102,8 @@ pub fn settings(ensemble: &Ensemble, director: &str, session: u64, more: &str) -
 pub const FENCE: &str = "default = \"fence\"";
 pub const ELECT: &str = "default = \"elect\"";
 
+/// Its configuration. Adverts are a second apart: a busy machine must not keep a director from one for three times that.
 pub fn router(node: &Node) -> Router {
     let router = if node.name() == "lb1" { Router::master() } else { Router::backup() };
-    Router { version: 3, advert_int: "0.2", ..router }
+    Router { version: 3, ..router }
 }

@@ -52,7 +52,7 @@ mod tests {
     const HOLDS: Duration = Duration::from_secs(4);
 
     fn holder(session: i64) -> Holder {
-        Holder { director: "lb1".into(), session, holds_ms: 4000 }
+        Holder { director: "lb1".into(), session, holds_ms: 4000, place: None }
     }
 
     fn at(millis: u64) -> Instant {

@@ -10,14 +10,19 @@
 mod asked;
 mod lives;
 mod nodes;
+mod place;
 mod service;
 mod session;
 mod tree;
 
 use crate::clock::BootClock;
+use lives::Lives;
+use place::Place;
+use session::Surroundings;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
@@ -33,6 +38,7 @@ pub struct ZooKeeper {
     thread: RefCell<Option<Thread>>,
     said: RefCell<UnboundedReceiver<LeaseEvent>>,
     say: UnboundedSender<LeaseEvent>,
+    place: Arc<Place>,
 }
 
 struct Thread {
@@ -44,7 +50,7 @@ impl ZooKeeper {
     /// Nothing runs before the first session is asked for: most directors need none.
     pub fn new() -> Self {
         let (say, said) = mpsc::unbounded_channel();
-        Self { thread: RefCell::new(None), said: RefCell::new(said), say }
+        Self { thread: RefCell::new(None), said: RefCell::new(said), say, place: Arc::default() }
     }
 
     /// Waits until all is given back and the session is closed, but not for long: it ends by itself.
@@ -75,7 +81,9 @@ impl Lease for ZooKeeper {
         if let LeaseOp::Open(_) = op
             && thread.as_ref().is_none_or(|thread| thread.ops.is_closed())
         {
-            *thread = Some(Thread::start(self.say.clone()).map_err(|error| format!("a thread: {error}"))?);
+            *thread = Some(
+                Thread::start(self.say.clone(), self.place.clone()).map_err(|error| format!("a thread: {error}"))?,
+            );
         }
         match &*thread {
             Some(thread) => thread.ops.send(op.clone()).map_err(|_| "the thread has ended".to_owned()),
@@ -86,11 +94,11 @@ impl Lease for ZooKeeper {
 }
 
 impl Thread {
-    fn start(say: UnboundedSender<LeaseEvent>) -> io::Result<Self> {
+    fn start(say: UnboundedSender<LeaseEvent>, place: Arc<Place>) -> io::Result<Self> {
         let (ops, asked) = mpsc::unbounded_channel();
         let (tell_ended, ended) = oneshot::channel();
         std::thread::Builder::new().name("coordination".to_owned()).spawn(move || {
-            let lived = live(asked, say.clone());
+            let lived = live(asked, say.clone(), place);
             if let Err(error) = lived {
                 let _ = say.send(LeaseEvent::Unreachable { reason: error.to_string() });
             }
@@ -100,10 +108,10 @@ impl Thread {
     }
 }
 
-fn live(asked: UnboundedReceiver<LeaseOp>, say: UnboundedSender<LeaseEvent>) -> io::Result<()> {
+fn live(ops: UnboundedReceiver<LeaseOp>, events: UnboundedSender<LeaseEvent>, place: Arc<Place>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        service::run(BootClock::start()?, asked, say).await;
+        service::run(Surroundings { clock: BootClock::start()?, ops, events, lives: Lives::default(), place }).await;
         Ok(())
     })
 }

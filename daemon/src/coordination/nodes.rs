@@ -3,6 +3,7 @@
 
 use super::tree::{self, CANDIDATE, Holder, Record, TITLE, Tree};
 use futures::future::{join, join_all};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use vipward_core::coordination::LeaseKey;
@@ -152,7 +153,10 @@ impl Nodes {
 
     /// Reads a lease.
     pub async fn lease(&self, key: &LeaseKey) -> Result<Read, Failure> {
-        let (owner, holder) = (self.tree.owner(key), self.tree.holder(key));
+        self.read(self.tree.owner(key), self.tree.holder(key)).await
+    }
+
+    async fn read(&self, owner: String, holder: String) -> Result<Read, Failure> {
         let (record, node) = join(self.client.get_data(&owner), self.client.get_data(&holder)).await;
         let record = match record {
             Ok((data, stat)) => {
@@ -177,26 +181,59 @@ impl Nodes {
         self.make(&self.tree.owner(key), &tree::write(&Record::Free), CreateMode::Persistent).await
     }
 
-    /// Takes a lease whose record has this version: both nodes or none.
-    pub async fn take(&self, key: &LeaseKey, version: i32, us: &Holder) -> Result<(), Failure> {
+    /// Takes a lease whose record has this version, and whose holder's node, if there is one, has that one: all of it or
+    /// nothing.
+    pub async fn take(&self, key: &LeaseKey, version: i32, before: Option<i32>, us: &Holder) -> Result<(), Failure> {
         let (owner, holder) = (self.tree.owner(key), self.tree.holder(key));
-        let mut both = self.client.new_multi_writer();
-        let add = both
-            .add_set_data(&owner, &tree::write(&Record::Held(us.clone())), Some(version))
-            .and_then(|()| both.add_create(&holder, &tree::write(us), &self.options(CreateMode::Ephemeral)));
-        add.map_err(at(&holder))?;
-        both.commit().await.map(drop).map_err(|error| at(&holder)(error.into()))
+        let mut all = self.client.new_multi_writer();
+        let mut add = || {
+            all.add_set_data(&owner, &tree::write(&Record::Held(us.clone())), Some(version))?;
+            if let Some(before) = before {
+                all.add_delete(&holder, Some(before))?;
+            }
+            all.add_create(&holder, &tree::write(us), &self.options(CreateMode::Ephemeral))
+        };
+        add().map_err(at(&holder))?;
+        all.commit().await.map(drop).map_err(|error| at(&holder)(error.into()))
     }
 
-    /// Gives a lease of ours back: both nodes or none.
-    pub async fn release(&self, key: &LeaseKey, version: i32, node_version: i32) -> Result<(), Failure> {
-        let (owner, holder) = (self.tree.owner(key), self.tree.holder(key));
+    /// Gives a lease back: both nodes or none.
+    pub async fn release(&self, key: &LeaseKey, version: i32, node: Option<i32>) -> Result<(), Failure> {
+        self.free(&self.tree.owner(key), &self.tree.holder(key), version, node).await
+    }
+
+    async fn free(&self, owner: &str, holder: &str, version: i32, node: Option<i32>) -> Result<(), Failure> {
         let mut both = self.client.new_multi_writer();
-        let add = both
-            .add_set_data(&owner, &tree::write(&Record::Free), Some(version))
-            .and_then(|()| both.add_delete(&holder, Some(node_version)));
-        add.map_err(at(&holder))?;
-        both.commit().await.map(drop).map_err(|error| at(&holder)(error.into()))
+        let mut add = || {
+            both.add_set_data(owner, &tree::write(&Record::Free), Some(version))?;
+            node.map_or(Ok(()), |node| both.add_delete(holder, Some(node)))
+        };
+        add().map_err(at(holder))?;
+        both.commit().await.map(drop).map_err(|error| at(holder)(error.into()))
+    }
+
+    /// Gives back what predecessors at `place` held and this session has not taken over. `wanted`: names in the tree of
+    /// leases that are left as they are, they will be.
+    pub async fn sweep(&self, place: &str, wanted: &BTreeSet<String>) -> Result<(), Failure> {
+        let folder = self.tree.owners();
+        let names = self.client.list_children(&folder).await.map_err(at(&folder))?;
+        let unwanted = names.iter().filter(|name| !wanted.contains(*name));
+        let sweeps = unwanted.map(|name| self.sweep_one(place, format!("{folder}/{name}")));
+        // What can't be read or written is somebody else's, or was changed meanwhile.
+        join_all(sweeps).await.into_iter().find(|swept| swept.as_ref().is_err_and(Failure::passing)).unwrap_or(Ok(()))
+    }
+
+    async fn sweep_one(&self, place: &str, owner: String) -> Result<(), Failure> {
+        let holder = format!("{owner}/holder");
+        let Read { record, holder: node } = self.read(owner.clone(), holder.clone()).await?;
+        let Some((Record::Held(last), version)) = record else { return Ok(()) };
+        let another = node.as_ref().is_some_and(|(there, _)| there.session != last.session);
+        if last.place.as_deref() != Some(place) || last.session == self.session || another {
+            return Ok(());
+        }
+        self.free(&owner, &holder, version, node.map(|(_, stat)| stat.version)).await?;
+        tracing::info!("{owner}: given back for an earlier process of {}", last.director);
+        Ok(())
     }
 
     /// Writes a record that says otherwise than the holder's node.

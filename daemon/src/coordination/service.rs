@@ -1,14 +1,11 @@
 //! The way to the service: sessions one after the other for as long as one is wanted, with back-off between attempts.
 
 use super::asked::Asked;
-use super::lives::Lives;
 use super::nodes::Nodes;
 use super::session::{Ended, Live, Surroundings, note};
 use super::tree::Tree;
-use crate::clock::BootClock;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use vipward_core::coordination::{LeaseEvent, LeaseOp, Service, Session};
 use vipward_core::seam::Clock;
 use vipward_core::time::Duration;
@@ -22,8 +19,7 @@ const AT_MOST: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Lives until nobody can ask for anything any more.
-pub async fn run(clock: Rc<BootClock>, ops: UnboundedReceiver<LeaseOp>, events: UnboundedSender<LeaseEvent>) {
-    let mut around = Surroundings { clock, ops, events, lives: Lives::default() };
+pub async fn run(mut around: Surroundings) {
     while let Some(op) = around.ops.recv().await {
         // Everything else speaks of a session.
         if let LeaseOp::Open(service) = op {

@@ -11,13 +11,15 @@
 use super::asked::{Asked, Claimed, Lease, Stand};
 use super::lives::Lives;
 use super::nodes::{Failure, Node, Nodes, Read};
-use super::tree::{self, Holder, Place, Record};
+use super::place::Place;
+use super::tree::{self, About, Holder, Record};
 use crate::clock::BootClock;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use vipward_core::coordination::{
     Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token, surely,
@@ -47,6 +49,7 @@ pub struct Surroundings {
     pub ops: UnboundedReceiver<LeaseOp>,
     pub events: UnboundedSender<LeaseEvent>,
     pub lives: Lives,
+    pub place: Arc<Place>,
 }
 
 impl Surroundings {
@@ -63,6 +66,8 @@ pub enum Part {
     Lease(LeaseKey),
     Candidates(LeaseKey),
     Members,
+    /// What a predecessor on this machine has left.
+    Left,
 }
 
 /// What a piece of work has brought.
@@ -70,7 +75,8 @@ enum Found {
     Lease(Read),
     Candidates(Vec<Node>),
     Members(Vec<Node>),
-    Life,
+    /// Nothing to decide about.
+    Done,
     /// Something was written: to be read again.
     Wrote,
 }
@@ -90,6 +96,8 @@ pub struct Live<'a> {
     connected: bool,
     /// When it is said that there is no connection.
     complain_at: Option<Instant>,
+    /// When nothing of a predecessor can be left on this machine, and its leases are given back.
+    sweep_at: Option<Instant>,
     marked: BTreeSet<Part>,
     busy: BTreeSet<Part>,
     /// Leases that somebody may still believe in, and until when.
@@ -125,6 +133,7 @@ impl<'a> Live<'a> {
             connection: 0,
             connected: true,
             complain_at: None,
+            sweep_at: None,
             marked: BTreeSet::new(),
             busy: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -135,6 +144,7 @@ impl<'a> Live<'a> {
             closing: None,
             named: BTreeSet::new(),
         };
+        live.sweep_at = live.around.place.alone(live.around.clock.now()).map(|(_, since)| since + surely::KERNEL_HOLDS);
         live.connected();
         live
     }
@@ -147,7 +157,8 @@ impl<'a> Live<'a> {
             if self.closing.is_some_and(|until| given_back || self.around.clock.now() >= until) {
                 return Ended::Closed;
             }
-            let wakeup = self.waiting.values().copied().chain(self.closing).chain(self.complain_at).min();
+            let wakeup =
+                self.waiting.values().copied().chain(self.closing).chain(self.complain_at).chain(self.sweep_at).min();
             let clock = self.around.clock.clone();
             let sleep = async {
                 match wakeup {
@@ -263,13 +274,13 @@ impl<'a> Live<'a> {
     // What changes in the tree.
 
     fn changed(&mut self, what: EventType, path: &str) {
-        match self.nodes.tree.place(path) {
-            Place::Life(session) if session == self.nodes.session => {
+        match self.nodes.tree.about(path) {
+            About::Life(session) if session == self.nodes.session => {
                 if what == EventType::NodeDeleted {
                     self.marked.insert(Part::Life);
                 }
             }
-            Place::Life(session) => {
+            About::Life(session) => {
                 let now = self.around.clock.now();
                 if what == EventType::NodeDeleted {
                     self.around.lives.forget(now);
@@ -277,10 +288,10 @@ impl<'a> Live<'a> {
                     self.around.lives.heard(session, now);
                 }
             }
-            Place::Owner(name) => self.marked.extend(self.asked.lease_named(&name).map(Part::Lease)),
-            Place::Candidates(name) => self.marked.extend(self.asked.claim_named(&name).map(Part::Candidates)),
-            Place::Members => self.marked.extend(self.asked.member.as_ref().map(|_| Part::Members)),
-            Place::Other => {}
+            About::Owner(name) => self.marked.extend(self.asked.lease_named(&name).map(Part::Lease)),
+            About::Candidates(name) => self.marked.extend(self.asked.claim_named(&name).map(Part::Candidates)),
+            About::Members => self.marked.extend(self.asked.member.as_ref().map(|_| Part::Members)),
+            About::Other => {}
         }
     }
 
@@ -289,6 +300,10 @@ impl<'a> Live<'a> {
         if self.complain_at.is_some_and(|at| at <= now) {
             self.complain_at = None;
             self.around.tell(LeaseEvent::Unreachable { reason: "the connection is lost".to_owned() });
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = None;
+            self.marked.insert(Part::Left);
         }
         self.waiting.retain(|key, until| {
             let over = *until <= now;
@@ -311,12 +326,17 @@ impl<'a> Live<'a> {
             }
             let nodes = self.nodes.clone();
             match part.clone() {
-                Part::Life => self.work(part, async move { nodes.begin_life().await.map(|()| Found::Life) }),
+                Part::Life => self.work(part, async move { nodes.begin_life().await.map(|()| Found::Done) }),
                 Part::Lease(key) => self.work(part, async move { nodes.lease(&key).await.map(Found::Lease) }),
                 Part::Candidates(key) => {
                     self.work(part, async move { nodes.candidates(&key).await.map(Found::Candidates) });
                 }
                 Part::Members => self.work(part, async move { nodes.members().await.map(Found::Members) }),
+                Part::Left => {
+                    let Some((place, _)) = self.around.place.alone(self.around.clock.now()) else { continue };
+                    let wanted = self.asked.leases.keys().map(|key| tree::name(key)).collect();
+                    self.work(part, async move { nodes.sweep(&place, &wanted).await.map(|()| Found::Done) });
+                }
             }
         }
     }
@@ -356,7 +376,7 @@ impl<'a> Live<'a> {
             (Part::Lease(key), Found::Lease(read)) => self.lease(key, read),
             (Part::Candidates(key), Found::Candidates(nodes)) => self.candidates(key, nodes),
             (Part::Members, Found::Members(nodes)) => self.members(nodes),
-            (Part::Life, _) => {}
+            (Part::Life | Part::Left, _) => {}
             (part, _) => {
                 self.marked.insert(part.clone());
             }
@@ -367,6 +387,8 @@ impl<'a> Live<'a> {
     fn failed(&mut self, part: &Part, failure: &Failure) {
         let op = match part {
             Part::Life => return self.unreachable(failure),
+            // Its session ends by itself.
+            Part::Left => None,
             Part::Lease(key) => self.asked.leases.remove(key).map(|lease| match lease.stand {
                 Stand::Releasing => LeaseOp::Release { key: key.clone() },
                 Stand::Asking | Stand::Ours | Stand::Theirs(_) => {
@@ -398,7 +420,7 @@ impl<'a> Live<'a> {
             Some((ours, node)) if ours.session == self.nodes.session => {
                 let held = Record::Held(ours);
                 if stand == Stand::Releasing {
-                    self.write(part, async move { nodes.release(&of, version, node.version).await });
+                    self.write(part, async move { nodes.release(&of, version, Some(node.version)).await });
                 } else if record != held {
                     self.write(part, async move { nodes.set_record(&of, version, &held).await });
                 } else if stand != Stand::Ours {
@@ -406,6 +428,10 @@ impl<'a> Live<'a> {
                     let (session, key, token) = (self.session(), key.clone(), Token(node.czxid));
                     self.around.tell(LeaseEvent::Granted { session, key, token });
                 }
+            }
+            Some((dead, node)) if stand == Stand::Asking && self.was_here(&dead) => {
+                let us = self.us(director);
+                self.write(part, async move { nodes.take(&of, version, Some(node.version), &us).await });
             }
             Some((theirs, _)) => {
                 // Its time begins with what we first hear of it.
@@ -423,9 +449,9 @@ impl<'a> Live<'a> {
         let last = match record {
             Record::Held(last) if last.session == self.nodes.session && matches!(stand, Stand::Releasing) => {
                 // Somebody deleted the node of ours; the record would keep others waiting.
-                return self.write(part, async move { nodes.set_record(&of, version, &Record::Free).await });
+                return self.write(part, async move { nodes.release(&of, version, None).await });
             }
-            Record::Held(last) if last.session != self.nodes.session => Some(last),
+            Record::Held(last) if last.session != self.nodes.session && !self.was_here(&last) => Some(last),
             Record::Held(_) | Record::Free => None,
         };
         if let (Some(last), Stand::Asking | Stand::Theirs(_)) = (last, stand) {
@@ -438,7 +464,7 @@ impl<'a> Live<'a> {
         match stand {
             Stand::Asking => {
                 let us = self.us(director);
-                self.write(part, async move { nodes.take(&of, version, &us).await });
+                self.write(part, async move { nodes.take(&of, version, None, &us).await });
             }
             Stand::Ours => {
                 self.asked.leases.remove(key);
@@ -483,7 +509,14 @@ impl<'a> Live<'a> {
         // By our clock we let go a margin before the timeout; by a clock that runs faster that is a little later.
         let holds = surely::until(Instant::ZERO, self.timeout).since_origin() + self.timeout / 1000;
         let holds_ms = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        Holder { director, session: self.nodes.session, holds_ms }
+        let place = self.around.place.alone(self.around.clock.now()).map(|(place, _)| place);
+        Holder { director, session: self.nodes.session, holds_ms, place }
+    }
+
+    /// A process of this place, and it is dead: nobody but us can have what it held.
+    fn was_here(&self, holder: &Holder) -> bool {
+        let place = self.around.place.alone(self.around.clock.now());
+        place.is_some_and(|(place, _)| holder.place == Some(place))
     }
 
     // Candidates and members.

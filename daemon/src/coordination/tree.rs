@@ -28,7 +28,7 @@ pub struct Tree {
 
 /// What a path is about, for those who hear that something changed there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum About {
     /// A sign of life of this session.
     Life(i64),
     /// The lease of a virtual router, by the name that it has in the tree.
@@ -68,6 +68,10 @@ impl Tree {
         format!("{}/members/{session:016x}", self.root)
     }
 
+    pub fn owners(&self) -> String {
+        format!("{}/owners", self.root)
+    }
+
     pub fn owner(&self, router: &str) -> String {
         format!("{}/owners/{}", self.root, name(router))
     }
@@ -81,14 +85,14 @@ impl Tree {
     }
 
     /// What `path` is about.
-    pub fn place(&self, path: &str) -> Place {
+    pub fn about(&self, path: &str) -> About {
         let mut parts = path.strip_prefix(self.root.as_str()).unwrap_or_default().split('/').skip(1);
         match (parts.next(), parts.next()) {
-            (Some("sessions"), Some(session)) => session_of(session).map_or(Place::Other, Place::Life),
-            (Some("members"), Some(_)) => Place::Members,
-            (Some("owners"), Some(router)) => Place::Owner(router.to_owned()),
-            (Some("candidates"), Some(router)) => Place::Candidates(router.to_owned()),
-            _ => Place::Other,
+            (Some("sessions"), Some(session)) => session_of(session).map_or(About::Other, About::Life),
+            (Some("members"), Some(_)) => About::Members,
+            (Some("owners"), Some(router)) => About::Owner(router.to_owned()),
+            (Some("candidates"), Some(router)) => About::Candidates(router.to_owned()),
+            _ => About::Other,
         }
     }
 }
@@ -122,6 +126,9 @@ pub struct Holder {
     pub session: i64,
     /// So long after its last sign of life it has no address any more, by its own clock and by anybody else's.
     pub holds_ms: u64,
+    /// Where it runs, if nobody else does there, see [`super::place`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 impl Holder {
@@ -189,20 +196,20 @@ mod tests {
     #[test]
     fn a_path_tells_what_it_is_about() {
         let tree = Tree::new("/vipward");
-        assert_eq!(tree.place(&tree.life(-2)), Place::Life(-2));
-        assert_eq!(tree.place(&tree.holder("VI_1")), Place::Owner("VI_1".to_owned()));
-        assert_eq!(tree.place(&tree.owner("VI_1")), Place::Owner("VI_1".to_owned()));
-        assert_eq!(tree.place("/vipward/candidates/VI_1/c-0000000001"), Place::Candidates("VI_1".to_owned()));
-        assert_eq!(tree.place(&tree.member(1)), Place::Members);
+        assert_eq!(tree.about(&tree.life(-2)), About::Life(-2));
+        assert_eq!(tree.about(&tree.holder("VI_1")), About::Owner("VI_1".to_owned()));
+        assert_eq!(tree.about(&tree.owner("VI_1")), About::Owner("VI_1".to_owned()));
+        assert_eq!(tree.about("/vipward/candidates/VI_1/c-0000000001"), About::Candidates("VI_1".to_owned()));
+        assert_eq!(tree.about(&tree.member(1)), About::Members);
         for other in ["/vipward", "/vipward/sessions", "/vipward/sessions/lb1", "/elsewhere/sessions/0000000000000001"]
         {
-            assert_eq!(tree.place(other), Place::Other, "{other}");
+            assert_eq!(tree.about(other), About::Other, "{other}");
         }
     }
 
     #[test]
     fn what_is_written_is_read_and_what_others_wrote_is_not() {
-        let held = Record::Held(Holder { director: "lb1".into(), session: -1, holds_ms: 4000 });
+        let held = Record::Held(Holder { director: "lb1".into(), session: -1, holds_ms: 4000, place: None });
         let text = r#"{"held":{"director":"lb1","session":"ffffffffffffffff","holds_ms":4000}}"#;
         assert_eq!(String::from_utf8(write(&held)).unwrap(), text);
         assert_eq!(read::<Record>(text.as_bytes()), Some(held));
