@@ -109,6 +109,7 @@ impl CoordinationTable {
                     }
                 }
             }
+            "tls" => reader.wrong("no-tls", no_tls(), key.span()),
             _ => reader.unknown(key, KEYS),
         }
     }
@@ -240,7 +241,9 @@ fn hosts(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Vec<String>> {
     let mut hosts = Vec::new();
     for value in reader.list(value) {
         let text = reader.text("`host:port`", value)?;
-        let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+        // No path and no `tcp+tls://` either: `path` is the one, and encryption is not there, see [`no_tls`].
+        let host = |host: &str| !host.is_empty() && !host.contains(['/', ',', ' ']);
+        let port = text.rsplit_once(':').filter(|(it, _)| host(it)).map(|(_, port)| port.parse::<u16>());
         if !matches!(port, Some(Ok(1..))) {
             reader.wrong("bad-value", format!("expected `host:port`, found `{text}`"), value.span());
             return None;
@@ -260,6 +263,11 @@ fn path(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<String> {
         reader.wrong("bad-value", format!("expected a path such as `/vipward/site-a`, found `{text}`"), value.span());
     }
     fine.then(|| text.to_owned())
+}
+
+/// Not a word of the file; it is named because it will be looked for.
+fn no_tls() -> &'static str {
+    "connections to ZooKeeper are not encrypted: lead them through a tunnel (WireGuard, stunnel), see docs/zookeeper.md"
 }
 
 fn short_session() -> String {

@@ -198,4 +198,17 @@ mod tests {
             .1
         );
     }
+    #[test]
+    fn what_looks_like_a_server_of_zookeeper_and_is_none() {
+        for (line, message) in [
+            ("hosts = [\"tcp+tls://zk1:2281\"]", "expected `host:port`"),
+            ("hosts = [\"zk1:2181/vipward\"]", "expected `host:port`"),
+            ("hosts = [\"zk1:2181,zk2:2181\"]", "expected `host:port`"),
+            ("tls = true", "error[no-tls]: connections to ZooKeeper are not encrypted"),
+        ] {
+            let said = settings(&format!("[coordination]\n{line}\n")).unwrap_err();
+            assert!(said.contains(message), "{line}: {said}");
+        }
+        assert!(settings("[coordination]\nhosts = [\"[2001:db8::1]:2181\", \"zk-1.example:2181\"]\n").is_ok());
+    }
 }
