@@ -19,14 +19,14 @@ use crate::privileges::raise_priority;
 use farewell::Farewell;
 use launcher::Launcher;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use vipward_core::decision::Severity;
 use vipward_core::supervisor::{Effect, End, Event, Outcome, Report, Supervisor, WorkerId};
@@ -35,6 +35,9 @@ use wire::Unreadable;
 
 /// Packets of one worker before others, and timers, get their turn.
 const MAX_WAITING: usize = 4096;
+
+/// After an error while waiting.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until a signal ends it, or the worker can't.
 pub fn run(options: &Run) -> ExitCode {
@@ -52,6 +55,8 @@ pub fn run(options: &Run) -> ExitCode {
 struct Shell {
     supervisor: Supervisor,
     workers: BTreeMap<WorkerId, Child>,
+    /// All that is waited for. Unlike poll(2) it does not mind when this process may open nothing any more.
+    waited: Epoll,
     signals: SignalFd,
     launcher: Launcher,
     /// None: a privilege is missing. The worker says which.
@@ -84,12 +89,16 @@ impl Shell {
             }
         };
         let launcher = Launcher::start()?;
+        let waited = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        waited.add(&signals, readable())?;
+        waited.add(&launcher, readable())?;
         raise_priority("the supervisor");
         sandbox::lock_memory();
         sandbox::confine();
         Ok(Self {
             supervisor: Supervisor::default(),
             workers: BTreeMap::new(),
+            waited,
             signals,
             launcher,
             farewell,
@@ -143,22 +152,23 @@ impl Shell {
 
     /// Waits for a packet, a signal, the launcher, or until something is due.
     fn wait(&self) {
-        let mut waited: Vec<PollFd<'_>> = vec![
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.launcher.as_fd(), PollFlags::POLLIN),
-        ];
-        let sockets = self.workers.values().filter_map(|child| child.socket.as_ref());
-        waited.extend(sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         let timeout = match self.supervisor.next_wakeup() {
             // Rounded up: a millisecond early would be a turn for nothing.
             Some(at) => {
                 let rest = at.since(clock::now()) + Duration::from_nanos(999_999);
-                PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX)
+                EpollTimeout::try_from(rest).unwrap_or(EpollTimeout::MAX)
             }
-            None => PollTimeout::NONE,
+            None => EpollTimeout::NONE,
         };
-        // An error here can only be an interruption: the next turn looks for itself.
-        let _ = poll(&mut waited, timeout);
+        // What it is does not matter: the next turn looks for itself.
+        match self.waited.wait(&mut [EpollEvent::empty()], timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => {
+                // Nothing that is known. A thread that runs before all others must not try without end.
+                tracing::error!("waiting for the worker: {error}");
+                std::thread::sleep(PAUSE);
+            }
+        }
     }
 
     fn started(&mut self, started: launcher::Started) -> Option<Outcome> {
@@ -221,9 +231,14 @@ impl Shell {
     }
 
     fn step(&mut self, event: Event) -> Option<Outcome> {
+        let mut failed = None;
         for effect in self.supervisor.handle(event, clock::now()) {
             match effect {
-                Effect::Start(worker) => self.start(worker),
+                Effect::Start(worker) => {
+                    if let Err(error) = self.start(worker) {
+                        failed = Some(Event::NotStarted { worker, error: error.to_string() });
+                    }
+                }
                 Effect::Tell { worker, order } => {
                     let socket = self.workers.get(&worker).and_then(|child| child.socket.as_ref());
                     let told = socket.map(|socket| wire::send_packet(socket, &wire::encode(&order)));
@@ -253,19 +268,20 @@ impl Shell {
                 Effect::Exit(outcome) => return Some(outcome),
             }
         }
-        None
+        failed.and_then(|event| self.step(event))
     }
 
-    fn start(&mut self, worker: WorkerId) {
-        match wire::pair() {
-            Ok((ours, theirs)) => {
-                self.workers.insert(worker, Child { pid: None, socket: Some(ours), doomed: false });
-                self.launcher.launch(worker, theirs);
-            }
-            // The supervisor waits for it in vain and tries again.
-            Err(error) => tracing::error!("no line to a worker: {error}"),
-        }
+    fn start(&mut self, worker: WorkerId) -> io::Result<()> {
+        let (ours, theirs) = wire::pair()?;
+        self.waited.add(&ours, readable())?;
+        self.workers.insert(worker, Child { pid: None, socket: Some(ours), doomed: false });
+        self.launcher.launch(worker, theirs);
+        Ok(())
     }
+}
+
+fn readable() -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN, 0)
 }
 
 fn kill_process(pid: Pid) {

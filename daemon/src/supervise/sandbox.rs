@@ -31,7 +31,9 @@ pub fn confine() {
 /// What it needs, and why.
 const ALLOWED: &[libc::c_long] = &[
     // Wait for what happens, and read it: workers' packets, signals, the launcher's bell, netlink's answers.
-    libc::SYS_ppoll,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_ctl,
+    libc::SYS_clock_nanosleep,
     libc::SYS_read,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
@@ -75,7 +77,7 @@ const ALLOWED: &[libc::c_long] = &[
 fn filter() -> Result<BpfProgram, seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
     #[cfg(target_arch = "x86_64")]
-    rules.insert(libc::SYS_poll, Vec::new());
+    rules.insert(libc::SYS_epoll_wait, Vec::new());
     // A socket for the service manager, and no other kind.
     let unix =
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::AF_UNIX.unsigned_abs().into())?;

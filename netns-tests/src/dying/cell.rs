@@ -130,17 +130,15 @@ fn play(cell: &Cell) -> Result<Outcome, String> {
         Role::Backup => (&watches.1, &watches.0),
     };
     let holds_at_first = |role| cell.role == role;
-    let gone = changes(sufferer, at).into_iter().find(|(_, present)| !present).map(|(at, _)| at);
-    let came = changes(other, at).into_iter().find(|(_, present)| *present).map(|(at, _)| at);
+    let (sufferer_holds, other_holds) = (holds_at_first(Role::Master), holds_at_first(Role::Backup));
+    let gone = changes(sufferer, sufferer_holds, at).into_iter().find(|(_, present)| !present).map(|(at, _)| at);
+    let came = changes(other, other_holds, at).into_iter().find(|(_, present)| *present).map(|(at, _)| at);
     let since = |when: SystemTime| when.duration_since(at).unwrap_or_default();
     let samples = client.samples_since(asked_from);
     let outcome = Outcome {
         off: gone.map(since),
         on: came.map(since),
-        two_owners: together(
-            &spans(sufferer, holds_at_first(Role::Master), at, end),
-            &spans(other, holds_at_first(Role::Backup), at, end),
-        ),
+        two_owners: together(&spans(sufferer, sufferer_holds, at, end), &spans(other, other_holds, at, end)),
         outage: outages(&samples).iter().map(|one| one.length()).max().unwrap_or_default(),
         failed: samples.iter().filter(|one| one.answer.is_err()).count(),
         asked: samples.len(),
@@ -154,8 +152,9 @@ fn play(cell: &Cell) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// When the VIP came and went from a moment before the fault on: what follows at once may carry an earlier time.
-fn changes(watch: &Watch, fault: SystemTime) -> Vec<(SystemTime, bool)> {
+/// When the VIP came and went from a moment before the fault on: what follows at once may carry an earlier time. `held`:
+/// it was there at first.
+fn changes(watch: &Watch, mut held: bool, fault: SystemTime) -> Vec<(SystemTime, bool)> {
     let from = fault.checked_sub(Duration::from_millis(500)).unwrap_or(fault);
     let seen = watch.seen().into_iter().filter(|one| one.at >= from);
     let changes = seen.filter_map(|one| match one.what {
@@ -163,21 +162,18 @@ fn changes(watch: &Watch, fault: SystemTime) -> Vec<(SystemTime, bool)> {
         What::Address { .. } | What::Advert { .. } | What::Arp { .. } => None,
     });
     // A renewed lifetime is news of an address that is there.
-    let mut changes: Vec<_> = changes.collect();
-    changes.dedup_by_key(|(_, present)| *present);
-    changes
+    changes.filter(|(_, present)| std::mem::replace(&mut held, *present) != *present).collect()
 }
 
 /// When it held the VIP.
 fn spans(watch: &Watch, mut held: bool, from: SystemTime, to: SystemTime) -> Vec<(SystemTime, SystemTime)> {
     let mut spans = Vec::new();
     let mut since = from;
-    for (at, present) in changes(watch, from) {
-        if held && !present {
-            spans.push((since, at));
-        }
-        if present && !held {
-            since = at;
+    for (at, present) in changes(watch, held, from) {
+        if present {
+            since = at
+        } else {
+            spans.push((since, at))
         }
         held = present;
     }
