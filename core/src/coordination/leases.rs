@@ -39,10 +39,29 @@ pub struct Leases {
     joined: bool,
     /// Something was refused: nothing is asked before.
     again_at: Option<Instant>,
-    /// Whether [`Self::usable`] was true when it was last looked at.
-    pub(crate) was_usable: bool,
+    trust: Trust,
     complaints: BTreeMap<String, Limit>,
 }
+
+/// Whether the service is good enough to take part in elections by. A way that loses every third packet makes a session
+/// usable and useless in turn, many times a minute; a router that followed would change its role as often. So after a loss
+/// it must have been usable for a while without a break: half a session timeout, twice as long after the next, and so on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Trust {
+    /// [`Leases::usable`] when it was last looked at, and since when.
+    usable: bool,
+    since: Instant,
+    /// From then on, if it stays usable; `None`: it is trusted, if it is usable.
+    due: Option<Instant>,
+    /// Losses in a row, without [`CALM`] between them.
+    losses: u32,
+}
+
+/// After so long without a loss the next one is the first.
+const CALM: Duration = Duration::from_secs(60);
+
+/// The longest that a service has to prove itself.
+pub const LONGEST_TRIAL: Duration = Duration::from_secs(30);
 
 /// Whether a session was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,8 +201,8 @@ impl Leases {
             (Link::Closed, None) | (Link::Open(_), _) => None,
         };
         let asks = self.session.as_ref().map(|live| live.ask_at);
-        let ends = self.usable_until().filter(|_| self.was_usable).map(|at| at + Duration::from_nanos(1));
-        let patience = self.patient_until;
+        let ends = self.usable_until().filter(|_| self.trust.usable).map(|at| at + Duration::from_nanos(1));
+        let patience = self.patient_until.into_iter().chain(self.trust.due);
         let holds = self.holds.values().filter_map(|hold| match hold {
             Hold::Ours { not_before, .. } => *not_before,
             Hold::Theirs { ask_at, .. } => Some(*ask_at),
@@ -203,6 +222,33 @@ impl Leases {
     /// The session surely outlives an address that is added or renewed now.
     pub fn usable(&self, now: Instant) -> bool {
         self.usable_until().is_some_and(|until| now <= until)
+    }
+
+    /// The session is usable, and has been for long enough to take part by.
+    pub fn trusted(&self, now: Instant) -> bool {
+        self.usable(now) && self.trust.due.is_none_or(|at| at <= now)
+    }
+
+    /// Looks at the clock: true if [`Self::usable`] or [`Self::trusted`] is not what it was.
+    pub fn look(&mut self, now: Instant) -> bool {
+        let usable = self.usable(now);
+        let trust = &mut self.trust;
+        if usable == trust.usable {
+            let ends = trust.due.is_some_and(|at| at <= now);
+            trust.due = trust.due.filter(|at| *at > now);
+            return ends;
+        }
+        let lasted = now.since(trust.since);
+        (trust.usable, trust.since) = (usable, now);
+        if usable {
+            let timeout = self.session.as_ref().map_or(Duration::ZERO, |live| live.timeout);
+            let trial = (timeout / 2).saturating_mul(1 << trust.losses.saturating_sub(1).min(8)).min(LONGEST_TRIAL);
+            trust.due = (trust.losses > 0).then(|| now + trial);
+        } else {
+            trust.losses = if lasted >= CALM { 1 } else { trust.losses.saturating_add(1) };
+            trust.due = None;
+        }
+        true
     }
 
     /// A first answer is still waited for.

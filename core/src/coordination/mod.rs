@@ -12,7 +12,7 @@ mod leases;
 pub mod rendezvous;
 pub mod surely;
 
-pub use leases::{Leases, News};
+pub use leases::{LONGEST_TRIAL, Leases, News};
 
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};

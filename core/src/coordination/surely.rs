@@ -10,9 +10,9 @@ use crate::time::{Duration, Instant};
 /// at one instant and carried out at a later one.
 pub const KERNEL_HOLDS: Duration = Duration::from_millis(3_250);
 
-/// The shortest session timeout: two thirds of it, less the time since the last question ([`ask_every`]), must leave
-/// room for [`KERNEL_HOLDS`] and for an answer that takes a while.
-pub const SHORTEST_SESSION: Duration = Duration::from_secs(6);
+/// The shortest session timeout: two thirds of it, less the time since the last question ([`ask_every`]) and
+/// [`KERNEL_HOLDS`], leave a second and a half in which an answer may fail to come, as while the ensemble elects a leader.
+pub const SHORTEST_SESSION: Duration = Duration::from_secs(8);
 
 /// How much earlier than asked_at + timeout a session counts as lost: a third of the timeout.
 ///
@@ -48,7 +48,7 @@ mod tests {
     /// Each part of the margin, at its worst, fits.
     #[test]
     fn the_margin_covers_what_it_says() {
-        for seconds in [6, 10, 30, 300] {
+        for seconds in [8, 10, 30, 300] {
             let timeout = Duration::from_secs(seconds);
             let parts = timeout / 4 + ask_every(timeout) + timeout / 1000;
             assert!(parts + timeout / 100 < margin(timeout), "{timeout:?}");
@@ -59,7 +59,7 @@ mod tests {
     fn a_director_that_is_answered_promptly_never_lets_go() {
         let timeout = SHORTEST_SESSION;
         let asked = Instant::from_millis(10_000);
-        let next_answer = asked + ask_every(timeout) + Duration::from_millis(300);
+        let next_answer = asked + ask_every(timeout) + Duration::from_millis(1_500);
         assert!(next_answer < may_hold_until(asked, timeout));
     }
 }

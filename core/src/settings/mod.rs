@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn mistakes_of_coordination_are_shown_at_their_place() {
         insta::assert_snapshot!(settings(
-            "[coordination]\nhosts = [\"zk1\"]\npath = \"vipward/\"\nsession_timeout = 5\ndefault = \"fenced\"\n\
+            "[coordination]\nhosts = [\"zk1\"]\npath = \"vipward/\"\nsession_timeout = 7\ndefault = \"fenced\"\n\
              auth = \"user:password\"\n[coordination.routers.VI_1]\non_loss = \"hold\"\nmodes = 1\n[coordination.spread]\na = 1\n"
         )
         .unwrap_err());

@@ -8,6 +8,7 @@ mod addresses;
 mod announce;
 mod backup;
 mod checks;
+mod coordination;
 mod faults;
 mod junk;
 mod lease;

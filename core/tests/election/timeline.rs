@@ -409,6 +409,7 @@ pub fn say(effects: &[Effect]) -> Vec<String> {
             Effect::RunScript { script, .. } => format!("run {script}"),
             Effect::Notify { queue, command } => format!("notify {queue}: {}", command.argv.join(" ")),
             Effect::Decide(decision) => decision.to_string(),
+            Effect::Lease(op) => op.to_string(),
             other => panic!("not the Election's: {other:?}"),
         };
         match lines.last_mut() {

@@ -180,18 +180,26 @@ impl Draft {
         for router in &mut draft.routers {
             router.interval = if router.version == 2 { 100 } else { dice.among(&[50, 100, 100, 100, 200]) };
         }
+        let alike: BTreeMap<u8, Member> = draft.directors.first().map(|it| it.members.clone()).unwrap_or_default();
         for director in &mut draft.directors {
             director.drift = i32::try_from(dice.up_to(1000)).unwrap_or(0) - 500;
+            // One `vipward.toml` names the routers of all directors, so that each has all of them.
+            for (vrid, member) in &alike {
+                let priority = byte(dice.between(1, 254));
+                director.members.entry(*vrid).or_insert(Member { priority, ..member.clone() });
+            }
             director.members.retain(|vrid, _| draft.routers.iter().any(|router| router.vrid == *vrid));
+            director.members.values_mut().for_each(|member| member.master = false);
         }
-        let session = dice.among(&[6, 6, 8, 10, 10, 15]);
+        let session = dice.among(&[8, 8, 10, 10, 12, 15]);
         let elected = draft.routers.iter().map(|router| router.vrid).filter(|_| dice.one_in(3)).collect();
         draft.coordination = Some(Coordination {
             session,
             tick: dice.among(&[500, 1000, 2000, 500 * session]),
             drift: i32::try_from(dice.up_to(1000)).unwrap_or(0) - 500,
+            // The last one alive must have room for all.
+            spread: dice.one_in(3).then(|| small(dice.between(3, 6))),
             elected,
-            spread: dice.one_in(3).then(|| small(dice.between(1, 4))),
         });
         draft
     }
@@ -204,7 +212,7 @@ impl Draft {
             texts.insert(director.file(true), self.configuration(director, true).into_bytes());
         }
         // Also where it says what is the default: nothing outside these files counts.
-        let coordination = self.coordination.as_ref().map(Coordination::settings).unwrap_or_default();
+        let coordination = self.coordination.as_ref().map(|it| it.settings(&self.routers)).unwrap_or_default();
         let text = format!("[vip]\nlease = {}\n{coordination}", self.lease);
         texts.insert(PathBuf::from(settings::NAME), text.into_bytes());
         (texts, self.network())
@@ -362,17 +370,19 @@ impl Draft {
 
 impl Coordination {
     /// `vipward.toml`, the same for all directors.
-    fn settings(&self) -> String {
+    fn settings(&self, routers: &[Router]) -> String {
         let mut text = format!(
             "[coordination]\nhosts = [\"zk:2181\"]\npath = \"/vipward/explored\"\nsession_timeout = {}\ndefault = \
              \"fence\"\n",
             self.session
         );
-        for vrid in &self.elected {
+        let elected = self.elected.iter().filter(|vrid| routers.iter().any(|router| router.vrid == **vrid));
+        let elected: Vec<&u8> = elected.collect();
+        for vrid in &elected {
             let _ = write!(text, "\n[coordination.routers.R{vrid}]\nmode = \"elect\"\n");
         }
-        if let Some(limit) = self.spread.filter(|_| !self.elected.is_empty()) {
-            let routers: Vec<String> = self.elected.iter().map(|vrid| format!("\"R{vrid}\"")).collect();
+        if let Some(limit) = self.spread.filter(|_| !elected.is_empty()) {
+            let routers: Vec<String> = elected.iter().map(|vrid| format!("\"R{vrid}\"")).collect();
             let _ = write!(text, "\n[coordination.spread.all]\nrouters = [{}]\nlimit = {limit}\n", routers.join(", "));
         }
         text

@@ -5,7 +5,8 @@
 //! within another one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise`
 //! or `fall` before that.
 //!
-//! Where leases decide, two session timeouts come on top: a session that nobody renews ends, and its lease is free.
+//! Where leases decide, more comes on top: a session that nobody renews ends after its timeout, and a quorum service that
+//! was of no use again and again has to prove itself first.
 //!
 //! The right owner holds all of the router's addresses, and nobody who would preempt it has the higher priority.
 
@@ -14,6 +15,7 @@ use crate::scenario::{NodeId, SegmentId};
 use crate::world::{Director, World};
 use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::coordination::LONGEST_TRIAL;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{Priority, Role, Version};
 
@@ -95,7 +97,11 @@ fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRou
     };
     let priority = |id: NodeId, router: &VirtualRouterConfig| priority(world, id, router);
     let ours = priority(*owner, config);
-    if let Some((id, better, _)) = parts.iter().find(|(id, it, _)| preempts(it) && priority(*id, it) > ours) {
+    // Who of the living should have a router that is spread says a hash, not a priority.
+    let outranks = |id: NodeId, it: &VirtualRouterConfig| preempts(it) && priority(id, it) > ours;
+    if !spread(world, *owner, &config.name)
+        && let Some((id, better, _)) = parts.iter().find(|(id, it, _)| outranks(*id, it))
+    {
         let theirs = priority(*id, better);
         let (owner, id) = (world.name(*owner), world.name(*id));
         return Some(format!(
@@ -108,6 +114,12 @@ fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRou
     };
     let missing = world.director(*owner).and_then(lacks)?;
     Some(format!("{} is MASTER of virtual router {vrid} and lacks {missing} {since}", world.name(*owner)))
+}
+
+fn spread(world: &World, id: NodeId, router: &str) -> bool {
+    let config = world.director(id).and_then(|director| director.config.as_ref());
+    let groups = config.and_then(|config| config.coordination.as_ref()).into_iter().flat_map(|it| &it.spread);
+    groups.flat_map(|group| &group.routers).any(|it| **it == *router)
 }
 
 fn secs_since(world: &World) -> String {
@@ -150,5 +162,5 @@ fn bound(world: &World) -> Duration {
 fn leases(world: &World) -> Duration {
     let configs = world.directors().filter_map(|(_, director)| director.config.as_ref()?.coordination.as_ref());
     let session = configs.map(|it| it.service.session_timeout).max();
-    session.map_or(Duration::ZERO, |session| session * 2 + CONNECT)
+    session.map_or(Duration::ZERO, |session| session + CONNECT + LONGEST_TRIAL)
 }

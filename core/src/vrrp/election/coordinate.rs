@@ -16,8 +16,7 @@ use std::net::Ipv4Addr;
 impl Election {
     /// Notices that the session became good enough, or is not any more, by our own clock alone.
     pub(super) fn check_session(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let usable = self.leases.usable(now);
-        if std::mem::replace(&mut self.leases.was_usable, usable) != usable {
+        if self.leases.look(now) {
             self.coordinate(&News::All, now, out);
         }
     }
@@ -40,13 +39,14 @@ impl Election {
     /// What the quorum service makes of a router that is well otherwise.
     pub(super) fn quorum_standing(&self, router: &VirtualRouter, source: Ipv4Addr, now: Instant) -> Option<Standing> {
         let part = self.leases.part(router.name())?;
-        if self.leases.usable(now) {
+        if self.leases.trusted(now) {
             return None;
         }
         if self.leases.patient(now) {
             return Some(Standing::Unknown { source });
         }
         match part.on_loss {
+            // On trial: a MASTER can't be, for it was in FAULT when the session was of no use.
             OnLoss::Release => Some(Standing::Faulty(self.leases.why_unusable(now))),
             OnLoss::Keep => None,
         }
