@@ -8,6 +8,7 @@ use vipward_core::coordination::{
 };
 use vipward_core::effect::Effect;
 use vipward_core::event::Event;
+use vipward_core::machine::Machine;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::Role;
 
