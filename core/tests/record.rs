@@ -1,6 +1,12 @@
 //! The flight recorder: what goes in comes out, what is damaged is said, and a machine goes on from its recorded state.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
 
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};

@@ -1,5 +1,7 @@
 //! The supervisor by the clock: what happens to its worker, and what it does about it.
 
+#![allow(clippy::unwrap_used)] // All of it is tests.
+
 use bytes::Bytes;
 use std::path::PathBuf;
 use vipward_core::event::Datagram;

@@ -104,22 +104,25 @@ fn a_reload_that_turns_the_lease_off_or_on_counts_at_once() {
     });
 }
 
-/// It did not run for longer than the lifetime and for less than the others wait.
+/// It did not run for longer than the lifetime and for less than the others wait. Its supervisor, which would take it for
+/// hung, stands still meanwhile.
 #[test]
 fn what_the_kernel_took_from_a_dozing_master_comes_back_and_is_announced() {
     in_lab("what_the_kernel_took_from_a_dozing_master_comes_back_and_is_announced", &[], || {
         let pair = Pair::build().unwrap();
         let mut master = master(&pair, &Router { advert_int: "5", more: "garp_master_delay 0", ..Router::master() });
         let on_client = Watch::start(&pair.client).unwrap();
-        master.signal(Signal::SIGSTOP);
+        to_all(&master, Signal::SIGSTOP);
         wait_for(SOON, || (!pair.lb1.has(VIP)).then_some(())).expect("the VIP goes");
         let gratuitous =
             |what: &What| matches!(what, What::Arp { sender, target, .. } if sender == target && VIP == *sender);
         let announced = || on_client.seen().into_iter().filter(|one| gratuitous(&one.what)).count();
         let before = announced();
-        master.signal(Signal::SIGCONT);
+        master.children().unwrap().into_iter().for_each(|worker| signal(worker, Signal::SIGCONT));
         master.wait_for_line("put back", SOON).unwrap();
         wait_for(SOON, || (pair.lb1.has(VIP) && announced() > before).then_some(())).expect("back, and announced");
+        master.signal(Signal::SIGCONT);
+        assert!(holds_for(&pair.lb1, LONG), "{}", master.output());
         assert!(!master.output().contains("MASTER ->"), "{}", master.output());
     });
 }
