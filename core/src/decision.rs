@@ -28,6 +28,9 @@ pub enum Severity {
 pub enum Decision {
     /// A virtual router changed its role.
     RoleChanged { router: Arc<str>, vrid: Vrid, from: Role, to: Role, cause: RoleCause },
+    /// It goes on in the role in which a predecessor left it. `silent`: how long ago that one's last advert left, if it was
+    /// MASTER. Nobody else notices, so scripts are not told.
+    RoleInherited { router: Arc<str>, vrid: Vrid, role: Role, priority: u8, silent: Option<Duration> },
     /// Its effective priority changed.
     PriorityChanged { router: Arc<str>, from: u8, to: u8, cause: PriorityCause },
     /// Packets that were not taken as adverts: the first at once, then a sum at most once a minute for each reason.
@@ -59,6 +62,14 @@ pub enum Decision {
     ServerDown { service: ServiceKey, server: SocketAddr, failure: Failure },
     /// `alpha`: a real server starts down.
     ServerStartsDown { service: ServiceKey, server: SocketAddr },
+    /// Checkers go on where a predecessor left them: so many of all. By that these real servers are `down`, and these
+    /// virtual servers have no quorum.
+    VerdictsInherited {
+        checkers: usize,
+        of: usize,
+        down: Vec<(ServiceKey, SocketAddr)>,
+        without_quorum: Vec<ServiceKey>,
+    },
     /// Live weight reached `quorum`.
     QuorumGained { service: ServiceKey, weight: u64, quorum: u32 },
     /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
@@ -253,7 +264,9 @@ impl Decision {
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }
             | Self::SessionTooShort { .. } => Severity::Error,
-            Self::PriorityChanged { .. }
+            Self::RoleInherited { .. }
+            | Self::VerdictsInherited { .. }
+            | Self::PriorityChanged { .. }
             | Self::SessionOpened { .. }
             | Self::LeaseGranted { .. }
             | Self::ServerUp { .. }
@@ -263,6 +276,9 @@ impl Decision {
         }
     }
 }
+
+/// How many names one sentence has at most, where there may be thousands.
+const MOST_NAMES: usize = 5;
 
 /// Seconds to the millisecond: `3.609 s`.
 struct Secs(Duration);
@@ -277,6 +293,13 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RoleChanged { router, from, to, cause, .. } => write!(f, "{router}: {from} -> {to}: {cause}"),
+            Self::RoleInherited { router, role, priority, silent, .. } => {
+                write!(f, "{router}: goes on as {role} with priority {priority}")?;
+                match silent {
+                    Some(silent) => write!(f, "; the last advert left {} ago", Secs(*silent)),
+                    None => Ok(()),
+                }
+            }
             Self::PriorityChanged { router, from, to, cause } => {
                 write!(f, "{router}: priority {from} -> {to}: {cause}")
             }
@@ -331,6 +354,13 @@ impl fmt::Display for Decision {
             Self::ServerDown { service, server, failure } => write!(f, "{service}: {server} is down: {failure}"),
             Self::ServerStartsDown { service, server } => {
                 write!(f, "{service}: {server} starts down: alpha, no probe has passed yet")
+            }
+            Self::VerdictsInherited { checkers, of, down, without_quorum } => {
+                write!(f, "{checkers} of {of} checkers go on where they were left; down: ")?;
+                let servers = down.iter().map(|(service, server)| format!("{server} of {service}"));
+                few(f, servers)?;
+                f.write_str("; without quorum: ")?;
+                few(f, without_quorum.iter().map(ToString::to_string))
             }
             Self::QuorumGained { service, weight, quorum } => {
                 write!(f, "{service}: quorum gained: live weight {weight} of {quorum}")
@@ -391,6 +421,15 @@ impl fmt::Display for Decision {
 
 fn tries(n: u32) -> &'static str {
     if n == 1 { "try" } else { "tries" }
+}
+
+/// The first of many names.
+fn few(f: &mut fmt::Formatter<'_>, mut names: impl Iterator<Item = String>) -> fmt::Result {
+    let first: Vec<String> = names.by_ref().take(MOST_NAMES).collect();
+    let more = names.count();
+    f.write_str(if first.is_empty() { "none" } else { "" })?;
+    f.write_str(&first.join(", "))?;
+    if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
 }
 
 fn list(addresses: &[IpAddr]) -> String {

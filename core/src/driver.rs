@@ -38,7 +38,7 @@ enum Waiting {
     Work,
 }
 
-/// Runs `machine` in its world until it has handled [`Event::Stop`].
+/// Runs `machine` in its world until it has handled [`Event::Stop`] or [`Event::HandOver`].
 ///
 /// Futures are polled on the caller's thread; nothing is spawned. Dropping the returned future is a crash: nothing is
 /// cleaned up.
@@ -147,9 +147,9 @@ where
         }
     }
 
-    /// One event through the machine, its effects into the world. True after [`Event::Stop`].
+    /// One event through the machine, its effects into the world. True after its last one.
     async fn step(&mut self, event: Event) -> bool {
-        let stop = event == Event::Stop;
+        let last = matches!(event, Event::Stop | Event::HandOver);
         if let Event::ProbeFinished { probe, .. } = &event {
             self.probes.remove(probe);
         }
@@ -158,7 +158,7 @@ where
         for effect in self.machine.handle(event, self.now) {
             self.carry_out(effect).await;
         }
-        stop
+        last
     }
 
     async fn carry_out(&mut self, effect: Effect) {

@@ -9,6 +9,7 @@ pub mod coordination;
 pub mod decision;
 pub mod driver;
 pub mod effect;
+pub mod estate;
 pub mod event;
 pub mod health;
 pub mod interface;

@@ -12,6 +12,7 @@ use vipward_core::config::Command;
 use vipward_core::decision::Decision;
 use vipward_core::driver::{MAX_WAITING, drive};
 use vipward_core::effect::Effect;
+use vipward_core::estate::Estate;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::ipvs::{Op, Table};
@@ -103,6 +104,10 @@ impl<F: FnMut(&Event) -> Vec<Effect>> Machine for Scripted<F> {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.wakeups.front().map(|at| (*at, Reason::Report))
+    }
+
+    fn estate(&self, _: Instant) -> Option<Estate> {
+        None
     }
 }
 

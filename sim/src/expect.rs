@@ -115,7 +115,9 @@ fn role_in(run: &Run, node: NodeId, router: Option<&str>, role: Role, window: Wi
             return;
         }
         match &entry.what {
-            What::Decided(Decision::RoleChanged { router: of, to, .. }) if router.is_none_or(|it| *it == **of) => {
+            What::Decided(
+                Decision::RoleChanged { router: of, to, .. } | Decision::RoleInherited { router: of, role: to, .. },
+            ) if router.is_none_or(|it| *it == **of) => {
                 roles.insert(of.clone(), *to);
             }
             What::Started | What::Ended { .. } => roles.clear(),

@@ -7,7 +7,7 @@
 //! Everything else travels as packets of link type USER0 on an interface of our own. `docs/recording.md` says why, and
 //! what each byte means.
 
-mod crc32;
+pub mod crc32;
 mod packet;
 mod pcapng;
 mod read;

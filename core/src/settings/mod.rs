@@ -5,10 +5,12 @@
 mod coordination;
 mod reader;
 mod record;
+mod state;
 mod vip;
 
 pub use coordination::CoordinationTable;
 pub use record::Record;
+pub use state::State;
 pub use vip::Vip;
 
 use crate::config::{Config, Diagnostic, Files, Sources};
@@ -24,6 +26,7 @@ pub const NAME: &str = "vipward.toml";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub record: Record,
+    pub state: State,
     pub vip: Vip,
     pub coordination: CoordinationTable,
 }
@@ -45,6 +48,7 @@ type ReadKey = fn(&mut Settings, &mut Reader<'_>, &Key<'_>, &Value<'_>);
 /// Tables, the keys of each, and who reads them.
 const TABLES: &[(&str, &[&str], ReadKey)] = &[
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
+    ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
     ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
     ("vip", vip::KEYS, |settings, reader, key, value| settings.vip.read(reader, key, value)),
 ];
@@ -129,6 +133,7 @@ mod tests {
         let file = Some(PathBuf::from("/etc/keepalived/lb1.pcapng"));
         assert_eq!(read.record, Record { file, max_bytes: 1_000_000, files: 3 });
         assert_eq!(settings("[record]\nfile = \"/a\"").unwrap().record.file, Some(PathBuf::from("/a")));
+        assert_eq!(settings("[state]\ndir = \"s\"").unwrap().state.dir, PathBuf::from("/etc/keepalived/s"));
         assert!(!settings("[vip]\nlease = false").unwrap().vip.lease);
     }
 

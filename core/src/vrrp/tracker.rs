@@ -3,6 +3,7 @@
 use crate::config::{TrackWeight, TrackedScript, VirtualRouterConfig, VrrpScript};
 use crate::decision::Decision;
 use crate::effect::{Effect, ScriptId};
+use crate::estate::ScriptEstate;
 use crate::event::ScriptOutcome;
 use crate::time::Instant;
 use crate::vrrp::Priority;
@@ -33,6 +34,26 @@ impl ScriptTracker {
             self.streak = 0;
             self.config = config;
         }
+    }
+
+    /// What a successor goes on with. One that runs is run again: its result finds nobody.
+    pub fn estate(&self, now: Instant) -> ScriptEstate {
+        let due = if self.running { now } else { self.due };
+        ScriptEstate { name: self.config.name.clone(), up: self.up, streak: self.streak, due }
+    }
+
+    /// A run that is under way is lost: it is due again.
+    pub fn forget_run(&mut self, now: Instant) {
+        if std::mem::take(&mut self.running) {
+            self.due = now;
+        }
+    }
+
+    /// Goes on with what a predecessor knew.
+    pub fn take_up(&mut self, estate: &ScriptEstate, now: Instant) {
+        self.up = estate.up;
+        self.streak = estate.streak;
+        self.due = estate.due.min(now + self.config.interval);
     }
 
     /// Up or down; `None` until it has ended for the first time.

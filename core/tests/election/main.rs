@@ -9,6 +9,7 @@ mod announce;
 mod backup;
 mod checks;
 mod coordination;
+mod estate;
 mod faults;
 mod junk;
 mod lease;

@@ -115,11 +115,12 @@ impl Schedule<'_> {
                     self.line(at, format!("delete_address = {address:?}, on = {lb:?}"));
                 }
             }
-            45..=49 => {
+            45..=47 => {
                 if let Some((lb, file)) = self.pick(&targets.reloads) {
                     self.line(at, format!("reload = {lb:?}, with = {file:?}"));
                 }
             }
+            48..=51 => self.line(at, format!("upgrade = {lb:?}")),
             _ => {
                 if let Some((lb, script)) = self.pick(&targets.scripts) {
                     let step = |exits| format!("script = {script:?}, on = {lb:?}, exits = {exits}");

@@ -187,7 +187,10 @@ fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
             What::Ended { .. } | What::Stopped => (role, frozen) = (off(), false),
             What::Step { word: "FROZEN" | "HUNG", .. } => frozen = true,
             What::Step { word: "AWAKE", .. } => frozen = false,
-            What::Decided(Decision::RoleChanged { router: of, to, .. }) | What::Found { router: of, role: to }
+            What::Decided(
+                Decision::RoleChanged { router: of, to, .. } | Decision::RoleInherited { router: of, role: to, .. },
+            )
+            | What::Found { router: of, role: to }
                 if **of == *router =>
             {
                 let state = match to {

@@ -30,6 +30,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             place(&router.places, "advert_int")
         }
         What::Started
+        | What::TakenUp
         | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
@@ -65,6 +66,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::KillWorker(id)
         | Action::HangWorker(id)
         | Action::PowerOff(id)
+        | Action::Upgrade(id)
         | Action::Stop(id)
         | Action::Start(id)
         | Action::Freeze(id)
@@ -107,6 +109,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
     let script = |name: &str, word: &str| place(&config.scripts.get(name)?.places, word);
     let service = |key: &ServiceKey| config.services.iter().find(|service| service.key == *key);
     match decision {
+        Decision::RoleInherited { router: name, .. } => router(name, ""),
         Decision::RoleChanged { router: name, cause, .. } => match cause {
             RoleCause::Startup => router(name, "state"),
             RoleCause::MasterDown { .. } | RoleCause::Overslept { .. } => router(name, "advert_int"),

@@ -15,6 +15,7 @@ mod tables_settle;
 mod takeover_in_order;
 #[cfg(test)]
 mod tests;
+mod upgrade_unnoticed;
 
 use crate::trace::{Entry, What};
 use crate::world::World;
@@ -48,6 +49,7 @@ pub const NAMES: [&str; 12] = [
     health_settles::NAME,
     takeover_in_order::NAME,
     quiet_announcements::NAME,
+    upgrade_unnoticed::NAME,
     lease::NAME,
 ];
 
@@ -92,6 +94,7 @@ impl Default for Watch {
                 Box::new(health_settles::HealthSettles::default()),
                 Box::new(takeover_in_order::TakeoverInOrder::default()),
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
+                Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
                 Box::new(lease::Lease::default()),
             ],
             violations: Vec::new(),

@@ -100,6 +100,12 @@ impl TablesSettle {
                 ) => {
                     self.down.insert((id, *service, *server));
                 }
+                What::Decided(Decision::VerdictsInherited { down, without_quorum, .. }) => {
+                    self.down.retain(|(node, ..)| *node != id);
+                    self.down.extend(down.iter().map(|(service, server)| (id, *service, *server)));
+                    self.no_quorum.retain(|(node, _)| *node != id);
+                    self.no_quorum.extend(without_quorum.iter().map(|service| (id, *service)));
+                }
                 What::Decided(Decision::ServerUp { service, server }) => {
                     self.down.remove(&(id, *service, *server));
                 }

@@ -45,6 +45,9 @@ pub fn event(event: &Event) -> String {
         Event::EffectFailed { effect: failed, error } => format!("failed: {}: {error}", effect(failed)),
         Event::Wakeup => "a timer".to_owned(),
         Event::Stop => "stop".to_owned(),
+        Event::TakeBack => "nobody took it: goes on".to_owned(),
+        Event::HandOver => "hand over to a new process".to_owned(),
+        Event::Inherited(_) => "what the process before it left".to_owned(),
     }
 }
 

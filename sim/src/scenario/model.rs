@@ -195,6 +195,8 @@ pub enum Action {
     PowerOff(NodeId),
     /// `stop`: SIGTERM.
     Stop(NodeId),
+    /// `upgrade`: a new process of the daemon goes on where the old one hands over; a few milliseconds lie between.
+    Upgrade(NodeId),
     /// `start`: power, if it has none, and a fresh daemon, if none runs.
     Start(NodeId),
     /// `freeze`: nothing on this machine's user side runs (SIGSTOP, a paused virtual machine); its kernel goes on.

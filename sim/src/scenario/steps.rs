@@ -95,6 +95,7 @@ impl Reader<'_> {
             "power_off" => self.node(value, "director or real server", is_machine).map(Action::PowerOff),
             "stop" => self.node(value, "director", is_director).map(Action::Stop),
             "start" => self.node(value, "director or real server", is_machine).map(Action::Start),
+            "upgrade" => self.node(value, "director", is_director).map(Action::Upgrade),
             "freeze" => self.node(value, "director or quorum service", is_frozen).map(Action::Freeze),
             "resume" => self.node(value, "director or quorum service", is_frozen).map(Action::Resume),
             "reload" => {

@@ -54,6 +54,7 @@ pub const STEPS: &[Word] = &[
     word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
     word("stop", &[], "SIGTERM"),
     word("start", &[], "power on, if it is off; on a director, start the daemon"),
+    word("upgrade", &[], "a new process takes over from the director's daemon"),
     word(
         "freeze",
         &[],

@@ -31,6 +31,7 @@ impl World {
             Action::PowerOff(node) => self.power_off(*node),
             Action::Stop(node) => self.ask_to_stop(*node),
             Action::Start(node) => self.start(*node),
+            Action::Upgrade(node) => self.upgrade(*node),
             Action::Freeze(node) => {
                 if self.freeze_supervisor(*node, true) {
                     self.set_frozen(*node, true);
@@ -109,7 +110,9 @@ impl World {
             Action::LeaderChange { lasts, .. } => self.last_impairment = self.last_impairment.max(now + *lasts),
             Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
             Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
-            Action::Freeze(_)
+            // Nobody else is to notice an upgrade.
+            Action::Upgrade(_)
+            | Action::Freeze(_)
             | Action::Resume(_)
             | Action::Down(_)
             | Action::Up(_)
@@ -162,6 +165,7 @@ impl World {
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
+            Action::Upgrade(id) => (Some(*id), "UPGRADE", "a new process takes over".to_owned()),
             Action::Freeze(id) if self.quorum_node() == Some(*id) => {
                 (Some(*id), "FROZEN", "answers nobody; its clock goes on".to_owned())
             }

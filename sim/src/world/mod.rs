@@ -25,6 +25,7 @@ pub use lifetimes::Lifetime;
 pub use node::{Director, Half, Held, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
+pub use process::Takeover;
 
 use crate::scenario::{NodeId, NodeKind, Scenario};
 use crate::trace::{Dispatch, Entry, Request, What};
@@ -84,6 +85,10 @@ pub struct World {
     pub last_impairment: Instant,
     /// The longest that a packet was ever held up.
     pub slowest: Duration,
+    /// Upgrades that are done.
+    pub takeovers: Vec<Takeover>,
+    /// When each director last sent an advert of each VRID that was no farewell.
+    pub last_adverts: BTreeMap<(NodeId, u8), Instant>,
     /// Gratuitous ARP: when, by whom, for what.
     pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// When something last happened that a director has to react to, or a director acted.
@@ -122,6 +127,8 @@ impl World {
             last_step: Instant::ZERO,
             last_impairment: Instant::ZERO,
             slowest: Duration::ZERO,
+            takeovers: Vec::new(),
+            last_adverts: BTreeMap::new(),
             announced: Vec::new(),
             last_change: Instant::ZERO,
         }
@@ -143,6 +150,7 @@ impl World {
     /// back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.take_up();
         self.advance_supervisors();
         self.flap_servers();
         self.expire_addresses();
@@ -158,8 +166,9 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
+        let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
         let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
-        flaps.chain(packets).chain(kernels).chain(self.next_request()).min()
+        flaps.chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

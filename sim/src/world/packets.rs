@@ -85,6 +85,9 @@ impl World {
         if let (Some(vrid), Some(priority)) = (advert.payload.get(1), advert.payload.get(2)) {
             let what = What::Advert { vrid: *vrid, priority: *priority, destination: advert.destination };
             self.note(Some(id), what);
+            if *priority > 0 {
+                self.last_adverts.insert((id, *vrid), self.now);
+            }
         }
         Ok(Envelope { from: id.0, segment, sent: self.now, datagram: advert.clone() })
     }

@@ -5,10 +5,12 @@
 //! that another one holds by now.
 
 mod coordinate;
+pub mod estate;
 mod failures;
 mod reload;
 
 use self::coordinate::follow;
+use self::estate::ElectionEstate;
 use self::failures::Retry;
 use super::addresses::AddressBook;
 use super::counters::{IgnoredAdverts, Limit};
@@ -22,6 +24,7 @@ use crate::config::{Config, TrackWeight, TrackedScript};
 use crate::coordination::{Leases, News};
 use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
 use crate::effect::{Effect, ScriptId};
+use crate::estate::Estate;
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
@@ -39,6 +42,8 @@ pub const REREAD: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Election {
     phase: Phase,
+    /// What a predecessor left, until the first configuration says what of it fits.
+    inherited: Option<ElectionEstate>,
     links: BTreeMap<InterfaceName, bool>,
     book: AddressBook,
     renewals: Renewals,
@@ -70,6 +75,8 @@ enum Phase {
     },
     Running,
     Stopped,
+    /// It is over, and goes on elsewhere.
+    HandedOver,
 }
 
 impl Default for Phase {
@@ -85,7 +92,10 @@ impl Machine for Election {
     fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.phase {
-            Phase::Stopped => return out,
+            Phase::HandedOver if event == Event::TakeBack => {
+                self.take_back(now, &mut out);
+            }
+            Phase::Stopped | Phase::HandedOver => return out,
             Phase::Starting { .. } => {}
             Phase::Running => {
                 // Before anything else is done or heard: what nobody may rely on any more is given up.
@@ -113,11 +123,22 @@ impl Machine for Election {
             Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
             Event::Wakeup => self.wakeup(now, &mut out),
             Event::Stop => self.stop(now, &mut out),
+            Event::HandOver => {
+                if let Phase::Running = self.phase {
+                    self.hand_over(now, &mut out);
+                }
+            }
+            Event::Inherited(estate) => {
+                if let (Phase::Starting { .. }, Estate::Election(estate)) = (&self.phase, &*estate) {
+                    self.inherited = Some(estate.clone());
+                }
+            }
+            // The Balancer's, and what only comes after the end.
+            Event::IpvsRead(_) | Event::ProbeFinished { .. } | Event::TakeBack => {}
             Event::Lease(said) => {
                 let news = self.leases.hear(said, now, &mut out);
                 self.coordinate(&news, now, &mut out);
             }
-            Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
         }
         self.check_session(now, &mut out);
         self.renewals.follow(&mut self.book, self.config.vip.lease, now);
@@ -134,6 +155,10 @@ impl Machine for Election {
         let lease = self.leases.next().map(|at| (at, Reason::Lease));
         let renew = self.renewals.next().map(|at| (at, Reason::Renew));
         router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).chain(lease).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.bequeath(now).map(Estate::Election)
     }
 }
 
@@ -156,7 +181,7 @@ impl Election {
     }
 
     /// How many packets were ignored: by router (none: nobody's) and [`IgnoreReason::word`].
-    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &'static str, u64)> {
+    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &str, u64)> {
         self.ignored.totals()
     }
 
@@ -169,7 +194,7 @@ impl Election {
                 self.start_if_complete(now, out);
             }
             Phase::Running => self.load(new, now, out),
-            Phase::Stopped => {}
+            Phase::Stopped | Phase::HandedOver => {}
         }
     }
 
@@ -178,7 +203,6 @@ impl Election {
             && let Some(config) = config.take()
         {
             self.phase = Phase::Running;
-            self.book.settle(now, out);
             self.load(config, now, out);
         }
     }

@@ -33,6 +33,10 @@ impl Election {
         gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
 
         self.load_scripts(&new, now);
+        let inherited = self.inherited.take();
+        if let Some(estate) = &inherited {
+            self.take_up_scripts(estate, now);
+        }
         for ((config, rule), kept) in new.routers.iter().zip(rules).zip(kept) {
             let priority = tracker::effective_priority(config, &self.scripts);
             let router = match kept {
@@ -52,7 +56,14 @@ impl Election {
             self.routers.push(router);
         }
 
-        if old.vip.lease != new.vip.lease {
+        // The process that renewed them has died, nobody knows how long ago.
+        let unrenewed = inherited.as_ref().is_some_and(|estate| !estate.handed_over);
+        if let Some(estate) = inherited {
+            self.take_up(estate, now, out);
+        }
+        // At start what nobody wants goes before anything listens; at any other time nothing is left to do here.
+        self.book.settle(now, out);
+        if old.vip.lease != new.vip.lease || unrenewed {
             out.extend(self.book.held().iter().cloned().map(|addresses| Effect::RenewAddresses { addresses }));
         }
 

@@ -20,6 +20,7 @@
 
 mod backup;
 mod checks;
+mod heir;
 mod master;
 
 use super::addresses::{AddressBook, Holder};
@@ -90,7 +91,7 @@ pub enum Heard {
     },
 }
 
-/// What a MASTER does by the clock.
+/// What a MASTER does by the clock. Written in estates, as [`Backup`] is: whatever is added needs a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Master {
     /// Adver_Timer.
@@ -99,9 +100,12 @@ pub struct Master {
     pub last_advert: Instant,
     pub announcements: Announcements,
     /// It has the addresses. Always so by VRRP alone; by a lease only while that is surely its own.
+    #[serde(default)]
     pub holds: bool,
     /// Said already: that another one has the lease, and that it goes on without the quorum service.
+    #[serde(default)]
     pub told_held: bool,
+    #[serde(default)]
     pub told_kept: bool,
     /// The MASTER that was taken for dead, and how long a word from it means that it never was.
     pub presumed_dead: Option<(Ipv4Addr, Instant)>,

@@ -4,11 +4,12 @@ use super::Cast;
 use super::probe::{Attempt, Progress};
 use crate::scenario::NodeId;
 use crate::world::{Half, World};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use vipward_core::driver::{MAX_WAITING, may_ask};
 use vipward_core::effect::{Effect, ScriptId};
+use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
@@ -27,22 +28,33 @@ pub(super) struct Daemon {
 impl Daemon {
     pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>, supervised: bool) -> Self {
         let reports = Post::default();
-        let machine = |half| -> Box<dyn Machine> {
+        let machine = |half, copy: &Copy| {
             let player = cast(id, half);
-            if supervised && half == Half::Election { Box::new(Guarded::new(player, reports.clone())) } else { player }
+            let guarded = supervised && half == Half::Election;
+            let player: Box<dyn Machine> =
+                if guarded { Box::new(Guarded::new(player, reports.clone())) } else { player };
+            let pause = match half {
+                Half::Election => ELECTION_PAUSE,
+                Half::Balancer => BALANCER_PAUSE,
+            };
+            Kept::new(player, copy.clone(), pause)
         };
-        let driver = |half| Driver {
-            half,
-            machine: machine(half),
-            reports: reports.clone(),
-            answers: VecDeque::new(),
-            attempts: Vec::new(),
-            scripts: VecDeque::new(),
-            now: Instant::ZERO,
-            wakeup: Some(Instant::ZERO),
-            wakes_at: Some(Instant::ZERO),
-            stopped: false,
-            still_there: false,
+        let driver = |half| {
+            let copy = Copy::default();
+            Driver {
+                half,
+                machine: machine(half, &copy),
+                copy,
+                reports: reports.clone(),
+                answers: VecDeque::new(),
+                attempts: Vec::new(),
+                scripts: VecDeque::new(),
+                now: Instant::ZERO,
+                wakeup: Some(Instant::ZERO),
+                wakes_at: Some(Instant::ZERO),
+                stopped: false,
+                still_there: false,
+            }
         };
         Self { id, incarnation, drivers: [Half::Election, Half::Balancer].map(driver) }
     }
@@ -74,6 +86,16 @@ impl Daemon {
     }
 }
 
+/// Where a machine's copies go, for the world to take.
+#[derive(Clone, Default)]
+struct Copy(Rc<Cell<Option<Estate>>>);
+
+impl Keeper for Copy {
+    fn keep(&mut self, estate: Estate) {
+        self.0.set(Some(estate));
+    }
+}
+
 /// What a machine has to tell the supervisor, which lives in the world.
 #[derive(Clone, Default)]
 struct Post(Rc<RefCell<Vec<Report>>>);
@@ -88,7 +110,9 @@ impl Superior for Post {
 /// One machine under the rules of [`vipward_core::driver`].
 struct Driver {
     half: Half,
-    machine: Box<dyn Machine>,
+    machine: Kept<Box<dyn Machine>, Copy>,
+    /// The last copy of its estate, if the world has not taken it yet.
+    copy: Copy,
     reports: Post,
     /// Failed effects and tables read back.
     answers: VecDeque<Event>,
@@ -171,9 +195,9 @@ impl Driver {
         None
     }
 
-    /// One event through the machine, its effects into the world. True after [`Event::Stop`].
+    /// One event through the machine, its effects into the world. True after its last one.
     fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
-        let stop = matches!(event, Event::Stop);
+        let last = matches!(event, Event::Stop | Event::HandOver);
         self.now = self.now.max(world.local_time(id));
         self.still_there = false;
         let effects = self.machine.handle(event, self.now);
@@ -185,11 +209,17 @@ impl Driver {
                 self.answers.push_back(*failed);
             }
         }
-        if stop {
-            self.stopped = true;
-            world.stopped(id, self.half);
+        if let Some(estate) = self.copy.0.take() {
+            world.keep(id, self.half, estate);
         }
-        stop
+        if last {
+            self.stopped = true;
+            match self.machine.estate(self.now) {
+                Some(estate) => world.handed_over(id, self.half, estate),
+                None => world.stopped(id, self.half),
+            }
+        }
+        last
     }
 
     fn carry_out(&mut self, effect: Effect, world: &mut World, id: NodeId, incarnation: u64) -> Result<(), Box<Event>> {
