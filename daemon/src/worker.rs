@@ -367,11 +367,11 @@ impl Director<'_> {
             }
         };
         if order == Some(Order::Retire) {
-            [&self.election, &self.balancer].map(|machine| machine.decide(Fate::Ends));
+            [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(Fate::Ends));
             self.relay.iter().for_each(|relay| relay.retire());
             return Ok(Turn::Retired);
         }
-        [&self.election, &self.balancer].map(|machine| machine.decide(Fate::GoesOn));
+        [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(Fate::GoesOn));
         self.relay.iter().for_each(|relay| relay.take_back());
         self.shelf.open()?;
         // Without a supervisor the heir ends as well.

@@ -222,9 +222,12 @@ fn with_keep_vrrp_alone_decides_until_the_service_has_answered() {
     let mut t = holder(OnLoss::Keep);
     let lines = t.unanswered("9");
     let said: Vec<&String> = lines.iter().filter(|line| line.starts_with("V:")).collect();
-    assert_eq!(said, [
-        "V: has its addresses without the quorum service (on_loss keep): a director that is not heard may have them too",
-    ]);
+    assert_eq!(
+        said,
+        [
+            "V: has its addresses without the quorum service (on_loss keep): a director that is not heard may have them too",
+        ]
+    );
     t.told(LeaseEvent::Lost { session: SESSION }).gives_of("remove", &[]);
     t.at("9.5").opened(SESSION).gives_of("remove", &[]);
     t.confirmed("9.5").is(Role::Master);

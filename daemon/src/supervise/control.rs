@@ -1,7 +1,9 @@
 //! The control socket: what an operator asks of a running director. One request a connection: a line goes in, a line
 //! comes out, and the connection ends.
 
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send, socket,
+};
 use nix::sys::socket::{Backlog, connect};
 use nix::sys::stat::{Mode, umask};
 use std::fs;
@@ -12,6 +14,9 @@ use std::path::Path;
 
 /// Asks for an upgrade.
 pub const UPGRADE: &[u8] = b"upgrade\n";
+
+/// More than any request has: what is left unread in a socket resets it, and the answer is lost.
+const LONGEST_REQUEST: usize = 256;
 
 /// Clients that wait for an answer.
 const MOST_CLIENTS: usize = 16;
@@ -90,25 +95,24 @@ impl Control {
         self.next
     }
 
-    /// All that may have something to say.
-    pub fn sockets(&self) -> impl Iterator<Item = &OwnedFd> {
-        std::iter::once(&self.listener).chain(self.clients.iter().map(|client| &client.socket))
-    }
-
-    /// The next client that asks for an upgrade. Whoever asks for anything else, or goes, is let go.
-    pub fn asked(&mut self) -> Option<Client> {
-        while self.clients.len() < MOST_CLIENTS
-            && let Ok(raw) = accept4(self.listener.as_raw_fd(), FLAGS)
-        {
+    /// The next client that asks for an upgrade. Whoever asks for anything else, or goes, or says nothing while many
+    /// others come, is let go. `watch` gets each new one's socket, which may have something to say later.
+    pub fn asked(&mut self, mut watch: impl FnMut(&OwnedFd)) -> Option<Client> {
+        for _ in 0..MOST_CLIENTS {
+            let Ok(raw) = accept4(self.listener.as_raw_fd(), FLAGS) else { break };
+            if self.clients.len() == MOST_CLIENTS {
+                self.clients.remove(0);
+            }
             // SAFETY: the kernel has just made this descriptor for this process, and nobody else knows its number.
             #[allow(unsafe_code)]
             let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+            watch(&socket);
             self.clients.push(Client { number: self.next, socket });
             self.next += 1;
         }
         let mut place = 0;
         while let Some(client) = self.clients.get(place) {
-            let mut line = [0; UPGRADE.len() + 1];
+            let mut line = [0; LONGEST_REQUEST];
             match recv(client.socket.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT) {
                 Err(nix::Error::EAGAIN | nix::Error::EINTR) => place += 1,
                 Ok(length) if line.get(..length) == Some(UPGRADE) => return Some(self.clients.remove(place)),
@@ -157,21 +161,21 @@ mod tests {
         let path = folder.path().join("new/control.sock");
         let mut control = Control::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(control.asked().is_none());
+        assert!(control.asked(|_| {}).is_none());
         let mut junk = UnixStream::connect(&path).unwrap();
         junk.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let gone = UnixStream::connect(&path).unwrap();
         let mut client = UnixStream::connect(&path).unwrap();
         client.write_all(UPGRADE).unwrap();
         drop(gone);
-        let asked = control.asked().unwrap();
+        let asked = control.asked(|_| {}).unwrap();
         assert_eq!(asked.number, 2);
         asked.answer(&Answer::Done);
         drop(asked);
         let mut heard = String::new();
         client.read_to_string(&mut heard).unwrap();
         assert_eq!(Answer::read(&heard), Some(Answer::Done));
-        assert!(control.asked().is_none());
+        assert!(control.asked(|_| {}).is_none());
         heard.clear();
         junk.read_to_string(&mut heard).unwrap();
         assert_eq!(heard, "failed: no such request\n");

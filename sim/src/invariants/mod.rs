@@ -37,7 +37,7 @@ pub trait Invariant {
 }
 
 /// All names.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     one_owner::NAME,
     one_holder::NAME,
     address_served::NAME,
