@@ -86,10 +86,22 @@ impl Pair {
         Ok(path)
     }
 
+    /// `vipward run` for a director, whose control socket and state are this test's.
+    pub fn run(&self, node: &Node) -> Command {
+        let mut command = Command::new(crate::vipward());
+        command.arg("run").arg("--control").arg(self.control(node)).arg("--state").arg(self.folder.path().join("state"));
+        command
+    }
+
+    /// Where `vipward upgrade` finds it.
+    pub fn control(&self, node: &Node) -> PathBuf {
+        self.folder.path().join(format!("{}.sock", node.name()))
+    }
+
     /// Starts `vipward run` on a director, with the relay as data plane.
     pub fn vipward(&self, node: &Node, file: &Path) -> io::Result<Process> {
-        let mut command = Command::new(crate::vipward());
-        command.args(["run", "--dataplane", "relay", "-f"]).arg(file);
+        let mut command = self.run(node);
+        command.args(["--dataplane", "relay", "-f"]).arg(file);
         node.spawn(command)
     }
 
@@ -102,9 +114,9 @@ impl Pair {
     pub fn vipward_beside(&self, node: &Node, text: &str, settings: &str) -> io::Result<Process> {
         let file = self.file(&format!("{}.conf", node.name()), text)?;
         let settings = self.file(&format!("{}.toml", node.name()), settings)?;
-        let mut command = Command::new(crate::vipward());
+        let mut command = self.run(node);
         command
-            .args(["run", "--dataplane", "relay", "-i", node.name(), "-f"])
+            .args(["--dataplane", "relay", "-i", node.name(), "-f"])
             .arg(file)
             .arg("--settings")
             .arg(settings);
@@ -115,8 +127,8 @@ impl Pair {
     pub fn vipward_recorded(&self, node: &Node, text: &str) -> io::Result<(Process, PathBuf)> {
         let file = self.file(&format!("{}.conf", node.name()), text)?;
         let record = self.folder.path().join(format!("{}.pcapng", node.name()));
-        let mut command = Command::new(crate::vipward());
-        command.args(["run", "--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--record").arg(&record);
+        let mut command = self.run(node);
+        command.args(["--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--record").arg(&record);
         Ok((node.spawn(command)?, record))
     }
 

@@ -30,10 +30,9 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::ExitCode;
 use vipward_core::decision::Severity;
-use vipward_core::supervisor::{Beginning, Effect, End, Event, Order, Outcome, Report, Supervisor, WorkerId};
+use vipward_core::supervisor::{Beginning, Effect, End, Event, Order, Outcome, Report, Service, Supervisor, WorkerId};
 use vipward_core::time::Duration;
 use wire::Unreadable;
 
@@ -65,8 +64,9 @@ struct Shell {
     launcher: Launcher,
     /// None: a privilege is missing. The worker says which.
     farewell: Option<Farewell>,
-    /// None: there is no place for it.
+    /// None: there is no place for it, for this reason, unless it has been said.
     control: Option<Control>,
+    no_control: Option<String>,
     /// Who waits for what becomes of an upgrade.
     asked: BTreeMap<u64, Client>,
     buffer: Box<[u8; wire::LONGEST]>,
@@ -102,8 +102,14 @@ impl Shell {
         let waited = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         waited.add(&signals, readable())?;
         waited.add(&launcher, readable())?;
+        let mut no_control = None;
         let (supervisor, workers, control) = match left {
-            None => (Supervisor::default(), BTreeMap::new(), listen(&options.control)),
+            None => {
+                let control = Control::open(&options.control);
+                let control =
+                    control.map_err(|error| no_control = Some(format!("{}: {error}", options.control.display())));
+                (Supervisor::default(), BTreeMap::new(), control.ok())
+            }
             Some(left) => {
                 let child = |(pid, socket)| Child { pid: Some(Pid::from_raw(pid)), socket, doomed: false };
                 let workers = left.workers.into_iter().map(|(id, worker)| (id, child(worker))).collect();
@@ -128,6 +134,7 @@ impl Shell {
             launcher,
             farewell,
             control,
+            no_control,
             asked: BTreeMap::new(),
             buffer: Box::new([0; wire::LONGEST]),
         })
@@ -307,7 +314,13 @@ impl Shell {
                     }
                 }
                 Effect::KeepEvidence { record } => self.launcher.keep(record),
-                Effect::Service(news) => service::notify(news),
+                Effect::Service(news) => {
+                    service::notify(news);
+                    // A director that can't be asked for anything is a director all the same.
+                    if let Some(why) = self.no_control.take_if(|_| news == Service::Ready) {
+                        tracing::warn!("`vipward upgrade` won't find this director: {why} (see `--control`)");
+                    }
+                }
                 Effect::Say(saying) => match saying.severity() {
                     Severity::Info => tracing::info!("{saying}"),
                     Severity::Warning => tracing::warn!("{saying}"),
@@ -375,15 +388,6 @@ impl Shell {
         }
         draft.write(&self.supervisor)
     }
-}
-
-/// A director that can't be asked for anything is a director all the same.
-fn listen(path: &Path) -> Option<Control> {
-    Control::open(path)
-        .inspect_err(|error| {
-            tracing::warn!("`vipward upgrade` is not possible: {}: {error} (`--control`)", path.display());
-        })
-        .ok()
 }
 
 fn readable() -> EpollEvent {

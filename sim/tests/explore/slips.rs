@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use vipward_core::balancer::Balancer;
 use vipward_core::coordination::{LeaseEvent, LeaseOp, Session, Token};
 use vipward_core::effect::Effect;
+use vipward_core::estate::Estate;
 use vipward_core::event::Event;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::machine::{Machine, Reason};
@@ -185,6 +186,10 @@ impl Machine for Slipping {
         let late = self.late.iter().map(|(at, _)| (*at, Reason::Retry));
         let renew = (!self.held.is_empty()).then_some((self.renew_at, Reason::Renew));
         self.inner.next_wakeup().into_iter().chain(late).chain(renew).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.inner.estate(now)
     }
 }
 
