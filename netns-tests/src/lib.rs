@@ -12,6 +12,7 @@ mod pair;
 pub mod quorate;
 mod require;
 mod router;
+pub mod upgrading;
 pub mod zookeeper;
 
 pub use daemon::Daemon;

@@ -89,7 +89,12 @@ impl Pair {
     /// `vipward run` for a director, whose control socket and state are this test's.
     pub fn run(&self, node: &Node) -> Command {
         let mut command = Command::new(crate::vipward());
-        command.arg("run").arg("--control").arg(self.control(node)).arg("--state").arg(self.folder.path().join("state"));
+        command
+            .arg("run")
+            .arg("--control")
+            .arg(self.control(node))
+            .arg("--state")
+            .arg(self.folder.path().join("state"));
         command
     }
 
@@ -115,11 +120,7 @@ impl Pair {
         let file = self.file(&format!("{}.conf", node.name()), text)?;
         let settings = self.file(&format!("{}.toml", node.name()), settings)?;
         let mut command = self.run(node);
-        command
-            .args(["--dataplane", "relay", "-i", node.name(), "-f"])
-            .arg(file)
-            .arg("--settings")
-            .arg(settings);
+        command.args(["--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--settings").arg(settings);
         node.spawn(command)
     }
 
