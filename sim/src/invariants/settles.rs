@@ -52,6 +52,12 @@ impl Invariant for Settles {
         if world.impaired() || !due || (self.judged && !changed) {
             return Vec::new();
         }
+        // Who was dead at the last step may have a configuration by now.
+        let at = world.last_step + bound(world);
+        if at > world.now() {
+            (self.due, self.judged) = (Some((world.last_step, at)), false);
+            return Vec::new();
+        }
         self.judged = true;
         let mut broken = Vec::new();
         for (key, parts) in candidates(world) {

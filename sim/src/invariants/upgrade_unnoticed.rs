@@ -1,6 +1,10 @@
 //! Nobody notices an upgrade: roles go on, adverts leave when they are due, the IPVS table needs no change. And whoever goes
 //! on as MASTER, after an upgrade or a crash, has sent an advert so lately that nobody can have taken over.
+//!
+//! Virtual routers that need a lease of the quorum service are not judged: a session ends with its process, and they stop in
+//! order.
 
+use super::one_holder::coordinated;
 use super::{Invariant, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
 use crate::trace::{Entry, What};
@@ -67,7 +71,7 @@ impl Invariant for UpgradeUnnoticed {
 
 impl UpgradeUnnoticed {
     fn expect_adverts(&mut self, world: &World, takeover: &Takeover) {
-        for (router, _) in routers(world, takeover.node) {
+        for (router, _) in routers(world, takeover.node).filter(|(it, _)| !leased(world, takeover.node, &it.name)) {
             let vrid = router.vrid.get();
             let was_master = takeover.roles.get(&router.name) == Some(&Role::Master);
             if let Some(last) = world.last_adverts.get(&(takeover.node, vrid)).filter(|_| was_master) {
@@ -97,7 +101,7 @@ fn noticed(world: &World, entry: &Entry) -> Option<String> {
         return None;
     }
     match &entry.what {
-        What::Decided(Decision::RoleChanged { router, from: Role::Init, to, .. }) => {
+        What::Decided(Decision::RoleChanged { router, from: Role::Init, to, .. }) if !leased(world, id, router) => {
             let before = takeover.roles.get(router).copied().filter(|before| *before != Role::Init)?;
             Some(format!("{} was upgraded and its {router}, which was {before}, begins anew as {to}", world.name(id)))
         }
@@ -125,6 +129,11 @@ fn too_old(world: &World, entry: &Entry) -> Option<String> {
             secs(patience)
         )
     })
+}
+
+fn leased(world: &World, id: NodeId, name: &str) -> bool {
+    let config = world.director(id).and_then(|director| director.config.as_ref());
+    config.is_some_and(|config| coordinated(config, name))
 }
 
 fn of_name<'w>(world: &'w World, id: NodeId, name: &Arc<str>) -> Option<&'w VirtualRouterConfig> {
