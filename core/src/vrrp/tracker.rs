@@ -1,7 +1,7 @@
 //! `vrrp_script` and `track_script`: what a script says, and what that does to a virtual router.
 
 use crate::config::{TrackWeight, TrackedScript, VirtualRouterConfig, VrrpScript};
-use crate::decision::Decision;
+use crate::decision::{Decision, PriorityCause};
 use crate::effect::{Effect, ScriptId};
 use crate::estate::ScriptEstate;
 use crate::event::ScriptOutcome;
@@ -169,4 +169,18 @@ pub fn effective_priority(config: &VirtualRouterConfig, scripts: &Scripts) -> Pr
         .sum();
     let priority = (i32::from(config.priority.get()) + added).clamp(1, 254);
     u8::try_from(priority).ok().and_then(Priority::new).unwrap_or(config.priority)
+}
+
+/// Why the effective priority is not the configured one: the first script that adds to it, or takes from it.
+pub fn first_cause(config: &VirtualRouterConfig, scripts: &Scripts) -> Option<PriorityCause> {
+    config.track_scripts.iter().find_map(|TrackedScript { script, weight }| {
+        let known = scripts.get(script);
+        match verdict(known, *weight) {
+            Verdict::Adds(0) | Verdict::Fault | Verdict::Unknown => None,
+            Verdict::Adds(_) => {
+                let up = known?.up() == Some(true);
+                Some(PriorityCause::Script { script: script.clone(), up, weight: weight.weight })
+            }
+        }
+    })
 }

@@ -179,6 +179,20 @@ fn scripts_and_priorities_go_on() {
         .gives_of("V: goes", &["V: goes on as MASTER with priority 150; the last advert left 0.190 s ago"]);
 }
 
+/// The role is too old to go on with; what the scripts said is not.
+#[test]
+fn who_begins_anew_says_what_its_scripts_make_of_its_priority() {
+    let tracked = config(vec![tracking(router(), 50, false)], vec![script(3, 1)]);
+    let mut old = Timeline::with(tracked.clone());
+    old.script_exits(0);
+    old.becomes_master();
+    let mut heir = old.at("20").successor(false);
+    heir.loads(tracked)
+        .is(Role::Backup)
+        .gives_of("V: goes", &[])
+        .gives_of("V: priority", &["V: priority 100 -> 150: script chk is up (weight 50)"]);
+}
+
 #[test]
 fn fault_stays_fault_and_tells_nobody_again() {
     let mut old = Timeline::of(vec![router()]);

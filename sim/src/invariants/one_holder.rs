@@ -2,7 +2,8 @@
 //! and however the quorum service fails. Nothing is allowed for.
 //!
 //! A kernel that holds an address counts, also of a director that does not run. Meant are the addresses that every
-//! director coordinates and releases when the service can't be asked; with `keep` the user chose two owners.
+//! director coordinates and releases when the service can't be asked; with `keep` the user chose two owners. A director
+//! whose session somebody ended by hand is not judged until the session would have timed out.
 
 use super::Invariant;
 use crate::world::World;
@@ -30,7 +31,7 @@ impl Invariant for OneHolder {
         }
         let mut broken = Vec::new();
         for address in exclusive(world) {
-            let owners = world.owners(address);
+            let owners: Vec<_> = world.owners(address).into_iter().filter(|id| !world.ended_by_hand(*id)).collect();
             if owners.len() > 1 && self.reported.insert(address) {
                 let names: Vec<&str> = owners.iter().map(|id| world.name(*id)).collect();
                 broken.push(format!("{} hold {address} at one instant", names.join(" and ")));

@@ -4,7 +4,7 @@ use super::World;
 use super::node::{Director, Half, Kernel, Process, Upgrade};
 use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
 use crate::trace::What;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vipward_core::config::{Command, Config};
 use vipward_core::decision::Decision;
@@ -119,12 +119,21 @@ impl World {
             director.running() && begins.is_some_and(|at| at <= self.now)
         };
         let due: Vec<NodeId> = self.directors().filter(|(_, it)| due(it)).map(|(id, _)| id).collect();
+        let began_anew = self.now;
         for node in due {
             let Some(director) = self.director_mut(node) else { continue };
             let (Some(upgrade), Some(config)) = (director.upgrade.take(), director.file.config.clone()) else {
                 continue;
             };
             let stop = director.events.values().flatten().any(|event| *event == Event::Stop);
+            // Whoever takes up a role tells its priority; these begin anew, and tell what differs from the file.
+            let leased = config.coordination.as_ref().map(|it| it.routers.keys().cloned().collect::<BTreeSet<_>>());
+            for router in config.routers.iter().filter(|it| leased.as_ref().is_some_and(|all| all.contains(&it.name))) {
+                let known = director.priorities.entry(router.name.clone()).or_insert((0, began_anew));
+                if known.0 != router.priority.get() {
+                    *known = (router.priority.get(), began_anew);
+                }
+            }
             self.begin(node, config, &upgrade.estates);
             if stop {
                 self.ask_to_stop(node);

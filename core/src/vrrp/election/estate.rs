@@ -1,12 +1,12 @@
 //! What an Election leaves to its successor, and what that one takes up.
 
 use super::{Election, Phase};
-use crate::decision::RoleCause;
+use crate::decision::{Decision, RoleCause};
 use crate::effect::{Effect, ScriptId};
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::time::Instant;
 use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
-use crate::vrrp::{Role, Vrid, announce};
+use crate::vrrp::{Role, Vrid, announce, tracker};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -127,6 +127,13 @@ impl Election {
             let mut ctx = Context { now, out, book: &mut self.book };
             if let Some(router) = self.routers.get_mut(place) {
                 router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);
+            }
+        }
+        // Whoever goes on has told its priority; whoever begins anew begins with what scripts have said before.
+        for router in self.routers.iter().filter(|router| router.role() == Role::Init) {
+            let (from, to) = (router.config().priority.get(), router.priority().get());
+            if let Some(cause) = tracker::first_cause(router.config(), &self.scripts).filter(|_| from != to) {
+                out.push(Effect::Decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause }));
             }
         }
         // The neighbours know where those are that stayed.

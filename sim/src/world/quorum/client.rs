@@ -18,8 +18,8 @@ pub(super) struct Client {
     timeout: Duration,
     session: Option<Session>,
     state: State,
-    /// Asked and not answered, oldest first, with the instant.
-    pending: VecDeque<(LeaseOp, Instant)>,
+    /// Asked and not answered, oldest first.
+    pending: VecDeque<Pending>,
     /// Something was lost on this connection: no more comes through, and nobody has noticed yet.
     broken: bool,
     /// The latest arrival of each direction: TCP keeps the order.
@@ -28,6 +28,15 @@ pub(super) struct Client {
     /// It has been told that nobody answers.
     complained: bool,
     pub ready: VecDeque<LeaseEvent>,
+}
+
+/// A question without an answer.
+#[derive(Clone, Debug)]
+struct Pending {
+    op: LeaseOp,
+    asked: Instant,
+    /// On this connection.
+    sent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +72,12 @@ impl Client {
         self.link
     }
 
-    /// Takes a question, and says whether it leaves now. One that proves something about time is asked now or never.
-    pub fn takes(&mut self, op: &LeaseOp, now: Instant) -> bool {
-        let connected = self.state == State::Connected;
-        if connected || !matches!(op, LeaseOp::Confirm { .. }) {
-            self.pending.push_back((op.clone(), now));
+    /// Takes a question; [`Self::tend`] sends it, after all that was asked before. One that proves something about time is
+    /// asked now or never.
+    pub fn takes(&mut self, op: &LeaseOp, now: Instant) {
+        if self.state == State::Connected || !matches!(op, LeaseOp::Confirm { .. }) {
+            self.pending.push_back(Pending { op: op.clone(), asked: now, sent: false });
         }
-        connected
     }
 
     /// When a packet of this connection that would arrive at `arrives` really does.
@@ -88,9 +96,12 @@ impl Client {
                 self.connected();
                 self.ready.push_back(LeaseEvent::Opened { session, timeout });
             }
-            Said::Resumed => self.connected(),
+            Said::Resumed => {
+                self.pending.iter_mut().for_each(|pending| pending.asked = now);
+                self.connected();
+            }
             Said::Answer { op, event } => {
-                if let Some(at) = self.pending.iter().position(|(pending, _)| *pending == op) {
+                if let Some(at) = self.pending.iter().position(|pending| pending.op == op) {
                     self.pending.remove(at);
                 }
                 self.ready.extend(event);
@@ -116,7 +127,8 @@ impl Client {
         self.link.number += 1;
         self.broken = false;
         (self.last_there, self.last_here) = (now, now);
-        self.pending.retain(|(op, _)| !matches!(op, LeaseOp::Confirm { .. }));
+        self.pending.retain(|pending| !matches!(pending.op, LeaseOp::Confirm { .. }));
+        self.pending.iter_mut().for_each(|pending| pending.sent = false);
         self.state = State::Waiting(now + BACK_OFF);
     }
 
@@ -125,33 +137,48 @@ impl Client {
         if self.next().is_none_or(|at| at > now) {
             return Vec::new();
         }
-        match self.state {
-            State::Connected => {
+        match (self.state, self.session) {
+            (State::Connected, Some(session)) if self.unsent() => self.send_all(session),
+            (State::Connected, _) => {
                 self.disconnect(now);
                 Vec::new()
             }
-            State::Connecting(_) => {
+            (State::Connecting(_), _) => {
                 self.disconnect(now);
                 if !std::mem::replace(&mut self.complained, true) {
                     self.ready.push_back(LeaseEvent::Unreachable { reason: "no server answers".to_owned() });
                 }
                 Vec::new()
             }
-            State::Waiting(_) => {
+            (State::Waiting(_), session) => {
                 self.state = State::Connecting(now + PATIENCE);
-                let Some(session) = self.session else { return vec![Ask::Open { timeout: self.timeout }] };
-                self.pending.iter_mut().for_each(|(_, asked)| *asked = now);
-                let again = self.pending.iter().map(|(op, _)| Ask::Op { session, op: op.clone() });
-                [Ask::Resume { session }].into_iter().chain(again).collect()
+                let Some(session) = session else { return vec![Ask::Open { timeout: self.timeout }] };
+                // What waits is sent when this is answered.
+                vec![Ask::Resume { session }]
             }
         }
+    }
+
+    fn unsent(&self) -> bool {
+        self.pending.iter().any(|pending| !pending.sent)
+    }
+
+    /// In their order.
+    fn send_all(&mut self, session: Session) -> Vec<Ask> {
+        let unsent = self.pending.iter_mut().filter(|pending| !pending.sent);
+        let ask = |pending: &mut Pending| {
+            pending.sent = true;
+            Ask::Op { session, op: pending.op.clone() }
+        };
+        unsent.map(ask).collect()
     }
 
     /// When it does something by itself.
     pub fn next(&self) -> Option<Instant> {
         match self.state {
             State::Waiting(at) | State::Connecting(at) => Some(at),
-            State::Connected => self.pending.front().map(|(_, asked)| *asked + self.timeout / 3),
+            State::Connected if self.unsent() => self.pending.front().map(|pending| pending.asked),
+            State::Connected => self.pending.front().map(|pending| pending.asked + self.timeout / 3),
         }
     }
 }

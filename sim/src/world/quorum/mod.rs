@@ -30,6 +30,8 @@ pub(super) struct Quorum {
     requests: Vec<InFlight<Ask>>,
     messages: Vec<InFlight<Said>>,
     sent: u64,
+    /// Whose session somebody ended, and when it would have timed out.
+    by_hand: BTreeMap<NodeId, Instant>,
 }
 
 /// Something on its way between a director and the service.
@@ -77,6 +79,7 @@ impl Quorum {
             requests: Vec::new(),
             messages: Vec::new(),
             sent: 0,
+            by_hand: BTreeMap::new(),
         }
     }
 }
@@ -120,10 +123,11 @@ impl World {
         let link = client.link();
         if *op == LeaseOp::Close {
             quorum.clients.remove(&id);
-        } else if !client.takes(op, now) {
-            return Ok(());
+            self.to_service(id, link, Ask::Op { session, op: op.clone() });
+        } else {
+            client.takes(op, now);
+            self.tend_client(id);
         }
-        self.to_service(id, link, Ask::Op { session, op: op.clone() });
         Ok(())
     }
 
@@ -281,9 +285,19 @@ impl World {
 
     /// Somebody ends the director's session at the service.
     pub(super) fn end_session(&mut self, id: NodeId) {
+        let now = self.now;
         let Some(quorum) = &mut self.quorum else { return };
+        let timeouts = quorum.service.timeouts_of(id).max();
+        quorum.by_hand.extend(timeouts.map(|timeout| (id, now + timeout)));
         let said = quorum.service.end_sessions_of(id);
         self.said(said);
+    }
+
+    /// Somebody ended this director's session, and it may not know: by its own clock it lets go before this has passed.
+    /// Until then whoever ended it vouches for its addresses, and nobody else can.
+    pub fn ended_by_hand(&self, id: NodeId) -> bool {
+        let until = self.quorum.as_ref().and_then(|quorum| quorum.by_hand.get(&id));
+        until.is_some_and(|until| self.now < *until)
     }
 }
 

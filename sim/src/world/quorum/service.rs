@@ -109,6 +109,11 @@ impl Service {
         }
     }
 
+    /// Of the sessions that it has.
+    pub fn timeouts_of(&self, director: NodeId) -> impl Iterator<Item = Duration> {
+        self.sessions.values().filter(move |seat| seat.director == director).map(|seat| seat.timeout)
+    }
+
     pub fn end_sessions_of(&mut self, director: NodeId) -> Out {
         let mut out = Out::new();
         let its = self.sessions.iter().filter(|(_, seat)| seat.director == director).map(|(id, _)| *id);
@@ -128,6 +133,8 @@ impl Service {
                 out.push((director, link, Said::Opened { session, timeout }));
             }
             Ask::Resume { session } => match self.sessions.get_mut(&session) {
+                // TCP goes on for a while with what a closed connection had left; nobody hears the answer.
+                Some(seat) if seat.link > link => seat.touch(self.tick / 2, local),
                 Some(seat) => {
                     seat.link = link;
                     seat.touch(self.tick / 2, local);
