@@ -95,6 +95,9 @@ pub struct Upgrade {
     /// The running director's `--control`
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     pub control: PathBuf,
+    /// If this very program runs already, only let it read its configuration again
+    #[arg(long)]
+    pub if_replaced: bool,
 }
 
 #[derive(Debug, Args)]

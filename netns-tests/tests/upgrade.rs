@@ -110,7 +110,14 @@ fn what_can_not_take_over_changes_nothing() {
             "{text}"
         );
         std::fs::write(&file, &right).unwrap();
-        // Nobody is there, and somebody else is.
+        // The very program that runs: no upgrade, but a reload.
+        let (before, said) = (worker(&working.master), working.master.lines(0).len());
+        let mut reload = Command::new(vipward_netns_tests::vipward());
+        reload.args(["upgrade", "--if-replaced", "--control"]).arg(working.pair.control(&working.pair.lb1));
+        assert!(working.pair.lb1.output(reload).unwrap().status.success());
+        working.master.wait_for_line_after(said, "was read again", SOON).unwrap();
+        assert_eq!(worker(&working.master), before);
+        // Nobody is there.
         let mut nowhere = Command::new(vipward_netns_tests::vipward());
         nowhere.args(["upgrade", "--control", "/nowhere.sock"]);
         let output = working.pair.lb1.output(nowhere).unwrap();

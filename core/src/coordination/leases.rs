@@ -45,7 +45,7 @@ pub struct Leases {
 
 /// Whether the service is good enough to take part in elections by. A way that loses every third packet makes a session
 /// usable and useless in turn, many times a minute; a router that followed would change its role as often. So after a loss
-/// it must have been usable for a while without a break: half a session timeout, twice as long after the next, and so on.
+/// it must have been usable for a while without a break: half a session timeout, three times as long after the next, and so on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Trust {
     /// [`Leases::usable`] when it was last looked at, and since when.
@@ -242,7 +242,8 @@ impl Leases {
         (trust.usable, trust.since) = (usable, now);
         if usable {
             let timeout = self.session.as_ref().map_or(Duration::ZERO, |live| live.timeout);
-            let trial = (timeout / 2).saturating_mul(1 << trust.losses.saturating_sub(1).min(8)).min(LONGEST_TRIAL);
+            let times = 3_u32.saturating_pow(trust.losses.saturating_sub(1));
+            let trial = (timeout / 2).saturating_mul(times).min(LONGEST_TRIAL);
             trust.due = (trust.losses > 0).then(|| now + trial);
         } else {
             trust.losses = if lasted >= CALM { 1 } else { trust.losses.saturating_add(1) };
