@@ -14,7 +14,7 @@ use vipward_sim::runner::events::product;
 use vipward_sim::world::Half;
 
 /// A slip that takes more seeds than this counts as not found.
-const BOUND: u64 = 100_000;
+const BOUND: u64 = 500;
 /// Simulated seconds of each.
 const SECONDS: u64 = 120;
 

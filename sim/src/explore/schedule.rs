@@ -193,7 +193,8 @@ impl Schedule<'_> {
         match self.dice.up_to(99) {
             0..=14 if lb != other => self.pair(at, format!("cut = [{lb:?}, {other:?}]"), heal),
             15..=19 if lb != other => self.pair(at, format!("cut = {lb:?}, to = {other:?}"), heal),
-            0..=34 => self.pair(at, format!("cut = [{lb:?}, {zk:?}]"), heal),
+            0..=27 => self.pair(at, format!("cut = [{lb:?}, {zk:?}]"), heal),
+            28..=34 => self.siege(&lb, zk, at),
             35..=39 => {
                 let (from, to) = if self.dice.one_in(2) { (&*lb, zk) } else { (zk, &*lb) };
                 self.pair(at, format!("cut = {from:?}, to = {to:?}"), heal);
@@ -216,6 +217,20 @@ impl Schedule<'_> {
                 self.pair(at, format!("lose = \"{share}%\", between = [{lb:?}, {zk:?}]"), heal);
             }
         }
+    }
+
+    /// What takes most of the margins away at once: answers that come late, then none, from a service that never heard of
+    /// the last questions; and a director that stops running while its kernel still holds what it last renewed.
+    fn siege(&mut self, lb: &str, zk: &str, at: u64) {
+        let heal = "heal = \"all\"".to_owned();
+        if self.dice.one_in(2) {
+            let by = self.dice.between(500, 5_000);
+            self.line(at.saturating_sub(15_000).max(5_000), format!("delay = \"{by}ms\", from = {zk:?}, to = {lb:?}"));
+        }
+        self.line(at, format!("server_dies = {lb:?}"));
+        self.pair(at, format!("cut = [{lb:?}, {zk:?}]"), heal);
+        let frozen = at + self.dice.up_to(8_000);
+        self.pair(frozen.min(self.horizon.saturating_sub(1)), format!("freeze = {lb:?}"), format!("resume = {lb:?}"));
     }
 
     fn server_fault(&mut self, targets: &Targets, at: u64, kind: u64) {

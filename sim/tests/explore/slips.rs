@@ -21,11 +21,9 @@ const LATE: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slip {
     WordOfTheService,
-    KernelForgotten,
     MarginForgotten,
     RenewalsNotGated,
     ReleasedFirst,
-    AskedAtAnswer,
     StaleGrant,
     GrantNotAwaited,
     VacantIsOurs,
@@ -33,14 +31,12 @@ pub enum Slip {
 }
 
 impl Slip {
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::WordOfTheService, "fencing on the service's word: the session lives until it says that it is over"),
-        (Self::KernelForgotten, "the kernel forgotten: addresses are renewed up to the session's last instant"),
         (Self::MarginForgotten, "the margin forgotten: a session lives for its whole timeout after a question"),
         (Self::RenewalsNotGated, "renewals not gated: addresses are renewed for as long as nobody takes them off"),
         (Self::ReleasedFirst, "the lease given back first: addresses go half a second later"),
-        (Self::AskedAtAnswer, "asked_at taken at the answer: a late answer proves more than it may"),
-        (Self::StaleGrant, "a stale grant believed: what an earlier session had, the next one has"),
+        (Self::StaleGrant, "a stale grant believed: what an earlier session had, the next one has as soon as it asks"),
         (Self::GrantNotAwaited, "the grant not waited for: whoever asks has it"),
         (Self::VacantIsOurs, "a lease that is free taken for ours: it is not asked for"),
         (Self::OrderReversed, "the order of candidates reversed: the lowest priority comes first"),
@@ -58,10 +54,8 @@ struct Slipping {
     slip: Slip,
     inner: Election,
     session: Option<Session>,
-    /// What was ever granted.
-    granted: Vec<(std::sync::Arc<str>, Token)>,
-    /// To be told before anything else.
-    told: Vec<LeaseEvent>,
+    /// What was ever granted, and in which session.
+    granted: Vec<(std::sync::Arc<str>, Session)>,
     held: Vec<InterfaceAddress>,
     renew_at: Instant,
     /// Effects that come later.
@@ -75,7 +69,6 @@ impl Slipping {
             inner: Election::default(),
             session: None,
             granted: Vec::new(),
-            told: Vec::new(),
             held: Vec::new(),
             renew_at: Instant::ZERO,
             late: Vec::new(),
@@ -86,23 +79,15 @@ impl Slipping {
         match (self.slip, said) {
             (slip, LeaseEvent::Opened { session, timeout }) => {
                 self.session = Some(session);
-                if slip == Slip::StaleGrant {
-                    let stale = self.granted.drain(..);
-                    self.told.extend(stale.map(|(key, token)| LeaseEvent::Granted { session, key, token }));
-                }
                 // Two thirds of it are believed.
                 let timeout = match slip {
                     Slip::MarginForgotten => timeout * 3 / 2 + Duration::from_millis(4_875),
-                    Slip::KernelForgotten => timeout + Duration::from_millis(4_875),
                     _ => timeout,
                 };
                 LeaseEvent::Opened { session, timeout }
             }
-            (Slip::AskedAtAnswer, LeaseEvent::Confirmed { session, .. }) => {
-                LeaseEvent::Confirmed { session, asked_at: now }
-            }
             (Slip::StaleGrant, LeaseEvent::Granted { session, key, token }) => {
-                self.granted.push((key.clone(), token));
+                self.granted.push((key.clone(), session));
                 LeaseEvent::Granted { session, key, token }
             }
             (Slip::VacantIsOurs, LeaseEvent::Vacant { key }) => match self.session {
@@ -137,9 +122,6 @@ impl Machine for Slipping {
             out.extend(self.inner.handle(Event::Lease(LeaseEvent::Confirmed { session, asked_at: now }), now));
         }
         out.extend(self.inner.handle(event, now));
-        for said in std::mem::take(&mut self.told) {
-            out.extend(self.inner.handle(Event::Lease(said), now));
-        }
         let asks: Vec<_> = out
             .iter()
             .filter_map(|it| match it {
@@ -147,10 +129,13 @@ impl Machine for Slipping {
                 _ => None,
             })
             .collect();
-        if let (Slip::GrantNotAwaited, Some(session)) = (self.slip, self.session) {
+        if let Some(session) = self.session {
             for key in asks {
-                let grant = LeaseEvent::Granted { session, key, token: Token(1) };
-                out.extend(self.inner.handle(Event::Lease(grant), now));
+                let stale = self.granted.iter().any(|(other, before)| *other == key && *before != session);
+                if self.slip == Slip::GrantNotAwaited || (self.slip == Slip::StaleGrant && stale) {
+                    let grant = LeaseEvent::Granted { session, key, token: Token(1) };
+                    out.extend(self.inner.handle(Event::Lease(grant), now));
+                }
             }
         }
         let releases = out.iter().any(|it| matches!(it, Effect::Lease(LeaseOp::Release { .. } | LeaseOp::Close)));
