@@ -129,11 +129,11 @@ fn all_of(director: &Process, signal: Signal) {
     }
 }
 
-/// The supervisor withdraws the VIP at once and starts another worker, which asks for the lease anew; the dead one's session
-/// lasts until its time is over.
+/// The supervisor withdraws the VIP at once and starts another worker, which gives back or keeps what the dead one's session
+/// has: on the same machine nobody need wait for the end of that.
 #[test]
-fn a_worker_that_is_killed_costs_its_session_time() {
-    in_lab("a_worker_that_is_killed_costs_its_session_time", &[Need::Zookeeper], || {
+fn a_worker_that_is_killed_is_followed_with_one_owner_at_most() {
+    in_lab("a_worker_that_is_killed_is_followed_with_one_owner_at_most", &[Need::Zookeeper], || {
         let lab = Quorate::build(3);
         let (first, mut second) = lab.both(FENCE);
         let since = SystemTime::now();

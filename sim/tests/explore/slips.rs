@@ -75,7 +75,7 @@ impl Slipping {
         }
     }
 
-    fn spoil(&mut self, said: LeaseEvent, now: Instant) -> LeaseEvent {
+    fn spoil(&mut self, said: LeaseEvent) -> LeaseEvent {
         match (self.slip, said) {
             (slip, LeaseEvent::Opened { session, timeout }) => {
                 self.session = Some(session);
@@ -115,7 +115,7 @@ impl Machine for Slipping {
     fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         let event = match event {
-            Event::Lease(said) => Event::Lease(self.spoil(said, now)),
+            Event::Lease(said) => Event::Lease(self.spoil(said)),
             other => other,
         };
         if let (Slip::WordOfTheService, Some(session)) = (self.slip, self.session) {
