@@ -13,7 +13,7 @@ use vipward_sim::explore::{Case, Clusters};
 use vipward_sim::world::Half;
 
 /// A fault that takes more seeds than this counts as not found.
-const BOUND: u64 = 200;
+const BOUND: u64 = 300;
 /// Simulated seconds of each.
 const SECONDS: u64 = 600;
 
