@@ -23,12 +23,15 @@ pub fn send(
     sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(packet)], control, flags, None).map(drop)
 }
 
+/// A packet, and the descriptors that came with it.
+pub type With<'b, Descriptors> = (&'b [u8], Descriptors);
+
 /// One packet and what came with it; `Ok(None)`: the other end is gone.
 pub fn receive<'b>(
     socket: &impl AsRawFd,
     buffer: &'b mut [u8],
     flags: MsgFlags,
-) -> Result<Option<(&'b [u8], Vec<OwnedFd>)>, Errno> {
+) -> Result<Option<With<'b, Vec<OwnedFd>>>, Errno> {
     let mut space = cmsg_space!([RawFd; MOST_DESCRIPTORS]);
     let mut places = [IoSliceMut::new(buffer)];
     let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;

@@ -212,7 +212,12 @@ fn a_session_that_moves_costs_nothing() {
             let before = version();
             wait_for(SOON, || (version() > before + 2).then_some(())).expect("proofs of life go on");
         }
-        assert_eq!(&sessions().unwrap()[..], &[name.clone()], "still the same session: {}", director.output());
+        assert_eq!(
+            &sessions().unwrap()[..],
+            std::slice::from_ref(name),
+            "still the same session: {}",
+            director.output()
+        );
         assert_eq!(stretches(&lab.watch1, VIP).len(), 1, "{}", director.output());
         assert!(director.running() && lab.pair.lb1.has(VIP), "{}", director.output());
     });

@@ -192,13 +192,12 @@ impl RouterTable {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "mode" => read.mode = mode(reader, value),
-                "on_loss" => match reader.one_of(LOSSES, value) {
-                    Some("keep") => {
+                "on_loss" => {
+                    if let Some("keep") = reader.one_of(LOSSES, value) {
                         read.on_loss = OnLoss::Keep;
                         read.keeps = Some(reader.span(value.span()));
                     }
-                    Some(_) | None => {}
-                },
+                }
                 _ => reader.unknown(key, ROUTER_KEYS),
             }
         }

@@ -64,7 +64,7 @@ pub fn send_packet_with(socket: &OwnedFd, packet: &[u8], descriptor: &OwnedFd) -
 pub fn receive_packet_with<'b>(
     socket: &impl AsRawFd,
     buffer: &'b mut [u8; LONGEST],
-) -> Result<Option<(&'b [u8], Option<OwnedFd>)>, Errno> {
+) -> Result<Option<passing::With<'b, Option<OwnedFd>>>, Errno> {
     let received = passing::receive(socket, buffer, MsgFlags::MSG_DONTWAIT)?;
     Ok(received.map(|(packet, mut descriptors)| (packet, descriptors.pop())))
 }

@@ -377,9 +377,8 @@ impl Election {
                 Verdict::Adds(_) => {}
             }
         }
-        match self.quorum_standing(router, source, now) {
-            Some(standing) => return standing,
-            None => {}
+        if let Some(standing) = self.quorum_standing(router, source, now) {
+            return standing;
         }
         if unknown { Standing::Unknown { source } } else { Standing::Well { source } }
     }

@@ -123,7 +123,7 @@ impl World {
         let link = client.link();
         if *op == LeaseOp::Close {
             quorum.clients.remove(&id);
-            self.to_service(id, link, Ask::Op { session, op: op.clone() });
+            self.passes_to_service(id, link, Ask::Op { session, op: op.clone() });
         } else {
             client.takes(op, now);
             self.tend_client(id);
@@ -202,11 +202,11 @@ impl World {
         let asks = client.tend(now);
         let link = client.link();
         for ask in asks {
-            self.to_service(id, link, ask);
+            self.passes_to_service(id, link, ask);
         }
     }
 
-    fn to_service(&mut self, id: NodeId, link: LinkId, what: Ask) {
+    fn passes_to_service(&mut self, id: NodeId, link: LinkId, what: Ask) {
         let Some(node) = self.quorum_node() else { return };
         let arrives = self.by_tcp(id, node);
         let Some(quorum) = &mut self.quorum else { return };
