@@ -1,6 +1,7 @@
 //! The decision stream: what a director decided, and why. Logs, timelines, `explain`, metrics and notifications all
 //! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
 
+use crate::coordination::Token;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::ServiceKey;
 use crate::probe::Failure;
@@ -27,6 +28,9 @@ pub enum Severity {
 pub enum Decision {
     /// A virtual router changed its role.
     RoleChanged { router: Arc<str>, vrid: Vrid, from: Role, to: Role, cause: RoleCause },
+    /// It goes on in the role in which a predecessor left it. `silent`: how long ago that one's last advert left, if it was
+    /// MASTER. Nobody else notices, so scripts are not told.
+    RoleInherited { router: Arc<str>, vrid: Vrid, role: Role, priority: u8, silent: Option<Duration> },
     /// Its effective priority changed.
     PriorityChanged { router: Arc<str>, from: u8, to: u8, cause: PriorityCause },
     /// Packets that were not taken as adverts: the first at once, then a sum at most once a minute for each reason.
@@ -58,6 +62,14 @@ pub enum Decision {
     ServerDown { service: ServiceKey, server: SocketAddr, failure: Failure },
     /// `alpha`: a real server starts down.
     ServerStartsDown { service: ServiceKey, server: SocketAddr },
+    /// Checkers go on where a predecessor left them: so many of all. By that these real servers are `down`, and these
+    /// virtual servers have no quorum.
+    VerdictsInherited {
+        checkers: usize,
+        of: usize,
+        down: Vec<(ServiceKey, SocketAddr)>,
+        without_quorum: Vec<ServiceKey>,
+    },
     /// Live weight reached `quorum`.
     QuorumGained { service: ServiceKey, weight: u64, quorum: u32 },
     /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
@@ -66,6 +78,22 @@ pub enum Decision {
     TableRepaired { changes: usize },
     /// An effect could not be carried out; it is tried again.
     EffectFailed { what: String, error: String, retry_in: Duration },
+    /// The quorum service opened a session; after this many seconds without a word from us it ends.
+    SessionOpened { timeout: Duration },
+    /// It grants none that lasts long enough: no lease can be relied on.
+    SessionTooShort { timeout: Duration, least: Duration },
+    /// It says that our session is over.
+    SessionLost,
+    /// It can't be reached, or refuses us.
+    ServiceUnreachable { reason: String },
+    /// A MASTER got its lease, and with it the addresses.
+    LeaseGranted { router: Arc<str>, token: Token },
+    /// A MASTER has no addresses, because another director has its lease: two MASTERs that don't hear each other.
+    LeaseHeld { router: Arc<str>, by: Arc<str> },
+    /// Somebody deleted our lease at the service.
+    LeaseGone { router: Arc<str> },
+    /// A MASTER has its addresses although the quorum service can't be asked (`on_loss = "keep"`).
+    KeptWithoutQuorum { router: Arc<str> },
     /// A configuration came into force.
     ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
 }
@@ -97,6 +125,17 @@ pub enum RoleCause {
     NoSourceAddress { interface: InterfaceName },
     /// A tracked script with weight 0 is down.
     ScriptDown { script: Arc<str> },
+    /// Nothing proves that another director does not get the lease soon. `silent`: since a question was asked that was
+    /// answered; none: never in this session.
+    NoQuorum { silent: Option<Duration> },
+    /// `elect`: the best candidate, and the lease is its own.
+    Elected { token: Token },
+    /// `elect`: a candidate with a higher priority preempts.
+    Outranked { by: Arc<str>, theirs: u8, ours: u8 },
+    /// `elect`: the lease is not ours any more.
+    LeaseElsewhere { by: Option<Arc<str>> },
+    /// `spread`: it belongs to other directors.
+    SpreadElsewhere,
     /// What caused FAULT is over.
     Recovered,
     /// Reload changed what can't change while running.
@@ -191,9 +230,12 @@ impl Decision {
         match self {
             Self::RoleChanged { to, cause, .. } => match (to, cause) {
                 (Role::Fault, _) => Severity::Error,
-                (_, RoleCause::Overslept { .. } | RoleCause::MasterDown { last_heard: Some(_), .. }) => {
-                    Severity::Warning
-                }
+                (
+                    _,
+                    RoleCause::LeaseElsewhere { .. }
+                    | RoleCause::Overslept { .. }
+                    | RoleCause::MasterDown { last_heard: Some(_), .. },
+                ) => Severity::Warning,
                 (Role::Init | Role::Backup | Role::Master, _) => Severity::Info,
             },
             Self::AdvertsIgnored { .. }
@@ -204,7 +246,12 @@ impl Decision {
             | Self::LeftoverRemoved { .. }
             | Self::AddressRestored { .. }
             | Self::ProbeFailed { .. }
-            | Self::TableRepaired { .. } => Severity::Warning,
+            | Self::TableRepaired { .. }
+            | Self::SessionLost
+            | Self::ServiceUnreachable { .. }
+            | Self::LeaseHeld { .. }
+            | Self::LeaseGone { .. }
+            | Self::KeptWithoutQuorum { .. } => Severity::Warning,
             Self::ScriptChanged { up, .. } => {
                 if *up {
                     Severity::Info
@@ -213,8 +260,15 @@ impl Decision {
                 }
             }
             Self::ServerDown { .. } => Severity::Warning,
-            Self::QuorumLost { .. } | Self::SecondOwner { .. } | Self::EffectFailed { .. } => Severity::Error,
-            Self::PriorityChanged { .. }
+            Self::QuorumLost { .. }
+            | Self::SecondOwner { .. }
+            | Self::EffectFailed { .. }
+            | Self::SessionTooShort { .. } => Severity::Error,
+            Self::RoleInherited { .. }
+            | Self::VerdictsInherited { .. }
+            | Self::PriorityChanged { .. }
+            | Self::SessionOpened { .. }
+            | Self::LeaseGranted { .. }
             | Self::ServerUp { .. }
             | Self::ServerStartsDown { .. }
             | Self::QuorumGained { .. }
@@ -222,6 +276,9 @@ impl Decision {
         }
     }
 }
+
+/// How many names one sentence has at most, where there may be thousands.
+const MOST_NAMES: usize = 5;
 
 /// Seconds to the millisecond: `3.609 s`.
 struct Secs(Duration);
@@ -236,6 +293,13 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RoleChanged { router, from, to, cause, .. } => write!(f, "{router}: {from} -> {to}: {cause}"),
+            Self::RoleInherited { router, role, priority, silent, .. } => {
+                write!(f, "{router}: goes on as {role} with priority {priority}")?;
+                match silent {
+                    Some(silent) => write!(f, "; the last advert left {} ago", Secs(*silent)),
+                    None => Ok(()),
+                }
+            }
             Self::PriorityChanged { router, from, to, cause } => {
                 write!(f, "{router}: priority {from} -> {to}: {cause}")
             }
@@ -291,6 +355,13 @@ impl fmt::Display for Decision {
             Self::ServerStartsDown { service, server } => {
                 write!(f, "{service}: {server} starts down: alpha, no probe has passed yet")
             }
+            Self::VerdictsInherited { checkers, of, down, without_quorum } => {
+                write!(f, "{checkers} of {of} checkers go on where they were left; down: ")?;
+                let servers = down.iter().map(|(service, server)| format!("{server} of {service}"));
+                few(f, servers)?;
+                f.write_str("; without quorum: ")?;
+                few(f, without_quorum.iter().map(ToString::to_string))
+            }
             Self::QuorumGained { service, weight, quorum } => {
                 write!(f, "{service}: quorum gained: live weight {weight} of {quorum}")
             }
@@ -309,6 +380,32 @@ impl fmt::Display for Decision {
             Self::EffectFailed { what, error, retry_in } => {
                 write!(f, "{what} failed: {error}; next try in {}", Secs(*retry_in))
             }
+            Self::SessionOpened { timeout } => {
+                write!(f, "the quorum service opened a session of {}", Secs(*timeout))
+            }
+            Self::SessionTooShort { timeout, least } => write!(
+                f,
+                "the quorum service grants sessions of {} only, and {} are needed: no address is held by a lease; raise \
+                 maxSessionTimeout there",
+                Secs(*timeout),
+                Secs(*least)
+            ),
+            Self::SessionLost => f.write_str("the quorum service ended our session: its leases are not ours any more"),
+            Self::ServiceUnreachable { reason } => write!(f, "the quorum service can't be reached: {reason}"),
+            Self::LeaseGranted { router, token } => {
+                write!(f, "{router}: the lease is granted (token {token}): it has the addresses")
+            }
+            Self::LeaseHeld { router, by } => {
+                write!(f, "{router}: MASTER without addresses: {by} has the lease and is not heard here")
+            }
+            Self::LeaseGone { router } => {
+                write!(f, "{router}: somebody deleted its lease at the quorum service; asking for it again")
+            }
+            Self::KeptWithoutQuorum { router } => write!(
+                f,
+                "{router}: has its addresses without the quorum service (on_loss keep): a director that is not heard \
+                 may have them too"
+            ),
             Self::ConfigApplied { added, removed, changed } => {
                 f.write_str("configuration applied")?;
                 for (word, names) in [("added", added), ("removed", removed), ("changed", changed)] {
@@ -324,6 +421,15 @@ impl fmt::Display for Decision {
 
 fn tries(n: u32) -> &'static str {
     if n == 1 { "try" } else { "tries" }
+}
+
+/// The first of many names.
+fn few(f: &mut fmt::Formatter<'_>, mut names: impl Iterator<Item = String>) -> fmt::Result {
+    let first: Vec<String> = names.by_ref().take(MOST_NAMES).collect();
+    let more = names.count();
+    f.write_str(if first.is_empty() { "none" } else { "" })?;
+    f.write_str(&first.join(", "))?;
+    if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
 }
 
 fn list(addresses: &[IpAddr]) -> String {
@@ -363,6 +469,19 @@ impl fmt::Display for RoleCause {
             Self::LinkGone { interface } => write!(f, "{interface} does not exist"),
             Self::NoSourceAddress { interface } => write!(f, "{interface} has no address of its own to send from"),
             Self::ScriptDown { script } => write!(f, "script {script} is down and has weight 0"),
+            Self::NoQuorum { silent: Some(silent) } => write!(
+                f,
+                "no answer from the quorum service to anything asked in the last {}: another director may get the lease",
+                Secs(*silent)
+            ),
+            Self::NoQuorum { silent: None } => f.write_str("no session with the quorum service"),
+            Self::Elected { token } => write!(f, "the best candidate, and the lease is granted (token {token})"),
+            Self::Outranked { by, theirs, ours } => {
+                write!(f, "{by} is the better candidate: priority {theirs} over {ours}")
+            }
+            Self::LeaseElsewhere { by: Some(by) } => write!(f, "{by} has the lease"),
+            Self::LeaseElsewhere { by: None } => f.write_str("the lease is not ours any more"),
+            Self::SpreadElsewhere => f.write_str("spread to another director"),
             Self::Recovered => f.write_str("the fault is over"),
             Self::Reconfigured => f.write_str("its configuration changed"),
             Self::Stop => f.write_str("stopped"),

@@ -6,14 +6,16 @@
 //! - But work per turn is bounded ([`MAX_WAITING`] of each kind): a flood of one kind can neither keep a timer from
 //!   firing nor hide what waits behind it.
 //! - Effects are carried out in order, and one that fails comes back as an event before anything else is heard.
+//! - No lease is given back by a turn that could not take an address off ([`may_ask`]).
 //! - `select!` is biased: one seed, one order.
 //! - The caller's other tasks get their turn, whatever floods in.
 
+use crate::coordination::LeaseOp;
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::machine::Machine;
 use crate::probe::{self, ProbeId};
-use crate::seam::{Clock, Host, Network};
+use crate::seam::{Clock, Host, Lease, Network, Refusal};
 use crate::time::Instant;
 use futures::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -29,34 +31,39 @@ pub const MAX_WAITING: usize = 4096;
 #[derive(Clone, Copy)]
 enum Waiting {
     Host,
+    /// What the quorum service says: before packets, which may have to be judged by it.
+    Lease,
     Packets,
     /// Probes and scripts that have ended.
     Work,
 }
 
-/// Runs `machine` in its world until it has handled [`Event::Stop`].
+/// Runs `machine` in its world until it has handled [`Event::Stop`] or [`Event::HandOver`].
 ///
 /// Futures are polled on the caller's thread; nothing is spawned. Dropping the returned future is a crash: nothing is
 /// cleaned up.
-pub async fn drive<M, C, N, H>(machine: &mut M, clock: Rc<C>, network: Rc<N>, host: Rc<H>)
+pub async fn drive<M, C, N, H, L>(machine: &mut M, clock: Rc<C>, network: Rc<N>, host: Rc<H>, lease: Rc<L>)
 where
     M: Machine,
     C: Clock + 'static,
     N: Network + 'static,
     H: Host + 'static,
+    L: Lease + 'static,
 {
     let mut turn = Turn {
         machine,
         clock,
         network,
         host,
+        lease,
         queue: VecDeque::new(),
         work: FuturesUnordered::new(),
         probes: BTreeMap::new(),
         now: Instant::ZERO,
+        still_there: false,
     };
     loop {
-        for kind in [Waiting::Host, Waiting::Packets, Waiting::Work] {
+        for kind in [Waiting::Host, Waiting::Lease, Waiting::Packets, Waiting::Work] {
             let mut taken = 0;
             while taken < MAX_WAITING
                 && let Some(event) = turn.waiting(kind)
@@ -85,11 +92,12 @@ where
     }
 }
 
-struct Turn<'a, M, C, N, H> {
+struct Turn<'a, M, C, N, H, L> {
     machine: &'a mut M,
     clock: Rc<C>,
     network: Rc<N>,
     host: Rc<H>,
+    lease: Rc<L>,
     /// Answers that were there at once: failed effects, tables read back.
     queue: VecDeque<Event>,
     /// Probes and scripts under way.
@@ -97,19 +105,23 @@ struct Turn<'a, M, C, N, H> {
     probes: BTreeMap<ProbeId, AbortHandle>,
     /// The instant of the last event: `now` never goes back, whatever the clock does.
     now: Instant,
+    /// In this turn an address could not be removed.
+    still_there: bool,
 }
 
-impl<M, C, N, H> Turn<'_, M, C, N, H>
+impl<M, C, N, H, L> Turn<'_, M, C, N, H, L>
 where
     M: Machine,
     C: Clock + 'static,
     N: Network + 'static,
     H: Host + 'static,
+    L: Lease + 'static,
 {
     /// What is there without waiting. Answers come before all else: they belong to the event just handled.
     fn waiting(&mut self, kind: Waiting) -> Option<Event> {
         self.queue.pop_front().or_else(|| match kind {
             Waiting::Host => self.host.waiting_event(),
+            Waiting::Lease => self.lease.waiting_event().map(Event::Lease),
             Waiting::Packets => self.network.waiting_advert().map(Event::AdvertReceived),
             // A cancelled probe ends without an event: on to the next.
             Waiting::Work => std::iter::from_fn(|| self.work.next().now_or_never().flatten()).flatten().next(),
@@ -118,7 +130,7 @@ where
 
     /// Waits for the next event, at most until `wakeup`.
     async fn next(&mut self, wakeup: Option<Instant>) -> Option<Event> {
-        let Self { clock, network, host, work, .. } = self;
+        let Self { clock, network, host, lease, work, .. } = self;
         let sleep = async {
             match wakeup {
                 Some(at) => clock.sleep_until(at).await,
@@ -128,23 +140,25 @@ where
         tokio::select! {
             biased;
             event = host.event() => Some(event),
+            said = lease.event() => Some(Event::Lease(said)),
             advert = network.advert() => Some(Event::AdvertReceived(advert)),
             Some(finished) = work.next(), if !work.is_empty() => finished,
             () = sleep => None,
         }
     }
 
-    /// One event through the machine, its effects into the world. True after [`Event::Stop`].
+    /// One event through the machine, its effects into the world. True after its last one.
     async fn step(&mut self, event: Event) -> bool {
-        let stop = event == Event::Stop;
+        let last = matches!(event, Event::Stop | Event::HandOver);
         if let Event::ProbeFinished { probe, .. } = &event {
             self.probes.remove(probe);
         }
         self.now = self.now.max(self.clock.now());
+        self.still_there = false;
         for effect in self.machine.handle(event, self.now) {
             self.carry_out(effect).await;
         }
-        stop
+        last
     }
 
     async fn carry_out(&mut self, effect: Effect) {
@@ -154,8 +168,13 @@ where
             Effect::SendAdvert(advert) => self.network.send_advert(advert),
             Effect::Announce { interface, address } => self.network.announce(interface, *address),
             Effect::AddAddress(address) => self.host.add_address(address).await,
+            Effect::RemoveAddress(key) => {
+                let removed = self.host.remove_address(key).await;
+                self.still_there |= removed.is_err();
+                removed
+            }
+            Effect::Lease(op) => may_ask(op, self.still_there).and_then(|()| self.lease.ask(op)),
             Effect::RenewAddresses { addresses } => self.host.renew_addresses(addresses).await,
-            Effect::RemoveAddress(key) => self.host.remove_address(key).await,
             Effect::ReadAddresses => self.host.read_addresses().await.map(|read| {
                 self.queue.push_back(Event::AddressesRead(read));
             }),
@@ -198,5 +217,23 @@ where
         if let Err(error) = done {
             self.queue.push_back(Event::EffectFailed { effect: Box::new(effect), error });
         }
+    }
+}
+
+/// A lease is not given back by a turn that could not take an address off: somebody else would get it at once.
+/// `still_there`: one of the turn's removals failed.
+pub fn may_ask(op: &LeaseOp, still_there: bool) -> Result<(), Refusal> {
+    match op {
+        LeaseOp::Release { .. } | LeaseOp::Close if still_there => {
+            Err("an address could not be removed: the lease is not given back".to_owned())
+        }
+        LeaseOp::Release { .. }
+        | LeaseOp::Close
+        | LeaseOp::Open(_)
+        | LeaseOp::Confirm { .. }
+        | LeaseOp::Take { .. }
+        | LeaseOp::Claim { .. }
+        | LeaseOp::Withdraw { .. }
+        | LeaseOp::Join(_) => Ok(()),
     }
 }

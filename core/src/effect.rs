@@ -2,6 +2,7 @@
 //! [`crate::event::Event::EffectFailed`].
 
 use crate::config::Command;
+use crate::coordination::LeaseOp;
 use crate::decision::Decision;
 use crate::event::Datagram;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
@@ -62,6 +63,8 @@ pub enum Effect {
         queue: Arc<str>,
         command: Command,
     },
+    /// Ask the quorum service; what it says comes as [`crate::event::Event::Lease`].
+    Lease(LeaseOp),
     /// Something was decided, with its cause. Logs, timelines and `explain` read this stream.
     Decide(Decision),
 }

@@ -1,7 +1,9 @@
 //! Everything that can happen to a director.
 
 use crate::config::Config;
+use crate::coordination::LeaseEvent;
 use crate::effect::{Effect, ScriptId};
+use crate::estate::Estate;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::ipvs::Table;
 use crate::probe::{ProbeId, Verdict};
@@ -33,12 +35,22 @@ pub enum Event {
     ProbeFinished { probe: ProbeId, verdict: Verdict },
     /// The answer to [`Effect::RunScript`].
     ScriptFinished { script: ScriptId, outcome: ScriptOutcome },
+    /// The quorum service has something to say.
+    Lease(LeaseEvent),
     /// An effect could not be carried out.
     EffectFailed { effect: Box<Effect>, error: String },
     /// Time passed; see [`crate::machine::Machine::next_wakeup`].
     Wakeup,
     /// Orderly end: give everything back. After its effects a machine is never asked again.
     Stop,
+    /// The end of this machine, and not of what it does: it gives nothing back, and is asked for nothing but
+    /// [`crate::machine::Machine::estate`].
+    HandOver,
+    /// After [`Event::HandOver`]: nobody took the estate, this machine goes on. It has missed nothing but time, and the
+    /// results of what was under way.
+    TakeBack,
+    /// What a predecessor left; before the first [`Event::ConfigLoaded`], which decides what of it still fits.
+    Inherited(Arc<Estate>),
 }
 
 /// An IP packet of protocol 112 without its header: what [`Event::AdvertReceived`] brings and [`Effect::SendAdvert`]

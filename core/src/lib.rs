@@ -5,9 +5,11 @@
 
 pub mod balancer;
 pub mod config;
+pub mod coordination;
 pub mod decision;
 pub mod driver;
 pub mod effect;
+pub mod estate;
 pub mod event;
 pub mod health;
 pub mod interface;

@@ -1,6 +1,7 @@
 //! The one shape that both machines have.
 
 use crate::effect::Effect;
+use crate::estate::Estate;
 use crate::event::Event;
 use crate::time::Instant;
 
@@ -14,6 +15,9 @@ pub trait Machine {
     /// When [`Event::Wakeup`] is due next, and why; `None` when only the outside can change anything. An instant in the
     /// past means: at once. Waking earlier than this, or for nothing, is harmless.
     fn next_wakeup(&self) -> Option<(Instant, Reason)>;
+
+    /// What a successor can go on with; `None` before the first configuration and after [`Event::Stop`].
+    fn estate(&self, now: Instant) -> Option<Estate>;
 }
 
 impl<M: Machine + ?Sized> Machine for Box<M> {
@@ -23,6 +27,10 @@ impl<M: Machine + ?Sized> Machine for Box<M> {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         (**self).next_wakeup()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        (**self).estate(now)
     }
 }
 
@@ -45,8 +53,12 @@ pub enum Reason {
     Retry,
     /// Time to read the kernel's tables and compare.
     Reread,
+    /// A copy of the estate is due ([`crate::estate::Kept`]).
+    Keep,
     /// Addresses' lifetimes are renewed (`[vip] lease`).
     Renew,
+    /// The quorum service is asked whether the session lives, or what its answers were good for is over.
+    Lease,
     /// Counters of ignored packets are reported, at most once a minute each.
     Report,
     /// The supervisor must hear that the driver loop turns.

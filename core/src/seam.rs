@@ -4,6 +4,7 @@
 //! thread. Futures are cancelled by dropping them; a dropped `advert()` or `event()` must not lose anything.
 
 use crate::config::Command;
+use crate::coordination::{LeaseEvent, LeaseOp};
 use crate::decision::Decision;
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
@@ -62,4 +63,32 @@ pub trait Host {
     fn notify(&self, queue: &str, command: &Command);
     /// Takes one decision into the log, the timeline, the metrics.
     fn record(&self, now: Instant, decision: &Decision);
+}
+
+/// A quorum service: ZooKeeper, one day etcd. It decides nothing: [`LeaseOp`] and [`LeaseEvent`] say what it owes.
+pub trait Lease {
+    /// The next thing that it has to say.
+    fn event(&self) -> impl Future<Output = LeaseEvent>;
+    /// One that is already there.
+    fn waiting_event(&self) -> Option<LeaseEvent>;
+    /// Asks and does not wait. An error: it can't even be asked.
+    fn ask(&self, op: &LeaseOp) -> Result<(), Refusal>;
+}
+
+/// For a machine that needs none, and a director that has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLease;
+
+impl Lease for NoLease {
+    fn event(&self) -> impl Future<Output = LeaseEvent> {
+        std::future::pending()
+    }
+
+    fn waiting_event(&self) -> Option<LeaseEvent> {
+        None
+    }
+
+    fn ask(&self, _: &LeaseOp) -> Result<(), Refusal> {
+        Err("no quorum service was set up".to_owned())
+    }
 }

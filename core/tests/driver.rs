@@ -12,11 +12,12 @@ use vipward_core::config::Command;
 use vipward_core::decision::Decision;
 use vipward_core::driver::{MAX_WAITING, drive};
 use vipward_core::effect::Effect;
+use vipward_core::estate::Estate;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::machine::{Machine, Reason};
-use vipward_core::seam::{Clock, Host, Network, Refusal};
+use vipward_core::seam::{Clock, Host, Network, NoLease, Refusal};
 use vipward_core::time::{Duration, Instant};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
@@ -104,6 +105,10 @@ impl<F: FnMut(&Event) -> Vec<Effect>> Machine for Scripted<F> {
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.wakeups.front().map(|at| (*at, Reason::Report))
     }
+
+    fn estate(&self, _: Instant) -> Option<Estate> {
+        None
+    }
 }
 
 struct World {
@@ -157,7 +162,7 @@ impl World {
     async fn drives(self: &Rc<Self>, wakeups: &[u64], answer: impl FnMut(&Event) -> Vec<Effect>) -> Vec<String> {
         let wakeups = wakeups.iter().map(|ms| Instant::from_millis(*ms)).collect();
         let mut machine = Scripted { log: self.log.clone(), answer, wakeups, last: Instant::ZERO };
-        let driving = drive(&mut machine, self.clone(), self.clone(), self.clone());
+        let driving = drive(&mut machine, self.clone(), self.clone(), self.clone(), Rc::new(NoLease));
         let _ = tokio::time::timeout(Duration::from_secs(100), driving).await;
         self.log.take()
     }

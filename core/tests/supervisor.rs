@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // All of it is tests.
 
+#[path = "supervisor/upgrade.rs"]
+mod upgrade;
+
 use bytes::Bytes;
 use std::path::PathBuf;
 use vipward_core::event::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceName};
-use vipward_core::supervisor::{Effect, End, Event, Order, Outcome, Report, Service, Supervisor, Testament, WorkerId};
+use vipward_core::supervisor::{
+    Beginning, Effect, End, Event, Order, Outcome, Report, Service, Supervisor, Testament, WorkerId,
+};
 use vipward_core::time::{Duration, Instant};
 
 /// A supervisor and its clock; `at("1.2").hears(..).does(&[..])`.
@@ -84,7 +89,17 @@ impl Timeline {
 
 fn words(effect: &Effect) -> String {
     match effect {
-        Effect::Start(worker) => format!("start {}", worker.0),
+        Effect::Start(worker, Beginning::Usual) => format!("start {}", worker.0),
+        Effect::Start(worker, Beginning::AfterFarewell) => format!("start {} after a farewell", worker.0),
+        Effect::Start(worker, Beginning::Heir) => format!("start heir {}", worker.0),
+        Effect::Introduce { old, heir } => format!("introduce {} to {}", old.0, heir.0),
+        Effect::Answer { client, answer: Ok(()) } => format!("answer {client}: done"),
+        Effect::Answer { client, answer: Err(why) } => format!("answer {client}: {why}"),
+        Effect::Renew => "renew".to_owned(),
+        Effect::Tell { worker, order: Order::HandOver } => format!("tell {} to hand over", worker.0),
+        Effect::Tell { worker, order: Order::Inherit } => format!("tell {} to inherit", worker.0),
+        Effect::Tell { worker, order: Order::TakeBack } => format!("tell {} to take back", worker.0),
+        Effect::Tell { worker, order: Order::Retire } => format!("tell {} to retire", worker.0),
         Effect::Tell { worker, order: Order::Stop } => format!("tell {} to stop", worker.0),
         Effect::Tell { worker, order: Order::Reload } => format!("tell {} to reload", worker.0),
         Effect::Kill(worker) => format!("kill {}", worker.0),
@@ -139,7 +154,7 @@ fn a_worker_that_is_killed_is_spoken_for_at_once_and_replaced() {
         "service down for 100 ms",
     ]);
     t.next("1.200").at("1.199").wakes().does(&[]);
-    t.at("1.2").wakes().does(&["start 1"]);
+    t.at("1.2").wakes().does(&["start 1 after a farewell"]);
     t.at("1.3").hears_of(1, Report::Ready).does(&["service ready"]);
     t.ended(1, End::Killed(11)).does(&[
         "the worker was killed by SIGSEGV after 0.1 s",
@@ -174,7 +189,7 @@ fn a_worker_that_is_silent_for_a_second_is_killed_before_anything_is_said_for_it
     ]);
     // Its end comes, and a word that was on its way.
     t.hears(BEAT).does(&[]).ended(0, SIGKILL).does(&[]);
-    t.at("1.5").wakes().does(&["start 1"]);
+    t.at("1.5").wakes().does(&["start 1 after a farewell"]);
 }
 
 #[test]

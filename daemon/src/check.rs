@@ -33,8 +33,16 @@ pub fn check(options: &Check) -> Exit {
     }
     // One `vipward.toml` may stand beside several configurations.
     let beside: BTreeSet<PathBuf> = options.files.iter().map(|file| file.with_file_name(settings::NAME)).collect();
-    let beside = beside.iter().flat_map(|file| settings::load(&mut sources, &Disk, file, None).1);
-    diagnostics.extend(beside);
+    for file in beside {
+        let (settings, said) = settings::load(&mut sources, &Disk, &file, None);
+        diagnostics.extend(said);
+        let of_this = nodes.iter().zip(&loaded).filter(|((path, ..), _)| path.with_file_name(settings::NAME) == file);
+        for ((_, id, _), loaded) in of_this {
+            let said = settings.iter().flat_map(|it| it.complete(&mut loaded.best_effort().clone(), id));
+            let said: Vec<Diagnostic> = said.filter(|said| !diagnostics.contains(said)).collect();
+            diagnostics.extend(said);
+        }
+    }
     let text = match options.format {
         Format::Text => {
             let color = std::io::stdout().is_terminal();

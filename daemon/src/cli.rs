@@ -5,6 +5,9 @@ use crate::log::LogLevel;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+/// Where a director listens for its operator.
+const CONTROL: &str = "/run/vipward/control.sock";
+
 /// Keeps virtual IP addresses served: VRRP, health checks and IPVS from keepalived's configuration files.
 ///
 /// Exit status: 0 fine, 1 something outside failed, 2 a configuration has errors, 3 wrong command line,
@@ -26,7 +29,12 @@ pub enum Command {
     Run(Run),
     /// The process that does the work; started by `run`
     #[command(hide = true)]
-    Worker(Run),
+    Worker(Worker),
+    /// Put the program that is on the disk now in the place of a running one
+    ///
+    /// Nobody notices: roles, adverts, verdicts, tables and connections go on. The configuration is read again. If the
+    /// new program does not start or the configuration has errors, all stays as it was, and the exit status is 1.
+    Upgrade(Upgrade),
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
@@ -56,9 +64,40 @@ pub struct Run {
     /// What only vipward has; default: `vipward.toml` beside the configuration, which need not exist
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+    /// The folder of the state files, in place of `[state] dir` of the settings
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Where `vipward upgrade` finds this director
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+    /// The notes of the supervisor whose place this one takes: a descriptor
+    #[arg(long, value_name = "FD", hide = true)]
+    pub resume: Option<i32>,
     /// What is logged, to standard error
     #[arg(long, value_enum, default_value_t)]
     pub log_level: LogLevel,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// It takes over from another one, and waits for what that leaves
+    #[arg(long)]
+    pub heir: bool,
+    /// The roles of the one before were given away
+    #[arg(long)]
+    pub after_farewell: bool,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+    /// If this very program runs already, only let it read its configuration again
+    #[arg(long)]
+    pub if_replaced: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use crate::ipvs::{Ipvs, Unavailable};
 use crate::relay::Relay;
 use clap::ValueEnum;
 use std::fmt;
+use std::sync::Arc;
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::seam::Refusal;
 
@@ -25,7 +26,7 @@ pub enum Dataplane {
     Ipvs(Ipvs),
     /// `instead`: why it is not IPVS, where nobody asked for the relay.
     Relay {
-        relay: Relay,
+        relay: Arc<Relay>,
         instead: Option<Unavailable>,
     },
 }
@@ -46,7 +47,15 @@ impl Dataplane {
 
     fn relay(instead: Option<Unavailable>) -> Result<Self, String> {
         let relay = Relay::start().map_err(|error| format!("can't start the relay: {error}"))?;
-        Ok(Self::Relay { relay, instead })
+        Ok(Self::Relay { relay: Arc::new(relay), instead })
+    }
+
+    /// The relay, if it is one.
+    pub fn as_relay(&self) -> Option<Arc<Relay>> {
+        match self {
+            Self::Ipvs(_) => None,
+            Self::Relay { relay, .. } => Some(relay.clone()),
+        }
     }
 
     /// One change.

@@ -4,10 +4,11 @@ use crate::dataplane::Dataplane;
 use crate::log;
 use crate::netlink::Addresses;
 use crate::scripts::Scripts;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::rc::Rc;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use vipward_core::config::Command;
 use vipward_core::decision::Decision;
 use vipward_core::event::{Event, ScriptOutcome};
@@ -30,22 +31,48 @@ pub struct LinuxHost {
     inbox: RefCell<UnboundedReceiver<Event>>,
     tables: Tables,
     scripts: Rc<Scripts>,
+    /// Hears when the machine has handled its first configuration.
+    loaded: Cell<Option<oneshot::Sender<()>>>,
+    loading: Cell<bool>,
+    /// What the machine hears next, before anything else.
+    first: Cell<Option<Event>>,
 }
 
 impl LinuxHost {
-    pub fn new(inbox: UnboundedReceiver<Event>, tables: Tables, scripts: Rc<Scripts>) -> Self {
-        Self { inbox: RefCell::new(inbox), tables, scripts }
+    pub fn new(
+        inbox: UnboundedReceiver<Event>,
+        tables: Tables,
+        scripts: Rc<Scripts>,
+        loaded: oneshot::Sender<()>,
+    ) -> Self {
+        let loaded = Cell::new(Some(loaded));
+        Self { inbox: RefCell::new(inbox), tables, scripts, loaded, loading: Cell::new(false), first: Cell::new(None) }
     }
 
     /// What of an event concerns the host itself.
     fn note(&self, event: Event) -> Event {
         if let Event::ConfigLoaded { config, .. } = &event {
+            self.loading.set(true);
             self.scripts.set_security(config.global.script_security);
             if let Tables::Addresses(addresses) = &self.tables {
                 addresses.set_lifetime(config.vip.lifetime());
             }
         }
         event
+    }
+
+    /// Tells the machine something before all that waits.
+    pub fn tell_first(&self, event: Event) {
+        self.first.set(Some(event));
+    }
+
+    /// Whoever asks for the next event has handled the one before.
+    fn handled(&self) {
+        if self.loading.take()
+            && let Some(loaded) = self.loaded.take()
+        {
+            let _ = loaded.send(());
+        }
     }
 
     fn addresses(&self) -> Result<&Addresses, Refusal> {
@@ -65,6 +92,7 @@ impl LinuxHost {
 
 impl Host for LinuxHost {
     async fn event(&self) -> Event {
+        self.handled();
         match poll_fn(|context| self.inbox.borrow_mut().poll_recv(context)).await {
             Some(event) => self.note(event),
             // Nobody is left who could tell anything.
@@ -73,6 +101,10 @@ impl Host for LinuxHost {
     }
 
     fn waiting_event(&self) -> Option<Event> {
+        self.handled();
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
         let event = self.inbox.borrow_mut().try_recv().ok()?;
         Some(self.note(event))
     }

@@ -6,9 +6,11 @@ mod check;
 mod cli;
 mod clock;
 mod configuration;
+mod coordination;
 mod dataplane;
 mod demo;
 mod exit;
+mod heritage;
 mod host;
 mod ipv4;
 mod ipvs;
@@ -16,16 +18,19 @@ mod links;
 mod log;
 mod netlink;
 mod network;
+mod passing;
 mod privileges;
 mod record;
 mod relay;
 mod requests;
 mod scripts;
+mod state;
 mod summary;
 mod supervise;
 #[cfg(test)]
 mod testing;
 mod thread;
+mod upgrade;
 mod worker;
 
 use clap::Parser;
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Run(options) => return supervise::run(&options),
         Command::Worker(options) => worker::run(&options),
+        Command::Upgrade(options) => upgrade::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Demo => return demo::run(),
     }

@@ -1,6 +1,7 @@
 //! The two machines' threads: each a runtime of its own, its world, and core's loop.
 
 use crate::clock::BootClock;
+use crate::coordination::ZooKeeper;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::{LinuxHost, Tables};
 use crate::links::Links;
@@ -8,19 +9,25 @@ use crate::netlink::{Addresses, Monitor};
 use crate::network::{ElectionNetwork, ProbeNetwork};
 use crate::privileges::{Capability, raise_priority};
 use crate::record::Tap;
+use crate::relay::Relay;
 use crate::scripts::Scripts;
+use crate::state::Slot;
 use crate::supervise::wire::Line;
 use futures::future::LocalBoxFuture;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
+use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
 use vipward_core::event::Event;
+use vipward_core::machine;
 use vipward_core::record::Recorded;
+use vipward_core::seam::{Clock, Lease, Network, NoLease};
 use vipward_core::supervisor::Guarded;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
@@ -40,27 +47,63 @@ pub enum NotStarted {
 pub struct Machine {
     /// The way in.
     pub events: UnboundedSender<Event>,
-    ready: oneshot::Receiver<Result<String, NotStarted>>,
+    ready: oneshot::Receiver<Result<World, NotStarted>>,
+    loaded: oneshot::Receiver<()>,
+    /// After [`Event::HandOver`].
+    estates: UnboundedReceiver<Estate>,
+    fates: UnboundedSender<Fate>,
     done: oneshot::Receiver<()>,
+}
+
+/// What a machine's world has.
+pub struct World {
+    /// In words.
+    pub uses: String,
+    /// What carries connections in this process.
+    pub relay: Option<Arc<Relay>>,
+}
+
+/// What becomes of a machine that has handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nobody took its estate.
+    GoesOn,
+    Ends,
 }
 
 impl Machine {
     /// The Election, before all ordinary work of this computer where that is permitted.
-    pub fn election(tap: Option<Tap>, line: Line) -> io::Result<Self> {
-        Self::start("election", |events, inbox| {
+    pub fn election(tap: Option<Tap>, line: Line, copies: Slot) -> io::Result<Self> {
+        Self::start("election", |events, inside| {
             raise_priority("the election");
-            election(events, inbox, tap, line)
+            election(events, inside, tap, line, copies)
         })
     }
 
     /// The Balancer.
-    pub fn balancer(dataplane: Choice, tap: Option<Tap>) -> io::Result<Self> {
-        Self::start("balancer", move |_, inbox| balancer(dataplane, inbox, tap))
+    pub fn balancer(dataplane: Choice, tap: Option<Tap>, copies: Slot) -> io::Result<Self> {
+        Self::start("balancer", move |_, inside| balancer(dataplane, inside, tap, copies))
     }
 
-    /// Waits until its world is there; what it uses, in words.
-    pub async fn ready(&mut self) -> Result<String, NotStarted> {
+    /// Waits until its world is there.
+    pub async fn ready(&mut self) -> Result<World, NotStarted> {
         (&mut self.ready).await.unwrap_or_else(|_| Err(NotStarted::Failed("its thread ended".to_owned())))
+    }
+
+    /// Waits until its first configuration is in force. False: it has ended.
+    pub async fn loaded(&mut self) -> bool {
+        (&mut self.loaded).await.is_ok()
+    }
+
+    /// Waits for what it leaves after [`Event::HandOver`]; `None`: it had nothing to leave, and has ended.
+    pub async fn estate(&mut self) -> Option<Estate> {
+        self.estates.recv().await
+    }
+
+    /// Says what becomes of it then.
+    pub fn decide(&self, fate: Fate) {
+        // One that has ended needs to know nothing.
+        let _ = self.fates.send(fate);
     }
 
     /// Waits until it has ended.
@@ -70,15 +113,19 @@ impl Machine {
 
     fn start<F>(
         name: &str,
-        set_up: impl FnOnce(UnboundedSender<Event>, UnboundedReceiver<Event>) -> F + Send + 'static,
+        set_up: impl FnOnce(UnboundedSender<Event>, Inside) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
         F: Future<Output = Result<Running, NotStarted>>,
     {
         let (events, inbox) = mpsc::unbounded_channel();
         let (tell_ready, ready) = oneshot::channel();
+        let (tell_loaded, loaded) = oneshot::channel();
+        let (tell_estate, estates) = mpsc::unbounded_channel();
+        let (decide, fates) = mpsc::unbounded_channel();
         let (tell_done, done) = oneshot::channel();
         let own_events = events.clone();
+        let inside = Inside { inbox, loaded: tell_loaded, afterlife: Afterlife { estates: tell_estate, fates } };
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -88,9 +135,9 @@ impl Machine {
                 }
             };
             LocalSet::new().block_on(&runtime, async move {
-                match set_up(own_events, inbox).await {
+                match set_up(own_events, inside).await {
                     Ok(running) => {
-                        let _ = tell_ready.send(Ok(running.uses));
+                        let _ = tell_ready.send(Ok(running.world));
                         running.life.await;
                     }
                     Err(why) => {
@@ -100,23 +147,36 @@ impl Machine {
             });
             let _ = tell_done.send(());
         })?;
-        Ok(Self { events, ready, done })
+        Ok(Self { events, ready, loaded, estates, fates: decide, done })
     }
+}
+
+/// The machine's ends of the ways to it.
+struct Inside {
+    inbox: UnboundedReceiver<Event>,
+    loaded: oneshot::Sender<()>,
+    afterlife: Afterlife,
+}
+
+struct Afterlife {
+    estates: UnboundedSender<Estate>,
+    fates: UnboundedReceiver<Fate>,
 }
 
 /// A machine whose world is there.
 struct Running {
-    /// What it uses, in words.
-    uses: String,
+    world: World,
     life: LocalBoxFuture<'static, ()>,
 }
 
 async fn election(
     events: UnboundedSender<Event>,
-    inbox: UnboundedReceiver<Event>,
+    inside: Inside,
     tap: Option<Tap>,
     line: Line,
+    copies: Slot,
 ) -> Result<Running, NotStarted> {
+    let Inside { inbox, loaded, afterlife } = inside;
     let links = Rc::new(Links::default());
     let network = ElectionNetwork::open(links.clone()).map_err(|error| missing(error, Capability::NetRaw))?;
     let addresses = Addresses::open(links.clone()).map_err(failed)?;
@@ -125,42 +185,64 @@ async fn election(
     tokio::task::spawn_local(monitor.run());
     let clock = BootClock::start().map_err(failed)?;
     let scripts = Rc::new(Scripts::default());
-    let host = LinuxHost::new(inbox, Tables::Addresses(addresses), scripts.clone());
+    let host = LinuxHost::new(inbox, Tables::Addresses(addresses), scripts.clone(), loaded);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
-    Ok(Running {
-        uses: format!("interfaces here: {}", names.join(", ")),
-        life: Box::pin(async move {
-            let (network, host) = (Rc::new(network), Rc::new(host));
-            let election = Election::default();
-            match tap {
-                Some(tap) => {
-                    let recorded = Recorded::new(election, tap);
-                    drive(&mut Guarded::new(recorded, line), clock, network, host).await;
-                }
-                None => drive(&mut Guarded::new(election, line), clock, network, host).await,
-            }
-            last_scripts(&scripts).await;
-        }),
-    })
+    let machine: Box<dyn machine::Machine> = match tap {
+        Some(tap) => Box::new(Guarded::new(Recorded::new(Election::default(), tap), line)),
+        None => Box::new(Guarded::new(Election::default(), line)),
+    };
+    let world = World { uses: format!("interfaces here: {}", names.join(", ")), relay: None };
+    let lease = Rc::new(ZooKeeper::new());
+    let machine = Kept::new(machine, copies, ELECTION_PAUSE);
+    let life = async move {
+        live(machine, clock, network, host, lease.clone(), afterlife).await;
+        lease.end().await;
+        last_scripts(&scripts).await;
+    };
+    Ok(Running { world, life: Box::pin(life) })
 }
 
-async fn balancer(dataplane: Choice, inbox: UnboundedReceiver<Event>, tap: Option<Tap>) -> Result<Running, NotStarted> {
+async fn balancer(dataplane: Choice, inside: Inside, tap: Option<Tap>, copies: Slot) -> Result<Running, NotStarted> {
+    let Inside { inbox, loaded, afterlife } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
-    let uses = format!("dataplane: {dataplane}");
+    let world = World { uses: format!("dataplane: {dataplane}"), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::default());
-    let host = LinuxHost::new(inbox, Tables::Ipvs(dataplane), scripts.clone());
-    Ok(Running {
-        uses,
-        life: Box::pin(async move {
-            let (mut balancer, network, host) = (Balancer::default(), Rc::new(ProbeNetwork), Rc::new(host));
-            match tap {
-                Some(tap) => drive(&mut Recorded::new(balancer, tap), clock, network, host).await,
-                None => drive(&mut balancer, clock, network, host).await,
-            }
-            last_scripts(&scripts).await;
-        }),
-    })
+    let host = LinuxHost::new(inbox, Tables::Ipvs(dataplane), scripts.clone(), loaded);
+    let machine: Box<dyn machine::Machine> = match tap {
+        Some(tap) => Box::new(Recorded::new(Balancer::default(), tap)),
+        None => Box::new(Balancer::default()),
+    };
+    let machine = Kept::new(machine, copies, BALANCER_PAUSE);
+    let life = async move {
+        live(machine, clock, ProbeNetwork, host, Rc::new(NoLease), afterlife).await;
+        last_scripts(&scripts).await;
+    };
+    Ok(Running { world, life: Box::pin(life) })
+}
+
+/// A machine's life, and what comes after it if it hands over.
+async fn live<N: Network + 'static, L: Lease + 'static>(
+    mut machine: Kept<Box<dyn machine::Machine>, Slot>,
+    clock: Rc<BootClock>,
+    network: N,
+    host: LinuxHost,
+    lease: Rc<L>,
+    mut afterlife: Afterlife,
+) {
+    let (network, host) = (Rc::new(network), Rc::new(host));
+    loop {
+        drive(&mut machine, clock.clone(), network.clone(), host.clone(), lease.clone()).await;
+        let Some(estate) = machine::Machine::estate(&machine, clock.now()) else { return };
+        if afterlife.estates.send(estate).is_err() {
+            return;
+        }
+        match afterlife.fates.recv().await {
+            // Before all that the host has to tell since.
+            Some(Fate::GoesOn) => host.tell_first(Event::TakeBack),
+            Some(Fate::Ends) | None => return,
+        }
+    }
 }
 
 async fn last_scripts(scripts: &Scripts) {

@@ -1,14 +1,17 @@
 //! `vipward worker`: the process in which a director's two machines run. Its supervisor ([`crate::supervise`]) started it
 //! and tells it what the operator wants.
 
-use crate::cli::Run;
+use crate::cli::{Run, Worker};
 use crate::configuration::{self, Disk, host_name, load, seed};
 use crate::exit::Exit;
+use crate::heritage::{self, Giving, Listener, Piece};
 use crate::log;
 use crate::record::{Recording, Ring};
+use crate::relay::Relay;
+use crate::state::{Place, Shelf};
 use crate::summary;
 use crate::supervise::wire::{self, Line};
-use crate::thread::{Machine, NotStarted};
+use crate::thread::{Fate, Machine, NotStarted};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::dup2_stdin;
@@ -19,17 +22,21 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use vipward_core::config::{Config, Sources, render};
+use tokio::sync::mpsc;
+use vipward_core::config::{Config, Diagnostic, Sources, render};
+use vipward_core::estate::Estate;
 use vipward_core::event::Event;
+use vipward_core::record::MachineName;
 use vipward_core::settings::{self, Settings};
-use vipward_core::supervisor::{Order, Report, Superior};
+use vipward_core::supervisor::{NOTES, Order, Report, Superior};
 use vipward_core::time::Duration;
 
 /// How long an orderly stop may take altogether.
 const STOP: Duration = Duration::from_secs(10);
 
 /// Runs until its supervisor ends it, or is gone.
-pub fn run(options: &Run) -> Exit {
+pub fn run(worker: &Worker) -> Exit {
+    let options = &worker.run;
     log::start(options.log_level);
     let socket = match Supervisor::find() {
         Ok(socket) => socket,
@@ -48,10 +55,15 @@ pub fn run(options: &Run) -> Exit {
         Err(error) => return io_failed(error),
     };
     drop(inside);
-    let Some(settings) = settings(options) else { return Exit::Diagnostics };
+    let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
     let mut sources = Sources::default();
-    let Some(config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
-    let config = Config { vip: settings.vip, ..config };
+    let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let said = settings.complete(&mut config, &config_id(options));
+    if said.iter().any(Diagnostic::is_error) {
+        eprint!("{}", render(&beside, &said, io::stderr().is_terminal()));
+        return Exit::Diagnostics;
+    }
+    configuration::log(&beside, &said);
     if let Some(file) = &settings.record.file {
         supervisor.reports.report(Report::Records(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
     }
@@ -62,15 +74,16 @@ pub fn run(options: &Run) -> Exit {
         },
         None => None,
     };
-    let ended = runtime.block_on(work(options, config, recording.as_ref(), supervisor));
+    let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
+    let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, place));
     if let Some(recording) = recording {
         recording.finish();
     }
     ended.unwrap_or_else(io_failed)
 }
 
-/// `vipward.toml` and what the command line puts in its place; messages as for a configuration.
-fn settings(options: &Run) -> Option<Settings> {
+/// `vipward.toml`, its text, and what the command line puts in its place; messages as for a configuration.
+fn settings(options: &Run) -> Option<(Settings, Sources)> {
     let mut sources = Sources::default();
     let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
     if settings.is_none() {
@@ -80,7 +93,10 @@ fn settings(options: &Run) -> Option<Settings> {
     if let Some(file) = &options.record {
         settings.record.file = Some(file.clone());
     }
-    Some(settings)
+    if let Some(folder) = &options.state {
+        settings.state.dir = folder.clone();
+    }
+    Some((settings, sources))
 }
 
 fn io_failed(error: io::Error) -> Exit {
@@ -113,7 +129,8 @@ struct Supervisor {
 
 /// What it may say, and that it is gone.
 enum Told {
-    Order(Order),
+    /// With what came along.
+    Order(Order, Option<OwnedFd>),
     Gone,
 }
 
@@ -138,9 +155,12 @@ impl Supervisor {
     async fn next(&mut self) -> Told {
         let mut buffer = Box::new([0; wire::LONGEST]);
         loop {
-            let receive = || Ok(wire::receive_packet(&self.orders, &mut buffer)?.map(wire::decode::<Order>));
+            let receive = || {
+                let received = wire::receive_packet_with(&self.orders, &mut buffer)?;
+                Ok(received.map(|(packet, with)| wire::decode::<Order>(packet).map(|order| (order, with))))
+            };
             match self.orders.async_io(Interest::READABLE, receive).await {
-                Ok(Some(Ok(order))) => return Told::Order(order),
+                Ok(Some(Ok((order, with)))) => return Told::Order(order, with),
                 Ok(Some(Err(unreadable))) => tracing::error!("an order that makes no sense: {unreadable:?}"),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(None) | Err(_) => return Told::Gone,
@@ -167,62 +187,252 @@ fn leave_signals_to_the_supervisor() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
+/// A director at work: what its main thread has of it.
+struct Director<'a> {
+    options: &'a Run,
+    recording: Option<&'a Recording>,
+    supervisor: Supervisor,
+    election: Machine,
+    balancer: Machine,
+    relay: Option<Arc<Relay>>,
+    place: Place,
+    shelf: Shelf,
+}
+
+/// What an operator's order or a death leads to.
+enum Turn {
+    /// Nothing more.
+    On,
+    Stop,
+    /// Another process acts.
+    Retired,
+}
+
 async fn work(
-    options: &Run,
+    worker: &Worker,
     config: Config,
     recording: Option<&Recording>,
-    mut supervisor: Supervisor,
+    supervisor: Supervisor,
+    place: Place,
 ) -> io::Result<Exit> {
-    let mut election = Machine::election(recording.map(Recording::tap), supervisor.reports.clone())?;
-    let mut balancer = Machine::balancer(options.dataplane, recording.map(Recording::tap))?;
+    let options = &worker.run;
+    let shelf = Shelf::start(place.clone())?;
+    let tap = || recording.map(Recording::tap);
+    let mut election = Machine::election(tap(), supervisor.reports.clone(), shelf.slot())?;
+    let mut balancer = Machine::balancer(options.dataplane, tap(), shelf.slot())?;
+    let mut relay = None;
     for machine in [&mut election, &mut balancer] {
         match machine.ready().await {
-            Ok(uses) => tracing::info!("{uses}"),
+            Ok(world) => {
+                tracing::info!("{}", world.uses);
+                relay = relay.or(world.relay);
+            }
             Err(why) => return Ok(not_started(&why)),
         }
     }
     for line in summary::of(&options.file, &config) {
         tracing::info!("{line}");
     }
+    let mut director = Director { options, recording, supervisor, election, balancer, relay, place, shelf };
     // Only now, when both worlds are there: a director that lacks something touches nothing.
-    let machines = [&election, &balancer].map(|machine| machine.events.clone());
-    let tell = |event: &Event| {
-        for events in &machines {
-            // One that has ended is noticed below.
-            let _ = events.send(event.clone());
+    if worker.heir {
+        director.supervisor.reports.report(Report::Prepared { notes: NOTES });
+        if !director.inherit(loaded(config)).await? {
+            return Ok(Exit::Fine);
         }
-    };
-    // First this: from the first thing that the machines do on, silence means something.
-    supervisor.reports.report(Report::Ready);
-    tell(&loaded(config));
-    loop {
-        tokio::select! {
-            biased;
-            told = supervisor.next() => match told {
-                Told::Order(Order::Stop) => break,
-                Told::Order(Order::Reload) => {
-                    if let Some(config) = reload(options, recording) {
-                        tell(&loaded(config));
-                    }
-                    supervisor.reports.report(Report::Reloaded);
-                }
-                Told::Gone => {
-                    tracing::error!("the supervisor is dead: stopping in order");
-                    break;
-                }
-            },
-            () = election.done() => return Ok(ended("election")),
-            () = balancer.done() => return Ok(ended("balancer")),
+        director.supervisor.reports.report(Report::TookOver);
+    } else {
+        director.begin(loaded(config), worker.after_farewell);
+    }
+    director.run().await
+}
+
+impl Director<'_> {
+    fn tell(&self, event: &Event) {
+        for machine in [&self.election, &self.balancer] {
+            // One that has ended is noticed elsewhere.
+            let _ = machine.events.send(event.clone());
         }
     }
-    tracing::info!("stopping");
-    tell(&Event::Stop);
-    let both = async { tokio::join!(election.done(), balancer.done()) };
-    match tokio::time::timeout(STOP, both).await {
-        Ok(_) => Ok(Exit::Fine),
-        Err(_) => {
-            tracing::error!("could not stop in order within {} s", STOP.as_secs());
-            Ok(Exit::Failed)
+
+    /// Begins by what a predecessor left in its state file, if one did. `after_farewell`: its roles were given away.
+    fn begin(&mut self, loaded: Event, after_farewell: bool) {
+        // First this: from the first thing that the machines do on, silence means something.
+        self.supervisor.reports.report(Report::Ready);
+        for (name, machine) in [(MachineName::Election, &self.election), (MachineName::Balancer, &self.balancer)] {
+            if after_farewell && name == MachineName::Election {
+                continue;
+            }
+            if let Some(estate) = self.place.read(name) {
+                let _ = machine.events.send(Event::Inherited(Arc::new(estate)));
+            }
+        }
+        self.tell(&loaded);
+    }
+
+    /// Waits for what the old worker leaves, and begins with it. False: nothing came, and nothing was touched.
+    async fn inherit(&mut self, loaded: Event) -> io::Result<bool> {
+        let line = loop {
+            match self.supervisor.next().await {
+                Told::Order(Order::Inherit, Some(line)) => break line,
+                Told::Order(Order::Stop, _) | Told::Gone => return Ok(false),
+                // Nothing to do with one that does not act yet.
+                Told::Order(_, _) => {}
+            }
+        };
+        let (tell, mut pieces) = mpsc::unbounded_channel();
+        let boot = self.place.boot().clone();
+        let all = tokio::task::spawn_blocking(move || {
+            heritage::receive(&line, &boot, |piece| {
+                let _ = tell.send(piece);
+            })
+        });
+        let mut waiting = vec![MachineName::Election, MachineName::Balancer];
+        while let Some(piece) = pieces.recv().await {
+            let (name, machine, estate) = match piece {
+                Piece::Relay { table, listeners } => {
+                    if let Some(relay) = &self.relay {
+                        relay
+                            .inherit(table, listeners.into_iter().map(|Listener(key, socket)| (key, socket)).collect());
+                    }
+                    continue;
+                }
+                Piece::Estate(estate @ Estate::Election(_)) => (MachineName::Election, &self.election, estate),
+                Piece::Estate(estate @ Estate::Balancer(_)) => (MachineName::Balancer, &self.balancer, estate),
+            };
+            let _ = machine.events.send(Event::Inherited(Arc::new(estate)));
+            let _ = machine.events.send(loaded.clone());
+            waiting.retain(|other| *other != name);
+        }
+        all.await.map_err(io::Error::other)??;
+        for name in waiting {
+            // It had nothing to leave.
+            let machine = match name {
+                MachineName::Election => &self.election,
+                MachineName::Balancer => &self.balancer,
+            };
+            let _ = machine.events.send(loaded.clone());
+        }
+        Ok(self.election.loaded().await && self.balancer.loaded().await)
+    }
+
+    async fn run(mut self) -> io::Result<Exit> {
+        loop {
+            let turn = tokio::select! {
+                biased;
+                told = self.supervisor.next() => self.obey(told).await?,
+                () = self.election.done() => return Ok(ended("election")),
+                () = self.balancer.done() => return Ok(ended("balancer")),
+            };
+            match turn {
+                Turn::On => {}
+                Turn::Stop => return Ok(self.stop().await),
+                Turn::Retired => return Ok(self.carry().await),
+            }
+        }
+    }
+
+    async fn obey(&mut self, told: Told) -> io::Result<Turn> {
+        match told {
+            Told::Order(Order::Stop, _) => return Ok(Turn::Stop),
+            Told::Order(Order::Reload, _) => {
+                if let Some(config) = reload(self.options, self.recording) {
+                    self.tell(&loaded(config));
+                }
+                self.supervisor.reports.report(Report::Reloaded);
+            }
+            Told::Order(Order::HandOver, Some(line)) => return self.hand_over(line).await,
+            // These have a place in a hand-over only.
+            Told::Order(Order::HandOver | Order::Inherit | Order::TakeBack | Order::Retire, _) => {}
+            Told::Gone => {
+                tracing::error!("the supervisor is dead: stopping in order");
+                return Ok(Turn::Stop);
+            }
+        }
+        Ok(Turn::On)
+    }
+
+    /// Ends the machines without giving anything back, and gives their estates to the heir.
+    async fn hand_over(&mut self, line: OwnedFd) -> io::Result<Turn> {
+        self.tell(&Event::HandOver);
+        if let Err(error) = self.give(Giving::new(line, self.place.boot())).await {
+            tracing::error!("can't hand over: {error}");
+        }
+        self.supervisor.reports.report(Report::HandedOver);
+        let order = loop {
+            match self.supervisor.next().await {
+                Told::Order(order @ (Order::TakeBack | Order::Retire), _) => break Some(order),
+                Told::Order(_, _) => {}
+                Told::Gone => break None,
+            }
+        };
+        if order == Some(Order::Retire) {
+            [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(Fate::Ends));
+            self.relay.iter().for_each(|relay| relay.retire());
+            return Ok(Turn::Retired);
+        }
+        [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(Fate::GoesOn));
+        self.relay.iter().for_each(|relay| relay.take_back());
+        self.shelf.open()?;
+        // Without a supervisor the heir ends as well.
+        Ok(if order.is_some() { Turn::On } else { Turn::Stop })
+    }
+
+    async fn give(&mut self, giving: Giving) -> io::Result<()> {
+        // The Election's first: peers wait for its adverts.
+        if let Some(estate) = self.election.estate().await {
+            giving.estate(estate)?;
+        }
+        let estate = self.balancer.estate().await;
+        // From now on the copies of the state file are the heir's.
+        self.shelf.close();
+        if let Some(relay) = &self.relay {
+            let (table, listeners) = relay.hand_over();
+            let listeners: Vec<Listener> = listeners.into_iter().map(|(key, socket)| Listener(key, socket)).collect();
+            giving.relay(&table, &listeners)?;
+        }
+        if let Some(estate) = estate {
+            giving.estate(estate)?;
+        }
+        giving.end()
+    }
+
+    async fn stop(mut self) -> Exit {
+        tracing::info!("stopping");
+        self.tell(&Event::Stop);
+        let both = async { tokio::join!(self.election.done(), self.balancer.done()) };
+        match tokio::time::timeout(STOP, both).await {
+            Ok(_) => {
+                self.shelf.clear();
+                Exit::Fine
+            }
+            Err(_) => {
+                tracing::error!("could not stop in order within {} s", STOP.as_secs());
+                Exit::Failed
+            }
+        }
+    }
+
+    /// Another process acts. What was begun here ends here: connections and notify scripts. The supervisor limits it.
+    async fn carry(mut self) -> Exit {
+        tracing::info!("retired: the connections that are here go on to their end");
+        let Self { supervisor, election, balancer, relay, .. } = &mut self;
+        let rest = async {
+            tokio::join!(election.done(), balancer.done());
+            if let Some(relay) = relay {
+                relay.carried().await;
+            }
+        };
+        tokio::pin!(rest);
+        loop {
+            tokio::select! {
+                biased;
+                told = supervisor.next() => match told {
+                    Told::Order(Order::Stop, _) | Told::Gone => return Exit::Fine,
+                    Told::Order(_, _) => {}
+                },
+                () = &mut rest => return Exit::Fine,
+            }
         }
     }
 }
@@ -239,15 +449,20 @@ fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
     let (settings, said) = settings::load(&mut beside, &Disk, &options.file, options.settings.as_deref());
     configuration::log(&sources, &loaded.diagnostics);
     configuration::log(&beside, &said);
-    let Some((config, settings)) = loaded.config.zip(settings) else {
+    let completed = loaded.config.zip(settings).and_then(|(mut config, settings)| {
+        let said = settings.complete(&mut config, &config_id(options));
+        configuration::log(&beside, &said);
+        (!said.iter().any(Diagnostic::is_error)).then_some(config)
+    });
+    if completed.is_none() {
         tracing::error!("{} or its settings have errors: the running configuration stays", options.file.display());
         return None;
-    };
+    }
     if let Some(recording) = recording {
         recording.configuration(&sources);
     }
     tracing::info!("{} was read again", options.file.display());
-    Some(Config { vip: settings.vip, ..config })
+    completed
 }
 
 fn not_started(why: &NotStarted) -> Exit {

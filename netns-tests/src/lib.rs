@@ -1,4 +1,5 @@
-//! The built `vipward` command in network namespaces, against real peers: keepalived, nginx, the kernel's IPVS.
+//! The built `vipward` command in network namespaces, against real peers: keepalived, nginx, ZooKeeper, the kernel's
+//! IPVS.
 //!
 //! A test calls [`in_lab`] with what it needs. The first time that runs the test again in a lab (the `in-lab` command
 //! of this package), the second time, inside, it runs the body.
@@ -6,9 +7,13 @@
 mod daemon;
 pub mod dying;
 pub mod measure;
+pub mod owners;
 mod pair;
+pub mod quorate;
 mod require;
 mod router;
+pub mod upgrading;
+pub mod zookeeper;
 
 pub use daemon::Daemon;
 pub use pair::{BACK, FRONT, Pair, VIP, service};

@@ -1,10 +1,12 @@
 //! The network that most tests run in: two directors between a front segment, where the client is, and a back segment
 //! with two web servers. The same addresses as in `scenarios/two-directors/`.
 
+use crate::zookeeper::Ensemble;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use vipward_lab::{Network, Node, Process, Segment};
 
 /// 192.0.2.0/24: directors .11 and .12, client .200.
@@ -29,7 +31,7 @@ pub struct Pair {
     pub web2: Node,
     pub client: Node,
     pub folder: tempfile::TempDir,
-    _network: Network,
+    network: Network,
 }
 
 impl Pair {
@@ -55,8 +57,26 @@ impl Pair {
             front,
             back,
             folder: tempfile::tempdir()?,
-            _network: network,
+            network,
         })
+    }
+
+    /// One more machine, on the front or the back segment.
+    pub fn machine(&self, name: &str, segment: &Segment, net: [u8; 3], host: u8) -> io::Result<Node> {
+        let node = self.network.node(name)?;
+        segment.attach(&node, "eth0", at(net, host), 24)?;
+        Ok(node)
+    }
+
+    /// ZooKeeper servers `zk1`, `zk2`, … on the back segment, so many, at .31, .32, … and waits until they serve.
+    pub fn zookeeper(&self, servers: u8, limit: Duration) -> io::Result<Ensemble> {
+        let nodes = (1..=servers).map(|n| {
+            let node = self.machine(&format!("zk{n}"), &self.back, BACK, 30 + n)?;
+            Ok((node, at(BACK, 30 + n)))
+        });
+        let ensemble = Ensemble::start(nodes.collect::<io::Result<_>>()?)?;
+        ensemble.serves(limit).map_err(io::Error::other)?;
+        Ok(ensemble)
     }
 
     /// Writes a file for this test and tells its path.
@@ -66,10 +86,27 @@ impl Pair {
         Ok(path)
     }
 
+    /// `vipward run` for a director, whose control socket and state are this test's.
+    pub fn run(&self, node: &Node) -> Command {
+        let mut command = Command::new(crate::vipward());
+        command
+            .arg("run")
+            .arg("--control")
+            .arg(self.control(node))
+            .arg("--state")
+            .arg(self.folder.path().join("state"));
+        command
+    }
+
+    /// Where `vipward upgrade` finds it.
+    pub fn control(&self, node: &Node) -> PathBuf {
+        self.folder.path().join(format!("{}.sock", node.name()))
+    }
+
     /// Starts `vipward run` on a director, with the relay as data plane.
     pub fn vipward(&self, node: &Node, file: &Path) -> io::Result<Process> {
-        let mut command = Command::new(crate::vipward());
-        command.args(["run", "--dataplane", "relay", "-f"]).arg(file);
+        let mut command = self.run(node);
+        command.args(["--dataplane", "relay", "-f"]).arg(file);
         node.spawn(command)
     }
 
@@ -78,12 +115,21 @@ impl Pair {
         self.vipward(node, &self.file(&format!("{}.conf", node.name()), text)?)
     }
 
+    /// The same with this `vipward.toml`.
+    pub fn vipward_beside(&self, node: &Node, text: &str, settings: &str) -> io::Result<Process> {
+        let file = self.file(&format!("{}.conf", node.name()), text)?;
+        let settings = self.file(&format!("{}.toml", node.name()), settings)?;
+        let mut command = self.run(node);
+        command.args(["--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--settings").arg(settings);
+        node.spawn(command)
+    }
+
     /// The same under record, into a file of this test that has the node's name.
     pub fn vipward_recorded(&self, node: &Node, text: &str) -> io::Result<(Process, PathBuf)> {
         let file = self.file(&format!("{}.conf", node.name()), text)?;
         let record = self.folder.path().join(format!("{}.pcapng", node.name()));
-        let mut command = Command::new(crate::vipward());
-        command.args(["run", "--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--record").arg(&record);
+        let mut command = self.run(node);
+        command.args(["--dataplane", "relay", "-i", node.name(), "-f"]).arg(file).arg("--record").arg(&record);
         Ok((node.spawn(command)?, record))
     }
 

@@ -1,8 +1,10 @@
-//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,vm` turns "cannot run here" into failure.
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm` turns "cannot run here" into
+//! failure.
 
+use crate::zookeeper;
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Something that not every machine has.
@@ -14,6 +16,8 @@ pub enum Need {
     Keepalived,
     /// nginx.
     Nginx,
+    /// Java and Debian's zookeeper.
+    Zookeeper,
     /// QEMU and what `netns-tests/vm/setup` needs beside it.
     Vm,
 }
@@ -24,6 +28,7 @@ impl fmt::Display for Need {
             Self::Netns => "netns",
             Self::Keepalived => "keepalived",
             Self::Nginx => "nginx",
+            Self::Zookeeper => "zookeeper",
             Self::Vm => "vm",
         })
     }
@@ -60,6 +65,11 @@ fn look(need: Need) -> Result<(), String> {
             let name = need.to_string();
             program(&name).map(|_| ()).ok_or_else(|| format!("there is no {name}; apt-get install {name}"))
         }
+        Need::Zookeeper if program("java").is_none() => Err("there is no java; apt-get install zookeeper".to_owned()),
+        Need::Zookeeper if !Path::new(zookeeper::JAR).is_file() => {
+            Err(format!("there is no {}; apt-get install zookeeper", zookeeper::JAR))
+        }
+        Need::Zookeeper => Ok(()),
         Need::Vm => match program("qemu-system-x86_64") {
             Some(_) => Ok(()),
             None => Err("there is no QEMU; netns-tests/vm/README.md names the packages".to_owned()),

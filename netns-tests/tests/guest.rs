@@ -137,8 +137,8 @@ fn file(name: &str, priority: u8, kind: &str, back: &str, servers: [&str; 2]) ->
 
 fn start(pair: &Pair, node: &Node, text: &str) -> Process {
     let file = pair.file(&format!("{}.conf", node.name()), text).unwrap();
-    let mut command = Command::new(vipward());
-    command.args(["run", "--dataplane", "ipvs", "-f"]).arg(file);
+    let mut command = pair.run(node);
+    command.args(["--dataplane", "ipvs", "-f"]).arg(file);
     node.spawn(command).unwrap()
 }
 
@@ -257,8 +257,8 @@ fn auto_takes_ipvs_where_it_is() {
         let _webs = [nginx(&pair, &pair.web1), nginx(&pair, &pair.web2)];
         let text = file("lb1", 150, "NAT", "198.51.100.100/24 dev eth1", ["198.51.100.21", "198.51.100.22"]);
         let file = pair.file("lb1.conf", &text).unwrap();
-        let mut command = Command::new(vipward());
-        command.args(["run", "-f"]).arg(file);
+        let mut command = pair.run(&pair.lb1);
+        command.arg("-f").arg(file);
         let lb1 = pair.lb1.spawn(command).unwrap();
         wait_for_table(&pair.lb1, &NAT_TABLE, &lb1);
     });

@@ -7,8 +7,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use vipward_sim::explore::Case;
 use vipward_sim::explore::draft::Texts;
+use vipward_sim::explore::{Case, Clusters};
 use vipward_sim::runner::events::{Stage, product};
 use vipward_sim::scenario;
 
@@ -77,7 +77,7 @@ fn seeds(criterion: &mut Criterion) {
     group.bench_function("fifty", |bench| {
         bench.iter(|| {
             for seed in 1..=50 {
-                Case::draw(seed, 600, None).unwrap().run(&product).unwrap();
+                Case::draw(seed, 600, &Clusters::Any).unwrap().run(&product).unwrap();
             }
         });
     });

@@ -115,7 +115,9 @@ fn role_in(run: &Run, node: NodeId, router: Option<&str>, role: Role, window: Wi
             return;
         }
         match &entry.what {
-            What::Decided(Decision::RoleChanged { router: of, to, .. }) if router.is_none_or(|it| *it == **of) => {
+            What::Decided(
+                Decision::RoleChanged { router: of, to, .. } | Decision::RoleInherited { router: of, role: to, .. },
+            ) if router.is_none_or(|it| *it == **of) => {
                 roles.insert(of.clone(), *to);
             }
             What::Started | What::Ended { .. } => roles.clear(),
@@ -229,7 +231,9 @@ fn violation(run: &Run, invariant: &str, naming: &[String]) -> Option<String> {
 fn diagnostic(run: &Run, code: &str, node: Option<NodeId>) -> Option<String> {
     let codes = match node.map(|node| &run.scenario.node(node).kind) {
         Some(NodeKind::Director(director)) => &director.config.codes,
-        Some(NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router) | None => &run.scenario.codes,
+        Some(NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router) | None => {
+            &run.scenario.codes
+        }
     };
     let codes: BTreeSet<&str> = codes.iter().map(String::as_str).collect();
     (!codes.contains(code)).then(|| match codes.is_empty() {

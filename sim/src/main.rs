@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::config::{Diagnostic, Sources, render};
-use vipward_sim::explore::{Found, Given, Sweep};
+use vipward_sim::explore::{Clusters, Found, Given, Sweep};
 use vipward_sim::progress::Progress;
 use vipward_sim::report::Report;
 use vipward_sim::runner::events::product;
@@ -112,6 +112,9 @@ struct Explore {
     /// without any every seed draws its own.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Draw only clusters that hold their addresses by leases of a quorum service (`fence`, `elect`, `spread`).
+    #[arg(long, conflicts_with = "files")]
+    fence: bool,
     /// How many seeds.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
@@ -317,17 +320,20 @@ fn run_all(options: &Run) -> Status {
 }
 
 fn explore_all(options: &Explore) -> Status {
-    let given = match options.files.as_slice() {
-        [] => Ok(None),
-        [scenario] if scenario.extension().is_some_and(|end| end == "toml") => Given::read(scenario).map(Some),
+    let clusters = match options.files.as_slice() {
+        [] if options.fence => Ok(Clusters::Fenced),
+        [] => Ok(Clusters::Any),
+        [scenario] if scenario.extension().is_some_and(|end| end == "toml") => {
+            Given::read(scenario).map(Clusters::Given)
+        }
         [one] => Err(format!(
             "error: `{}` alone is no cluster: name the configurations of two or more directors, or a scenario (.toml)",
             one.display()
         )),
-        files => Given::of_files(files).map(Some),
+        files => Given::of_files(files).map(Clusters::Given),
     };
-    let given = match given {
-        Ok(given) => given,
+    let clusters = match clusters {
+        Ok(clusters) => clusters,
         Err(error) => {
             eprintln!("{error}");
             return Status::Mistakes;
@@ -339,7 +345,7 @@ fn explore_all(options: &Explore) -> Status {
         seeds: options.seeds,
         seconds: options.minutes * 60,
         jobs: options.jobs.unwrap_or(processors).max(1),
-        given,
+        clusters,
         most: options.most.max(1),
     };
     let mut progress = Progress::new("seeds");

@@ -97,7 +97,7 @@ impl States {
     fn new(run: &Run) -> Self {
         let first = |id| match run.scenario.node(id).kind {
             NodeKind::Director(_) => Becomes::Off,
-            NodeKind::RealServer(_) | NodeKind::Router => Becomes::Running,
+            NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => Becomes::Running,
             NodeKind::Client(_) => Becomes::Served,
         };
         Self { alive: run.scenario.ids().map(|id| (id, first(id))).collect(), holding: BTreeSet::new() }
@@ -170,6 +170,7 @@ fn lines(run: &Run) -> Vec<Line> {
                 Some(step) if step.word == "START" && step.at == entry.at && step.node == entry.node => continue,
                 Some(_) | None => line("start", "daemon started".to_owned(), Becomes::Running),
             },
+            What::TakenUp => line("goes on", "a new process has taken over".to_owned(), Becomes::Same),
             What::Stopped => line("ended", "daemon ended in order".to_owned(), Becomes::Dead),
             What::Ended { .. } | What::KernelForgot => {
                 if entry.what == What::KernelForgot {
@@ -294,6 +295,8 @@ fn runs(run: &Run, key: impl Fn(&What) -> Option<(u8, u8, IpAddr)>) -> BTreeMap<
 fn word_of(decision: &Decision) -> String {
     match decision {
         Decision::RoleChanged { to, .. } => return to.to_string(),
+        Decision::RoleInherited { role, .. } => return role.to_string(),
+        Decision::VerdictsInherited { .. } => "checkers",
         Decision::PriorityChanged { .. } => "prio",
         Decision::AdvertsIgnored { .. } => "ignores",
         Decision::ServerUp { .. } => "server+",
@@ -305,6 +308,8 @@ fn word_of(decision: &Decision) -> String {
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } => "failed",
         Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",
+        Decision::SessionOpened { .. } => "session",
+        Decision::LeaseGranted { .. } => "lease",
         // Whatever else is decided is a warning about a peer.
         _ => "warns",
     }
@@ -343,6 +348,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::Started => ("started".to_owned(), String::new()),
         What::Ended { .. } => ("ended".to_owned(), String::new()),
         What::KernelForgot => ("kernel-forgot".to_owned(), String::new()),
+        What::TakenUp => ("taken-up".to_owned(), String::new()),
         What::Stopped => ("stopped".to_owned(), String::new()),
         What::Found { router, role } => ("found".to_owned(), format!("{router}: {role} before")),
         What::Supervisor(saying) => ("supervisor".to_owned(), saying.to_string()),

@@ -28,6 +28,8 @@ pub enum What {
     },
     /// A daemon began to run.
     Started,
+    /// After an upgrade a new process began to run where the one before it had handed over.
+    TakenUp,
     /// A daemon's process is gone, in order or not; a relay's table with it.
     Ended {
         relay: bool,

@@ -10,7 +10,7 @@ use planted::Fault;
 use std::path::Path;
 use std::sync::Arc;
 use vipward_sim::drill::{Options, drill};
-use vipward_sim::explore::{Case, Found, Given, Sweep};
+use vipward_sim::explore::{Case, Clusters, Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner;
 use vipward_sim::runner::events::{Stage, product};
@@ -19,7 +19,7 @@ use vipward_sim::timeline;
 use vipward_sim::world::Half;
 
 fn sweep(seeds: u64, jobs: usize) -> Sweep {
-    Sweep { base: 1, seeds, seconds: 120, jobs, given: None, most: 2 }
+    Sweep { base: 1, seeds, seconds: 120, jobs, clusters: Clusters::Any, most: 2 }
 }
 
 fn json(report: &Report) -> String {
@@ -75,7 +75,7 @@ fn one_seed_gives_the_same_bytes_whoever_runs_it() {
     let once = said(Fault::AddressKept, 1);
     assert_eq!(once.len(), 2);
     assert_eq!(once, said(Fault::AddressKept, 3));
-    let record = |seed| json(&Case::draw(seed, 60, None).unwrap().report(&product).unwrap().0);
+    let record = |seed| json(&Case::draw(seed, 60, &Clusters::Any).unwrap().report(&product).unwrap().0);
     assert_eq!(record(7), record(7));
     assert_ne!(record(7), record(8));
 }
@@ -85,13 +85,17 @@ fn a_given_scenario_keeps_its_network_and_gets_other_faults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/split-brain.toml");
     let given = Given::read(&path).unwrap();
     let original = scenario::load(&path).scenario.unwrap();
-    let case = Case::draw(3, 120, Some(&given)).unwrap();
+    let case = Case::draw(3, 120, &Clusters::Given(given.clone())).unwrap();
     let drawn = case.scenario().unwrap();
     let names = |scenario: &scenario::Scenario| scenario.nodes.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&drawn), names(&original));
     assert!(drawn.expectations.is_empty() && drawn.steps.len() == case.lines.len());
     assert_eq!(
-        Sweep { given: Some(given), ..sweep(20, 2) }.run(&product, |_| (), |found| Err(format!("{found:?}"))),
+        Sweep { clusters: Clusters::Given(given), ..sweep(20, 2) }.run(
+            &product,
+            |_| (),
+            |found| Err(format!("{found:?}"))
+        ),
         Ok(20)
     );
 }
@@ -102,7 +106,7 @@ fn the_files_of_a_cluster_are_explored_on_the_network_of_their_drill() {
     let files = |folder: &str, names: [&str; 2]| names.map(|name| scenarios.join(folder).join(name));
     for folder in ["two-directors", "lvs-dr", "quick-and-slow"] {
         let files = files(folder, ["lb1.conf", "lb2.conf"]);
-        let case = Case::draw(3, 120, Some(&Given::of_files(&files).unwrap())).unwrap();
+        let case = Case::draw(3, 120, &Clusters::Given(Given::of_files(&files).unwrap())).unwrap();
         let drawn = case.scenario().unwrap();
         let drill =
             drill(&files, &Options { only: Some("nothing happens".to_owned()), ..Options::default() }, |_, _| ());
@@ -124,7 +128,7 @@ fn the_files_of_a_cluster_are_explored_on_the_network_of_their_drill() {
 #[test]
 fn drawn_clusters_tell_the_same_story_in_both_runners() {
     for seed in 1..=6 {
-        let case = Case::draw(seed, 40, None).unwrap();
+        let case = Case::draw(seed, 40, &Clusters::Any).unwrap();
         let scenario = case.scenario().unwrap();
         let spoken = json(&Report::new(runner::run(&scenario, None).unwrap()));
         let modelled = json(&case.report(&product).unwrap().0);

@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use vipward_sim::drill::{Options, drill};
-use vipward_sim::explore::{Found, Sweep};
+use vipward_sim::explore::{Clusters, Found, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::world::Half;
 use vipward_sim::{html, runner, scenario};
@@ -133,7 +133,7 @@ fn a_chosen_decision_lights_the_line_that_it_comes_from() {
 fn what_a_sweep_found_is_drawn_and_so_is_that_it_found_nothing() {
     let Some(chromium) = chromium("what_a_sweep_found") else { return };
     let mut failures = Vec::new();
-    let sweep = Sweep { base: 1, seeds: 30, seconds: 120, jobs: 2, given: None, most: 2 };
+    let sweep = Sweep { base: 1, seeds: 30, seconds: 120, jobs: 2, clusters: Clusters::Any, most: 2 };
     let cast = |_, half: Half| Fault::AddressKept.around(half);
     let take = |found: Found| found.case.report(&cast).map(|report| failures.push(report));
     sweep.run(&cast, |_| (), take).expect("a sweep");

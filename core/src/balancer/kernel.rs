@@ -55,6 +55,15 @@ impl Kernel {
         }
     }
 
+    /// A predecessor named these services: they are ours, and in doubt until the table is read.
+    pub fn inherit(&mut self, services: impl Iterator<Item = ServiceKey>, now: Instant) {
+        for key in services {
+            self.owned.insert(key);
+            self.refused.insert(key);
+        }
+        self.read_soon(now);
+    }
+
     /// When the table is to be read, and why.
     pub fn next_read(&self) -> Option<(Instant, Reason)> {
         self.read_at.map(|at| (at, if self.setbacks > 0 { Reason::Retry } else { Reason::Reread }))

@@ -8,6 +8,7 @@
 //! Costs, with n checkers in all: a verdict is O(log n) and the size of its own virtual server; a configuration or a
 //! table read back is linear.
 
+pub mod estate;
 pub mod failures;
 pub mod kernel;
 pub mod queue;
@@ -16,6 +17,7 @@ pub mod service;
 use crate::config::{Config, VirtualServer};
 use crate::decision::Decision;
 use crate::effect::Effect;
+use crate::estate::Estate;
 use crate::event::Event;
 use crate::health::Outcome;
 use crate::ipvs::{Op, ServiceKey, Table};
@@ -23,11 +25,12 @@ use crate::machine::{Machine, Reason};
 use crate::probe::{ProbeId, Verdict};
 use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
+use estate::{BalancerEstate, ServiceEstate};
 use failures::Failures;
 use kernel::Kernel;
 use queue::{CheckerPlace, ProbeQueue};
 use serde::{Deserialize, Serialize};
-use service::LiveService;
+use service::{Heirs, LiveService};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,7 +54,20 @@ pub struct Balancer {
     failures: Failures,
     /// Of all probes ever started.
     attempts: u64,
-    stopped: bool,
+    /// What a predecessor left, until the first configuration says what of it fits.
+    inherited: Option<BalancerEstate>,
+    life: Life,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Life {
+    /// No configuration yet.
+    #[default]
+    Starting,
+    Running,
+    /// It is over: [`Event::Stop`] or [`Event::HandOver`].
+    Stopped,
+    HandedOver,
 }
 
 /// A successor takes the table up as it is: there is nothing to give back in its name.
@@ -68,16 +84,36 @@ impl Testator for Balancer {
 impl Machine for Balancer {
     fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if self.stopped {
-            return effects;
+        match self.life {
+            Life::Starting | Life::Running => {}
+            Life::HandedOver if event == Event::TakeBack => {
+                self.life = Life::Running;
+                self.forget_attempts(now);
+                return effects;
+            }
+            Life::Stopped | Life::HandedOver => return effects,
         }
         match event {
             Event::ConfigLoaded { config, seed } => self.load(config, seed, now, &mut effects),
             Event::IpvsRead(table) => self.compare(&table, now, &mut effects),
             Event::ProbeFinished { probe, verdict } => self.judge(probe, verdict, now, &mut effects),
             Event::EffectFailed { effect, error } => self.failed(&effect, &error, now, &mut effects),
-            Event::Stop => self.stop(&mut effects),
-            Event::Wakeup => {}
+            Event::Stop => {
+                self.stop(&mut effects);
+                return effects;
+            }
+            Event::HandOver => {
+                if self.life == Life::Running {
+                    self.life = Life::HandedOver;
+                }
+                return effects;
+            }
+            Event::Inherited(estate) => {
+                if let (Life::Starting, Estate::Balancer(estate)) = (self.life, &*estate) {
+                    self.inherited = Some(estate.clone());
+                }
+            }
+            Event::Wakeup | Event::TakeBack => {}
             // The Election's.
             Event::AdvertReceived(_)
             | Event::LinksRead(_)
@@ -85,7 +121,8 @@ impl Machine for Balancer {
             | Event::LinkGone(_)
             | Event::AddressesRead(_)
             | Event::AddressChanged { .. }
-            | Event::ScriptFinished { .. } => {}
+            | Event::ScriptFinished { .. }
+            | Event::Lease(_) => {}
         }
         effects.extend(self.failures.sum(now).map(Effect::Decide));
         self.start_probes(now, &mut effects);
@@ -97,8 +134,19 @@ impl Machine for Balancer {
     }
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        match self.life {
+            Life::Starting | Life::Running => {}
+            Life::Stopped | Life::HandedOver => return None,
+        }
         let probe = self.queue.next().map(|at| (at, Reason::Probe));
         [probe, self.kernel.next_read()].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        match self.life {
+            Life::Starting | Life::Stopped => None,
+            Life::Running | Life::HandedOver => Some(Estate::Balancer(self.bequeath(now))),
+        }
     }
 }
 
@@ -114,18 +162,30 @@ impl Balancer {
         if let Some(applied) = difference(&before, &after) {
             effects.push(Effect::Decide(applied));
         }
+        let inherited = self.inherited.take();
+        let mut heirs = Heirs::default();
+        if let Some(estate) = &inherited {
+            self.attempts = estate.attempts;
+            self.kernel.inherit(estate.services.iter().map(|left| left.service), now);
+        }
+        let left: BTreeMap<ServiceKey, &ServiceEstate> =
+            inherited.iter().flat_map(|estate| &estate.services).map(|left| (left.service, left)).collect();
         let mut old = std::mem::take(&mut self.services);
         for (key, server) in after {
             let service = match old.remove(&key) {
                 Some(service) => service.reload(server, seed, now, effects),
-                None => LiveService::new(server, seed, now, effects),
+                None => LiveService::new(server, left.get(&key).copied(), seed, now, &mut heirs, effects),
             };
             self.services.insert(key, service);
         }
         for service in old.values() {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
         }
+        if inherited.is_some() {
+            effects.push(Effect::Decide(heirs.decision()));
+        }
         self.config = config;
+        self.life = Life::Running;
         self.queue = ProbeQueue::default();
         for (key, service) in &self.services {
             service.fill(*key, &mut self.queue);
@@ -183,7 +243,8 @@ impl Balancer {
             | Effect::RemoveAddress(_)
             | Effect::ReadAddresses
             | Effect::RunScript { .. }
-            | Effect::Notify { .. } => return,
+            | Effect::Notify { .. }
+            | Effect::Lease(_) => return,
         };
         effects.extend(self.failures.tell(what, error, retry_in, now).map(Effect::Decide));
     }
@@ -195,6 +256,14 @@ impl Balancer {
         let place = CheckerPlace { service: probe.service, server: probe.server, checker: position };
         self.queue.push(Some(again), place);
         true
+    }
+
+    /// Attempts that are under way are lost: they are due again.
+    fn forget_attempts(&mut self, now: Instant) {
+        let lost: Vec<ProbeId> = self.services.values().flat_map(LiveService::attempts_under_way).collect();
+        for probe in lost {
+            self.postpone(probe, now);
+        }
     }
 
     fn start_probes(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -216,7 +285,7 @@ impl Balancer {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
         }
         effects.extend(self.kernel.leave().map(|key| Effect::Ipvs(Op::RemoveService { key })));
-        *self = Self { stopped: true, attempts: self.attempts, ..Self::default() };
+        *self = Self { life: Life::Stopped, attempts: self.attempts, ..Self::default() };
     }
 }
 

@@ -1,5 +1,6 @@
 //! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entry that they call for.
 
+use super::estate::{ServerEstate, ServiceEstate};
 use super::queue::{CheckerPlace, ProbeQueue};
 use crate::config::{self, SorryServer, VirtualServer};
 use crate::decision::Decision;
@@ -34,22 +35,54 @@ struct Member {
 }
 
 impl LiveService {
-    /// A virtual server that was not there before.
-    pub fn new(server: &VirtualServer, seed: u64, now: Instant, effects: &mut Vec<Effect>) -> Self {
+    /// A virtual server that was not there before, unless a predecessor `left` it.
+    pub fn new(
+        server: &VirtualServer,
+        left: Option<&ServiceEstate>,
+        seed: u64,
+        now: Instant,
+        heirs: &mut Heirs,
+        effects: &mut Vec<Effect>,
+    ) -> Self {
+        let known: BTreeMap<SocketAddr, &ServerEstate> =
+            left.iter().flat_map(|left| &left.servers).map(|server| (server.address, server)).collect();
         let mut members = BTreeMap::new();
         for real in &server.real_servers {
             members.entry(real.address).or_insert_with(|| {
                 let place = Place { service: server.key, server: real.address, seed };
-                member(real, new_real_server(place, real, now, effects))
+                let health = match known.get(&real.address) {
+                    Some(known) => heirs.real_server(place, real, known, now),
+                    None => new_real_server(place, real, now, effects),
+                };
+                heirs.of += health.checkers.len();
+                member(real, health)
             });
         }
         let (live, total) = weights(&members);
-        let quorum = Quorum::new(server.quorum, server.hysteresis, total, live);
+        let mut quorum = Quorum::new(server.quorum, server.hysteresis, total, live);
+        if let Some(left) = left.filter(|left| !left.servers.is_empty()) {
+            quorum.take_up(left.quorum);
+            let mut service = Self::of(server, quorum, members);
+            effects.extend(service.update_quorum(server.key).map(Effect::Decide));
+            if !service.quorum.is_up() {
+                heirs.without_quorum.push(server.key);
+            }
+            return service;
+        }
         let service = Self::of(server, quorum, members);
         if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
             effects.push(Effect::Decide(service.quorum_decision(server.key, Change::Lost)));
         }
         service
+    }
+
+    /// What a successor goes on with.
+    pub fn estate(&self, service: ServiceKey, now: Instant) -> ServiceEstate {
+        let server = |(address, member): (&SocketAddr, &Member)| ServerEstate {
+            address: *address,
+            checkers: member.health.checkers.iter().map(|checker| checker.estate(now)).collect(),
+        };
+        ServiceEstate { service, quorum: self.quorum.is_up(), servers: self.members.iter().map(server).collect() }
     }
 
     /// The same virtual server under a new configuration. What did not change goes on undisturbed.
@@ -186,6 +219,37 @@ impl LiveService {
 
     fn checker_mut(&mut self, server: SocketAddr, position: u32) -> Option<&mut crate::health::Checker> {
         self.members.get_mut(&server)?.health.checkers.get_mut(usize::try_from(position).ok()?)
+    }
+}
+
+/// Counts what was taken up.
+#[derive(Debug, Default)]
+pub struct Heirs {
+    checkers: usize,
+    of: usize,
+    down: Vec<(ServiceKey, SocketAddr)>,
+    without_quorum: Vec<ServiceKey>,
+}
+
+impl Heirs {
+    fn real_server(
+        &mut self,
+        place: Place,
+        real: &config::RealServer,
+        known: &ServerEstate,
+        now: Instant,
+    ) -> RealServer {
+        let (health, checkers) = RealServer::take_up(place, &real.checkers, &known.checkers, now);
+        self.checkers += checkers;
+        if !health.is_up() {
+            self.down.push((place.service, place.server));
+        }
+        health
+    }
+
+    pub fn decision(self) -> Decision {
+        let Self { checkers, of, down, without_quorum } = self;
+        Decision::VerdictsInherited { checkers, of, down, without_quorum }
     }
 }
 

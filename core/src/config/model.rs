@@ -3,6 +3,7 @@
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
 use super::source::Places;
+use crate::coordination::Coordination;
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey};
 use crate::settings::Vip;
@@ -23,6 +24,8 @@ pub struct Config {
     pub routers: Vec<VirtualRouterConfig>,
     /// `virtual_server` blocks in the order of the file.
     pub services: Vec<VirtualServer>,
+    /// `[coordination]` of `vipward.toml`, if any virtual router is coordinated: whoever loads both files fills it in.
+    pub coordination: Option<Coordination>,
     /// `[vip]` of `vipward.toml`: whoever loads both files fills it in.
     pub vip: Vip,
 }

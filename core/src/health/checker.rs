@@ -22,12 +22,16 @@
 //! sooner than `delay_loop` + `retry` x `delay_before_retry` after it rose, whatever the network does.
 
 use crate::config::{CheckerConfig, CheckerKind};
+use crate::health::estate::{CheckerEstate, fingerprint};
 use crate::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 /// The reader refuses a `delay_loop` of zero. Should one come by another way, it must not stop the time.
 const SHORTEST_DELAY_LOOP: Duration = Duration::from_millis(1);
+
+/// What is overdue by no more than this was only handed from one process to the next.
+const TIMELY: Duration = Duration::from_secs(1);
 
 /// One checker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +92,36 @@ impl Checker {
             Start::Down => Health::Down { passed: 0 },
         };
         Self { config, health, url: 0, phase: Phase::Waiting { until: first } }
+    }
+
+    /// What a successor goes on with.
+    pub fn estate(&self, now: Instant) -> CheckerEstate {
+        let (up, count) = match self.health {
+            Health::Up { tries_left } => (true, tries_left),
+            Health::Down { passed } => (false, u32::try_from(passed).unwrap_or(u32::MAX)),
+        };
+        let url = u32::try_from(self.url).unwrap_or(0);
+        CheckerEstate { settings: fingerprint(&self.config), up, count, url, due: self.due().unwrap_or(now) }
+    }
+
+    /// Goes on with what a predecessor knew under the same settings. If its next probe is overdue by more than
+    /// [`TIMELY`], nobody watched the real server meanwhile: its first probe comes at `first`, as at a start, and if it is
+    /// thought to be up the first failure counts.
+    pub fn take_up(config: CheckerConfig, left: &CheckerEstate, first: Instant, now: Instant) -> Self {
+        let timely = now.since(left.due) <= TIMELY;
+        let passed = usize::try_from(left.count).unwrap_or(0);
+        let mut checker = Self::new(config, Start::Down, first);
+        checker.url = usize::try_from(left.url).unwrap_or(0) % checker.urls();
+        checker.health = match (left.up, timely) {
+            (true, true) => Health::Up { tries_left: left.count.min(checker.config.retry) },
+            (true, false) => Health::Up { tries_left: 0 },
+            (false, _) => Health::Down { passed: passed.min(checker.urls() - 1) },
+        };
+        if timely {
+            let latest = now + checker.delay_loop().max(checker.config.delay_before_retry);
+            checker.phase = Phase::Waiting { until: left.due.min(latest) };
+        }
+        checker
     }
 
     /// Its settings.

@@ -1,6 +1,7 @@
 //! The health of real servers: from verdicts of single probes to "this one may take connections" and "there is quorum".
 
 pub mod checker;
+pub mod estate;
 pub mod quorum;
 pub mod real_server;
 pub mod warmup;

@@ -43,6 +43,11 @@ impl Quorum {
         self.limits = Limits::new(quorum, hysteresis, total);
     }
 
+    /// Goes on as a predecessor left it, until [`Quorum::update`].
+    pub fn take_up(&mut self, up: bool) {
+        self.up = up;
+    }
+
     /// Whether it is there.
     pub fn is_up(&self) -> bool {
         self.up

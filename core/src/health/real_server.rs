@@ -1,6 +1,7 @@
 //! One real server: up while all its checkers are (keepalived: the logical AND of its checkers).
 
 use super::checker::{Checker, Start};
+use super::estate::{CheckerEstate, fingerprint};
 use super::warmup;
 use crate::config::CheckerConfig;
 use crate::ipvs::ServiceKey;
@@ -51,6 +52,33 @@ impl RealServer {
             .map(|(at, (kept, config))| kept.unwrap_or_else(|| fresh(place, at, config, start, now)))
             .collect();
         (Self { checkers }, gone.iter().filter_map(Checker::under_way).collect())
+    }
+
+    /// A real server that a predecessor knew: as at a [`Self::reload`] from it. Returns how many checkers go on.
+    pub fn take_up(place: Place, configs: &[CheckerConfig], left: &[CheckerEstate], now: Instant) -> (Self, usize) {
+        let mut left: Vec<Option<&CheckerEstate>> = left.iter().map(Some).collect();
+        let kept: Vec<Option<&CheckerEstate>> = configs
+            .iter()
+            .map(|config| {
+                let settings = fingerprint(config);
+                left.iter_mut().find(|slot| slot.is_some_and(|left| left.settings == settings))?.take()
+            })
+            .collect();
+        let start = if left.iter().flatten().all(|gone| gone.up) { Start::Proven } else { Start::Down };
+        let resumed = kept.iter().flatten().count();
+        let checkers = kept
+            .into_iter()
+            .zip(configs)
+            .enumerate()
+            .map(|(at, (kept, config))| {
+                let first = now + warmup::offset(place, at, config.warmup);
+                match kept {
+                    Some(left) => Checker::take_up(config.clone(), left, first, now),
+                    None => Checker::new(config.clone(), start, first),
+                }
+            })
+            .collect();
+        (Self { checkers }, resumed)
     }
 
     /// Whether it may take connections.

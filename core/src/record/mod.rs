@@ -7,7 +7,7 @@
 //! Everything else travels as packets of link type USER0 on an interface of our own. `docs/recording.md` says why, and
 //! what each byte means.
 
-mod crc32;
+pub mod crc32;
 mod packet;
 mod pcapng;
 mod read;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 /// Version of the format: the first byte of every record. It goes up with every change of [`Event`], [`Effect`], the
 /// machines' state or what they are made of; `core/tests/record` has a test that notices.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 
 /// Which of a director's two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::{Entry, Recordable, Step, state_of};
 use crate::effect::Effect;
+use crate::estate::Estate;
 use crate::event::Event;
 use crate::machine::{Machine, Reason};
 use crate::supervisor::{Testament, Testator};
@@ -72,6 +73,10 @@ impl<M: Recordable, R: Recorder> Machine for Recorded<M, R> {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.machine.next_wakeup()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.machine.estate(now)
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! One file a table. What a machine decides by goes into [`crate::config::Config`]; the rest is the daemon's.
 
+mod coordination;
 mod reader;
 mod record;
+mod state;
 mod vip;
 
+pub use coordination::CoordinationTable;
 pub use record::Record;
+pub use state::State;
 pub use vip::Vip;
 
-use crate::config::{Diagnostic, Files, Sources};
+use crate::config::{Config, Diagnostic, Files, Sources};
 use reader::{Key, Reader, Value};
 use std::io;
 use std::path::Path;
@@ -22,7 +26,20 @@ pub const NAME: &str = "vipward.toml";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub record: Record,
+    pub state: State,
     pub vip: Vip,
+    pub coordination: CoordinationTable,
+}
+
+impl Settings {
+    /// Completes keepalived's file with what a machine decides by. The messages are about `vipward.toml`, and `config` is
+    /// not to be run if one is an error. `director`: the name that this director runs under.
+    pub fn complete(&self, config: &mut Config, director: &str) -> Vec<Diagnostic> {
+        let (coordination, diagnostics) = self.coordination.resolve(config, self.vip, director);
+        config.coordination = coordination;
+        config.vip = self.vip;
+        diagnostics
+    }
 }
 
 /// Reads one key of a table.
@@ -31,6 +48,8 @@ type ReadKey = fn(&mut Settings, &mut Reader<'_>, &Key<'_>, &Value<'_>);
 /// Tables, the keys of each, and who reads them.
 const TABLES: &[(&str, &[&str], ReadKey)] = &[
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
+    ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
+    ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
     ("vip", vip::KEYS, |settings, reader, key, value| settings.vip.read(reader, key, value)),
 ];
 
@@ -92,6 +111,7 @@ fn read(sources: &mut Sources, path: &Path, text: &str) -> (Option<Settings>, Ve
 mod tests {
     use super::*;
     use crate::config::render;
+    use crate::coordination::Mode;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 
@@ -113,6 +133,7 @@ mod tests {
         let file = Some(PathBuf::from("/etc/keepalived/lb1.pcapng"));
         assert_eq!(read.record, Record { file, max_bytes: 1_000_000, files: 3 });
         assert_eq!(settings("[record]\nfile = \"/a\"").unwrap().record.file, Some(PathBuf::from("/a")));
+        assert_eq!(settings("[state]\ndir = \"s\"").unwrap().state.dir, PathBuf::from("/etc/keepalived/s"));
         assert!(!settings("[vip]\nlease = false").unwrap().vip.lease);
     }
 
@@ -134,5 +155,65 @@ mod tests {
         assert!(diagnostics[0].message.contains("x.toml"), "{diagnostics:?}");
         files.insert(config.with_file_name(NAME), b"[record]\nfiles = 2\n".to_vec());
         assert_eq!(load(&mut Sources::default(), &files, config, None).0.unwrap().record.files, 2);
+    }
+
+    const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100 }\n}\n\
+                               vrrp_instance VI_2 {\n interface eth0\n virtual_router_id 52\n virtual_ipaddress { 10.0.0.101 }\n}\n";
+
+    /// What the settings mean beside a file with `VI_1` and `VI_2`, and the messages.
+    fn completed(text: &str) -> (Config, String) {
+        let mut sources = Sources::default();
+        let files = BTreeMap::from([(PathBuf::from("k.conf"), TWO_ROUTERS.as_bytes().to_vec())]);
+        let loaded = crate::config::load(&mut sources, &files, Path::new("k.conf"), &Default::default());
+        let mut config = loaded.config.unwrap();
+        let (settings, mut diagnostics) = read(&mut sources, Path::new("vipward.toml"), text);
+        if let Some(settings) = settings {
+            diagnostics.extend(settings.complete(&mut config, "lb1"));
+        }
+        (config, render(&sources, &diagnostics, false))
+    }
+
+    #[test]
+    fn coordination_is_completed_with_keepalived_s_routers() {
+        let (config, messages) = completed(
+            "[coordination]\nhosts = [\"zk1:2181\"]\ndefault = \"fence\"\n[coordination.routers.VI_2]\nmode = \"elect\"\n\
+             [coordination.spread.all]\nrouters = [\"VI_2\"]\nlimit = 1\n",
+        );
+        assert_eq!(messages, "");
+        let coordination = config.coordination.unwrap();
+        assert_eq!((&*coordination.director, &*coordination.service.path), ("lb1", "/vipward"));
+        let modes: Vec<_> = coordination.routers.iter().map(|(name, part)| (&**name, part.mode)).collect();
+        assert_eq!(modes, [("VI_1", Mode::Fence), ("VI_2", Mode::Elect)]);
+        assert_eq!(coordination.spread[0].limit, Some(1));
+        assert_eq!(completed("[coordination]\nhosts = [\"zk1:2181\"]\n").0.coordination, None, "off is the default");
+    }
+
+    #[test]
+    fn mistakes_of_coordination_are_shown_at_their_place() {
+        insta::assert_snapshot!(settings(
+            "[coordination]\nhosts = [\"zk1\"]\npath = \"vipward/\"\nsession_timeout = 7\ndefault = \"fenced\"\n\
+             auth = \"user:password\"\n[coordination.routers.VI_1]\non_loss = \"hold\"\nmodes = 1\n[coordination.spread]\na = 1\n"
+        )
+        .unwrap_err());
+        insta::assert_snapshot!(
+            completed(
+                "[vip]\nlease = false\n[coordination]\ndefault = \"fence\"\n[coordination.routers.VI_1]\non_loss = \"keep\"\n\
+                 [coordination.routers.VI_3]\nmode = \"off\"\n[coordination.spread.all]\nrouters = [\"VI_1\", \"VI_4\"]\n"
+            )
+            .1
+        );
+    }
+    #[test]
+    fn what_looks_like_a_server_of_zookeeper_and_is_none() {
+        for (line, message) in [
+            ("hosts = [\"tcp+tls://zk1:2281\"]", "expected `host:port`"),
+            ("hosts = [\"zk1:2181/vipward\"]", "expected `host:port`"),
+            ("hosts = [\"zk1:2181,zk2:2181\"]", "expected `host:port`"),
+            ("tls = true", "error[no-tls]: connections to ZooKeeper are not encrypted"),
+        ] {
+            let said = settings(&format!("[coordination]\n{line}\n")).unwrap_err();
+            assert!(said.contains(message), "{line}: {said}");
+        }
+        assert!(settings("[coordination]\nhosts = [\"[2001:db8::1]:2181\", \"zk-1.example:2181\"]\n").is_ok());
     }
 }

@@ -59,6 +59,28 @@ impl Reader<'_> {
         text
     }
 
+    /// The members of a list.
+    pub fn list<'v, 't>(&mut self, value: &'v Value<'t>) -> &'v [Value<'t>] {
+        match value.get_ref().as_array() {
+            Some(list) => list,
+            None => {
+                self.expected("a list in brackets", value);
+                &[]
+            }
+        }
+    }
+
+    /// One of these words, in quotes.
+    pub fn one_of(&mut self, words: &[&'static str], value: &Value<'_>) -> Option<&'static str> {
+        let text = value.get_ref().as_str();
+        let word = words.iter().find(|word| text == Some(**word)).copied();
+        if word.is_none() {
+            let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            self.wrong("bad-value", format!("expected {}", words.join(" or ")), value.span());
+        }
+        word
+    }
+
     /// A path; a relative one counts from the folder of the file.
     pub fn path(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<PathBuf> {
         let path = self.text("a path", value)?;

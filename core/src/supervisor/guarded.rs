@@ -3,6 +3,7 @@
 
 use super::{HEARTBEAT, Report, Testament};
 use crate::effect::Effect;
+use crate::estate::Estate;
 use crate::event::Event;
 use crate::machine::{Machine, Reason};
 use crate::time::Instant;
@@ -100,5 +101,9 @@ impl<M: Machine + Testator, S: Superior> Machine for Guarded<M, S> {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.machine.next_wakeup().into_iter().chain([(self.next_heartbeat, Reason::Heartbeat)]).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.machine.estate(now)
     }
 }

@@ -15,15 +15,18 @@
 mod guarded;
 mod saying;
 mod testament;
+mod upgrade;
 
 pub use guarded::{Guarded, Superior, Testator};
 pub use saying::Saying;
 pub use testament::Testament;
+pub use upgrade::{CARRY, Failure, HAND_OVER, NOTES};
 
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use upgrade::Upgrade;
 
 /// How often a worker shows that its driver loop turns.
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
@@ -75,6 +78,12 @@ pub enum Report {
     Records(PathBuf),
     /// It has read its configuration again, or has said why it did not.
     Reloaded,
+    /// A heir has all that it needs but the estates. `notes`: its version's [`NOTES`].
+    Prepared { notes: u32 },
+    /// Its machines have ended, and their estates are on their way to the heir.
+    HandedOver,
+    /// A heir has the estates, and acts.
+    TookOver,
 }
 
 /// What a supervisor tells its worker.
@@ -84,10 +93,18 @@ pub enum Order {
     Stop,
     /// Read the configuration again.
     Reload,
+    /// End the machines and give their estates to the heir at the other end of the line that comes with this.
+    HandOver,
+    /// Take up what comes over the line that comes with this.
+    Inherit,
+    /// Nobody took the estates: go on.
+    TakeBack,
+    /// The heir acts. Carry the connections that there are, and end with the last.
+    Retire,
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     Exited(i32),
     /// By this signal.
@@ -118,6 +135,10 @@ pub enum Event {
     Stop,
     /// The operator wants the configuration read again.
     Reload,
+    /// The operator, `client`, wants what is on the disk now to run.
+    Upgrade {
+        client: u64,
+    },
     /// Time passed; see [`Supervisor::next_wakeup`].
     Wakeup,
 }
@@ -125,7 +146,19 @@ pub enum Event {
 /// What a supervisor wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    Start(WorkerId),
+    Start(WorkerId, Beginning),
+    /// Join these two by a line and tell them: [`Order::HandOver`], [`Order::Inherit`].
+    Introduce {
+        old: WorkerId,
+        heir: WorkerId,
+    },
+    /// What became of an upgrade.
+    Answer {
+        client: u64,
+        answer: Result<(), Failure>,
+    },
+    /// Become the program that is on the disk now.
+    Renew,
     Tell {
         worker: WorkerId,
         order: Order,
@@ -144,6 +177,17 @@ pub enum Effect {
     Say(Saying),
     /// End, with this status. The last effect of all.
     Exit(Outcome),
+}
+
+/// How a worker begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Beginning {
+    /// By what the last one left in its state file, if it is the same director's.
+    Usual,
+    /// The last one's roles were given away by a farewell.
+    AfterFarewell,
+    /// It prepares, and waits for the estates.
+    Heir,
 }
 
 /// What a service manager wants to know.
@@ -169,7 +213,7 @@ pub enum Outcome {
 }
 
 /// The supervisor of one director. Its first [`Event::Wakeup`] is due at once.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Supervisor {
     worker: Option<Worker>,
     next_id: u32,
@@ -180,6 +224,11 @@ pub struct Supervisor {
     /// Set by the first [`Event::Stop`].
     stop_by: Option<Instant>,
     fed: Option<Instant>,
+    upgrade: Option<Upgrade>,
+    /// Workers that only carry their last connections, and until when they may.
+    retired: BTreeMap<WorkerId, Instant>,
+    /// Somebody spoke for the last worker.
+    spoken: bool,
 }
 
 impl Default for Supervisor {
@@ -192,12 +241,15 @@ impl Default for Supervisor {
             pause: BACK_OFF.0,
             stop_by: None,
             fed: None,
+            upgrade: None,
+            retired: BTreeMap::new(),
+            spoken: false,
         }
     }
 }
 
 /// A worker that has not ended, as far as is known.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Worker {
     id: WorkerId,
     started: Instant,
@@ -220,10 +272,20 @@ impl Supervisor {
         {
             worker.heard = now;
         }
+        if let Some(upgrade) = &mut self.upgrade
+            && now.since(upgrade.until()) > OVERSLEPT
+        {
+            upgrade.postpone(now);
+        }
         match event {
             Event::Reported { worker, report } => self.reported(worker, report, now, &mut out),
             Event::Ended { worker: id, end } => {
-                if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
+                self.retired.remove(&id);
+                if self.is_heir(id) {
+                    self.heir_ended(Failure::Ended(end), now, &mut out);
+                } else if let Some(worker) = self.worker.take_if(|worker| worker.id == id)
+                    && let Some(worker) = self.lost_in_upgrade(worker, now, &mut out)
+                {
                     let lived = now.since(worker.started);
                     // One that ends at its first start by itself has said why.
                     let unasked = self.stop_by.is_none() && (self.succeeded || matches!(end, End::Killed(_)));
@@ -232,17 +294,23 @@ impl Supervisor {
                 }
             }
             Event::NotStarted { worker: id, error } => {
-                if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
+                if self.is_heir(id) {
+                    self.heir_ended(Failure::NotStarted(error), now, &mut out);
+                } else if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
                     self.lost(worker, None, Some(Saying::NotStarted { error }), now, &mut out);
                 }
             }
             Event::NotUnderstood { worker: id } => {
+                if self.is_heir(id) {
+                    self.give_up(Failure::NotUnderstood, now, &mut out);
+                }
                 // Another try would be of that version as well; whoever started this process can mend it.
                 if self.worker.as_ref().is_some_and(|worker| worker.id == id) {
                     self.end_at_once(None, &mut out);
                 }
             }
             Event::Stop => self.stop(now, &mut out),
+            Event::Reload if self.reload_waits() => {}
             Event::Reload => match &self.worker {
                 Some(worker) if self.stop_by.is_none() => {
                     out.push(Effect::Service(Service::Reloading));
@@ -251,7 +319,13 @@ impl Supervisor {
                 // The next one reads it anyway.
                 Some(_) | None => {}
             },
+            Event::Upgrade { client } => self.begin_upgrade(client, now, &mut out),
             Event::Wakeup => self.wakeup(now, &mut out),
+        }
+        if let Some(Effect::Exit(_)) = out.last() {
+            let rest = self.retired.keys().copied().chain(self.upgrade.as_ref().map(|upgrade| upgrade.heir.id));
+            let last = out.len() - 1;
+            out.splice(last..last, rest.map(Effect::Kill));
         }
         out
     }
@@ -260,16 +334,26 @@ impl Supervisor {
     pub fn next_wakeup(&self) -> Option<Instant> {
         let silent = self.worker.as_ref().filter(|worker| self.must_speak(worker));
         let silent = silent.map(|worker| worker.heard + worker.patience);
-        [silent, self.restart_at, self.stop_by].into_iter().flatten().min()
+        let upgrade = self.upgrade.as_ref().map(Upgrade::until);
+        let retired = self.retired.values().min().copied();
+        [silent, self.restart_at, self.stop_by, upgrade, retired].into_iter().flatten().min()
     }
 
     /// Whether silence means anything. A worker that is stopping and has nothing to give back any more may do that in
     /// peace.
     fn must_speak(&self, worker: &Worker) -> bool {
-        self.stop_by.is_none() || (worker.ready && !worker.shares.is_empty())
+        let hushed = self.upgrade.as_ref().is_some_and(Upgrade::hushes_worker);
+        !hushed && (self.stop_by.is_none() || (worker.ready && !worker.shares.is_empty()))
+    }
+
+    fn is_heir(&self, id: WorkerId) -> bool {
+        self.upgrade.as_ref().is_some_and(|upgrade| upgrade.heir.id == id)
     }
 
     fn reported(&mut self, id: WorkerId, report: Report, now: Instant, out: &mut Vec<Effect>) {
+        if self.is_heir(id) {
+            return self.heir_reported(report, now, out);
+        }
         let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id) else { return };
         worker.ready |= report == Report::Ready;
         if worker.ready {
@@ -278,7 +362,7 @@ impl Supervisor {
         match report {
             Report::Ready => {
                 worker.patience = SILENCE;
-                self.succeeded = true;
+                (self.succeeded, self.spoken) = (true, false);
                 out.push(Effect::Service(Service::Ready));
             }
             Report::Alive { effects } => {
@@ -291,22 +375,19 @@ impl Supervisor {
                     out.push(Effect::Service(Service::Alive));
                 }
             }
-            Report::Testament { share, first, part } => {
-                if first && part.is_empty() {
-                    worker.shares.remove(&share);
-                } else if first {
-                    worker.shares.insert(share, part);
-                } else {
-                    worker.shares.entry(share).or_default().append(part);
-                }
-            }
-            Report::Records(file) => worker.record = Some(file),
+            Report::Testament { .. } | Report::Records(_) => worker.learn(report),
             Report::Reloaded => out.push(Effect::Service(Service::Ready)),
+            Report::HandedOver => self.handed_over(now),
+            // A heir's, and this one is none.
+            Report::Prepared { .. } | Report::TookOver => {}
         }
     }
 
     fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        if self.stop_by.is_some() {
+        if self.stop_waits(now, out) {
+            return;
+        }
+        if self.stop_by.is_some() || self.upgrade.is_some() {
             return self.end_at_once(Some(Saying::StoppedAtOnce), out);
         }
         out.push(Effect::Service(Service::Stopping));
@@ -332,29 +413,38 @@ impl Supervisor {
             let saying = Saying::Silent { silent, ready: worker.ready };
             // First of all: a worker that came back to life would put on again what is taken off.
             out.push(Effect::Kill(worker.id));
-            self.lost(worker, None, Some(saying), now, out);
+            if let Some(worker) = self.lost_in_upgrade(worker, now, out) {
+                self.lost(worker, None, Some(saying), now, out);
+            }
+        }
+        self.upgrade_wakeup(now, out);
+        while let Some((worker, _)) = self.retired.iter().find(|(_, until)| **until <= now) {
+            let worker = *worker;
+            self.retired.remove(&worker);
+            out.push(Effect::Kill(worker));
+            out.push(Effect::Say(Saying::CarriedTooLong { after: CARRY }));
         }
         if self.restart_at.is_some_and(|at| at <= now) {
             self.restart_at = None;
-            let id = WorkerId(self.next_id);
-            self.next_id += 1;
-            self.worker = Some(Worker {
-                id,
-                started: now,
-                ready: false,
-                heard: now,
-                patience: START,
-                shares: BTreeMap::new(),
-                record: None,
-            });
-            out.push(Effect::Start(id));
+            let worker = self.new_worker(now);
+            let beginning = if self.spoken { Beginning::AfterFarewell } else { Beginning::Usual };
+            out.push(Effect::Start(worker.id, beginning));
+            self.worker = Some(worker);
         }
+    }
+
+    fn new_worker(&mut self, now: Instant) -> Worker {
+        let id = WorkerId(self.next_id);
+        self.next_id += 1;
+        let shares = BTreeMap::new();
+        Worker { id, started: now, ready: false, heard: now, patience: START, shares, record: None }
     }
 
     /// The worker is no more. `end`: how it ended by itself; `saying`: what people are told of it, which takes a log that
     /// can be written, and so comes after the farewell.
     fn lost(&mut self, worker: Worker, end: Option<End>, saying: Option<Saying>, now: Instant, out: &mut Vec<Effect>) {
         let farewell = farewell(worker.shares, out);
+        self.spoken |= farewell.is_some();
         out.extend(saying.into_iter().chain(farewell).map(Effect::Say));
         if self.stop_by.is_some() {
             let outcome = match end {
@@ -382,12 +472,38 @@ impl Supervisor {
 
     fn end_at_once(&mut self, saying: Option<Saying>, out: &mut Vec<Effect>) {
         let mut farewell_said = None;
-        if let Some(worker) = self.worker.take() {
+        let orphaned = self.upgrade.as_mut().and_then(Upgrade::take_orphaned);
+        if let Some(worker) = self.worker.take().or(orphaned) {
             out.push(Effect::Kill(worker.id));
             farewell_said = farewell(worker.shares, out);
         }
         out.extend(saying.into_iter().chain(farewell_said).map(Effect::Say));
         out.push(Effect::Exit(Outcome::Failed));
+    }
+}
+
+impl Worker {
+    /// What is to be done in its name, and where its record is.
+    fn learn(&mut self, report: Report) {
+        match report {
+            Report::Testament { share, first, part } => {
+                if first && part.is_empty() {
+                    self.shares.remove(&share);
+                } else if first {
+                    self.shares.insert(share, part);
+                } else {
+                    self.shares.entry(share).or_default().append(part);
+                }
+            }
+            Report::Records(file) => self.record = Some(file),
+            // Nothing that would be needed after its death.
+            Report::Ready
+            | Report::Alive { .. }
+            | Report::Reloaded
+            | Report::Prepared { .. }
+            | Report::HandedOver
+            | Report::TookOver => {}
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a supervisor says to people.
 
-use super::End;
+use super::{End, Failure};
 use crate::decision::Severity;
 use crate::time::Duration;
 use std::fmt;
@@ -29,6 +29,17 @@ pub enum Saying {
     Restart {
         restart_in: Duration,
     },
+    /// A new worker has taken over.
+    Upgraded,
+    NotUpgraded {
+        why: Failure,
+    },
+    /// The new version's supervisor can't go on where this one is.
+    NotRenewed,
+    /// A retired worker still had connections.
+    CarriedTooLong {
+        after: Duration,
+    },
     StoppedAtOnce,
     DoesNotStop {
         after: Duration,
@@ -38,10 +49,14 @@ pub enum Saying {
 impl Saying {
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Farewell { .. } | Self::Restart { .. } => Severity::Warning,
+            Self::Upgraded => Severity::Info,
+            Self::Farewell { .. } | Self::Restart { .. } | Self::NotRenewed | Self::CarriedTooLong { .. } => {
+                Severity::Warning
+            }
             Self::Ended { .. }
             | Self::NotStarted { .. }
             | Self::Silent { .. }
+            | Self::NotUpgraded { .. }
             | Self::StoppedAtOnce
             | Self::DoesNotStop { .. } => Severity::Error,
         }
@@ -63,6 +78,14 @@ impl fmt::Display for Saying {
                 write!(f, "in its name: farewells sent: {datagrams}, addresses taken off: {addresses}")
             }
             Self::Restart { restart_in } => write!(f, "the next worker starts in {:.1} s", restart_in.as_secs_f64()),
+            Self::Upgraded => f.write_str("upgraded: a new worker has taken over"),
+            Self::NotUpgraded { why } => write!(f, "not upgraded: {why}; all is as it was"),
+            Self::NotRenewed => f.write_str(
+                "the supervisor stays the old version's: the new one's can't go on where it is; a restart replaces it",
+            ),
+            Self::CarriedTooLong { after } => {
+                write!(f, "connections of a retired worker went on for {} s: cut", after.as_secs())
+            }
             Self::StoppedAtOnce => f.write_str("stopped at once, on the second signal"),
             Self::DoesNotStop { after } => write!(f, "the worker did not stop within {} s; killed", after.as_secs()),
         }

@@ -117,6 +117,27 @@ impl AddressBook {
         true
     }
 
+    /// What a predecessor put there and is there still is ours. `exact`: nothing has happened since, as if this process had
+    /// put it there.
+    pub fn inherit(&mut self, applied: Vec<InterfaceAddress>, exact: bool) {
+        for address in applied {
+            if let Some(seen) = self.seen.get_mut(&address.key()) {
+                (seen.ours, seen.applied) = (true, exact.then_some(address));
+            }
+        }
+        self.touch();
+    }
+
+    /// What this process put there, for [`Self::inherit`].
+    pub fn applied(&self) -> impl Iterator<Item = &InterfaceAddress> {
+        self.seen.values().filter_map(|seen| seen.applied.as_ref())
+    }
+
+    /// Whether it is there, whoever put it there.
+    pub fn is_there(&self, key: &AddressKey) -> bool {
+        self.seen.contains_key(key)
+    }
+
     fn insert(&mut self, key: AddressKey, ours: bool, applied: Option<InterfaceAddress>) {
         self.touch();
         self.seen.insert(key, Seen { ours, applied, rank: self.next_rank });

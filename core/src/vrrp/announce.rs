@@ -11,7 +11,7 @@ use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// The timers of a MASTER's announcements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcements {
     /// The second burst, and how many rounds it has.
     again: Option<(Instant, u32)>,

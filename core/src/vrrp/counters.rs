@@ -6,6 +6,7 @@
 use crate::decision::{Decision, IgnoreReason};
 use crate::effect::Effect;
 use crate::time::{Duration, Instant};
+use crate::vrrp::election::estate::IgnoredEstate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ pub const QUIET: Duration = Duration::from_secs(60);
 pub struct IgnoredAdverts {
     #[serde(with = "words")]
     kinds: BTreeMap<(Option<Arc<str>>, &'static str), Kind>,
+    /// How many a predecessor had counted, by words of its own.
+    before: Vec<IgnoredEstate>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,8 +72,28 @@ impl IgnoredAdverts {
     }
 
     /// How many packets were ignored so far, by router (none: nobody's) and [`IgnoreReason::word`].
-    pub fn totals(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &'static str, u64)> {
-        self.kinds.iter().map(|((router, word), kind)| (router.as_ref(), *word, kind.total))
+    pub fn totals(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &str, u64)> {
+        let mut totals: BTreeMap<(Option<&Arc<str>>, &str), u64> = BTreeMap::new();
+        for ((router, word), kind) in &self.kinds {
+            totals.insert((router.as_ref(), word), kind.total);
+        }
+        for IgnoredEstate { router, reason, total } in &self.before {
+            *totals.entry((router.as_ref(), reason)).or_default() += total;
+        }
+        totals.into_iter().map(|((router, word), total)| (router, word, total))
+    }
+
+    /// What a successor counts on from.
+    pub fn estate(&self) -> Vec<IgnoredEstate> {
+        let counted = self.totals();
+        counted
+            .map(|(router, word, total)| IgnoredEstate { router: router.cloned(), reason: word.to_owned(), total })
+            .collect()
+    }
+
+    /// Counts on from what a predecessor had counted.
+    pub fn take_up(&mut self, before: Vec<IgnoredEstate>) {
+        self.before = before;
     }
 }
 

@@ -1,8 +1,9 @@
 //! `vrrp_script` and `track_script`: what a script says, and what that does to a virtual router.
 
 use crate::config::{TrackWeight, TrackedScript, VirtualRouterConfig, VrrpScript};
-use crate::decision::Decision;
+use crate::decision::{Decision, PriorityCause};
 use crate::effect::{Effect, ScriptId};
+use crate::estate::ScriptEstate;
 use crate::event::ScriptOutcome;
 use crate::time::Instant;
 use crate::vrrp::Priority;
@@ -33,6 +34,26 @@ impl ScriptTracker {
             self.streak = 0;
             self.config = config;
         }
+    }
+
+    /// What a successor goes on with. One that runs is run again: its result finds nobody.
+    pub fn estate(&self, now: Instant) -> ScriptEstate {
+        let due = if self.running { now } else { self.due };
+        ScriptEstate { name: self.config.name.clone(), up: self.up, streak: self.streak, due }
+    }
+
+    /// A run that is under way is lost: it is due again.
+    pub fn forget_run(&mut self, now: Instant) {
+        if std::mem::take(&mut self.running) {
+            self.due = now;
+        }
+    }
+
+    /// Goes on with what a predecessor knew.
+    pub fn take_up(&mut self, estate: &ScriptEstate, now: Instant) {
+        self.up = estate.up;
+        self.streak = estate.streak;
+        self.due = estate.due.min(now + self.config.interval);
     }
 
     /// Up or down; `None` until it has ended for the first time.
@@ -148,4 +169,18 @@ pub fn effective_priority(config: &VirtualRouterConfig, scripts: &Scripts) -> Pr
         .sum();
     let priority = (i32::from(config.priority.get()) + added).clamp(1, 254);
     u8::try_from(priority).ok().and_then(Priority::new).unwrap_or(config.priority)
+}
+
+/// Why the effective priority is not the configured one: the first script that adds to it, or takes from it.
+pub fn first_cause(config: &VirtualRouterConfig, scripts: &Scripts) -> Option<PriorityCause> {
+    config.track_scripts.iter().find_map(|TrackedScript { script, weight }| {
+        let known = scripts.get(script);
+        match verdict(known, *weight) {
+            Verdict::Adds(0) | Verdict::Fault | Verdict::Unknown => None,
+            Verdict::Adds(_) => {
+                let up = known?.up() == Some(true);
+                Some(PriorityCause::Script { script: script.clone(), up, weight: weight.weight })
+            }
+        }
+    })
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails panics")]
 
 mod checks;
+mod estate;
 mod kernel;
 mod quorum;
 mod random;

@@ -10,6 +10,7 @@ use vipward_core::config::{
     CheckerConfig, CheckerKind, Config, HttpVersion, Places, RealServer, SorryServer, UrlCheck, VirtualServer,
 };
 use vipward_core::effect::Effect;
+use vipward_core::estate::{Document, Estate};
 use vipward_core::event::Event;
 use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table};
 use vipward_core::machine::Machine;
@@ -156,6 +157,22 @@ impl World {
 
     pub fn load(&mut self, services: Vec<VirtualServer>) {
         self.happens(Event::ConfigLoaded { config: Arc::new(config(services)), seed: 1 });
+    }
+
+    pub fn estate(&self) -> Option<Estate> {
+        self.balancer.estate(self.now)
+    }
+
+    /// The balancer hands over, and a new one has its estate. It knows no configuration yet.
+    pub fn succeed(&mut self) {
+        assert_eq!(self.happens(Event::HandOver), []);
+        let estate = self.estate().unwrap();
+        // As it travels.
+        let document = Document::new("boot", estate);
+        let document = Document::from_json(&document.to_json().unwrap(), "boot").unwrap();
+        self.balancer = Balancer::default();
+        self.under_way.clear();
+        self.happens(Event::Inherited(Arc::new(document.estate)));
     }
 
     pub fn mood(&mut self, server: &str, mood: Mood) {

@@ -110,6 +110,8 @@ proptest! {
                     "own address gone" => t.somebody(ME, false),
                     "second address" => t.somebody(ME, true),
                     name if name.starts_with("VIP") => t.somebody(100, false),
+                    // After it nobody would put right what somebody does to the kernel.
+                    "hand over" => t.wakes(),
                     name if name.starts_with("failed") => t.wakes(),
                     name if name.starts_with("addresses read") => t.reads_addresses(),
                     _ => t.handles(event),

@@ -8,6 +8,8 @@ mod addresses;
 mod announce;
 mod backup;
 mod checks;
+mod coordination;
+mod estate;
 mod faults;
 mod junk;
 mod lease;

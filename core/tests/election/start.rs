@@ -41,11 +41,11 @@ fn what_a_predecessor_left_is_taken_off_before_it_listens() {
         Timeline::unstarted(&[observed(ME, false), observed(100, true), observed(77, true), observed(8, false)]);
     t.tells_links(&[(0, true)]).reads_addresses();
     t.loads(config(vec![router()], vec![])).gives(&[
+        APPLIED,
         "remove 10.0.0.77/24",
         "10.0.0.77/24 on eth0 was left behind by an earlier run: taken off",
         "remove 10.0.0.100/24",
         "10.0.0.100/24 on eth0 was left behind by an earlier run: taken off",
-        APPLIED,
         LISTENS,
         STARTED,
     ]);

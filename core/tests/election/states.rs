@@ -4,7 +4,9 @@ use crate::timeline::*;
 use std::fmt::Write;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
+use vipward_core::coordination::LeaseEvent;
 use vipward_core::effect::Effect;
+use vipward_core::estate::{ElectionEstate, Estate};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::interface::Link;
 use vipward_core::ipvs::{Protocol, ServiceKey, Table};
@@ -113,7 +115,11 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("failed: read addresses", failed(Effect::ReadAddresses)),
         ("IPVS read", Event::IpvsRead(Table::default())),
         ("probe finished", Event::ProbeFinished { probe, verdict: Verdict::Passed }),
+        ("lease vacant", Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() })),
         ("stop", Event::Stop),
+        ("hand over", Event::HandOver),
+        ("take back", Event::TakeBack),
+        ("inherited", Event::Inherited(Arc::new(Estate::Election(ElectionEstate::default())))),
     ];
     // A new kind of event belongs into the table: this does not compile until it is here, too.
     for (_, event) in &all {
@@ -128,9 +134,13 @@ pub fn events() -> Vec<(&'static str, Event)> {
             | Event::IpvsRead(_)
             | Event::ProbeFinished { .. }
             | Event::ScriptFinished { .. }
+            | Event::Lease(_)
             | Event::EffectFailed { .. }
             | Event::Wakeup
-            | Event::Stop => {}
+            | Event::Stop
+            | Event::HandOver
+            | Event::TakeBack
+            | Event::Inherited(_) => {}
         }
     }
     all

@@ -12,6 +12,7 @@ use vipward_core::config::{
     VrrpScript,
 };
 use vipward_core::effect::Effect;
+use vipward_core::estate::Document;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::machine::Machine;
@@ -309,6 +310,24 @@ impl Timeline {
         self.handles(Event::Stop)
     }
 
+    /// A new process goes on with this one's estate: handed over, or as a copy. Its clock goes on, and the kernel stays as
+    /// it is.
+    pub fn successor(&mut self, handed_over: bool) -> Self {
+        if handed_over {
+            self.handles(Event::HandOver).nothing();
+        }
+        let estate = self.election.estate(self.now).unwrap();
+        // As it travels.
+        let document = Document::new("boot", estate);
+        let document = Document::from_json(&document.to_json().unwrap(), "boot").unwrap();
+        let mut heir = Self::unstarted(&self.kernel);
+        heir.now = self.now;
+        heir.tells_links(&[(0, true), (1, true)]);
+        heir.reads_addresses();
+        heir.handles(Event::Inherited(Arc::new(document.estate)));
+        heir
+    }
+
     // What must come out.
 
     #[track_caller]
@@ -409,6 +428,7 @@ pub fn say(effects: &[Effect]) -> Vec<String> {
             Effect::RunScript { script, .. } => format!("run {script}"),
             Effect::Notify { queue, command } => format!("notify {queue}: {}", command.argv.join(" ")),
             Effect::Decide(decision) => decision.to_string(),
+            Effect::Lease(op) => op.to_string(),
             other => panic!("not the Election's: {other:?}"),
         };
         match lines.last_mut() {

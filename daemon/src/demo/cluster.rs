@@ -85,7 +85,10 @@ impl Director {
     /// servers have no route back through a director, which the kernel's IPVS would need for NAT.
     pub fn start(&mut self) -> io::Result<()> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["run", "--dataplane", "relay", "-f"]).arg(&self.file);
+        // What would be one for all on a machine of one director.
+        let own = |extension: &str| self.file.with_extension(extension);
+        command.arg("run").arg("--control").arg(own("sock")).arg("--state").arg(own("state"));
+        command.args(["--dataplane", "relay", "-f"]).arg(&self.file);
         self.taken = 0;
         self.process = Some(self.node.spawn(command)?);
         Ok(())

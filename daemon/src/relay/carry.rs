@@ -18,6 +18,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// Carries a client's connection to a destination and back until both sides are done.
 pub async fn carry(mut client: TcpStream, address: IpAddr, key: ServiceKey, state: Arc<State>) {
+    let _carried = state.carrying.clone();
     let Some((mut server, _counted)) = connect(address, key, &state).await else {
         reset(&client);
         return;

@@ -17,14 +17,18 @@ use socket2::Socket;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 use tracing::warn;
 use vipward_core::ipvs::{Algorithm, Connections, Op, Picker, Protocol, Service, ServiceKey, Table};
 use vipward_core::seam::Refusal;
 use vipward_core::time::Instant;
 
-/// A running relay. Dropping it closes every listener and cuts every connection.
+/// A running relay. Dropping it closes every listener and cuts every connection. It can be handed over: what it had
+/// accepted it carries to its end, what still waits to be accepted is the other process's ([`Relay::hand_over`]).
 pub struct Relay {
     state: Arc<State>,
     /// `None` only while it is being dropped.
@@ -59,7 +63,7 @@ impl Relay {
                 };
                 match listener {
                     Ok(listener) => {
-                        tables.services.insert(*key, Serving { _listener: listener, ..Serving::default() });
+                        tables.services.insert(*key, Serving { listener, ..Serving::default() });
                     }
                     Err(error) => {
                         tables.table.services.remove(key);
@@ -88,14 +92,87 @@ impl Relay {
         tables.services.get(service).map(|serving| count(&serving.tokens, destination)).unwrap_or_default()
     }
 
+    /// Ends accepting, without a client that notices: whoever has the sockets accepts. Connections go on here.
+    pub fn hand_over(&self) -> (Table, Vec<(ServiceKey, OwnedFd)>) {
+        let mut tables = self.state.lock();
+        let mut listeners = Vec::new();
+        for (key, serving) in &mut tables.services {
+            if let Some(listener) = &mut serving.listener {
+                listener.rest();
+                match listener.socket.try_clone() {
+                    Ok(socket) => listeners.push((*key, socket.into())),
+                    // The heir opens one of its own; clients that wait in this one are refused.
+                    Err(error) => warn!("{key}: its socket can't be handed over: {error}"),
+                }
+            }
+        }
+        (tables.table.clone(), listeners)
+    }
+
+    /// Nobody took what was handed over.
+    pub fn take_back(&self) {
+        let mut tables = self.state.lock();
+        for (key, serving) in &mut tables.services {
+            if let Some(listener) = &mut serving.listener {
+                let again = listener.socket.try_clone().and_then(|socket| self.accept(socket, *key));
+                match again {
+                    Ok(task) => listener.task = Some(task),
+                    Err(error) => warn!("{key}: can't accept again: {error}"),
+                }
+            }
+        }
+    }
+
+    /// The heir accepts; what is carried here goes on.
+    pub fn retire(&self) {
+        let mut tables = self.state.lock();
+        tables.services.values_mut().filter_map(|serving| serving.listener.take()).for_each(OpenListener::leave);
+    }
+
+    /// Waits until nothing is carried any more.
+    pub async fn carried(&self) {
+        while Arc::strong_count(&self.state.carrying) > 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Takes up what another process handed over, before anything else is done here.
+    pub fn inherit(&self, table: Table, listeners: Vec<(ServiceKey, OwnedFd)>) {
+        let mut tables = self.state.lock();
+        tables.services = table.services.keys().map(|key| (*key, Serving::default())).collect();
+        tables.table = table;
+        for (key, socket) in listeners {
+            let Some(serving) = tables.services.get_mut(&key) else { continue };
+            match self.take(Socket::from(socket), key) {
+                Ok(listener) => serving.listener = Some(listener),
+                Err(error) => warn!("{key}: can't go on to accept: {error}"),
+            }
+        }
+        // Those whose socket did not come are opened anew by whoever finds that they are missing.
+        let Tables { table, services } = &mut *tables;
+        services.retain(|key, serving| {
+            let whole = serving.listener.is_some() || key.protocol != Protocol::Tcp;
+            if !whole {
+                table.services.remove(key);
+            }
+            whole
+        });
+    }
+
     fn open(&self, key: ServiceKey) -> io::Result<OpenListener> {
+        self.take(listen::bind(key.address)?, key)
+    }
+
+    fn take(&self, socket: Socket, key: ServiceKey) -> io::Result<OpenListener> {
+        let task = self.accept(socket.try_clone()?, key)?;
+        Ok(OpenListener { socket, task: Some(task), left: false })
+    }
+
+    fn accept(&self, socket: Socket, key: ServiceKey) -> io::Result<AbortHandle> {
         let Some(runtime) = &self.runtime else { return Err(io::Error::other("the relay is ending")) };
-        let socket = listen::bind(key.address)?;
-        let closing = OpenListener(socket.try_clone()?);
         let _context = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(socket.into())?;
-        runtime.spawn(listen::accept_all(listener, key, self.state.clone()));
-        Ok(closing)
+        Ok(runtime.spawn(listen::accept_all(listener, key, self.state.clone())).abort_handle())
     }
 }
 
@@ -129,6 +206,8 @@ fn say_what_is_missing(key: &ServiceKey, service: &Service) {
 /// What connections and the table's owner share. The lock is held for a choice or a count, never while waiting.
 struct State {
     started: std::time::Instant,
+    /// Each connection holds a clone.
+    carrying: Arc<()>,
     tables: Mutex<Tables>,
 }
 
@@ -144,7 +223,7 @@ struct Serving {
     /// Connections by destination: each holds a clone of its token. Removed destinations stay until theirs have ended.
     tokens: BTreeMap<SocketAddr, Arc<()>>,
     /// Closes when the service goes; `None`: not TCP.
-    _listener: Option<OpenListener>,
+    listener: Option<OpenListener>,
 }
 
 fn count(tokens: &BTreeMap<SocketAddr, Arc<()>>, destination: SocketAddr) -> Connections {
@@ -154,18 +233,41 @@ fn count(tokens: &BTreeMap<SocketAddr, Arc<()>>, destination: SocketAddr) -> Con
 
 /// Closes a listening socket when dropped: at once, whoever else still holds a descriptor of it, so that the same
 /// service can be opened again in the next moment.
-struct OpenListener(Socket);
+struct OpenListener {
+    socket: Socket,
+    /// Accepts; `None` while another process may.
+    task: Option<AbortHandle>,
+    /// Another process has it for good.
+    left: bool,
+}
+
+impl OpenListener {
+    /// Accepts no more. The task has a descriptor of its own, and gives it back; a connection that it has just accepted is
+    /// carried, for it only ends where it waits.
+    fn rest(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+
+    fn leave(mut self) {
+        self.rest();
+        self.left = true;
+    }
+}
 
 impl Drop for OpenListener {
     fn drop(&mut self) {
-        let _ = self.0.shutdown(std::net::Shutdown::Both);
+        if !self.left {
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 
 impl State {
     fn new() -> Self {
         let tables = Tables { table: Table::default(), services: BTreeMap::new() };
-        Self { started: std::time::Instant::now(), tables: Mutex::new(tables) }
+        Self { started: std::time::Instant::now(), carrying: Arc::new(()), tables: Mutex::new(tables) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {

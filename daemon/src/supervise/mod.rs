@@ -2,11 +2,13 @@
 //! `vipward_core::supervisor` decides; this carries out.
 //!
 //! It reads no configuration and nothing that comes from a network, and has no runtime: one thread waits for packets of
-//! its workers, signals and a time. A second one starts workers ([`launcher`]).
+//! its workers, signals, the operator's requests ([`control`]) and a time. A second one starts workers ([`launcher`]).
 
+pub mod control;
 mod evidence;
 mod farewell;
 mod launcher;
+mod notes;
 mod sandbox;
 mod service;
 pub mod wire;
@@ -16,6 +18,7 @@ use crate::clock;
 use crate::exit::Exit;
 use crate::log;
 use crate::privileges::raise_priority;
+use control::{Answer, Client, Control};
 use farewell::Farewell;
 use launcher::Launcher;
 use nix::errno::Errno;
@@ -29,7 +32,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use vipward_core::decision::Severity;
-use vipward_core::supervisor::{Effect, End, Event, Outcome, Report, Supervisor, WorkerId};
+use vipward_core::supervisor::{Beginning, Effect, End, Event, Order, Outcome, Report, Service, Supervisor, WorkerId};
 use vipward_core::time::Duration;
 use wire::Unreadable;
 
@@ -42,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Runs until a signal ends it, or the worker can't.
 pub fn run(options: &Run) -> ExitCode {
     log::start(options.log_level);
-    match Shell::open() {
+    match Shell::open(options) {
         Ok(mut shell) => shell.run(),
         Err(error) => {
             tracing::error!("{error}");
@@ -61,6 +64,11 @@ struct Shell {
     launcher: Launcher,
     /// None: a privilege is missing. The worker says which.
     farewell: Option<Farewell>,
+    /// None: there is no place for it, for this reason, unless it has been said.
+    control: Option<Control>,
+    no_control: Option<String>,
+    /// Who waits for what becomes of an upgrade.
+    asked: BTreeMap<u64, Client>,
     buffer: Box<[u8; wire::LONGEST]>,
 }
 
@@ -75,7 +83,9 @@ struct Child {
 }
 
 impl Shell {
-    fn open() -> io::Result<Self> {
+    /// Begins, or goes on where the version before has left its notes.
+    fn open(options: &Run) -> io::Result<Self> {
+        let left = options.resume.map(notes::read).transpose()?;
         let heard =
             [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCHLD];
         let heard: SigSet = heard.into_iter().collect();
@@ -92,16 +102,40 @@ impl Shell {
         let waited = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         waited.add(&signals, readable())?;
         waited.add(&launcher, readable())?;
+        let mut no_control = None;
+        let (supervisor, workers, control) = match left {
+            None => {
+                let control = Control::open(&options.control);
+                let control =
+                    control.map_err(|error| no_control = Some(format!("{}: {error}", options.control.display())));
+                (Supervisor::default(), BTreeMap::new(), control.ok())
+            }
+            Some(left) => {
+                let child = |(pid, socket)| Child { pid: Some(Pid::from_raw(pid)), socket, doomed: false };
+                let workers = left.workers.into_iter().map(|(id, worker)| (id, child(worker))).collect();
+                tracing::info!("the supervisor is the new version's as well");
+                (left.supervisor, workers, left.control.map(|(listener, next)| Control::resume(listener, next)))
+            }
+        };
+        for socket in workers.values().filter_map(|child: &Child| child.socket.as_ref()) {
+            waited.add(socket, readable())?;
+        }
+        if let Some(control) = &control {
+            waited.add(control.listener(), readable())?;
+        }
         raise_priority("the supervisor");
         sandbox::lock_memory();
         sandbox::confine();
         Ok(Self {
-            supervisor: Supervisor::default(),
-            workers: BTreeMap::new(),
+            supervisor,
+            workers,
             waited,
             signals,
             launcher,
             farewell,
+            control,
+            no_control,
+            asked: BTreeMap::new(),
             buffer: Box::new([0; wire::LONGEST]),
         })
     }
@@ -146,11 +180,28 @@ impl Shell {
                 return Some(outcome);
             }
         }
+        while let Some(client) = self.next_request() {
+            let number = client.number;
+            self.asked.insert(number, client);
+            if let Some(outcome) = self.step(Event::Upgrade { client: number }) {
+                return Some(outcome);
+            }
+        }
         let due = self.supervisor.next_wakeup().is_some_and(|at| at <= clock::now());
         if due { self.step(Event::Wakeup) } else { None }
     }
 
-    /// Waits for a packet, a signal, the launcher, or until something is due.
+    fn next_request(&mut self) -> Option<Client> {
+        let Self { control, waited, .. } = self;
+        control.as_mut()?.asked(|socket| {
+            // One that is not watched waits until something else happens.
+            if let Err(error) = waited.add(socket, readable()) {
+                tracing::debug!("watching a client: {error}");
+            }
+        })
+    }
+
+    /// Waits for a packet, a signal, the launcher, an operator, or until something is due.
     fn wait(&self) {
         let timeout = match self.supervisor.next_wakeup() {
             // Rounded up: a millisecond early would be a turn for nothing.
@@ -234,18 +285,22 @@ impl Shell {
         let mut failed = None;
         for effect in self.supervisor.handle(event, clock::now()) {
             match effect {
-                Effect::Start(worker) => {
-                    if let Err(error) = self.start(worker) {
+                Effect::Start(worker, beginning) => {
+                    if let Err(error) = self.start(worker, beginning) {
                         failed = Some(Event::NotStarted { worker, error: error.to_string() });
                     }
                 }
-                Effect::Tell { worker, order } => {
-                    let socket = self.workers.get(&worker).and_then(|child| child.socket.as_ref());
-                    let told = socket.map(|socket| wire::send_packet(socket, &wire::encode(&order)));
-                    if let Some(Err(error)) = told {
-                        tracing::warn!("the worker can't be told: {error}");
+                Effect::Introduce { old, heir } => self.introduce(old, heir),
+                Effect::Answer { client, answer } => {
+                    if let Some(client) = self.asked.remove(&client) {
+                        client.answer(&match answer {
+                            Ok(()) => Answer::Done,
+                            Err(failure) => Answer::Failed(failure.to_string()),
+                        });
                     }
                 }
+                Effect::Renew => self.renew(),
+                Effect::Tell { worker, order } => self.tell(worker, order, None),
                 Effect::Kill(worker) => {
                     if let Some(child) = self.workers.get_mut(&worker) {
                         child.socket = None;
@@ -259,7 +314,13 @@ impl Shell {
                     }
                 }
                 Effect::KeepEvidence { record } => self.launcher.keep(record),
-                Effect::Service(news) => service::notify(news),
+                Effect::Service(news) => {
+                    service::notify(news);
+                    // A director that can't be asked for anything is a director all the same.
+                    if let Some(why) = self.no_control.take_if(|_| news == Service::Ready) {
+                        tracing::warn!("`vipward upgrade` won't find this director: {why} (see `--control`)");
+                    }
+                }
                 Effect::Say(saying) => match saying.severity() {
                     Severity::Info => tracing::info!("{saying}"),
                     Severity::Warning => tracing::warn!("{saying}"),
@@ -271,12 +332,61 @@ impl Shell {
         failed.and_then(|event| self.step(event))
     }
 
-    fn start(&mut self, worker: WorkerId) -> io::Result<()> {
+    fn start(&mut self, worker: WorkerId, beginning: Beginning) -> io::Result<()> {
         let (ours, theirs) = wire::pair()?;
         self.waited.add(&ours, readable())?;
         self.workers.insert(worker, Child { pid: None, socket: Some(ours), doomed: false });
-        self.launcher.launch(worker, theirs);
+        self.launcher.launch(worker, beginning, theirs);
         Ok(())
+    }
+
+    fn tell(&self, worker: WorkerId, order: Order, with: Option<&OwnedFd>) {
+        let Some(socket) = self.workers.get(&worker).and_then(|child| child.socket.as_ref()) else { return };
+        let packet = wire::encode(&order);
+        let told = match with {
+            None => wire::send_packet(socket, &packet),
+            Some(descriptor) => wire::send_packet_with(socket, &packet, descriptor),
+        };
+        if let Err(error) = told {
+            tracing::warn!("the worker can't be told: {error}");
+        }
+    }
+
+    /// A line between two workers.
+    fn introduce(&self, old: WorkerId, heir: WorkerId) {
+        match wire::pair() {
+            Ok((from, to)) => {
+                self.tell(heir, Order::Inherit, Some(&to));
+                self.tell(old, Order::HandOver, Some(&from));
+            }
+            Err(error) => {
+                tracing::warn!("no line between the two workers: {error}");
+                // Its end is the upgrade's.
+                self.workers.get(&heir).and_then(|child| child.pid).into_iter().for_each(kill_process);
+            }
+        }
+    }
+
+    /// Becomes the new version, or stays what it is.
+    fn renew(&self) {
+        let error = match self.notes() {
+            Ok(notes) => self.launcher.renew(notes),
+            Err(error) => error,
+        };
+        tracing::warn!("the supervisor stays the old version's: {error}");
+    }
+
+    fn notes(&self) -> io::Result<notes::Written> {
+        let mut draft = notes::Draft::new();
+        for (worker, child) in &self.workers {
+            let pid = child.pid.ok_or_else(|| io::Error::other("a worker is just being started"))?;
+            let socket = child.socket.as_ref().map(OwnedFd::try_clone).transpose()?;
+            draft.worker(*worker, pid.as_raw(), socket);
+        }
+        if let Some(control) = &self.control {
+            draft.control(control.listener().try_clone()?, control.next());
+        }
+        draft.write(&self.supervisor)
     }
 }
 

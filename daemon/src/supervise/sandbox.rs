@@ -44,8 +44,11 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_write,
     libc::SYS_writev,
     libc::SYS_close,
-    // A worker's line.
+    // A worker's line; an operator at the control socket.
     libc::SYS_socketpair,
+    libc::SYS_accept4,
+    // A copy of a line for the next version.
+    libc::SYS_fcntl,
     // Its end.
     libc::SYS_kill,
     libc::SYS_wait4,

@@ -1,18 +1,19 @@
 //! What supervisor and worker say to each other: postcard with a version byte before it, one message a packet, over a
 //! `SOCK_SEQPACKET` socketpair that is the worker's standard input when it starts.
 
+use crate::passing;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use vipward_core::supervisor::{Report, Superior, Testament};
 
 /// Changes whenever [`Report`] or [`vipward_core::supervisor::Order`] does.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// No packet is longer.
 pub const LONGEST: usize = 64 << 10;
@@ -52,6 +53,20 @@ pub fn decode<T: DeserializeOwned>(packet: &[u8]) -> Result<T, Unreadable> {
 /// Sends one packet, or says at once why not.
 pub fn send_packet(socket: &OwnedFd, packet: &[u8]) -> Result<(), Errno> {
     send(socket.as_raw_fd(), packet, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).map(drop)
+}
+
+/// The same with a descriptor.
+pub fn send_packet_with(socket: &OwnedFd, packet: &[u8], descriptor: &OwnedFd) -> Result<(), Errno> {
+    passing::send(socket, packet, &[descriptor.as_fd()], MsgFlags::MSG_DONTWAIT)
+}
+
+/// A packet that is there, and the descriptor that came with it, if one did.
+pub fn receive_packet_with<'b>(
+    socket: &impl AsRawFd,
+    buffer: &'b mut [u8; LONGEST],
+) -> Result<Option<passing::With<'b, Option<OwnedFd>>>, Errno> {
+    let received = passing::receive(socket, buffer, MsgFlags::MSG_DONTWAIT)?;
+    Ok(received.map(|(packet, mut descriptors)| (packet, descriptors.pop())))
 }
 
 /// One packet that is there; `Ok(None)`: the other end is gone.

@@ -53,6 +53,7 @@ impl Director {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["--net", VIPWARD, "run", "-f"]).arg(path);
+        command.arg("--control").arg(path.with_extension("sock")).arg("--state").arg(path.with_extension("state"));
         more(&mut command);
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let (sender, log) = channel();

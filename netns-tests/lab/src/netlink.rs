@@ -63,6 +63,19 @@ pub fn isolate(port: &str, isolated: bool) -> io::Result<()> {
     })
 }
 
+/// Takes a port off its bridge, or puts it on one again: what comes in there leads nowhere, and the far end keeps its
+/// carrier.
+pub fn join(port: &str, bridge: Option<&str>) -> io::Result<()> {
+    talk(async |handle| {
+        let bridge = match bridge {
+            Some(bridge) => index(handle, bridge).await?,
+            None => 0,
+        };
+        let port = LinkUnspec::new_with_index(index(handle, port).await?).controller(bridge);
+        handle.link().set(port.build()).execute().await
+    })
+}
+
 pub fn set_up(name: &str, up: bool) -> io::Result<()> {
     talk(async |handle| {
         let link = LinkUnspec::new_with_index(index(handle, name).await?);

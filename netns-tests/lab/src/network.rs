@@ -66,6 +66,11 @@ impl Segment {
         netlink::isolate(&port(node, interface), isolated)
     }
 
+    /// Makes the switch drop everything to and from this node, which keeps its carrier: a cut that nobody is told of.
+    pub fn mute(&self, node: &Node, interface: &str, muted: bool) -> io::Result<()> {
+        netlink::join(&port(node, interface), (!muted).then_some(&self.name))
+    }
+
     /// Takes the cable and the node's interface away for good.
     pub fn detach(&self, node: &Node, interface: &str) -> io::Result<()> {
         netlink::remove_link(&port(node, interface))

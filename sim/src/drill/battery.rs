@@ -124,7 +124,7 @@ impl Battery<'_> {
         add("can't hear", cut(any, node, false), whole(), away);
         let config = match &self.base.node(id).kind {
             NodeKind::Director(director) => director.config.config.clone(),
-            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         };
         for script in config.iter().flat_map(|config| config.scripts.values()) {
             let tracked = config.iter().flat_map(|config| &config.routers).flat_map(|router| &router.track_scripts);

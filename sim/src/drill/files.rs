@@ -35,12 +35,15 @@ pub(super) fn read(paths: &[PathBuf], sources: &mut Sources, findings: &mut Vec<
         let options = config::Options { config_id: name.clone(), ..config::Options::default() };
         let before = sources.ids().count();
         let loaded = config::load(sources, &Disk, path, &options);
-        let (settings, said) = settings::load(sources, &Disk, path, None);
-        let broken = loaded.has_errors() || settings.is_none();
+        let (settings, mut said) = settings::load(sources, &Disk, path, None);
+        let mut broken = loaded.has_errors() || settings.is_none();
+        let mut config = loaded.best_effort().clone();
+        said.extend(settings.unwrap_or_default().complete(&mut config, &name));
+        broken |= said.iter().any(Diagnostic::is_error);
         files.push(DirectorFile {
             name: name.into(),
             path: path.clone(),
-            config: Arc::new(Config { vip: settings.unwrap_or_default().vip, ..loaded.best_effort().clone() }),
+            config: Arc::new(config),
             codes: loaded.diagnostics.iter().chain(&said).map(|found| found.code.to_owned()).collect(),
             broken,
             head: sources.ids().nth(before).map(|file| Span::new(file, 0, 0)),

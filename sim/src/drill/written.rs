@@ -25,6 +25,8 @@ pub(super) fn written(topology: &Topology) -> Result<String, String> {
             NodeKind::Director(plan) => director(&mut text, scenario, node, plan)?,
             NodeKind::RealServer(plan) => server(&mut text, scenario, node, plan),
             NodeKind::Client(plan) => client(&mut text, scenario, node, plan),
+            // No drill has one: who gives the files says nothing of it.
+            NodeKind::Quorum(_) => {}
             // `routed` makes it.
             NodeKind::Router => {}
         }

@@ -38,6 +38,17 @@ pub enum Ground {
     Given(Given),
 }
 
+/// Where the clusters of a sweep come from.
+#[derive(Clone, Debug)]
+pub enum Clusters {
+    /// Each seed draws one.
+    Any,
+    /// Each seed draws one whose directors hold their addresses by leases of a quorum service.
+    Fenced,
+    /// It is the same for all.
+    Given(Given),
+}
+
 /// A cluster of the user's: a scenario's network, without its steps and expectations, or the network of a drill.
 #[derive(Clone, Debug)]
 pub struct Given {
@@ -104,10 +115,12 @@ impl Files for Overlay<'_> {
 
 impl Case {
     /// What `seed` draws: a cluster, unless one is given, and faults for it.
-    pub fn draw(seed: u64, seconds: u64, given: Option<&Given>) -> Result<Self, String> {
-        let ground = match given {
-            Some(given) => Ground::Given(given.clone()),
-            None => Ground::Drawn(Draft::draw(&mut Dice::new(seed, CLUSTER), &mut Dice::new(seed, SETTINGS))),
+    pub fn draw(seed: u64, seconds: u64, clusters: &Clusters) -> Result<Self, String> {
+        let (dice, settings) = (&mut Dice::new(seed, CLUSTER), &mut Dice::new(seed, SETTINGS));
+        let ground = match clusters {
+            Clusters::Given(given) => Ground::Given(given.clone()),
+            Clusters::Any => Ground::Drawn(Draft::draw(dice, settings)),
+            Clusters::Fenced => Ground::Drawn(Draft::draw_fenced(dice, settings)),
         };
         let mut case = Self { seed, seconds, ground, lines: Vec::new() };
         let mut targets = Targets::of(&*case.scenario()?);

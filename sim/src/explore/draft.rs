@@ -21,6 +21,23 @@ pub struct Draft {
     pub client: Option<Client>,
     /// `[vip] lease`.
     pub lease: bool,
+    /// A quorum service, and who may have an address by it.
+    pub coordination: Option<Coordination>,
+}
+
+/// Leases of a quorum service.
+#[derive(Clone, Debug)]
+pub struct Coordination {
+    /// Seconds.
+    pub session: u64,
+    /// Milliseconds.
+    pub tick: u64,
+    /// Of the service's clock, in parts per million.
+    pub drift: i32,
+    /// VRIDs of the virtual routers that know no VRRP; the others are fenced.
+    pub elected: Vec<u8>,
+    /// The elected ones are spread, at most so many a director.
+    pub spread: Option<u32>,
 }
 
 /// A virtual router of the cluster.
@@ -148,7 +165,43 @@ impl Draft {
         let vip = routers.first().and_then(|router| router.vips.first()).copied().unwrap_or(100);
         let vip = services.first().map_or(vip, |service| service.vip);
         let client = dice.one_in(2).then(|| Client { vip, every_ms: dice.among(&[1000, 2000, 5000]) });
-        Self { split, routers, directors, services, client, lease: !settings.one_in(8) }
+        Self { split, routers, directors, services, client, lease: !settings.one_in(8), coordination: None }
+    }
+
+    /// A cluster that is all about leases: no real servers, and adverts of everyday pace, since session timeouts are what
+    /// everything waits for.
+    pub fn draw_fenced(dice: &mut Dice, settings: &mut Dice) -> Self {
+        let mut draft = Self::draw(dice, settings);
+        // A lease of the quorum service rests on the kernel's.
+        draft.lease = true;
+        (draft.split, draft.services, draft.client) = (false, Vec::new(), None);
+        draft.directors.truncate(4);
+        draft.routers.truncate(3);
+        for router in &mut draft.routers {
+            router.interval = if router.version == 2 { 100 } else { dice.among(&[50, 100, 100, 100, 200]) };
+        }
+        let alike: BTreeMap<u8, Member> = draft.directors.first().map(|it| it.members.clone()).unwrap_or_default();
+        for director in &mut draft.directors {
+            director.drift = i32::try_from(dice.up_to(1000)).unwrap_or(0) - 500;
+            // One `vipward.toml` names the routers of all directors, so that each has all of them.
+            for (vrid, member) in &alike {
+                let priority = byte(dice.between(1, 254));
+                director.members.entry(*vrid).or_insert(Member { priority, ..member.clone() });
+            }
+            director.members.retain(|vrid, _| draft.routers.iter().any(|router| router.vrid == *vrid));
+            director.members.values_mut().for_each(|member| member.master = false);
+        }
+        let session = dice.among(&[8, 8, 10, 10, 12, 15]);
+        let elected = draft.routers.iter().map(|router| router.vrid).filter(|_| dice.one_in(3)).collect();
+        draft.coordination = Some(Coordination {
+            session,
+            tick: dice.among(&[500, 1000, 2000, 500 * session]),
+            drift: i32::try_from(dice.up_to(1000)).unwrap_or(0) - 500,
+            // The last one alive must have room for all.
+            spread: dice.one_in(3).then(|| small(dice.between(3, 6))),
+            elected,
+        });
+        draft
     }
 
     /// The configurations, and the scenario without its steps.
@@ -159,7 +212,9 @@ impl Draft {
             texts.insert(director.file(true), self.configuration(director, true).into_bytes());
         }
         // Also where it says what is the default: nothing outside these files counts.
-        texts.insert(PathBuf::from(settings::NAME), format!("[vip]\nlease = {}\n", self.lease).into_bytes());
+        let coordination = self.coordination.as_ref().map(|it| it.settings(&self.routers)).unwrap_or_default();
+        let text = format!("[vip]\nlease = {}\n{coordination}", self.lease);
+        texts.insert(PathBuf::from(settings::NAME), text.into_bytes());
         (texts, self.network())
     }
 
@@ -190,6 +245,10 @@ impl Draft {
                     let _ = writeln!(text, "loopback = \"192.0.2.{}\"", service.vip);
                 }
             }
+        }
+        if let Some(Coordination { tick, drift, .. }) = &self.coordination {
+            let _ = write!(text, "\n[quorum.zk]\naddress = \"192.0.2.250/24\"\ntick = \"{tick}ms\"\n");
+            let _ = writeln!(text, "drift = \"{drift}ppm\"");
         }
         if let Some(client) = &self.client {
             let _ = writeln!(text, "\n[client.visitor]\naddress = \"192.0.2.200/24 on {front}\"");
@@ -306,6 +365,27 @@ impl Draft {
             }
         }
         text.push_str("}\n");
+    }
+}
+
+impl Coordination {
+    /// `vipward.toml`, the same for all directors.
+    fn settings(&self, routers: &[Router]) -> String {
+        let mut text = format!(
+            "[coordination]\nhosts = [\"zk:2181\"]\npath = \"/vipward/explored\"\nsession_timeout = {}\ndefault = \
+             \"fence\"\n",
+            self.session
+        );
+        let elected = self.elected.iter().filter(|vrid| routers.iter().any(|router| router.vrid == **vrid));
+        let elected: Vec<&u8> = elected.collect();
+        for vrid in &elected {
+            let _ = write!(text, "\n[coordination.routers.R{vrid}]\nmode = \"elect\"\n");
+        }
+        if let Some(limit) = self.spread.filter(|_| !elected.is_empty()) {
+            let routers: Vec<String> = elected.iter().map(|vrid| format!("\"R{vrid}\"")).collect();
+            let _ = write!(text, "\n[coordination.spread.all]\nrouters = [{}]\nlimit = {limit}\n", routers.join(", "));
+        }
+        text
     }
 }
 

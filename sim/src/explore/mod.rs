@@ -16,5 +16,5 @@ pub mod schedule;
 pub mod shrink;
 pub mod sweep;
 
-pub use case::{Case, Given, Ground};
+pub use case::{Case, Clusters, Given, Ground};
 pub use sweep::{Found, Sweep};

@@ -22,6 +22,8 @@ pub struct Targets {
     pub clients: Vec<String>,
     pub segments: Vec<String>,
     pub addresses: Vec<String>,
+    /// The quorum service.
+    pub quorum: Option<String>,
     /// A director and the name of a script that it tracks.
     pub scripts: Vec<(String, String)>,
     /// A director and a file that it can be reloaded with.
@@ -38,6 +40,7 @@ impl Targets {
             directors: named(|kind| matches!(kind, NodeKind::Director(_))),
             servers: named(|kind| matches!(kind, NodeKind::RealServer(_))),
             clients: named(|kind| matches!(kind, NodeKind::Client(_))),
+            quorum: named(|kind| matches!(kind, NodeKind::Quorum(_))).pop(),
             segments: scenario.segments.iter().map(|segment| segment.name.to_string()).collect(),
             ..Self::default()
         };
@@ -85,6 +88,10 @@ struct Schedule<'d> {
 
 impl Schedule<'_> {
     fn fault(&mut self, targets: &Targets, at: u64) {
+        if let Some(quorum) = targets.quorum.as_ref().filter(|_| self.dice.one_in(2)) {
+            self.quorum_fault(targets, quorum, at);
+            return;
+        }
         let kind = self.dice.up_to(99);
         match kind {
             0..=54 => self.director_fault(targets, at, kind),
@@ -108,11 +115,12 @@ impl Schedule<'_> {
                     self.line(at, format!("delete_address = {address:?}, on = {lb:?}"));
                 }
             }
-            45..=49 => {
+            45..=47 => {
                 if let Some((lb, file)) = self.pick(&targets.reloads) {
                     self.line(at, format!("reload = {lb:?}, with = {file:?}"));
                 }
             }
+            48..=51 => self.line(at, format!("upgrade = {lb:?}")),
             _ => {
                 if let Some((lb, script)) = self.pick(&targets.scripts) {
                     let step = |exits| format!("script = {script:?}, on = {lb:?}, exits = {exits}");
@@ -174,6 +182,55 @@ impl Schedule<'_> {
                 None => format!("from = {lb:?}"),
             },
         }
+    }
+
+    /// What leases are for: directors that don't hear each other, don't reach the service, or don't run; and a service
+    /// that does not answer.
+    fn quorum_fault(&mut self, targets: &Targets, zk: &str, at: u64) {
+        let Some(lb) = self.pick(&targets.directors) else { return };
+        let Some(other) = self.pick(&targets.directors) else { return };
+        let heal = "heal = \"all\"".to_owned();
+        match self.dice.up_to(99) {
+            0..=14 if lb != other => self.pair(at, format!("cut = [{lb:?}, {other:?}]"), heal),
+            15..=19 if lb != other => self.pair(at, format!("cut = {lb:?}, to = {other:?}"), heal),
+            0..=27 => self.pair(at, format!("cut = [{lb:?}, {zk:?}]"), heal),
+            28..=34 => self.siege(&lb, zk, at),
+            35..=39 => {
+                let (from, to) = if self.dice.one_in(2) { (&*lb, zk) } else { (zk, &*lb) };
+                self.pair(at, format!("cut = {from:?}, to = {to:?}"), heal);
+            }
+            40..=46 => self.pair(at, format!("isolate = {zk:?}"), heal),
+            47..=59 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),
+            60..=69 => self.pair(at, format!("freeze = {zk:?}"), format!("resume = {zk:?}")),
+            70..=77 => {
+                let lasts = self.dice.stretched(100, 20_000).min(self.horizon.saturating_sub(at)).max(1);
+                self.line(at, format!("leader_change = {zk:?}, lasts = \"{lasts}ms\""));
+            }
+            78..=86 => self.line(at, format!("server_dies = {lb:?}")),
+            87..=89 => self.line(at, format!("end_session = {lb:?}")),
+            90..=94 => {
+                let by = self.dice.stretched(1, 5_000);
+                self.pair(at, format!("delay = \"{by}ms\", between = [{lb:?}, {zk:?}]"), heal);
+            }
+            _ => {
+                let share = self.dice.between(1, 60);
+                self.pair(at, format!("lose = \"{share}%\", between = [{lb:?}, {zk:?}]"), heal);
+            }
+        }
+    }
+
+    /// What takes most of the margins away at once: answers that come late, then none, from a service that never heard of
+    /// the last questions; and a director that stops running while its kernel still holds what it last renewed.
+    fn siege(&mut self, lb: &str, zk: &str, at: u64) {
+        let heal = "heal = \"all\"".to_owned();
+        if self.dice.one_in(2) {
+            let by = self.dice.between(500, 5_000);
+            self.line(at.saturating_sub(15_000).max(5_000), format!("delay = \"{by}ms\", from = {zk:?}, to = {lb:?}"));
+        }
+        self.line(at, format!("server_dies = {lb:?}"));
+        self.pair(at, format!("cut = [{lb:?}, {zk:?}]"), heal);
+        let frozen = at + self.dice.up_to(8_000);
+        self.pair(frozen.min(self.horizon.saturating_sub(1)), format!("freeze = {lb:?}"), format!("resume = {lb:?}"));
     }
 
     fn server_fault(&mut self, targets: &Targets, at: u64, kind: u64) {

@@ -1,6 +1,6 @@
 //! Many seeds on many threads; what they give comes out in the order of the seeds, whoever is first.
 
-use super::case::{Case, Given};
+use super::case::{Case, Clusters};
 use super::shrink::shrink;
 use crate::invariants::Violation;
 use crate::runner::events::Cast;
@@ -17,8 +17,7 @@ pub struct Sweep {
     /// How long each run lasts, in simulated seconds.
     pub seconds: u64,
     pub jobs: usize,
-    /// The cluster; none: each seed draws one.
-    pub given: Option<Given>,
+    pub clusters: Clusters,
     /// After so many failures the sweep ends.
     pub most: usize,
 }
@@ -83,7 +82,7 @@ impl Sweep {
     }
 
     fn one(&self, seed: u64, cast: Cast<'_>) -> Result<Option<Found>, String> {
-        let case = Case::draw(seed, self.seconds, self.given.as_ref())?;
+        let case = Case::draw(seed, self.seconds, &self.clusters)?;
         let violation = case.run(cast).map_err(|error| format!("seed {seed}: {error}"))?;
         Ok(violation.map(|violation| {
             let (case, shrunk) = shrink(case, violation.clone(), cast);

@@ -232,6 +232,7 @@ fn kind(what: &What) -> Option<&'static str> {
         What::TroubleBegan { .. } => Some("trouble"),
         What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
         What::Started
+        | What::TakenUp
         | What::Found { .. }
         | What::Stopped
         | What::TroubleEnded { .. }
@@ -256,6 +257,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
     match what {
         What::Step { .. } => format!("{word}: {text}"),
         What::Started => "daemon started".to_owned(),
+        What::TakenUp => "a new process goes on".to_owned(),
         What::Stopped => "daemon ended in order".to_owned(),
         What::AddressAdded(_) => format!("took {text}"),
         What::AddressRemoved(_) => format!("gave up {text}"),

@@ -58,7 +58,7 @@ pub(super) fn lanes(run: &Run) -> Vec<Lane> {
             NodeKind::Director(director) => of_director(run, id, director, &mut lanes),
             NodeKind::RealServer(_) => lanes.push(of_server(run, id)),
             NodeKind::Client(_) => lanes.push(of_client(run, id)),
-            NodeKind::Router => {}
+            NodeKind::Quorum(_) | NodeKind::Router => {}
         }
     }
     lanes
@@ -187,7 +187,10 @@ fn roles(run: &Run, id: NodeId, router: &str) -> Vec<Span> {
             What::Ended { .. } | What::Stopped => (role, frozen) = (off(), false),
             What::Step { word: "FROZEN" | "HUNG", .. } => frozen = true,
             What::Step { word: "AWAKE", .. } => frozen = false,
-            What::Decided(Decision::RoleChanged { router: of, to, .. }) | What::Found { router: of, role: to }
+            What::Decided(
+                Decision::RoleChanged { router: of, to, .. } | Decision::RoleInherited { router: of, role: to, .. },
+            )
+            | What::Found { router: of, role: to }
                 if **of == *router =>
             {
                 let state = match to {

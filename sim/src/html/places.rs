@@ -30,6 +30,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             place(&router.places, "advert_int")
         }
         What::Started
+        | What::TakenUp
         | What::Found { .. }
         | What::Ended { .. }
         | What::KernelForgot
@@ -54,7 +55,7 @@ fn config_at(run: &Run, node: NodeId, at: Instant) -> Option<Arc<Config>> {
     });
     let first = match &run.scenario.node(node).kind {
         NodeKind::Director(director) => director.config.config.clone(),
-        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+        NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
     };
     reloaded.or(first)
 }
@@ -65,6 +66,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::KillWorker(id)
         | Action::HangWorker(id)
         | Action::PowerOff(id)
+        | Action::Upgrade(id)
         | Action::Stop(id)
         | Action::Start(id)
         | Action::Freeze(id)
@@ -72,12 +74,15 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Unplug(id)
         | Action::Plug(id)
         | Action::Down(id)
-        | Action::Up(id) => node == Some(*id),
+        | Action::Up(id)
+        | Action::ServerDies(id)
+        | Action::EndSession(id) => node == Some(*id),
         Action::Reload { node: id, .. }
         | Action::Slow { node: id, .. }
         | Action::Status { node: id, .. }
         | Action::Flap { node: id, .. }
         | Action::Script { node: id, .. }
+        | Action::LeaderChange { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
         Action::Impair { .. } | Action::Heal(_) => true,
     }
@@ -104,6 +109,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
     let script = |name: &str, word: &str| place(&config.scripts.get(name)?.places, word);
     let service = |key: &ServiceKey| config.services.iter().find(|service| service.key == *key);
     match decision {
+        Decision::RoleInherited { router: name, .. } => router(name, ""),
         Decision::RoleChanged { router: name, cause, .. } => match cause {
             RoleCause::Startup => router(name, "state"),
             RoleCause::MasterDown { .. } | RoleCause::Overslept { .. } => router(name, "advert_int"),

@@ -4,6 +4,7 @@
 //! Master_Down_Interval (RFC 9568 6.1): `down_timer_adverts` intervals and Skew_Time, which is less than one interval
 //! (one second in version 2).
 
+use super::one_holder::coordinated;
 use super::one_owner::longest_interval;
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
@@ -68,7 +69,8 @@ impl AddressServed {
             let routers = director.config.iter().flat_map(|config| &config.routers);
             for router in routers.filter(|_| director.running() && world.node(id).on_network()) {
                 let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
-                if role == Role::Fault {
+                // A lease may have to end first, which `settles` bounds.
+                if role == Role::Fault || director.config.iter().any(|it| coordinated(it, &router.name)) {
                     continue;
                 }
                 let addresses = router.addresses.iter().map(|address| address.address);

@@ -6,6 +6,7 @@ mod bounded_role_changes;
 mod dead_destination;
 mod health_settles;
 mod lease;
+mod one_holder;
 mod one_owner;
 mod quiet_announcements;
 mod settles;
@@ -14,6 +15,7 @@ mod tables_settle;
 mod takeover_in_order;
 #[cfg(test)]
 mod tests;
+mod upgrade_unnoticed;
 
 use crate::trace::{Entry, What};
 use crate::world::World;
@@ -35,8 +37,9 @@ pub trait Invariant {
 }
 
 /// All names.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 13] = [
     one_owner::NAME,
+    one_holder::NAME,
     address_served::NAME,
     dead_destination::NAME,
     tables_settle::NAME,
@@ -46,6 +49,7 @@ pub const NAMES: [&str; 11] = [
     health_settles::NAME,
     takeover_in_order::NAME,
     quiet_announcements::NAME,
+    upgrade_unnoticed::NAME,
     lease::NAME,
 ];
 
@@ -80,6 +84,7 @@ impl Default for Watch {
         Self {
             invariants: vec![
                 Box::new(one_owner::OneOwner::default()),
+                Box::new(one_holder::OneHolder::default()),
                 Box::new(address_served::AddressServed::default()),
                 Box::new(dead_destination::DeadDestination::default()),
                 Box::new(tables_settle::TablesSettle::default()),
@@ -89,6 +94,7 @@ impl Default for Watch {
                 Box::new(health_settles::HealthSettles::default()),
                 Box::new(takeover_in_order::TakeoverInOrder::default()),
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
+                Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
                 Box::new(lease::Lease::default()),
             ],
             violations: Vec::new(),

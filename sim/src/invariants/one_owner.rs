@@ -2,7 +2,8 @@
 //!
 //! Two MASTERs that hear each other are one MASTER after the next advert (RFC 9568 6.4.3), so they have one
 //! Advertisement_Interval; one more for each advert that a fault swallows meanwhile. A director that does not run hears
-//! nothing: what a killed daemon left in its kernel is not its claim any more.
+//! nothing: what a killed daemon left in its kernel is not its claim any more. Nor is one judged whose session at the
+//! quorum service somebody ended by hand ([`World::ended_by_hand`]).
 
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, interval, secs};
 use crate::scenario::NodeId;
@@ -70,8 +71,8 @@ impl OneOwner {
         let mut both = BTreeMap::new();
         for address in world.virtual_addresses().into_keys() {
             let owners = world.owners(address).into_iter();
-            let owners: Vec<NodeId> =
-                owners.filter(|id| world.director(*id).is_some_and(|director| director.running())).collect();
+            let judged = |id: &NodeId| world.director(*id).is_some_and(|it| it.running()) && !world.ended_by_hand(*id);
+            let owners: Vec<NodeId> = owners.filter(judged).collect();
             for (at, a) in owners.iter().enumerate() {
                 for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {
                     let key = (address, *a, *b);

@@ -5,6 +5,9 @@
 //! within another one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise`
 //! or `fall` before that.
 //!
+//! Where leases decide, more comes on top: a session that nobody renews ends after its timeout, and a quorum service that
+//! was of no use again and again has to prove itself first.
+//!
 //! The right owner holds all of the router's addresses, and nobody who would preempt it has the higher priority.
 
 use super::{Invariant, MARGIN, by_the_slowest_clock};
@@ -12,10 +15,14 @@ use crate::scenario::{NodeId, SegmentId};
 use crate::world::{Director, World};
 use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::coordination::LONGEST_TRIAL;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{Priority, Role, Version};
 
 pub const NAME: &str = "settles";
+
+/// The simulated client's tries to connect, until one is answered.
+const CONNECT: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 pub struct Settles {
@@ -43,6 +50,12 @@ impl Invariant for Settles {
         let changed = self.version.replace(world.version) != Some(world.version);
         let due = self.due.is_some_and(|(_, at)| at <= world.now());
         if world.impaired() || !due || (self.judged && !changed) {
+            return Vec::new();
+        }
+        // Who was dead at the last step may have a configuration by now.
+        let at = world.last_step + bound(world);
+        if at > world.now() {
+            (self.due, self.judged) = (Some((world.last_step, at)), false);
             return Vec::new();
         }
         self.judged = true;
@@ -90,7 +103,11 @@ fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRou
     };
     let priority = |id: NodeId, router: &VirtualRouterConfig| priority(world, id, router);
     let ours = priority(*owner, config);
-    if let Some((id, better, _)) = parts.iter().find(|(id, it, _)| preempts(it) && priority(*id, it) > ours) {
+    // Who of the living should have a router that is spread says a hash, not a priority.
+    let outranks = |id: NodeId, it: &VirtualRouterConfig| preempts(it) && priority(id, it) > ours;
+    if !spread(world, *owner, &config.name)
+        && let Some((id, better, _)) = parts.iter().find(|(id, it, _)| outranks(*id, it))
+    {
         let theirs = priority(*id, better);
         let (owner, id) = (world.name(*owner), world.name(*id));
         return Some(format!(
@@ -103,6 +120,12 @@ fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRou
     };
     let missing = world.director(*owner).and_then(lacks)?;
     Some(format!("{} is MASTER of virtual router {vrid} and lacks {missing} {since}", world.name(*owner)))
+}
+
+fn spread(world: &World, id: NodeId, router: &str) -> bool {
+    let config = world.director(id).and_then(|director| director.config.as_ref());
+    let groups = config.and_then(|config| config.coordination.as_ref()).into_iter().flat_map(|it| &it.spread);
+    groups.flat_map(|group| &group.routers).any(|it| **it == *router)
 }
 
 fn secs_since(world: &World) -> String {
@@ -138,5 +161,12 @@ fn bound(world: &World) -> Duration {
     let delay = routers().map(|router| router.preempt_delay).max().unwrap_or_default();
     let scripts = configs().flat_map(|config| config.scripts.values());
     let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
-    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2) + world.slowest + MARGIN
+    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2 + leases(world)) + world.slowest + MARGIN
+}
+
+/// What leases add: whoever was cut off asks for a new session, and that of one who died ends.
+fn leases(world: &World) -> Duration {
+    let configs = world.directors().filter_map(|(_, director)| director.config.as_ref()?.coordination.as_ref());
+    let session = configs.map(|it| it.service.session_timeout).max();
+    session.map_or(Duration::ZERO, |session| session + CONNECT + LONGEST_TRIAL)
 }

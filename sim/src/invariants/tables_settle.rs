@@ -5,6 +5,7 @@
 //! stop nothing is left. Quiet: nobody decided or changed anything for three seconds.
 
 use super::Invariant;
+use super::one_holder::coordinated;
 use crate::scenario::NodeId;
 use crate::trace::What;
 use crate::world::{Director, Process, World};
@@ -99,6 +100,12 @@ impl TablesSettle {
                 ) => {
                     self.down.insert((id, *service, *server));
                 }
+                What::Decided(Decision::VerdictsInherited { down, without_quorum, .. }) => {
+                    self.down.retain(|(node, ..)| *node != id);
+                    self.down.extend(down.iter().map(|(service, server)| (id, *service, *server)));
+                    self.no_quorum.retain(|(node, _)| *node != id);
+                    self.no_quorum.extend(without_quorum.iter().map(|service| (id, *service)));
+                }
                 What::Decided(Decision::ServerUp { service, server }) => {
                     self.down.remove(&(id, *service, *server));
                 }
@@ -122,12 +129,16 @@ impl TablesSettle {
             masters.flat_map(|router| router.addresses.iter().chain(&router.excluded)).map(|it| it.address).collect();
         let held: BTreeSet<IpAddr> =
             director.kernel.addresses.iter().filter(|(_, held)| held.ours).map(|(key, _)| key.address).collect();
-        let missing: Vec<String> = wanted
-            .iter()
-            .filter(|it| !held.contains(it) && !world.node(id).own(**it))
-            .map(ToString::to_string)
-            .collect();
+        let missing = wanted.iter().filter(|it| !held.contains(it) && !world.node(id).own(**it));
         let extra: Vec<String> = held.difference(&wanted).map(ToString::to_string).collect();
+        // A MASTER by adverts whose lease another one has, or that can't ask for it, is right to lack them.
+        let leased = |address: &IpAddr| {
+            let config = director.config.iter();
+            config
+                .flat_map(|it| it.routers.iter().filter(|router| coordinated(it, &router.name)))
+                .any(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == *address))
+        };
+        let missing: Vec<String> = missing.filter(|it| !leased(it)).map(ToString::to_string).collect();
         differs(world.name(id), "addresses", &missing, &extra)
     }
 

@@ -61,7 +61,9 @@ impl Invariant for TakeoverInOrder {
             let parts = candidates(world).remove(&key).unwrap_or_default();
             let taken = parts.iter().any(|(_, _, role)| *role == Role::Master);
             let touched = world.last_step > since || parts.iter().any(|(id, ..)| world.node(*id).disturbed > since);
-            if !taken && !touched && !world.impaired() {
+            // Without anybody who could.
+            let nobody = parts.is_empty();
+            if !taken && !nobody && !touched && !world.impaired() {
                 let waited = super::secs(world.now().since(since));
                 broken.push(format!(
                     "{} said goodbye for virtual router {} at {since} s, and after {waited} nobody has taken it",

@@ -135,7 +135,9 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Probe => "a probe",
         Reason::Retry => "another try of what failed",
         Reason::Reread => "a look at the kernel's tables",
+        Reason::Keep => "a copy for the state file",
         Reason::Renew => "renewal of addresses",
+        Reason::Lease => "a question to the quorum service",
         Reason::Report => "a report of ignored adverts",
         Reason::Heartbeat => "a sign of life for the supervisor",
     }
@@ -178,6 +180,10 @@ pub fn why(tracks: &[Track], role: Role) -> String {
                         chains.push((at, chain(tracks, track, &known, now, &change)));
                     }
                     known.roles.insert(router.clone(), (now.step.at, *to, cause.to_string()));
+                }
+                if let Effect::Decide(Decision::RoleInherited { router, role, .. }) = effect {
+                    let why = "taken up from the process before".to_owned();
+                    known.roles.insert(router.clone(), (now.step.at, *role, why));
                 }
             }
             known.learn(now.step);

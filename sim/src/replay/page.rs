@@ -76,7 +76,7 @@ fn parse(sources: &mut Sources, director: &str, files: &[File]) -> Config {
 }
 
 fn place(scenario: &mut Scenario, node: NodeId, reloaded: Option<Instant>, config: Arc<Config>) {
-    let file = ConfigFile { path: PathBuf::new(), settings: None, config: Some(config), codes: Vec::new() };
+    let file = ConfigFile { path: PathBuf::new(), config: Some(config), codes: Vec::new(), settings: None };
     match (reloaded, scenario.nodes.get_mut(node.0).map(|node| &mut node.kind)) {
         (Some(at), _) => {
             scenario.steps.push(Step { at, action: Action::Reload { node, file }, span: Span::default() });

@@ -170,7 +170,9 @@ impl<'a> Life<'a> {
                         let http = matches!(probe.kind, ProbeKind::HttpGet { .. });
                         probes.insert(*id, (at, http, probe.timeout));
                     }
-                    Effect::Decide(Decision::RoleChanged { router, to, .. }) => {
+                    Effect::Decide(
+                        Decision::RoleChanged { router, to, .. } | Decision::RoleInherited { router, role: to, .. },
+                    ) => {
                         life.roles.entry(router.clone()).or_default().push((at, *to));
                     }
                     // What a kernel took off in a director's sleep it takes off again.

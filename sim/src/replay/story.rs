@@ -106,7 +106,7 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
             _ => {}
         }
         own.extend(moment.step.effects.iter().filter_map(what).map(entry));
-        if moment.step.event == Event::Stop && moment.step.machine == MachineName::Election {
+        if matches!(moment.step.event, Event::Stop | Event::HandOver) && moment.step.machine == MachineName::Election {
             own.push(entry(What::Stopped));
         }
     });
@@ -148,7 +148,8 @@ fn what(effect: &Effect) -> Option<What> {
         | Effect::ReadIpvs
         | Effect::StartProbe { .. }
         | Effect::CancelProbe(_)
-        | Effect::RunScript { .. } => return None,
+        | Effect::RunScript { .. }
+        | Effect::Lease(_) => return None,
     })
 }
 

@@ -100,9 +100,10 @@ impl Track {
         sources
     }
 
-    /// A track that ends with an orderly stop.
+    /// A track that ends in order: with a stop, or handed over to another process, whose track is another one.
     pub fn stopped(&self) -> bool {
-        self.steps().any(|step| step.event == vipward_core::event::Event::Stop)
+        self.steps()
+            .any(|step| matches!(step.event, vipward_core::event::Event::Stop | vipward_core::event::Event::HandOver))
     }
 }
 

@@ -41,9 +41,13 @@ pub fn event(event: &Event) -> String {
             ScriptOutcome::TimedOut => format!("script {script} took too long"),
             ScriptOutcome::NotStarted(why) => format!("script {script} could not be started: {why}"),
         },
+        Event::Lease(said) => said.to_string(),
         Event::EffectFailed { effect: failed, error } => format!("failed: {}: {error}", effect(failed)),
         Event::Wakeup => "a timer".to_owned(),
         Event::Stop => "stop".to_owned(),
+        Event::TakeBack => "nobody took it: goes on".to_owned(),
+        Event::HandOver => "hand over to a new process".to_owned(),
+        Event::Inherited(_) => "what the process before it left".to_owned(),
     }
 }
 
@@ -69,6 +73,7 @@ pub fn effect(effect: &Effect) -> String {
         Effect::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),
         Effect::RunScript { script, .. } => format!("run script {script}"),
         Effect::Notify { command, .. } => format!("notify: {}", command.argv.join(" ")),
+        Effect::Lease(op) => op.to_string(),
         Effect::Decide(decision) => decision.to_string(),
     }
 }

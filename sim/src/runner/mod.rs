@@ -177,7 +177,7 @@ impl Hosts<'_, '_> {
                 self.turmoil.host(name.as_str(), move || server::run(shared_here.clone(), id));
             }
             // Clients and the router are the world's own.
-            NodeKind::Client(_) | NodeKind::Router => return,
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => return,
         }
         let address = self.turmoil.lookup(name.as_str());
         if let Some(place) = shared.addresses.borrow_mut().get_mut(id.0) {

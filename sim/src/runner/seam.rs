@@ -17,11 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpStream, UdpSocket};
 use vipward_core::config::Command;
+use vipward_core::coordination::{LeaseEvent, LeaseOp};
 use vipward_core::decision::Decision;
 use vipward_core::event::{Datagram, Event, ScriptOutcome};
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
-use vipward_core::seam::{Clock, Host, Network, Refusal};
+use vipward_core::seam::{Clock, Host, Lease, Network, Refusal};
 use vipward_core::time::{Duration, Instant};
 
 /// Linux's first wait before it sends a lost SYN again; it doubles.
@@ -321,5 +322,33 @@ impl Host for SimHost {
 
     fn record(&self, _now: Instant, decision: &Decision) {
         self.shared.world_mut().decided(self.id, decision);
+    }
+}
+
+/// The Election's way to the quorum service.
+pub(super) struct SimLease {
+    pub shared: Rc<Shared>,
+    pub id: NodeId,
+    pub incarnation: u64,
+}
+
+impl Lease for SimLease {
+    async fn event(&self) -> LeaseEvent {
+        loop {
+            if let Some(event) = self.waiting_event() {
+                return event;
+            }
+            self.shared.bell(self.id).await;
+        }
+    }
+
+    fn waiting_event(&self) -> Option<LeaseEvent> {
+        self.shared.world_mut().next_lease_event(self.id)
+    }
+
+    fn ask(&self, op: &LeaseOp) -> Result<(), Refusal> {
+        let mut world = self.shared.world_mut();
+        world.acts(self.id, Half::Election, self.incarnation, "asks the quorum service")?;
+        world.ask_quorum(self.id, op)
     }
 }

@@ -19,7 +19,7 @@ use turmoil::net::{TcpListener, TcpStream};
 pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     let ports = match &shared.world().plan().node(id).kind {
         NodeKind::RealServer(plan) => plan.listens.clone(),
-        NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Router => Vec::new(),
+        NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => Vec::new(),
     };
     loop {
         wait_until(&shared, id, true).await;

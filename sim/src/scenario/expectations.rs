@@ -215,7 +215,7 @@ impl Reader<'_> {
     pub(super) fn configs(&self) -> impl Iterator<Item = &config::Config> {
         self.nodes.iter().filter_map(|node| match &node.kind {
             NodeKind::Director(director) => director.config.config.as_deref(),
-            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         })
     }
 }

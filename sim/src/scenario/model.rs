@@ -55,7 +55,7 @@ impl Scenario {
     pub fn directors(&self) -> impl Iterator<Item = (NodeId, &DirectorPlan)> {
         self.nodes.iter().enumerate().filter_map(|(at, node)| match &node.kind {
             NodeKind::Director(director) => Some((NodeId(at), director)),
-            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         })
     }
 
@@ -95,8 +95,18 @@ pub enum NodeKind {
     Director(DirectorPlan),
     RealServer(ServerPlan),
     Client(ClientPlan),
+    Quorum(QuorumPlan),
     /// What `routed` makes; no node of the file.
     Router,
+}
+
+/// `[quorum.NAME]`: a ZooKeeper ensemble, at most one.
+#[derive(Clone, Debug)]
+pub struct QuorumPlan {
+    /// `tick`, default 2 s: sessions last at least two of them.
+    pub tick: Duration,
+    /// `drift`, as a director's.
+    pub drift_ppm: i32,
 }
 
 /// `[director.NAME]`.
@@ -185,6 +195,8 @@ pub enum Action {
     PowerOff(NodeId),
     /// `stop`: SIGTERM.
     Stop(NodeId),
+    /// `upgrade`: a new process of the daemon goes on where the old one hands over; a few milliseconds lie between.
+    Upgrade(NodeId),
     /// `start`: power, if it has none, and a fresh daemon, if none runs.
     Start(NodeId),
     /// `freeze`: nothing on this machine's user side runs (SIGSTOP, a paused virtual machine); its kernel goes on.
@@ -192,13 +204,21 @@ pub enum Action {
     /// `resume`: after `freeze`.
     Resume(NodeId),
     /// `reload` and `with`: SIGHUP with another file.
-    Reload { node: NodeId, file: ConfigFile },
+    Reload {
+        node: NodeId,
+        file: ConfigFile,
+    },
     /// `unplug`: the cable is out, the link has no carrier.
     Unplug(NodeId),
     /// `plug`: it is in again.
     Plug(NodeId),
     /// `isolate`, `cut`, `lose`, `delay`, `jitter`, `duplicate`: packets from some to some suffer.
-    Impair { from: Party, to: Party, both: bool, impairment: Impairment },
+    Impair {
+        from: Party,
+        to: Party,
+        both: bool,
+        impairment: Impairment,
+    },
     /// `heal`: what impairs the ways of these nodes ends.
     Heal(Heal),
     /// `down`: the real server's port is closed; connections are refused.
@@ -206,15 +226,41 @@ pub enum Action {
     /// `up`: it answers again: at once and with 200.
     Up(NodeId),
     /// `slow` and `by`: it answers that much later.
-    Slow { node: NodeId, by: Duration },
+    Slow {
+        node: NodeId,
+        by: Duration,
+    },
     /// `status` and `code`: it answers with this status.
-    Status { node: NodeId, code: u16 },
+    Status {
+        node: NodeId,
+        code: u16,
+    },
     /// `flap`, `every`, `times`: down and up again in turn, `times` times each.
-    Flap { node: NodeId, every: Duration, times: u32 },
+    Flap {
+        node: NodeId,
+        every: Duration,
+        times: u32,
+    },
     /// `script`, `on`, `exits`: from now on this tracked script ends so.
-    Script { script: Arc<str>, node: NodeId, exits: i32 },
+    Script {
+        script: Arc<str>,
+        node: NodeId,
+        exits: i32,
+    },
     /// `delete_address`, `on`: somebody takes an address off by hand (`ip address del`).
-    DeleteAddress { address: IpAddr, node: NodeId },
+    /// The quorum service.
+    LeaderChange {
+        node: NodeId,
+        lasts: Duration,
+    },
+    /// The server that the director talks to.
+    ServerDies(NodeId),
+    /// The director's, at the quorum service.
+    EndSession(NodeId),
+    DeleteAddress {
+        address: IpAddr,
+        node: NodeId,
+    },
 }
 
 /// One end of an impaired way.

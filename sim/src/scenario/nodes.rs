@@ -6,7 +6,7 @@ use super::words;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vipward_core::config::{self, Config, Diagnostic, Span};
+use vipward_core::config::{self, Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
 use vipward_core::settings;
 use vipward_core::time::Duration;
@@ -163,8 +163,9 @@ impl Reader<'_> {
             None => before,
         };
         let given = settings.as_ref().map(|settings| self.folder.join(settings));
-        let (read, said) = settings::load(&mut self.sources, self.files, &path, given.as_deref());
-        let config = Config { vip: read.unwrap_or_default().vip, ..loaded.best_effort().clone() };
+        let (read, mut said) = settings::load(&mut self.sources, self.files, &path, given.as_deref());
+        let mut config = loaded.best_effort().clone();
+        said.extend(read.unwrap_or_default().complete(&mut config, node));
         let found: Vec<Diagnostic> = loaded.diagnostics.into_iter().chain(said).collect();
         let codes = found.iter().map(|found| found.code.to_owned()).collect();
         self.mistakes(found, named, place, &format!("`{written}`"));
@@ -178,7 +179,7 @@ impl Reader<'_> {
             .iter()
             .filter_map(|node| match &node.kind {
                 NodeKind::Director(director) => Some((node.name.clone(), director.config.config.clone()?)),
-                NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
             })
             .collect();
         let cluster: Vec<config::cluster::Node<'_>> =
@@ -242,6 +243,19 @@ impl Reader<'_> {
                 gateway: table.get("gateway").and_then(|value| self.parsed(value, "an address")),
                 tunnel: self.boolean(&table, "tunnel").unwrap_or(false),
             });
+            self.nodes.push(NodePlan { name: name.into(), ports, kind });
+        }
+    }
+
+    pub(super) fn read_quorum(&mut self, top: &Table<'_>) {
+        for (name, table) in self.named(top, "quorum", words::QUORUM) {
+            if self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Quorum(_))) {
+                self.wrong(table.span, "there is a quorum service already", "one stands for the whole ensemble");
+            }
+            let ports = self.only_port(&table);
+            let tick = self.duration(&table, "tick").filter(|tick| !tick.is_zero()).unwrap_or(Duration::from_secs(2));
+            let drift_ppm = self.drift(&table).unwrap_or_default();
+            let kind = NodeKind::Quorum(QuorumPlan { tick, drift_ppm });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
     }

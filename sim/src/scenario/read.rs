@@ -163,7 +163,8 @@ impl Reader<'_> {
             NodeKind::Director(_) => 0,
             NodeKind::RealServer(_) => 1,
             NodeKind::Client(_) => 2,
-            NodeKind::Router => 3,
+            NodeKind::Quorum(_) => 3,
+            NodeKind::Router => 4,
         });
         let codes = self.check_cluster(&top);
         let steps = self.read_steps(&top);
@@ -224,6 +225,7 @@ impl Reader<'_> {
         self.read_segments(top);
         self.read_directors(top);
         self.read_servers(top);
+        self.read_quorum(top);
         self.read_clients(top);
     }
 

@@ -2,7 +2,7 @@
 
 use super::model::*;
 use super::read::{Reader, Table, Value};
-use super::values::{is_any, is_director, is_machine, is_server};
+use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum, is_server};
 use super::words::{self, Word, nearest};
 use std::sync::Arc;
 use toml::de::DeValue;
@@ -95,8 +95,9 @@ impl Reader<'_> {
             "power_off" => self.node(value, "director or real server", is_machine).map(Action::PowerOff),
             "stop" => self.node(value, "director", is_director).map(Action::Stop),
             "start" => self.node(value, "director or real server", is_machine).map(Action::Start),
-            "freeze" => self.node(value, "director", is_director).map(Action::Freeze),
-            "resume" => self.node(value, "director", is_director).map(Action::Resume),
+            "upgrade" => self.node(value, "director", is_director).map(Action::Upgrade),
+            "freeze" => self.node(value, "director or quorum service", is_frozen).map(Action::Freeze),
+            "resume" => self.node(value, "director or quorum service", is_frozen).map(Action::Resume),
             "reload" => {
                 let node = self.node(value, "director", is_director)?;
                 let Some(file) = table.get("with") else {
@@ -106,7 +107,7 @@ impl Reader<'_> {
                 let name = self.nodes.get(node.0).map(|node| node.name.to_string()).unwrap_or_default();
                 let before = self.nodes.get(node.0).and_then(|node| match &node.kind {
                     NodeKind::Director(director) => director.config.settings.clone(),
-                    NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                    NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
                 });
                 let mut file = self.config(file, table, before, &name)?;
                 if table.has("mistakes") {
@@ -194,6 +195,13 @@ impl Reader<'_> {
                 self.check_script(node, &script, value);
                 Some(Action::Script { script, node, exits: i32::from(exits) })
             }
+            "leader_change" => {
+                let node = self.node(value, "quorum service", is_quorum)?;
+                let lasts = self.needed_duration(table, "lasts", "for how long?")?;
+                Some(Action::LeaderChange { node, lasts })
+            }
+            "server_dies" => self.node(value, "director", is_director).map(Action::ServerDies),
+            "end_session" => self.node(value, "director", is_director).map(Action::EndSession),
             "delete_address" => {
                 let address = self.parsed(value, "an address")?;
                 let node = self.node_of(table, "on", "director", is_director)?;
@@ -207,7 +215,7 @@ impl Reader<'_> {
     pub(super) fn check_script(&mut self, node: NodeId, script: &str, value: &Value<'_>) {
         let config = self.nodes.get(node.0).and_then(|node| match &node.kind {
             NodeKind::Director(director) => director.config.config.clone(),
-            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         });
         if let Some(config) = config
             && !config.scripts.contains_key(script)

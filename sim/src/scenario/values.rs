@@ -224,6 +224,15 @@ pub(super) fn is_client(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Client(_))
 }
 
+pub(super) fn is_quorum(kind: &NodeKind) -> bool {
+    matches!(kind, NodeKind::Quorum(_))
+}
+
+/// What can be frozen.
+pub(super) fn is_frozen(kind: &NodeKind) -> bool {
+    is_director(kind) || is_quorum(kind)
+}
+
 pub(super) fn is_machine(kind: &NodeKind) -> bool {
     is_director(kind) || is_server(kind)
 }

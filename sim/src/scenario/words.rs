@@ -24,16 +24,18 @@ pub const TOP: &[&str] = &[
     "mistakes",
     "director",
     "real_server",
+    "quorum",
     "client",
     "steps",
     "expect",
 ];
 /// Words at the top of a `network` file.
-pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "client"];
+pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "quorum", "client"];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
 pub const DIRECTOR: &[&str] =
     &["config", "settings", "interfaces", "listens", "starts", "dataplane", "drift", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
+pub const QUORUM: &[&str] = &["address", "tick", "drift"];
 pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
 
 /// What a step can do. Each has `at` beside it.
@@ -52,7 +54,12 @@ pub const STEPS: &[Word] = &[
     word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
     word("stop", &[], "SIGTERM"),
     word("start", &[], "power on, if it is off; on a director, start the daemon"),
-    word("freeze", &[], "nothing of the director runs (SIGSTOP, a paused virtual machine); its kernel goes on"),
+    word("upgrade", &[], "a new process takes over from the director's daemon"),
+    word(
+        "freeze",
+        &[],
+        "nothing of the director runs (SIGSTOP, a paused virtual machine); its kernel goes on. The quorum service: it answers nobody, and its clock goes on",
+    ),
     word("resume", &[], "after freeze"),
     word("reload", &["with", "settings", "mistakes"], "SIGHUP, `with` another configuration file"),
     word("unplug", &[], "the cable is out: no carrier"),
@@ -86,6 +93,13 @@ pub const STEPS: &[Word] = &[
     word("status", &["code"], "the real server answers with this HTTP status"),
     word("flap", &["every", "times"], "the real server goes down and up in turn"),
     word("script", &["on", "exits"], "from now on the tracked script of this name exits so on that director"),
+    word("leader_change", &["lasts"], "the quorum service has no leader for so long, then counts every session anew"),
+    word(
+        "server_dies",
+        &[],
+        "the server that the director talks to dies with what it had not passed on; there are others",
+    ),
+    word("end_session", &[], "somebody ends the director's session at the quorum service"),
     word("delete_address", &["on"], "somebody takes an address off the director by hand"),
 ];
 
@@ -115,7 +129,11 @@ pub const EXPECT: &[Word] = &[
 pub fn words_help() -> String {
     let mut text = String::new();
     let lists = [("file", TOP), ("[segment.NAME]", SEGMENT), ("[director.NAME]", DIRECTOR)];
-    for (place, known) in lists.into_iter().chain([("[real_server.NAME]", REAL_SERVER), ("[client.NAME]", CLIENT)]) {
+    for (place, known) in lists.into_iter().chain([
+        ("[real_server.NAME]", REAL_SERVER),
+        ("[quorum.NAME]", QUORUM),
+        ("[client.NAME]", CLIENT),
+    ]) {
         text.push_str(&format!("{place}: {}\n", known.join(", ")));
     }
     for (place, words) in [("steps, each with `at`", STEPS), ("expect, with `at`, or `from` and `until`", EXPECT)] {

@@ -1,4 +1,4 @@
-//! Directors' own clocks: monotonic, set by nobody, and a little fast or slow.
+//! Own clocks of directors and of the quorum service: monotonic, set by nobody, and a little fast or slow.
 
 use super::World;
 use crate::scenario::{NodeId, NodeKind};
@@ -30,6 +30,7 @@ impl World {
     fn drift(&self, id: NodeId) -> i32 {
         match &self.plan.node(id).kind {
             NodeKind::Director(plan) => plan.drift_ppm,
+            NodeKind::Quorum(plan) => plan.drift_ppm,
             NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => 0,
         }
     }

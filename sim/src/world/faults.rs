@@ -31,6 +31,7 @@ impl World {
             Action::PowerOff(node) => self.power_off(*node),
             Action::Stop(node) => self.ask_to_stop(*node),
             Action::Start(node) => self.start(*node),
+            Action::Upgrade(node) => self.upgrade(*node),
             Action::Freeze(node) => {
                 if self.freeze_supervisor(*node, true) {
                     self.set_frozen(*node, true);
@@ -41,6 +42,9 @@ impl World {
                     self.set_frozen(*node, false);
                 }
             }
+            Action::LeaderChange { node: _, lasts } => self.change_leader(*lasts),
+            Action::ServerDies(node) => self.server_dies(*node),
+            Action::EndSession(node) => self.end_session(*node),
             Action::Reload { node, file } => self.reload(*node, file),
             Action::Unplug(node) => self.set_plugged(*node, false),
             Action::Plug(node) => self.set_plugged(*node, true),
@@ -99,9 +103,16 @@ impl World {
             | Action::Plug(id)
             | Action::Reload { node: id, .. }
             | Action::Script { node: id, .. }
+            | Action::EndSession(id)
+            | Action::ServerDies(id)
             | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
+            // Its end is what the directors feel, too.
+            Action::LeaderChange { lasts, .. } => self.last_impairment = self.last_impairment.max(now + *lasts),
+            Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
             Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
-            Action::Freeze(_)
+            // Nobody else is to notice an upgrade.
+            Action::Upgrade(_)
+            | Action::Freeze(_)
             | Action::Resume(_)
             | Action::Down(_)
             | Action::Up(_)
@@ -154,6 +165,11 @@ impl World {
             Action::PowerOff(id) => (Some(*id), "OFF", "power off".to_owned()),
             Action::Stop(id) => (Some(*id), "STOP", "SIGTERM".to_owned()),
             Action::Start(id) => (Some(*id), "START", "power on, if it was off; daemon started".to_owned()),
+            Action::Upgrade(id) => (Some(*id), "UPGRADE", "a new process takes over".to_owned()),
+            Action::Freeze(id) if self.quorum_node() == Some(*id) => {
+                (Some(*id), "FROZEN", "answers nobody; its clock goes on".to_owned())
+            }
+            Action::Resume(id) if self.quorum_node() == Some(*id) => (Some(*id), "AWAKE", "answers again".to_owned()),
             Action::Freeze(id) => {
                 let until =
                     if self.director(*id).is_some_and(Director::leases) { ", as long as they live" } else { "" };
@@ -206,6 +222,13 @@ impl World {
             Action::Script { script, node, exits } => {
                 (Some(*node), "SCRIPT", format!("{script} exits with {exits} from now on"))
             }
+            Action::LeaderChange { node, lasts } => {
+                (Some(*node), "LEADER", format!("the ensemble has no leader for {} ms", lasts.as_millis()))
+            }
+            Action::ServerDies(id) => {
+                (Some(*id), "SERVER", "the server of the ensemble that it talks to dies".to_owned())
+            }
+            Action::EndSession(id) => (Some(*id), "SESSION", "somebody ends its session".to_owned()),
             Action::DeleteAddress { address, node } => {
                 (Some(*node), "DELETED", format!("somebody takes {address} off by hand"))
             }

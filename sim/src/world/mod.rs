@@ -13,6 +13,7 @@ mod node;
 mod packets;
 mod paths;
 mod process;
+mod quorum;
 mod requests;
 mod servers;
 mod supervise;
@@ -24,6 +25,7 @@ pub use lifetimes::Lifetime;
 pub use node::{Director, Half, Held, Kernel, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
+pub use process::Takeover;
 
 use crate::scenario::{NodeId, NodeKind, Scenario};
 use crate::trace::{Dispatch, Entry, Request, What};
@@ -61,6 +63,7 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    quorum: Option<quorum::Quorum>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
     /// Adverts and announcements stay out of the record.
@@ -82,6 +85,10 @@ pub struct World {
     pub last_impairment: Instant,
     /// The longest that a packet was ever held up.
     pub slowest: Duration,
+    /// Upgrades that are done.
+    pub takeovers: Vec<Takeover>,
+    /// When each director last sent an advert of each VRID that was no farewell.
+    pub last_adverts: BTreeMap<(NodeId, u8), Instant>,
     /// Gratuitous ARP: when, by whom, for what.
     pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// When something last happened that a director has to react to, or a director acted.
@@ -92,6 +99,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
         let supervises = supervise::wanted(&plan);
         Self {
@@ -106,6 +114,7 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            quorum,
             asking,
             leave_out_traffic: false,
             trace: Vec::new(),
@@ -118,6 +127,8 @@ impl World {
             last_step: Instant::ZERO,
             last_impairment: Instant::ZERO,
             slowest: Duration::ZERO,
+            takeovers: Vec::new(),
+            last_adverts: BTreeMap::new(),
             announced: Vec::new(),
             last_change: Instant::ZERO,
         }
@@ -139,10 +150,12 @@ impl World {
     /// back.
     pub fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.take_up();
         self.advance_supervisors();
         self.flap_servers();
         self.expire_addresses();
         self.deliver_adverts();
+        self.advance_quorum();
         self.advance_requests();
     }
 
@@ -153,8 +166,9 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor());
-        flaps.chain(packets).chain(kernels).chain(self.next_request()).min()
+        let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
+        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
+        flaps.chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

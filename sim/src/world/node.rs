@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::config::Config;
+use vipward_core::estate::Estate;
 use vipward_core::event::Event;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::schedule::Picker;
@@ -42,6 +43,8 @@ impl Node {
                 file: director.config.clone(),
                 config: None,
                 process: Process::Absent,
+                stored: BTreeMap::new(),
+                upgrade: None,
                 supervised: None,
                 incarnation: 0,
                 process_since: Instant::ZERO,
@@ -61,7 +64,7 @@ impl Node {
                 closings: 0,
                 flap: None,
             }),
-            NodeKind::Client(_) | NodeKind::Router => State::Other,
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => State::Other,
         };
         Self { ports: plan.ports.clone(), power: true, plugged: true, disturbed: Instant::ZERO, state }
     }
@@ -102,6 +105,10 @@ pub struct Director {
     /// The configuration in force; none while no daemon runs.
     pub config: Option<Arc<Config>>,
     pub process: Process,
+    /// The state file's copies, in a file system that a power cut empties.
+    pub stored: BTreeMap<Half, Estate>,
+    /// A new process is about to take over.
+    pub(super) upgrade: Option<Upgrade>,
     pub(super) supervised: Option<Supervised>,
     /// Counts daemons. An effect of an earlier one is a fault of the simulator or of the driver.
     pub incarnation: u64,
@@ -124,6 +131,11 @@ pub struct Director {
 }
 
 impl Director {
+    /// Between two processes of an upgrade.
+    pub fn upgrading(&self) -> bool {
+        self.upgrade.is_some()
+    }
+
     pub fn running(&self) -> bool {
         self.process == Process::Running
     }
@@ -132,6 +144,18 @@ impl Director {
     pub fn leases(&self) -> bool {
         self.config.as_ref().is_some_and(|config| config.vip.lease)
     }
+}
+
+/// An upgrade under way.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    pub began: Instant,
+    /// Roles at its beginning.
+    pub roles: BTreeMap<Arc<str>, Role>,
+    /// What has been handed over.
+    pub estates: BTreeMap<Half, Estate>,
+    /// When the new process begins to act, once both machines have handed over.
+    pub begins: Option<Instant>,
 }
 
 /// Kernel tables. They survive a killed daemon, not a power cut.

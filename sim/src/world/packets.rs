@@ -85,6 +85,9 @@ impl World {
         if let (Some(vrid), Some(priority)) = (advert.payload.get(1), advert.payload.get(2)) {
             let what = What::Advert { vrid: *vrid, priority: *priority, destination: advert.destination };
             self.note(Some(id), what);
+            if *priority > 0 {
+                self.last_adverts.insert((id, *vrid), self.now);
+            }
         }
         Ok(Envelope { from: id.0, segment, sent: self.now, datagram: advert.clone() })
     }
@@ -208,14 +211,16 @@ impl World {
     /// Something waits for this director: a packet or a host event.
     pub fn has_mail(&self, id: NodeId) -> bool {
         self.director(id).is_some_and(|director| {
-            !director.socket.queue.is_empty() || director.events.values().any(|events| !events.is_empty())
+            !director.socket.queue.is_empty()
+                || director.events.values().any(|events| !events.is_empty())
+                || self.has_lease_event(id)
         })
     }
 
     /// The same for one of its machines: packets are the Election's.
     pub fn has_mail_for(&self, id: NodeId, half: Half) -> bool {
         self.director(id).is_some_and(|director| {
-            (half == Half::Election && !director.socket.queue.is_empty())
+            (half == Half::Election && (!director.socket.queue.is_empty() || self.has_lease_event(id)))
                 || director.events.get(&half).is_some_and(|events| !events.is_empty())
         })
     }

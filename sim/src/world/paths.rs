@@ -69,6 +69,7 @@ impl World {
     /// Some way is closed, lossy or slow, by a fault or by its plan.
     pub fn impaired(&self) -> bool {
         !self.rules.is_empty()
+            || self.quorum_away()
             || self.plan.segments.iter().any(|segment| segment.loss > Share(0) || !segment.delay.is_zero())
     }
 

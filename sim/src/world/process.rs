@@ -1,18 +1,38 @@
 //! Daemons: beginning, end, and what they tell.
 
 use super::World;
-use super::node::{Director, Half, Kernel, Process};
+use super::node::{Director, Half, Kernel, Process, Upgrade};
 use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
 use crate::trace::What;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vipward_core::config::{Command, Config};
 use vipward_core::decision::Decision;
+use vipward_core::estate::{Document, Estate};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::ipvs::Table;
 use vipward_core::supervisor;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Role;
+
+/// From the moment when the last machine has handed over to the first that its successor does.
+const HAND_OVER: Duration = Duration::from_millis(3);
+
+/// What stands for the machine's boot; a power cut empties the state file's file system.
+const BOOT: &str = "boot";
+
+/// An upgrade that is done.
+#[derive(Debug)]
+pub struct Takeover {
+    pub node: NodeId,
+    pub began: Instant,
+    pub ended: Instant,
+    /// Roles at its beginning.
+    pub roles: BTreeMap<Arc<str>, Role>,
+}
 
 impl World {
-    /// Power, if there is none, and a fresh daemon, if none runs.
+    /// Power, if there is none, and a fresh daemon, if none runs. It finds the state file that a killed one left.
     pub fn start(&mut self, id: NodeId) {
         let powered = std::mem::replace(&mut self.node_mut(id).power, true);
         let Some(director) = self.director(id) else { return };
@@ -23,37 +43,114 @@ impl World {
         if self.supervises { self.start_supervisor(id) } else { self.start_worker(id) }
     }
 
-    /// A fresh process with both machines.
+    /// A fresh process with both machines. It finds the state file that a killed one left.
     pub(super) fn start_worker(&mut self, id: NodeId) {
-        let (now, seed) = (self.now, self.seed);
-        let (links, addresses) = (self.links(id), self.addresses(id));
+        let now = self.now;
         self.node_mut(id).disturbed = now;
         let Some(director) = self.director_mut(id) else { return };
         let Some(config) = director.file.config.clone() else { return };
         director.process = Process::Running;
         director.process_since = now;
+        director.role_since.clear();
+        director.priorities =
+            config.routers.iter().map(|router| (router.name.clone(), (router.priority.get(), now))).collect();
+        let stored = director.stored.clone();
+        self.begin(id, config, &stored);
+        self.note(Some(id), What::Started);
+        self.stir();
+    }
+
+    /// A new process: what it is told first.
+    fn begin(&mut self, id: NodeId, config: Arc<Config>, left: &BTreeMap<Half, Estate>) {
+        let (links, addresses, seed) = (self.links(id), self.addresses(id), self.seed);
+        let Some(director) = self.director_mut(id) else { return };
         director.incarnation += 1;
         director.stopped.clear();
         director.roles.clear();
         director.socket = super::packets::Socket::default();
         director.config = Some(config.clone());
-        director.role_since.clear();
-        director.priorities =
-            config.routers.iter().map(|router| (router.name.clone(), (router.priority.get(), now))).collect();
         let seed = seed.wrapping_mul(1_000_003).wrapping_add(((id.0 as u64) << 32) | director.incarnation);
         for half in [Half::Election, Half::Balancer] {
-            director.events.insert(
-                half,
-                [
-                    Event::LinksRead(links.clone()),
-                    Event::AddressesRead(addresses.clone()),
-                    Event::ConfigLoaded { config: config.clone(), seed },
-                ]
-                .into(),
-            );
+            let first = [Event::LinksRead(links.clone()), Event::AddressesRead(addresses.clone())];
+            // As it travels, and as it lies on the disk.
+            let json = left.get(&half).and_then(|estate| Document::new(BOOT, estate.clone()).to_json().ok());
+            let document = json.and_then(|json| Document::from_json(&json, BOOT).ok());
+            let inherited = document.map(|document| Event::Inherited(Arc::new(document.estate)));
+            let last = [Event::ConfigLoaded { config: config.clone(), seed }];
+            director.events.insert(half, first.into_iter().chain(inherited).chain(last).collect());
         }
-        self.note(Some(id), What::Started);
-        self.stir();
+    }
+
+    /// `vipward upgrade`: the new process is ready, and the old one's machines are told to hand over.
+    pub(super) fn upgrade(&mut self, id: NodeId) {
+        if self.supervises {
+            return self.supervise(id, supervisor::Event::Upgrade { client: 0 });
+        }
+        self.hand_over(id);
+    }
+
+    pub(super) fn hand_over(&mut self, id: NodeId) {
+        let began = self.now;
+        let Some(director) = self.director_mut(id) else { return };
+        if director.process != Process::Absent && director.upgrade.is_none() {
+            let roles = director.roles.clone();
+            director.upgrade = Some(Upgrade { began, roles, estates: BTreeMap::new(), begins: None });
+            self.tell(id, &Event::HandOver);
+        }
+    }
+
+    /// A machine has handled `HandOver`; after both the new process begins.
+    pub fn handed_over(&mut self, id: NodeId, half: Half, estate: Estate) {
+        let now = self.now;
+        let Some(director) = self.director_mut(id) else { return };
+        director.stopped.insert(half);
+        let Some(upgrade) = &mut director.upgrade else { return };
+        upgrade.estates.insert(half, estate);
+        if director.stopped.len() == 2 {
+            upgrade.begins = Some(now + HAND_OVER);
+            self.worker_handed_over(id);
+        }
+    }
+
+    /// Lets new processes go on whose time has come.
+    pub(super) fn take_up(&mut self) {
+        let due = |director: &Director| {
+            let begins = director.upgrade.as_ref().and_then(|upgrade| upgrade.begins);
+            director.running() && begins.is_some_and(|at| at <= self.now)
+        };
+        let due: Vec<NodeId> = self.directors().filter(|(_, it)| due(it)).map(|(id, _)| id).collect();
+        let began_anew = self.now;
+        for node in due {
+            let Some(director) = self.director_mut(node) else { continue };
+            let (Some(upgrade), Some(config)) = (director.upgrade.take(), director.file.config.clone()) else {
+                continue;
+            };
+            let stop = director.events.values().flatten().any(|event| *event == Event::Stop);
+            // Whoever takes up a role tells its priority; these begin anew, and tell what differs from the file.
+            let leased = config.coordination.as_ref().map(|it| it.routers.keys().cloned().collect::<BTreeSet<_>>());
+            for router in config.routers.iter().filter(|it| leased.as_ref().is_some_and(|all| all.contains(&it.name))) {
+                let known = director.priorities.entry(router.name.clone()).or_insert((0, began_anew));
+                if known.0 != router.priority.get() {
+                    *known = (router.priority.get(), began_anew);
+                }
+            }
+            self.begin(node, config, &upgrade.estates);
+            if stop {
+                self.ask_to_stop(node);
+            }
+            let Upgrade { began, roles, .. } = upgrade;
+            self.heir_took_over(node);
+            self.takeovers.push(Takeover { node, began, ended: self.now, roles });
+            self.note(Some(node), What::TakenUp);
+            self.stir();
+        }
+    }
+
+    /// A copy for the state file.
+    pub fn keep(&mut self, id: NodeId, half: Half, estate: Estate) {
+        if let Some(director) = self.director_mut(id) {
+            director.stored.insert(half, estate);
+        }
     }
 
     /// SIGKILL for all of it: the processes and their sockets are gone, kernel tables stay.
@@ -69,15 +166,18 @@ impl World {
         self.node_mut(id).power = false;
         if let Some(director) = self.director_mut(id) {
             director.kernel = Kernel::default();
+            director.stored.clear();
             self.note(Some(id), What::KernelForgot);
         }
     }
 
     pub(super) fn end(&mut self, id: NodeId) {
         let (now, relay) = (self.now, self.relays(id));
+        self.forget_client(id);
         if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
             director.process = Process::Absent;
             director.process_since = now;
+            director.upgrade = None;
             director.config = None;
             director.events.clear();
             director.roles.clear();
@@ -107,6 +207,7 @@ impl World {
         let Some(director) = self.director_mut(id) else { return };
         director.stopped.insert(half);
         if director.stopped.len() == 2 {
+            director.stored.clear();
             self.end(id);
             self.note(Some(id), What::Stopped);
             self.worker_ended(id, supervisor::End::Exited(0));
@@ -115,6 +216,10 @@ impl World {
     }
 
     pub(super) fn set_frozen(&mut self, id: NodeId, frozen: bool) {
+        if self.quorum_node() == Some(id) {
+            self.freeze_quorum(frozen);
+            return;
+        }
         let now = self.now;
         let Some(director) = self.director_mut(id) else { return };
         let (from, to) = if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };
@@ -171,6 +276,15 @@ impl World {
         }
         if let (Decision::PriorityChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
             director.priorities.insert(router.clone(), (*to, now));
+        }
+        if let (Decision::RoleInherited { router, role, priority, .. }, Some(director)) =
+            (decision, self.director_mut(id))
+        {
+            director.roles.insert(router.clone(), *role);
+            director.role_since.entry(router.clone()).or_insert(now);
+            if director.priorities.get(router).is_none_or(|(known, _)| known != priority) {
+                director.priorities.insert(router.clone(), (*priority, now));
+            }
         }
         self.note(Some(id), What::Decided(decision.clone()));
         self.stir();

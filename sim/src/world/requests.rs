@@ -42,7 +42,7 @@ enum Tried {
 pub(super) fn first_requests(plan: &Scenario) -> Vec<(NodeId, Instant)> {
     let clients = plan.nodes.iter().enumerate().filter_map(|(at, node)| match &node.kind {
         NodeKind::Client(client) => Some((NodeId(at), client)),
-        NodeKind::Director(_) | NodeKind::RealServer(_) | NodeKind::Router => None,
+        NodeKind::Director(_) | NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
     });
     clients
         .map(|(id, client)| (id, Instant::ZERO + if client.from.is_zero() { client.every } else { client.from }))
@@ -161,7 +161,7 @@ impl World {
         let listens = match &self.plan.node(director).kind {
             NodeKind::Director(plan) => plan.listens.contains(&target.port()),
             NodeKind::RealServer(plan) => plan.listens.contains(&target.port()),
-            NodeKind::Client(_) | NodeKind::Router => false,
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
         };
         let outcome = if listens {
             Outcome::Answered { by: director, status: 200 }
@@ -233,7 +233,7 @@ impl World {
         let (from, to) = (self.name(director).to_owned(), self.name(server).to_owned());
         let plan = match &self.plan.node(server).kind {
             NodeKind::RealServer(plan) => plan.clone(),
-            NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Router => {
+            NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => {
                 ServerPlan { listens: Vec::new(), loopback: Vec::new(), gateway: None, tunnel: false }
             }
         };
@@ -288,7 +288,7 @@ impl World {
                 }
                 let gateway = match &self.plan.node(server).kind {
                     NodeKind::RealServer(plan) => plan.gateway,
-                    NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Router => None,
+                    NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
                 };
                 let gateway = gateway.ok_or_else(|| format!("{name} has no gateway, and NAT answers go through it"))?;
                 let segment = self.on_link(server, gateway).ok_or_else(|| format!("{name} can't reach its gateway"))?;
@@ -313,7 +313,7 @@ impl World {
         let listens = match &self.plan.node(server).kind {
             NodeKind::RealServer(plan) => plan.listens.contains(&port),
             NodeKind::Director(plan) => plan.listens.contains(&port),
-            NodeKind::Client(_) | NodeKind::Router => false,
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
         };
         match &self.node(server).state {
             State::Server(state) if state.listening && listens => {
@@ -388,7 +388,7 @@ impl World {
         let listens = match &self.plan.node(server).kind {
             NodeKind::RealServer(plan) => plan.listens.contains(&port),
             NodeKind::Director(plan) => plan.listens.contains(&port),
-            NodeKind::Client(_) | NodeKind::Router => false,
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
         };
         let alive = match &self.node(server).state {
             State::Server(state) => state.listening && accepts(state.status),

@@ -1,9 +1,9 @@
 //! A director's supervisor: the production's own, in the world. It runs where the scenario has something for it to do.
 
-use super::World;
+use super::{Half, World};
 use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
-use vipward_core::supervisor::{Effect, End, Event, Order, Report, Supervisor, Testament, WorkerId};
+use vipward_core::supervisor::{Beginning, Effect, End, Event, NOTES, Order, Report, Supervisor, Testament, WorkerId};
 use vipward_core::time::Instant;
 
 /// `SIGKILL`.
@@ -15,6 +15,8 @@ pub struct Supervised {
     supervisor: Supervisor,
     /// The worker that it started last.
     worker: Option<WorkerId>,
+    /// The one that takes over from it.
+    heir: Option<WorkerId>,
     /// It does not run (`freeze`).
     frozen: bool,
     /// The worker alone does not run (`hang_worker`).
@@ -36,7 +38,7 @@ impl World {
     pub(super) fn start_supervisor(&mut self, id: NodeId) {
         if let Some(director) = self.director_mut(id) {
             let supervisor = Supervisor::default();
-            director.supervised = Some(Supervised { supervisor, worker: None, frozen: false, hung: false });
+            director.supervised = Some(Supervised { supervisor, worker: None, heir: None, frozen: false, hung: false });
             self.supervise(id, Event::Wakeup);
         }
     }
@@ -59,6 +61,25 @@ impl World {
         let supervised = self.director(id).and_then(|director| director.supervised.as_ref());
         if let Some(worker) = supervised.and_then(|supervised| supervised.worker) {
             self.supervise(id, Event::Ended { worker, end });
+        }
+    }
+
+    /// The machines have handed over.
+    pub(super) fn worker_handed_over(&mut self, id: NodeId) {
+        let supervised = self.director(id).and_then(|director| director.supervised.as_ref());
+        if let Some(worker) = supervised.and_then(|supervised| supervised.worker) {
+            self.supervise(id, Event::Reported { worker, report: Report::HandedOver });
+        }
+    }
+
+    /// A new process acts.
+    pub(super) fn heir_took_over(&mut self, id: NodeId) {
+        let supervised = self.director_mut(id).and_then(|director| director.supervised.as_mut());
+        if let Some(supervised) = supervised
+            && let Some(worker) = supervised.heir.take()
+        {
+            supervised.worker = Some(worker);
+            self.supervise(id, Event::Reported { worker, report: Report::TookOver });
         }
     }
 
@@ -105,7 +126,10 @@ impl World {
         let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) else { return };
         for effect in supervised.supervisor.handle(event, now) {
             match effect {
-                Effect::Start(worker) => {
+                Effect::Start(worker, Beginning::Heir) => {
+                    self.supervise(id, Event::Reported { worker, report: Report::Prepared { notes: NOTES } });
+                }
+                Effect::Start(worker, Beginning::Usual | Beginning::AfterFarewell) => {
                     if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
                         (supervised.worker, supervised.hung) = (Some(worker), false);
                     }
@@ -124,11 +148,26 @@ impl World {
                 }
                 // A reload goes straight to the worker here, and nobody records or manages services.
                 Effect::Tell { order: Order::Reload, .. } | Effect::KeepEvidence { .. } | Effect::Service(_) => {}
+                Effect::Introduce { heir, .. } => {
+                    if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
+                        supervised.heir = Some(heir);
+                    }
+                    self.hand_over(id);
+                }
+                Effect::Tell { order: Order::TakeBack, .. } => self.tell(id, &vipward_core::event::Event::TakeBack),
+                // These are of descriptors, connections and programs, which are not modelled.
+                Effect::Tell { order: Order::HandOver | Order::Inherit | Order::Retire, .. }
+                | Effect::Answer { .. }
+                | Effect::Renew => {}
             }
         }
     }
 
     fn farewell(&mut self, id: NodeId, testament: &Testament) {
+        // The roles in the state file are given away.
+        if let Some(director) = self.director_mut(id) {
+            director.stored.remove(&Half::Election);
+        }
         for datagram in &testament.datagrams {
             // A cable that is out refuses it, and then there is nobody to tell.
             let Ok(envelope) = self.send_advert(id, datagram) else { continue };

@@ -321,9 +321,15 @@ fn a_renewal_keeps_an_address_and_puts_one_on_that_is_gone() {
 
 #[test]
 fn the_world_is_pure() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/world");
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/world")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    for path in files {
         if path.ends_with("tests.rs") {
             continue;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use vipward_core::balancer::Balancer;
 use vipward_core::decision::Decision;
 use vipward_core::effect::Effect;
+use vipward_core::estate::Estate;
 use vipward_core::event::{Datagram, Event};
 use vipward_core::interface::{InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
@@ -16,6 +17,7 @@ use vipward_core::supervisor::{Testament, Testator};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lease::RENEW;
 use vipward_core::vrrp::packet::Advert;
+use vipward_core::vrrp::virtual_router::State;
 use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
 use vipward_sim::runner::events::Player;
 use vipward_sim::world::Half;
@@ -37,12 +39,15 @@ pub enum Fault {
     RoleFlapping,
     PreemptForgotten,
     SorryServerStays,
+    RoleForgotten,
+    StaleEstate,
+    VerdictsForgotten,
     RenewedAfterMaster,
     RenewalsWithheld,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -57,6 +62,9 @@ impl Fault {
         (Self::RoleFlapping, "role flapping: the link seems to go down and up every five seconds"),
         (Self::PreemptForgotten, "preemption forgotten: adverts of a lower priority count as the highest"),
         (Self::SorryServerStays, "sorry server stays: it is never taken out again"),
+        (Self::RoleForgotten, "role forgotten in the estate: whoever hands over as MASTER leaves no role"),
+        (Self::StaleEstate, "estate of any age taken up: a MASTER's last advert always seems to have left just now"),
+        (Self::VerdictsForgotten, "verdicts forgotten in the estate: every real server is up in it"),
         (Self::RenewedAfterMaster, "renewal goes on after MASTER was left: twice a second, whatever the role"),
         (Self::RenewalsWithheld, "renewals withheld: the kernel never hears of them"),
     ];
@@ -179,6 +187,16 @@ impl Machine for Voter {
             }
             _ => {}
         }
+        if self.fault == Fault::StaleEstate
+            && let Some(Event::Inherited(estate)) = &mut event
+            && let Estate::Election(estate) = Arc::make_mut(estate)
+        {
+            for router in &mut estate.routers {
+                if let State::Master(master) = &mut router.state {
+                    master.last_advert = now;
+                }
+            }
+        }
         if let Some(Event::AdvertReceived(datagram)) = event {
             event = self.spoil(datagram).map(Event::AdvertReceived);
         }
@@ -241,6 +259,14 @@ impl Machine for Voter {
         let flap = self.flap_at.map(|at| (at, Reason::Retry));
         let renewed = self.renewed.as_ref().map(|(at, _)| (*at, Reason::Renew));
         at.zip(reason).into_iter().chain(flap).chain(renewed).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        let mut estate = self.inner.estate(now + self.ahead)?;
+        if let (Fault::RoleForgotten, Estate::Election(estate)) = (self.fault, &mut estate) {
+            estate.routers.retain(|router| !matches!(router.state, State::Master(_)));
+        }
+        Some(estate)
     }
 }
 
@@ -307,6 +333,15 @@ impl Machine for Checker {
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.inner.next_wakeup()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        let mut estate = self.inner.estate(now)?;
+        if let (Fault::VerdictsForgotten, Estate::Balancer(estate)) = (self.fault, &mut estate) {
+            let servers = estate.services.iter_mut().flat_map(|service| &mut service.servers);
+            servers.flat_map(|server| &mut server.checkers).for_each(|checker| checker.up = true);
+        }
+        Some(estate)
     }
 }
 

@@ -63,6 +63,10 @@ impl Election {
                 self.reread_soon(now);
                 "reading the addresses".to_owned()
             }
+            Effect::Lease(op) => {
+                self.leases.refused(op, error, now, out);
+                return;
+            }
             // These can't fail, or are the Balancer's.
             Effect::RunScript { .. }
             | Effect::Notify { .. }

@@ -4,9 +4,13 @@
 //! a killed predecessor left behind before it listens, so that a director that comes back never answers for an address
 //! that another one holds by now.
 
+mod coordinate;
+pub mod estate;
 mod failures;
 mod reload;
 
+use self::coordinate::follow;
+use self::estate::ElectionEstate;
 use self::failures::Retry;
 use super::addresses::AddressBook;
 use super::counters::{IgnoredAdverts, Limit};
@@ -17,8 +21,10 @@ use super::tracker::{self, ScriptTracker, Scripts, Verdict};
 use super::types::{Priority, Vrid};
 use super::virtual_router::{Context, Standing, VirtualRouter};
 use crate::config::{Config, TrackWeight, TrackedScript};
+use crate::coordination::{Leases, News};
 use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
 use crate::effect::{Effect, ScriptId};
+use crate::estate::Estate;
 use crate::event::{Datagram, Event, ScriptOutcome};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::machine::{Machine, Reason};
@@ -36,6 +42,8 @@ pub const REREAD: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Election {
     phase: Phase,
+    /// What a predecessor left, until the first configuration says what of it fits.
+    inherited: Option<ElectionEstate>,
     links: BTreeMap<InterfaceName, bool>,
     book: AddressBook,
     renewals: Renewals,
@@ -49,6 +57,7 @@ pub struct Election {
     listening: BTreeSet<Listener>,
     retries: BTreeMap<Retry, Instant>,
     reread_at: Option<Instant>,
+    leases: Leases,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
     /// Counts what may change the testament and is not in `book`.
@@ -66,6 +75,8 @@ enum Phase {
     },
     Running,
     Stopped,
+    /// It is over, and goes on elsewhere.
+    HandedOver,
 }
 
 impl Default for Phase {
@@ -81,9 +92,16 @@ impl Machine for Election {
     fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match self.phase {
-            Phase::Stopped => return out,
+            Phase::HandedOver if event == Event::TakeBack => {
+                self.take_back(now, &mut out);
+            }
+            Phase::Stopped | Phase::HandedOver => return out,
             Phase::Starting { .. } => {}
-            Phase::Running => self.check_overslept(now, &mut out),
+            Phase::Running => {
+                // Before anything else is done or heard: what nobody may rely on any more is given up.
+                self.check_session(now, &mut out);
+                self.check_overslept(now, &mut out);
+            }
         }
         match event {
             Event::ConfigLoaded { config, seed: _ } => self.config_loaded(config, now, &mut out),
@@ -105,8 +123,24 @@ impl Machine for Election {
             Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
             Event::Wakeup => self.wakeup(now, &mut out),
             Event::Stop => self.stop(now, &mut out),
-            Event::IpvsRead(_) | Event::ProbeFinished { .. } => {} // The Balancer's.
+            Event::HandOver => {
+                if let Phase::Running = self.phase {
+                    self.hand_over(now, &mut out);
+                }
+            }
+            Event::Inherited(estate) => {
+                if let (Phase::Starting { .. }, Estate::Election(estate)) = (&self.phase, &*estate) {
+                    self.inherited = Some(estate.clone());
+                }
+            }
+            // The Balancer's, and what only comes after the end.
+            Event::IpvsRead(_) | Event::ProbeFinished { .. } | Event::TakeBack => {}
+            Event::Lease(said) => {
+                let news = self.leases.hear(said, now, &mut out);
+                self.coordinate(&news, now, &mut out);
+            }
         }
+        self.check_session(now, &mut out);
         self.renewals.follow(&mut self.book, self.config.vip.lease, now);
         out
     }
@@ -118,8 +152,13 @@ impl Machine for Election {
         let retry = self.retries.values().copied().chain(self.book.retry_at()).min().map(|at| (at, Reason::Retry));
         let reread = self.reread_at.map(|at| (at, Reason::Reread));
         let report = self.ignored.next().map(|at| (at, Reason::Report));
+        let lease = self.leases.next().map(|at| (at, Reason::Lease));
         let renew = self.renewals.next().map(|at| (at, Reason::Renew));
-        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).min()
+        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).chain(lease).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.bequeath(now).map(Estate::Election)
     }
 }
 
@@ -142,7 +181,7 @@ impl Election {
     }
 
     /// How many packets were ignored: by router (none: nobody's) and [`IgnoreReason::word`].
-    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &'static str, u64)> {
+    pub fn ignored(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &str, u64)> {
         self.ignored.totals()
     }
 
@@ -155,7 +194,7 @@ impl Election {
                 self.start_if_complete(now, out);
             }
             Phase::Running => self.load(new, now, out),
-            Phase::Stopped => {}
+            Phase::Stopped | Phase::HandedOver => {}
         }
     }
 
@@ -164,7 +203,6 @@ impl Election {
             && let Some(config) = config.take()
         {
             self.phase = Phase::Running;
-            self.book.settle(now, out);
             self.load(config, now, out);
         }
     }
@@ -177,6 +215,8 @@ impl Election {
         self.routers.iter().for_each(|router| ctx.book.release(router.id()));
         ctx.book.settle(now, ctx.out);
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        // Last: what is not gone by now is not given back.
+        self.leases.stop(out);
         self.phase = Phase::Stopped;
     }
 
@@ -305,12 +345,12 @@ impl Election {
     }
 
     fn assess_one(&mut self, place: usize, now: Instant, out: &mut Vec<Effect>) {
-        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router)) {
+        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router, now)) {
             self.with_router(place, now, out, |router, ctx| router.assess(standing, ctx));
         }
     }
 
-    fn standing(&self, router: &VirtualRouter) -> Standing {
+    fn standing(&self, router: &VirtualRouter, now: Instant) -> Standing {
         let config = router.config();
         let interface = config.interface.clone();
         match self.links.get(&interface) {
@@ -337,6 +377,9 @@ impl Election {
                 Verdict::Adds(_) => {}
             }
         }
+        if let Some(standing) = self.quorum_standing(router, source, now) {
+            return standing;
+        }
         if unknown { Standing::Unknown { source } } else { Standing::Well { source } }
     }
 
@@ -357,6 +400,10 @@ impl Election {
         let Phase::Running = self.phase else { return };
         for place in self.timers.expired(now) {
             self.with_router(place, now, out, VirtualRouter::wake);
+        }
+        if self.leases.next().is_some_and(|at| at <= now) {
+            self.leases.wake(now, out);
+            self.coordinate(&News::All, now, out);
         }
         self.renewals.wake(&mut self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
@@ -383,6 +430,7 @@ impl Election {
         let source = router.source();
         let result = f(router, &mut Context { now, out, book: &mut self.book });
         self.revision += u64::from(router.source() != source);
+        follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
         Some(result)
     }

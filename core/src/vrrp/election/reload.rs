@@ -7,7 +7,7 @@ use crate::effect::{Effect, ScriptId};
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::tracker::{self, ScriptTracker};
-use crate::vrrp::virtual_router::Context;
+use crate::vrrp::virtual_router::{Context, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,16 +21,23 @@ impl Election {
         let new = self.config.clone();
         announce_difference(&old, &new, out);
 
+        self.leases.load(new.coordination.clone(), now);
+        let rules: Vec<Rule> = new.routers.iter().map(|config| Rule::of(self.leases.part(&config.name))).collect();
+
         let mut before: Vec<Option<VirtualRouter>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
         let kept: Vec<Option<VirtualRouter>> =
-            new.routers.iter().map(|config| take_same(&mut before, config)).collect();
+            new.routers.iter().zip(&rules).map(|(config, rule)| take_same(&mut before, config, *rule)).collect();
         let mut gone: Vec<VirtualRouter> = before.into_iter().flatten().collect();
         let mut ctx = Context { now, out, book: &mut self.book };
         gone.iter_mut().for_each(|router| router.resign(&mut ctx));
         gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
 
         self.load_scripts(&new, now);
-        for (config, kept) in new.routers.iter().zip(kept) {
+        let inherited = self.inherited.take();
+        if let Some(estate) = &inherited {
+            self.take_up_scripts(estate, now);
+        }
+        for ((config, rule), kept) in new.routers.iter().zip(rules).zip(kept) {
             let priority = tracker::effective_priority(config, &self.scripts);
             let router = match kept {
                 Some(mut router) => {
@@ -43,13 +50,20 @@ impl Election {
                 }
                 None => {
                     self.next_id += 1;
-                    VirtualRouter::new(self.next_id, config.clone(), priority)
+                    VirtualRouter::new(self.next_id, config.clone(), priority, rule)
                 }
             };
             self.routers.push(router);
         }
 
-        if old.vip.lease != new.vip.lease {
+        // The process that renewed them has died, nobody knows how long ago.
+        let unrenewed = inherited.as_ref().is_some_and(|estate| !estate.handed_over);
+        if let Some(estate) = inherited {
+            self.take_up(estate, now, out);
+        }
+        // At start what nobody wants goes before anything listens; at any other time nothing is left to do here.
+        self.book.settle(now, out);
+        if old.vip.lease != new.vip.lease || unrenewed {
             out.extend(self.book.held().iter().cloned().map(|addresses| Effect::RenewAddresses { addresses }));
         }
 
@@ -63,6 +77,8 @@ impl Election {
         self.reread_at = (!self.routers.is_empty()).then(|| self.reread_at.unwrap_or(now + REREAD));
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         self.assess(None, now, out);
+        self.leases.forget(now, out);
+        self.leases.wake(now, out);
         self.note_foreign(out);
     }
 
@@ -85,7 +101,10 @@ impl Election {
 
     /// Joins and leaves what the configuration asks for now.
     fn listen(&mut self, out: &mut Vec<Effect>) {
-        let wanted: BTreeSet<Listener> = self.routers.iter().map(|router| listener(router.config())).collect();
+        let wanted: BTreeSet<Listener> = {
+            let heard = self.routers.iter().filter(|router| router.rule() != Rule::Elected);
+            heard.map(|router| listener(router.config())).collect()
+        };
         let before = std::mem::replace(&mut self.listening, wanted);
         for (interface, group) in before.difference(&self.listening).cloned() {
             out.push(Effect::StopListening { interface, group });
@@ -108,9 +127,10 @@ fn listener(config: &VirtualRouterConfig) -> Listener {
 }
 
 /// The router of this name, if it can go on with the new configuration.
-fn take_same(before: &mut [Option<VirtualRouter>], config: &VirtualRouterConfig) -> Option<VirtualRouter> {
-    let same =
-        |router: &VirtualRouter| *router.name() == config.name && VirtualRouter::same_router(router.config(), config);
+fn take_same(before: &mut [Option<VirtualRouter>], config: &VirtualRouterConfig, rule: Rule) -> Option<VirtualRouter> {
+    let same = |router: &VirtualRouter| {
+        *router.name() == config.name && router.rule() == rule && VirtualRouter::same_router(router.config(), config)
+    };
     before.iter_mut().find(|router| router.as_ref().is_some_and(same))?.take()
 }
 

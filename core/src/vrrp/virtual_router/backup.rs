@@ -58,12 +58,12 @@ impl VirtualRouter {
     }
 
     /// The owner always does (RFC 9568 6.1); with `state MASTER` keepalived takes `nopreempt` back.
-    fn preempts(&self) -> bool {
+    pub fn preempts(&self) -> bool {
         self.config.preempt || self.config.initial_state == InitialState::Master || self.priority == Priority::OWNER
     }
 
     /// As `nopreempt`, it does not go together with `state MASTER`.
-    fn preempt_delay(&self) -> Duration {
+    pub fn preempt_delay(&self) -> Duration {
         match self.config.initial_state {
             InitialState::Master => Duration::ZERO,
             InitialState::Backup => self.config.preempt_delay,

@@ -73,7 +73,9 @@ impl VirtualRouter {
 
     /// `garp_lower_prio_repeat`, `garp_lower_prio_delay`.
     fn announce_again(&mut self, ctx: &mut Context<'_>) {
-        if let State::Master(master) = &mut self.state {
+        if let State::Master(master) = &mut self.state
+            && master.holds
+        {
             master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, ctx.out);
         }
     }

@@ -20,6 +20,7 @@
 
 mod backup;
 mod checks;
+mod heir;
 mod master;
 
 use super::addresses::{AddressBook, Holder};
@@ -30,6 +31,7 @@ use super::notify;
 use super::packet::{AddressList, Advert, Authentication, TTL};
 use super::types::{AdvertInterval, Priority, Role, Version};
 use crate::config::{InitialState, Transport, VirtualRouterConfig};
+use crate::coordination::{DirectorName, Mode, Part};
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use crate::effect::Effect;
 use crate::event::Datagram;
@@ -89,7 +91,7 @@ pub enum Heard {
     },
 }
 
-/// What a MASTER does by the clock.
+/// What a MASTER does by the clock. Written in estates, as [`Backup`] is: whatever is added needs a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Master {
     /// Adver_Timer.
@@ -97,8 +99,38 @@ pub struct Master {
     /// When the last advert left: the others count from then.
     pub last_advert: Instant,
     pub announcements: Announcements,
+    /// It has the addresses. Always so by VRRP alone; by a lease only while that is surely its own.
+    #[serde(default)]
+    pub holds: bool,
+    /// Said already: that another one has the lease, and that it goes on without the quorum service.
+    #[serde(default)]
+    pub told_held: bool,
+    #[serde(default)]
+    pub told_kept: bool,
     /// The MASTER that was taken for dead, and how long a word from it means that it never was.
     pub presumed_dead: Option<(Ipv4Addr, Instant)>,
+}
+
+/// What makes a router MASTER, and what gives it the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rule {
+    /// Adverts, for both.
+    Adverts,
+    /// Adverts make it MASTER, and its lease gives it the addresses ([`VirtualRouter::allow`]).
+    Fenced,
+    /// Its lease, for both ([`VirtualRouter::promote`]): no advert is sent or heard.
+    Elected,
+}
+
+impl Rule {
+    /// As `mode` of `[coordination]` says.
+    pub fn of(part: Option<Part>) -> Self {
+        match part.map(|part| part.mode) {
+            None | Some(Mode::Off) => Self::Adverts,
+            Some(Mode::Fence) => Self::Fenced,
+            Some(Mode::Elect) => Self::Elected,
+        }
+    }
 }
 
 /// What the world around a router says about it.
@@ -130,6 +162,7 @@ impl Context<'_> {
 pub struct VirtualRouter {
     id: Holder,
     config: VirtualRouterConfig,
+    rule: Rule,
     state: State,
     /// The configured one, and what tracked scripts make of it.
     priority: Priority,
@@ -155,10 +188,11 @@ struct Limits {
 
 impl VirtualRouter {
     /// In Initialize. `id` tells it from every other router of this director, also from an earlier one of its name.
-    pub fn new(id: Holder, config: VirtualRouterConfig, priority: Priority) -> Self {
+    pub fn new(id: Holder, config: VirtualRouterConfig, priority: Priority, rule: Rule) -> Self {
         let mut router = Self {
             id,
             config,
+            rule,
             state: State::Init,
             priority,
             source: None,
@@ -182,6 +216,15 @@ impl VirtualRouter {
 
     pub fn config(&self) -> &VirtualRouterConfig {
         &self.config
+    }
+
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// MASTER, and in possession of the addresses.
+    pub fn holds(&self) -> bool {
+        matches!(&self.state, State::Master(master) if master.holds)
     }
 
     pub fn state(&self) -> &State {
@@ -216,11 +259,23 @@ impl VirtualRouter {
     pub fn next(&self) -> Option<(Instant, Reason)> {
         match &self.state {
             State::Init | State::Fault => None,
-            State::Backup(backup) => Some((backup.down_at, Reason::MasterDown)),
+            State::Backup(backup) => match self.rule {
+                Rule::Adverts | Rule::Fenced => Some((backup.down_at, Reason::MasterDown)),
+                Rule::Elected => backup.preempt_at.map(|at| (at, Reason::Preempt)),
+            },
             State::Master(master) => {
                 let announce = master.announcements.next().map(|at| (at, Reason::Announce));
-                announce.into_iter().chain([(master.advertise_at, Reason::Advertise)]).min()
+                let advertise = self.adverts_count().then_some((master.advertise_at, Reason::Advertise));
+                announce.into_iter().chain(advertise).min()
             }
+        }
+    }
+
+    /// Adverts are sent and heard.
+    fn adverts_count(&self) -> bool {
+        match self.rule {
+            Rule::Adverts | Rule::Fenced => true,
+            Rule::Elected => false,
         }
     }
 
@@ -231,6 +286,9 @@ impl VirtualRouter {
     /// interval, so it waits that long. Once only: a machine that is late every time must still take over when nobody
     /// else does. `slept`: for how long this director can't have run, by the first of its timers that is overdue.
     pub fn check_overslept(&mut self, slept: Duration, ctx: &mut Context<'_>) {
+        if !self.adverts_count() {
+            return;
+        }
         match &mut self.state {
             State::Init | State::Fault => {}
             State::Backup(backup) => {
@@ -254,8 +312,13 @@ impl VirtualRouter {
 
     /// Fires the timers that are due.
     pub fn wake(&mut self, ctx: &mut Context<'_>) {
+        let adverts_count = self.adverts_count();
         match &mut self.state {
             State::Init | State::Fault => {}
+            State::Backup(backup) if !adverts_count => {
+                // From now on its claim preempts.
+                backup.preempt_at = backup.preempt_at.filter(|at| *at > ctx.now);
+            }
             State::Backup(backup) => {
                 if backup.down_at <= ctx.now {
                     let cause = self.takeover_cause(ctx.now);
@@ -263,10 +326,12 @@ impl VirtualRouter {
                 }
             }
             State::Master(master) => {
-                if master.advertise_at <= ctx.now {
+                if adverts_count && master.advertise_at <= ctx.now {
                     self.advertise(ctx);
                 }
-                if let State::Master(master) = &mut self.state {
+                if let State::Master(master) = &mut self.state
+                    && master.holds
+                {
                     master.announcements.wake(&self.config.garp, &self.addresses, ctx.now, ctx.out);
                 }
             }
@@ -289,7 +354,7 @@ impl VirtualRouter {
         destination: IpAddr,
         ctx: &mut Context<'_>,
     ) -> Result<(), IgnoreReason> {
-        if matches!(self.state, State::Init | State::Fault) {
+        if matches!(self.state, State::Init | State::Fault) || !self.adverts_count() {
             return Ok(());
         }
         if self.source == Some(source) {
@@ -331,7 +396,8 @@ impl VirtualRouter {
                     Role::Backup | Role::Master => return,
                 };
                 // RFC 9568 6.4.1 starts every owner as MASTER; keepalived only one that says `state MASTER`.
-                if self.priority == Priority::OWNER && self.config.initial_state == InitialState::Master {
+                let owner = self.priority == Priority::OWNER && self.config.initial_state == InitialState::Master;
+                if owner && self.adverts_count() {
                     self.enter_master(RoleCause::Owner, ctx);
                 } else {
                     self.enter_backup(cause, Heard::Nobody, from, ctx);
@@ -363,8 +429,11 @@ impl VirtualRouter {
         let State::Master(master) = &mut self.state else { return };
         // Those who learned the old interval must not wait longer than it for the news.
         master.advertise_at = master.advertise_at.min(ctx.now + self.config.advert_interval.duration());
-        if before.garp != self.config.garp {
+        if master.holds && before.garp != self.config.garp {
             master.announcements.reconfigure(&self.config.garp, ctx.now);
+        }
+        if !master.holds {
+            return;
         }
         ctx.book.want(self.id, self.addresses.clone());
         ctx.book.settle(ctx.now, ctx.out);
@@ -407,18 +476,23 @@ impl VirtualRouter {
             waits,
             active_interval: self.config.advert_interval,
             heard,
-            preempt_at: None,
+            preempt_at: self.elected_delay(ctx.now),
             slept: false,
         });
         self.changed(from, cause, ctx);
     }
 
+    /// Until when a candidate does not preempt. One that hears adverts counts from the first of a lower priority.
+    fn elected_delay(&self, now: Instant) -> Option<Instant> {
+        let delay = self.preempt_delay();
+        (self.rule == Rule::Elected && !delay.is_zero()).then(|| now + delay)
+    }
+
     fn enter_master(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
         let from = self.role();
         ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
-        ctx.book.want(self.id, self.addresses.clone());
-        ctx.book.settle(ctx.now, ctx.out);
-        let announcements = Announcements::start(&self.config.garp, &self.addresses, ctx.now, ctx.out);
+        let holds = self.rule == Rule::Adverts;
+        let announcements = if holds { self.take_addresses(ctx) } else { Announcements::default() };
         let advertise_at = ctx.now + self.config.advert_interval.duration();
         let presumed_dead = match &cause {
             RoleCause::MasterDown { last_heard: Some((IpAddr::V4(source), _)), interval } => {
@@ -426,8 +500,85 @@ impl VirtualRouter {
             }
             _ => None, // Only a MASTER that fell silent can have been alive all the same.
         };
-        self.state = State::Master(Master { advertise_at, last_advert: ctx.now, announcements, presumed_dead });
+        self.state = State::Master(Master {
+            advertise_at,
+            last_advert: ctx.now,
+            announcements,
+            holds,
+            told_held: false,
+            told_kept: false,
+            presumed_dead,
+        });
         self.changed(from, cause, ctx);
+    }
+
+    fn take_addresses(&self, ctx: &mut Context<'_>) -> Announcements {
+        ctx.book.want(self.id, self.addresses.clone());
+        ctx.book.settle(ctx.now, ctx.out);
+        Announcements::start(&self.config.garp, &self.addresses, ctx.now, ctx.out)
+    }
+
+    // By lease.
+
+    /// Whether its lease allows a MASTER the addresses, now. True if that changed something.
+    pub fn allow(&mut self, allowed: bool, ctx: &mut Context<'_>) -> bool {
+        if !matches!(&self.state, State::Master(master) if master.holds != allowed) {
+            return false;
+        }
+        let announcements = if allowed {
+            self.take_addresses(ctx)
+        } else {
+            ctx.book.release(self.id);
+            ctx.book.settle(ctx.now, ctx.out);
+            Announcements::default()
+        };
+        if let State::Master(master) = &mut self.state {
+            (master.holds, master.announcements) = (allowed, announcements);
+        }
+        true
+    }
+
+    /// Another one has the lease of this MASTER: said once.
+    pub fn tell_held(&mut self, by: &DirectorName, ctx: &mut Context<'_>) {
+        if let State::Master(master) = &mut self.state
+            && !std::mem::replace(&mut master.told_held, true)
+        {
+            ctx.decide(Decision::LeaseHeld { router: self.config.name.clone(), by: by.clone() });
+        }
+    }
+
+    /// This MASTER has its addresses without a lease (`on_loss = "keep"`), or has one again: said once.
+    pub fn tell_kept(&mut self, kept: bool, ctx: &mut Context<'_>) {
+        if let State::Master(master) = &mut self.state
+            && !std::mem::replace(&mut master.told_kept, kept)
+            && kept
+        {
+            ctx.decide(Decision::KeptWithoutQuorum { router: self.config.name.clone() });
+        }
+    }
+
+    /// A candidate has its lease.
+    pub fn promote(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
+        if let State::Backup(_) = self.state {
+            self.enter_master(cause, ctx);
+        }
+    }
+
+    /// Whether a candidate's claim says that it preempts: `preempt_delay` is over.
+    pub fn claims_preemption(&self, now: Instant) -> bool {
+        match &self.state {
+            State::Backup(backup) => self.preempts() && backup.preempt_at.is_none_or(|at| at <= now),
+            State::Master(_) => self.preempts(),
+            State::Init | State::Fault => false,
+        }
+    }
+
+    /// The lease of an elected MASTER goes to somebody else.
+    pub fn demote(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
+        if let State::Master(_) = self.state {
+            self.leave(ctx);
+            self.enter_backup(cause, Heard::Nobody, Role::Master, ctx);
+        }
     }
 
     /// Leaves the state that it is in: only a MASTER has something to give back.
@@ -490,7 +641,7 @@ impl VirtualRouter {
     }
 
     fn build_adverts(&self, priority: u8) -> Vec<Datagram> {
-        let Some(source) = self.source else { return Vec::new() };
+        let Some(source) = self.source.filter(|_| self.adverts_count()) else { return Vec::new() };
         let advert = Advert {
             version: self.config.version,
             vrid: self.config.vrid,

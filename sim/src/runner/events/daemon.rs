@@ -4,11 +4,12 @@ use super::Cast;
 use super::probe::{Attempt, Progress};
 use crate::scenario::NodeId;
 use crate::world::{Half, World};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use vipward_core::driver::MAX_WAITING;
+use vipward_core::driver::{MAX_WAITING, may_ask};
 use vipward_core::effect::{Effect, ScriptId};
+use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
 use vipward_core::event::{Event, ScriptOutcome};
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
@@ -27,21 +28,33 @@ pub(super) struct Daemon {
 impl Daemon {
     pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>, supervised: bool) -> Self {
         let reports = Post::default();
-        let machine = |half| -> Box<dyn Machine> {
+        let machine = |half, copy: &Copy| {
             let player = cast(id, half);
-            if supervised && half == Half::Election { Box::new(Guarded::new(player, reports.clone())) } else { player }
+            let guarded = supervised && half == Half::Election;
+            let player: Box<dyn Machine> =
+                if guarded { Box::new(Guarded::new(player, reports.clone())) } else { player };
+            let pause = match half {
+                Half::Election => ELECTION_PAUSE,
+                Half::Balancer => BALANCER_PAUSE,
+            };
+            Kept::new(player, copy.clone(), pause)
         };
-        let driver = |half| Driver {
-            half,
-            machine: machine(half),
-            reports: reports.clone(),
-            answers: VecDeque::new(),
-            attempts: Vec::new(),
-            scripts: VecDeque::new(),
-            now: Instant::ZERO,
-            wakeup: Some(Instant::ZERO),
-            wakes_at: Some(Instant::ZERO),
-            stopped: false,
+        let driver = |half| {
+            let copy = Copy::default();
+            Driver {
+                half,
+                machine: machine(half, &copy),
+                copy,
+                reports: reports.clone(),
+                answers: VecDeque::new(),
+                attempts: Vec::new(),
+                scripts: VecDeque::new(),
+                now: Instant::ZERO,
+                wakeup: Some(Instant::ZERO),
+                wakes_at: Some(Instant::ZERO),
+                stopped: false,
+                still_there: false,
+            }
         };
         Self { id, incarnation, drivers: [Half::Election, Half::Balancer].map(driver) }
     }
@@ -73,6 +86,16 @@ impl Daemon {
     }
 }
 
+/// Where a machine's copies go, for the world to take.
+#[derive(Clone, Default)]
+struct Copy(Rc<Cell<Option<Estate>>>);
+
+impl Keeper for Copy {
+    fn keep(&mut self, estate: Estate) {
+        self.0.set(Some(estate));
+    }
+}
+
 /// What a machine has to tell the supervisor, which lives in the world.
 #[derive(Clone, Default)]
 struct Post(Rc<RefCell<Vec<Report>>>);
@@ -87,7 +110,9 @@ impl Superior for Post {
 /// One machine under the rules of [`vipward_core::driver`].
 struct Driver {
     half: Half,
-    machine: Box<dyn Machine>,
+    machine: Kept<Box<dyn Machine>, Copy>,
+    /// The last copy of its estate, if the world has not taken it yet.
+    copy: Copy,
     reports: Post,
     /// Failed effects and tables read back.
     answers: VecDeque<Event>,
@@ -99,6 +124,8 @@ struct Driver {
     /// The same by the world's clock.
     wakes_at: Option<Instant>,
     stopped: bool,
+    /// In this turn an address could not be removed.
+    still_there: bool,
 }
 
 impl Driver {
@@ -121,7 +148,7 @@ impl Driver {
         let local = world.local_time(id);
         let mut left = MOST_AT_ONCE;
         loop {
-            for kind in [Waiting::Host, Waiting::Packets, Waiting::Work] {
+            for kind in [Waiting::Host, Waiting::Lease, Waiting::Packets, Waiting::Work] {
                 for _ in 0..MAX_WAITING {
                     let Some(event) = self.waiting(kind, world, id) else { break };
                     left = left.checked_sub(1).ok_or("it never rests")?;
@@ -145,8 +172,9 @@ impl Driver {
     fn waiting(&mut self, kind: Waiting, world: &mut World, id: NodeId) -> Option<Event> {
         self.answers.pop_front().or_else(|| match kind {
             Waiting::Host => world.next_event(id, self.half),
+            Waiting::Lease if self.half == Half::Election => world.next_lease_event(id).map(Event::Lease),
             Waiting::Packets if self.half == Half::Election => world.next_advert(id).map(Event::AdvertReceived),
-            Waiting::Packets => None,
+            Waiting::Lease | Waiting::Packets => None,
             Waiting::Work => self.work(world, id),
         })
     }
@@ -167,10 +195,11 @@ impl Driver {
         None
     }
 
-    /// One event through the machine, its effects into the world. True after [`Event::Stop`].
+    /// One event through the machine, its effects into the world. True after its last one.
     fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
-        let stop = matches!(event, Event::Stop);
+        let last = matches!(event, Event::Stop | Event::HandOver);
         self.now = self.now.max(world.local_time(id));
+        self.still_there = false;
         let effects = self.machine.handle(event, self.now);
         for report in self.reports.0.take() {
             world.reported(id, incarnation, report);
@@ -180,11 +209,17 @@ impl Driver {
                 self.answers.push_back(*failed);
             }
         }
-        if stop {
-            self.stopped = true;
-            world.stopped(id, self.half);
+        if let Some(estate) = self.copy.0.take() {
+            world.keep(id, self.half, estate);
         }
-        stop
+        if last {
+            self.stopped = true;
+            match self.machine.estate(self.now) {
+                Some(estate) => world.handed_over(id, self.half, estate),
+                None => world.stopped(id, self.half),
+            }
+        }
+        last
     }
 
     fn carry_out(&mut self, effect: Effect, world: &mut World, id: NodeId, incarnation: u64) -> Result<(), Box<Event>> {
@@ -213,7 +248,9 @@ impl Driver {
                 acts(world, "renews addresses").and_then(|()| world.renew_addresses(id, addresses))
             }
             Effect::RemoveAddress(key) => {
-                acts(world, "removes an address").and_then(|()| world.remove_address(id, key))
+                let removed = acts(world, "removes an address").and_then(|()| world.remove_address(id, key));
+                self.still_there |= removed.is_err();
+                removed
             }
             Effect::ReadAddresses => acts(world, "reads the addresses").map(|()| {
                 self.answers.push_back(Event::AddressesRead(world.addresses(id)));
@@ -241,6 +278,9 @@ impl Driver {
                 world.notified(id, command);
                 Ok(())
             }
+            Effect::Lease(op) => may_ask(op, self.still_there)
+                .and_then(|()| acts(world, "asks the quorum service"))
+                .and_then(|()| world.ask_quorum(id, op)),
             Effect::Decide(decision) => {
                 world.decided(id, decision);
                 Ok(())
@@ -253,6 +293,7 @@ impl Driver {
 #[derive(Clone, Copy)]
 enum Waiting {
     Host,
+    Lease,
     Packets,
     Work,
 }

@@ -93,7 +93,7 @@ impl Attempt {
             Stage::Answered { at, server } if at <= now => {
                 let open = match &world.plan().node(server).kind {
                     NodeKind::RealServer(plan) => plan.listens.contains(&self.probe.target.port()),
-                    NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Router => false,
+                    NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
                 };
                 match world.server(server) {
                     Some(state) if state.listening && open => match self.probe.kind {

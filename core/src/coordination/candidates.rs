@@ -1,0 +1,56 @@
+//! Who of several candidates should hold a lease: the highest priority, of equal ones who was there first. A holder is
+//! left in peace by those that don't preempt (`nopreempt`), and by its equals.
+
+use super::{Candidate, Claim};
+
+/// Whether nobody has the better claim than the candidate of `ours`; false while the service does not list it.
+pub fn is_best(ours: &Claim, candidates: &[Candidate]) -> bool {
+    let Some(own) = candidates.iter().filter(|it| it.claim.director == ours.director).map(|it| it.sequence).min()
+    else {
+        return false;
+    };
+    let better =
+        |it: &Candidate| it.claim.priority > ours.priority || it.claim.priority == ours.priority && it.sequence < own;
+    !candidates.iter().any(|it| it.claim.director != ours.director && better(it))
+}
+
+/// To whom the holder with the claim `ours` must give way.
+pub fn preempted_by<'a>(ours: &Claim, candidates: &'a [Candidate]) -> Option<&'a Claim> {
+    candidates
+        .iter()
+        .filter(|it| it.claim.director != ours.director && it.claim.preempt && it.claim.priority > ours.priority)
+        .min_by_key(|it| (u8::MAX - it.claim.priority, it.sequence))
+        .map(|it| &it.claim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(director: &str, priority: u8, preempt: bool) -> Claim {
+        Claim { director: director.into(), priority, preempt }
+    }
+
+    fn list(claims: &[(Claim, i64)]) -> Vec<Candidate> {
+        claims.iter().map(|(claim, sequence)| Candidate { claim: claim.clone(), sequence: *sequence }).collect()
+    }
+
+    #[test]
+    fn priority_first_and_of_equals_the_earlier() {
+        let [a, b, c] = [claim("a", 100, true), claim("b", 100, true), claim("c", 150, false)];
+        let pair = list(&[(a.clone(), 7), (b.clone(), 3)]);
+        assert!(is_best(&b, &pair) && !is_best(&a, &pair));
+        let three = list(&[(a.clone(), 1), (b.clone(), 2), (c.clone(), 3)]);
+        assert!(is_best(&c, &three) && !is_best(&a, &three));
+        assert!(!is_best(&c, &pair), "the service does not know of it");
+    }
+
+    #[test]
+    fn a_holder_gives_way_to_the_best_that_preempts() {
+        let holder = claim("a", 100, true);
+        assert_eq!(preempted_by(&holder, &list(&[(holder.clone(), 1), (claim("b", 100, true), 0)])), None);
+        assert_eq!(preempted_by(&holder, &list(&[(claim("b", 200, false), 0)])), None, "nopreempt");
+        let others = list(&[(claim("b", 200, false), 0), (claim("c", 110, true), 1), (claim("d", 120, true), 2)]);
+        assert_eq!(preempted_by(&holder, &others).map(|it| &*it.director), Some("d"));
+    }
+}

@@ -1,0 +1,542 @@
+//! What one director knows of its session and its leases, and what it asks for. Level-triggered: [`Leases::want`] is told
+//! what should be, again and again, and asks for what is missing.
+
+use super::candidates::{is_best, preempted_by};
+use super::rendezvous::assign;
+use super::{
+    Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,
+    Session, Token, surely,
+};
+use crate::decision::{Decision, RoleCause};
+use crate::effect::Effect;
+use crate::time::{Duration, Instant};
+use crate::vrrp::counters::Limit;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long until something that was refused is asked again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The highest priority of a candidate by spreading.
+const FIRST_CHOICE: u8 = 254;
+
+/// Sessions and leases of one director.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Leases {
+    coordination: Option<Coordination>,
+    link: Link,
+    session: Option<Live>,
+    /// Until then a first answer is waited for before its absence means anything.
+    patient_until: Option<Instant>,
+    holds: BTreeMap<LeaseKey, Hold>,
+    candidates: BTreeMap<LeaseKey, Vec<Candidate>>,
+    /// Claims as they were last made in this session.
+    claimed: BTreeMap<LeaseKey, Claim>,
+    members: Vec<Member>,
+    /// For each router that is spread, who may have it.
+    spread: BTreeMap<LeaseKey, Vec<DirectorName>>,
+    joined: bool,
+    /// Something was refused: nothing is asked before.
+    again_at: Option<Instant>,
+    trust: Trust,
+    complaints: BTreeMap<String, Limit>,
+}
+
+/// Whether the service is good enough to take part in elections by. A way that loses every third packet makes a session
+/// usable and useless in turn, many times a minute; a router that followed would change its role as often. So after a loss
+/// it must have been usable for a while without a break: half a session timeout, three times as long after the next, and so on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Trust {
+    /// [`Leases::usable`] when it was last looked at, and since when.
+    usable: bool,
+    since: Instant,
+    /// From then on, if it stays usable; `None`: it is trusted, if it is usable.
+    due: Option<Instant>,
+    /// Losses in a row, without [`CALM`] between them.
+    losses: u32,
+}
+
+/// After so long without a loss the next one is the first.
+const CALM: Duration = Duration::from_secs(60);
+
+/// The longest that a service has to prove itself.
+pub const LONGEST_TRIAL: Duration = Duration::from_secs(30);
+
+/// Whether a session was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Link {
+    #[default]
+    Closed,
+    Open(Arc<Service>),
+    /// Closing it was refused.
+    Closing,
+}
+
+/// The session that the service told of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Live {
+    session: Session,
+    timeout: Duration,
+    /// When the latest question was asked that has been answered.
+    asked_at: Option<Instant>,
+    ask_at: Instant,
+}
+
+/// One lease as this session knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Hold {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    Asking,
+    /// `not_before`: it can't be given back yet, an address may still be there.
+    Ours {
+        token: Token,
+        not_before: Option<Instant>,
+    },
+    /// It is asked for again at `ask_at`, should the service have forgotten to tell that it is free.
+    Theirs {
+        by: DirectorName,
+        ask_at: Instant,
+    },
+    Releasing {
+        token: Option<Token>,
+    },
+}
+
+/// What a router should hear of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Of all coordinated routers something may be different.
+    All,
+    /// Of this one.
+    Of(LeaseKey),
+    Nothing,
+}
+
+impl Leases {
+    /// What is in force for a router; none: VRRP alone.
+    pub fn part(&self, router: &str) -> Option<Part> {
+        self.coordination.as_ref()?.routers.get(router).copied()
+    }
+
+    /// Takes a configuration. Leases of routers that are not coordinated any more are given back by [`Self::forget`].
+    pub fn load(&mut self, coordination: Option<Coordination>, now: Instant) {
+        let wanted = coordination.as_ref().map(|it| &it.service);
+        if let Link::Open(service) = &self.link
+            && wanted != Some(service)
+        {
+            self.lose_session();
+            self.link = Link::Closing;
+            self.again_at = None;
+        }
+        if coordination.is_some() && self.link == Link::Closed {
+            self.patient_until = coordination.as_ref().map(|it| now + it.service.session_timeout);
+        }
+        // A director that calls itself otherwise is another candidate.
+        let name = |it: &Option<Coordination>| it.as_ref().map(|it| (it.director.clone(), it.spread.clone()));
+        if name(&self.coordination) != name(&coordination) {
+            self.joined = false;
+        }
+        self.coordination = coordination;
+        self.respread();
+    }
+
+    /// Gives back what no router of the configuration is coordinated by; after their addresses are gone.
+    pub fn forget(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let keys = self.holds.keys().chain(self.claimed.keys());
+        let keys: Vec<LeaseKey> = keys.filter(|key| self.part(key).is_none()).cloned().collect();
+        for key in keys {
+            self.claim(&key, None, out);
+            self.want(&key, false, now, out);
+        }
+    }
+
+    /// Asks what is due: for a session, whether it lives, and its end.
+    pub fn wake(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.again_at = self.again_at.filter(|at| *at > now);
+        self.patient_until = self.patient_until.filter(|at| *at > now);
+        match (&self.link, &self.coordination) {
+            (Link::Closing, _) if self.again_at.is_none() => {
+                ask(LeaseOp::Close, out);
+                self.link = Link::Closed;
+                // Opening another one is another turn: this one may not have been able to close it.
+                self.again_at = self.coordination.as_ref().map(|_| now);
+                return;
+            }
+            (Link::Closed, Some(coordination)) if self.again_at.is_none() => {
+                let service = coordination.service.clone();
+                ask(LeaseOp::Open(service.clone()), out);
+                self.link = Link::Open(service);
+            }
+            (Link::Closed | Link::Closing | Link::Open(_), _) => {}
+        }
+        if let Some(live) = self.session.as_mut().filter(|live| live.ask_at <= now) {
+            live.ask_at = now + surely::ask_every(live.timeout);
+            ask(LeaseOp::Confirm { asked_at: now }, out);
+        }
+        for hold in self.holds.values_mut() {
+            match hold {
+                Hold::Theirs { ask_at, .. } if *ask_at <= now => *hold = Hold::Unknown,
+                Hold::Ours { not_before, .. } => *not_before = not_before.filter(|at| *at > now),
+                Hold::Unknown | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => {}
+            }
+        }
+        self.join(out);
+    }
+
+    /// Orderly end: everything is given back at once. After the addresses are gone.
+    pub fn stop(&mut self, out: &mut Vec<Effect>) {
+        if self.link != Link::Closed {
+            ask(LeaseOp::Close, out);
+        }
+        *self = Self::default();
+    }
+
+    /// When something is due.
+    pub fn next(&self) -> Option<Instant> {
+        let opens = match (&self.link, &self.coordination) {
+            (Link::Closing, _) | (Link::Closed, Some(_)) => Some(self.again_at.unwrap_or(Instant::ZERO)),
+            (Link::Closed, None) | (Link::Open(_), _) => None,
+        };
+        let asks = self.session.as_ref().map(|live| live.ask_at);
+        let ends = self.usable_until().filter(|_| self.trust.usable).map(|at| at + Duration::from_nanos(1));
+        let patience = self.patient_until.into_iter().chain(self.trust.due);
+        let holds = self.holds.values().filter_map(|hold| match hold {
+            Hold::Ours { not_before, .. } => *not_before,
+            Hold::Theirs { ask_at, .. } => Some(*ask_at),
+            Hold::Unknown | Hold::Asking | Hold::Releasing { .. } => None,
+        });
+        opens.into_iter().chain(asks).chain(ends).chain(patience).chain(self.again_at).chain(holds).min()
+    }
+
+    // What is so.
+
+    /// The last instant at which an address may be added or renewed on the strength of this session.
+    fn usable_until(&self) -> Option<Instant> {
+        let live = self.session.as_ref()?;
+        Some(surely::may_hold_until(live.asked_at?, live.timeout))
+    }
+
+    /// The session surely outlives an address that is added or renewed now.
+    pub fn usable(&self, now: Instant) -> bool {
+        self.usable_until().is_some_and(|until| now <= until)
+    }
+
+    /// The session is usable, and has been for long enough to take part by.
+    pub fn trusted(&self, now: Instant) -> bool {
+        self.usable(now) && self.trust.due.is_none_or(|at| at <= now)
+    }
+
+    /// Looks at the clock: true if [`Self::usable`] or [`Self::trusted`] is not what it was.
+    pub fn look(&mut self, now: Instant) -> bool {
+        let usable = self.usable(now);
+        let trust = &mut self.trust;
+        if usable == trust.usable {
+            let ends = trust.due.is_some_and(|at| at <= now);
+            trust.due = trust.due.filter(|at| *at > now);
+            return ends;
+        }
+        let lasted = now.since(trust.since);
+        (trust.usable, trust.since) = (usable, now);
+        if usable {
+            let timeout = self.session.as_ref().map_or(Duration::ZERO, |live| live.timeout);
+            let times = 3_u32.saturating_pow(trust.losses.saturating_sub(1));
+            let trial = (timeout / 2).saturating_mul(times).min(LONGEST_TRIAL);
+            trust.due = (trust.losses > 0).then(|| now + trial);
+        } else {
+            trust.losses = if lasted >= CALM { 1 } else { trust.losses.saturating_add(1) };
+            trust.due = None;
+        }
+        true
+    }
+
+    /// A first answer is still waited for.
+    pub fn patient(&self, now: Instant) -> bool {
+        self.patient_until.is_some_and(|until| now < until)
+    }
+
+    /// Why the service is of no use now.
+    pub fn why_unusable(&self, now: Instant) -> RoleCause {
+        let asked_at = self.session.as_ref().and_then(|live| live.asked_at);
+        RoleCause::NoQuorum { silent: asked_at.map(|at| now.since(at)) }
+    }
+
+    /// The one predicate behind every address of a coordinated router that is added or renewed. `holding`: it is MASTER
+    /// and has them already.
+    pub fn may_hold(&self, key: &str, part: Part, holding: bool, now: Instant) -> bool {
+        let hold = self.holds.get(key);
+        match (self.usable(now), hold, part.on_loss) {
+            (true, Some(Hold::Ours { .. }), _) => true,
+            (true, Some(Hold::Theirs { .. }), _) | (_, _, OnLoss::Release) => false,
+            // Undecided: what was kept while the service was away is kept until it has answered.
+            (true, _, OnLoss::Keep) => holding,
+            (false, _, OnLoss::Keep) => match part.mode {
+                Mode::Off | Mode::Fence => !self.patient(now),
+                Mode::Elect => holding,
+            },
+        }
+    }
+
+    /// The token, if the lease is ours.
+    pub fn token(&self, key: &str) -> Option<Token> {
+        match self.holds.get(key)? {
+            Hold::Ours { token, .. } => Some(*token),
+            Hold::Unknown | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => None,
+        }
+    }
+
+    /// Who holds it instead.
+    pub fn held_by(&self, key: &str) -> Option<&DirectorName> {
+        match self.holds.get(key)? {
+            Hold::Theirs { by, .. } => Some(by),
+            Hold::Unknown | Hold::Asking | Hold::Ours { .. } | Hold::Releasing { .. } => None,
+        }
+    }
+
+    // Elect.
+
+    /// The claim of a router with this effective priority; `None`: spreading leaves it to others. `configured`: without
+    /// scripts' weights.
+    pub fn claim_of(&self, key: &str, effective: u8, configured: u8, preempt: bool) -> Option<Claim> {
+        let director = self.coordination.as_ref()?.director.clone();
+        let priority = match self.spread.get(key) {
+            None => effective,
+            Some(order) => {
+                let rank = order.iter().position(|it| *it == director)?;
+                let rank = u8::try_from(rank).unwrap_or(u8::MAX);
+                let lowered = configured.saturating_sub(effective);
+                FIRST_CHOICE.saturating_sub(rank).saturating_sub(lowered).max(1)
+            }
+        };
+        Some(Claim { director, priority, preempt })
+    }
+
+    /// Whether a candidate should have the lease: nobody has the better claim.
+    pub fn is_best(&self, key: &str, claim: &Claim) -> bool {
+        self.candidates.get(key).is_some_and(|candidates| is_best(claim, candidates))
+    }
+
+    /// To whom a holder must give way.
+    pub fn preempted_by(&self, key: &str, claim: &Claim) -> Option<&Claim> {
+        preempted_by(claim, self.candidates.get(key)?)
+    }
+
+    /// Makes, changes or takes back a claim.
+    pub fn claim(&mut self, key: &LeaseKey, claim: Option<Claim>, out: &mut Vec<Effect>) {
+        if self.session.is_none() || self.again_at.is_some() || self.claimed.get(key) == claim.as_ref() {
+            return;
+        }
+        match claim {
+            Some(claim) => {
+                self.claimed.insert(key.clone(), claim.clone());
+                ask(LeaseOp::Claim { key: key.clone(), claim }, out);
+            }
+            None => {
+                self.claimed.remove(key);
+                self.candidates.remove(key);
+                ask(LeaseOp::Withdraw { key: key.clone() }, out);
+            }
+        }
+    }
+
+    fn join(&mut self, out: &mut Vec<Effect>) {
+        let Some(coordination) = self.coordination.as_ref().filter(|it| !it.spread.is_empty()) else { return };
+        if self.session.is_none() || self.again_at.is_some() || self.joined {
+            return;
+        }
+        self.joined = true;
+        let limits = coordination.spread.iter().filter_map(|group| Some((group.name.clone(), group.limit?)));
+        ask(LeaseOp::Join(Member { director: coordination.director.clone(), limits: limits.collect() }), out);
+    }
+
+    fn respread(&mut self) {
+        self.spread.clear();
+        for group in self.coordination.iter().flat_map(|it| &it.spread) {
+            self.spread.extend(assign(&group.name, &group.routers, &self.members));
+        }
+    }
+
+    // Fence and elect.
+
+    /// A router should have its lease, or should not.
+    pub fn want(&mut self, key: &LeaseKey, wanted: bool, now: Instant, out: &mut Vec<Effect>) {
+        let Some(director) = self.coordination.as_ref().map(|it| it.director.clone()) else { return };
+        if self.session.is_none() {
+            return;
+        }
+        let hold = self.holds.entry(key.clone()).or_default();
+        match (wanted, &*hold) {
+            (true, Hold::Unknown) if self.again_at.is_none() => {
+                *hold = Hold::Asking;
+                ask(LeaseOp::Take { key: key.clone(), director }, out);
+            }
+            (false, Hold::Ours { not_before, .. }) if not_before.is_some_and(|at| at > now) => {}
+            (false, Hold::Ours { token, .. }) => {
+                *hold = Hold::Releasing { token: Some(*token) };
+                ask(LeaseOp::Release { key: key.clone() }, out);
+            }
+            (false, Hold::Theirs { .. }) => {
+                *hold = Hold::Releasing { token: None };
+                ask(LeaseOp::Release { key: key.clone() }, out);
+            }
+            (false, Hold::Unknown) => {
+                self.holds.remove(key);
+            }
+            (true, Hold::Unknown | Hold::Asking | Hold::Ours { .. } | Hold::Theirs { .. } | Hold::Releasing { .. })
+            | (false, Hold::Asking | Hold::Releasing { .. }) => {}
+        }
+    }
+
+    // What is heard.
+
+    /// The service said something.
+    pub fn hear(&mut self, event: LeaseEvent, now: Instant, out: &mut Vec<Effect>) -> News {
+        match event {
+            LeaseEvent::Opened { session, timeout } => {
+                self.lose_session();
+                self.session = Some(Live { session, timeout, asked_at: None, ask_at: now });
+                let decision = if timeout < surely::SHORTEST_SESSION {
+                    Decision::SessionTooShort { timeout, least: surely::SHORTEST_SESSION }
+                } else {
+                    Decision::SessionOpened { timeout }
+                };
+                out.push(Effect::Decide(decision));
+                self.wake(now, out);
+                News::All
+            }
+            LeaseEvent::Confirmed { session, asked_at } => {
+                // From an earlier session, or from the future: no proof of anything.
+                if let Some(live) = self.current(session).filter(|_| asked_at <= now) {
+                    live.asked_at = live.asked_at.max(Some(asked_at));
+                    self.patient_until = None;
+                }
+                News::Nothing
+            }
+            LeaseEvent::Lost { session } => {
+                if self.current(session).is_none() {
+                    return News::Nothing;
+                }
+                self.lose_session();
+                out.push(Effect::Decide(Decision::SessionLost));
+                News::All
+            }
+            LeaseEvent::Unreachable { reason } => {
+                if self.complaints.entry(reason.clone()).or_default().admits(now) {
+                    out.push(Effect::Decide(Decision::ServiceUnreachable { reason }));
+                }
+                News::Nothing
+            }
+            LeaseEvent::Granted { session, key, token } => {
+                if self.current(session).is_none() {
+                    return News::Nothing;
+                }
+                self.holds.insert(key.clone(), Hold::Ours { token, not_before: None });
+                News::Of(key)
+            }
+            LeaseEvent::Held { key, by } => {
+                let Some(live) = &self.session else { return News::Nothing };
+                self.holds.insert(key.clone(), Hold::Theirs { by, ask_at: now + live.timeout });
+                News::Of(key)
+            }
+            LeaseEvent::Vacant { key } => {
+                if let Some(hold @ Hold::Theirs { .. }) = self.holds.get_mut(&key) {
+                    *hold = Hold::Unknown;
+                }
+                News::Of(key)
+            }
+            LeaseEvent::Released { session, key } => {
+                if self.current(session).is_some()
+                    && let Some(hold @ Hold::Releasing { .. }) = self.holds.get_mut(&key)
+                {
+                    *hold = Hold::Unknown;
+                }
+                News::Of(key)
+            }
+            LeaseEvent::Gone { session, key } => {
+                if self.current(session).is_none() {
+                    return News::Nothing;
+                }
+                if let Some(hold @ (Hold::Ours { .. } | Hold::Releasing { .. })) = self.holds.get_mut(&key) {
+                    *hold = Hold::Unknown;
+                    out.push(Effect::Decide(Decision::LeaseGone { router: key.clone() }));
+                }
+                News::Of(key)
+            }
+            LeaseEvent::Candidates { key, candidates } => {
+                if self.claimed.contains_key(&key) {
+                    self.candidates.insert(key.clone(), candidates);
+                }
+                News::Of(key)
+            }
+            LeaseEvent::Members(mut members) => {
+                members.sort();
+                members.dedup_by(|a, b| a.director == b.director);
+                self.members = members;
+                self.respread();
+                News::All
+            }
+            LeaseEvent::Refused { op, reason } => self.refused(*op, reason, now, out),
+        }
+    }
+
+    /// The service, or the way to it, refused: told, and asked again after a while.
+    pub fn refused(&mut self, op: LeaseOp, reason: String, now: Instant, out: &mut Vec<Effect>) -> News {
+        let mut retry_in = RETRY;
+        match &op {
+            LeaseOp::Open(_) => self.link = Link::Closed,
+            LeaseOp::Close => {
+                self.link = Link::Closing;
+                retry_in = surely::KERNEL_HOLDS;
+            }
+            // Asked again soon anyway.
+            LeaseOp::Confirm { .. } => return News::Nothing,
+            LeaseOp::Take { key, .. } => {
+                self.holds.insert(key.clone(), Hold::Unknown);
+            }
+            LeaseOp::Release { key } => {
+                // An address may still be there: by then the kernel has taken it off.
+                retry_in = surely::KERNEL_HOLDS;
+                if let Some(hold @ Hold::Releasing { .. }) = self.holds.get_mut(key) {
+                    *hold = match hold {
+                        Hold::Releasing { token: Some(token) } => {
+                            Hold::Ours { token: *token, not_before: Some(now + surely::KERNEL_HOLDS) }
+                        }
+                        _ => Hold::Unknown,
+                    };
+                }
+            }
+            LeaseOp::Claim { key, .. } => {
+                self.claimed.remove(key);
+            }
+            LeaseOp::Withdraw { .. } => {}
+            LeaseOp::Join(_) => self.joined = false,
+        }
+        if !matches!(op, LeaseOp::Release { .. }) {
+            self.again_at = Some(now + retry_in);
+        }
+        let what = op.to_string();
+        if self.complaints.entry(what.clone()).or_default().admits(now) {
+            out.push(Effect::Decide(Decision::EffectFailed { what, error: reason, retry_in }));
+        }
+        News::Nothing
+    }
+
+    fn current(&mut self, session: Session) -> Option<&mut Live> {
+        self.session.as_mut().filter(|live| live.session == session)
+    }
+
+    /// Nothing of it is ours any more, or can be relied on.
+    fn lose_session(&mut self) {
+        self.session = None;
+        self.holds.clear();
+        self.candidates.clear();
+        self.claimed.clear();
+        self.joined = false;
+    }
+}
+
+fn ask(op: LeaseOp, out: &mut Vec<Effect>) {
+    out.push(Effect::Lease(op));
+}

@@ -1,0 +1,69 @@
+//! A machine whose estate is kept up to date somewhere outside, for a successor that it can't hand it to.
+
+use super::Estate;
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::machine::{Machine, Reason};
+use crate::time::{Duration, Instant};
+
+/// How old an Election's copy may be. A successor is MASTER only by an advert that is younger than about three advert
+/// intervals, so with 100 ms adverts it needs one of almost this age.
+pub const ELECTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// A Balancer's copy may have forty thousand checkers, and says nothing that time makes wrong so soon.
+pub const BALANCER_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where copies go. It never makes the machine wait: what it does with a disk it does elsewhere.
+pub trait Keeper {
+    fn keep(&mut self, estate: Estate);
+}
+
+/// Wraps a machine and hands on a copy of its estate after whatever changes it, but not more often than every `pause`.
+///
+/// What changes an estate shows in the effects: a decision, or an advert, from which a MASTER's successor counts.
+#[derive(Debug)]
+pub struct Kept<M, K> {
+    machine: M,
+    keeper: K,
+    pause: Duration,
+    last: Option<Instant>,
+    /// When a change is due to be handed on.
+    due: Option<Instant>,
+}
+
+impl<M: Machine, K: Keeper> Kept<M, K> {
+    pub fn new(machine: M, keeper: K, pause: Duration) -> Self {
+        Self { machine, keeper, pause, last: None, due: None }
+    }
+
+    fn look(&mut self, effects: &[Effect], now: Instant) {
+        if effects.iter().any(|effect| matches!(effect, Effect::Decide(_) | Effect::SendAdvert(_))) {
+            let earliest = self.last.map_or(now, |last| last + self.pause);
+            self.due.get_or_insert(earliest);
+        }
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            self.last = Some(now);
+            if let Some(estate) = self.machine.estate(now) {
+                self.keeper.keep(estate);
+            }
+        }
+    }
+}
+
+impl<M: Machine, K: Keeper> Machine for Kept<M, K> {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let effects = self.machine.handle(event, now);
+        self.look(&effects, now);
+        effects
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        let due = self.due.map(|at| (at, Reason::Keep));
+        due.into_iter().chain(self.machine.next_wakeup()).min_by_key(|(at, _)| *at)
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.machine.estate(now)
+    }
+}

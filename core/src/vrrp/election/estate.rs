@@ -1,0 +1,150 @@
+//! What an Election leaves to its successor, and what that one takes up.
+
+use super::{Election, Phase};
+use crate::decision::{Decision, RoleCause};
+use crate::effect::{Effect, ScriptId};
+use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::time::Instant;
+use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
+use crate::vrrp::{Role, Vrid, announce, tracker};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// An Election's estate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ElectionEstate {
+    /// The machine had ended when this was taken, and heard nothing more. False: a copy from its life, which may have
+    /// missed what it heard later.
+    pub handed_over: bool,
+    pub routers: Vec<RouterEstate>,
+    /// Addresses that it put on interfaces. Linux before 5.18 does not remember whose they are.
+    pub addresses: Vec<InterfaceAddress>,
+    pub scripts: Vec<ScriptEstate>,
+    pub ignored: Vec<IgnoredEstate>,
+}
+
+/// One virtual router's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterEstate {
+    pub name: Arc<str>,
+    pub interface: InterfaceName,
+    pub vrid: Vrid,
+    pub state: State,
+}
+
+/// One tracked script's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptEstate {
+    pub name: ScriptId,
+    pub up: Option<bool>,
+    /// Results in a row that contradict `up`.
+    pub streak: u32,
+    /// When it runs next.
+    pub due: Instant,
+}
+
+/// How many packets were ignored for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredEstate {
+    /// `None`: nobody's.
+    pub router: Option<Arc<str>>,
+    /// [`crate::decision::IgnoreReason::word`].
+    pub reason: String,
+    pub total: u64,
+}
+
+impl Election {
+    pub(super) fn bequeath(&self, now: Instant) -> Option<ElectionEstate> {
+        let handed_over = match self.phase {
+            Phase::Starting { .. } | Phase::Stopped => return None,
+            Phase::Running => false,
+            Phase::HandedOver => true,
+        };
+        let router = |router: &VirtualRouter| RouterEstate {
+            name: router.name().clone(),
+            interface: router.config().interface.clone(),
+            vrid: router.config().vrid,
+            state: router.state().clone(),
+        };
+        Some(ElectionEstate {
+            handed_over,
+            routers: self.routers.iter().filter(|router| router.rule() == Rule::Adverts).map(router).collect(),
+            addresses: self.book.applied().cloned().collect(),
+            scripts: self.scripts.values().map(|script| script.estate(now)).collect(),
+            ignored: self.ignored.estate(),
+        })
+    }
+
+    /// Ends without giving anything back, but for what can't be handed over: a lease is of a session, and that ends with
+    /// this process. Routers that need one stop in order, so that another director has their addresses soon.
+    pub(super) fn hand_over(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut ctx = Context { now, out, book: &mut self.book };
+        let mut leased: Vec<_> = self.routers.iter_mut().filter(|router| router.rule() != Rule::Adverts).collect();
+        leased.iter_mut().for_each(|router| router.resign(&mut ctx));
+        leased.iter().for_each(|router| ctx.book.release(router.id()));
+        ctx.book.settle(now, ctx.out);
+        leased.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        self.leases.stop(out);
+        self.phase = Phase::HandedOver;
+    }
+
+    /// Goes on after that.
+    pub(super) fn take_back(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.phase = Phase::Running;
+        self.scripts.values_mut().for_each(|script| script.forget_run(now));
+        self.leases.load(self.config.coordination.clone(), now);
+        self.assess(None, now, out);
+        self.leases.wake(now, out);
+    }
+
+    /// Before priorities are computed: they depend on it. A script that a copy speaks of runs at once.
+    pub(super) fn take_up_scripts(&mut self, estate: &ElectionEstate, now: Instant) {
+        for known in &estate.scripts {
+            if let Some(script) = self.scripts.get_mut(&known.name) {
+                let due = if estate.handed_over { known.due } else { now };
+                script.take_up(&ScriptEstate { due, ..known.clone() }, now);
+            }
+        }
+    }
+
+    /// Roles. Nothing of the predecessor's is cleared away before all of them have said what they want.
+    pub(super) fn take_up(&mut self, estate: ElectionEstate, now: Instant, out: &mut Vec<Effect>) {
+        self.book.inherit(estate.addresses, estate.handed_over);
+        self.ignored.take_up(estate.ignored);
+        for place in 0..self.routers.len() {
+            let Some(router) = self.routers.get(place) else { continue };
+            let same = |left: &&RouterEstate| {
+                let config = router.config();
+                left.name == config.name && left.interface == config.interface && left.vrid == config.vrid
+            };
+            let Some(left) = estate.routers.iter().find(same) else { continue };
+            if router.rule() != Rule::Adverts {
+                // Its lease is of a session that has ended.
+                continue;
+            }
+            let standing = self.standing(router, now);
+            let mut ctx = Context { now, out, book: &mut self.book };
+            if let Some(router) = self.routers.get_mut(place) {
+                router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);
+            }
+        }
+        // Whoever goes on has told its priority; whoever begins anew begins with what scripts have said before.
+        for router in self.routers.iter().filter(|router| router.role() == Role::Init) {
+            let (from, to) = (router.config().priority.get(), router.priority().get());
+            if let Some(cause) = tracker::first_cause(router.config(), &self.scripts).filter(|_| from != to) {
+                out.push(Effect::Decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause }));
+            }
+        }
+        // The neighbours know where those are that stayed.
+        let masters = self.routers.iter().filter(|router| router.role() == Role::Master);
+        let missing: Vec<(InterfaceAddress, u32)> = masters
+            .flat_map(|router| router.addresses().iter().map(|vip| (vip.clone(), router.config().garp.repeat)))
+            .filter(|(vip, _)| !self.book.is_there(&vip.key()))
+            .collect();
+        self.book.settle(now, out);
+        for (vip, rounds) in missing {
+            announce::burst(&[vip], rounds, out);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What is done to the tree, one piece of work each: several requests that belong together, sent without waiting for
+//! one another's answers where that is possible.
+
+use super::tree::{self, CANDIDATE, Holder, Record, TITLE, Tree};
+use futures::future::{join, join_all};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+use vipward_core::coordination::LeaseKey;
+use zookeeper_client::{Acls, AddWatchMode, Client, CreateMode, CreateOptions, Error, PersistentWatcher, Stat};
+
+/// Why a piece of work was not done, and the node that it is about.
+#[derive(Debug)]
+pub struct Failure {
+    pub path: String,
+    pub why: Why,
+}
+
+#[derive(Debug)]
+pub enum Why {
+    Service(Error),
+    /// Somebody else's data where ours should be. It stays untouched.
+    NotOurs,
+}
+
+impl Failure {
+    pub fn not_ours(path: String) -> Self {
+        Self { path, why: Why::NotOurs }
+    }
+
+    /// The connection broke: nothing is wrong with the tree. If the session is over, the client says so by itself.
+    pub fn passing(&self) -> bool {
+        matches!(
+            self.why,
+            Why::Service(
+                Error::ConnectionLoss
+                    | Error::Timeout
+                    | Error::SessionExpired
+                    | Error::SessionMoved
+                    | Error::ClientClosed
+                    | Error::Custom(_)
+            )
+        )
+    }
+
+    /// The node is not there.
+    pub fn gone(&self) -> bool {
+        matches!(self.why, Why::Service(Error::NoNode))
+    }
+
+    /// Somebody else was faster: to be read again.
+    pub fn lost_race(&self) -> bool {
+        matches!(self.why, Why::Service(Error::NodeExists | Error::BadVersion))
+    }
+}
+
+/// For people: what is wrong there, and what they can do.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path)?;
+        match &self.why {
+            Why::NotOurs => {
+                f.write_str("what stands there was not written by vipward, and stays until somebody deletes it")
+            }
+            Why::Service(Error::NoAuth) => f.write_str(
+                "its access rights don't let this director in: does every director have the same `auth_file`?",
+            ),
+            Why::Service(Error::InvalidAcl) => f.write_str("the service does not know the user of `auth_file`"),
+            Why::Service(Error::NoNode) => f.write_str("it, or the node above it, was deleted"),
+            Why::Service(Error::NoChildrenForEphemerals) => f.write_str("the node above it is ephemeral"),
+            Why::Service(Error::Unimplemented) => f.write_str("the servers are older than ZooKeeper 3.6"),
+            Why::Service(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+fn at(path: &str) -> impl FnOnce(Error) -> Failure {
+    |error| Failure { path: path.to_owned(), why: Why::Service(error) }
+}
+
+/// The nodes of one session, and who may use them.
+#[derive(Clone)]
+pub struct Nodes {
+    pub client: Rc<Client>,
+    pub tree: Rc<Tree>,
+    pub acls: Acls<'static>,
+    pub session: i64,
+}
+
+/// One lease as it stands in the tree.
+#[derive(Debug)]
+pub struct Read {
+    /// The record and its version; `None` if there is no node yet.
+    pub record: Option<(Record, i32)>,
+    /// The holder and its node.
+    pub holder: Option<(Holder, Stat)>,
+}
+
+/// One candidate's node.
+#[derive(Debug)]
+pub struct Node {
+    pub path: String,
+    /// The number that ZooKeeper gave it; `None`: not one of ours.
+    pub sequence: Option<i64>,
+    pub data: Vec<u8>,
+    pub stat: Stat,
+}
+
+impl Nodes {
+    fn options(&self, mode: CreateMode) -> CreateOptions<'static> {
+        mode.with_acls(self.acls)
+    }
+
+    /// Makes the folders if they are missing, and looks whether the root is ours: empty or with our title.
+    pub async fn prepare(&self) -> Result<(), Failure> {
+        for folder in self.tree.folders() {
+            let title = if folder == self.tree.root() { TITLE } else { &[] };
+            // Looked at first: who may not create may still use what an administrator has created.
+            if self.client.check_stat(&folder).await.map_err(at(&folder))?.is_none() {
+                self.make(&folder, title, CreateMode::Persistent).await?;
+            }
+        }
+        let root = self.tree.root();
+        let (data, _) = self.client.get_data(root).await.map_err(at(root))?;
+        if data.is_empty() || data == TITLE { Ok(()) } else { Err(Failure::not_ours(root.to_owned())) }
+    }
+
+    /// Watches the whole tree.
+    pub async fn watch(&self) -> Result<PersistentWatcher, Failure> {
+        let root = self.tree.root();
+        self.client.watch(root, AddWatchMode::PersistentRecursive).await.map_err(at(root))
+    }
+
+    /// Makes our sign of life if it is missing.
+    pub async fn begin_life(&self) -> Result<(), Failure> {
+        let path = self.tree.life(self.session);
+        self.make(&path, &[], CreateMode::Ephemeral).await
+    }
+
+    /// A sign of life.
+    pub async fn beat(&self) -> Result<(), Failure> {
+        let path = self.tree.life(self.session);
+        self.client.set_data(&path, &[], None).await.map(drop).map_err(at(&path))
+    }
+
+    /// One that is there already is as good.
+    async fn make(&self, path: &str, data: &[u8], mode: CreateMode) -> Result<(), Failure> {
+        match self.client.create(path, data, &self.options(mode)).await {
+            Ok(_) | Err(Error::NodeExists) => Ok(()),
+            Err(error) => Err(at(path)(error)),
+        }
+    }
+
+    /// Reads a lease.
+    pub async fn lease(&self, key: &LeaseKey) -> Result<Read, Failure> {
+        self.read(self.tree.owner(key), self.tree.holder(key)).await
+    }
+
+    async fn read(&self, owner: String, holder: String) -> Result<Read, Failure> {
+        let (record, node) = join(self.client.get_data(&owner), self.client.get_data(&holder)).await;
+        let record = match record {
+            Ok((data, stat)) => {
+                Some((tree::read(&data).ok_or_else(|| Failure::not_ours(owner.clone()))?, stat.version))
+            }
+            Err(Error::NoNode) => None,
+            Err(error) => return Err(at(&owner)(error)),
+        };
+        let holder = match node {
+            Ok((data, stat)) => match tree::read::<Holder>(&data) {
+                Some(there) if there.session == stat.ephemeral_owner => Some((there, stat)),
+                Some(_) | None => return Err(Failure::not_ours(holder)),
+            },
+            Err(Error::NoNode) => None,
+            Err(error) => return Err(at(&holder)(error)),
+        };
+        Ok(Read { record, holder })
+    }
+
+    /// Makes the node of a lease that was never taken.
+    pub async fn make_lease(&self, key: &LeaseKey) -> Result<(), Failure> {
+        self.make(&self.tree.owner(key), &tree::write(&Record::Free), CreateMode::Persistent).await
+    }
+
+    /// Takes a lease whose record has this version, and whose holder's node, if there is one, has that one: all of it or
+    /// nothing.
+    pub async fn take(&self, key: &LeaseKey, version: i32, before: Option<i32>, us: &Holder) -> Result<(), Failure> {
+        let (owner, holder) = (self.tree.owner(key), self.tree.holder(key));
+        let mut all = self.client.new_multi_writer();
+        let mut add = || {
+            all.add_set_data(&owner, &tree::write(&Record::Held(us.clone())), Some(version))?;
+            if let Some(before) = before {
+                all.add_delete(&holder, Some(before))?;
+            }
+            all.add_create(&holder, &tree::write(us), &self.options(CreateMode::Ephemeral))
+        };
+        add().map_err(at(&holder))?;
+        all.commit().await.map(drop).map_err(|error| at(&holder)(error.into()))
+    }
+
+    /// Gives a lease back: both nodes or none.
+    pub async fn release(&self, key: &LeaseKey, version: i32, node: Option<i32>) -> Result<(), Failure> {
+        self.free(&self.tree.owner(key), &self.tree.holder(key), version, node).await
+    }
+
+    async fn free(&self, owner: &str, holder: &str, version: i32, node: Option<i32>) -> Result<(), Failure> {
+        let mut both = self.client.new_multi_writer();
+        let mut add = || {
+            both.add_set_data(owner, &tree::write(&Record::Free), Some(version))?;
+            node.map_or(Ok(()), |node| both.add_delete(holder, Some(node)))
+        };
+        add().map_err(at(holder))?;
+        both.commit().await.map(drop).map_err(|error| at(holder)(error.into()))
+    }
+
+    /// Gives back what predecessors at `place` held and this session has not taken over. `wanted`: names in the tree of
+    /// leases that are left as they are, they will be.
+    pub async fn sweep(&self, place: &str, wanted: &BTreeSet<String>) -> Result<(), Failure> {
+        let folder = self.tree.owners();
+        let names = self.client.list_children(&folder).await.map_err(at(&folder))?;
+        let unwanted = names.iter().filter(|name| !wanted.contains(*name));
+        let sweeps = unwanted.map(|name| self.sweep_one(place, format!("{folder}/{name}")));
+        // What can't be read or written is somebody else's, or was changed meanwhile.
+        join_all(sweeps).await.into_iter().find(|swept| swept.as_ref().is_err_and(Failure::passing)).unwrap_or(Ok(()))
+    }
+
+    async fn sweep_one(&self, place: &str, owner: String) -> Result<(), Failure> {
+        let holder = format!("{owner}/holder");
+        let Read { record, holder: node } = self.read(owner.clone(), holder.clone()).await?;
+        let Some((Record::Held(last), version)) = record else { return Ok(()) };
+        let another = node.as_ref().is_some_and(|(there, _)| there.session != last.session);
+        if last.place.as_deref() != Some(place) || last.session == self.session || another {
+            return Ok(());
+        }
+        self.free(&owner, &holder, version, node.map(|(_, stat)| stat.version)).await?;
+        tracing::info!("{owner}: given back for an earlier process of {}", last.director);
+        Ok(())
+    }
+
+    /// Writes a record that says otherwise than the holder's node.
+    pub async fn set_record(&self, key: &LeaseKey, version: i32, record: &Record) -> Result<(), Failure> {
+        let owner = self.tree.owner(key);
+        self.client.set_data(&owner, &tree::write(record), Some(version)).await.map(drop).map_err(at(&owner))
+    }
+
+    /// Reads the candidates for a lease.
+    pub async fn candidates(&self, key: &LeaseKey) -> Result<Vec<Node>, Failure> {
+        let folder = self.tree.candidates(key);
+        let names = match self.client.list_children(&folder).await {
+            Ok(names) => names,
+            Err(Error::NoNode) => Vec::new(),
+            Err(error) => return Err(at(&folder)(error)),
+        };
+        self.read_all(&folder, &names).await
+    }
+
+    /// Reads those that take part in spreading.
+    pub async fn members(&self) -> Result<Vec<Node>, Failure> {
+        let folder = self.tree.members();
+        let names = self.client.list_children(&folder).await.map_err(at(&folder))?;
+        self.read_all(&folder, &names).await
+    }
+
+    async fn read_all(&self, folder: &str, names: &[String]) -> Result<Vec<Node>, Failure> {
+        let reads = names.iter().map(|name| async move {
+            let path = format!("{folder}/{name}");
+            let sequence = name.strip_prefix(CANDIDATE).and_then(|digits| digits.parse().ok());
+            match self.client.get_data(&path).await {
+                Ok((data, stat)) => Ok(Some(Node { path, sequence, data, stat })),
+                Err(Error::NoNode) => Ok(None), // gone meanwhile, which will be heard of
+                Err(error) => Err(at(&path)(error)),
+            }
+        });
+        Ok(join_all(reads).await.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// Makes a candidate's node, and the folder before it if this is the first.
+    pub async fn enter(&self, key: &LeaseKey, claim: &[u8]) -> Result<(), Failure> {
+        let folder = self.tree.candidates(key);
+        let path = format!("{folder}/{CANDIDATE}");
+        let options = self.options(CreateMode::EphemeralSequential);
+        match self.client.create(&path, claim, &options).await {
+            Ok(_) => Ok(()),
+            Err(Error::NoNode) => {
+                self.make(&folder, &[], CreateMode::Persistent).await?;
+                self.client.create(&path, claim, &options).await.map(drop).map_err(at(&path))
+            }
+            Err(error) => Err(at(&path)(error)),
+        }
+    }
+
+    /// Makes our member's node, or writes it anew.
+    pub async fn join(&self, member: &[u8]) -> Result<(), Failure> {
+        let path = self.tree.member(self.session);
+        match self.client.set_data(&path, member, None).await {
+            Ok(_) => Ok(()),
+            Err(Error::NoNode) => self.make(&path, member, CreateMode::Ephemeral).await,
+            Err(error) => Err(at(&path)(error)),
+        }
+    }
+
+    /// Writes a node of ours anew.
+    pub async fn rewrite(&self, path: &str, data: &[u8], version: i32) -> Result<(), Failure> {
+        self.client.set_data(path, data, Some(version)).await.map(drop).map_err(at(path))
+    }
+
+    /// Deletes a node of ours; one that is gone is as good.
+    pub async fn delete(&self, path: &str) -> Result<(), Failure> {
+        match self.client.delete(path, None).await {
+            Ok(()) | Err(Error::NoNode) => Ok(()),
+            Err(error) => Err(at(path)(error)),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The way to the service: sessions one after the other for as long as one is wanted, with back-off between attempts.
+
+use super::asked::Asked;
+use super::nodes::Nodes;
+use super::session::{Ended, Live, Surroundings, note};
+use super::tree::Tree;
+use std::rc::Rc;
+use std::sync::Arc;
+use vipward_core::coordination::{LeaseEvent, LeaseOp, Service, Session};
+use vipward_core::seam::Clock;
+use vipward_core::time::Duration;
+use zookeeper_client::{Acls, Client, Error, PersistentWatcher, SessionInfo};
+
+/// Between two attempts to connect: at first, and at most.
+const AGAIN: Duration = Duration::from_millis(250);
+const AT_MOST: Duration = Duration::from_secs(5);
+
+/// How long the end of a session may take to reach a server.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Lives until nobody can ask for anything any more.
+pub async fn run(mut around: Surroundings) {
+    while let Some(op) = around.ops.recv().await {
+        // Everything else speaks of a session.
+        if let LeaseOp::Open(service) = op {
+            Way { around: &mut around, service, last: None, asked: Asked::default(), said: None }.go().await;
+        }
+    }
+}
+
+/// The way to one service.
+struct Way<'a> {
+    around: &'a mut Surroundings,
+    service: Arc<Service>,
+    /// The session that we had, which perhaps lives on.
+    last: Option<SessionInfo>,
+    /// What it was asked.
+    asked: Asked,
+    /// What the machine was told of why there is no session.
+    said: Option<String>,
+}
+
+/// A connection with a session, and the tree is as it should be.
+struct Connected {
+    nodes: Nodes,
+    watcher: PersistentWatcher,
+}
+
+enum NotConnected {
+    /// The session that was to be continued is over.
+    Over,
+    /// In words for people.
+    Because(String),
+}
+
+impl Way<'_> {
+    /// Until the service is wanted no more.
+    async fn go(mut self) {
+        let mut pause = AGAIN;
+        loop {
+            let attempt = connect(self.service.clone(), self.last.clone());
+            match self.unless_closed(attempt).await {
+                None => return,
+                Some(Ok(connected)) => {
+                    pause = AGAIN;
+                    self.said = None;
+                    if self.live(connected).await == Ended::Closed {
+                        return;
+                    }
+                }
+                Some(Err(NotConnected::Over)) => self.over(),
+                Some(Err(NotConnected::Because(reason))) => {
+                    if self.said.as_ref() != Some(&reason) {
+                        self.said = Some(reason.clone());
+                        self.around.tell(LeaseEvent::Unreachable { reason });
+                    }
+                    let clock = self.around.clock.clone();
+                    let until = clock.now() + pause;
+                    pause = (pause * 2).min(AT_MOST);
+                    if self.unless_closed(async move { clock.sleep_until(until).await }).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits, and notes what is asked meanwhile. `None`: nothing is wanted any more.
+    async fn unless_closed<T>(&mut self, waiting: impl Future<Output = T>) -> Option<T> {
+        let mut waiting = std::pin::pin!(waiting);
+        loop {
+            tokio::select! {
+                biased;
+                op = self.around.ops.recv() => match op {
+                    None | Some(LeaseOp::Close) => return None,
+                    // The session may live on, and then all that it was asked holds.
+                    Some(op) if self.last.is_some() => drop(note(&mut self.asked, op)),
+                    Some(_) => {}
+                },
+                done = &mut waiting => return Some(done),
+            }
+        }
+    }
+
+    async fn live(&mut self, Connected { nodes, watcher }: Connected) -> Ended {
+        let info = nodes.client.session().clone();
+        let timeout = nodes.client.session_timeout();
+        if self.last.as_ref().map(SessionInfo::id) != Some(info.id()) {
+            self.asked = Asked::default();
+            self.around.tell(LeaseEvent::Opened { session: Session(info.id().0), timeout });
+            if timeout != self.service.session_timeout {
+                let (asked, granted) = (self.service.session_timeout.as_secs_f64(), timeout.as_secs_f64());
+                tracing::warn!("asked for a session timeout of {asked} s, the servers grant {granted} s");
+            }
+        }
+        self.last = Some(info);
+        let mut state = nodes.client.state_watcher();
+        let ended = Live::new(self.around, &mut self.asked, nodes, watcher, timeout).run().await;
+        if ended == Ended::Closed {
+            // The client is gone, and its last word is on its way.
+            let gone = async { while !state.changed().await.is_terminated() {} };
+            if tokio::time::timeout(GOODBYE, gone).await.is_err() {
+                tracing::warn!("the session could not be closed: it ends by itself {} s from now", timeout.as_secs());
+            }
+        }
+        ended
+    }
+
+    fn over(&mut self) {
+        self.asked = Asked::default();
+        if let Some(last) = self.last.take() {
+            self.around.tell(LeaseEvent::Lost { session: Session(last.id().0) });
+        }
+    }
+}
+
+/// One attempt, over all servers.
+async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Connected, NotConnected> {
+    let because = |reason: &dyn std::fmt::Display| NotConnected::Because(reason.to_string());
+    let auth = auth(&service).map_err(|reason| because(&reason))?;
+    // A server that died without a word is given up, and the next one asked, while the lease still holds.
+    let patience = service.session_timeout / 8;
+    let mut connector = Client::connector()
+        .with_session_timeout(service.session_timeout)
+        .with_connection_timeout(patience)
+        .with_fail_eagerly();
+    let acls = match &auth {
+        Some(auth) => {
+            connector = connector.with_auth("digest", auth.as_bytes());
+            // To others not even to read: who knows a session's number can end it.
+            Acls::creator_all()
+        }
+        None => Acls::anyone_all(),
+    };
+    let continues = last.is_some();
+    if let Some(last) = last {
+        connector = connector.with_session(last);
+    }
+    let hosts = service.hosts.join(",");
+    let client = match connector.connect(&hosts).await {
+        Ok(client) => client,
+        Err(Error::SessionExpired) if continues => return Err(NotConnected::Over),
+        Err(Error::AuthFailed) => return Err(because(&"the servers refuse the user and password of `auth_file`")),
+        Err(Error::NoHosts | Error::Timeout | Error::ConnectionLoss) => {
+            return Err(NotConnected::Because(format!("no server of {hosts} gives us a session")));
+        }
+        Err(error) => return Err(NotConnected::Because(format!("{hosts}: {error}"))),
+    };
+    let (client, tree) = (Rc::new(client), Rc::new(Tree::new(&service.path)));
+    let session = client.session_id().0;
+    let nodes = Nodes { client, tree, acls, session };
+    nodes.prepare().await.map_err(|failure| because(&failure))?;
+    let watcher = nodes.watch().await.map_err(|failure| because(&failure))?;
+    Ok(Connected { nodes, watcher })
+}
+
+/// `user:password`, read anew for each attempt: who mends the file need not restart anything.
+fn auth(service: &Service) -> Result<Option<String>, String> {
+    let Some(file) = &service.auth_file else { return Ok(None) };
+    let named = |error: &dyn std::fmt::Display| format!("auth_file {}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    match text.split_once(':') {
+        Some((user, _)) if !user.is_empty() && !text.contains('\n') => Ok(Some(text.to_owned())),
+        _ => Err(named(&"one line `user:password` is expected")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth_of(text: Option<&str>) -> Result<Option<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("auth");
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let service = Service {
+            hosts: Vec::new(),
+            path: "/vipward".to_owned(),
+            session_timeout: Duration::from_secs(10),
+            auth_file: Some(file),
+        };
+        auth(&service).map_err(|reason| reason.rsplit(": ").next().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_auth_file_holds_one_line_of_user_and_password() {
+        assert_eq!(auth_of(Some("vipward:s:e cret\n")), Ok(Some("vipward:s:e cret".to_owned())));
+        assert_eq!(auth_of(Some("vipward:\r\n")), Ok(Some("vipward:".to_owned())));
+        for wrong in ["", "vipward", ":secret", "vipward:secret\nother:secret\n"] {
+            assert_eq!(auth_of(Some(wrong)).unwrap_err(), "one line `user:password` is expected", "{wrong:?}");
+        }
+        assert!(auth_of(None).unwrap_err().contains("No such file"));
+    }
+}

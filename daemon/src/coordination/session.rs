@@ -1,0 +1,624 @@
+//! One session with ZooKeeper, over as many connections as it lasts.
+//!
+//! The proof that it lives is a write and not a read: a follower that has lost its leader goes on answering reads for a
+//! while, out of a world in which nothing happens any more. A write is answered when a majority has it, and a session
+//! that is over can't write. Every other director hears it, see [`super::lives`].
+//!
+//! The rest is level-triggered, as it is with the kernel's tables: a notification marks a [`Part`] of the tree, a marked
+//! part is read anew, and from what is there and what was asked follow one step and what is told. After a reconnect all
+//! that was asked is marked, so that nothing hangs on answers and notifications that were lost.
+
+use super::asked::{Asked, Claimed, Lease, Stand};
+use super::lives::Lives;
+use super::nodes::{Failure, Node, Nodes, Read};
+use super::place::Place;
+use super::tree::{self, About, Holder, Record};
+use crate::clock::BootClock;
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use vipward_core::coordination::{
+    Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token, surely,
+};
+use vipward_core::seam::Clock;
+use vipward_core::time::{Duration, Instant};
+use zookeeper_client::{EventType, PersistentWatcher, SessionState};
+
+/// How long giving back may take: a session without a connection ends by itself.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// How long a connection may be lost before it is spoken of: a server was restarted, another one is found at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a session's connection is no more.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client has given up: the session is over, or nothing was heard for too long.
+    Lost,
+    /// [`LeaseOp::Close`], or nobody is left who could ask: everything is given back.
+    Closed,
+}
+
+/// What a session needs of the thread that it lives in.
+pub struct Surroundings {
+    pub clock: Rc<BootClock>,
+    pub ops: UnboundedReceiver<LeaseOp>,
+    pub events: UnboundedSender<LeaseEvent>,
+    pub lives: Lives,
+    pub place: Arc<Place>,
+}
+
+impl Surroundings {
+    pub fn tell(&self, event: LeaseEvent) {
+        // Fails when the machine has ended; then nobody needs to know.
+        let _ = self.events.send(event);
+    }
+}
+
+/// A piece of the tree that is read, and decided about, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Life,
+    Lease(LeaseKey),
+    Candidates(LeaseKey),
+    Members,
+    /// What a predecessor on this machine has left.
+    Left,
+}
+
+/// What a piece of work has brought.
+enum Found {
+    Lease(Read),
+    Candidates(Vec<Node>),
+    Members(Vec<Node>),
+    /// Nothing to decide about.
+    Done,
+    /// Something was written: to be read again.
+    Wrote,
+}
+
+type Work = LocalBoxFuture<'static, (u64, Part, Result<Found, Failure>)>;
+type Beat = LocalBoxFuture<'static, (Instant, Result<(), Failure>)>;
+
+/// A session that lives.
+pub struct Live<'a> {
+    around: &'a mut Surroundings,
+    asked: &'a mut Asked,
+    nodes: Nodes,
+    watcher: PersistentWatcher,
+    timeout: Duration,
+    /// Counts connections: what was asked in an earlier one may be overtaken.
+    connection: u64,
+    connected: bool,
+    /// When it is said that there is no connection.
+    complain_at: Option<Instant>,
+    /// When nothing of a predecessor can be left on this machine, and its leases are given back.
+    sweep_at: Option<Instant>,
+    marked: BTreeSet<Part>,
+    busy: BTreeSet<Part>,
+    /// Leases that somebody may still believe in, and until when.
+    waiting: BTreeMap<LeaseKey, Instant>,
+    /// What has not been read since the connection came back. Until all of it is, no proof of life is told: what the
+    /// machine believes to hold may be another's since.
+    unread: BTreeSet<Part>,
+    /// The latest question whose answer is not told for that reason.
+    proof: Option<Instant>,
+    work: FuturesUnordered<Work>,
+    beats: FuturesUnordered<Beat>,
+    /// Until when everything is given back.
+    closing: Option<Instant>,
+    /// Nodes of others that the log has named.
+    named: BTreeSet<String>,
+}
+
+impl<'a> Live<'a> {
+    /// `watcher` watches the whole tree.
+    pub fn new(
+        around: &'a mut Surroundings,
+        asked: &'a mut Asked,
+        nodes: Nodes,
+        watcher: PersistentWatcher,
+        timeout: Duration,
+    ) -> Self {
+        let mut live = Self {
+            around,
+            asked,
+            nodes,
+            watcher,
+            timeout,
+            connection: 0,
+            connected: true,
+            complain_at: None,
+            sweep_at: None,
+            marked: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            unread: BTreeSet::new(),
+            proof: None,
+            work: FuturesUnordered::new(),
+            beats: FuturesUnordered::new(),
+            closing: None,
+            named: BTreeSet::new(),
+        };
+        live.sweep_at = live.around.place.alone(live.around.clock.now()).map(|(_, since)| since + surely::KERNEL_HOLDS);
+        live.connected();
+        live
+    }
+
+    /// Until it ends.
+    pub async fn run(mut self) -> Ended {
+        loop {
+            self.start_work();
+            let given_back = self.busy.is_empty() && self.marked.is_empty();
+            if self.closing.is_some_and(|until| given_back || self.around.clock.now() >= until) {
+                return Ended::Closed;
+            }
+            let wakeup =
+                self.waiting.values().copied().chain(self.closing).chain(self.complain_at).chain(self.sweep_at).min();
+            let clock = self.around.clock.clone();
+            let sleep = async {
+                match wakeup {
+                    Some(at) => clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // What is said of the connection comes before what was answered over it.
+            tokio::select! {
+                biased;
+                event = self.watcher.changed() => {
+                    if event.event_type != EventType::Session {
+                        self.changed(event.event_type, &event.path);
+                        continue;
+                    }
+                    match event.session_state {
+                        SessionState::Disconnected => self.disconnected(),
+                        SessionState::SyncConnected => self.connected(),
+                        // Never asked for: a server without a leader proves nothing.
+                        SessionState::ConnectedReadOnly => {}
+                        SessionState::AuthFailed | SessionState::Expired | SessionState::Closed => return Ended::Lost,
+                    }
+                }
+                Some((asked_at, answer)) = self.beats.next(), if !self.beats.is_empty() => self.answered(asked_at, answer),
+                Some((connection, part, done)) = self.work.next(), if !self.work.is_empty() => {
+                    self.done(connection, part, done);
+                }
+                op = self.around.ops.recv(), if self.closing.is_none() => self.asked(op),
+                () = sleep => self.waited(),
+            }
+        }
+    }
+
+    // The connection.
+
+    fn disconnected(&mut self) {
+        self.connection += 1;
+        self.connected = false;
+        self.complain_at = Some(self.around.clock.now() + PATIENCE);
+        self.proof = None;
+    }
+
+    /// Perhaps to another server. What happened meanwhile is not known.
+    fn connected(&mut self) {
+        self.connection += 1;
+        self.connected = true;
+        self.complain_at = None;
+        self.around.lives.missed(self.around.clock.now());
+        self.unread = self.asked.leases.keys().cloned().map(Part::Lease).collect();
+        self.marked.insert(Part::Life);
+        self.marked.extend(self.unread.iter().cloned());
+        self.marked.extend(self.asked.claims.keys().cloned().map(Part::Candidates));
+        self.marked.extend(self.asked.member.as_ref().map(|_| Part::Members));
+    }
+
+    // The machine.
+
+    fn asked(&mut self, op: Option<LeaseOp>) {
+        match op {
+            Some(LeaseOp::Close) | None => self.close(),
+            // It is.
+            Some(LeaseOp::Open(_)) => {}
+            Some(LeaseOp::Confirm { asked_at }) => {
+                let nodes = self.nodes.clone();
+                self.beats.push(Box::pin(async move { (asked_at, nodes.beat().await) }));
+            }
+            Some(op) => self.marked.extend(note(self.asked, op)),
+        }
+    }
+
+    /// Gives back what we hold before the session ends: who takes over need not wait then. See [`Record`].
+    fn close(&mut self) {
+        self.closing = Some(self.around.clock.now() + CLOSING);
+        self.marked.clear();
+        self.waiting.clear();
+        self.asked.leases.values_mut().for_each(|lease| lease.stand = Stand::Releasing);
+        self.marked.extend(self.asked.leases.keys().cloned().map(Part::Lease));
+    }
+
+    // Proofs of life.
+
+    fn answered(&mut self, asked_at: Instant, answer: Result<(), Failure>) {
+        match answer {
+            Ok(()) => {
+                self.proof = self.proof.max(Some(asked_at));
+                self.tell_proof();
+            }
+            // Somebody deleted our node.
+            Err(failure) if failure.gone() => {
+                self.marked.insert(Part::Life);
+            }
+            Err(failure) if failure.passing() => {}
+            Err(failure) => self.unreachable(&failure),
+        }
+    }
+
+    fn tell_proof(&mut self) {
+        if self.unread.is_empty()
+            && let Some(asked_at) = self.proof.take()
+        {
+            self.around.tell(LeaseEvent::Confirmed { session: self.session(), asked_at });
+        }
+    }
+
+    fn unreachable(&self, failure: &Failure) {
+        self.around.tell(LeaseEvent::Unreachable { reason: failure.to_string() });
+    }
+
+    fn session(&self) -> Session {
+        Session(self.nodes.session)
+    }
+
+    // What changes in the tree.
+
+    fn changed(&mut self, what: EventType, path: &str) {
+        match self.nodes.tree.about(path) {
+            About::Life(session) if session == self.nodes.session => {
+                if what == EventType::NodeDeleted {
+                    self.marked.insert(Part::Life);
+                }
+            }
+            About::Life(session) => {
+                let now = self.around.clock.now();
+                if what == EventType::NodeDeleted {
+                    self.around.lives.forget(now);
+                } else {
+                    self.around.lives.heard(session, now);
+                }
+            }
+            About::Owner(name) => self.marked.extend(self.asked.lease_named(&name).map(Part::Lease)),
+            About::Candidates(name) => self.marked.extend(self.asked.claim_named(&name).map(Part::Candidates)),
+            About::Members => self.marked.extend(self.asked.member.as_ref().map(|_| Part::Members)),
+            About::Other => {}
+        }
+    }
+
+    fn waited(&mut self) {
+        let now = self.around.clock.now();
+        if self.complain_at.is_some_and(|at| at <= now) {
+            self.complain_at = None;
+            self.around.tell(LeaseEvent::Unreachable { reason: "the connection is lost".to_owned() });
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = None;
+            self.marked.insert(Part::Left);
+        }
+        self.waiting.retain(|key, until| {
+            let over = *until <= now;
+            if over {
+                self.marked.insert(Part::Lease(key.clone()));
+            }
+            !over
+        });
+    }
+
+    fn start_work(&mut self) {
+        if !self.connected {
+            return;
+        }
+        for part in std::mem::take(&mut self.marked) {
+            if self.busy.contains(&part) {
+                // What is under way may have been read before the change.
+                self.marked.insert(part);
+                continue;
+            }
+            let nodes = self.nodes.clone();
+            match part.clone() {
+                Part::Life => self.work(part, async move { nodes.begin_life().await.map(|()| Found::Done) }),
+                Part::Lease(key) => self.work(part, async move { nodes.lease(&key).await.map(Found::Lease) }),
+                Part::Candidates(key) => {
+                    self.work(part, async move { nodes.candidates(&key).await.map(Found::Candidates) });
+                }
+                Part::Members => self.work(part, async move { nodes.members().await.map(Found::Members) }),
+                Part::Left => {
+                    let Some((place, _)) = self.around.place.alone(self.around.clock.now()) else { continue };
+                    let wanted = self.asked.leases.keys().map(|key| tree::name(key)).collect();
+                    self.work(part, async move { nodes.sweep(&place, &wanted).await.map(|()| Found::Done) });
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, part: Part, work: impl Future<Output = Result<Found, Failure>> + 'static) {
+        let connection = self.connection;
+        self.busy.insert(part.clone());
+        self.work.push(Box::pin(async move { (connection, part, work.await) }));
+    }
+
+    /// Writes something, after which the part is read again.
+    fn write(&mut self, part: Part, work: impl Future<Output = Result<(), Failure>> + 'static) {
+        self.work(part, async move { work.await.map(|()| Found::Wrote) });
+    }
+
+    fn done(&mut self, connection: u64, part: Part, done: Result<Found, Failure>) {
+        self.busy.remove(&part);
+        if connection != self.connection {
+            // All that was asked has been marked since, or will be. What was not asked any more matters to nobody.
+            return;
+        }
+        match done {
+            Ok(found) => self.found(&part, found),
+            Err(failure) if failure.passing() || failure.lost_race() => {
+                self.marked.insert(part.clone());
+            }
+            Err(failure) => self.failed(&part, &failure),
+        }
+        if !self.busy.contains(&part) && !self.marked.contains(&part) {
+            self.unread.remove(&part);
+            self.tell_proof();
+        }
+    }
+
+    fn found(&mut self, part: &Part, found: Found) {
+        match (part, found) {
+            (Part::Lease(key), Found::Lease(read)) => self.lease(key, read),
+            (Part::Candidates(key), Found::Candidates(nodes)) => self.candidates(key, nodes),
+            (Part::Members, Found::Members(nodes)) => self.members(nodes),
+            (Part::Life | Part::Left, _) => {}
+            (part, _) => {
+                self.marked.insert(part.clone());
+            }
+        }
+    }
+
+    /// The service said no: the machine asks again after a while.
+    fn failed(&mut self, part: &Part, failure: &Failure) {
+        let op = match part {
+            Part::Life => return self.unreachable(failure),
+            // Its session ends by itself.
+            Part::Left => None,
+            Part::Lease(key) => self.asked.leases.remove(key).map(|lease| match lease.stand {
+                Stand::Releasing => LeaseOp::Release { key: key.clone() },
+                Stand::Asking | Stand::Ours | Stand::Theirs(_) => {
+                    LeaseOp::Take { key: key.clone(), director: lease.director }
+                }
+            }),
+            Part::Candidates(key) => self.asked.claims.remove(key).map(|claimed| match claimed.claim {
+                Some(claim) => LeaseOp::Claim { key: key.clone(), claim },
+                None => LeaseOp::Withdraw { key: key.clone() },
+            }),
+            Part::Members => self.asked.member.take().map(LeaseOp::Join),
+        };
+        if let Some(op) = op {
+            self.around.tell(LeaseEvent::Refused { op: Box::new(op), reason: failure.to_string() });
+        }
+    }
+
+    // Leases.
+
+    fn lease(&mut self, key: &LeaseKey, Read { record, holder }: Read) {
+        let Some(lease) = self.asked.leases.get(key) else { return };
+        let (director, stand) = (lease.director.clone(), lease.stand.clone());
+        let part = Part::Lease(key.clone());
+        let (nodes, of) = (self.nodes.clone(), key.clone());
+        let Some((record, version)) = record else {
+            return self.write(part, async move { nodes.make_lease(&of).await });
+        };
+        match holder {
+            Some((ours, node)) if ours.session == self.nodes.session => {
+                let held = Record::Held(ours);
+                if stand == Stand::Releasing {
+                    self.write(part, async move { nodes.release(&of, version, Some(node.version)).await });
+                } else if record != held {
+                    self.write(part, async move { nodes.set_record(&of, version, &held).await });
+                } else if stand != Stand::Ours {
+                    self.stands(key, Stand::Ours);
+                    let (session, key, token) = (self.session(), key.clone(), Token(node.czxid));
+                    self.around.tell(LeaseEvent::Granted { session, key, token });
+                }
+            }
+            Some((dead, node)) if stand == Stand::Asking && self.was_here(&dead) => {
+                let us = self.us(director);
+                self.write(part, async move { nodes.take(&of, version, Some(node.version), &us).await });
+            }
+            Some((theirs, _)) => {
+                // Its time begins with what we first hear of it.
+                self.around.lives.over(&theirs, self.around.clock.now());
+                self.theirs(key, &stand, theirs.director);
+            }
+            None => self.free(key, director, &stand, record, version),
+        }
+    }
+
+    /// Nobody's node is there.
+    fn free(&mut self, key: &LeaseKey, director: DirectorName, stand: &Stand, record: Record, version: i32) {
+        let part = Part::Lease(key.clone());
+        let (nodes, of) = (self.nodes.clone(), key.clone());
+        let last = match record {
+            Record::Held(last) if last.session == self.nodes.session && matches!(stand, Stand::Releasing) => {
+                // Somebody deleted the node of ours; the record would keep others waiting.
+                return self.write(part, async move { nodes.release(&of, version, None).await });
+            }
+            Record::Held(last) if last.session != self.nodes.session && !self.was_here(&last) => Some(last),
+            Record::Held(_) | Record::Free => None,
+        };
+        if let (Some(last), Stand::Asking | Stand::Theirs(_)) = (last, stand) {
+            let over = self.around.lives.over(&last, self.around.clock.now());
+            if over > self.around.clock.now() {
+                self.waiting.insert(key.clone(), over);
+                return self.theirs(key, stand, last.director);
+            }
+        }
+        match stand {
+            Stand::Asking => {
+                let us = self.us(director);
+                self.write(part, async move { nodes.take(&of, version, None, &us).await });
+            }
+            Stand::Ours => {
+                self.asked.leases.remove(key);
+                self.around.tell(LeaseEvent::Gone { session: self.session(), key: key.clone() });
+            }
+            Stand::Theirs(_) => {
+                self.asked.leases.remove(key);
+                self.around.tell(LeaseEvent::Vacant { key: key.clone() });
+            }
+            Stand::Releasing => self.released(key),
+        }
+    }
+
+    /// Another director holds it, or may still think so.
+    fn theirs(&mut self, key: &LeaseKey, stand: &Stand, by: DirectorName) {
+        match stand {
+            Stand::Releasing => return self.released(key),
+            Stand::Ours => {
+                let session = self.session();
+                self.around.tell(LeaseEvent::Gone { session, key: key.clone() });
+            }
+            Stand::Theirs(told) if *told == by => return,
+            Stand::Asking | Stand::Theirs(_) => {}
+        }
+        self.stands(key, Stand::Theirs(by.clone()));
+        self.around.tell(LeaseEvent::Held { key: key.clone(), by });
+    }
+
+    fn released(&mut self, key: &LeaseKey) {
+        self.asked.leases.remove(key);
+        self.around.tell(LeaseEvent::Released { session: self.session(), key: key.clone() });
+    }
+
+    fn stands(&mut self, key: &LeaseKey, stand: Stand) {
+        if let Some(lease) = self.asked.leases.get_mut(key) {
+            lease.stand = stand;
+        }
+    }
+
+    /// How we stand in a lease that we take.
+    fn us(&self, director: DirectorName) -> Holder {
+        // By our clock we let go a margin before the timeout; by a clock that runs faster that is a little later.
+        let holds = surely::until(Instant::ZERO, self.timeout).since_origin() + self.timeout / 1000;
+        let holds_ms = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let place = self.around.place.alone(self.around.clock.now()).map(|(place, _)| place);
+        Holder { director, session: self.nodes.session, holds_ms, place }
+    }
+
+    /// A process of this place, and it is dead: nobody but us can have what it held.
+    fn was_here(&self, holder: &Holder) -> bool {
+        let place = self.around.place.alone(self.around.clock.now());
+        place.is_some_and(|(place, _)| holder.place == Some(place))
+    }
+
+    // Candidates and members.
+
+    /// Our claim among the others, once and as it is now; then all of them, if they are not those told last.
+    fn candidates(&mut self, key: &LeaseKey, found: Vec<Node>) {
+        let Some(claimed) = self.asked.claims.get(key) else { return };
+        let part = Part::Candidates(key.clone());
+        let (nodes, of) = (self.nodes.clone(), key.clone());
+        let mut ours = found.iter().filter(|node| node.stat.ephemeral_owner == self.nodes.session);
+        let first = ours.next();
+        // A second one is there when the answer to a first try was lost.
+        let surplus = if claimed.claim.is_some() { ours.next() } else { first };
+        if let Some(node) = surplus {
+            let path = node.path.clone();
+            return self.write(part, async move { nodes.delete(&path).await });
+        }
+        let Some(claim) = &claimed.claim else {
+            self.asked.claims.remove(key);
+            return;
+        };
+        let data = tree::write(claim);
+        match first {
+            None => return self.write(part, async move { nodes.enter(&of, &data).await }),
+            Some(node) if node.data != data => {
+                let (path, version) = (node.path.clone(), node.stat.version);
+                return self.write(part, async move { nodes.rewrite(&path, &data, version).await });
+            }
+            Some(_) => {}
+        }
+        let (mut candidates, mut others) = (Vec::new(), Vec::new());
+        for node in found {
+            match (node.sequence, tree::read::<Claim>(&node.data)) {
+                (Some(sequence), Some(claim)) if node.stat.ephemeral_owner != 0 => {
+                    candidates.push(Candidate { claim, sequence });
+                }
+                _ => others.push(node.path),
+            }
+        }
+        self.name(others);
+        candidates.sort_by_key(|candidate| candidate.sequence);
+        if let Some(claimed) = self.asked.claims.get_mut(key)
+            && claimed.told.as_ref() != Some(&candidates)
+        {
+            claimed.told = Some(candidates.clone());
+            self.around.tell(LeaseEvent::Candidates { key: key.clone(), candidates });
+        }
+    }
+
+    fn members(&mut self, found: Vec<Node>) {
+        let Some(member) = &self.asked.member else { return };
+        let data = tree::write(member);
+        let ours = found.iter().any(|node| node.stat.ephemeral_owner == self.nodes.session && node.data == data);
+        if !ours {
+            let nodes = self.nodes.clone();
+            return self.write(Part::Members, async move { nodes.join(&data).await });
+        }
+        let (mut members, mut others) = (Vec::new(), Vec::new());
+        for node in found {
+            match tree::read::<Member>(&node.data) {
+                Some(member) if node.stat.ephemeral_owner != 0 => members.push(member),
+                Some(_) | None => others.push(node.path),
+            }
+        }
+        self.name(others);
+        self.around.tell(LeaseEvent::Members(members));
+    }
+
+    /// Says once of each node that somebody else made that it does not count.
+    fn name(&mut self, others: Vec<String>) {
+        for path in others {
+            if self.named.insert(path.clone()) {
+                tracing::warn!("{path} was not written by vipward: it does not count, and is left alone");
+            }
+        }
+    }
+}
+
+/// Notes what a session was asked, also while it has no connection; which part it is about.
+pub fn note(asked: &mut Asked, op: LeaseOp) -> Option<Part> {
+    match op {
+        LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } => None,
+        LeaseOp::Take { key, director } => {
+            asked.leases.insert(key.clone(), Lease { director, stand: Stand::Asking });
+            Some(Part::Lease(key))
+        }
+        LeaseOp::Release { key } => {
+            let director = asked.leases.remove(&key).map_or_else(|| DirectorName::from(""), |lease| lease.director);
+            asked.leases.insert(key.clone(), Lease { director, stand: Stand::Releasing });
+            Some(Part::Lease(key))
+        }
+        LeaseOp::Claim { key, claim } => {
+            asked.claims.insert(key.clone(), Claimed { claim: Some(claim), told: None });
+            Some(Part::Candidates(key))
+        }
+        LeaseOp::Withdraw { key } => {
+            asked.claims.insert(key.clone(), Claimed { claim: None, told: None });
+            Some(Part::Candidates(key))
+        }
+        LeaseOp::Join(member) => {
+            asked.member = Some(member);
+            Some(Part::Members)
+        }
+    }
+}

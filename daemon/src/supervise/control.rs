@@ -1,0 +1,195 @@
+//! The control socket: what an operator asks of a running director. One request a connection: a line goes in, a line
+//! comes out, and the connection ends.
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send, socket,
+};
+use nix::sys::socket::{Backlog, connect};
+use nix::sys::stat::{Mode, umask};
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Asks for an upgrade.
+pub const UPGRADE: &[u8] = b"upgrade\n";
+
+/// More than any request has: what is left unread in a socket resets it, and the answer is lost.
+const LONGEST_REQUEST: usize = 256;
+
+/// Clients that wait for an answer.
+const MOST_CLIENTS: usize = 16;
+
+/// What a client hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Failed(String),
+}
+
+impl Answer {
+    /// `done`, or `failed: ` and why.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Done => "done\n".to_owned(),
+            Self::Failed(why) => format!("failed: {why}\n"),
+        }
+    }
+
+    pub fn read(line: &str) -> Option<Self> {
+        match line.strip_suffix('\n')? {
+            "done" => Some(Self::Done),
+            failed => failed.strip_prefix("failed: ").map(|why| Self::Failed(why.to_owned())),
+        }
+    }
+}
+
+/// The supervisor's end.
+pub struct Control {
+    listener: OwnedFd,
+    clients: Vec<Client>,
+    next: u64,
+}
+
+/// Somebody who has connected.
+pub struct Client {
+    pub number: u64,
+    pub socket: OwnedFd,
+}
+
+impl Control {
+    /// Listens, for nobody but this user. A socket that a dead director left is replaced, one that somebody listens to
+    /// is not.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let address = UnixAddr::new(path)?;
+        let stream = || socket(AddressFamily::Unix, SockType::Stream, FLAGS, None);
+        if path.exists() {
+            if connect(stream()?.as_raw_fd(), &address).is_ok() {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another director listens there"));
+            }
+            fs::remove_file(path)?;
+        }
+        let listener = stream()?;
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let bound = bind(listener.as_raw_fd(), &address);
+        umask(before);
+        bound?;
+        listen(&listener, Backlog::MAXCONN)?;
+        Ok(Self::resume(listener, 0))
+    }
+
+    /// Goes on with the socket of the supervisor before.
+    pub fn resume(listener: OwnedFd, next: u64) -> Self {
+        Self { listener, clients: Vec::new(), next }
+    }
+
+    pub fn listener(&self) -> &OwnedFd {
+        &self.listener
+    }
+
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The next client that asks for an upgrade. Whoever asks for anything else, or goes, or says nothing while many
+    /// others come, is let go. `watch` gets each new one's socket, which may have something to say later.
+    pub fn asked(&mut self, mut watch: impl FnMut(&OwnedFd)) -> Option<Client> {
+        for _ in 0..MOST_CLIENTS {
+            let Ok(raw) = accept4(self.listener.as_raw_fd(), FLAGS) else { break };
+            if self.clients.len() == MOST_CLIENTS {
+                self.clients.remove(0);
+            }
+            // SAFETY: the kernel has just made this descriptor for this process, and nobody else knows its number.
+            #[allow(unsafe_code)]
+            let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+            watch(&socket);
+            self.clients.push(Client { number: self.next, socket });
+            self.next += 1;
+        }
+        let mut place = 0;
+        while let Some(client) = self.clients.get(place) {
+            let mut line = [0; LONGEST_REQUEST];
+            match recv(client.socket.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT) {
+                Err(nix::Error::EAGAIN | nix::Error::EINTR) => place += 1,
+                Ok(length) if line.get(..length) == Some(UPGRADE) => return Some(self.clients.remove(place)),
+                Ok(0) | Err(_) => drop(self.clients.remove(place)),
+                Ok(_) => {
+                    let client = self.clients.remove(place);
+                    client.answer(&Answer::Failed("no such request".to_owned()));
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Client {
+    /// The last that it hears.
+    pub fn answer(&self, answer: &Answer) {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        // One that has gone needs no answer.
+        let _ = send(self.socket.as_raw_fd(), answer.line().as_bytes(), flags);
+    }
+}
+
+const FLAGS: SockFlag = SockFlag::SOCK_CLOEXEC.union(SockFlag::SOCK_NONBLOCK);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn an_answer_is_read_as_it_was_written() {
+        for answer in [Answer::Done, Answer::Failed("no: such thing".to_owned())] {
+            assert_eq!(Answer::read(&answer.line()), Some(answer));
+        }
+        for none in ["", "done", "perhaps\n", "failed: half an answer"] {
+            assert_eq!(Answer::read(none), None);
+        }
+    }
+
+    #[test]
+    fn a_client_asks_and_is_answered_and_junk_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/control.sock");
+        let mut control = Control::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(control.asked(|_| {}).is_none());
+        let mut junk = UnixStream::connect(&path).unwrap();
+        junk.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let gone = UnixStream::connect(&path).unwrap();
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(UPGRADE).unwrap();
+        drop(gone);
+        let asked = control.asked(|_| {}).unwrap();
+        assert_eq!(asked.number, 2);
+        asked.answer(&Answer::Done);
+        drop(asked);
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).unwrap();
+        assert_eq!(Answer::read(&heard), Some(Answer::Done));
+        assert!(control.asked(|_| {}).is_none());
+        heard.clear();
+        junk.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "failed: no such request\n");
+        assert_eq!(control.clients.len(), 0);
+    }
+
+    #[test]
+    fn a_dead_directors_socket_is_replaced_and_a_living_ones_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let first = Control::open(&path).unwrap();
+        let error = Control::open(&path).err().unwrap();
+        assert!(error.to_string().contains("another director listens there"), "{error}");
+        drop(first);
+        assert!(Control::open(&path).is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! Two directors on the [`Pair`]'s network that take their leases from a real ensemble.
+
+use crate::owners::{both, nobody, stretches};
+use crate::pair::{Pair, VIP};
+use crate::router::Router;
+use crate::zookeeper::Ensemble;
+use std::time::{Duration, SystemTime};
+use vipward_lab::watch::Watch;
+use vipward_lab::{Node, Process, wait_for};
+
+/// Java starts slowly beside other work, and a session lasts ten seconds.
+pub const SOON: Duration = Duration::from_secs(90);
+
+/// The session timeout that these directors ask for, in seconds.
+pub const SESSION: u64 = 10;
+
+/// Two directors, lb1 with the higher priority, an ensemble, and who watches them.
+pub struct Quorate {
+    pub pair: Pair,
+    pub ensemble: Ensemble,
+    pub watch1: Watch,
+    pub watch2: Watch,
+}
+
+impl Quorate {
+    pub fn build(servers: u8) -> Self {
+        let pair = Pair::build().unwrap();
+        let ensemble = pair.zookeeper(servers, SOON).unwrap();
+        let (watch1, watch2) = (Watch::start(&pair.lb1).unwrap(), Watch::start(&pair.lb2).unwrap());
+        Self { pair, ensemble, watch1, watch2 }
+    }
+
+    /// `vipward.toml` of this director with these words more.
+    pub fn settings(&self, node: &Node, more: &str) -> String {
+        settings(&self.ensemble, node.name(), SESSION, more)
+    }
+
+    pub fn start(&self, node: &Node, more: &str) -> Process {
+        self.pair.vipward_beside(node, &router(node).text(), &self.settings(node, more)).unwrap()
+    }
+
+    /// Both, and lb1 has the VIP.
+    pub fn both(&self, more: &str) -> (Process, Process) {
+        let first = self.start(&self.pair.lb1, more);
+        self.has_it(&self.pair.lb1);
+        let mut second = self.start(&self.pair.lb2, more);
+        second.wait_for_line("opened a session", SOON).unwrap();
+        second.wait_for_line("-> BACKUP", SOON).unwrap();
+        (first, second)
+    }
+
+    /// Waits until it has the VIP and the other one has not.
+    pub fn has_it(&self, node: &Node) {
+        let other = if node.name() == "lb1" { &self.pair.lb2 } else { &self.pair.lb1 };
+        wait_for(SOON, || (node.has(VIP) && !other.has(VIP)).then_some(()))
+            .unwrap_or_else(|| panic!("{} does not get the VIP: {}", node.name(), self.story()));
+    }
+
+    /// Waits until nobody has it.
+    pub fn nobody_has_it(&self) {
+        wait_for(SOON, || (!self.pair.lb1.has(VIP) && !self.pair.lb2.has(VIP)).then_some(()))
+            .unwrap_or_else(|| panic!("somebody keeps the VIP: {}", self.story()));
+    }
+
+    /// At no instant so far did both have it.
+    pub fn never_both(&self) {
+        let together = both(&stretches(&self.watch1, VIP), &stretches(&self.watch2, VIP));
+        assert_eq!(together, Duration::ZERO, "both had the VIP: {}", self.story());
+    }
+
+    pub fn story(&self) -> String {
+        format!("lb1 {:#?}\nlb2 {:#?}", stretches(&self.watch1, VIP), stretches(&self.watch2, VIP))
+    }
+
+    /// Prints how long nobody had it when it went from lb1 to lb2, and how long the whole took.
+    pub fn print_window(&self, what: &str, since: SystemTime) {
+        let (one, other) = (stretches(&self.watch1, VIP), stretches(&self.watch2, VIP));
+        let window = nobody(&one, &other, since).unwrap_or_default();
+        let got = other.iter().find(|it| it.from >= since).and_then(|it| it.from.duration_since(since).ok());
+        println!("{what}: lb2 has the VIP after {:?}, nobody had it for {window:?}", got.unwrap_or_default());
+    }
+
+    /// The front segment drops everything between the directors; each still reaches the client.
+    pub fn cut_directors(&self, cut: bool) {
+        self.pair.front.isolate(&self.pair.lb1, "eth0", cut).unwrap();
+        self.pair.front.isolate(&self.pair.lb2, "eth0", cut).unwrap();
+    }
+
+    /// The back segment drops everything to and from a director, in silence: it loses the ensemble.
+    pub fn cut_from_ensemble(&self, node: &Node, cut: bool) {
+        self.pair.back.mute(node, "eth1", cut).unwrap();
+    }
+}
+
+pub fn settings(ensemble: &Ensemble, director: &str, session: u64, more: &str) -> String {
+    format!(
+        "[coordination]\nhosts = {}\nsession_timeout = {session}\ndirector = \"{director}\"\n{more}\n",
+        ensemble.hosts()
+    )
+}
+
+pub const FENCE: &str = "default = \"fence\"";
+pub const ELECT: &str = "default = \"elect\"";
+
+/// Its configuration. Adverts are a second apart: a busy machine must not keep a director from one for three times that.
+pub fn router(node: &Node) -> Router {
+    let router = if node.name() == "lb1" { Router::master() } else { Router::backup() };
+    Router { version: 3, ..router }
+}

@@ -1,0 +1,235 @@
+//! Real ZooKeeper servers on nodes of a lab: one alone, or an ensemble.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use vipward_lab::{Node, Process, Signal, wait_for};
+use zookeeper_client::{Client, Error};
+
+/// The jar of Debian's package; its manifest names the others.
+pub(crate) const JAR: &str = "/usr/share/java/zookeeper.jar";
+
+/// Where servers listen for clients.
+pub const PORT: u16 = 2181;
+
+/// `tickTime`: ZooKeeper looks for expired sessions so often, and a follower reports to its leader twice as often.
+pub const TICK: Duration = Duration::from_millis(500);
+
+/// How long one of the four letter words may take.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What a server is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The only one.
+    Standalone,
+    Leader,
+    Follower,
+}
+
+/// One server: its machine, its files, and its process while it runs.
+pub struct Server {
+    node: Node,
+    address: IpAddr,
+    folder: PathBuf,
+    /// The class to start: a server alone does not speak the protocol between servers.
+    main: &'static str,
+    process: Option<Process>,
+}
+
+/// All servers. Dropping it kills them and removes their files.
+pub struct Ensemble {
+    pub servers: Vec<Server>,
+    _folder: tempfile::TempDir,
+}
+
+impl Ensemble {
+    /// Starts a server on each of these nodes, at the address that it has there; one node is a server alone. Nothing
+    /// serves yet, see [`Self::serves`].
+    pub fn start(nodes: Vec<(Node, IpAddr)>) -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let peers: String = match nodes.as_slice() {
+            [_] => String::new(),
+            several => several.iter().zip(1..).map(|((_, at), id)| format!("server.{id}={at}:2888:3888\n")).collect(),
+        };
+        let main = if peers.is_empty() { "ZooKeeperServerMain" } else { "quorum.QuorumPeerMain" };
+        let mut servers = Vec::new();
+        for ((node, address), id) in nodes.into_iter().zip(1..) {
+            let folder = folder.path().join(node.name());
+            write_files(&folder, address, id, &peers)?;
+            let mut server = Server { node, address, folder, main, process: None };
+            server.start()?;
+            servers.push(server);
+        }
+        Ok(Self { servers, _folder: folder })
+    }
+
+    /// Waits until every server serves, which of an ensemble means: has a role.
+    pub fn serves(&self, limit: Duration) -> Result<(), String> {
+        wait_for(limit, || self.servers.iter().all(|server| server.role().is_some()).then_some(())).ok_or_else(|| {
+            let said =
+                self.servers.iter().map(|one| format!("{}: {:?}\n{}", one.node.name(), one.role(), one.output()));
+            format!("ZooKeeper does not serve within {limit:?}:\n{}", said.collect::<String>())
+        })
+    }
+
+    /// `["198.51.100.31:2181", …]`, as the settings want it.
+    pub fn hosts(&self) -> String {
+        let hosts: Vec<_> = self.servers.iter().map(|server| format!("\"{}:{PORT}\"", server.address)).collect();
+        format!("[{}]", hosts.join(", "))
+    }
+
+    /// Which of the servers leads, once one does.
+    pub fn leader(&self, limit: Duration) -> Result<usize, String> {
+        let leads = |server: &Server| matches!(server.role(), Some(Role::Leader | Role::Standalone));
+        wait_for(limit, || self.servers.iter().position(leads)).ok_or_else(|| format!("no leader within {limit:?}"))
+    }
+}
+
+impl Server {
+    /// Starts it, or starts it again over what it wrote.
+    pub fn start(&mut self) -> io::Result<()> {
+        let mut command = Command::new("java");
+        // Small and quick to start: a test has up to three of them beside everything else.
+        command.args(["-Xms16m", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]);
+        // No promise of a test outlives the machine that it runs on, and the directors' proofs of life are writes.
+        command.args(["-Dzookeeper.forceSync=no", "-Dzookeeper.jmx.log4j.disable=true", "-cp", JAR]);
+        command.arg(format!("org.apache.zookeeper.server.{}", self.main)).arg(self.folder.join("zoo.cfg"));
+        self.process = Some(self.node.spawn(command)?);
+        Ok(())
+    }
+
+    /// SIGKILL; what it has written stays.
+    pub fn kill(&mut self) {
+        drop(self.process.take());
+    }
+
+    /// Freezes it, its connections stay open; or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        if let Some(process) = &self.process {
+            process.signal(if frozen { Signal::SIGSTOP } else { Signal::SIGCONT });
+        }
+    }
+
+    /// What it is; `None` while it does not serve.
+    pub fn role(&self) -> Option<Role> {
+        let answer = self.ask("srvr").ok()?;
+        match answer.lines().find_map(|line| line.strip_prefix("Mode: "))? {
+            "standalone" => Some(Role::Standalone),
+            "leader" => Some(Role::Leader),
+            "follower" => Some(Role::Follower),
+            _ => None, // an observer: none of ours
+        }
+    }
+
+    /// The low half of the last transaction's number: how many there were under the present leader.
+    pub fn zxid(&self) -> Option<u32> {
+        let answer = self.ask("srvr").ok()?;
+        let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
+        u64::from_str_radix(zxid, 16).ok().and_then(|zxid| u32::try_from(zxid & 0xffff_ffff).ok())
+    }
+
+    /// Its machine.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// `198.51.100.31:2181`.
+    pub fn at(&self) -> SocketAddr {
+        SocketAddr::new(self.address, PORT)
+    }
+
+    /// Its answer to one of the four letter words: `ruok`, `srvr`, `dump`, `cons`.
+    pub fn ask(&self, word: &'static str) -> io::Result<String> {
+        let at = self.at();
+        self.node.run(move || {
+            let mut stream = TcpStream::connect_timeout(&at, ANSWER)?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            stream.write_all(word.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        })
+    }
+
+    /// Does something as an administrator, or as somebody who should not, would: with a session of its own, under this
+    /// `user:password` if there is one.
+    pub fn client<T, F>(
+        &self,
+        auth: Option<&'static str>,
+        body: impl FnOnce(Client) -> F + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>>,
+    {
+        let at = self.at().to_string();
+        let done = self.node.run(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(async {
+                let mut connector = Client::connector();
+                if let Some(auth) = auth {
+                    connector = connector.with_auth("digest", auth.as_bytes());
+                }
+                body(connector.connect(&at).await?).await
+            }))
+        });
+        done.unwrap_or_else(|error| Err(Error::UnexpectedError(error.to_string())))
+    }
+
+    /// Takes a session over by its number, as its owner does when it connects to another server: from then on requests
+    /// over the old connection are refused as moved. The connection ends at once; the session goes on.
+    pub fn steal(&self, session: i64, timeout: Duration) -> io::Result<()> {
+        let at = self.at();
+        self.node.run(move || {
+            let mut stream = TcpStream::connect_timeout(&at, ANSWER)?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            // ConnectRequest: protocol version, last zxid seen, timeout, session, password.
+            let mut request = vec![0; 12];
+            request.extend(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).to_be_bytes());
+            request.extend(session.to_be_bytes());
+            request.extend(16_i32.to_be_bytes());
+            request.extend(password(session));
+            let length = i32::try_from(request.len()).unwrap_or(0);
+            stream.write_all(&[&length.to_be_bytes()[..], &request].concat())?;
+            let mut answer = [0; 20];
+            stream.read_exact(&mut answer)?;
+            // ConnectResponse: length, protocol version, timeout, session; session 0: refused.
+            if answer[12..] == session.to_be_bytes() { Ok(()) } else { Err(io::Error::other("refused")) }
+        })
+    }
+
+    fn output(&self) -> String {
+        self.process.as_ref().map(Process::output).unwrap_or_default()
+    }
+}
+
+fn write_files(folder: &Path, address: IpAddr, id: u32, peers: &str) -> io::Result<()> {
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data)?;
+    std::fs::write(data.join("myid"), id.to_string())?;
+    let tick = TICK.as_millis();
+    let text = format!(
+        "tickTime={tick}\ninitLimit=20\nsyncLimit=4\ndataDir={}\nclientPort={PORT}\nclientPortAddress={address}\n\
+         admin.enableServer=false\nminSessionTimeout=1000\nmaxSessionTimeout=60000\n\
+         4lw.commands.whitelist=ruok,srvr,dump,cons\n{peers}",
+        data.display()
+    );
+    std::fs::write(folder.join("zoo.cfg"), text)
+}
+
+/// The password of a session, which ZooKeeper's servers make of its number by `java.util.Random`: why nobody but directors
+/// should see those numbers.
+fn password(session: i64) -> [u8; 16] {
+    const MASK: u64 = (1 << 48) - 1;
+    let mut seed = (session.cast_unsigned() ^ 0xb341_5c00 ^ 0x5_deec_e66d) & MASK;
+    let mut password = [0; 16];
+    for four in password.chunks_mut(4) {
+        seed = seed.wrapping_mul(0x5_deec_e66d).wrapping_add(0xb) & MASK;
+        let next = u32::try_from(seed >> 16).unwrap_or_default();
+        four.copy_from_slice(&next.to_le_bytes());
+    }
+    password
+}

@@ -1,0 +1,370 @@
+//! Directors that take their leases from a real quorum: three ZooKeeper servers, cuts, deaths.
+//!
+//! Who has the VIP is what the kernels of the directors' machines tell, with the instant. Windows without an owner are
+//! printed; what they amount to is in docs/measurements.md.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+use vipward_lab::watch::{Watch, What};
+use vipward_lab::{Process, Signal, wait_for};
+use vipward_netns_tests::owners::{both, stretches};
+use vipward_netns_tests::quorate::{ELECT, FENCE, Quorate, SESSION, SOON, router, settings};
+use vipward_netns_tests::zookeeper::{Role, Server};
+use vipward_netns_tests::{Need, Pair, Router, VIP, in_lab};
+
+#[test]
+fn an_ensemble_has_one_leader_and_another_one_when_that_dies() {
+    in_lab("an_ensemble_has_one_leader_and_another_one_when_that_dies", &[Need::Zookeeper], || {
+        let pair = Pair::build().unwrap();
+        let mut ensemble = pair.zookeeper(3, SOON).unwrap();
+        let first = ensemble.leader(SOON).unwrap();
+        ensemble.servers[first].kill();
+        let second = ensemble.leader(SOON).unwrap();
+        assert_ne!(first, second);
+        ensemble.servers[first].start().unwrap();
+        ensemble.serves(SOON).unwrap();
+        let leads = |server: &&Server| server.role() == Some(Role::Leader);
+        assert_eq!(ensemble.servers.iter().filter(leads).count(), 1);
+    });
+}
+
+/// A cut between the directors; each keeps the ensemble or loses it too.
+fn split(lb1_keeps: bool, lb2_keeps: bool) {
+    let lab = Quorate::build(3);
+    let (mut first, mut second) = lab.both(FENCE);
+    let since = SystemTime::now();
+    lab.cut_from_ensemble(&lab.pair.lb1, !lb1_keeps);
+    lab.cut_from_ensemble(&lab.pair.lb2, !lb2_keeps);
+    lab.cut_directors(true);
+    match (lb1_keeps, lb2_keeps) {
+        (true, true) => {
+            second.wait_for_line("MASTER without addresses: lb1 has the lease", SOON).unwrap();
+            assert!(lab.pair.lb1.has(VIP) && !lab.pair.lb2.has(VIP), "{}", lab.story());
+        }
+        (true, false) => {
+            second.wait_for_line("-> FAULT", SOON).unwrap();
+            assert!(lab.pair.lb1.has(VIP) && !lab.pair.lb2.has(VIP), "{}", lab.story());
+        }
+        (false, true) => {
+            first.wait_for_line("-> FAULT", SOON).unwrap();
+            lab.has_it(&lab.pair.lb2);
+            lab.print_window("cut, and lb1 from the ensemble too", since);
+        }
+        (false, false) => {
+            first.wait_for_line("-> FAULT", SOON).unwrap();
+            second.wait_for_line("-> FAULT", SOON).unwrap();
+            lab.nobody_has_it();
+        }
+    }
+    lab.never_both();
+    lab.cut_from_ensemble(&lab.pair.lb1, false);
+    lab.cut_from_ensemble(&lab.pair.lb2, false);
+    lab.cut_directors(false);
+    // lb1 has the higher priority and preempts.
+    lab.has_it(&lab.pair.lb1);
+    assert!(first.running() && second.running());
+    if (lb1_keeps, lb2_keeps) == (false, true) {
+        // It went back in order, from one living director to the other: what is stamped by two watchers is not to the
+        // microsecond.
+        let together = both(&stretches(&lab.watch1, VIP), &stretches(&lab.watch2, VIP));
+        assert!(together < Duration::from_millis(50), "{}", lab.story());
+    } else {
+        lab.never_both();
+    }
+}
+
+#[test]
+fn split_brain_when_both_keep_the_ensemble() {
+    in_lab("split_brain_when_both_keep_the_ensemble", &[Need::Zookeeper], || split(true, true));
+}
+
+#[test]
+fn split_brain_when_the_holder_keeps_the_ensemble() {
+    in_lab("split_brain_when_the_holder_keeps_the_ensemble", &[Need::Zookeeper], || split(true, false));
+}
+
+#[test]
+fn split_brain_when_the_holder_loses_the_ensemble() {
+    in_lab("split_brain_when_the_holder_loses_the_ensemble", &[Need::Zookeeper], || split(false, true));
+}
+
+#[test]
+fn split_brain_when_both_lose_the_ensemble() {
+    in_lab("split_brain_when_both_lose_the_ensemble", &[Need::Zookeeper], || split(false, false));
+}
+
+/// The same cut without fence: what the tests above would see if the lease did nothing.
+#[test]
+fn split_brain_without_fence_has_two_owners() {
+    in_lab("split_brain_without_fence_has_two_owners", &[Need::Zookeeper], || {
+        let lab = Quorate::build(1);
+        let first = lab.start(&lab.pair.lb1, "default = \"off\"");
+        lab.has_it(&lab.pair.lb1);
+        let second = lab.start(&lab.pair.lb2, "default = \"off\"");
+        lab.cut_directors(true);
+        wait_for(SOON, || (lab.pair.lb1.has(VIP) && lab.pair.lb2.has(VIP)).then_some(())).expect("both have it");
+        drop((first, second));
+        assert!(both(&stretches(&lab.watch1, VIP), &stretches(&lab.watch2, VIP)) > Duration::ZERO, "{}", lab.story());
+    });
+}
+
+#[test]
+fn a_holder_that_is_killed_is_followed_when_its_session_is_over() {
+    in_lab("a_holder_that_is_killed_is_followed_when_its_session_is_over", &[Need::Zookeeper], || {
+        let lab = Quorate::build(3);
+        let (first, _second) = lab.both(FENCE);
+        let since = SystemTime::now();
+        first.kill();
+        lab.has_it(&lab.pair.lb2);
+        lab.never_both();
+        lab.print_window("SIGKILL", since);
+    });
+}
+
+/// To the supervisor and its worker.
+fn all_of(director: &Process, signal: Signal) {
+    director.signal(signal);
+    for worker in director.children().unwrap() {
+        vipward_lab::signal(worker, signal);
+    }
+}
+
+/// The supervisor withdraws the VIP at once and starts another worker, which gives back or keeps what the dead one's session
+/// has: on the same machine nobody need wait for the end of that.
+#[test]
+fn a_worker_that_is_killed_is_followed_with_one_owner_at_most() {
+    in_lab("a_worker_that_is_killed_is_followed_with_one_owner_at_most", &[Need::Zookeeper], || {
+        let lab = Quorate::build(3);
+        let (first, mut second) = lab.both(FENCE);
+        let since = SystemTime::now();
+        for worker in first.children().unwrap() {
+            vipward_lab::signal(worker, Signal::SIGKILL);
+        }
+        second.wait_for_line("-> MASTER", SOON).unwrap();
+        let somebody = || lab.pair.lb1.has(VIP) || lab.pair.lb2.has(VIP);
+        wait_for(SOON, || (!somebody()).then_some(())).expect("the VIP is withdrawn");
+        wait_for(SOON, || somebody().then_some(())).expect("and comes back");
+        lab.never_both();
+        let got = [&lab.watch1, &lab.watch2].map(|watch| stretches(watch, VIP));
+        let got = got.iter().flatten().map(|stretch| stretch.from).filter(|from| *from > since).min().unwrap();
+        println!(
+            "the worker alone, SIGKILL: somebody has the VIP again after {:?}",
+            got.duration_since(since).unwrap()
+        );
+    });
+}
+
+#[test]
+fn a_holder_that_froze_has_nothing_when_it_thaws() {
+    in_lab("a_holder_that_froze_has_nothing_when_it_thaws", &[Need::Zookeeper], || {
+        let lab = Quorate::build(3);
+        let (mut first, _second) = lab.both(FENCE);
+        let since = SystemTime::now();
+        all_of(&first, Signal::SIGSTOP);
+        lab.has_it(&lab.pair.lb2);
+        lab.never_both();
+        lab.print_window("SIGSTOP", since);
+        let before = first.lines(0).len();
+        // Cut off, so that it can't hear that lb2 is MASTER now: only its lease can tell it.
+        lab.cut_directors(true);
+        all_of(&first, Signal::SIGCONT);
+        first.wait_for_line_after(before, "MASTER without addresses: lb2 has the lease", SOON).unwrap();
+        lab.never_both();
+    });
+}
+
+#[test]
+fn a_holder_that_stops_in_order_is_followed_at_once() {
+    in_lab("a_holder_that_stops_in_order_is_followed_at_once", &[Need::Zookeeper], || {
+        let lab = Quorate::build(3);
+        let (first, mut second) = lab.both(FENCE);
+        let since = SystemTime::now();
+        first.signal(Signal::SIGTERM);
+        second.wait_for_line("the lease is granted", SOON).unwrap();
+        lab.has_it(&lab.pair.lb2);
+        let ended = first.wait(SOON).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
+        assert!(!ended.output.contains("could not be closed"), "{}", ended.output);
+        lab.print_window("SIGTERM", since);
+        // Within half a session: nobody waited for one to end.
+        let got = stretches(&lab.watch2, VIP).first().unwrap().from.duration_since(since).unwrap();
+        assert!(got < Duration::from_secs(SESSION) / 2, "{got:?}: {}", lab.story());
+    });
+}
+
+#[test]
+fn the_vip_stays_when_the_leader_of_the_ensemble_dies() {
+    in_lab("the_vip_stays_when_the_leader_of_the_ensemble_dies", &[Need::Zookeeper], || {
+        let pair = Pair::build().unwrap();
+        let mut ensemble = pair.zookeeper(3, SOON).unwrap();
+        let watch = Watch::start(&pair.lb1).unwrap();
+        // Long enough for an election of the ensemble's on a busy machine.
+        let settings = settings(&ensemble, "lb1", 40, FENCE);
+        let mut director = pair.vipward_beside(&pair.lb1, &router(&pair.lb1).text(), &settings).unwrap();
+        director.wait_for_line("the lease is granted", SOON).unwrap();
+        wait_for(SOON, || pair.lb1.has(VIP).then_some(())).expect("the VIP comes");
+        let leader = ensemble.leader(SOON).unwrap();
+        ensemble.servers[leader].kill();
+        assert_ne!(ensemble.leader(SOON).unwrap(), leader);
+        // Proofs of life arrive at the new one: the versions of the session's node go on.
+        let survivor = ensemble.leader(SOON).unwrap();
+        let zxid = || ensemble.servers[survivor].zxid().unwrap_or(0);
+        let before = zxid();
+        wait_for(SOON, || (zxid() > before + 3).then_some(())).expect("writes go on");
+        assert_eq!(stretches(&watch, VIP).len(), 1, "{}", director.output());
+        assert!(stretches(&watch, VIP)[0].to.is_none(), "{}", director.output());
+    });
+}
+
+/// Two of three servers die, and come back.
+fn without_quorum(on_loss: &str) {
+    let mut lab = Quorate::build(3);
+    let more = format!("{FENCE}\n[coordination.routers.VI_1]\non_loss = \"{on_loss}\"");
+    let mut director = lab.start(&lab.pair.lb1, &more);
+    lab.has_it(&lab.pair.lb1);
+    lab.ensemble.servers[0].kill();
+    lab.ensemble.servers[1].kill();
+    let kept = on_loss == "keep";
+    if kept {
+        director.wait_for_line("has its addresses without the quorum service", SOON).unwrap();
+    } else {
+        director.wait_for_line("-> FAULT", SOON).unwrap();
+        lab.nobody_has_it();
+    }
+    let before = director.lines(0).len();
+    lab.ensemble.servers[0].start().unwrap();
+    lab.ensemble.servers[1].start().unwrap();
+    lab.ensemble.serves(SOON).unwrap();
+    if !kept {
+        director.wait_for_line_after(before, "the lease is granted", SOON).unwrap();
+        lab.has_it(&lab.pair.lb1);
+    }
+    // And the ensemble counts again: another director does not get it.
+    let mut second = lab.start(&lab.pair.lb2, FENCE);
+    second.wait_for_line("-> BACKUP", SOON).unwrap();
+    lab.cut_directors(true);
+    second.wait_for_line("MASTER without addresses: lb1 has the lease", SOON).unwrap();
+    if kept {
+        assert_eq!(stretches(&lab.watch1, VIP).len(), 1, "{}", director.output());
+    }
+    lab.never_both();
+}
+
+#[test]
+fn an_ensemble_without_quorum_releases_and_comes_back() {
+    in_lab("an_ensemble_without_quorum_releases_and_comes_back", &[Need::Zookeeper], || without_quorum("release"));
+}
+
+#[test]
+fn an_ensemble_without_quorum_keeps_where_that_was_asked_for() {
+    in_lab("an_ensemble_without_quorum_keeps_where_that_was_asked_for", &[Need::Zookeeper], || without_quorum("keep"));
+}
+
+#[test]
+fn elect_needs_no_vrrp_and_honours_priorities() {
+    in_lab("elect_needs_no_vrrp_and_honours_priorities", &[Need::Zookeeper], || {
+        let lab = Quorate::build(3);
+        let second = lab.start(&lab.pair.lb2, ELECT);
+        lab.has_it(&lab.pair.lb2);
+        let mut first = lab.start(&lab.pair.lb1, ELECT);
+        first.wait_for_line("-> MASTER", SOON).unwrap();
+        lab.has_it(&lab.pair.lb1);
+        let since = SystemTime::now();
+        first.kill();
+        lab.has_it(&lab.pair.lb2);
+        lab.print_window("elect, SIGKILL", since);
+        drop(second);
+        for watch in [&lab.watch1, &lab.watch2] {
+            let adverts = watch.seen().into_iter().filter(|one| matches!(one.what, What::Advert { .. })).count();
+            assert_eq!(adverts, 0, "no VRRP packet on the wire");
+        }
+    });
+}
+
+#[test]
+fn elect_leaves_a_holder_in_peace_with_nopreempt() {
+    in_lab("elect_leaves_a_holder_in_peace_with_nopreempt", &[Need::Zookeeper], || {
+        let lab = Quorate::build(1);
+        let second = lab.start(&lab.pair.lb2, ELECT);
+        lab.has_it(&lab.pair.lb2);
+        let better = Router { more: "nopreempt", ..router(&lab.pair.lb1) };
+        let settings = lab.settings(&lab.pair.lb1, ELECT);
+        let mut first = lab.pair.vipward_beside(&lab.pair.lb1, &better.text(), &settings).unwrap();
+        first.wait_for_line("-> BACKUP", SOON).unwrap();
+        // It has made its claim, and lb2 has heard of it.
+        wait_for(SOON, || {
+            (lab.ensemble.servers[0].ask("dump").ok()?.matches("/candidates/VI_1/c-").count() == 2).then_some(())
+        })
+        .expect("two candidates");
+        lab.has_it(&lab.pair.lb2);
+        second.kill();
+        lab.has_it(&lab.pair.lb1);
+        assert_eq!(stretches(&lab.watch2, VIP).len(), 1, "{}", lab.story());
+        lab.never_both();
+    });
+}
+
+/// Six virtual routers over three directors.
+#[test]
+fn spread_shares_routers_and_one_death_moves_only_its_share() {
+    in_lab("spread_shares_routers_and_one_death_moves_only_its_share", &[Need::Zookeeper], || {
+        let pair = Pair::build().unwrap();
+        let ensemble = pair.zookeeper(1, SOON).unwrap();
+        let third = pair.machine("lb3", &pair.front, vipward_netns_tests::FRONT, 13).unwrap();
+        pair.back.attach(&third, "eth1", "198.51.100.13".parse().unwrap(), 24).unwrap();
+        let nodes = [pair.lb1.clone(), pair.lb2.clone(), third];
+        let names: Vec<String> = (1..=6).map(|n| format!("VI_{n}")).collect();
+        let text: String = (1..=6)
+            .map(|n| {
+                format!(
+                    "vrrp_instance VI_{n} {{\n    state BACKUP\n    interface eth0\n    virtual_router_id {n}\n    \
+                     priority 100\n    virtual_ipaddress {{\n        192.0.2.{}/24\n    }}\n}}\n",
+                    100 + n
+                )
+            })
+            .collect();
+        let more = format!("{ELECT}\n[coordination.spread.all]\nrouters = {names:?}\nlimit = 3");
+        let watches: Vec<Watch> = nodes.iter().map(|node| Watch::start(node).unwrap()).collect();
+        let mut directors: Vec<Process> = nodes
+            .iter()
+            .map(|node| pair.vipward_beside(node, &text, &settings(&ensemble, node.name(), SESSION, &more)).unwrap())
+            .collect();
+        let vip = |n: u8| IpAddr::from([192, 0, 2, 100 + n]);
+        let owner = |n: u8| {
+            let owners: Vec<usize> = (0..3).filter(|at| nodes[*at].has(vip(n))).collect();
+            if let [owner] = owners[..] { Some(owner) } else { None }
+        };
+        let owners = || (1..=6).map(owner).collect::<Option<Vec<usize>>>();
+        // Directors come one after the other, so shares move until all three are there.
+        let settled = |gone: Option<usize>| {
+            wait_for(SOON, || {
+                let now = owners()?;
+                let all = (0..3).all(|at| now.contains(&at) == (Some(at) != gone));
+                let fair = (0..3).all(|at| now.iter().filter(|owner| **owner == at).count() <= 3);
+                std::thread::sleep(Duration::from_secs(1));
+                (all && fair && owners().as_ref() == Some(&now)).then_some(now)
+            })
+        };
+        let before = settled(None).expect("every director carries some, none more than three");
+        let dead = before[0];
+        let moved_before: Vec<Vec<usize>> = watches.iter().map(|watch| counts(watch, vip)).collect();
+        directors.remove(dead).kill();
+        let after = settled(Some(dead)).expect("the living carry all");
+        for n in 1..=6_u8 {
+            let at = usize::from(n) - 1;
+            if before[at] == dead {
+                assert_ne!(after[at], dead, "VI_{n} moves");
+            } else {
+                assert_eq!(after[at], before[at], "VI_{n} stays where it is");
+                let changes = |counts: &[Vec<usize>]| counts[before[at]][at];
+                let moved_after: Vec<Vec<usize>> = watches.iter().map(|watch| counts(watch, vip)).collect();
+                assert_eq!(changes(&moved_before), changes(&moved_after), "VI_{n} is not touched");
+            }
+        }
+    });
+}
+
+/// How many stretches each of the six has on a node.
+fn counts(watch: &Watch, vip: impl Fn(u8) -> IpAddr) -> Vec<usize> {
+    (1..=6).map(|n| stretches(watch, vip(n)).len()).collect()
+}

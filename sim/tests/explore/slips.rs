@@ -1,0 +1,189 @@
+//! Slips in the logic of leases, planted around the Election: each changes what goes in or comes out. Nothing of it is in
+//! the machine itself.
+
+use std::collections::BTreeMap;
+use vipward_core::balancer::Balancer;
+use vipward_core::coordination::{LeaseEvent, LeaseOp, Session, Token};
+use vipward_core::effect::Effect;
+use vipward_core::estate::Estate;
+use vipward_core::event::Event;
+use vipward_core::interface::InterfaceAddress;
+use vipward_core::machine::{Machine, Reason};
+use vipward_core::supervisor::{Testament, Testator};
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{Election, Role};
+use vipward_sim::runner::events::Player;
+use vipward_sim::world::Half;
+
+/// How late what comes too late comes.
+const LATE: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slip {
+    WordOfTheService,
+    MarginForgotten,
+    RenewalsNotGated,
+    ReleasedFirst,
+    StaleGrant,
+    GrantNotAwaited,
+    VacantIsOurs,
+    OrderReversed,
+}
+
+impl Slip {
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::WordOfTheService, "fencing on the service's word: the session lives until it says that it is over"),
+        (Self::MarginForgotten, "the margin forgotten: a session lives for its whole timeout after a question"),
+        (Self::RenewalsNotGated, "renewals not gated: addresses are renewed for as long as nobody takes them off"),
+        (Self::ReleasedFirst, "the lease given back first: addresses go half a second later"),
+        (Self::StaleGrant, "a stale grant believed: what an earlier session had, the next one has as soon as it asks"),
+        (Self::GrantNotAwaited, "the grant not waited for: whoever asks has it"),
+        (Self::VacantIsOurs, "a lease that is free taken for ours: it is not asked for"),
+        (Self::OrderReversed, "the order of candidates reversed: the lowest priority comes first"),
+    ];
+
+    pub fn around(self, half: Half) -> Box<dyn Player> {
+        match half {
+            Half::Election => Box::new(Slipping { slip: self, ..Slipping::new() }),
+            Half::Balancer => Box::<Balancer>::default(),
+        }
+    }
+}
+
+struct Slipping {
+    slip: Slip,
+    inner: Election,
+    session: Option<Session>,
+    /// What was ever granted, and in which session.
+    granted: Vec<(std::sync::Arc<str>, Session)>,
+    held: Vec<InterfaceAddress>,
+    renew_at: Instant,
+    /// Effects that come later.
+    late: Vec<(Instant, Effect)>,
+}
+
+impl Slipping {
+    fn new() -> Self {
+        Self {
+            slip: Slip::WordOfTheService,
+            inner: Election::default(),
+            session: None,
+            granted: Vec::new(),
+            held: Vec::new(),
+            renew_at: Instant::ZERO,
+            late: Vec::new(),
+        }
+    }
+
+    fn spoil(&mut self, said: LeaseEvent) -> LeaseEvent {
+        match (self.slip, said) {
+            (slip, LeaseEvent::Opened { session, timeout }) => {
+                self.session = Some(session);
+                // Two thirds of it are believed.
+                let timeout = match slip {
+                    Slip::MarginForgotten => timeout * 3 / 2 + Duration::from_millis(4_875),
+                    _ => timeout,
+                };
+                LeaseEvent::Opened { session, timeout }
+            }
+            (Slip::StaleGrant, LeaseEvent::Granted { session, key, token }) => {
+                self.granted.push((key.clone(), session));
+                LeaseEvent::Granted { session, key, token }
+            }
+            (Slip::VacantIsOurs, LeaseEvent::Vacant { key }) => match self.session {
+                Some(session) => LeaseEvent::Granted { session, key, token: Token(1) },
+                None => LeaseEvent::Vacant { key },
+            },
+            (Slip::OrderReversed, LeaseEvent::Candidates { key, mut candidates }) => {
+                candidates.iter_mut().for_each(|it| it.claim.priority = u8::MAX - it.claim.priority);
+                LeaseEvent::Candidates { key, candidates }
+            }
+            (_, LeaseEvent::Lost { session }) => {
+                self.session = None;
+                LeaseEvent::Lost { session }
+            }
+            (_, said) => said,
+        }
+    }
+
+    fn lost_the_quorum(&self) -> bool {
+        self.inner.routers().iter().any(|router| router.role() == Role::Fault)
+    }
+}
+
+impl Machine for Slipping {
+    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let event = match event {
+            Event::Lease(said) => Event::Lease(self.spoil(said)),
+            other => other,
+        };
+        if let (Slip::WordOfTheService, Some(session)) = (self.slip, self.session) {
+            out.extend(self.inner.handle(Event::Lease(LeaseEvent::Confirmed { session, asked_at: now }), now));
+        }
+        out.extend(self.inner.handle(event, now));
+        let asks: Vec<_> = out
+            .iter()
+            .filter_map(|it| match it {
+                Effect::Lease(LeaseOp::Take { key, .. }) => Some(key.clone()),
+                _ => None,
+            })
+            .collect();
+        if let Some(session) = self.session {
+            for key in asks {
+                let stale = self.granted.iter().any(|(other, before)| *other == key && *before != session);
+                if self.slip == Slip::GrantNotAwaited || (self.slip == Slip::StaleGrant && stale) {
+                    let grant = LeaseEvent::Granted { session, key, token: Token(1) };
+                    out.extend(self.inner.handle(Event::Lease(grant), now));
+                }
+            }
+        }
+        let releases = out.iter().any(|it| matches!(it, Effect::Lease(LeaseOp::Release { .. } | LeaseOp::Close)));
+        let mut spoiled = Vec::new();
+        for effect in out {
+            match (&effect, self.slip) {
+                (Effect::RemoveAddress(_), Slip::ReleasedFirst) if releases => {
+                    self.late.push((now + LATE, effect));
+                    continue;
+                }
+                (Effect::AddAddress(address), Slip::RenewalsNotGated) => self.held.push(address.clone()),
+                (Effect::RemoveAddress(key), Slip::RenewalsNotGated) => {
+                    if self.lost_the_quorum() {
+                        continue;
+                    }
+                    self.held.retain(|held| held.key() != *key);
+                }
+                _ => {}
+            }
+            spoiled.push(effect);
+        }
+        if self.slip == Slip::RenewalsNotGated && !self.held.is_empty() && self.renew_at <= now {
+            self.renew_at = now + LATE;
+            spoiled.push(Effect::RenewAddresses { addresses: self.held.clone().into() });
+        }
+        let (due, late) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        self.late = late;
+        spoiled.extend(due.into_iter().map(|(_, effect)| effect));
+        spoiled
+    }
+
+    fn next_wakeup(&self) -> Option<(Instant, Reason)> {
+        let late = self.late.iter().map(|(at, _)| (*at, Reason::Retry));
+        let renew = (!self.held.is_empty()).then_some((self.renew_at, Reason::Renew));
+        self.inner.next_wakeup().into_iter().chain(late).chain(renew).min()
+    }
+
+    fn estate(&self, now: Instant) -> Option<Estate> {
+        self.inner.estate(now)
+    }
+}
+
+impl Testator for Slipping {
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn testament(&self) -> BTreeMap<u32, Testament> {
+        self.inner.testament()
+    }
+}
