@@ -4,32 +4,20 @@
 //! Each cell is measured once: two directors with VRRPv2 and adverts every second, a client that asks every 20 ms. Exit
 //! status 1 when vipward does not keep what it promises.
 
-use std::process::{Command, ExitCode};
-use vipward_lab::{Entered, enter};
+use std::error::Error;
+use std::process::ExitCode;
+
 use vipward_netns_tests::dying::{Cell, cells, run, table};
-use vipward_netns_tests::{Daemon, Need, met, vipward};
+use vipward_netns_tests::{Daemon, Need, example, met};
 
 /// Cells at once: they wait most of the time.
 const LANES: usize = 8;
 
 fn main() -> ExitCode {
-    if std::env::var_os("VIPWARD_COMMAND").is_none() {
-        // Once more with the built command in the environment; the lab can't build.
-        let Ok(this) = std::env::current_exe() else { return ExitCode::FAILURE };
-        let status = Command::new(this).args(std::env::args_os().skip(1)).env("VIPWARD_COMMAND", vipward()).status();
-        return if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
-    match enter() {
-        Ok(Entered::Outside(code)) => code,
-        Ok(Entered::Inside) => measure(),
-        Err(reason) => {
-            eprintln!("dying: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    example("dying", measure)
 }
 
-fn measure() -> ExitCode {
+fn measure() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let mut wanted = cells(Daemon::Vipward);
     if met("dying", Need::Keepalived) {
@@ -42,12 +30,12 @@ fn measure() -> ExitCode {
     if let Some(group) = results.iter().find_map(|(_, outcome)| outcome.as_ref().ok()).map(|outcome| outcome.group) {
         println!("cgroup: {group}");
     }
-    let mut status = ExitCode::SUCCESS;
+    let mut kept = true;
     for (cell, outcome) in results.iter().filter(|(cell, _)| cell.daemon == Daemon::Vipward) {
         if let Err(why) = outcome.as_ref().map_err(Clone::clone).and_then(|outcome| outcome.judge(cell)) {
             println!("not as promised: {cell}: {why}");
-            status = ExitCode::FAILURE;
+            kept = false;
         }
     }
-    status
+    if kept { Ok(()) } else { Err("vipward did not keep what it promises".into()) }
 }

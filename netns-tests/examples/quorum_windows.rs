@@ -3,34 +3,15 @@
 //!
 //! Measured are the kernels' notifications of both directors' addresses. Prints; asserts nothing.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use vipward_lab::{Entered, Process, Signal, enter, signal, wait_for};
+use vipward_lab::{Process, Signal, signal, wait_for};
 use vipward_netns_tests::owners::{Stretch, both, nobody, stretches};
 use vipward_netns_tests::quorate::{ELECT, FENCE, Quorate, SESSION, SOON};
-use vipward_netns_tests::{Need, VIP, met, vipward};
+use vipward_netns_tests::{Need, VIP, example, met};
 
 fn main() -> ExitCode {
-    if std::env::var_os("VIPWARD_COMMAND").is_none() {
-        // Once more with the built command in the environment; the lab can't build.
-        let Ok(this) = std::env::current_exe() else { return ExitCode::FAILURE };
-        let status = Command::new(this).args(std::env::args_os().skip(1)).env("VIPWARD_COMMAND", vipward()).status();
-        return if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
-    match enter() {
-        Ok(Entered::Outside(code)) => code,
-        Ok(Entered::Inside) => match measure() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("quorum_windows: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(reason) => {
-            eprintln!("quorum_windows: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    example("quorum_windows", measure)
 }
 
 /// What happens to lb1, which has the VIP.

@@ -6,35 +6,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use vipward_lab::{Entered, Node, Process, enter, wait_for};
-use vipward_netns_tests::{Pair, vipward};
+use vipward_lab::{Node, Process, wait_for};
+use vipward_netns_tests::{Pair, example};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROUTERS: u8 = 100;
 
 fn main() -> ExitCode {
-    if std::env::var_os("VIPWARD_COMMAND").is_none() {
-        // Once more with the built command in the environment; the lab can't build.
-        let Ok(this) = std::env::current_exe() else { return ExitCode::FAILURE };
-        let status = Command::new(this).args(std::env::args_os().skip(1)).env("VIPWARD_COMMAND", vipward()).status();
-        return if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
-    match enter() {
-        Ok(Entered::Outside(code)) => code,
-        Ok(Entered::Inside) => match measure() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("record_cost: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(reason) => {
-            eprintln!("record_cost: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    example("record_cost", measure)
 }
 
 fn text(priority: u8) -> String {

@@ -4,36 +4,17 @@
 //! Measured is the time from the last advert that the backup's interface received (the kernel's time stamp) to the VIP
 //! on that interface (the kernel's notification), less what the RFC's arithmetic asks for. Prints; asserts nothing.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use vipward_lab::watch::{Watch, What};
-use vipward_lab::{Entered, Signal, enter, wait_for};
+use vipward_lab::{Signal, wait_for};
 use vipward_netns_tests::measure::{master_down, show, skew, takeover};
-use vipward_netns_tests::{Daemon, Need, Pair, Router, VIP, met, vipward};
+use vipward_netns_tests::{Daemon, Need, Pair, Router, VIP, example, met};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    if std::env::var_os("VIPWARD_COMMAND").is_none() {
-        // Once more with the built command in the environment; the lab can't build.
-        let Ok(this) = std::env::current_exe() else { return ExitCode::FAILURE };
-        let status = Command::new(this).args(std::env::args_os().skip(1)).env("VIPWARD_COMMAND", vipward()).status();
-        return if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
-    match enter() {
-        Ok(Entered::Outside(code)) => code,
-        Ok(Entered::Inside) => match measure() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("takeover: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(reason) => {
-            eprintln!("takeover: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    example("takeover", measure)
 }
 
 /// One line of the table.

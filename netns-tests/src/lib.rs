@@ -6,6 +6,7 @@
 
 mod daemon;
 pub mod dying;
+mod example;
 pub mod measure;
 pub mod owners;
 mod pair;
@@ -16,6 +17,7 @@ pub mod upgrading;
 pub mod zookeeper;
 
 pub use daemon::Daemon;
+pub use example::example;
 pub use pair::{BACK, FRONT, Pair, VIP, service};
 pub use require::{Need, met, program, required};
 pub use router::{Router, virtual_server};

@@ -30,7 +30,9 @@ pub struct Seen {
     pub asked: usize,
     /// Requests without an answer, with the reason.
     pub failed: Vec<String>,
-    /// The longest time between two adverts of the MASTER.
+    /// The MASTER's adverts.
+    pub adverts: usize,
+    /// The longest time between two of them.
     pub longest_gap: Duration,
     /// Adverts of priority 0, and those of anybody else.
     pub strange_adverts: usize,
@@ -89,10 +91,12 @@ impl Working {
             .filter(|(at, _)| *at >= since.1)
             .collect();
         let ours: Vec<SystemTime> = adverts.iter().filter(|(_, masters)| *masters).map(|(at, _)| *at).collect();
+        let count = ours.len();
         let gaps = ours.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
         Seen {
             asked: samples.len(),
             failed: samples.iter().filter_map(|one| one.answer.clone().err()).collect(),
+            adverts: count,
             longest_gap: gaps.max().unwrap_or_default(),
             strange_adverts: adverts.iter().filter(|(_, masters)| !masters).count(),
         }
