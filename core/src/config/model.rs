@@ -30,6 +30,13 @@ pub struct Config {
     pub vip: Vip,
 }
 
+impl Config {
+    /// Whether this virtual router needs a lease of the quorum service (`fence`, `elect`).
+    pub fn coordinates(&self, router: &str) -> bool {
+        self.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
+    }
+}
+
 /// `global_defs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalDefs {

@@ -4,7 +4,6 @@
 //! Master_Down_Interval (RFC 9568 6.1): `down_timer_adverts` intervals and Skew_Time, which is less than one interval
 //! (one second in version 2).
 
-use super::one_holder::coordinated;
 use super::one_owner::longest_interval;
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
@@ -70,7 +69,7 @@ impl AddressServed {
             for router in routers.filter(|_| director.running() && world.node(id).on_network()) {
                 let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
                 // A lease may have to end first, which `settles` bounds.
-                if role == Role::Fault || director.config.iter().any(|it| coordinated(it, &router.name)) {
+                if role == Role::Fault || director.config.iter().any(|it| it.coordinates(&router.name)) {
                     continue;
                 }
                 let addresses = router.addresses.iter().map(|address| address.address);

@@ -63,8 +63,3 @@ fn released_on_loss(config: &Config, router: &str) -> bool {
         (Mode::Fence | Mode::Elect, OnLoss::Keep) | (Mode::Off, _) => false,
     })
 }
-
-/// Whether a director coordinates a virtual router.
-pub(super) fn coordinated(config: &Config, router: &str) -> bool {
-    config.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
-}

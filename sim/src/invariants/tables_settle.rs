@@ -5,7 +5,6 @@
 //! stop nothing is left. Quiet: nobody decided or changed anything for three seconds.
 
 use super::Invariant;
-use super::one_holder::coordinated;
 use crate::scenario::NodeId;
 use crate::trace::What;
 use crate::world::{Director, Process, World};
@@ -135,7 +134,7 @@ impl TablesSettle {
         let leased = |address: &IpAddr| {
             let config = director.config.iter();
             config
-                .flat_map(|it| it.routers.iter().filter(|router| coordinated(it, &router.name)))
+                .flat_map(|it| it.routers.iter().filter(|router| it.coordinates(&router.name)))
                 .any(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == *address))
         };
         let missing: Vec<String> = missing.filter(|it| !leased(it)).map(ToString::to_string).collect();

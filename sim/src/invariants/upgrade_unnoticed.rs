@@ -4,7 +4,6 @@
 //! Virtual routers that need a lease of the quorum service are not judged: a session ends with its process, and they stop in
 //! order.
 
-use super::one_holder::coordinated;
 use super::{Invariant, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
 use crate::trace::{Entry, What};
@@ -133,7 +132,7 @@ fn too_old(world: &World, entry: &Entry) -> Option<String> {
 
 fn leased(world: &World, id: NodeId, name: &str) -> bool {
     let config = world.director(id).and_then(|director| director.config.as_ref());
-    config.is_some_and(|config| coordinated(config, name))
+    config.is_some_and(|config| config.coordinates(name))
 }
 
 fn of_name<'w>(world: &'w World, id: NodeId, name: &Arc<str>) -> Option<&'w VirtualRouterConfig> {

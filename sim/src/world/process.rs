@@ -4,7 +4,7 @@ use super::World;
 use super::node::{Director, Half, Kernel, Process, Upgrade};
 use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
 use crate::trace::What;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::config::{Command, Config};
 use vipward_core::decision::Decision;
@@ -127,8 +127,7 @@ impl World {
             };
             let stop = director.events.values().flatten().any(|event| *event == Event::Stop);
             // Whoever takes up a role tells its priority; these begin anew, and tell what differs from the file.
-            let leased = config.coordination.as_ref().map(|it| it.routers.keys().cloned().collect::<BTreeSet<_>>());
-            for router in config.routers.iter().filter(|it| leased.as_ref().is_some_and(|all| all.contains(&it.name))) {
+            for router in config.routers.iter().filter(|router| config.coordinates(&router.name)) {
                 let known = director.priorities.entry(router.name.clone()).or_insert((0, began_anew));
                 if known.0 != router.priority.get() {
                     *known = (router.priority.get(), began_anew);
