@@ -9,8 +9,8 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
-use vipward_lab::client::ask;
+use std::time::{Duration, Instant};
+use vipward_lab::client::{Client, ask};
 use vipward_lab::{Node, Process, Signal, wait_for};
 use vipward_netns_tests::{Need, Pair, VIP, in_lab, met, program, required, service, vipward};
 
@@ -246,6 +246,50 @@ fn direct_routing() {
         let sticky = answers(&pair, 6);
         assert_eq!(sticky.len(), 1, "persistence: {sticky:?}");
         assert!(webs.iter_mut().all(Process::running));
+    });
+}
+
+/// The table is adopted and not built anew, so connections and their counters go on.
+#[test]
+#[ignore = "needs a kernel with IPVS; real_ipvs_in_a_guest runs it"]
+fn an_upgrade_leaves_table_counters_and_clients_alone() {
+    in_lab("an_upgrade_leaves_table_counters_and_clients_alone", &[], || {
+        let pair = Pair::build().unwrap();
+        let _webs = [nginx(&pair, &pair.web1), nginx(&pair, &pair.web2)];
+        for web in [&pair.web1, &pair.web2] {
+            web.default_route("198.51.100.100".parse().unwrap()).unwrap();
+        }
+        pair.lb1.sysctl("net/ipv4/ip_forward", "1").unwrap();
+        let text = |name, priority| {
+            file(name, priority, "NAT", "198.51.100.100/24 dev eth1", ["198.51.100.21", "198.51.100.22"])
+        };
+        let mut lb1 = start(&pair, &pair.lb1, &text("lb1", 150));
+        lb1.wait_for_line("-> MASTER", SOON).unwrap();
+        wait_for_table(&pair.lb1, &NAT_TABLE, &lb1);
+        let mut lb2 = start(&pair, &pair.lb2, &text("lb2", 100));
+        lb2.wait_for_line("-> BACKUP", SOON).unwrap();
+        wait_for_answers(&pair, &[("web1", 5), ("web2", 5)]);
+        let said = lb2.lines(0).len();
+        let client = Client::start(&pair.client, service(), Duration::from_millis(100), SOON).unwrap();
+        let connections = || {
+            let shown = ipvsadm(&pair.lb1, &["-L", "-n", "--stats", "--exact", "-t", "192.0.2.100:80"]);
+            let line = shown.lines().find(|line| line.starts_with("TCP")).map(str::to_owned).unwrap();
+            line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap()
+        };
+        for _ in 0..5 {
+            let (before, since) = (connections(), Instant::now());
+            let mut command = Command::new(vipward());
+            command.arg("upgrade").arg("--control").arg(pair.control(&pair.lb1));
+            let output = pair.lb1.output(command).unwrap();
+            assert!(output.status.success(), "{output:?}: {}", lb1.output());
+            wait_for(SOON, || (client.samples_since(since).len() >= 3).then_some(())).expect("the client goes on");
+            assert!(connections() > before, "counted on, not begun anew");
+            assert_eq!(table(&pair.lb1), NAT_TABLE);
+        }
+        let failed: Vec<_> = client.samples().into_iter().filter_map(|sample| sample.answer.err()).collect();
+        assert_eq!(failed, [""; 0], "{}", lb1.output());
+        let news: Vec<String> = lb2.lines(said).into_iter().map(|line| line.text).collect();
+        assert!(!news.iter().any(|line| line.contains("MASTER")), "{news:#?}");
     });
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
+use vipward_lab::watch::{Watch, What};
 use vipward_lab::{Process, Signal, wait_for};
 use vipward_netns_tests::upgrading::Working;
 use vipward_netns_tests::{Pair, Router, VIP, in_lab};
@@ -130,6 +131,55 @@ fn what_can_not_take_over_changes_nothing() {
         assert!(working.in_place() && working.master.running());
         let (content, text) = working.upgrade().unwrap();
         assert!(content, "{text}");
+    });
+}
+
+/// A second virtual router beside VI_1, on this priority.
+fn beside(priority: u8) -> String {
+    format!(
+        "vrrp_instance VI_2 {{\n    interface eth1\n    virtual_router_id 52\n    priority {priority}\n    advert_int 1\n    \
+         virtual_ipaddress {{\n        198.51.100.100/24\n    }}\n}}\n"
+    )
+}
+
+#[test]
+fn fifty_reloads_of_one_virtual_router_leave_the_other_alone() {
+    in_lab("fifty_reloads_of_one_virtual_router_leave_the_other_alone", &[], || {
+        let pair = Pair::build().unwrap();
+        let text = |priority| Router { blocks: beside(priority), ..Router::master() }.text();
+        let mut master = pair.vipward_with(&pair.lb1, &text(101)).unwrap();
+        master.wait_for_line("VI_1: BACKUP -> MASTER", SOON).unwrap();
+        let mut backup = pair.vipward_with(&pair.lb2, &Router::backup().text()).unwrap();
+        backup.wait_for_line("-> BACKUP", SOON).unwrap();
+        let heard = Watch::start(&pair.lb2).unwrap();
+        let said = backup.lines(0).len();
+        for round in 0..50 {
+            // Every tenth file has an error, and changes nothing.
+            let text = if round % 10 == 9 {
+                "vrrp_instance {".to_owned()
+            } else {
+                text(if round % 2 == 0 { 120 } else { 101 })
+            };
+            std::fs::write(pair.folder.path().join("lb1.conf"), text).unwrap();
+            let before = master.lines(0).len();
+            master.signal(Signal::SIGHUP);
+            let end = if round % 10 == 9 { "the running configuration stays" } else { "was read again" };
+            master.wait_for_line_after(before, end, SOON).unwrap();
+        }
+        // One more advert, after the last reload.
+        let of = |vrid: u8| {
+            let adverts = heard.seen().into_iter();
+            adverts
+                .filter(move |one| matches!(one.what, What::Advert { vrid: its, .. } if its == vrid))
+                .collect::<Vec<_>>()
+        };
+        let before = of(51).len();
+        wait_for(SOON, || (of(51).len() > before).then_some(())).unwrap();
+        assert!(!of(52).is_empty(), "the other one is heard as well");
+        assert!(of(51).iter().all(|one| matches!(one.what, What::Advert { priority: 150, sent: false, .. })));
+        let news: Vec<String> = backup.lines(said).into_iter().map(|line| line.text).collect();
+        assert!(!news.iter().any(|line| line.contains("VI_1")), "{news:#?}");
+        assert!(!master.output().contains("VI_1: MASTER ->"), "{}", master.output());
     });
 }
 
