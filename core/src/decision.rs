@@ -86,6 +86,8 @@ pub enum Decision {
     SessionLost,
     /// It can't be reached, or refuses us.
     ServiceUnreachable { reason: String },
+    /// It answers in the same session again, so long after [`Self::ServiceUnreachable`].
+    ServiceAnswers { after: Duration },
     /// A MASTER got its lease, and with it the addresses.
     LeaseGranted { router: Arc<str>, token: Token },
     /// A MASTER has no addresses, because another director has its lease: two MASTERs that don't hear each other.
@@ -268,6 +270,7 @@ impl Decision {
             | Self::VerdictsInherited { .. }
             | Self::PriorityChanged { .. }
             | Self::SessionOpened { .. }
+            | Self::ServiceAnswers { .. }
             | Self::LeaseGranted { .. }
             | Self::ServerUp { .. }
             | Self::ServerStartsDown { .. }
@@ -392,6 +395,7 @@ impl fmt::Display for Decision {
             ),
             Self::SessionLost => f.write_str("the quorum service ended our session: its leases are not ours any more"),
             Self::ServiceUnreachable { reason } => write!(f, "the quorum service can't be reached: {reason}"),
+            Self::ServiceAnswers { after } => write!(f, "the quorum service answers again after {}", Secs(*after)),
             Self::LeaseGranted { router, token } => {
                 write!(f, "{router}: the lease is granted (token {token}): it has the addresses")
             }

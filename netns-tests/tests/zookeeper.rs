@@ -281,6 +281,30 @@ fn elect_needs_no_vrrp_and_honours_priorities() {
     });
 }
 
+/// By elect nothing but the ensemble tells a director that it is its turn.
+#[test]
+fn what_others_do_is_heard_after_a_reconnect() {
+    in_lab("what_others_do_is_heard_after_a_reconnect", &[Need::Zookeeper], || {
+        let mut lab = Quorate::build(3);
+        let (first, second) = lab.both(ELECT);
+        let address = "/198.51.100.12:";
+        let connected = |lab: &Quorate| {
+            let servers = lab.ensemble.servers.iter();
+            servers.map(|server| server.ask("cons").unwrap_or_default()).position(|cons| cons.contains(address))
+        };
+        let server = wait_for(SOON, || connected(&lab)).expect("lb2 is connected");
+        lab.ensemble.servers[server].kill();
+        wait_for(SOON, || connected(&lab).filter(|other| *other != server)).expect("lb2 has found another server");
+        lab.has_it(&lab.pair.lb1);
+        let since = SystemTime::now();
+        first.signal(Signal::SIGTERM);
+        lab.has_it(&lab.pair.lb2);
+        // Within half a session: it was told, and did not ask after a while.
+        let got = stretches(&lab.watch2, VIP).last().unwrap().from.duration_since(since).unwrap();
+        assert!(got < Duration::from_secs(SESSION) / 2, "{got:?}: {}{}", lab.story(), second.output());
+    });
+}
+
 #[test]
 fn elect_leaves_a_holder_in_peace_with_nopreempt() {
     in_lab("elect_leaves_a_holder_in_peace_with_nopreempt", &[Need::Zookeeper], || {

@@ -29,6 +29,8 @@ pub struct Leases {
     session: Option<Live>,
     /// Until then a first answer is waited for before its absence means anything.
     patient_until: Option<Instant>,
+    /// Since when it is said that the service can't be reached.
+    away_since: Option<Instant>,
     holds: BTreeMap<LeaseKey, Hold>,
     candidates: BTreeMap<LeaseKey, Vec<Candidate>>,
     /// Claims as they were last made in this session.
@@ -128,6 +130,7 @@ impl Leases {
             && wanted != Some(service)
         {
             self.lose_session();
+            self.away_since = None;
             self.link = Link::Closing;
             self.again_at = None;
         }
@@ -396,6 +399,7 @@ impl Leases {
         match event {
             LeaseEvent::Opened { session, timeout } => {
                 self.lose_session();
+                self.away_since = None;
                 self.session = Some(Live { session, timeout, asked_at: None, ask_at: now });
                 let decision = if timeout < surely::SHORTEST_SESSION {
                     Decision::SessionTooShort { timeout, least: surely::SHORTEST_SESSION }
@@ -411,6 +415,9 @@ impl Leases {
                 if let Some(live) = self.current(session).filter(|_| asked_at <= now) {
                     live.asked_at = live.asked_at.max(Some(asked_at));
                     self.patient_until = None;
+                    if let Some(since) = self.away_since.take() {
+                        out.push(Effect::Decide(Decision::ServiceAnswers { after: now.since(since) }));
+                    }
                 }
                 News::Nothing
             }
@@ -424,6 +431,7 @@ impl Leases {
             }
             LeaseEvent::Unreachable { reason } => {
                 if self.complaints.entry(reason.clone()).or_default().admits(now) {
+                    self.away_since = self.away_since.or(Some(now));
                     out.push(Effect::Decide(Decision::ServiceUnreachable { reason }));
                 }
                 News::Nothing

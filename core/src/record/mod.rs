@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 /// Version of the format: the first byte of every record. It goes up with every change of [`Event`], [`Effect`], the
 /// machines' state or what they are made of; `core/tests/record` has a test that notices.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 
 /// Which of a director's two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -218,6 +218,16 @@ fn after_a_loss_the_service_has_to_prove_itself_for_half_a_session() {
 }
 
 #[test]
+fn it_says_once_that_the_service_can_not_be_reached_and_once_that_it_answers_again() {
+    let mut t = holder(OnLoss::Release);
+    let lost = || LeaseEvent::Unreachable { reason: "the connection is lost".to_owned() };
+    t.at("5").told(lost()).gives(&["the quorum service can't be reached: the connection is lost"]);
+    t.at("5.5").told(lost()).nothing();
+    t.at("6.25").confirmed("6").gives(&["the quorum service answers again after 1.250 s"]);
+    t.at("6.75").confirmed("6.5").nothing();
+}
+
+#[test]
 fn with_keep_vrrp_alone_decides_until_the_service_has_answered() {
     let mut t = holder(OnLoss::Keep);
     let lines = t.unanswered("9");

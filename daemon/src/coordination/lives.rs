@@ -14,34 +14,37 @@ use crate::coordination::tree::Holder;
 use std::collections::BTreeMap;
 use vipward_core::time::{Duration, Instant};
 
-/// How long a session is remembered: longer than sessions last, or somebody waits too long, which is only slow.
+/// How long a session is remembered after its last sign of life.
 const MEMORY: Duration = Duration::from_secs(300);
 
 /// When each session last gave a sign of life, as far as we can know: never earlier than it did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lives {
     heard: BTreeMap<i64, Instant>,
+    /// Who is not among those had given its last sign of life by then: every later one was heard.
+    others: Instant,
 }
 
 impl Lives {
+    /// Nobody was heard of yet, and from `now` on every sign of life is.
+    pub fn since(now: Instant) -> Self {
+        Self { heard: BTreeMap::new(), others: now }
+    }
+
     /// A sign of life was heard.
     pub fn heard(&mut self, session: i64, now: Instant) {
         self.heard.insert(session, now);
     }
 
-    /// We were cut off and may have missed signs of life: each may just have given one.
-    pub fn missed(&mut self, now: Instant) {
-        self.heard.values_mut().for_each(|heard| *heard = now);
-    }
-
-    /// When this one has surely let go. One that we have never heard of may have given a sign of life just now.
-    pub fn over(&mut self, holder: &Holder, now: Instant) -> Instant {
-        *self.heard.entry(holder.session).or_insert(now) + holder.holds()
+    /// When this one has surely let go.
+    pub fn over(&self, holder: &Holder) -> Instant {
+        *self.heard.get(&holder.session).unwrap_or(&self.others) + holder.holds()
     }
 
     /// Forgets those that were not heard of for long. One that lives is heard soon again.
     pub fn forget(&mut self, now: Instant) {
-        self.heard.retain(|_, heard| now.since(*heard) < MEMORY);
+        let forgotten = self.heard.extract_if(.., |_, heard| now.since(*heard) >= MEMORY);
+        self.others = forgotten.map(|(_, heard)| heard).fold(self.others, Instant::max);
     }
 }
 
@@ -61,35 +64,28 @@ mod tests {
 
     #[test]
     fn a_holder_has_let_go_some_time_after_the_last_sign_of_life_that_was_heard() {
-        let mut lives = Lives::default();
+        let mut lives = Lives::since(at(500));
         lives.heard(1, at(1000));
         lives.heard(1, at(1700));
-        assert_eq!(lives.over(&holder(1), at(5000)), at(5700));
+        assert_eq!(lives.over(&holder(1)), at(1700) + HOLDS);
     }
 
     #[test]
-    fn one_that_was_never_heard_of_counts_from_the_first_time_that_it_is_asked_about() {
-        let mut lives = Lives::default();
-        assert_eq!(lives.over(&holder(1), at(1000)), at(1000) + HOLDS);
-        assert_eq!(lives.over(&holder(1), at(4999)), at(1000) + HOLDS, "asking is no sign of life");
+    fn one_that_was_never_heard_of_may_have_given_a_sign_of_life_just_before_we_listened() {
+        let mut lives = Lives::since(at(500));
+        lives.heard(2, at(1000));
+        assert_eq!(lives.over(&holder(1)), at(500) + HOLDS);
     }
 
     #[test]
-    fn what_was_missed_may_have_been_a_sign_of_life() {
-        let mut lives = Lives::default();
+    fn who_was_forgotten_is_not_over_earlier_for_that() {
+        let mut lives = Lives::since(at(0));
         lives.heard(1, at(1000));
-        lives.missed(at(3000));
-        assert_eq!(lives.over(&holder(1), at(3000)), at(3000) + HOLDS);
-    }
-
-    #[test]
-    fn who_was_forgotten_counts_as_never_heard_of() {
-        let mut lives = Lives::default();
-        lives.heard(1, at(0));
-        lives.forget(at(1000));
-        assert_eq!(lives.over(&holder(1), at(1000)), at(0) + HOLDS);
-        let much_later = at(0) + MEMORY;
-        lives.forget(much_later);
-        assert_eq!(lives.over(&holder(1), much_later), much_later + HOLDS);
+        lives.heard(2, at(2000));
+        let later = at(1500) + MEMORY;
+        lives.forget(later);
+        assert_eq!(lives.heard.keys().copied().collect::<Vec<_>>(), [2]);
+        assert_eq!(lives.over(&holder(1)), at(1000) + HOLDS);
+        assert_eq!(lives.over(&holder(2)), at(2000) + HOLDS);
     }
 }

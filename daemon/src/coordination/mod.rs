@@ -16,7 +16,6 @@ mod session;
 mod tree;
 
 use crate::clock::BootClock;
-use lives::Lives;
 use place::Place;
 use session::Surroundings;
 use std::cell::RefCell;
@@ -111,7 +110,7 @@ impl Thread {
 fn live(ops: UnboundedReceiver<LeaseOp>, events: UnboundedSender<LeaseEvent>, place: Arc<Place>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        service::run(Surroundings { clock: BootClock::start()?, ops, events, lives: Lives::default(), place }).await;
+        service::run(Surroundings { clock: BootClock::start()?, ops, events, place }).await;
         Ok(())
     })
 }

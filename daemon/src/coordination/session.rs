@@ -5,8 +5,8 @@
 //! that is over can't write. Every other director hears it, see [`super::lives`].
 //!
 //! The rest is level-triggered, as it is with the kernel's tables: a notification marks a [`Part`] of the tree, a marked
-//! part is read anew, and from what is there and what was asked follow one step and what is told. After a reconnect all
-//! that was asked is marked, so that nothing hangs on answers and notifications that were lost.
+//! part is read anew, and from what is there and what was asked follow one step and what is told. After a reconnect the
+//! tree is watched anew, and then all that was asked is marked: nothing hangs on answers and notifications that were lost.
 
 use super::asked::{Asked, Claimed, Lease, Stand};
 use super::lives::Lives;
@@ -48,7 +48,6 @@ pub struct Surroundings {
     pub clock: Rc<BootClock>,
     pub ops: UnboundedReceiver<LeaseOp>,
     pub events: UnboundedSender<LeaseEvent>,
-    pub lives: Lives,
     pub place: Arc<Place>,
 }
 
@@ -62,6 +61,8 @@ impl Surroundings {
 /// A piece of the tree that is read, and decided about, as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// What changes in it is told to us. The client forgets to ask for that when it reconnects.
+    Whole,
     Life,
     Lease(LeaseKey),
     Candidates(LeaseKey),
@@ -72,6 +73,7 @@ pub enum Part {
 
 /// What a piece of work has brought.
 enum Found {
+    Watched(PersistentWatcher),
     Lease(Read),
     Candidates(Vec<Node>),
     Members(Vec<Node>),
@@ -90,10 +92,15 @@ pub struct Live<'a> {
     asked: &'a mut Asked,
     nodes: Nodes,
     watcher: PersistentWatcher,
+    lives: Lives,
     timeout: Duration,
     /// Counts connections: what was asked in an earlier one may be overtaken.
     connection: u64,
     connected: bool,
+    /// What changes is told to us. Until it is, nothing is read.
+    watched: bool,
+    /// The service doesn't let us watch.
+    deaf: bool,
     /// When it is said that there is no connection.
     complain_at: Option<Instant>,
     /// When nothing of a predecessor can be left on this machine, and its leases are given back.
@@ -124,14 +131,18 @@ impl<'a> Live<'a> {
         watcher: PersistentWatcher,
         timeout: Duration,
     ) -> Self {
+        let now = around.clock.now();
         let mut live = Self {
             around,
             asked,
             nodes,
             watcher,
+            lives: Lives::since(now),
             timeout,
             connection: 0,
             connected: true,
+            watched: true,
+            deaf: false,
             complain_at: None,
             sweep_at: None,
             marked: BTreeSet::new(),
@@ -144,8 +155,8 @@ impl<'a> Live<'a> {
             closing: None,
             named: BTreeSet::new(),
         };
-        live.sweep_at = live.around.place.alone(live.around.clock.now()).map(|(_, since)| since + surely::KERNEL_HOLDS);
-        live.connected();
+        live.sweep_at = live.around.place.alone(now).map(|(_, since)| since + surely::KERNEL_HOLDS);
+        live.read_all();
         live
     }
 
@@ -156,6 +167,9 @@ impl<'a> Live<'a> {
             let given_back = self.busy.is_empty() && self.marked.is_empty();
             if self.closing.is_some_and(|until| given_back || self.around.clock.now() >= until) {
                 return Ended::Closed;
+            }
+            if self.deaf {
+                return Ended::Lost;
             }
             let wakeup =
                 self.waiting.values().copied().chain(self.closing).chain(self.complain_at).chain(self.sweep_at).min();
@@ -206,7 +220,20 @@ impl<'a> Live<'a> {
         self.connection += 1;
         self.connected = true;
         self.complain_at = None;
-        self.around.lives.missed(self.around.clock.now());
+        self.watched = false;
+        self.marked.insert(Part::Whole);
+        self.unread = self.asked.leases.keys().cloned().map(Part::Lease).collect();
+    }
+
+    /// From now on we hear of everything that changes.
+    fn watched(&mut self, watcher: PersistentWatcher) {
+        self.watcher = watcher;
+        self.watched = true;
+        self.lives = Lives::since(self.around.clock.now());
+        self.read_all();
+    }
+
+    fn read_all(&mut self) {
         self.unread = self.asked.leases.keys().cloned().map(Part::Lease).collect();
         self.marked.insert(Part::Life);
         self.marked.extend(self.unread.iter().cloned());
@@ -232,7 +259,7 @@ impl<'a> Live<'a> {
     /// Gives back what we hold before the session ends: who takes over need not wait then. See [`Record`].
     fn close(&mut self) {
         self.closing = Some(self.around.clock.now() + CLOSING);
-        self.marked.clear();
+        self.marked.retain(|part| *part == Part::Whole);
         self.waiting.clear();
         self.asked.leases.values_mut().for_each(|lease| lease.stand = Stand::Releasing);
         self.marked.extend(self.asked.leases.keys().cloned().map(Part::Lease));
@@ -283,9 +310,9 @@ impl<'a> Live<'a> {
             About::Life(session) => {
                 let now = self.around.clock.now();
                 if what == EventType::NodeDeleted {
-                    self.around.lives.forget(now);
+                    self.lives.forget(now);
                 } else {
-                    self.around.lives.heard(session, now);
+                    self.lives.heard(session, now);
                 }
             }
             About::Owner(name) => self.marked.extend(self.asked.lease_named(&name).map(Part::Lease)),
@@ -319,13 +346,14 @@ impl<'a> Live<'a> {
             return;
         }
         for part in std::mem::take(&mut self.marked) {
-            if self.busy.contains(&part) {
-                // What is under way may have been read before the change.
+            // What is under way may have been read before the change.
+            if self.busy.contains(&part) || !(self.watched || part == Part::Whole) {
                 self.marked.insert(part);
                 continue;
             }
             let nodes = self.nodes.clone();
             match part.clone() {
+                Part::Whole => self.work(part, async move { nodes.watch().await.map(Found::Watched) }),
                 Part::Life => self.work(part, async move { nodes.begin_life().await.map(|()| Found::Done) }),
                 Part::Lease(key) => self.work(part, async move { nodes.lease(&key).await.map(Found::Lease) }),
                 Part::Candidates(key) => {
@@ -376,6 +404,7 @@ impl<'a> Live<'a> {
             (Part::Lease(key), Found::Lease(read)) => self.lease(key, read),
             (Part::Candidates(key), Found::Candidates(nodes)) => self.candidates(key, nodes),
             (Part::Members, Found::Members(nodes)) => self.members(nodes),
+            (Part::Whole, Found::Watched(watcher)) => self.watched(watcher),
             (Part::Life | Part::Left, _) => {}
             (part, _) => {
                 self.marked.insert(part.clone());
@@ -386,6 +415,10 @@ impl<'a> Live<'a> {
     /// The service said no: the machine asks again after a while.
     fn failed(&mut self, part: &Part, failure: &Failure) {
         let op = match part {
+            Part::Whole => {
+                self.deaf = true;
+                return self.unreachable(failure);
+            }
             Part::Life => return self.unreachable(failure),
             // Its session ends by itself.
             Part::Left => None,
@@ -433,11 +466,7 @@ impl<'a> Live<'a> {
                 let us = self.us(director);
                 self.write(part, async move { nodes.take(&of, version, Some(node.version), &us).await });
             }
-            Some((theirs, _)) => {
-                // Its time begins with what we first hear of it.
-                self.around.lives.over(&theirs, self.around.clock.now());
-                self.theirs(key, &stand, theirs.director);
-            }
+            Some((theirs, _)) => self.theirs(key, &stand, theirs.director),
             None => self.free(key, director, &stand, record, version),
         }
     }
@@ -455,7 +484,7 @@ impl<'a> Live<'a> {
             Record::Held(_) | Record::Free => None,
         };
         if let (Some(last), Stand::Asking | Stand::Theirs(_)) = (last, stand) {
-            let over = self.around.lives.over(&last, self.around.clock.now());
+            let over = self.lives.over(&last);
             if over > self.around.clock.now() {
                 self.waiting.insert(key.clone(), over);
                 return self.theirs(key, stand, last.director);
