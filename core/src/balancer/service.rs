@@ -72,6 +72,7 @@ impl LiveService {
         let service = Self::of(server, quorum, members);
         if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
             effects.push(Effect::Decide(service.quorum_decision(server.key, Change::Lost)));
+            heirs.without_quorum.push(server.key);
         }
         service
     }

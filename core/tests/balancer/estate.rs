@@ -118,6 +118,21 @@ fn what_does_not_fit_begins_anew_and_what_is_not_wanted_goes() {
     assert_eq!(world.table(VIP), "192.0.2.2:80=1 192.0.2.3:80=1", "the dead one is not let in by a new setting");
 }
 
+/// What was left names no real server, and neither does the configuration: there is nothing to go on with but the sorry server.
+#[test]
+fn a_service_without_real_servers_has_no_quorum_still() {
+    let service = || VirtualServer { sorry_server: Some(sorry()), ..service(VIP, &[]) };
+    let mut world = World::new();
+    world.load(vec![service()]);
+    assert_eq!(world.table(VIP), "192.0.2.99:80=1");
+    insta::assert_snapshot!(heir(&mut world, vec![service()]), @r"
+    0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
+    0.000 TCP 10.0.0.1:80: quorum lost: live weight 0 of 1; sorry server 192.0.2.99:80 answers
+    0.000 0 of 0 checkers go on where they were left; down: none; without quorum: TCP 10.0.0.1:80
+    ");
+    assert_eq!(world.table(VIP), "192.0.2.99:80=1");
+}
+
 /// Between its limits only history knows whether there is quorum.
 #[test]
 fn quorum_between_its_limits_stays_what_it_was() {

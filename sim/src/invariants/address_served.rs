@@ -2,11 +2,13 @@
 //!
 //! A running director that is not in FAULT, is on the network and hears no owner of its address takes it after its
 //! Master_Down_Interval (RFC 9568 6.1): `down_timer_adverts` intervals and Skew_Time, which is less than one interval
-//! (one second in version 2).
+//! (one second in version 2). A farewell (priority 0) that it hears meanwhile, as a supervisor sends it for its dead worker,
+//! sets that to Skew_Time from there (6.4.2).
 
 use super::one_owner::longest_interval;
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
+use crate::trace::What;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,6 +22,9 @@ pub const NAME: &str = "address-served";
 pub struct AddressServed {
     unserved: BTreeMap<(NodeId, IpAddr), Unserved>,
     version: Option<u64>,
+    seen: usize,
+    /// When the last farewell of each virtual router left.
+    farewells: BTreeMap<u8, Instant>,
 }
 
 /// A director that could take an address.
@@ -36,6 +41,13 @@ impl Invariant for AddressServed {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
+        for entry in world.trace.iter().skip(self.seen) {
+            if let What::Advert { vrid, priority: 0, .. } = entry.what {
+                self.farewells.insert(vrid, entry.at);
+                self.version = None;
+            }
+        }
+        self.seen = world.trace.len();
         if self.version.replace(world.version) != Some(world.version) {
             self.look(world);
         }
@@ -77,7 +89,10 @@ impl AddressServed {
                     let allowed = allowed(world, router, address);
                     let new = Unserved { since: world.now(), allowed, reported: false };
                     let since = self.unserved.get(&(id, address)).copied().unwrap_or(new);
-                    unserved.insert((id, address), Unserved { allowed, ..since });
+                    let farewell = self.farewells.get(&router.vrid.get()).filter(|at| **at >= since.since);
+                    let again = farewell.map(|at| at.since(since.since) + after_a_farewell(world, router, address));
+                    unserved
+                        .insert((id, address), Unserved { allowed: allowed.max(again.unwrap_or_default()), ..since });
                 }
             }
         }
@@ -94,11 +109,15 @@ fn served(world: &World, id: NodeId, address: IpAddr) -> bool {
 }
 
 fn allowed(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Duration {
-    let interval = longest_interval(world, address);
+    let adverts = longest_interval(world, address) * u32::from(router.down_timer_adverts);
+    by_the_slowest_clock(world, adverts) + after_a_farewell(world, router, address)
+}
+
+fn after_a_farewell(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Duration {
     let skew = match router.version {
         Version::V2 => Duration::from_secs(1),
-        Version::V3 => interval,
+        Version::V3 => longest_interval(world, address),
     };
     // The last advert may have been on its way for that long when its sender was gone.
-    by_the_slowest_clock(world, interval * u32::from(router.down_timer_adverts) + skew) + MARGIN + world.slowest
+    by_the_slowest_clock(world, skew) + MARGIN + world.slowest
 }

@@ -8,6 +8,7 @@ use crate::world::Half;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::decision::{Decision, RoleCause};
+use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate};
 use vipward_core::event::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
@@ -87,6 +88,17 @@ fn key() -> ServiceKey {
     ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(vip(), 80) }
 }
 
+/// Of lb1.
+fn advert(priority: u8) -> Datagram {
+    Datagram {
+        interface: InterfaceName::new("eth0"),
+        source: "192.0.2.11".parse().unwrap(),
+        destination: "224.0.0.18".parse().unwrap(),
+        ttl: 255,
+        payload: vec![0x21, 51, priority].into(),
+    }
+}
+
 /// Without services, so that only the election is looked at.
 fn electors() -> Scenario {
     let mut scenario = pair();
@@ -133,14 +145,7 @@ fn an_advert_that_a_fault_swallows_buys_two_owners_one_more_interval() {
     stage.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Lose(Share(1000)) });
     stage.until(500);
     stage.world.listen(LB1, &InterfaceName::new("eth0"), None).unwrap();
-    let advert = Datagram {
-        interface: InterfaceName::new("eth0"),
-        source: "192.0.2.11".parse().unwrap(),
-        destination: "224.0.0.18".parse().unwrap(),
-        ttl: 255,
-        payload: vec![0x21, 51, 150].into(),
-    };
-    let envelope = stage.world.send_advert(LB1, &advert).unwrap();
+    let envelope = stage.world.send_advert(LB1, &advert(150)).unwrap();
     stage.world.carried(LB2, envelope);
     stage.until(2_000);
     assert_eq!(stage.broken(), []);
@@ -213,6 +218,48 @@ fn an_address_that_nobody_takes_though_a_director_could() {
     stage.until(4_200);
     let text = "nobody that lb2 hears holds 192.0.2.100 since 0.001 s, and it does not take it; 4.100 s is allowed";
     assert_eq!(stage.broken(), [("address-served", text)]);
+}
+
+#[test]
+fn a_farewell_sets_the_others_patience_to_the_skew_from_there() {
+    let mut stage = Stage::new(electors());
+    stage.role(LB1, Role::Init, Role::Fault);
+    stage.role(LB2, Role::Init, Role::Backup);
+    stage.until(3_900);
+    stage.world.send_advert(LB1, &advert(0)).unwrap();
+    stage.until(4_900);
+    assert_eq!(stage.broken(), []);
+    stage.until(5_100);
+    let text = "nobody that lb2 hears holds 192.0.2.100 since 0.001 s, and it does not take it; 4.999 s is allowed";
+    assert_eq!(stage.broken(), [("address-served", text)]);
+}
+
+/// lb1 is upgraded, and its virtual router, which was in FAULT, begins anew.
+fn upgraded_in_fault(meanwhile: Option<Action>) -> Stage {
+    let mut stage = Stage::new(electors());
+    stage.role(LB1, Role::Init, Role::Fault);
+    stage.until(1_000);
+    stage.world.act(&Action::Upgrade(LB1));
+    stage.world.handed_over(LB1, Half::Election, Estate::Election(ElectionEstate::default()));
+    stage.world.handed_over(LB1, Half::Balancer, Estate::Balancer(BalancerEstate::default()));
+    stage.world.advance(Instant::from_nanos(1_000_500_000));
+    if let Some(action) = meanwhile {
+        stage.world.act(&action);
+    }
+    while stage.world.takeovers.is_empty() {
+        stage.world.advance(stage.world.now() + Duration::from_micros(500));
+    }
+    stage.role(LB1, Role::Init, Role::Backup);
+    stage.until(1_100);
+    stage
+}
+
+#[test]
+fn a_router_in_fault_that_an_upgrade_heals() {
+    let text = "lb1 was upgraded and its VI_1, which was FAULT, begins anew as BACKUP";
+    assert_eq!(upgraded_in_fault(None).broken(), [("upgrade-unnoticed", text)]);
+    // Its cable is in again when the new process looks.
+    assert_eq!(upgraded_in_fault(Some(Action::Plug(LB1))).broken(), []);
 }
 
 #[test]

@@ -102,11 +102,22 @@ fn noticed(world: &World, entry: &Entry) -> Option<String> {
     match &entry.what {
         What::Decided(Decision::RoleChanged { router, from: Role::Init, to, .. }) if !leased(world, id, router) => {
             let before = takeover.roles.get(router).copied().filter(|before| *before != Role::Init)?;
+            if before == Role::Fault && *to == Role::Backup && stepped_in(world, takeover) {
+                return None;
+            }
             Some(format!("{} was upgraded and its {router}, which was {before}, begins anew as {to}", world.name(id)))
         }
         What::Ipvs(op) => Some(format!("{} was upgraded and changes its IPVS table: {op}", world.name(id))),
         _ => None,
     }
+}
+
+/// Something else was done to the machine between the two processes: what was wrong may be over.
+fn stepped_in(world: &World, takeover: &Takeover) -> bool {
+    let during = world.trace.iter().rev().take_while(|entry| entry.at >= takeover.began);
+    during
+        .filter(|entry| entry.at > takeover.began)
+        .any(|entry| entry.node == Some(takeover.node) && matches!(entry.what, What::Step { .. }))
 }
 
 /// By RFC 9568 6.1 nobody waits a shorter time than the highest priority that is no owner's.
