@@ -1,9 +1,10 @@
-//! Liveness: after the last fault each virtual router finds its one right owner, and stays there.
+//! Liveness: after the last fault, and the last start of a daemon that followed from it, each virtual router finds its one
+//! right owner, and stays there.
 //!
-//! Judged on whole networks only, and no sooner after the last step than RFC 9568 implies: whatever came last, somebody
-//! takes over within one Master_Down_Interval (6.4.2); one who may preempt lets `preempt_delay` pass and takes over
-//! within another one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise`
-//! or `fall` before that.
+//! Judged on whole networks only, and no sooner after that than RFC 9568 implies: whatever came last, somebody takes over
+//! within one Master_Down_Interval (6.4.2); one who may preempt lets `preempt_delay` pass and takes over within another
+//! one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise` or `fall` before
+//! that.
 //!
 //! Where leases decide, more comes on top: a session that nobody renews ends after its timeout, and a quorum service that
 //! was of no use again and again has to prove itself first.
@@ -27,7 +28,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub struct Settles {
     version: Option<u64>,
-    /// Of the last step.
+    /// Of the last disturbance.
     due: Option<(Instant, Instant)>,
     judged: bool,
     reported: BTreeSet<RouterKey>,
@@ -42,8 +43,9 @@ impl Invariant for Settles {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
-        if self.due.map(|(step, _)| step) != Some(world.last_step) {
-            self.due = Some((world.last_step, world.last_step + bound(world)));
+        let disturbed = disturbed(world);
+        if self.due.map(|(since, _)| since) != Some(disturbed) {
+            self.due = Some((disturbed, disturbed + bound(world)));
             self.reported.clear();
             self.judged = false;
         }
@@ -52,10 +54,10 @@ impl Invariant for Settles {
         if world.impaired() || !due || (self.judged && !changed) {
             return Vec::new();
         }
-        // Who was dead at the last step may have a configuration by now.
-        let at = world.last_step + bound(world);
+        // Who was dead then may have a configuration by now.
+        let at = disturbed + bound(world);
         if at > world.now() {
-            (self.due, self.judged) = (Some((world.last_step, at)), false);
+            (self.due, self.judged) = (Some((disturbed, at)), false);
             return Vec::new();
         }
         self.judged = true;
@@ -73,6 +75,10 @@ impl Invariant for Settles {
     fn next(&self, world: &World) -> Option<Instant> {
         self.due.filter(|_| !self.judged && !world.impaired()).map(|(_, at)| at)
     }
+}
+
+fn disturbed(world: &World) -> Instant {
+    world.last_step.max(world.last_start)
 }
 
 /// Who can hold a virtual router's addresses now: running, on the network, not in FAULT.
@@ -129,7 +135,7 @@ fn spread(world: &World, id: NodeId, router: &str) -> bool {
 }
 
 fn secs_since(world: &World) -> String {
-    format!("{} after the last step", super::secs(world.now().since(world.last_step)))
+    format!("{} after the last step or start", super::secs(world.now().since(disturbed(world))))
 }
 
 /// The effective priority.

@@ -403,7 +403,7 @@ fn a_lesser_owner_that_the_better_one_does_not_preempt() {
     stage.until(10_000);
     assert_eq!(stage.broken(), []);
     stage.until(10_200);
-    let text = "virtual router 51 is lb2's with priority 100 10.100 s after the last step; lb1 has 150 and does not \
+    let text = "virtual router 51 is lb2's with priority 100 10.100 s after the last step or start; lb1 has 150 and does not \
                 preempt it";
     assert_eq!(stage.broken(), [("settles", text)]);
 }

@@ -82,6 +82,8 @@ pub struct World {
     pub version: u64,
     /// When the last step was, and the last one that touched ways between nodes.
     pub last_step: Instant,
+    /// When a daemon's process last began, which a supervisor may let it do long after the step that ended the one before.
+    pub last_start: Instant,
     pub last_impairment: Instant,
     /// The longest that a packet was ever held up.
     pub slowest: Duration,
@@ -125,6 +127,7 @@ impl World {
             ghosts: Vec::new(),
             version: 0,
             last_step: Instant::ZERO,
+            last_start: Instant::ZERO,
             last_impairment: Instant::ZERO,
             slowest: Duration::ZERO,
             takeovers: Vec::new(),

@@ -63,6 +63,7 @@ impl World {
     /// A new process: what it is told first.
     fn begin(&mut self, id: NodeId, config: Arc<Config>, left: &BTreeMap<Half, Estate>) {
         let (links, addresses, seed) = (self.links(id), self.addresses(id), self.seed);
+        self.last_start = self.now;
         let Some(director) = self.director_mut(id) else { return };
         director.incarnation += 1;
         director.stopped.clear();
