@@ -3,6 +3,7 @@
 //! Its rules, each with a test in `core/tests/driver.rs`:
 //! - What waits is heard before a timer that has expired: a paused director must hear the adverts in its queue before
 //!   it claims an address.
+//! - The same before a machine hands over: its successor has another socket.
 //! - But work per turn is bounded ([`MAX_WAITING`] of each kind): a flood of one kind can neither keep a timer from
 //!   firing nor hide what waits behind it.
 //! - Effects are carried out in order, and one that fails comes back as an event before anything else is heard.
@@ -150,6 +151,17 @@ where
     /// One event through the machine, its effects into the world. True after its last one.
     async fn step(&mut self, event: Event) -> bool {
         let last = matches!(event, Event::Stop | Event::HandOver);
+        if event == Event::HandOver {
+            for _ in 0..MAX_WAITING {
+                let Some(waits) = self.waiting(Waiting::Packets) else { break };
+                self.hear(waits).await;
+            }
+        }
+        self.hear(event).await;
+        last
+    }
+
+    async fn hear(&mut self, event: Event) {
         if let Event::ProbeFinished { probe, .. } = &event {
             self.probes.remove(probe);
         }
@@ -158,7 +170,6 @@ where
         for effect in self.machine.handle(event, self.now) {
             self.carry_out(effect).await;
         }
-        last
     }
 
     async fn carry_out(&mut self, effect: Effect) {

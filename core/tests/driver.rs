@@ -399,6 +399,15 @@ async fn nothing_is_heard_after_stop_but_its_effects_are_carried_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_in_its_socket_is_heard_before_it_hands_over() {
+    let world = World::new();
+    world.tells([Event::HandOver, link(0)]);
+    world.sends([advert(1), advert(2)]);
+    let heard = ["0.0 hears 10.0.0.1", "0.0 hears 10.0.0.2", "0.0 HandOver"];
+    assert_eq!(world.drives(&[0], nothing).await, heard);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_director_without_timers_sleeps_until_something_happens() {
     let world = World::new();
     let elsewhere = async {

@@ -50,6 +50,9 @@ impl Priority {
     /// keepalived's default.
     pub const DEFAULT: Self = Self(100);
 
+    /// One centisecond.
+    pub const SHORTEST: Self = Self(1);
+
     /// `None` for 0.
     pub const fn new(priority: u8) -> Option<Self> {
         if priority == 0 { None } else { Some(Self(priority)) }
@@ -106,6 +109,9 @@ pub struct AdvertInterval(u16);
 impl AdvertInterval {
     /// One second.
     pub const DEFAULT: Self = Self(100);
+
+    /// One centisecond.
+    pub const SHORTEST: Self = Self(1);
 
     /// `None` for 0.
     pub const fn from_centis(centis: u16) -> Option<Self> {

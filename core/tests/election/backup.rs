@@ -235,6 +235,14 @@ fn one_router_overslept_so_all_of_them_listen_first() {
         .wakes()
         .gives_of("V:", &["V: BACKUP -> MASTER: no MASTER heard in 1.609 s (Master_Down_Interval)"]);
 
+    // The same where the slow one's timer runs on for a while: what reset it is lost, and the next one is not yet due.
+    let mut t = Timeline::of(vec![router(), quick()]);
+    t.at("3").wakes();
+    t.until("4.609374999");
+    t.is(Role::Backup);
+    t.until("4.609375");
+    t.is(Role::Master);
+
     // Awake all the time, it is as punctual as ever.
     let mut t = Timeline::of(vec![router(), quick()]);
     t.until("3.609375");

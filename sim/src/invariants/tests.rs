@@ -262,6 +262,29 @@ fn a_router_in_fault_that_an_upgrade_heals() {
     assert_eq!(upgraded_in_fault(Some(Action::Plug(LB1))).broken(), []);
 }
 
+/// Also where the advert that it owes leaves in the same instant.
+#[test]
+fn a_master_that_goes_on_after_too_long_a_silence() {
+    let mut stage = Stage::new(electors());
+    let goes_on = |stage: &mut Stage| {
+        let (router, vrid) = ("VI_1".into(), Vrid::new(51).unwrap());
+        let inherited = Decision::RoleInherited { router, vrid, role: Role::Master, priority: 150, silent: None };
+        stage.world.decided(LB1, &inherited);
+        stage.world.send_advert(LB1, &advert(150)).unwrap();
+    };
+    stage.master(LB1);
+    stage.until(1_000);
+    stage.world.send_advert(LB1, &advert(150)).unwrap();
+    stage.until(4_000);
+    goes_on(&mut stage);
+    stage.until(7_100);
+    assert_eq!(stage.broken_by("upgrade-unnoticed"), [""; 0]);
+    goes_on(&mut stage);
+    stage.until(7_200);
+    let text = "lb1 goes on as MASTER of VI_1 though its last advert left 3.100 s ago; others wait 3.007 s";
+    assert_eq!(stage.broken_by("upgrade-unnoticed"), [text]);
+}
+
 #[test]
 fn nobody_blames_a_frozen_director_for_an_address_that_it_can_not_take() {
     let mut stage = Stage::new(electors());

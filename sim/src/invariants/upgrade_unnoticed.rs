@@ -51,7 +51,7 @@ impl Invariant for UpgradeUnnoticed {
             self.due.iter().filter(|(_, (until, _))| *until < world.now()).map(|(key, _)| *key).collect();
         for (id, vrid) in late {
             let Some((until, since)) = self.due.remove(&(id, vrid)) else { continue };
-            let sent = world.last_adverts.get(&(id, vrid)).is_some_and(|at| *at >= since);
+            let sent = world.last_adverts.get(&(id, vrid)).is_some_and(|last| last.at >= since);
             let masters = routers(world, id).filter(|(_, role)| *role == Role::Master);
             if !sent && masters.into_iter().any(|(router, _)| router.vrid.get() == vrid) {
                 broken.push(format!(
@@ -75,8 +75,8 @@ impl UpgradeUnnoticed {
             let was_master = takeover.roles.get(&router.name) == Some(&Role::Master);
             if let Some(last) = world.last_adverts.get(&(takeover.node, vrid)).filter(|_| was_master) {
                 let interval = by_the_slowest_clock(world, router.advert_interval.duration());
-                let until = takeover.ended.max(*last + interval) + STEPS;
-                self.due.insert((takeover.node, vrid), (until, *last + MOMENT));
+                let until = takeover.ended.max(last.at + interval) + STEPS;
+                self.due.insert((takeover.node, vrid), (until, last.at + MOMENT));
             }
         }
     }
@@ -127,7 +127,9 @@ fn too_old(world: &World, entry: &Entry) -> Option<String> {
     };
     let id = entry.node?;
     let router = of_name(world, id, name)?;
-    let last = world.last_adverts.get(&(id, router.vrid.get())).copied().unwrap_or_default();
+    // It may have sent one in this very instant.
+    let last =
+        world.last_adverts.get(&(id, router.vrid.get())).and_then(|last| last.before(entry.at)).unwrap_or_default();
     let (version, interval, adverts) = (router.version, router.advert_interval, router.down_timer_adverts);
     let patience = intervals::master_down_interval(version, Priority::new(254)?, interval, adverts);
     let silent = entry.at.since(last);

@@ -90,11 +90,25 @@ pub struct World {
     /// Upgrades that are done.
     pub takeovers: Vec<Takeover>,
     /// When each director last sent an advert of each VRID that was no farewell.
-    pub last_adverts: BTreeMap<(NodeId, u8), Instant>,
+    pub last_adverts: BTreeMap<(NodeId, u8), LastAdvert>,
     /// Gratuitous ARP: when, by whom, for what.
     pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// When something last happened that a director has to react to, or a director acted.
     pub last_change: Instant,
+}
+
+/// An advert, and when the one before it was sent at an earlier instant.
+#[derive(Clone, Copy, Debug)]
+pub struct LastAdvert {
+    pub at: Instant,
+    before: Option<Instant>,
+}
+
+impl LastAdvert {
+    /// The last one that left earlier than that.
+    pub fn before(&self, now: Instant) -> Option<Instant> {
+        if self.at < now { Some(self.at) } else { self.before }
+    }
 }
 
 impl World {

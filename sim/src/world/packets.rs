@@ -1,7 +1,7 @@
 //! Adverts on their way, and the socket that holds them until the director reads.
 
 use super::node::{Half, Process};
-use super::{Lost, World};
+use super::{LastAdvert, Lost, World};
 use crate::scenario::{NodeId, SegmentId};
 use crate::trace::What;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,9 @@ impl World {
             let what = What::Advert { vrid: *vrid, priority: *priority, destination: advert.destination };
             self.note(Some(id), what);
             if *priority > 0 {
-                self.last_adverts.insert((id, *vrid), self.now);
+                let at = self.now;
+                let before = self.last_adverts.get(&(id, *vrid)).and_then(|last| last.before(at));
+                self.last_adverts.insert((id, *vrid), LastAdvert { at, before });
             }
         }
         Ok(Envelope { from: id.0, segment, sent: self.now, datagram: advert.clone() })

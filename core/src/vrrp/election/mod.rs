@@ -18,7 +18,7 @@ use super::lease::Renewals;
 use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::tracker::{self, ScriptTracker, Scripts, Verdict};
-use super::types::{Priority, Vrid};
+use super::types::{AdvertInterval, Priority, Vrid};
 use super::virtual_router::{Context, Standing, VirtualRouter};
 use crate::config::{Config, TrackWeight, TrackedScript};
 use crate::coordination::{Leases, News};
@@ -390,7 +390,9 @@ impl Election {
         // they should have heard meanwhile may lie behind a hundred other packets, or found the socket's buffer full.
         if let Some((due, _)) = self.timers.next().filter(|(at, _)| *at < now) {
             let slept = now.since(due);
-            for place in self.timers.expired(now) {
+            let all = slept > AdvertInterval::SHORTEST.duration();
+            let places = if all { (0..self.routers.len()).collect() } else { self.timers.expired(now) };
+            for place in places {
                 self.with_router(place, now, out, |router, ctx| router.check_overslept(slept, ctx));
             }
         }

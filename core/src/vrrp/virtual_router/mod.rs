@@ -282,9 +282,9 @@ impl VirtualRouter {
     /// A router whose other directors must have given it up steps down before it does or hears anything else: suspend,
     /// a paused virtual machine, live migration. What it then hears from the queue decides.
     ///
-    /// A BACKUP whose timer expired in its sleep did not listen meanwhile; a MASTER that lives is heard within its
-    /// interval, so it waits that long. Once only: a machine that is late every time must still take over when nobody
-    /// else does. `slept`: for how long this director can't have run, by the first of its timers that is overdue.
+    /// A BACKUP did not listen in its sleep; a MASTER that lives is heard within its interval, so it waits that long, if
+    /// its timer does not run for longer anyway. Once only: a machine that is late every time must still take over when
+    /// nobody else does. `slept`: for how long this director can't have run, by the first of its timers that is overdue.
     pub fn check_overslept(&mut self, slept: Duration, ctx: &mut Context<'_>) {
         if !self.adverts_count() {
             return;
@@ -293,10 +293,9 @@ impl VirtualRouter {
             State::Init | State::Fault => {}
             State::Backup(backup) => {
                 let interval = backup.active_interval.duration();
-                if backup.down_at <= ctx.now && slept > interval && !backup.slept {
-                    backup.slept = true;
-                    backup.waits = interval + skew_time(self.config.version, self.priority, backup.active_interval);
-                    backup.down_at = ctx.now + backup.waits;
+                let waits = interval + skew_time(self.config.version, self.priority, backup.active_interval);
+                if slept > interval && backup.down_at < ctx.now + waits && !backup.slept {
+                    (backup.slept, backup.waits, backup.down_at) = (true, waits, ctx.now + waits);
                 }
             }
             State::Master(master) => {

@@ -198,6 +198,24 @@ impl Driver {
     /// One event through the machine, its effects into the world. True after its last one.
     fn step(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) -> bool {
         let last = matches!(event, Event::Stop | Event::HandOver);
+        if event == Event::HandOver {
+            for _ in 0..MAX_WAITING {
+                let Some(waits) = self.waiting(Waiting::Packets, world, id) else { break };
+                self.hear(waits, world, id, incarnation);
+            }
+        }
+        self.hear(event, world, id, incarnation);
+        if last {
+            self.stopped = true;
+            match self.machine.estate(self.now) {
+                Some(estate) => world.handed_over(id, self.half, estate),
+                None => world.stopped(id, self.half),
+            }
+        }
+        last
+    }
+
+    fn hear(&mut self, event: Event, world: &mut World, id: NodeId, incarnation: u64) {
         self.now = self.now.max(world.local_time(id));
         self.still_there = false;
         let effects = self.machine.handle(event, self.now);
@@ -212,14 +230,6 @@ impl Driver {
         if let Some(estate) = self.copy.0.take() {
             world.keep(id, self.half, estate);
         }
-        if last {
-            self.stopped = true;
-            match self.machine.estate(self.now) {
-                Some(estate) => world.handed_over(id, self.half, estate),
-                None => world.stopped(id, self.half),
-            }
-        }
-        last
     }
 
     fn carry_out(&mut self, effect: Effect, world: &mut World, id: NodeId, incarnation: u64) -> Result<(), Box<Event>> {
