@@ -84,6 +84,7 @@ scenarios! {
     tracked_script "tracked-script"
     tutorial "tutorial"
     unplugged_master "unplugged-master"
+    upgrade_after_freeze "upgrade-after-freeze"
     upgrade_backup "upgrade-backup"
     upgrade_master "upgrade-master"
     wrong_status "wrong-status"
