@@ -50,9 +50,6 @@ impl Priority {
     /// keepalived's default.
     pub const DEFAULT: Self = Self(100);
 
-    /// One centisecond.
-    pub const SHORTEST: Self = Self(1);
-
     /// `None` for 0.
     pub const fn new(priority: u8) -> Option<Self> {
         if priority == 0 { None } else { Some(Self(priority)) }
