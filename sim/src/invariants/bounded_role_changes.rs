@@ -5,9 +5,9 @@
 //! with a hundred adverts a second that is many times a minute. So three lost adverts buy two changes, and so do three
 //! that jitter held up.
 //!
-//! A virtual router that needs a lease goes to FAULT, BACKUP and MASTER with each loss of the quorum service. Where packets
-//! to that are lost, this may happen three times in a minute: after the second loss the service has to be of use for one and
-//! a half session timeouts, after the third for as long as [`vipward_core::coordination::LONGEST_TRIAL`].
+//! A virtual router that needs a lease goes to FAULT, BACKUP and MASTER with each loss of the quorum service. That may happen
+//! three times in a minute: after the second loss the service has to be of use for one and a half session timeouts, after
+//! the third for as long as [`vipward_core::coordination::LONGEST_TRIAL`].
 
 use super::Invariant;
 use crate::scenario::NodeId;
@@ -15,7 +15,7 @@ use crate::trace::What;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use vipward_core::decision::Decision;
+use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::Role;
 
@@ -23,7 +23,9 @@ pub const NAME: &str = "bounded-role-changes";
 
 const MINUTE: Duration = Duration::from_secs(60);
 const BY_ITSELF: usize = 6;
-const BY_ITSELF_WITH_A_LEASE: usize = 9;
+/// Of these, as many as may be in a minute.
+const PER_SERVICE_LOST: usize = 3;
+const SERVICE_LOST: usize = 3;
 const PER_STEP: usize = 4;
 /// Adverts in a row that make a BACKUP a MASTER for a while (`down_timer_adverts`).
 const IN_A_ROW: u64 = 3;
@@ -41,6 +43,8 @@ struct Change {
     at: Instant,
     /// Adverts to this director that had been lost at the change before it.
     lost_before: u64,
+    /// The quorum service was of no use any more.
+    service_lost: bool,
 }
 
 impl Invariant for BoundedRoleChanges {
@@ -51,7 +55,8 @@ impl Invariant for BoundedRoleChanges {
     fn observe(&mut self, world: &World) -> Vec<String> {
         let mut broken = Vec::new();
         for entry in world.trace.iter().skip(self.seen) {
-            let (Some(id), What::Decided(Decision::RoleChanged { router, from, .. })) = (entry.node, &entry.what)
+            let (Some(id), What::Decided(Decision::RoleChanged { router, from, to, cause, .. })) =
+                (entry.node, &entry.what)
             else {
                 continue;
             };
@@ -62,7 +67,8 @@ impl Invariant for BoundedRoleChanges {
             let changes = self.changes.entry(key.clone()).or_default();
             let lost = lost_by(world, id);
             let lost_before = self.lost.insert(key.clone(), lost).unwrap_or(0);
-            changes.push_back(Change { at: entry.at, lost_before });
+            let service_lost = *to == Role::Fault && matches!(cause, RoleCause::NoQuorum { .. });
+            changes.push_back(Change { at: entry.at, lost_before, service_lost });
             changes.retain(|change| entry.at.since(change.at) < MINUTE);
             let lost = lost.saturating_sub(changes.front().map_or(0, |change| change.lost_before));
             let by_loss = usize::try_from(lost * 2 / IN_A_ROW).unwrap_or(usize::MAX);
@@ -70,9 +76,8 @@ impl Invariant for BoundedRoleChanges {
                 .trace
                 .iter()
                 .filter(|other| matches!(other.what, What::Step { .. }) && entry.at.since(other.at) < MINUTE);
-            let config = world.director(id).and_then(|director| director.config.as_ref());
-            let leased = config.is_some_and(|config| config.coordinates(router));
-            let by_itself = if leased { BY_ITSELF_WITH_A_LEASE } else { BY_ITSELF };
+            let services_lost = changes.iter().filter(|change| change.service_lost).count();
+            let by_itself = BY_ITSELF.max(PER_SERVICE_LOST * services_lost.min(SERVICE_LOST));
             let allowed = (by_itself + PER_STEP * steps.count()).saturating_add(by_loss);
             if changes.len() > allowed && self.reported.insert(key) {
                 broken.push(format!(

@@ -25,8 +25,16 @@ const CLOSE: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub struct TakeoverInOrder {
     seen: usize,
-    /// Farewells: until when somebody must have taken over, and what may not happen meanwhile.
-    resigned: BTreeMap<RouterKey, (Instant, Instant, NodeId)>,
+    resigned: BTreeMap<RouterKey, Farewell>,
+}
+
+/// A MASTER said goodbye.
+struct Farewell {
+    by: NodeId,
+    at: Instant,
+    /// Until then one of these must have taken over, if any of them still can.
+    until: Instant,
+    waiting: Vec<NodeId>,
 }
 
 impl Invariant for TakeoverInOrder {
@@ -55,19 +63,18 @@ impl Invariant for TakeoverInOrder {
         }
         self.seen = world.trace.len();
         let due: Vec<RouterKey> =
-            self.resigned.iter().filter(|(_, (at, ..))| *at < world.now()).map(|(key, _)| *key).collect();
+            self.resigned.iter().filter(|(_, farewell)| farewell.until < world.now()).map(|(key, _)| *key).collect();
         for key in due {
-            let Some((_, since, resigned)) = self.resigned.remove(&key) else { continue };
+            let Some(Farewell { by, at: since, waiting, .. }) = self.resigned.remove(&key) else { continue };
             let parts = candidates(world).remove(&key).unwrap_or_default();
             let taken = parts.iter().any(|(_, _, role)| *role == Role::Master);
             let touched = world.last_step > since || parts.iter().any(|(id, ..)| world.node(*id).disturbed > since);
-            // Without anybody who could.
-            let nobody = parts.is_empty();
-            if !taken && !nobody && !touched && !world.impaired() {
+            let somebody = parts.iter().any(|(id, ..)| waiting.contains(id));
+            if !taken && somebody && !touched && !world.impaired() {
                 let waited = super::secs(world.now().since(since));
                 broken.push(format!(
                     "{} said goodbye for virtual router {} at {since} s, and after {waited} nobody has taken it",
-                    world.name(resigned),
+                    world.name(by),
                     key.0
                 ));
             }
@@ -76,7 +83,7 @@ impl Invariant for TakeoverInOrder {
     }
 
     fn next(&self, _world: &World) -> Option<Instant> {
-        self.resigned.values().map(|(at, ..)| *at + MOMENT).min()
+        self.resigned.values().map(|farewell| farewell.until + MOMENT).min()
     }
 }
 
@@ -91,13 +98,16 @@ impl TakeoverInOrder {
                 *other != id && *role == Role::Backup && steady(world, *other, &router.name, long) && calm(world, long)
             });
             let interval = parts.iter().map(|(_, router, _)| router.advert_interval).max();
-            let skews = waits.filter_map(|(other, router, _)| {
-                let effective = Priority::new(priority(world, *other, router))?;
-                Some(intervals::skew_time(router.version, effective, interval?))
-            });
-            if let Some(longest) = skews.max() {
-                let now = world.now();
-                self.resigned.insert(key, (now + longest + MARGIN, now, id));
+            let skews: Vec<_> = waits
+                .filter_map(|(other, router, _)| {
+                    let effective = Priority::new(priority(world, *other, router))?;
+                    Some((*other, intervals::skew_time(router.version, effective, interval?)))
+                })
+                .collect();
+            if let Some(longest) = skews.iter().map(|(_, skew)| *skew).max() {
+                let at = world.now();
+                let waiting = skews.iter().map(|(other, _)| *other).collect();
+                self.resigned.insert(key, Farewell { by: id, at, until: at + longest + MARGIN, waiting });
             }
         }
     }

@@ -37,8 +37,11 @@ impl Stage {
     }
 
     fn role(&mut self, id: NodeId, from: Role, to: Role) {
+        self.caused(id, from, to, RoleCause::Startup);
+    }
+
+    fn caused(&mut self, id: NodeId, from: Role, to: Role, cause: RoleCause) {
         let (router, vrid) = ("VI_1".into(), Vrid::new(51).unwrap());
-        let cause = RoleCause::Startup;
         self.world.decided(id, &Decision::RoleChanged { router, vrid, from, to, cause });
     }
 
@@ -391,6 +394,49 @@ fn a_virtual_router_that_can_not_decide() {
     assert_eq!(stage.broken(), [("bounded-role-changes", text)]);
 }
 
+/// Each loss of the quorum service is a way to FAULT, BACKUP and MASTER; a fourth one in a minute is one too many.
+#[test]
+fn a_virtual_router_that_loses_the_quorum_service_again_and_again() {
+    let mut stage = Stage::new(electors());
+    let changes = |stage: &mut Stage, millis: u64| {
+        stage.caused(LB2, Role::Master, Role::Fault, RoleCause::NoQuorum { silent: None });
+        stage.role(LB2, Role::Fault, Role::Backup);
+        stage.role(LB2, Role::Backup, Role::Master);
+        stage.until(millis);
+    };
+    for turn in 1..=3 {
+        changes(&mut stage, 1_000 * turn);
+    }
+    assert_eq!(stage.broken_by("bounded-role-changes"), [""; 0]);
+    changes(&mut stage, 4_000);
+    let text = "lb2's VI_1 changed its role 10 times within a minute; 9 are allowed";
+    assert_eq!(stage.broken_by("bounded-role-changes"), [text]);
+}
+
+/// lb1 says goodbye; lb2, which is the only other one, has half a second for a change of its role.
+fn after_a_goodbye(fault: bool) -> Stage {
+    let mut stage = Stage::new(electors());
+    stage.role(LB2, Role::Init, Role::Backup);
+    stage.master(LB1);
+    stage.until(11_000);
+    stage.world.send_advert(LB1, &advert(0)).unwrap();
+    stage.role(LB1, Role::Master, Role::Backup);
+    stage.release(LB1);
+    stage.until(11_300);
+    if fault {
+        stage.role(LB2, Role::Backup, Role::Fault);
+    }
+    stage.until(12_000);
+    stage
+}
+
+#[test]
+fn a_goodbye_that_nobody_follows() {
+    let text = "lb1 said goodbye for virtual router 51 at 11.001 s, and after 0.710 s nobody has taken it";
+    assert_eq!(after_a_goodbye(false).broken_by("takeover-in-order"), [text]);
+    assert_eq!(after_a_goodbye(true).broken_by("takeover-in-order"), [""; 0], "who could has gone to FAULT");
+}
+
 #[test]
 fn a_machine_that_acts_after_its_stop() {
     let mut stage = Stage::new(electors());
@@ -426,8 +472,8 @@ fn a_lesser_owner_that_the_better_one_does_not_preempt() {
     stage.until(10_000);
     assert_eq!(stage.broken(), []);
     stage.until(10_200);
-    let text = "virtual router 51 is lb2's with priority 100 10.100 s after the last step or start; lb1 has 150 and does not \
-                preempt it";
+    let text = "virtual router 51 is lb2's with priority 100 10.100 s after the last step or start; lb1 has 150 and \
+                does not preempt it";
     assert_eq!(stage.broken(), [("settles", text)]);
 }
 
