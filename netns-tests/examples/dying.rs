@@ -6,7 +6,6 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-
 use vipward_netns_tests::dying::{Cell, cells, run, table};
 use vipward_netns_tests::{Daemon, Need, example, met};
 

@@ -7,7 +7,6 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
-
 use vipward_netns_tests::example;
 use vipward_netns_tests::upgrading::Working;
 

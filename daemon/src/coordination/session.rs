@@ -61,7 +61,7 @@ impl Surroundings {
 /// A piece of the tree that is read, and decided about, as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// What changes in it is told to us. The client forgets to ask for that when it reconnects.
+    /// What changes in it is told to us. The client (zookeeper-client 0.11) forgets to ask for that when it reconnects.
     Whole,
     Life,
     Lease(LeaseKey),
