@@ -270,7 +270,7 @@ fn an_upgrade_leaves_table_counters_and_clients_alone() {
         lb2.wait_for_line("-> BACKUP", SOON).unwrap();
         wait_for_answers(&pair, &[("web1", 5), ("web2", 5)]);
         let said = lb2.lines(0).len();
-        // As many as an emulated machine answers.
+        // Less than an emulated machine can answer.
         let client = Client::start(&pair.client, service(), Duration::from_millis(50), SOON).unwrap();
         let connections = || {
             let shown = ipvsadm(&pair.lb1, &["-L", "-n", "--stats", "--exact", "-t", "192.0.2.100:80"]);
