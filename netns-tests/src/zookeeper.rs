@@ -1,6 +1,6 @@
 //! Real ZooKeeper servers on nodes of a lab: one alone, or an ensemble.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -181,7 +181,23 @@ impl Server {
 
     /// Takes a session over by its number, as its owner does when it connects to another server: from then on requests
     /// over the old connection are refused as moved. The connection ends at once; the session goes on.
-    pub fn steal(&self, session: i64, timeout: Duration) -> io::Result<()> {
+    ///
+    /// An owner that was connected here sees that at once, and may take the session back before this server has heard
+    /// from its leader that the thief may have it: then the thief's connection is closed without an answer, and it
+    /// tries again, for as long as `limit`. A refusal is an answer, and final.
+    pub fn steal(&self, session: i64, timeout: Duration, limit: Duration) -> io::Result<()> {
+        let mut taken_back = 0;
+        let ended = wait_for(limit, || match self.steal_once(session, timeout) {
+            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                taken_back += 1;
+                None
+            }
+            ended => Some(ended),
+        });
+        ended.unwrap_or_else(|| Err(io::Error::other(format!("taken back {taken_back} times within {limit:?}"))))
+    }
+
+    fn steal_once(&self, session: i64, timeout: Duration) -> io::Result<()> {
         let at = self.at();
         self.node.run(move || {
             let mut stream = TcpStream::connect_timeout(&at, ANSWER)?;

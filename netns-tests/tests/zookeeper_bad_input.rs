@@ -208,7 +208,7 @@ fn a_session_that_moves_costs_nothing() {
             stat.unwrap().1.version
         };
         for thief in &lab.ensemble.servers {
-            thief.steal(session, Duration::from_secs(SESSION)).unwrap();
+            thief.steal(session, Duration::from_secs(SESSION), SOON).unwrap();
             let before = version();
             wait_for(SOON, || (version() > before + 2).then_some(())).expect("proofs of life go on");
         }
