@@ -1,12 +1,12 @@
 //! The decision stream: what a director decided, and why. Logs, timelines, `explain`, metrics and notifications all
 //! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
 
-use crate::coordination::Token;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::ServiceKey;
+use crate::lease::Token;
 use crate::probe::Failure;
+use crate::quantity::{AdvertInterval, Role, Vrid};
 use crate::time::Duration;
-use crate::vrrp::{AdvertInterval, Role, Vrid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -11,9 +11,9 @@
 //! - `select!` is biased: one seed, one order.
 //! - The caller's other tasks get their turn, whatever floods in.
 
-use crate::coordination::LeaseOp;
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::lease::LeaseOp;
 use crate::machine::Machine;
 use crate::probe::{self, ProbeId};
 use crate::seam::{Clock, Host, Lease, Network, Refusal};

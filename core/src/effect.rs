@@ -1,12 +1,12 @@
 //! Everything that a director can ask for. Effects say what, not how; one that fails comes back as
 //! [`crate::event::Event::EffectFailed`].
 
-use crate::config::Command;
-use crate::coordination::LeaseOp;
+use crate::command::{Command, ScriptId};
+use crate::datagram::Datagram;
 use crate::decision::Decision;
-use crate::event::Datagram;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::Op;
+use crate::lease::LeaseOp;
 use crate::probe::{Probe, ProbeId};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub enum Effect {
     AddAddress(InterfaceAddress),
     RemoveAddress(AddressKey),
     /// Give these the lifetime that the configuration in force says, counted from now. No more than
-    /// [`crate::vrrp::lease::BATCH`] at once.
+    /// [`crate::vrrp::lifetime::BATCH`] at once.
     RenewAddresses {
         addresses: Arc<[InterfaceAddress]>,
     },
@@ -68,6 +68,3 @@ pub enum Effect {
     /// Something was decided, with its cause. Logs, timelines and `explain` read this stream.
     Decide(Decision),
 }
-
-/// The name of a `vrrp_script` block.
-pub type ScriptId = Arc<str>;

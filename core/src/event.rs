@@ -1,15 +1,15 @@
 //! Everything that can happen to a director.
 
+use crate::command::{ScriptId, ScriptOutcome};
 use crate::config::Config;
-use crate::coordination::LeaseEvent;
-use crate::effect::{Effect, ScriptId};
+use crate::datagram::Datagram;
+use crate::effect::Effect;
 use crate::estate::Estate;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::ipvs::Table;
+use crate::lease::LeaseEvent;
 use crate::probe::{ProbeId, Verdict};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The only way into a [`crate::machine::Machine`]. A machine ignores the events that are the other machine's.
@@ -51,32 +51,4 @@ pub enum Event {
     TakeBack,
     /// What a predecessor left; before the first [`Event::ConfigLoaded`], which decides what of it still fits.
     Inherited(Arc<Estate>),
-}
-
-/// An IP packet of protocol 112 without its header: what [`Event::AdvertReceived`] brings and [`Effect::SendAdvert`]
-/// sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Datagram {
-    /// The interface that it came in by or leaves by.
-    pub interface: InterfaceName,
-    pub source: IpAddr,
-    /// The multicast group, or one peer.
-    pub destination: IpAddr,
-    /// TTL or hop limit.
-    pub ttl: u8,
-    /// The VRRP message.
-    pub payload: Bytes,
-}
-
-/// How one run of a tracked script ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ScriptOutcome {
-    /// Exit status; 0 is success (keepalived `vrrp_script`).
-    Exited(i32),
-    /// A signal ended it.
-    Killed(i32),
-    /// It ran longer than its `timeout` and was killed.
-    TimedOut,
-    /// It could not be started.
-    NotStarted(String),
 }

@@ -4,8 +4,10 @@
 //! in [`driver`] joins them with the two machines, [`vrrp::Election`] and [`balancer::Balancer`].
 
 pub mod balancer;
+pub mod command;
 pub mod config;
 pub mod coordination;
+pub mod datagram;
 pub mod decision;
 pub mod driver;
 pub mod effect;
@@ -14,8 +16,11 @@ pub mod event;
 pub mod health;
 pub mod interface;
 pub mod ipvs;
+pub mod lease;
+pub mod limit;
 pub mod machine;
 pub mod probe;
+pub mod quantity;
 pub mod record;
 pub mod seam;
 pub mod settings;

@@ -3,12 +3,14 @@
 //! Methods take `&self`: a world is shared between the driver's turn and the probes that it has under way, all on one
 //! thread. Futures are cancelled by dropping them; a dropped `advert()` or `event()` must not lose anything.
 
-use crate::config::Command;
-use crate::coordination::{LeaseEvent, LeaseOp};
+use crate::command::Command;
+use crate::command::ScriptOutcome;
+use crate::datagram::Datagram;
 use crate::decision::Decision;
-use crate::event::{Datagram, Event, ScriptOutcome};
+use crate::event::Event;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use crate::ipvs::{Op, Table};
+use crate::lease::{LeaseEvent, LeaseOp};
 use crate::time::{Duration, Instant};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};

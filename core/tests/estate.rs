@@ -16,10 +16,10 @@ use vipward_core::event::Event;
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Protocol, ServiceKey};
 use vipward_core::machine::{Machine, Reason};
+use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::announce::Announcements;
 use vipward_core::vrrp::virtual_router::{Backup, Heard, Master, State};
-use vipward_core::vrrp::{AdvertInterval, Vrid};
 
 /// One of everything.
 fn election() -> Estate {

@@ -4,8 +4,8 @@
 
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
+use vipward_core::quantity::{AdvertInterval, Version, Vrid};
 use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
-use vipward_core::vrrp::{AdvertInterval, Version, Vrid};
 
 fn authentication() -> impl Strategy<Value = Authentication> {
     prop_oneof![Just(Authentication::None), any::<[u8; 8]>().prop_map(Authentication::Password)]

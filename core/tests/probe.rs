@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use vipward_core::event::Datagram;
+use vipward_core::datagram::Datagram;
 use vipward_core::interface::InterfaceName;
 use vipward_core::probe::{self, Failure, HttpVersion, Probe, ProbeKind, UrlCheck, Verdict};
 use vipward_core::seam::{Clock, Network, Refusal};

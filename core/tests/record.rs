@@ -16,20 +16,23 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use vipward_core::balancer::Balancer;
+use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{Config, Options, Sources, load};
+use vipward_core::datagram::Datagram;
 use vipward_core::decision::{Decision, IgnoreReason, RoleCause};
 use vipward_core::effect::Effect;
-use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::machine::Machine;
 use vipward_core::probe::{Failure, Verdict};
+use vipward_core::quantity::{Role, Vrid};
 use vipward_core::record::{
     Begin, Entry, FORMAT, File, Kind, MachineName, Reader, Recordable, Recorded, Recorder, Step, Writer, from_state,
     state_of,
 };
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Election, Role, Vrid};
+use vipward_core::vrrp::Election;
 
 /// Keeps what it is given, and can be full.
 #[derive(Clone, Default)]

@@ -7,11 +7,10 @@ mod upgrade;
 
 use bytes::Bytes;
 use std::path::PathBuf;
-use vipward_core::event::Datagram;
+use vipward_core::datagram::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceName};
-use vipward_core::supervisor::{
-    Beginning, Effect, End, Event, Order, Outcome, Report, Service, Supervisor, Testament, WorkerId,
-};
+use vipward_core::machine::LastWill;
+use vipward_core::supervisor::{Beginning, Effect, End, Event, Order, Outcome, Report, Service, Supervisor, WorkerId};
 use vipward_core::time::{Duration, Instant};
 
 /// A supervisor and its clock; `at("1.2").hears(..).does(&[..])`.
@@ -91,8 +90,8 @@ fn words(effect: &Effect) -> String {
     match effect {
         Effect::Start(worker, Beginning::Usual) => format!("start {}", worker.0),
         Effect::Start(worker, Beginning::AfterFarewell) => format!("start {} after a farewell", worker.0),
-        Effect::Start(worker, Beginning::Heir) => format!("start heir {}", worker.0),
-        Effect::Introduce { old, heir } => format!("introduce {} to {}", old.0, heir.0),
+        Effect::Start(worker, Beginning::Successor) => format!("start successor {}", worker.0),
+        Effect::Introduce { old, successor } => format!("introduce {} to {}", old.0, successor.0),
         Effect::Answer { client, answer: Ok(()) } => format!("answer {client}: done"),
         Effect::Answer { client, answer: Err(why) } => format!("answer {client}: {why}"),
         Effect::Renew => "renew".to_owned(),
@@ -103,9 +102,9 @@ fn words(effect: &Effect) -> String {
         Effect::Tell { worker, order: Order::Stop } => format!("tell {} to stop", worker.0),
         Effect::Tell { worker, order: Order::Reload } => format!("tell {} to reload", worker.0),
         Effect::Kill(worker) => format!("kill {}", worker.0),
-        Effect::Farewell(testament) => {
-            let ttls = testament.datagrams.iter().map(|datagram| datagram.ttl.to_string());
-            let addresses = testament.addresses.iter().map(|address| address.address.to_string());
+        Effect::Farewell(last_will) => {
+            let ttls = last_will.datagrams.iter().map(|datagram| datagram.ttl.to_string());
+            let addresses = last_will.addresses.iter().map(|address| address.address.to_string());
             format!("farewell {}", ttls.chain(addresses).collect::<Vec<_>>().join(" "))
         }
         Effect::KeepEvidence { record } => format!("keep {}", record.display()),
@@ -132,11 +131,11 @@ fn holds(share: u32, host: u8) -> Report {
         payload: Bytes::from_static(b"goodbye"),
     };
     let addresses = vec![AddressKey { interface: eth0, address: address(host), prefix_len: 24 }];
-    Report::Testament { share, first: true, part: Testament { datagrams: vec![datagram], addresses } }
+    Report::LastWill { share, first: true, part: LastWill { datagrams: vec![datagram], addresses } }
 }
 
 fn holds_nothing(share: u32) -> Report {
-    Report::Testament { share, first: true, part: Testament::default() }
+    Report::LastWill { share, first: true, part: LastWill::default() }
 }
 
 const BEAT: Report = Report::Alive { effects: 0 };
@@ -370,8 +369,8 @@ fn shares_change_one_by_one_and_large_ones_come_in_parts() {
     let mut t = Timeline::holding();
     t.at("0.3").hears(holds(2, 102)).does(&[]);
     t.hears(holds(3, 103)).does(&[]);
-    let Report::Testament { part, .. } = holds(4, 104) else { panic!() };
-    t.hears(Report::Testament { share: 3, first: false, part }).does(&[]);
+    let Report::LastWill { part, .. } = holds(4, 104) else { panic!() };
+    t.hears(Report::LastWill { share: 3, first: false, part }).does(&[]);
     t.hears(holds(1, 101)).does(&[]).hears(holds_nothing(2)).does(&[]);
     t.ended(0, SIGKILL);
     assert_eq!(words(&t.effects[0]), "farewell 1 3 4 10.0.0.101 10.0.0.103 10.0.0.104");

@@ -1,7 +1,7 @@
 //! How fast the embedded relay is on this machine, over loopback: `cargo run --release -p vipward --example
 //! relay_speed`. Prints; asserts nothing.
 
-#[path = "../src/relay/mod.rs"]
+#[path = "../src/dataplane/relay/mod.rs"]
 #[allow(dead_code)] // the daemon uses all of it
 mod relay;
 

@@ -1,43 +1,25 @@
 //! vipward: keeps virtual IP addresses served. The Linux world around `vipward-core`, and the command line.
 
-mod adverts;
-mod arp;
-mod check;
-mod cli;
-mod clock;
-mod configuration;
+mod command;
 mod coordination;
 mod dataplane;
-mod demo;
-mod exit;
-mod heritage;
 mod host;
-mod ipv4;
-mod ipvs;
-mod links;
-mod log;
-mod netlink;
-mod network;
-mod passing;
-mod privileges;
+mod net;
+mod options;
+mod process;
 mod record;
-mod relay;
-mod requests;
-mod scripts;
 mod state;
-mod summary;
-mod supervise;
+mod system;
 #[cfg(test)]
 mod testing;
-mod thread;
-mod upgrade;
-mod worker;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{Cli, Command};
-use exit::Exit;
+use command::{check, demo, upgrade};
+use options::cli::{Cli, Command};
+use process::{supervise, worker};
 use std::process::ExitCode;
+use system::exit::Exit;
 
 fn main() -> ExitCode {
     abort_on_panic();

@@ -34,7 +34,7 @@ fn until<T>(condition: impl Fn() -> Option<T>) -> T {
 }
 
 fn running(pid: Pid) -> bool {
-    // Its parent may not have buried it yet.
+    // Its parent may not have reaped it yet.
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 

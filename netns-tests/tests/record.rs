@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::effect::Effect;
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 use vipward_lab::web::Server;
 use vipward_lab::{Signal, wait_for};
 use vipward_netns_tests::{Pair, Router, VIP, in_lab, program, virtual_server};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vipward_sim::explore::draft::Texts;
 use vipward_sim::explore::{Case, Clusters};
-use vipward_sim::runner::events::{Stage, product};
+use vipward_sim::runner::events::{EventRun, product};
 use vipward_sim::scenario;
 
 const SECONDS: u64 = 10_000;
@@ -61,10 +61,10 @@ fn runner(criterion: &mut Criterion) {
         let scenario = pair(delay_loop);
         group.bench_function(format!("pair-checked-every-{delay_loop}s"), |bench| {
             bench.iter(|| {
-                let mut stage = Stage::new(&scenario, None, &product);
-                stage.leave_out_traffic();
-                stage.play().unwrap();
-                assert!(stage.watch().violations.is_empty());
+                let mut run = EventRun::new(&scenario, None, &product);
+                run.leave_out_traffic();
+                run.play().unwrap();
+                assert!(run.watch().violations.is_empty());
             });
         });
     }

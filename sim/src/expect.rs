@@ -10,8 +10,8 @@ use vipward_core::config::Diagnostic;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Table;
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// What did not hold: expectations that failed, at their lines, and invariants that broke though nobody expected it.
 pub fn judge(run: &Run) -> Vec<Diagnostic> {

@@ -4,15 +4,15 @@ use crate::scenario::*;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use vipward_core::config::Vip;
 use vipward_core::config::{
     CheckerConfig, CheckerKind, Config, GlobalDefs, HttpVersion, InitialState, Places, RealServer, Transport, UrlCheck,
     VirtualRouterConfig, VirtualServer,
 };
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
-use vipward_core::settings::Vip;
+use vipward_core::quantity::{AdvertInterval, Priority, Version, Vrid};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{AdvertInterval, Priority, Version, Vrid};
 
 pub(crate) const VIP: &str = "192.0.2.100";
 pub(crate) const LB1: NodeId = NodeId(0);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
+use vipward_core::quantity::Role;
 use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use vipward_sim::drill::{Options, drill};
 use vipward_sim::explore::{Case, Clusters, Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner;
-use vipward_sim::runner::events::{Stage, product};
+use vipward_sim::runner::events::{EventRun, product};
 use vipward_sim::scenario::{self, Scenario};
 use vipward_sim::timeline;
 use vipward_sim::world::Half;
@@ -29,25 +29,25 @@ fn json(report: &Report) -> String {
 /// All that a sweep says, as text.
 fn said(fault: Fault, jobs: usize) -> Vec<String> {
     let mut said = Vec::new();
-    let cast = |_, half: Half| fault.around(half);
+    let make = |_, half: Half| fault.around(half);
     let take = |found: Found| {
         let Found { seed, violation, case, shrunk } = found;
         let (texts, path) = case.texts();
-        let (report, _) = case.report(&cast).unwrap();
+        let (report, _) = case.report(&make).unwrap();
         said.push(format!("{seed} {violation:?} {shrunk:?} {path:?} {texts:?} {}", timeline::render(&report.run)));
         Ok(())
     };
-    sweep(30, jobs).run(&cast, |_| (), take).unwrap();
+    sweep(30, jobs).run(&make, |_| (), take).unwrap();
     said
 }
 
 #[test]
 fn what_is_found_is_shrunk_and_its_file_reproduces_it() {
-    let cast = |_, half: Half| Fault::PriorityZeroIgnored.around(half);
+    let make = |_, half: Half| Fault::PriorityZeroIgnored.around(half);
     let mut found = Vec::new();
     sweep(30, 2)
         .run(
-            &cast,
+            &make,
             |_| (),
             |it| {
                 found.push(it);
@@ -62,9 +62,9 @@ fn what_is_found_is_shrunk_and_its_file_reproduces_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = case.write(folder.path(), "# how it was found\n").unwrap();
     let scenario = Arc::new(scenario::load(&path).scenario.unwrap());
-    let mut stage = Stage::new(&scenario, None, &cast);
-    stage.play().unwrap();
-    let again = stage.watch().violations.first().unwrap();
+    let mut run = EventRun::new(&scenario, None, &make);
+    run.play().unwrap();
+    let again = run.watch().violations.first().unwrap();
     assert_eq!((again.invariant, &again.text), (shrunk.invariant, &shrunk.text));
     // The product itself says its goodbyes.
     assert_eq!(runner::events::run(&scenario, None).unwrap().violations, []);

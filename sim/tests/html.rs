@@ -134,9 +134,9 @@ fn what_a_sweep_found_is_drawn_and_so_is_that_it_found_nothing() {
     let Some(chromium) = chromium("what_a_sweep_found") else { return };
     let mut failures = Vec::new();
     let sweep = Sweep { base: 1, seeds: 30, seconds: 120, jobs: 2, clusters: Clusters::Any, most: 2 };
-    let cast = |_, half: Half| Fault::AddressKept.around(half);
-    let take = |found: Found| found.case.report(&cast).map(|report| failures.push(report));
-    sweep.run(&cast, |_| (), take).expect("a sweep");
+    let make = |_, half: Half| Fault::AddressKept.around(half);
+    let take = |found: Found| found.case.report(&make).map(|report| failures.push(report));
+    sweep.run(&make, |_| (), take).expect("a sweep");
     let found = dom(&chromium, "sweep", &save("sweep", &html::sweep_page("30 seeds", &failures)));
     let main = drawn(&found);
     assert_eq!(main.matches("<tr class=\"broke\"").count(), 2, "{main}");

@@ -14,9 +14,10 @@ use vipward_core::effect::Effect;
 use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
 use vipward_core::machine::Machine;
+use vipward_core::quantity::Role;
 use vipward_core::record::{Begin, Entry, File, Recorded, Recorder, Writer};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Election, Role};
+use vipward_core::vrrp::Election;
 use vipward_sim::replay::{self, Track, Verdict};
 use vipward_sim::{report, runner, scenario, timeline};
 

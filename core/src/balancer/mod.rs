@@ -21,16 +21,16 @@ use crate::estate::Estate;
 use crate::event::Event;
 use crate::health::Outcome;
 use crate::ipvs::{Op, ServiceKey, Table};
+use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
 use crate::probe::{ProbeId, Verdict};
-use crate::supervisor::{Testament, Testator};
 use crate::time::{Duration, Instant};
 use estate::{BalancerEstate, ServiceEstate};
 use failures::Failures;
 use kernel::Kernel;
 use queue::{CheckerPlace, ProbeQueue};
 use serde::{Deserialize, Serialize};
-use service::{Heirs, LiveService};
+use service::{LiveService, TakenUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,12 +71,12 @@ enum Life {
 }
 
 /// A successor takes the table up as it is: there is nothing to give back in its name.
-impl Testator for Balancer {
+impl LeavesWill for Balancer {
     fn revision(&self) -> u64 {
         0
     }
 
-    fn testament(&self) -> BTreeMap<u32, Testament> {
+    fn last_will(&self) -> BTreeMap<u32, LastWill> {
         BTreeMap::new()
     }
 }
@@ -163,7 +163,7 @@ impl Balancer {
             effects.push(Effect::Decide(applied));
         }
         let inherited = self.inherited.take();
-        let mut heirs = Heirs::default();
+        let mut taken_up = TakenUp::default();
         if let Some(estate) = &inherited {
             self.attempts = estate.attempts;
             self.kernel.inherit(estate.services.iter().map(|left| left.service), now);
@@ -174,7 +174,7 @@ impl Balancer {
         for (key, server) in after {
             let service = match old.remove(&key) {
                 Some(service) => service.reload(server, seed, now, effects),
-                None => LiveService::new(server, left.get(&key).copied(), seed, now, &mut heirs, effects),
+                None => LiveService::new(server, left.get(&key).copied(), seed, now, &mut taken_up, effects),
             };
             self.services.insert(key, service);
         }
@@ -182,7 +182,7 @@ impl Balancer {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
         }
         if inherited.is_some() {
-            effects.push(Effect::Decide(heirs.decision()));
+            effects.push(Effect::Decide(taken_up.decision()));
         }
         self.config = config;
         self.life = Life::Running;

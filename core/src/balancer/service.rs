@@ -41,7 +41,7 @@ impl LiveService {
         left: Option<&ServiceEstate>,
         seed: u64,
         now: Instant,
-        heirs: &mut Heirs,
+        taken_up: &mut TakenUp,
         effects: &mut Vec<Effect>,
     ) -> Self {
         let known: BTreeMap<SocketAddr, &ServerEstate> =
@@ -51,10 +51,10 @@ impl LiveService {
             members.entry(real.address).or_insert_with(|| {
                 let place = Place { service: server.key, server: real.address, seed };
                 let health = match known.get(&real.address) {
-                    Some(known) => heirs.real_server(place, real, known, now),
+                    Some(known) => taken_up.real_server(place, real, known, now),
                     None => new_real_server(place, real, now, effects),
                 };
-                heirs.of += health.checkers.len();
+                taken_up.of += health.checkers.len();
                 member(real, health)
             });
         }
@@ -65,14 +65,14 @@ impl LiveService {
             let mut service = Self::of(server, quorum, members);
             effects.extend(service.update_quorum(server.key).map(Effect::Decide));
             if !service.quorum.is_up() {
-                heirs.without_quorum.push(server.key);
+                taken_up.without_quorum.push(server.key);
             }
             return service;
         }
         let service = Self::of(server, quorum, members);
         if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
             effects.push(Effect::Decide(service.quorum_decision(server.key, Change::Lost)));
-            heirs.without_quorum.push(server.key);
+            taken_up.without_quorum.push(server.key);
         }
         service
     }
@@ -225,14 +225,14 @@ impl LiveService {
 
 /// Counts what was taken up.
 #[derive(Debug, Default)]
-pub struct Heirs {
+pub struct TakenUp {
     checkers: usize,
     of: usize,
     down: Vec<(ServiceKey, SocketAddr)>,
     without_quorum: Vec<ServiceKey>,
 }
 
-impl Heirs {
+impl TakenUp {
     fn real_server(
         &mut self,
         place: Place,

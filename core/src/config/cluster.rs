@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::model::{Config, InitialState, Transport, VirtualRouterConfig};
 use crate::interface::{InterfaceAddress, InterfaceName};
-use crate::vrrp::{Priority, Version, Vrid};
+use crate::quantity::{Priority, Version, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

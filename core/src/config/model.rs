@@ -3,12 +3,12 @@
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
 use super::source::Places;
-use crate::coordination::Coordination;
+use crate::command::Command;
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey};
-use crate::settings::Vip;
+use crate::lease::Coordination;
+use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::time::Duration;
-use crate::vrrp::{AdvertInterval, Priority, Version, Vrid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -65,22 +65,6 @@ impl Default for GlobalDefs {
             places: Places::default(),
         }
     }
-}
-
-/// A command that a script word names: no shell, arguments already split.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// Program and arguments; never empty.
-    pub argv: Vec<String>,
-    /// `USER [GROUP]` of the word, or `script_user`; none: the daemon's own.
-    pub user: Option<ScriptUser>,
-}
-
-/// `script_user USER [GROUP]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptUser {
-    pub user: String,
-    pub group: Option<String>,
 }
 
 /// `vrrp_script NAME`.
@@ -314,4 +298,32 @@ pub struct UrlCheck {
     pub digest: Option<[u8; 16]>,
     /// `virtualhost`: the Host header, from the URL, the checker, the real or the virtual server; none: the address.
     pub virtualhost: Option<String>,
+}
+
+/// `valid_lft` and `preferred_lft` of a virtual address, counted from its last renewal.
+///
+/// The kernel counts them in whole seconds and looks at IPv4 addresses at most once a second, so an address goes between
+/// this and one second later. One second would leave a loop that is late by as little as that without its addresses;
+/// three would be two owners for as long again where adverts are quick.
+pub const LIFETIME: Duration = Duration::from_secs(2);
+
+/// How virtual addresses are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vip {
+    /// `lease`, default true: addresses have a finite lifetime in the kernel (`valid_lft`), which a MASTER renews, so
+    /// that they go when it ends or hangs, however that comes. False: they stay, as keepalived leaves them.
+    pub lease: bool,
+}
+
+impl Default for Vip {
+    fn default() -> Self {
+        Self { lease: true }
+    }
+}
+
+impl Vip {
+    /// How long the kernel keeps an address after it was added or renewed; `None`: for ever.
+    pub fn lifetime(self) -> Option<Duration> {
+        self.lease.then_some(LIFETIME)
+    }
 }

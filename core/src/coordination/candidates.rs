@@ -1,7 +1,7 @@
 //! Who of several candidates should hold a lease: the highest priority, of equal ones who was there first. A holder is
 //! left in peace by those that don't preempt (`nopreempt`), and by its equals.
 
-use super::{Candidate, Claim};
+use crate::lease::{Candidate, Claim};
 
 /// Whether nobody has the better claim than the candidate of `ours`; false while the service does not list it.
 pub fn is_best(ours: &Claim, candidates: &[Candidate]) -> bool {

@@ -3,14 +3,15 @@
 
 use super::candidates::{is_best, preempted_by};
 use super::rendezvous::assign;
-use super::{
-    Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,
-    Session, Token, surely,
-};
+use super::surely;
 use crate::decision::{Decision, RoleCause};
 use crate::effect::Effect;
+use crate::lease::{
+    Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,
+    Session, Token,
+};
+use crate::limit::Limit;
 use crate::time::{Duration, Instant};
-use crate::vrrp::counters::Limit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;

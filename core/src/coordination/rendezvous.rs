@@ -5,7 +5,7 @@
 //! director dies, only what it had moves, since no other score changes. With a `limit`, pairs are granted from the highest
 //! score down: then what finds its place taken goes on to its next choice.
 
-use super::{DirectorName, LeaseKey, Member};
+use crate::lease::{DirectorName, LeaseKey, Member};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;

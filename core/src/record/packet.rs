@@ -1,6 +1,6 @@
 //! Adverts as whole IP packets (RFC 791 3.1, RFC 8200 3), and back.
 
-use crate::event::Datagram;
+use crate::datagram::Datagram;
 use crate::interface::InterfaceName;
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

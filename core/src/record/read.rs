@@ -6,8 +6,9 @@ use super::pcapng::{Block, Blocks};
 use super::{
     Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE_HEAD, Placed, Renewed, Step, packet,
 };
+use crate::datagram::Datagram;
 use crate::effect::Effect;
-use crate::event::{Datagram, Event};
+use crate::event::Event;
 use crate::interface::InterfaceName;
 use std::collections::VecDeque;
 use std::fmt;

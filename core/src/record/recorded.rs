@@ -4,8 +4,8 @@ use super::{Entry, Recordable, Step, state_of};
 use crate::effect::Effect;
 use crate::estate::Estate;
 use crate::event::Event;
+use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
-use crate::supervisor::{Testament, Testator};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -80,12 +80,12 @@ impl<M: Recordable, R: Recorder> Machine for Recorded<M, R> {
     }
 }
 
-impl<M: Testator, R> Testator for Recorded<M, R> {
+impl<M: LeavesWill, R> LeavesWill for Recorded<M, R> {
     fn revision(&self) -> u64 {
         self.machine.revision()
     }
 
-    fn testament(&self) -> BTreeMap<u32, Testament> {
-        self.machine.testament()
+    fn last_will(&self) -> BTreeMap<u32, LastWill> {
+        self.machine.last_will()
     }
 }

@@ -5,8 +5,9 @@ use super::pcapng::{self, Direction};
 use super::{
     Begin, Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE, Placed, Renewed, Step, packet,
 };
+use crate::datagram::Datagram;
 use crate::effect::Effect;
-use crate::event::{Datagram, Event};
+use crate::event::Event;
 use crate::interface::InterfaceName;
 use crate::time::Instant;
 use std::collections::BTreeMap;

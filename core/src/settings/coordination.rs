@@ -3,7 +3,8 @@
 use super::Vip;
 use super::reader::{Key, Reader, Value};
 use crate::config::{Config, Diagnostic, Span};
-use crate::coordination::{Coordination, Mode, OnLoss, Part, Service, Spread, surely};
+use crate::coordination::surely;
+use crate::lease::{Coordination, Mode, OnLoss, Part, Service, Spread};
 use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

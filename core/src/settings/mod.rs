@@ -8,10 +8,10 @@ mod record;
 mod state;
 mod vip;
 
+use crate::config::Vip;
 pub use coordination::CoordinationTable;
 pub use record::Record;
 pub use state::State;
-pub use vip::Vip;
 
 use crate::config::{Config, Diagnostic, Files, Sources};
 use reader::{Key, Reader, Value};
@@ -50,7 +50,7 @@ const TABLES: &[(&str, &[&str], ReadKey)] = &[
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
     ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
     ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
-    ("vip", vip::KEYS, |settings, reader, key, value| settings.vip.read(reader, key, value)),
+    ("vip", vip::KEYS, |settings, reader, key, value| vip::read(&mut settings.vip, reader, key, value)),
 ];
 
 /// Every word of the file: tables and their keys.
@@ -111,7 +111,7 @@ fn read(sources: &mut Sources, path: &Path, text: &str) -> (Option<Settings>, Ve
 mod tests {
     use super::*;
     use crate::config::render;
-    use crate::coordination::Mode;
+    use crate::lease::Mode;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 

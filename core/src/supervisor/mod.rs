@@ -1,7 +1,7 @@
 //! The supervisor of a director's worker: it starts it, listens to it, speaks for it when it is dead, starts it again.
 //!
-//! It knows three things of its worker: the last sign of life, the testament, and how it ended. It knows nothing of VRRP
-//! and of configurations: a testament is datagrams that are ready to send, and addresses.
+//! It knows three things of its worker: the last sign of life, the last will, and how it ended. It knows nothing of VRRP
+//! and of configurations: a last will is datagrams that are ready to send, and addresses.
 //!
 //! ```text
 //!                Start               Ready                 Stop
@@ -14,14 +14,13 @@
 
 mod guarded;
 mod saying;
-mod testament;
 mod upgrade;
 
-pub use guarded::{Guarded, Superior, Testator};
+pub use guarded::{Guarded, ReportSink};
 pub use saying::Saying;
-pub use testament::Testament;
 pub use upgrade::{CARRY, Failure, HAND_OVER, NOTES};
 
+use crate::machine::LastWill;
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,17 +71,17 @@ pub enum Report {
     /// Its driver loop turns; so many effects are carried out before it turns again.
     Alive { effects: u32 },
     /// A share of what it would do if it stopped now. The `first` part of a share replaces what the share was, others add
-    /// to it. Shares are numbered by whoever makes the testament.
-    Testament { share: u32, first: bool, part: Testament },
+    /// to it. Shares are numbered by whoever makes the last will.
+    LastWill { share: u32, first: bool, part: LastWill },
     /// It records what it does into this file.
     Records(PathBuf),
     /// It has read its configuration again, or has said why it did not.
     Reloaded,
-    /// A heir has all that it needs but the estates. `notes`: its version's [`NOTES`].
+    /// A successor has all that it needs but the estates. `notes`: its version's [`NOTES`].
     Prepared { notes: u32 },
-    /// Its machines have ended, and their estates are on their way to the heir.
+    /// Its machines have ended, and their estates are on their way to the successor.
     HandedOver,
-    /// A heir has the estates, and acts.
+    /// A successor has the estates, and acts.
     TookOver,
 }
 
@@ -93,13 +92,13 @@ pub enum Order {
     Stop,
     /// Read the configuration again.
     Reload,
-    /// End the machines and give their estates to the heir at the other end of the line that comes with this.
+    /// End the machines and give their estates to the successor at the other end of the line that comes with this.
     HandOver,
     /// Take up what comes over the line that comes with this.
     Inherit,
     /// Nobody took the estates: go on.
     TakeBack,
-    /// The heir acts. Carry the connections that there are, and end with the last.
+    /// The successor acts. Carry the connections that there are, and end with the last.
     Retire,
 }
 
@@ -150,7 +149,7 @@ pub enum Effect {
     /// Join these two by a line and tell them: [`Order::HandOver`], [`Order::Inherit`].
     Introduce {
         old: WorkerId,
-        heir: WorkerId,
+        successor: WorkerId,
     },
     /// What became of an upgrade.
     Answer {
@@ -166,7 +165,7 @@ pub enum Effect {
     /// SIGKILL.
     Kill(WorkerId),
     /// Send the datagrams, then take the addresses off, in the name of a worker that can't any more.
-    Farewell(Testament),
+    Farewell(LastWill),
     /// Keep what is recorded in this file: the next worker's record takes its place.
     KeepEvidence {
         record: PathBuf,
@@ -187,7 +186,7 @@ pub enum Beginning {
     /// The last one's roles were given away by a farewell.
     AfterFarewell,
     /// It prepares, and waits for the estates.
-    Heir,
+    Successor,
 }
 
 /// What a service manager wants to know.
@@ -258,7 +257,7 @@ struct Worker {
     heard: Instant,
     /// How long it may be silent from then on.
     patience: Duration,
-    shares: BTreeMap<u32, Testament>,
+    shares: BTreeMap<u32, LastWill>,
     record: Option<PathBuf>,
 }
 
@@ -323,7 +322,7 @@ impl Supervisor {
             Event::Wakeup => self.wakeup(now, &mut out),
         }
         if let Some(Effect::Exit(_)) = out.last() {
-            let rest = self.retired.keys().copied().chain(self.upgrade.as_ref().map(|upgrade| upgrade.heir.id));
+            let rest = self.retired.keys().copied().chain(self.upgrade.as_ref().map(|upgrade| upgrade.successor.id));
             let last = out.len() - 1;
             out.splice(last..last, rest.map(Effect::Kill));
         }
@@ -347,7 +346,7 @@ impl Supervisor {
     }
 
     fn is_heir(&self, id: WorkerId) -> bool {
-        self.upgrade.as_ref().is_some_and(|upgrade| upgrade.heir.id == id)
+        self.upgrade.as_ref().is_some_and(|upgrade| upgrade.successor.id == id)
     }
 
     fn reported(&mut self, id: WorkerId, report: Report, now: Instant, out: &mut Vec<Effect>) {
@@ -375,10 +374,10 @@ impl Supervisor {
                     out.push(Effect::Service(Service::Alive));
                 }
             }
-            Report::Testament { .. } | Report::Records(_) => worker.learn(report),
+            Report::LastWill { .. } | Report::Records(_) => worker.learn(report),
             Report::Reloaded => out.push(Effect::Service(Service::Ready)),
             Report::HandedOver => self.handed_over(now),
-            // A heir's, and this one is none.
+            // A successor's, and this one is none.
             Report::Prepared { .. } | Report::TookOver => {}
         }
     }
@@ -486,7 +485,7 @@ impl Worker {
     /// What is to be done in its name, and where its record is.
     fn learn(&mut self, report: Report) {
         match report {
-            Report::Testament { share, first, part } => {
+            Report::LastWill { share, first, part } => {
                 if first && part.is_empty() {
                     self.shares.remove(&share);
                 } else if first {
@@ -508,8 +507,8 @@ impl Worker {
 }
 
 /// Speaks for the dead, if there is anything to say.
-fn farewell(shares: BTreeMap<u32, Testament>, out: &mut Vec<Effect>) -> Option<Saying> {
-    let mut whole = Testament::default();
+fn farewell(shares: BTreeMap<u32, LastWill>, out: &mut Vec<Effect>) -> Option<Saying> {
+    let mut whole = LastWill::default();
     shares.into_values().for_each(|share| whole.append(share));
     if whole.is_empty() {
         return None;

@@ -21,7 +21,7 @@ pub enum Saying {
         silent: Duration,
         ready: bool,
     },
-    /// Its testament was carried out.
+    /// Its last will was carried out.
     Farewell {
         datagrams: usize,
         addresses: usize,

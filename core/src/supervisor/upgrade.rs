@@ -3,15 +3,15 @@
 //! ```text
 //!   Upgrade              Prepared               HandedOver            TookOver
 //!  ─────────▶ Preparing ──────────▶ HandingOver ──────────▶ TakingOver ────────▶ it is the worker;
-//!             heir ended,           heir ended, too long    heir ended, too long  the old one retires
+//!             successor ended,           successor ended, too long    successor ended, too long  the old one retires
 //!             or too long:             │                       │
 //!             all is as it was         └──▶ Reverting ◀────────┘
-//!                                          the heir is dead: the old one takes back
+//!                                          the successor is dead: the old one takes back
 //! ```
 //!
-//! Of the two at most one acts. Until the heir is prepared it has touched nothing; it begins to act when it has the
-//! estates, and the old one gives them away when it has ended. Only when the heir is known to be dead does the old one
-//! take them back. Until the heir says that it has taken over, the testament in force is the old one's: whoever dies in
+//! Of the two at most one acts. Until the successor is prepared it has touched nothing; it begins to act when it has the
+//! estates, and the old one gives them away when it has ended. Only when the successor is known to be dead does the old one
+//! take them back. Until the successor says that it has taken over, the last will in force is the old one's: whoever dies in
 //! between, somebody speaks for the addresses.
 
 use super::{Beginning, Effect, End, Order, Report, SILENCE, START, Saying, Service, Supervisor, Worker};
@@ -19,11 +19,11 @@ use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How long the old worker may take to end its machines and to give their estates away, and how long the heir to take
+/// How long the old worker may take to end its machines and to give their estates away, and how long the successor to take
 /// them up. Together less than the three advert intervals of a second for which peers wait.
 pub const HAND_OVER: Duration = Duration::from_secs(1);
 
-/// How long a heir that was killed may take to be dead. One that is stuck in the kernel for longer can't act either.
+/// How long a successor that was killed may take to be dead. One that is stuck in the kernel for longer can't act either.
 const DYING: Duration = Duration::from_secs(1);
 
 /// How long a retired worker may go on to carry the connections that it has.
@@ -37,12 +37,12 @@ pub const NOTES: u32 = 1;
 pub(super) struct Upgrade {
     /// Who asked for it.
     client: u64,
-    pub(super) heir: Worker,
+    pub(super) successor: Worker,
     stage: Stage,
     until: Instant,
-    /// [`NOTES`] of the heir's version.
+    /// [`NOTES`] of the successor's version.
     notes: u32,
-    /// The old one died after it had handed over: its testament holds.
+    /// The old one died after it had handed over: its last will holds.
     orphaned: Option<Worker>,
     /// What the operator wanted meanwhile.
     reload: bool,
@@ -114,11 +114,11 @@ impl Supervisor {
         if let Some(failure) = refused {
             return out.push(Effect::Answer { client, answer: Err(failure) });
         }
-        let heir = self.new_worker(now);
-        out.push(Effect::Start(heir.id, Beginning::Heir));
+        let successor = self.new_worker(now);
+        out.push(Effect::Start(successor.id, Beginning::Successor));
         self.upgrade = Some(Upgrade {
             client,
-            heir,
+            successor,
             stage: Stage::Preparing,
             until: now + START,
             notes: 0,
@@ -128,7 +128,7 @@ impl Supervisor {
         });
     }
 
-    /// The heir has something to tell.
+    /// The successor has something to tell.
     pub(super) fn heir_reported(&mut self, report: Report, now: Instant, out: &mut Vec<Effect>) {
         let Some(upgrade) = &mut self.upgrade else { return };
         match report {
@@ -137,7 +137,7 @@ impl Supervisor {
                     upgrade.notes = notes;
                     upgrade.stage = Stage::HandingOver;
                     upgrade.until = now + HAND_OVER;
-                    out.push(Effect::Introduce { old: worker.id, heir: upgrade.heir.id });
+                    out.push(Effect::Introduce { old: worker.id, successor: upgrade.successor.id });
                 }
             }
             Report::TookOver => match upgrade.stage {
@@ -145,13 +145,13 @@ impl Supervisor {
                 Stage::HandingOver | Stage::TakingOver => self.succeed(now, out),
                 Stage::Preparing | Stage::Reverting(_) => {}
             },
-            Report::Testament { .. } | Report::Records(_) => upgrade.heir.learn(report),
+            Report::LastWill { .. } | Report::Records(_) => upgrade.successor.learn(report),
             // Signs of life before it lives, and what only a worker says.
             Report::Ready | Report::Alive { .. } | Report::Reloaded | Report::HandedOver => {}
         }
     }
 
-    /// The worker has ended its machines, and the heir can have all that it needs.
+    /// The worker has ended its machines, and the successor can have all that it needs.
     pub(super) fn handed_over(&mut self, now: Instant) {
         if let Some(upgrade) = &mut self.upgrade
             && let Stage::HandingOver = upgrade.stage
@@ -162,14 +162,14 @@ impl Supervisor {
     }
 
     fn succeed(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let Some(Upgrade { client, mut heir, notes, reload, stop, .. }) = self.upgrade.take() else { return };
+        let Some(Upgrade { client, mut successor, notes, reload, stop, .. }) = self.upgrade.take() else { return };
         if let Some(old) = self.worker.take() {
             out.push(Effect::Tell { worker: old.id, order: Order::Retire });
             self.retired.insert(old.id, now + CARRY);
         }
-        (heir.ready, heir.heard, heir.patience) = (true, now, SILENCE);
-        let worker = heir.id;
-        self.worker = Some(heir);
+        (successor.ready, successor.heard, successor.patience) = (true, now, SILENCE);
+        let worker = successor.id;
+        self.worker = Some(successor);
         out.push(Effect::Answer { client, answer: Ok(()) });
         out.push(Effect::Service(Service::Ready));
         out.push(Effect::Say(Saying::Upgraded));
@@ -183,10 +183,10 @@ impl Supervisor {
         }
     }
 
-    /// The heir can't go on.
+    /// The successor can't go on.
     pub(super) fn give_up(&mut self, failure: Failure, now: Instant, out: &mut Vec<Effect>) {
         let Some(upgrade) = &mut self.upgrade else { return };
-        out.push(Effect::Kill(upgrade.heir.id));
+        out.push(Effect::Kill(upgrade.successor.id));
         match upgrade.stage {
             Stage::Preparing | Stage::Reverting(_) => self.heir_ended(failure, now, out),
             // Not before it is dead does anybody else act.
@@ -197,7 +197,7 @@ impl Supervisor {
         }
     }
 
-    /// The heir is dead, or has touched nothing.
+    /// The successor is dead, or has touched nothing.
     pub(super) fn heir_ended(&mut self, failure: Failure, now: Instant, out: &mut Vec<Effect>) {
         let Some(Upgrade { client, stage, orphaned, reload, stop, .. }) = self.upgrade.take() else { return };
         let (failure, handed_over) = match stage {
@@ -230,8 +230,8 @@ impl Supervisor {
                 None
             }
             Some((Stage::Preparing | Stage::HandingOver, _)) => {
-                let heir = self.upgrade.as_ref().map(|upgrade| upgrade.heir.id);
-                out.extend(heir.map(Effect::Kill));
+                let successor = self.upgrade.as_ref().map(|upgrade| upgrade.successor.id);
+                out.extend(successor.map(Effect::Kill));
                 if let Some(upgrade) = &mut self.upgrade {
                     upgrade.stage = Stage::Preparing;
                 }
@@ -268,7 +268,7 @@ impl Supervisor {
     /// An operator's reload: true if the worker can't be told now.
     pub(super) fn reload_waits(&mut self) -> bool {
         let Some(upgrade) = &mut self.upgrade else { return false };
-        // The heir may have read the file before it was changed.
+        // The successor may have read the file before it was changed.
         upgrade.reload = true;
         !matches!(upgrade.stage, Stage::Preparing)
     }

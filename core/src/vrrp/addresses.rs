@@ -3,9 +3,9 @@
 //! Level-triggered: [`AddressBook`] keeps what was last observed and what is wanted, and [`reconcile`] is the only source
 //! of [`Effect::AddAddress`] and [`Effect::RemoveAddress`]. What somebody else deletes comes back, what a killed
 //! predecessor left behind goes, and what somebody else put there is never touched. The kernel counts as somebody else:
-//! it takes an address off when its lifetime is over ([`super::lease`]), or its subnet's primary address goes.
+//! it takes an address off when its lifetime is over ([`super::lifetime`]), or its subnet's primary address goes.
 
-use super::lease;
+use super::lifetime;
 use crate::decision::Decision;
 use crate::effect::Effect;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
@@ -223,7 +223,7 @@ impl AddressBook {
                 once.entry(address.key()).or_insert(address);
             }
             once.retain(|key, _| seen.get(key).is_some_and(|seen| seen.ours));
-            lease::batches(&once.into_values().cloned().collect::<Vec<_>>())
+            lifetime::batches(&once.into_values().cloned().collect::<Vec<_>>())
         })
     }
 

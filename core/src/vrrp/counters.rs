@@ -5,15 +5,13 @@
 
 use crate::decision::{Decision, IgnoreReason};
 use crate::effect::Effect;
-use crate::time::{Duration, Instant};
+use crate::limit::QUIET;
+use crate::time::Instant;
 use crate::vrrp::election::estate::IgnoredEstate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// The shortest time between two reports of one kind.
-pub const QUIET: Duration = Duration::from_secs(60);
 
 /// Packets that were not taken as adverts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -119,30 +117,6 @@ mod words {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Kinds, D::Error> {
         let kinds = Vec::<(Option<Arc<str>>, Kind)>::deserialize(from)?;
         Ok(kinds.into_iter().map(|(router, kind)| ((router, kind.last.1.word()), kind)).collect())
-    }
-}
-
-/// Lets one thing through a minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limit {
-    quiet_until: Option<Instant>,
-    last: Instant,
-}
-
-impl Limit {
-    /// True the first time, and then at most once in [`QUIET`].
-    pub fn admits(&mut self, now: Instant) -> bool {
-        self.admits_anew(now, Duration::MAX)
-    }
-
-    /// The same, but what comes after a `pause` is a new story, and told.
-    pub fn admits_anew(&mut self, now: Instant, pause: Duration) -> bool {
-        let admits = self.quiet_until.is_none_or(|until| until <= now || now.since(self.last) > pause);
-        self.last = now;
-        if admits {
-            self.quiet_until = Some(now + QUIET);
-        }
-        admits
     }
 }
 

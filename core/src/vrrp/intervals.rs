@@ -3,7 +3,7 @@
 //! Two implementations that round differently still elect the same MASTER, but one that rounds Skew_Time to whole
 //! seconds (or centiseconds at short intervals) gives several BACKUPs the same timer, and all of them take over at once.
 
-use super::types::{AdvertInterval, Priority, Version};
+use crate::quantity::{AdvertInterval, Priority, Version};
 use crate::time::Duration;
 
 /// A 256th of a second.

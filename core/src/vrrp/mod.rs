@@ -8,14 +8,12 @@ pub mod announce;
 pub mod counters;
 pub mod election;
 pub mod intervals;
-pub mod lease;
+pub mod lifetime;
 pub mod notify;
 pub mod packet;
 mod timers;
 pub mod tracker;
-pub mod types;
 pub mod virtual_router;
 
 pub use election::Election;
-pub use types::*;
 pub use virtual_router::VirtualRouter;

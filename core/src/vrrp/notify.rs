@@ -1,8 +1,9 @@
 //! Notify scripts: `notify_master` and its kin, and `notify`, which gets four more arguments.
 
-use crate::config::{Command, NotifyScripts};
+use crate::command::Command;
+use crate::config::NotifyScripts;
 use crate::effect::Effect;
-use crate::vrrp::{Priority, Role};
+use crate::quantity::{Priority, Role};
 use std::sync::Arc;
 
 /// Starts the scripts for a new role: first the one of that role, then `notify` with `INSTANCE`, the router's name, the

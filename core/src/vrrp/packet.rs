@@ -17,8 +17,8 @@
 //!
 //! [`Advert`] holds what a message says; it borrows the addresses from the bytes, so hearing an advert allocates nothing.
 
-use super::types::{AdvertInterval, Version, Vrid};
 use crate::decision::IgnoreReason;
+use crate::quantity::{AdvertInterval, Version, Vrid};
 use bytes::Bytes;
 use std::net::Ipv4Addr;
 

@@ -1,12 +1,13 @@
 //! `vrrp_script` and `track_script`: what a script says, and what that does to a virtual router.
 
+use crate::command::ScriptId;
+use crate::command::ScriptOutcome;
 use crate::config::{TrackWeight, TrackedScript, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause};
-use crate::effect::{Effect, ScriptId};
+use crate::effect::Effect;
 use crate::estate::ScriptEstate;
-use crate::event::ScriptOutcome;
+use crate::quantity::Priority;
 use crate::time::Instant;
-use crate::vrrp::Priority;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

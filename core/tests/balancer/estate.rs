@@ -8,7 +8,7 @@ use vipward_core::event::Event;
 use vipward_core::ipvs::Op;
 
 /// What a new process does at its start with what the one before left, by line.
-fn heir(world: &mut World, services: Vec<VirtualServer>) -> String {
+fn successor(world: &mut World, services: Vec<VirtualServer>) -> String {
     world.succeed();
     world.timeline();
     world.load(services);
@@ -30,7 +30,7 @@ fn half_dead() -> World {
 fn verdicts_and_timing_go_on_and_the_table_stays() {
     let mut world = half_dead();
     let due = world.next_wakeup();
-    insta::assert_snapshot!(heir(&mut world, vec![service(VIP, &[WEB1, WEB2])]), @r"
+    insta::assert_snapshot!(successor(&mut world, vec![service(VIP, &[WEB1, WEB2])]), @r"
      20.000 configuration applied; added virtual_server TCP 10.0.0.1:80
      20.000 2 of 2 checkers go on where they were left; down: 192.0.2.1:80 of TCP 10.0.0.1:80; without quorum: none
     ");
@@ -51,7 +51,7 @@ fn a_failure_that_was_forgiven_is_still_counted() {
     world.until(secs(5));
     world.mood(WEB1, Mood::Refuses);
     world.until(secs(7));
-    heir(&mut world, vec![service(VIP, &[WEB1])]);
+    successor(&mut world, vec![service(VIP, &[WEB1])]);
     world.until(secs(9));
     insta::assert_snapshot!(world.timeline(), @r"
       8.000 probe 192.0.2.1:80: bad after 0 ms
@@ -68,7 +68,7 @@ fn a_probe_under_way_begins_again() {
     world.load(vec![service(VIP, &[WEB1])]);
     world.until(secs(1));
     let before = world.under_way()[0];
-    heir(&mut world, vec![service(VIP, &[WEB1])]);
+    successor(&mut world, vec![service(VIP, &[WEB1])]);
     let after = world.under_way();
     assert_eq!(after.len(), 1);
     assert!(after[0].attempt > before.attempt, "an answer to the old one would be taken for the new one's");
@@ -109,7 +109,7 @@ fn what_does_not_fit_begins_anew_and_what_is_not_wanted_goes() {
         real_servers: vec![real(WEB1, vec![other(WEB1)]), real(WEB2, vec![tcp(WEB2)]), real(WEB3, vec![tcp(WEB3)])],
         ..service(VIP, &[])
     };
-    insta::assert_snapshot!(heir(&mut world, vec![changed]), @r"
+    insta::assert_snapshot!(successor(&mut world, vec![changed]), @r"
      21.000 configuration applied; added virtual_server TCP 10.0.0.1:80
      21.000 1 of 3 checkers go on where they were left; down: 192.0.2.1:80 of TCP 10.0.0.1:80; without quorum: none
      21.000   adding destination 192.0.2.3:80 to TCP 10.0.0.1:80, weight 1
@@ -125,7 +125,7 @@ fn a_service_without_real_servers_has_no_quorum_still() {
     let mut world = World::new();
     world.load(vec![service()]);
     assert_eq!(world.table(VIP), "192.0.2.99:80=1");
-    insta::assert_snapshot!(heir(&mut world, vec![service()]), @r"
+    insta::assert_snapshot!(successor(&mut world, vec![service()]), @r"
     0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
     0.000 TCP 10.0.0.1:80: quorum lost: live weight 0 of 1; sorry server 192.0.2.99:80 answers
     0.000 0 of 0 checkers go on where they were left; down: none; without quorum: TCP 10.0.0.1:80
@@ -149,7 +149,7 @@ fn quorum_between_its_limits_stays_what_it_was() {
     world.mood(WEB2, Mood::Good(secs(0)));
     world.until(secs(20));
     assert_eq!(world.table(VIP), "192.0.2.99:80=1");
-    heir(&mut world, vec![service()]);
+    successor(&mut world, vec![service()]);
     assert_eq!(world.table(VIP), "192.0.2.99:80=1");
     world.mood(WEB3, Mood::Good(secs(0)));
     world.until(secs(30));
@@ -161,7 +161,7 @@ fn quorum_between_its_limits_stays_what_it_was() {
 fn a_table_that_is_gone_is_built_from_what_was_known() {
     let mut world = half_dead();
     world.kernel.services.clear();
-    heir(&mut world, vec![service(VIP, &[WEB1, WEB2])]);
+    successor(&mut world, vec![service(VIP, &[WEB1, WEB2])]);
     assert_eq!(world.table(VIP), "192.0.2.2:80=1");
 }
 

@@ -2,11 +2,12 @@
 
 use crate::helpers::{good, instance, service};
 use std::net::Ipv4Addr;
+use vipward_core::command::ScriptUser;
 use vipward_core::config::*;
 use vipward_core::interface::{InterfaceName, Scope};
 use vipward_core::ipvs::{Forwarding, Protocol};
+use vipward_core::quantity::{Priority, Version};
 use vipward_core::time::Duration;
-use vipward_core::vrrp::{Priority, Version};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)

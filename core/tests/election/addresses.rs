@@ -4,7 +4,7 @@ use crate::timeline::*;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::effect::Effect;
 use vipward_core::machine::{Machine, Reason};
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 
 fn master() -> Timeline {
     let mut t = Timeline::of(vec![router()]);

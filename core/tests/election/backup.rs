@@ -3,8 +3,8 @@
 
 use crate::timeline::*;
 use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
-use vipward_core::vrrp::Role;
 
 /// Advert, address, announcement, then the news.
 const TAKES_OVER: [&str; 3] = ["advert 100", "add 10.0.0.100/24", "garp 10.0.0.100"];

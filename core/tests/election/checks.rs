@@ -5,8 +5,8 @@ use crate::timeline::*;
 use bytes::Bytes;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::machine::Machine;
+use vipward_core::quantity::{Role, Version};
 use vipward_core::vrrp::packet::Authentication;
-use vipward_core::vrrp::{Role, Version};
 
 /// Hears it as BACKUP and as MASTER; in both it is told with these words, counted, and changes nothing.
 #[track_caller]

@@ -3,14 +3,14 @@
 use crate::timeline::*;
 use std::sync::Arc;
 use vipward_core::config::{Config, VirtualRouterConfig};
-use vipward_core::coordination::{
-    Candidate, Claim, Coordination, LeaseEvent, LeaseOp, Mode, OnLoss, Part, Service, Session, Token,
-};
 use vipward_core::effect::Effect;
 use vipward_core::event::Event;
+use vipward_core::lease::{
+    Candidate, Claim, Coordination, LeaseEvent, LeaseOp, Mode, OnLoss, Part, Service, Session, Token,
+};
 use vipward_core::machine::Machine;
+use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
-use vipward_core::vrrp::Role;
 
 const SESSION: Session = Session(7);
 

@@ -5,8 +5,8 @@ use vipward_core::config::{Config, Garp, NotifyScripts, VirtualRouterConfig};
 use vipward_core::event::Event;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::machine::Machine;
+use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
-use vipward_core::vrrp::Role;
 use vipward_core::vrrp::virtual_router::State;
 
 const APPLIED: &str = "configuration applied; added vrrp_instance V";
@@ -23,14 +23,14 @@ fn one() -> Config {
 fn a_master_sends_its_next_advert_when_it_was_due() {
     let mut old = Timeline::of(vec![router()]);
     old.becomes_master();
-    let mut heir = old.at("4").successor(true);
-    heir.at("4.005").loads(one()).is(Role::Master).gives(&[
+    let mut successor = old.at("4").successor(true);
+    successor.at("4.005").loads(one()).is(Role::Master).gives(&[
         APPLIED,
         "V: goes on as MASTER with priority 100; the last advert left 0.395 s ago",
         RENEWED,
         LISTENS,
     ]);
-    assert_eq!(heir.until("5.7"), ["4.609 advert 100", "5.609 advert 100"]);
+    assert_eq!(successor.until("5.7"), ["4.609 advert 100", "5.609 advert 100"]);
     old.at("5").wakes().nothing();
     assert_eq!(old.election.next_wakeup(), None, "the old one is over");
 }
@@ -39,9 +39,9 @@ fn a_master_sends_its_next_advert_when_it_was_due() {
 fn an_advert_that_was_due_between_the_two_leaves_at_once() {
     let mut old = Timeline::of(vec![router()]);
     old.becomes_master();
-    let mut heir = old.at("4.6").successor(true);
-    heir.at("4.62").loads(one()).is(Role::Master);
-    assert_eq!(heir.until("5.7"), ["4.620 advert 100", "5.620 advert 100"]);
+    let mut successor = old.at("4.6").successor(true);
+    successor.at("4.62").loads(one()).is(Role::Master);
+    assert_eq!(successor.until("5.7"), ["4.620 advert 100", "5.620 advert 100"]);
 }
 
 /// The most impatient peer, priority 254, waits 3 s and 8 ms.
@@ -51,12 +51,12 @@ fn a_master_whose_last_advert_is_too_old_is_a_backup() {
     for (at, role) in [("6.617187500", Role::Master), ("6.617187501", Role::Backup)] {
         let mut old = Timeline::of(vec![router()]);
         old.becomes_master();
-        let mut heir = old.at("3.7").successor(true);
+        let mut successor = old.at("3.7").successor(true);
         let config = config(vec![VirtualRouterConfig { notify: notify.clone(), ..router() }], vec![]);
-        heir.at(at).loads(config).is(role);
+        successor.at(at).loads(config).is(role);
         match role {
-            Role::Master => heir.gives_of("notify", &[]).gives_of("remove", &[]),
-            _ => heir.gives_of("notify", &["notify V: /n/backup"]).gives_of("remove", &["remove 10.0.0.100/24"]),
+            Role::Master => successor.gives_of("notify", &[]).gives_of("remove", &[]),
+            _ => successor.gives_of("notify", &["notify V: /n/backup"]).gives_of("remove", &["remove 10.0.0.100/24"]),
         };
     }
 }
@@ -66,10 +66,10 @@ fn a_master_whose_last_advert_is_too_old_is_a_backup() {
 fn an_address_that_went_meanwhile_is_put_back_and_announced() {
     let mut old = Timeline::of(vec![VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() }]);
     old.becomes_master();
-    let mut heir = old.at("4").successor(false);
-    heir.handles(Event::AddressesRead(vec![observed(ME, false), observed(101, true)]));
-    heir.loads(config(vec![VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() }], vec![]));
-    heir.is(Role::Master).gives(&[
+    let mut successor = old.at("4").successor(false);
+    successor.handles(Event::AddressesRead(vec![observed(ME, false), observed(101, true)]));
+    successor.loads(config(vec![VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() }], vec![]));
+    successor.is(Role::Master).gives(&[
         APPLIED,
         "V: goes on as MASTER with priority 100; the last advert left 0.390 s ago",
         "add 10.0.0.100/24",
@@ -86,9 +86,9 @@ fn the_new_configuration_decides_what_stays() {
     let mut old = Timeline::of(vec![VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() }]);
     old.becomes_master();
     let labelled = InterfaceAddress { label: Some("eth0:1".into()), ..vip(100) };
-    let mut heir = old.at("4").successor(true);
-    heir.handles(Event::AddressesRead(vec![observed(ME, false), observed(100, false), observed(101, false)]));
-    heir.loads(config(vec![VirtualRouterConfig { addresses: vec![labelled], ..router() }], vec![])).gives(&[
+    let mut successor = old.at("4").successor(true);
+    successor.handles(Event::AddressesRead(vec![observed(ME, false), observed(100, false), observed(101, false)]));
+    successor.loads(config(vec![VirtualRouterConfig { addresses: vec![labelled], ..router() }], vec![])).gives(&[
         APPLIED,
         "V: goes on as MASTER with priority 100; the last advert left 0.390 s ago",
         "remove 10.0.0.100/24",
@@ -109,11 +109,14 @@ fn the_new_configuration_decides_what_stays() {
 fn a_faster_pace_counts_from_now() {
     let mut old = Timeline::of(vec![v3(100, 100)]);
     old.becomes_master();
-    let mut heir = old.at("4").successor(true);
-    heir.loads(config(vec![v3(100, 10)], vec![])).is(Role::Backup).gives_of("V: ", &["V: INIT -> BACKUP: started"]);
-    let mut heir = old.successor(true);
-    heir.at("4").loads(config(vec![v3(100, 50)], vec![])).is(Role::Master);
-    assert_eq!(heir.until("4.6")[0], "4.500 advert 100");
+    let mut successor = old.at("4").successor(true);
+    successor
+        .loads(config(vec![v3(100, 10)], vec![]))
+        .is(Role::Backup)
+        .gives_of("V: ", &["V: INIT -> BACKUP: started"]);
+    let mut successor = old.successor(true);
+    successor.at("4").loads(config(vec![v3(100, 50)], vec![])).is(Role::Master);
+    assert_eq!(successor.until("4.6")[0], "4.500 advert 100");
 }
 
 /// `garp_master_refresh` and the second burst go on; no burst of its own.
@@ -123,9 +126,9 @@ fn announcements_go_on_as_they_were() {
     let router = VirtualRouterConfig { garp, ..router() };
     let mut old = Timeline::of(vec![router.clone()]);
     old.becomes_master();
-    let mut heir = old.at("4").successor(true);
-    heir.loads(config(vec![router], vec![])).gives_of("garp", &[]);
-    let heard = heir.until("64");
+    let mut successor = old.at("4").successor(true);
+    successor.loads(config(vec![router], vec![])).gives_of("garp", &[]);
+    let heard = successor.until("64");
     let garps: Vec<&String> = heard.iter().filter(|line| line.contains("garp")).collect();
     assert_eq!(garps, ["5.609 garp 10.0.0.100", "63.609 garp 10.0.0.100"]);
 }
@@ -134,15 +137,15 @@ fn announcements_go_on_as_they_were() {
 fn a_backup_keeps_its_timer_and_what_it_heard() {
     let mut old = Timeline::of(vec![v3(100, 100)]);
     old.at("1").hears(peer(9, 200).v3(200));
-    let mut heir = old.at("3").successor(true);
-    heir.at("3.005").loads(config(vec![v3(100, 100)], vec![])).is(Role::Backup).gives(&[
+    let mut successor = old.at("3").successor(true);
+    successor.at("3.005").loads(config(vec![v3(100, 100)], vec![])).is(Role::Backup).gives(&[
         APPLIED,
         "V: goes on as BACKUP with priority 100",
         LISTENS,
     ]);
-    assert_eq!(heir.until("8.218749999"), [""; 0]);
+    assert_eq!(successor.until("8.218749999"), [""; 0]);
     assert_eq!(
-        heir.until("8.21875")[3..],
+        successor.until("8.21875")[3..],
         ["8.218 V: BACKUP -> MASTER: nothing from 10.0.0.9 for 7.218 s (Master_Down_Interval 7.218 s)"]
     );
 }
@@ -152,10 +155,10 @@ fn a_backup_keeps_its_timer_and_what_it_heard() {
 fn a_backup_from_a_copy_waits_from_now() {
     let mut old = Timeline::of(vec![v3(100, 100)]);
     old.at("1").hears(peer(9, 200).v3(200));
-    let mut heir = old.at("8").successor(false);
-    heir.loads(config(vec![v3(100, 100)], vec![])).is(Role::Backup);
-    assert_eq!(heir.until("15.218749999"), [""; 0]);
-    assert_eq!(heir.until("15.21875").len(), 4, "the MASTER's interval is still known");
+    let mut successor = old.at("8").successor(false);
+    successor.loads(config(vec![v3(100, 100)], vec![])).is(Role::Backup);
+    assert_eq!(successor.until("15.218749999"), [""; 0]);
+    assert_eq!(successor.until("15.21875").len(), 4, "the MASTER's interval is still known");
 }
 
 /// A script that runs when it is handed over runs again; its state counts meanwhile, and so does the priority.
@@ -165,15 +168,15 @@ fn scripts_and_priorities_go_on() {
     let mut old = Timeline::with(tracked.clone());
     old.script_exits(0).gives_of("V: priority", &["V: priority 100 -> 150: script chk is up (weight 50)"]);
     old.becomes_master();
-    let mut heir = old.at("3.7").successor(true);
-    heir.loads(tracked.clone()).gives(&[
+    let mut successor = old.at("3.7").successor(true);
+    successor.loads(tracked.clone()).gives(&[
         "configuration applied; added vrrp_instance V, vrrp_script chk",
         "V: goes on as MASTER with priority 150; the last advert left 0.090 s ago",
         RENEWED,
         LISTENS,
         "run chk",
     ]);
-    let mut copy = heir.at("3.8").successor(false);
+    let mut copy = successor.at("3.8").successor(false);
     copy.loads(tracked)
         .gives_of("run", &["run chk"])
         .gives_of("V: goes", &["V: goes on as MASTER with priority 150; the last advert left 0.190 s ago"]);
@@ -186,8 +189,9 @@ fn who_begins_anew_says_what_its_scripts_make_of_its_priority() {
     let mut old = Timeline::with(tracked.clone());
     old.script_exits(0);
     old.becomes_master();
-    let mut heir = old.at("20").successor(false);
-    heir.loads(tracked)
+    let mut successor = old.at("20").successor(false);
+    successor
+        .loads(tracked)
         .is(Role::Backup)
         .gives_of("V: goes", &[])
         .gives_of("V: priority", &["V: priority 100 -> 150: script chk is up (weight 50)"]);
@@ -197,9 +201,9 @@ fn who_begins_anew_says_what_its_scripts_make_of_its_priority() {
 fn fault_stays_fault_and_tells_nobody_again() {
     let mut old = Timeline::of(vec![router()]);
     old.link(false).is(Role::Fault);
-    let mut heir = old.at("1").successor(true);
-    heir.tells_links(&[(0, false)]);
-    heir.loads(one()).is(Role::Fault).gives(&[APPLIED, "V: goes on as FAULT with priority 100", LISTENS]);
+    let mut successor = old.at("1").successor(true);
+    successor.tells_links(&[(0, false)]);
+    successor.loads(one()).is(Role::Fault).gives(&[APPLIED, "V: goes on as FAULT with priority 100", LISTENS]);
     let mut well = old.successor(true);
     well.loads(one()).is(Role::Backup).gives(&[APPLIED, LISTENS, STARTED]);
 }
@@ -208,9 +212,9 @@ fn fault_stays_fault_and_tells_nobody_again() {
 fn a_master_whose_link_went_meanwhile_is_in_fault() {
     let mut old = Timeline::of(vec![router()]);
     old.becomes_master();
-    let mut heir = old.at("4").successor(true);
-    heir.tells_links(&[(0, false)]);
-    heir.loads(one()).is(Role::Fault).gives_of("remove", &["remove 10.0.0.100/24"]);
+    let mut successor = old.at("4").successor(true);
+    successor.tells_links(&[(0, false)]);
+    successor.loads(one()).is(Role::Fault).gives_of("remove", &["remove 10.0.0.100/24"]);
 }
 
 #[test]
@@ -219,11 +223,11 @@ fn counters_go_on() {
     for _ in 0..3 {
         old.hears(Peer { vrid: 9, ..peer(2, 200) });
     }
-    let mut heir = old.at("1").successor(true);
-    heir.loads(one());
-    heir.hears(Peer { vrid: 9, ..peer(2, 200) });
-    heir.hears(Peer { ttl: 7, ..peer(2, 200) });
-    let counted: Vec<_> = heir.election.ignored().map(|(router, word, n)| (router.is_some(), word, n)).collect();
+    let mut successor = old.at("1").successor(true);
+    successor.loads(one());
+    successor.hears(Peer { vrid: 9, ..peer(2, 200) });
+    successor.hears(Peer { ttl: 7, ..peer(2, 200) });
+    let counted: Vec<_> = successor.election.ignored().map(|(router, word, n)| (router.is_some(), word, n)).collect();
     assert_eq!(counted, [(false, "unknown_vrid", 4), (true, "wrong_ttl", 1)]);
 }
 
@@ -250,9 +254,9 @@ fn an_advert_from_the_future_is_no_advert() {
     old.becomes_master();
     let State::Master(master) = old.election.routers()[0].state() else { panic!() };
     assert!(master.last_advert > instant("3"));
-    let mut heir = old.successor(true);
+    let mut successor = old.successor(true);
     let mut early = Timeline::unstarted(&[observed(ME, false)]);
-    std::mem::swap(&mut heir.election, &mut early.election);
+    std::mem::swap(&mut successor.election, &mut early.election);
     early.at("1").loads(one()).is(Role::Backup);
 }
 

@@ -4,7 +4,7 @@ use crate::timeline::*;
 use vipward_core::config::{InitialState, NotifyScripts, VirtualRouterConfig};
 use vipward_core::event::Event;
 use vipward_core::machine::Machine;
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 
 const DOWN: &str = "V: MASTER -> FAULT: eth0 is down";
 const RECOVERED: &str = "V: FAULT -> BACKUP: the fault is over";

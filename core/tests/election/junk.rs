@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::event::Event;
 use vipward_core::machine::Machine;
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 
 /// BACKUP or MASTER, version 2 with a password or version 3.
 fn director(master: bool, version_3: bool) -> Timeline {

@@ -4,14 +4,16 @@ use crate::timeline::*;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use vipward_core::config::LIFETIME;
 use vipward_core::config::{Config, VirtualRouterConfig};
 use vipward_core::effect::Effect;
 use vipward_core::event::Event;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::machine::{Machine, Reason};
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::lease::{BATCH, LIFETIME, RENEW};
-use vipward_core::vrrp::{Election, Role};
+use vipward_core::vrrp::Election;
+use vipward_core::vrrp::lifetime::{BATCH, RENEW};
 
 fn renewing(routers: Vec<VirtualRouterConfig>) -> Timeline {
     Timeline::with(leased(config(routers, vec![])))

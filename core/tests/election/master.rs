@@ -2,7 +2,7 @@
 
 use crate::timeline::*;
 use vipward_core::config::{InitialState, VirtualRouterConfig};
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 
 /// MASTER since 3.609375.
 fn master() -> Timeline {

@@ -13,14 +13,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use vipward_core::config::{Config, VirtualRouterConfig};
+use vipward_core::datagram::Datagram;
 use vipward_core::effect::Effect;
-use vipward_core::event::{Datagram, Event};
+use vipward_core::event::Event;
 use vipward_core::interface::{Link, ObservedAddress};
 use vipward_core::machine::Machine;
+use vipward_core::quantity::{AdvertInterval, Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Election;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::virtual_router::State;
-use vipward_core::vrrp::{AdvertInterval, Election, Priority, Role, Version};
 
 /// RFC 3768 6.4 and RFC 9568 6.4 in nanoseconds and nothing else.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use crate::timeline::*;
 use vipward_core::config::{NotifyScripts, Transport, VirtualRouterConfig};
 use vipward_core::machine::Machine;
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 
 fn named(name: &str, vrid: u8, last: u8) -> VirtualRouterConfig {
     VirtualRouterConfig { name: name.into(), vrid: vrid.try_into().unwrap(), addresses: vec![vip(last)], ..router() }

@@ -1,11 +1,12 @@
 //! `vrrp_script` and `track_script`. First results, weights and `reverse` as keepalived 2.2.7 did them.
 
 use crate::timeline::*;
+use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{TrackWeight, VrrpScript};
-use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::machine::Machine;
+use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
-use vipward_core::vrrp::Role;
 
 fn timeline(weight: i16, reverse: bool, script: VrrpScript) -> Timeline {
     Timeline::with(config(vec![tracking(router(), weight, reverse)], vec![script]))

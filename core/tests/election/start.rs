@@ -3,7 +3,7 @@
 use crate::timeline::*;
 use vipward_core::config::{InitialState, NotifyScripts, VirtualRouterConfig};
 use vipward_core::machine::Machine;
-use vipward_core::vrrp::Role;
+use vipward_core::quantity::Role;
 
 const APPLIED: &str = "configuration applied; added vrrp_instance V";
 const LISTENS: &str = "listen eth0 224.0.0.18";

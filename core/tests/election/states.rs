@@ -3,13 +3,14 @@
 use crate::timeline::*;
 use std::fmt::Write;
 use std::sync::Arc;
+use vipward_core::command::ScriptOutcome;
 use vipward_core::config::VirtualRouterConfig;
-use vipward_core::coordination::LeaseEvent;
 use vipward_core::effect::Effect;
 use vipward_core::estate::{ElectionEstate, Estate};
-use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::interface::Link;
 use vipward_core::ipvs::{Protocol, ServiceKey, Table};
+use vipward_core::lease::LeaseEvent;
 use vipward_core::machine::Machine;
 use vipward_core::probe::{ProbeId, Verdict};
 

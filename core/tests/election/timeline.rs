@@ -7,19 +7,22 @@
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use vipward_core::command::Command;
+use vipward_core::command::ScriptOutcome;
+use vipward_core::config::Vip;
 use vipward_core::config::{
-    Command, Config, Garp, InitialState, NotifyScripts, TrackWeight, TrackedScript, Transport, VirtualRouterConfig,
-    VrrpScript,
+    Config, Garp, InitialState, NotifyScripts, TrackWeight, TrackedScript, Transport, VirtualRouterConfig, VrrpScript,
 };
+use vipward_core::datagram::Datagram;
 use vipward_core::effect::Effect;
 use vipward_core::estate::Document;
-use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::machine::Machine;
-use vipward_core::settings::Vip;
+use vipward_core::quantity::{AdvertInterval, Priority, Role, Version, Vrid};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Election;
 use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
-use vipward_core::vrrp::{AdvertInterval, Election, Priority, Role, Version, Vrid};
 
 pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 pub const ME: u8 = 5;
@@ -320,12 +323,12 @@ impl Timeline {
         // As it travels.
         let document = Document::new("boot", estate);
         let document = Document::from_json(&document.to_json().unwrap(), "boot").unwrap();
-        let mut heir = Self::unstarted(&self.kernel);
-        heir.now = self.now;
-        heir.tells_links(&[(0, true), (1, true)]);
-        heir.reads_addresses();
-        heir.handles(Event::Inherited(Arc::new(document.estate)));
-        heir
+        let mut successor = Self::unstarted(&self.kernel);
+        successor.now = self.now;
+        successor.tells_links(&[(0, true), (1, true)]);
+        successor.reads_addresses();
+        successor.handles(Event::Inherited(Arc::new(document.estate)));
+        successor
     }
 
     // What must come out.

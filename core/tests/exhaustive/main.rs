@@ -11,7 +11,7 @@ use model::liveness;
 use model::search::{Explored, Outcome, explore};
 use model::setup::{self, Director, Planted, Setup};
 use model::timeline::replay;
-use vipward_core::vrrp::Version;
+use vipward_core::quantity::Version;
 
 /// Explores, and fails with a timeline if anything is broken.
 #[track_caller]

@@ -7,12 +7,12 @@ const EXIT_2: End = End::Exited(2);
 const SIGKILL: End = End::Killed(9);
 
 impl Timeline {
-    /// A MASTER's worker, and a heir that prepares since 1 s.
+    /// A MASTER's worker, and a successor that prepares since 1 s.
     fn preparing() -> Self {
         let mut t = Self::holding();
         t.at("0.9").hears(Report::Alive { effects: 0 });
         t.effects.clear();
-        t.at("1").event(Event::Upgrade { client: 7 }).does(&["start heir 1"]);
+        t.at("1").event(Event::Upgrade { client: 7 }).does(&["start successor 1"]);
         t
     }
 
@@ -69,7 +69,7 @@ fn a_worker_hands_over_and_the_new_one_is_the_worker() {
     t.at("3.3").hears_of(1, Report::Alive { effects: 0 });
     t.effects.clear();
     t.ended(0, End::Exited(0)).does(&[]);
-    // The testament in force is the new one's.
+    // The last will in force is the new one's.
     t.at("3.4").ended(1, SIGKILL).does(&[
         "farewell 5 10.0.0.100",
         "the worker was killed by SIGKILL after 2.4 s",
@@ -80,7 +80,7 @@ fn a_worker_hands_over_and_the_new_one_is_the_worker() {
     t.at("3.5").wakes().does(&["start 2 after a farewell"]);
 }
 
-/// The two speak over lines of their own: the heir's word may be there first.
+/// The two speak over lines of their own: the successor's word may be there first.
 #[test]
 fn the_heirs_word_may_come_before_the_old_ones() {
     let mut t = Timeline::handing_over();
@@ -118,7 +118,7 @@ fn a_heir_that_is_never_prepared_is_killed() {
     t.next("31.000").at("31").wakes().does_and_refuses(&["kill 1"], "the new process was not ready within 30 s", &[]);
 }
 
-/// Only when the heir is known to be dead does the old one act again.
+/// Only when the successor is known to be dead does the old one act again.
 #[test]
 fn a_heir_that_does_not_take_over_is_killed_and_the_old_one_takes_back() {
     let mut t = Timeline::taking_over();
@@ -131,7 +131,7 @@ fn a_heir_that_does_not_take_over_is_killed_and_the_old_one_takes_back() {
         &[],
     );
     t.next("3.610").at("3.5").hears(Report::Alive { effects: 0 }).does(&["service alive"]);
-    t.at("4").event(Event::Upgrade { client: 8 }).does(&["start heir 2"]);
+    t.at("4").event(Event::Upgrade { client: 8 }).does(&["start successor 2"]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_worker_that_does_not_hand_over_takes_back() {
     assert_eq!(t.effects.iter().map(words).take(2).collect::<Vec<_>>(), ["kill 0", "farewell 1 10.0.0.100"]);
 }
 
-/// Its testament is carried out, and nobody else acts beside it.
+/// Its last will is carried out, and nobody else acts beside it.
 #[test]
 fn a_worker_that_dies_before_it_has_handed_over_is_lost_as_ever() {
     for mut t in [Timeline::preparing(), Timeline::handing_over()] {
@@ -192,7 +192,7 @@ fn a_worker_that_dies_before_it_has_handed_over_is_lost_as_ever() {
     }
 }
 
-/// The heir has all that it needs.
+/// The successor has all that it needs.
 #[test]
 fn a_worker_that_dies_after_it_has_handed_over_is_not_missed() {
     let mut t = Timeline::taking_over();
@@ -203,7 +203,7 @@ fn a_worker_that_dies_after_it_has_handed_over_is_not_missed() {
         "upgraded: a new worker has taken over",
         "renew",
     ]);
-    // And if the heir dies too, there is still the testament.
+    // And if the successor dies too, there is still the last will.
     let mut t = Timeline::taking_over();
     t.at("1.515").ended(0, SIGKILL).does(&[]);
     t.at("1.6").ended(1, SIGKILL).does_and_refuses(
@@ -266,7 +266,7 @@ fn a_stop_waits_for_the_end_of_a_hand_over_and_a_second_one_does_not() {
     ]);
 }
 
-/// The heir may have read the file before it was changed.
+/// The successor may have read the file before it was changed.
 #[test]
 fn a_reload_reaches_whoever_runs_afterwards() {
     let mut t = Timeline::preparing();

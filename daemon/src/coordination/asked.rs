@@ -2,7 +2,7 @@
 
 use super::tree;
 use std::collections::BTreeMap;
-use vipward_core::coordination::{Candidate, Claim, DirectorName, LeaseKey, Member};
+use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseKey, Member};
 
 /// All of it; it goes with the session.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ mod service;
 mod session;
 mod tree;
 
-use crate::clock::BootClock;
+use crate::system::clock::BootClock;
 use place::Place;
 use session::Surroundings;
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
-use vipward_core::coordination::{LeaseEvent, LeaseOp};
+use vipward_core::lease::{LeaseEvent, LeaseOp};
 use vipward_core::seam::{Lease, Refusal};
 use vipward_core::time::Duration;
 

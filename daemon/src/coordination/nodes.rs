@@ -6,7 +6,7 @@ use futures::future::{join, join_all};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
-use vipward_core::coordination::LeaseKey;
+use vipward_core::lease::LeaseKey;
 use zookeeper_client::{Acls, AddWatchMode, Client, CreateMode, CreateOptions, Error, PersistentWatcher, Stat};
 
 /// Why a piece of work was not done, and the node that it is about.

@@ -6,7 +6,7 @@ use super::session::{Ended, Live, Surroundings, note};
 use super::tree::Tree;
 use std::rc::Rc;
 use std::sync::Arc;
-use vipward_core::coordination::{LeaseEvent, LeaseOp, Service, Session};
+use vipward_core::lease::{LeaseEvent, LeaseOp, Service, Session};
 use vipward_core::seam::Clock;
 use vipward_core::time::Duration;
 use zookeeper_client::{Acls, Client, Error, PersistentWatcher, SessionInfo};

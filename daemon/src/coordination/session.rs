@@ -13,7 +13,7 @@ use super::lives::Lives;
 use super::nodes::{Failure, Node, Nodes, Read};
 use super::place::Place;
 use super::tree::{self, About, Holder, Record};
-use crate::clock::BootClock;
+use crate::system::clock::BootClock;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
@@ -21,9 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use vipward_core::coordination::{
-    Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token, surely,
-};
+use vipward_core::coordination::surely;
+use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token};
 use vipward_core::seam::Clock;
 use vipward_core::time::{Duration, Instant};
 use zookeeper_client::{EventType, PersistentWatcher, SessionState};

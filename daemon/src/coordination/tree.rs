@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
-use vipward_core::coordination::DirectorName;
+use vipward_core::lease::DirectorName;
 use vipward_core::time::Duration;
 
 /// What the root says of itself.

@@ -6,7 +6,7 @@
 
 use super::Shared;
 use super::ring::Ring;
-use crate::clock;
+use crate::system::clock;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

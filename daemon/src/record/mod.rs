@@ -6,7 +6,7 @@ mod ring;
 
 pub use ring::Ring;
 
-use crate::clock;
+use crate::system::clock;
 use log::Log;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

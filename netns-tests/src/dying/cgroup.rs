@@ -48,7 +48,7 @@ fn own_pid() -> io::Result<String> {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // The kernel may not have buried the last one yet.
+        // The kernel may not have reaped the last one yet.
         for _ in 0..200 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;

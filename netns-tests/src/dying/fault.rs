@@ -151,7 +151,7 @@ impl Prey<'_> {
     }
 }
 
-/// Neither gone nor dead and not buried yet.
+/// Neither gone nor dead and not reaped yet.
 pub fn alive(pid: Pid) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
 }
@@ -193,7 +193,7 @@ impl Stuck {
     }
 }
 
-/// Until it is let go or has died: the dead one is the tracer's to bury.
+/// Until it is let go or has died: the dead one is the tracer's to reap.
 fn watch(thread: Pid, released: &Receiver<()>) {
     while released.try_recv() == Err(TryRecvError::Empty) {
         match waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {

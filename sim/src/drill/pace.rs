@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_drill_waits_for_the_slowest_of_the_directors() {
         let (fast, mut slow) = (config(150), config(100));
-        slow.routers[0].advert_interval = vipward_core::vrrp::AdvertInterval::from_centis(1000).unwrap();
+        slow.routers[0].advert_interval = vipward_core::quantity::AdvertInterval::from_centis(1000).unwrap();
         let pace = Pace::of(&[&fast, &slow]);
         assert_eq!(pace.takeover.as_millis(), 30_609, "three intervals of ten seconds and the skew of priority 100");
     }

@@ -8,8 +8,8 @@ use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use vipward_core::decision::Decision;
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// A row of the table, and the run that it is about.
 #[derive(Debug)]

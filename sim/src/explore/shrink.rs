@@ -4,14 +4,14 @@
 use super::case::{Case, Ground};
 use super::draft::Draft;
 use crate::invariants::Violation;
-use crate::runner::events::Cast;
+use crate::runner::events::MakeMachine;
 
 /// Runs after which what is left counts as small enough.
 const MOST_RUNS: u32 = 2_000;
 
 /// The smallest case found, and what breaks in it.
-pub fn shrink(case: Case, violation: Violation, cast: Cast<'_>) -> (Case, Violation) {
-    let mut shrinker = Shrinker { best: case, violation, cast, left: MOST_RUNS };
+pub fn shrink(case: Case, violation: Violation, make: MakeMachine<'_>) -> (Case, Violation) {
+    let mut shrinker = Shrinker { best: case, violation, make, left: MOST_RUNS };
     loop {
         let runs = shrinker.left;
         let before = shrinker.size();
@@ -27,7 +27,7 @@ pub fn shrink(case: Case, violation: Violation, cast: Cast<'_>) -> (Case, Violat
 struct Shrinker<'a> {
     best: Case,
     violation: Violation,
-    cast: Cast<'a>,
+    make: MakeMachine<'a>,
     left: u32,
 }
 
@@ -36,7 +36,7 @@ impl Shrinker<'_> {
     fn keep(&mut self, candidate: Case) -> bool {
         let Some(left) = self.left.checked_sub(1) else { return false };
         self.left = left;
-        match candidate.run(self.cast) {
+        match candidate.run(self.make) {
             Ok(Some(violation)) if violation.invariant == self.violation.invariant => {
                 self.violation = violation;
                 self.best = candidate;

@@ -3,7 +3,7 @@
 use super::case::{Case, Clusters};
 use super::shrink::shrink;
 use crate::invariants::Violation;
-use crate::runner::events::Cast;
+use crate::runner::events::MakeMachine;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -38,7 +38,7 @@ impl Sweep {
     /// in the order in which they end. Returns how many seeds came out. The error: a case that can't be run.
     pub fn run(
         &self,
-        cast: Cast<'_>,
+        make: MakeMachine<'_>,
         mut done: impl FnMut(u64),
         mut found: impl FnMut(Found) -> Result<(), String>,
     ) -> Result<u64, String> {
@@ -51,7 +51,7 @@ impl Sweep {
                 scope.spawn(move || {
                     while !enough.load(Ordering::Relaxed) {
                         let at = next.fetch_add(1, Ordering::Relaxed);
-                        if at >= self.seeds || send.send((at, self.one(self.base.wrapping_add(at), cast))).is_err() {
+                        if at >= self.seeds || send.send((at, self.one(self.base.wrapping_add(at), make))).is_err() {
                             break;
                         }
                     }
@@ -81,11 +81,11 @@ impl Sweep {
         })
     }
 
-    fn one(&self, seed: u64, cast: Cast<'_>) -> Result<Option<Found>, String> {
+    fn one(&self, seed: u64, make: MakeMachine<'_>) -> Result<Option<Found>, String> {
         let case = Case::draw(seed, self.seconds, &self.clusters)?;
-        let violation = case.run(cast).map_err(|error| format!("seed {seed}: {error}"))?;
+        let violation = case.run(make).map_err(|error| format!("seed {seed}: {error}"))?;
         Ok(violation.map(|violation| {
-            let (case, shrunk) = shrink(case, violation.clone(), cast);
+            let (case, shrunk) = shrink(case, violation.clone(), make);
             Found { seed, violation, case, shrunk }
         }))
     }

@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use vipward_core::config::Config;
 use vipward_core::decision::Decision;
 use vipward_core::ipvs::ServiceKey;
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// Lanes of real servers, where each director has its own.
 const MOST_SERVER_LANES: usize = 8;

@@ -13,8 +13,8 @@ use crate::world::World;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use vipward_core::config::VirtualRouterConfig;
+use vipward_core::quantity::{Role, Version};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Role, Version};
 
 pub const NAME: &str = "address-served";
 

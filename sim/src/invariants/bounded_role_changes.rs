@@ -16,8 +16,8 @@ use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use vipward_core::decision::{Decision, RoleCause};
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 pub const NAME: &str = "bounded-role-changes";
 

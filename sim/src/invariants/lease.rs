@@ -9,8 +9,9 @@ use crate::scenario::NodeId;
 use crate::trace::What;
 use crate::world::{Director, Process, World};
 use std::collections::{BTreeMap, BTreeSet};
+use vipward_core::config::LIFETIME;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::lease::{LIFETIME, RENEW};
+use vipward_core::vrrp::lifetime::RENEW;
 
 pub const NAME: &str = "lease";
 

@@ -10,7 +10,7 @@ use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use vipward_core::config::Config;
-use vipward_core::coordination::{Mode, OnLoss};
+use vipward_core::lease::{Mode, OnLoss};
 
 pub const NAME: &str = "one-holder";
 

@@ -17,8 +17,8 @@ use crate::world::{Director, World};
 use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::config::{InitialState, VirtualRouterConfig};
 use vipward_core::coordination::LONGEST_TRIAL;
+use vipward_core::quantity::{Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Priority, Role, Version};
 
 pub const NAME: &str = "settles";
 

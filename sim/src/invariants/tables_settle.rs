@@ -14,8 +14,8 @@ use std::sync::Arc;
 use vipward_core::config::Config;
 use vipward_core::decision::Decision;
 use vipward_core::ipvs::ServiceKey;
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 pub const NAME: &str = "tables-settle";
 

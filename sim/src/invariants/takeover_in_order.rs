@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::decision::{Decision, RoleCause};
+use vipward_core::quantity::{Priority, Role};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Priority, Role, intervals};
+use vipward_core::vrrp::intervals;
 
 pub const NAME: &str = "takeover-in-order";
 

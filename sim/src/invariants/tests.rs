@@ -7,21 +7,21 @@ use crate::testing::{LB1, LB2, VIP, WEB1, pair};
 use crate::world::Half;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use vipward_core::datagram::Datagram;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate};
-use vipward_core::event::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
 use vipward_core::probe::Failure;
-use vipward_core::vrrp::{Role, Vrid};
+use vipward_core::quantity::{Role, Vrid};
 
 /// A world whose directors do only what the test says.
-struct Stage {
+struct EventRun {
     world: World,
     watch: Watch,
 }
 
-impl Stage {
+impl EventRun {
     fn new(scenario: Scenario) -> Self {
         let mut world = World::new(Arc::new(scenario), 1);
         world.start(LB1);
@@ -118,143 +118,143 @@ fn electors() -> Scenario {
 
 #[test]
 fn two_owners_that_hear_each_other_for_more_than_an_advert_interval() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.master(LB2);
-    stage.until(1_100);
-    assert_eq!(stage.broken(), [], "one advert may pass: 1 s, and 100 ms for the turn");
-    stage.until(1_200);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.master(LB2);
+    run.until(1_100);
+    assert_eq!(run.broken(), [], "one advert may pass: 1 s, and 100 ms for the turn");
+    run.until(1_200);
     let text = "lb1 and lb2 both hold 192.0.2.100 since 0.001 s though they hear each other; 1.100 s is allowed";
-    assert_eq!(stage.broken(), [("one-owner", text)]);
+    assert_eq!(run.broken(), [("one-owner", text)]);
 }
 
 #[test]
 fn two_owners_may_be_when_one_way_between_them_is_cut() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.master(LB2);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.master(LB2);
     let (from, to) = (Party::Node(LB1), Party::Node(LB2));
-    stage.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Cut });
-    stage.until(10_000);
-    assert_eq!(stage.broken(), []);
+    run.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Cut });
+    run.until(10_000);
+    assert_eq!(run.broken(), []);
 }
 
 #[test]
 fn an_advert_that_a_fault_swallows_buys_two_owners_one_more_interval() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.master(LB2);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.master(LB2);
     let (from, to) = (Party::Node(LB1), Party::Node(LB2));
-    stage.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Lose(Share(1000)) });
-    stage.until(500);
-    stage.world.listen(LB1, &InterfaceName::new("eth0"), None).unwrap();
-    let envelope = stage.world.send_advert(LB1, &advert(150)).unwrap();
-    stage.world.carried(LB2, envelope);
-    stage.until(2_000);
-    assert_eq!(stage.broken(), []);
-    stage.until(2_200);
-    assert_eq!(stage.broken().len(), 1);
+    run.world.act(&Action::Impair { from, to, both: false, impairment: Impairment::Lose(Share(1000)) });
+    run.until(500);
+    run.world.listen(LB1, &InterfaceName::new("eth0"), None).unwrap();
+    let envelope = run.world.send_advert(LB1, &advert(150)).unwrap();
+    run.world.carried(LB2, envelope);
+    run.until(2_000);
+    assert_eq!(run.broken(), []);
+    run.until(2_200);
+    assert_eq!(run.broken().len(), 1);
 }
 
 #[test]
 fn what_a_killed_daemon_leaves_in_its_kernel_is_no_claim() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.until(500);
-    stage.world.act(&Action::Kill(LB1));
-    stage.until(3_000);
-    stage.master(LB2);
-    stage.until(20_000);
-    assert_eq!(stage.broken(), []);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.until(500);
+    run.world.act(&Action::Kill(LB1));
+    run.until(3_000);
+    run.master(LB2);
+    run.until(20_000);
+    assert_eq!(run.broken(), []);
 }
 
 #[test]
 fn an_address_that_goes_while_its_director_runs() {
-    let mut stage = Stage::new(crate::testing::leased());
-    stage.master(LB1);
-    stage.until(1_999);
-    assert_eq!(stage.broken_by("lease"), [""; 0]);
-    stage.until(3_100);
-    let [text] = stage.broken_by("lease").try_into().unwrap();
+    let mut run = EventRun::new(crate::testing::leased());
+    run.master(LB1);
+    run.until(1_999);
+    assert_eq!(run.broken_by("lease"), [""; 0]);
+    run.until(3_100);
+    let [text] = run.broken_by("lease").try_into().unwrap();
     assert!(text.starts_with("the kernel takes 192.0.2.100/24 on eth0 off lb1, which has been running for "), "{text}");
 }
 
 #[test]
 fn a_director_that_does_not_run_and_still_holds_an_address() {
     for action in [Action::Kill(LB1), Action::Freeze(LB1)] {
-        let mut stage = Stage::new(crate::testing::leased());
-        stage.until(500);
-        stage.master(LB1);
-        stage.until(1_000);
-        stage.world.act(&action);
+        let mut run = EventRun::new(crate::testing::leased());
+        run.until(500);
+        run.master(LB1);
+        run.until(1_000);
+        run.world.act(&action);
         // As if something else on that machine renewed it.
         let address = crate::testing::config(100).routers[0].addresses[0].clone();
-        while stage.world.now() < Instant::from_millis(4_100) {
-            stage.world.renew_addresses(LB1, std::slice::from_ref(&address)).unwrap();
-            let now = stage.world.now().as_nanos() / 1_000_000;
-            stage.until(now + 100);
+        while run.world.now() < Instant::from_millis(4_100) {
+            run.world.renew_addresses(LB1, std::slice::from_ref(&address)).unwrap();
+            let now = run.world.now().as_nanos() / 1_000_000;
+            run.until(now + 100);
         }
-        assert_eq!(stage.broken_by("lease"), [""; 0]);
-        stage.until(4_200);
-        assert_eq!(stage.broken_by("lease"), ["lb1 does not run since 1.000 s and still holds 192.0.2.100"]);
+        assert_eq!(run.broken_by("lease"), [""; 0]);
+        run.until(4_200);
+        assert_eq!(run.broken_by("lease"), ["lb1 does not run since 1.000 s and still holds 192.0.2.100"]);
     }
 }
 
 #[test]
 fn without_a_lease_the_dead_may_hold_what_they_held() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.until(1_000);
-    stage.world.act(&Action::Kill(LB1));
-    stage.until(60_000);
-    assert_eq!(stage.broken_by("lease"), [""; 0]);
-    assert_eq!(stage.world.owners(VIP.parse().unwrap()), [LB1]);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.until(1_000);
+    run.world.act(&Action::Kill(LB1));
+    run.until(60_000);
+    assert_eq!(run.broken_by("lease"), [""; 0]);
+    assert_eq!(run.world.owners(VIP.parse().unwrap()), [LB1]);
 }
 
 #[test]
 fn an_address_that_nobody_takes_though_a_director_could() {
-    let mut stage = Stage::new(electors());
-    stage.role(LB1, Role::Init, Role::Fault);
-    stage.role(LB2, Role::Init, Role::Backup);
-    stage.until(4_100);
-    assert_eq!(stage.broken(), [], "3 adverts, at most a second of skew, and 100 ms");
-    stage.until(4_200);
+    let mut run = EventRun::new(electors());
+    run.role(LB1, Role::Init, Role::Fault);
+    run.role(LB2, Role::Init, Role::Backup);
+    run.until(4_100);
+    assert_eq!(run.broken(), [], "3 adverts, at most a second of skew, and 100 ms");
+    run.until(4_200);
     let text = "nobody that lb2 hears holds 192.0.2.100 since 0.001 s, and it does not take it; 4.100 s is allowed";
-    assert_eq!(stage.broken(), [("address-served", text)]);
+    assert_eq!(run.broken(), [("address-served", text)]);
 }
 
 #[test]
 fn a_farewell_sets_the_others_patience_to_the_skew_from_there() {
-    let mut stage = Stage::new(electors());
-    stage.role(LB1, Role::Init, Role::Fault);
-    stage.role(LB2, Role::Init, Role::Backup);
-    stage.until(3_900);
-    stage.world.send_advert(LB1, &advert(0)).unwrap();
-    stage.until(4_900);
-    assert_eq!(stage.broken(), []);
-    stage.until(5_100);
+    let mut run = EventRun::new(electors());
+    run.role(LB1, Role::Init, Role::Fault);
+    run.role(LB2, Role::Init, Role::Backup);
+    run.until(3_900);
+    run.world.send_advert(LB1, &advert(0)).unwrap();
+    run.until(4_900);
+    assert_eq!(run.broken(), []);
+    run.until(5_100);
     let text = "nobody that lb2 hears holds 192.0.2.100 since 0.001 s, and it does not take it; 4.999 s is allowed";
-    assert_eq!(stage.broken(), [("address-served", text)]);
+    assert_eq!(run.broken(), [("address-served", text)]);
 }
 
 /// lb1 is upgraded, and its virtual router, which was in FAULT, begins anew.
-fn upgraded_in_fault(meanwhile: Option<Action>) -> Stage {
-    let mut stage = Stage::new(electors());
-    stage.role(LB1, Role::Init, Role::Fault);
-    stage.until(1_000);
-    stage.world.act(&Action::Upgrade(LB1));
-    stage.world.handed_over(LB1, Half::Election, Estate::Election(ElectionEstate::default()));
-    stage.world.handed_over(LB1, Half::Balancer, Estate::Balancer(BalancerEstate::default()));
-    stage.world.advance(Instant::from_nanos(1_000_500_000));
+fn upgraded_in_fault(meanwhile: Option<Action>) -> EventRun {
+    let mut run = EventRun::new(electors());
+    run.role(LB1, Role::Init, Role::Fault);
+    run.until(1_000);
+    run.world.act(&Action::Upgrade(LB1));
+    run.world.handed_over(LB1, Half::Election, Estate::Election(ElectionEstate::default()));
+    run.world.handed_over(LB1, Half::Balancer, Estate::Balancer(BalancerEstate::default()));
+    run.world.advance(Instant::from_nanos(1_000_500_000));
     if let Some(action) = meanwhile {
-        stage.world.act(&action);
+        run.world.act(&action);
     }
-    while stage.world.takeovers.is_empty() {
-        stage.world.advance(stage.world.now() + Duration::from_micros(500));
+    while run.world.takeovers.is_empty() {
+        run.world.advance(run.world.now() + Duration::from_micros(500));
     }
-    stage.role(LB1, Role::Init, Role::Backup);
-    stage.until(1_100);
-    stage
+    run.role(LB1, Role::Init, Role::Backup);
+    run.until(1_100);
+    run
 }
 
 #[test]
@@ -268,166 +268,161 @@ fn a_router_in_fault_that_an_upgrade_heals() {
 /// Also where the advert that it owes leaves in the same instant.
 #[test]
 fn a_master_that_goes_on_after_too_long_a_silence() {
-    let mut stage = Stage::new(electors());
-    let goes_on = |stage: &mut Stage| {
+    let mut run = EventRun::new(electors());
+    let goes_on = |run: &mut EventRun| {
         let (router, vrid) = ("VI_1".into(), Vrid::new(51).unwrap());
         let inherited = Decision::RoleInherited { router, vrid, role: Role::Master, priority: 150, silent: None };
-        stage.world.decided(LB1, &inherited);
-        stage.world.send_advert(LB1, &advert(150)).unwrap();
+        run.world.decided(LB1, &inherited);
+        run.world.send_advert(LB1, &advert(150)).unwrap();
     };
-    stage.master(LB1);
-    stage.until(1_000);
-    stage.world.send_advert(LB1, &advert(150)).unwrap();
-    stage.until(4_000);
-    goes_on(&mut stage);
-    stage.until(7_100);
-    assert_eq!(stage.broken_by("upgrade-unnoticed"), [""; 0]);
-    goes_on(&mut stage);
-    stage.until(7_200);
+    run.master(LB1);
+    run.until(1_000);
+    run.world.send_advert(LB1, &advert(150)).unwrap();
+    run.until(4_000);
+    goes_on(&mut run);
+    run.until(7_100);
+    assert_eq!(run.broken_by("upgrade-unnoticed"), [""; 0]);
+    goes_on(&mut run);
+    run.until(7_200);
     let text = "lb1 goes on as MASTER of VI_1 though its last advert left 3.100 s ago; others wait 3.007 s";
-    assert_eq!(stage.broken_by("upgrade-unnoticed"), [text]);
+    assert_eq!(run.broken_by("upgrade-unnoticed"), [text]);
 }
 
 #[test]
 fn nobody_blames_a_frozen_director_for_an_address_that_it_can_not_take() {
-    let mut stage = Stage::new(electors());
-    stage.world.act(&Action::Freeze(LB1));
-    stage.world.act(&Action::Unplug(LB2));
-    stage.until(20_000);
-    assert_eq!(stage.broken(), []);
+    let mut run = EventRun::new(electors());
+    run.world.act(&Action::Freeze(LB1));
+    run.world.act(&Action::Unplug(LB2));
+    run.until(20_000);
+    assert_eq!(run.broken(), []);
 }
 
 #[test]
 fn a_connection_to_a_destination_whose_death_the_checker_must_have_seen() {
-    let mut stage = Stage::new(pair());
-    stage.master(LB1);
-    stage.serve(LB1);
-    stage.serve(LB2);
-    stage.until(5_500);
-    stage.world.act(&Action::Down(WEB1));
+    let mut run = EventRun::new(pair());
+    run.master(LB1);
+    run.serve(LB1);
+    run.serve(LB2);
+    run.until(5_500);
+    run.world.act(&Action::Down(WEB1));
     // delay_loop 2 s, three tries of 1 s (one may have passed just before), 1 s between two, 200 ms margin.
-    stage.until(11_700);
-    assert_eq!(stage.broken(), []);
-    stage.until(11_950);
+    run.until(11_700);
+    assert_eq!(run.broken(), []);
+    run.until(11_950);
     let text = "lb1 sends visitor's connection to 192.0.2.21:80, dead since 5.501 s; its checker needs 6.200 s";
-    assert_eq!(stage.broken_by("no-dead-destination"), [text]);
+    assert_eq!(run.broken_by("no-dead-destination"), [text]);
     // And both tables are wrong, whether somebody asks or not.
-    assert_eq!(stage.broken_by("health-settles").len(), 2);
+    assert_eq!(run.broken_by("health-settles").len(), 2);
 }
 
 #[test]
 fn a_server_that_comes_back_in_time_is_not_known_dead() {
-    let mut stage = Stage::new(pair());
-    stage.master(LB1);
-    stage.serve(LB1);
-    stage.serve(LB2);
-    stage.until(5_500);
+    let mut run = EventRun::new(pair());
+    run.master(LB1);
+    run.serve(LB1);
+    run.serve(LB2);
+    run.until(5_500);
     for round in 0..4 {
-        stage.world.act(&Action::Down(WEB1));
-        stage.until(8_500 + round * 4_000);
-        stage.world.act(&Action::Up(WEB1));
-        stage.until(9_500 + round * 4_000);
+        run.world.act(&Action::Down(WEB1));
+        run.until(8_500 + round * 4_000);
+        run.world.act(&Action::Up(WEB1));
+        run.until(9_500 + round * 4_000);
     }
-    assert_eq!(stage.broken(), []);
+    assert_eq!(run.broken(), []);
 }
 
 #[test]
 fn a_backup_that_keeps_the_address() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.until(500);
-    stage.role(LB1, Role::Master, Role::Backup);
-    stage.role(LB2, Role::Backup, Role::Master);
-    stage.world.act(&Action::Impair {
-        from: Party::Node(LB1),
-        to: Party::Any,
-        both: true,
-        impairment: Impairment::Cut,
-    });
-    stage.hold(LB2);
-    stage.until(3_400);
-    assert_eq!(stage.broken(), [], "not quiet for three seconds yet");
-    stage.until(3_600);
-    assert_eq!(stage.broken(), [("tables-settle", "lb1's addresses stays wrong: still has 192.0.2.100")]);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.until(500);
+    run.role(LB1, Role::Master, Role::Backup);
+    run.role(LB2, Role::Backup, Role::Master);
+    run.world.act(&Action::Impair { from: Party::Node(LB1), to: Party::Any, both: true, impairment: Impairment::Cut });
+    run.hold(LB2);
+    run.until(3_400);
+    assert_eq!(run.broken(), [], "not quiet for three seconds yet");
+    run.until(3_600);
+    assert_eq!(run.broken(), [("tables-settle", "lb1's addresses stays wrong: still has 192.0.2.100")]);
 }
 
 #[test]
 fn a_dead_server_that_stays_in_the_table() {
-    let mut stage = Stage::new(pair());
-    stage.master(LB1);
-    stage.serve(LB1);
-    stage.serve(LB2);
+    let mut run = EventRun::new(pair());
+    run.master(LB1);
+    run.serve(LB1);
+    run.serve(LB2);
     let down = |failure| Decision::ServerDown { service: key(), server: "192.0.2.21:80".parse().unwrap(), failure };
-    stage.world.decided(LB2, &down(Failure::Refused));
-    stage.until(4_000);
+    run.world.decided(LB2, &down(Failure::Refused));
+    run.until(4_000);
     let text = "lb2's IPVS table stays wrong: still has 192.0.2.100:80 -> 192.0.2.21:80";
-    assert_eq!(stage.broken(), [("tables-settle", text)]);
+    assert_eq!(run.broken(), [("tables-settle", text)]);
 }
 
 #[test]
 fn an_address_left_behind_by_an_orderly_stop() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB2);
-    stage.hold(LB1);
+    let mut run = EventRun::new(electors());
+    run.master(LB2);
+    run.hold(LB1);
     for half in [Half::Election, Half::Balancer] {
-        stage.world.stopped(LB1, half);
+        run.world.stopped(LB1, half);
     }
-    stage.until(4_000);
+    run.until(4_000);
     let text = "lb1's kernel after its orderly stop stays wrong: still has 192.0.2.100";
-    assert_eq!(stage.broken(), [("tables-settle", text)]);
+    assert_eq!(run.broken(), [("tables-settle", text)]);
 }
 
 #[test]
 fn a_virtual_router_that_can_not_decide() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
     for turn in 0..3 {
-        stage.until(1_000 * (turn + 1));
-        stage.role(LB2, Role::Backup, Role::Fault);
-        stage.role(LB2, Role::Fault, Role::Backup);
+        run.until(1_000 * (turn + 1));
+        run.role(LB2, Role::Backup, Role::Fault);
+        run.role(LB2, Role::Fault, Role::Backup);
     }
-    stage.until(10_000);
-    assert_eq!(stage.broken(), [], "six by itself are allowed");
-    stage.role(LB2, Role::Backup, Role::Fault);
-    stage.until(10_100);
+    run.until(10_000);
+    assert_eq!(run.broken(), [], "six by itself are allowed");
+    run.role(LB2, Role::Backup, Role::Fault);
+    run.until(10_100);
     let text = "lb2's VI_1 changed its role 7 times within a minute; 6 are allowed";
-    assert_eq!(stage.broken(), [("bounded-role-changes", text)]);
+    assert_eq!(run.broken(), [("bounded-role-changes", text)]);
 }
 
 /// Each loss of the quorum service is a way to FAULT, BACKUP and MASTER; a fourth one in a minute is one too many.
 #[test]
 fn a_virtual_router_that_loses_the_quorum_service_again_and_again() {
-    let mut stage = Stage::new(electors());
-    let changes = |stage: &mut Stage, millis: u64| {
-        stage.caused(LB2, Role::Master, Role::Fault, RoleCause::NoQuorum { silent: None });
-        stage.role(LB2, Role::Fault, Role::Backup);
-        stage.role(LB2, Role::Backup, Role::Master);
-        stage.until(millis);
+    let mut run = EventRun::new(electors());
+    let changes = |run: &mut EventRun, millis: u64| {
+        run.caused(LB2, Role::Master, Role::Fault, RoleCause::NoQuorum { silent: None });
+        run.role(LB2, Role::Fault, Role::Backup);
+        run.role(LB2, Role::Backup, Role::Master);
+        run.until(millis);
     };
     for turn in 1..=3 {
-        changes(&mut stage, 1_000 * turn);
+        changes(&mut run, 1_000 * turn);
     }
-    assert_eq!(stage.broken_by("bounded-role-changes"), [""; 0]);
-    changes(&mut stage, 4_000);
+    assert_eq!(run.broken_by("bounded-role-changes"), [""; 0]);
+    changes(&mut run, 4_000);
     let text = "lb2's VI_1 changed its role 10 times within a minute; 9 are allowed";
-    assert_eq!(stage.broken_by("bounded-role-changes"), [text]);
+    assert_eq!(run.broken_by("bounded-role-changes"), [text]);
 }
 
 /// lb1 says goodbye; lb2, which is the only other one, has half a second for a change of its role.
-fn after_a_goodbye(fault: bool) -> Stage {
-    let mut stage = Stage::new(electors());
-    stage.role(LB2, Role::Init, Role::Backup);
-    stage.master(LB1);
-    stage.until(11_000);
-    stage.world.send_advert(LB1, &advert(0)).unwrap();
-    stage.role(LB1, Role::Master, Role::Backup);
-    stage.release(LB1);
-    stage.until(11_300);
+fn after_a_goodbye(fault: bool) -> EventRun {
+    let mut run = EventRun::new(electors());
+    run.role(LB2, Role::Init, Role::Backup);
+    run.master(LB1);
+    run.until(11_000);
+    run.world.send_advert(LB1, &advert(0)).unwrap();
+    run.role(LB1, Role::Master, Role::Backup);
+    run.release(LB1);
+    run.until(11_300);
     if fault {
-        stage.role(LB2, Role::Backup, Role::Fault);
+        run.role(LB2, Role::Backup, Role::Fault);
     }
-    stage.until(12_000);
-    stage
+    run.until(12_000);
+    run
 }
 
 #[test]
@@ -439,56 +434,56 @@ fn a_goodbye_that_nobody_follows() {
 
 #[test]
 fn a_machine_that_acts_after_its_stop() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.until(100);
-    stage.world.stopped(LB2, Half::Election);
-    assert!(stage.world.acts(LB2, Half::Balancer, 1, "reads the IPVS table").is_ok(), "the other one may go on");
-    assert!(stage.world.acts(LB2, Half::Election, 1, "sends an advert").is_err());
-    stage.until(200);
-    assert_eq!(stage.broken(), [("silent-after-stop", "lb2 sends an advert though its daemon has ended")]);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.until(100);
+    run.world.stopped(LB2, Half::Election);
+    assert!(run.world.acts(LB2, Half::Balancer, 1, "reads the IPVS table").is_ok(), "the other one may go on");
+    assert!(run.world.acts(LB2, Half::Election, 1, "sends an advert").is_err());
+    run.until(200);
+    assert_eq!(run.broken(), [("silent-after-stop", "lb2 sends an advert though its daemon has ended")]);
 }
 
 #[test]
 fn an_address_that_moves_in_order_breaks_nothing() {
-    let mut stage = Stage::new(electors());
-    stage.master(LB1);
-    stage.until(5_000);
-    stage.role(LB1, Role::Master, Role::Backup);
-    stage.release(LB1);
-    stage.until(5_600);
-    stage.master(LB2);
+    let mut run = EventRun::new(electors());
+    run.master(LB1);
+    run.until(5_000);
+    run.role(LB1, Role::Master, Role::Backup);
+    run.release(LB1);
+    run.until(5_600);
+    run.master(LB2);
     // Later than that lb1 would have to preempt it.
-    stage.until(9_900);
-    assert_eq!(stage.broken(), []);
+    run.until(9_900);
+    assert_eq!(run.broken(), []);
 }
 
 #[test]
 fn a_lesser_owner_that_the_better_one_does_not_preempt() {
-    let mut stage = Stage::new(electors());
-    stage.role(LB1, Role::Init, Role::Backup);
-    stage.master(LB2);
+    let mut run = EventRun::new(electors());
+    run.role(LB1, Role::Init, Role::Backup);
+    run.master(LB2);
     // Two Master_Down_Intervals of at most 4 s, two adverts, 100 ms.
-    stage.until(10_000);
-    assert_eq!(stage.broken(), []);
-    stage.until(10_200);
+    run.until(10_000);
+    assert_eq!(run.broken(), []);
+    run.until(10_200);
     let text = "virtual router 51 is lb2's with priority 100 10.100 s after the last step or start; lb1 has 150 and \
                 does not preempt it";
-    assert_eq!(stage.broken(), [("settles", text)]);
+    assert_eq!(run.broken(), [("settles", text)]);
 }
 
 #[test]
 fn an_announcement_long_after_anything_happened() {
-    let mut stage = Stage::new(electors());
-    stage.role(LB2, Role::Init, Role::Backup);
-    stage.master(LB1);
-    stage.until(11_000);
-    stage.world.announce(LB1, &InterfaceName::new("eth0"), vip()).unwrap();
-    stage.until(11_001);
-    assert_eq!(stage.broken(), [], "5 s of garp_master_delay, an interval, 5 s");
-    stage.until(11_100);
-    stage.world.announce(LB1, &InterfaceName::new("eth0"), vip()).unwrap();
-    stage.until(11_200);
+    let mut run = EventRun::new(electors());
+    run.role(LB2, Role::Init, Role::Backup);
+    run.master(LB1);
+    run.until(11_000);
+    run.world.announce(LB1, &InterfaceName::new("eth0"), vip()).unwrap();
+    run.until(11_001);
+    assert_eq!(run.broken(), [], "5 s of garp_master_delay, an interval, 5 s");
+    run.until(11_100);
+    run.world.announce(LB1, &InterfaceName::new("eth0"), vip()).unwrap();
+    run.until(11_200);
     let text = "lb1 announces 192.0.2.100 though nothing has changed for 11.100 s";
-    assert_eq!(stage.broken(), [("quiet-announcements", text)]);
+    assert_eq!(run.broken(), [("quiet-announcements", text)]);
 }

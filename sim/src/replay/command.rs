@@ -5,8 +5,8 @@ use crate::timeline;
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use vipward_core::quantity::Role;
 use vipward_core::time::Instant;
-use vipward_core::vrrp::Role;
 
 /// Its command line.
 #[derive(Args)]

@@ -12,9 +12,9 @@ use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::effect::Effect;
 use vipward_core::event::Event;
 use vipward_core::machine::{Machine, Reason};
+use vipward_core::quantity::Role;
 use vipward_core::record::Step;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 use vipward_core::vrrp::virtual_router::{Heard, State};
 
 /// Steps that [`at`] shows before and after its moment.

@@ -11,15 +11,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vipward_core::command::ScriptOutcome;
+use vipward_core::config::LIFETIME;
 use vipward_core::config::{Config, Files, cluster};
+use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::effect::Effect;
-use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::probe::{Failure, ProbeId, ProbeKind, Verdict};
+use vipward_core::quantity::Role;
 use vipward_core::record::MachineName;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
-use vipward_core::vrrp::lease::{LIFETIME, RENEW};
+use vipward_core::vrrp::lifetime::RENEW;
 
 /// A wakeup that comes so late means that the machine did not run.
 const FROZEN: Duration = Duration::from_secs(1);

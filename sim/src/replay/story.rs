@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use vipward_core::datagram::Datagram;
 use vipward_core::effect::Effect;
-use vipward_core::event::{Datagram, Event};
+use vipward_core::event::Event;
+use vipward_core::quantity::Role;
 use vipward_core::record::{Kind, MachineName};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// A director whose record ends so long before the others' was killed.
 pub(super) const SILENT: Duration = Duration::from_secs(2);

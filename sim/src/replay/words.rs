@@ -1,8 +1,10 @@
 //! Events, effects and times as people read them.
 
 use std::net::IpAddr;
+use vipward_core::command::ScriptOutcome;
+use vipward_core::datagram::Datagram;
 use vipward_core::effect::Effect;
-use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::probe::Verdict;
 use vipward_core::vrrp::packet::Advert;
 

@@ -12,7 +12,7 @@ use vipward_core::driver::drive;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
 use vipward_core::machine::Machine;
 use vipward_core::seam::{Clock, Lease, NoLease};
-use vipward_core::supervisor::{Guarded, Report, Superior};
+use vipward_core::supervisor::{Guarded, Report, ReportSink};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 
@@ -32,11 +32,11 @@ pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     socket.set_multicast_loop_v4(false)?;
     let socket = Rc::new(socket);
     let director = Rc::new(Director { shared: shared.clone(), id, incarnation, socket: socket.clone() });
-    let superior = Post { shared: shared.clone(), id, incarnation };
+    let reports = Post { shared: shared.clone(), id, incarnation };
     let lease = SimLease { shared: shared.clone(), id, incarnation };
     let supervises = shared.world().supervises();
     let voter: Box<dyn Machine> =
-        if supervises { Box::new(Guarded::new(Election::default(), superior)) } else { Box::new(Election::default()) };
+        if supervises { Box::new(Guarded::new(Election::default(), reports)) } else { Box::new(Election::default()) };
     let election = director.live(voter, Half::Election, ELECTION_PAUSE, lease);
     let balancer = director.live(Balancer::default(), Half::Balancer, BALANCER_PAUSE, NoLease);
     tokio::select! {
@@ -89,7 +89,7 @@ struct Post {
     incarnation: u64,
 }
 
-impl Superior for Post {
+impl ReportSink for Post {
     fn report(&mut self, report: Report) -> bool {
         self.shared.world_mut().reported(self.id, self.incarnation, report);
         true

@@ -16,12 +16,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpStream, UdpSocket};
-use vipward_core::config::Command;
-use vipward_core::coordination::{LeaseEvent, LeaseOp};
+use vipward_core::command::Command;
+use vipward_core::command::ScriptOutcome;
+use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
-use vipward_core::event::{Datagram, Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
+use vipward_core::lease::{LeaseEvent, LeaseOp};
 use vipward_core::seam::{Clock, Host, Lease, Network, Refusal};
 use vipward_core::time::{Duration, Instant};
 

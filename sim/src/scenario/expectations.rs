@@ -6,8 +6,8 @@ use super::values::{is_any, is_client, is_director, is_server};
 use super::words::{self, nearest};
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::config;
+use vipward_core::quantity::Role;
 use vipward_core::time::Instant;
-use vipward_core::vrrp::Role;
 
 impl Reader<'_> {
     pub(super) fn read_expectations(&mut self, top: &Table<'_>) -> Vec<Expectation> {

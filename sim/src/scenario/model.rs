@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vipward_core::config::{Config, Span};
 use vipward_core::interface::InterfaceName;
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// A node of a scenario: its position in [`Scenario::nodes`]. Directors come first, then real servers, then clients,
 /// each in the order of the file.

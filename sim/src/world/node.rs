@@ -13,8 +13,8 @@ use vipward_core::event::Event;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::schedule::Picker;
 use vipward_core::ipvs::{ServiceKey, Table};
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// A machine on the network.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crate::trace::What;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
-use vipward_core::event::Datagram;
+use vipward_core::datagram::Datagram;
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::{Duration, Instant};
 

@@ -6,14 +6,16 @@ use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
 use crate::trace::What;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vipward_core::config::{Command, Config};
+use vipward_core::command::Command;
+use vipward_core::command::ScriptOutcome;
+use vipward_core::config::Config;
 use vipward_core::decision::Decision;
 use vipward_core::estate::{Document, Estate};
-use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::ipvs::Table;
+use vipward_core::quantity::Role;
 use vipward_core::supervisor;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Role;
 
 /// From the moment when the last machine has handed over to the first that its successor does.
 const HAND_OVER: Duration = Duration::from_millis(3);

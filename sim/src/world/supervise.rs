@@ -3,7 +3,8 @@
 use super::{Half, World};
 use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
-use vipward_core::supervisor::{Beginning, Effect, End, Event, NOTES, Order, Report, Supervisor, Testament, WorkerId};
+use vipward_core::machine::LastWill;
+use vipward_core::supervisor::{Beginning, Effect, End, Event, NOTES, Order, Report, Supervisor, WorkerId};
 use vipward_core::time::Instant;
 
 /// `SIGKILL`.
@@ -16,7 +17,7 @@ pub struct Supervised {
     /// The worker that it started last.
     worker: Option<WorkerId>,
     /// The one that takes over from it.
-    heir: Option<WorkerId>,
+    successor: Option<WorkerId>,
     /// It does not run (`freeze`).
     frozen: bool,
     /// The worker alone does not run (`hang_worker`).
@@ -38,7 +39,8 @@ impl World {
     pub(super) fn start_supervisor(&mut self, id: NodeId) {
         if let Some(director) = self.director_mut(id) {
             let supervisor = Supervisor::default();
-            director.supervised = Some(Supervised { supervisor, worker: None, heir: None, frozen: false, hung: false });
+            director.supervised =
+                Some(Supervised { supervisor, worker: None, successor: None, frozen: false, hung: false });
             self.supervise(id, Event::Wakeup);
         }
     }
@@ -76,7 +78,7 @@ impl World {
     pub(super) fn heir_took_over(&mut self, id: NodeId) {
         let supervised = self.director_mut(id).and_then(|director| director.supervised.as_mut());
         if let Some(supervised) = supervised
-            && let Some(worker) = supervised.heir.take()
+            && let Some(worker) = supervised.successor.take()
         {
             supervised.worker = Some(worker);
             self.supervise(id, Event::Reported { worker, report: Report::TookOver });
@@ -126,7 +128,7 @@ impl World {
         let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) else { return };
         for effect in supervised.supervisor.handle(event, now) {
             match effect {
-                Effect::Start(worker, Beginning::Heir) => {
+                Effect::Start(worker, Beginning::Successor) => {
                     self.supervise(id, Event::Reported { worker, report: Report::Prepared { notes: NOTES } });
                 }
                 Effect::Start(worker, Beginning::Usual | Beginning::AfterFarewell) => {
@@ -139,7 +141,7 @@ impl World {
                 }
                 Effect::Tell { order: Order::Stop, .. } => self.tell(id, &vipward_core::event::Event::Stop),
                 Effect::Kill(_) => self.end(id),
-                Effect::Farewell(testament) => self.farewell(id, &testament),
+                Effect::Farewell(last_will) => self.farewell(id, &last_will),
                 Effect::Say(saying) => self.note(Some(id), What::Supervisor(saying)),
                 Effect::Exit(_) => {
                     if let Some(director) = self.director_mut(id) {
@@ -148,9 +150,9 @@ impl World {
                 }
                 // A reload goes straight to the worker here, and nobody records or manages services.
                 Effect::Tell { order: Order::Reload, .. } | Effect::KeepEvidence { .. } | Effect::Service(_) => {}
-                Effect::Introduce { heir, .. } => {
+                Effect::Introduce { successor, .. } => {
                     if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
-                        supervised.heir = Some(heir);
+                        supervised.successor = Some(successor);
                     }
                     self.hand_over(id);
                 }
@@ -163,12 +165,12 @@ impl World {
         }
     }
 
-    fn farewell(&mut self, id: NodeId, testament: &Testament) {
+    fn farewell(&mut self, id: NodeId, last_will: &LastWill) {
         // The roles in the state file are given away.
         if let Some(director) = self.director_mut(id) {
             director.stored.remove(&Half::Election);
         }
-        for datagram in &testament.datagrams {
+        for datagram in &last_will.datagrams {
             // A cable that is out refuses it, and then there is nobody to tell.
             let Ok(envelope) = self.send_advert(id, datagram) else { continue };
             for to in self.recipients(&envelope) {
@@ -177,7 +179,7 @@ impl World {
                 }
             }
         }
-        for address in &testament.addresses {
+        for address in &last_will.addresses {
             // Gone already is as good.
             let _ = self.remove_address(id, address);
         }

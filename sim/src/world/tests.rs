@@ -4,7 +4,7 @@ use super::*;
 use crate::scenario::*;
 use crate::testing::{LB1, LB2, VIP, VISITOR, WEB1, pair};
 use crate::trace::Outcome;
-use vipward_core::event::Datagram;
+use vipward_core::datagram::Datagram;
 use vipward_core::interface::{InterfaceAddress, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
 use vipward_core::time::Duration;

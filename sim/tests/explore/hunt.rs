@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 use vipward_sim::explore::{Case, Clusters};
-use vipward_sim::runner::events::{Player, product};
+use vipward_sim::runner::events::{GuardedMachine, product};
 use vipward_sim::world::Half;
 
 /// Where faults are looked for, and what they are called.
@@ -25,7 +25,7 @@ impl Hunt {
     pub fn finds<F: Copy + Send + Sync>(
         &self,
         faults: &[(F, &str)],
-        around: impl Fn(F, Half) -> Box<dyn Player> + Sync,
+        around: impl Fn(F, Half) -> Box<dyn GuardedMachine> + Sync,
     ) {
         let around = &around;
         let found: Vec<_> = std::thread::scope(|scope| {
@@ -46,7 +46,7 @@ impl Hunt {
     fn first<F: Copy + Sync>(
         &self,
         fault: F,
-        around: &(impl Fn(F, Half) -> Box<dyn Player> + Sync),
+        around: &(impl Fn(F, Half) -> Box<dyn GuardedMachine> + Sync),
     ) -> Option<(u64, &'static str)> {
         (1..=self.bound).find_map(|seed| {
             let case = Case::draw(seed, self.seconds, &self.clusters).unwrap();

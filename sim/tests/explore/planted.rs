@@ -5,21 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use vipward_core::balancer::Balancer;
+use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::effect::Effect;
 use vipward_core::estate::Estate;
-use vipward_core::event::{Datagram, Event};
+use vipward_core::event::Event;
 use vipward_core::interface::{InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
+use vipward_core::machine::{LastWill, LeavesWill};
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::probe::Verdict;
-use vipward_core::supervisor::{Testament, Testator};
+use vipward_core::quantity::{Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::lease::RENEW;
+use vipward_core::vrrp::lifetime::RENEW;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::virtual_router::State;
-use vipward_core::vrrp::{Election, Priority, Role, Version, intervals};
-use vipward_sim::runner::events::Player;
+use vipward_core::vrrp::{Election, intervals};
+use vipward_sim::runner::events::GuardedMachine;
 use vipward_sim::world::Half;
 
 /// One kind of spoiling.
@@ -70,7 +72,7 @@ impl Fault {
     ];
 
     /// The product's machine with this fault around it.
-    pub fn around(self, half: Half) -> Box<dyn Player> {
+    pub fn around(self, half: Half) -> Box<dyn GuardedMachine> {
         match half {
             Half::Election => Box::new(Voter::new(self)),
             Half::Balancer => Box::new(Checker::new(self)),
@@ -345,22 +347,22 @@ impl Machine for Checker {
     }
 }
 
-impl Testator for Voter {
+impl LeavesWill for Voter {
     fn revision(&self) -> u64 {
         self.inner.revision()
     }
 
-    fn testament(&self) -> BTreeMap<u32, Testament> {
-        self.inner.testament()
+    fn last_will(&self) -> BTreeMap<u32, LastWill> {
+        self.inner.last_will()
     }
 }
 
-impl Testator for Checker {
+impl LeavesWill for Checker {
     fn revision(&self) -> u64 {
         self.inner.revision()
     }
 
-    fn testament(&self) -> BTreeMap<u32, Testament> {
-        self.inner.testament()
+    fn last_will(&self) -> BTreeMap<u32, LastWill> {
+        self.inner.last_will()
     }
 }

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use vipward_core::balancer::Balancer;
-use vipward_core::coordination::{LeaseEvent, LeaseOp, Session, Token};
 use vipward_core::effect::Effect;
 use vipward_core::estate::Estate;
 use vipward_core::event::Event;
 use vipward_core::interface::InterfaceAddress;
+use vipward_core::lease::{LeaseEvent, LeaseOp, Session, Token};
+use vipward_core::machine::{LastWill, LeavesWill};
 use vipward_core::machine::{Machine, Reason};
-use vipward_core::supervisor::{Testament, Testator};
+use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::{Election, Role};
-use vipward_sim::runner::events::Player;
+use vipward_core::vrrp::Election;
+use vipward_sim::runner::events::GuardedMachine;
 use vipward_sim::world::Half;
 
 /// How late what comes too late comes.
@@ -42,7 +43,7 @@ impl Slip {
         (Self::OrderReversed, "the order of candidates reversed: the lowest priority comes first"),
     ];
 
-    pub fn around(self, half: Half) -> Box<dyn Player> {
+    pub fn around(self, half: Half) -> Box<dyn GuardedMachine> {
         match half {
             Half::Election => Box::new(Slipping { slip: self, ..Slipping::new() }),
             Half::Balancer => Box::<Balancer>::default(),
@@ -178,12 +179,12 @@ impl Machine for Slipping {
     }
 }
 
-impl Testator for Slipping {
+impl LeavesWill for Slipping {
     fn revision(&self) -> u64 {
         self.inner.revision()
     }
 
-    fn testament(&self) -> BTreeMap<u32, Testament> {
-        self.inner.testament()
+    fn last_will(&self) -> BTreeMap<u32, LastWill> {
+        self.inner.last_will()
     }
 }

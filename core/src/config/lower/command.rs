@@ -2,10 +2,10 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Word;
-use super::super::model::{Command, ScriptUser};
 use super::super::source::Span;
 use super::super::tree::Statement;
 use super::Lower;
+use crate::command::{Command, ScriptUser};
 
 impl Lower<'_> {
     /// `notify_master COMMAND [USER [GROUP]]`: a command with arguments stands in quotes.

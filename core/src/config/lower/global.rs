@@ -1,12 +1,13 @@
 //! `global_defs`: settings of the director, and what it hands down to virtual routers.
 
-use super::super::model::{Garp, GlobalDefs, ScriptUser};
+use super::super::model::{Garp, GlobalDefs};
 use super::super::tree::Statement;
 use super::values::FOREVER;
 use super::{Lower, canonical};
+use crate::command::ScriptUser;
 use crate::interface::InterfaceName;
+use crate::quantity::Version;
 use crate::time::Duration;
-use crate::vrrp::Version;
 use std::net::Ipv4Addr;
 
 /// What a virtual router takes when it says nothing itself.

@@ -2,11 +2,12 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Word;
-use super::super::model::{Command, ScriptUser, TrackWeight, VrrpScript};
+use super::super::model::{TrackWeight, VrrpScript};
 use super::super::source::Places;
 use super::super::tree::Statement;
 use super::values::FOREVER;
 use super::{Defaults, Lower, canonical};
+use crate::command::{Command, ScriptUser};
 use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,8 +12,8 @@ use super::addresses::parse_prefixed;
 use super::values::FOREVER;
 use super::{Defaults, Lower, canonical};
 use crate::interface::InterfaceName;
+use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::time::Duration;
-use crate::vrrp::{AdvertInterval, Priority, Version, Vrid};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -251,7 +251,7 @@ impl Lower<'_> {
         &mut self,
         line: &Statement,
         defaults: &Defaults,
-        slot: fn(&mut NotifyScripts) -> &mut Option<super::super::model::Command>,
+        slot: fn(&mut NotifyScripts) -> &mut Option<crate::command::Command>,
         notify: &mut NotifyScripts,
     ) {
         let command = self.notify(line, defaults.script_user.as_ref());

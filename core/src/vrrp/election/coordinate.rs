@@ -4,11 +4,12 @@
 //! gives nothing back in a turn in which that failed.
 
 use super::Election;
-use crate::coordination::{Leases, Mode, News, OnLoss, Part};
+use crate::coordination::{Leases, News};
 use crate::decision::{Decision, RoleCause};
 use crate::effect::Effect;
+use crate::lease::{Mode, OnLoss, Part};
+use crate::quantity::Role;
 use crate::time::Instant;
-use crate::vrrp::Role;
 use crate::vrrp::addresses::AddressBook;
 use crate::vrrp::virtual_router::{Context, Standing, VirtualRouter};
 use std::net::Ipv4Addr;

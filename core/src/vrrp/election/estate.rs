@@ -1,12 +1,14 @@
 //! What an Election leaves to its successor, and what that one takes up.
 
 use super::{Election, Phase};
+use crate::command::ScriptId;
 use crate::decision::{Decision, RoleCause};
-use crate::effect::{Effect, ScriptId};
+use crate::effect::Effect;
 use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
 use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
-use crate::vrrp::{Role, Vrid, announce, tracker};
+use crate::vrrp::{announce, tracker};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

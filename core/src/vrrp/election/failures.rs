@@ -4,10 +4,10 @@ use super::{Election, Listener};
 use crate::decision::Decision;
 use crate::effect::Effect;
 use crate::interface::InterfaceName;
+use crate::quantity::Vrid;
 use crate::time::Instant;
-use crate::vrrp::Vrid;
 use crate::vrrp::addresses::RETRY;
-use crate::vrrp::lease::RENEW;
+use crate::vrrp::lifetime::RENEW;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

@@ -13,22 +13,26 @@ use self::coordinate::follow;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
 use super::addresses::AddressBook;
-use super::counters::{IgnoredAdverts, Limit};
-use super::lease::Renewals;
+use super::counters::IgnoredAdverts;
+use super::lifetime::Renewals;
 use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::tracker::{self, ScriptTracker, Scripts, Verdict};
-use super::types::{AdvertInterval, Priority, Vrid};
 use super::virtual_router::{Context, Standing, VirtualRouter};
+use crate::command::ScriptId;
+use crate::command::ScriptOutcome;
 use crate::config::{Config, TrackWeight, TrackedScript};
 use crate::coordination::{Leases, News};
+use crate::datagram::Datagram;
 use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
-use crate::effect::{Effect, ScriptId};
+use crate::effect::Effect;
 use crate::estate::Estate;
-use crate::event::{Datagram, Event, ScriptOutcome};
+use crate::event::Event;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
+use crate::limit::Limit;
+use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
-use crate::supervisor::{Testament, Testator};
+use crate::quantity::{AdvertInterval, Priority, Vrid};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +64,7 @@ pub struct Election {
     leases: Leases,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
-    /// Counts what may change the testament and is not in `book`.
+    /// Counts what may change the last will and is not in `book`.
     #[serde(skip)]
     revision: u64,
 }
@@ -162,14 +166,14 @@ impl Machine for Election {
     }
 }
 
-impl Testator for Election {
+impl LeavesWill for Election {
     fn revision(&self) -> u64 {
         self.revision.wrapping_add(self.book.revision())
     }
 
     /// A share for each MASTER, numbered by its id.
-    fn testament(&self) -> BTreeMap<u32, Testament> {
-        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.testament(&self.book)?)));
+    fn last_will(&self) -> BTreeMap<u32, LastWill> {
+        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.last_will(&self.book)?)));
         shares.collect()
     }
 }

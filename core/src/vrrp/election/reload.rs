@@ -1,9 +1,10 @@
 //! A configuration comes into force: the first one, and every other by its difference to the one before.
 
 use super::{Election, Listener, REREAD};
+use crate::command::ScriptId;
 use crate::config::{Config, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
-use crate::effect::{Effect, ScriptId};
+use crate::effect::Effect;
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::tracker::{self, ScriptTracker};

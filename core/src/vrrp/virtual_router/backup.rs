@@ -3,8 +3,8 @@
 use super::{Heard, State, VirtualRouter};
 use crate::config::InitialState;
 use crate::decision::RoleCause;
+use crate::quantity::Priority;
 use crate::time::{Duration, Instant};
-use crate::vrrp::Priority;
 use crate::vrrp::intervals::{master_down_interval, skew_time};
 use crate::vrrp::packet::Advert;
 use std::net::{IpAddr, Ipv4Addr};

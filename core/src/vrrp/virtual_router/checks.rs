@@ -6,8 +6,8 @@
 use super::{Context, VirtualRouter};
 use crate::config::Transport;
 use crate::decision::{Decision, IgnoreReason};
+use crate::quantity::{Priority, Version};
 use crate::vrrp::packet::{AddressList, Advert, Authentication};
-use crate::vrrp::{Priority, Version};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -3,7 +3,7 @@
 use super::{Context, Heard, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
 use crate::effect::Effect;
-use crate::vrrp::Role;
+use crate::quantity::Role;
 use crate::vrrp::intervals::master_down_interval;
 use crate::vrrp::packet::Advert;
 use std::net::Ipv4Addr;

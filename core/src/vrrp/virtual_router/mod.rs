@@ -20,24 +20,24 @@
 
 mod backup;
 mod checks;
-mod heir;
 mod master;
+mod take_up;
 
 use super::addresses::{AddressBook, Holder};
 use super::announce::{self, Announcements};
-use super::counters::Limit;
 use super::intervals::{master_down_interval, skew_time};
 use super::notify;
 use super::packet::{AddressList, Advert, Authentication, TTL};
-use super::types::{AdvertInterval, Priority, Role, Version};
 use crate::config::{InitialState, Transport, VirtualRouterConfig};
-use crate::coordination::{DirectorName, Mode, Part};
+use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use crate::effect::Effect;
-use crate::event::Datagram;
 use crate::interface::InterfaceAddress;
+use crate::lease::{DirectorName, Mode, Part};
+use crate::limit::Limit;
+use crate::machine::LastWill;
 use crate::machine::Reason;
-use crate::supervisor::Testament;
+use crate::quantity::{AdvertInterval, Priority, Role, Version};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -449,9 +449,9 @@ impl VirtualRouter {
     }
 
     /// What a MASTER that is stopped would say and give back.
-    pub fn testament(&self, book: &AddressBook) -> Option<Testament> {
+    pub fn last_will(&self, book: &AddressBook) -> Option<LastWill> {
         let State::Master(_) = self.state else { return None };
-        Some(Testament { datagrams: self.build_adverts(0), addresses: book.ours(self.addresses.iter()) })
+        Some(LastWill { datagrams: self.build_adverts(0), addresses: book.ours(self.addresses.iter()) })
     }
 
     /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` when

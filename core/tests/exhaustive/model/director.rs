@@ -10,14 +10,16 @@ use super::setup::{GROUP, Planted, SECOND, Setup, TICK, Ticks, VIP, address, add
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use vipward_core::datagram::Datagram;
 use vipward_core::effect::Effect;
-use vipward_core::event::{Datagram, Event};
+use vipward_core::event::Event;
 use vipward_core::interface::Link;
 use vipward_core::machine::Machine;
+use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::time::Instant;
+use vipward_core::vrrp::Election;
 use vipward_core::vrrp::packet::{AddressList, Advert, TTL};
 use vipward_core::vrrp::virtual_router::{Heard, State};
-use vipward_core::vrrp::{AdvertInterval, Election, Vrid};
 
 /// What a running director is, as far as it matters. Times are ticks from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use vipward_core::config::Vip;
 use vipward_core::config::{Config, Garp, InitialState, NotifyScripts, Transport, VirtualRouterConfig};
 use vipward_core::interface::{InterfaceAddress, InterfaceName, ObservedAddress, Scope};
-use vipward_core::settings::Vip;
+use vipward_core::quantity::{AdvertInterval, Priority, Version, Vrid};
 use vipward_core::time::Duration;
-use vipward_core::vrrp::{AdvertInterval, Priority, Version, Vrid};
 
 /// Time in 256ths of a second: with intervals of whole seconds every Skew_Time is a whole number of them, in both
 /// versions, so that nothing is rounded.

@@ -1,19 +1,21 @@
 //! A daemon: its two machines, each with what a driver keeps for it.
 
-use super::Cast;
+use super::MakeMachine;
 use super::probe::{Attempt, Progress};
 use crate::scenario::NodeId;
 use crate::world::{Half, World};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use vipward_core::command::ScriptId;
+use vipward_core::command::ScriptOutcome;
 use vipward_core::driver::{MAX_WAITING, may_ask};
-use vipward_core::effect::{Effect, ScriptId};
+use vipward_core::effect::Effect;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Keeper, Kept};
-use vipward_core::event::{Event, ScriptOutcome};
+use vipward_core::event::Event;
 use vipward_core::machine::Machine;
 use vipward_core::probe::ProbeId;
-use vipward_core::supervisor::{Guarded, Report, Superior};
+use vipward_core::supervisor::{Guarded, Report, ReportSink};
 use vipward_core::time::Instant;
 
 /// A machine that is not at rest after so many events of one instant never will be.
@@ -26,18 +28,18 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub fn new(id: NodeId, incarnation: u64, cast: Cast<'_>, supervised: bool) -> Self {
+    pub fn new(id: NodeId, incarnation: u64, make: MakeMachine<'_>, supervised: bool) -> Self {
         let reports = Post::default();
         let machine = |half, copy: &Copy| {
-            let player = cast(id, half);
+            let machine = make(id, half);
             let guarded = supervised && half == Half::Election;
-            let player: Box<dyn Machine> =
-                if guarded { Box::new(Guarded::new(player, reports.clone())) } else { player };
+            let machine: Box<dyn Machine> =
+                if guarded { Box::new(Guarded::new(machine, reports.clone())) } else { machine };
             let pause = match half {
                 Half::Election => ELECTION_PAUSE,
                 Half::Balancer => BALANCER_PAUSE,
             };
-            Kept::new(player, copy.clone(), pause)
+            Kept::new(machine, copy.clone(), pause)
         };
         let driver = |half| {
             let copy = Copy::default();
@@ -100,7 +102,7 @@ impl Keeper for Copy {
 #[derive(Clone, Default)]
 struct Post(Rc<RefCell<Vec<Report>>>);
 
-impl Superior for Post {
+impl ReportSink for Post {
     fn report(&mut self, report: Report) -> bool {
         self.0.borrow_mut().push(report);
         true

@@ -15,22 +15,22 @@ use crate::world::{Half, World};
 use daemon::Daemon;
 use std::sync::Arc;
 use vipward_core::balancer::Balancer;
+use vipward_core::machine::LeavesWill;
 use vipward_core::machine::Machine;
-use vipward_core::supervisor::Testator;
 use vipward_core::time::Instant;
 use vipward_core::vrrp::Election;
 
 /// Makes a director's machines. Whoever wants to look at their events and effects, or to spoil them, wraps the
 /// product's own.
-pub type Cast<'a> = &'a (dyn Fn(NodeId, Half) -> Box<dyn Player> + Sync);
+pub type MakeMachine<'a> = &'a (dyn Fn(NodeId, Half) -> Box<dyn GuardedMachine> + Sync);
 
 /// A machine that can be put under a supervisor.
-pub trait Player: Machine + Testator {}
+pub trait GuardedMachine: Machine + LeavesWill {}
 
-impl<M: Machine + Testator> Player for M {}
+impl<M: Machine + LeavesWill> GuardedMachine for M {}
 
 /// The product's machines.
-pub fn product(_: NodeId, half: Half) -> Box<dyn Player> {
+pub fn product(_: NodeId, half: Half) -> Box<dyn GuardedMachine> {
     match half {
         Half::Election => Box::new(Election::default()),
         Half::Balancer => Box::new(Balancer::default()),
@@ -39,22 +39,22 @@ pub fn product(_: NodeId, half: Half) -> Box<dyn Player> {
 
 /// Runs a scenario. `seed` replaces the scenario's own. The error: a machine that never rests.
 pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
-    let mut stage = Stage::new(scenario, seed, &product);
-    stage.play()?;
-    Ok(stage.conclude())
+    let mut run = EventRun::new(scenario, seed, &product);
+    run.play()?;
+    Ok(run.conclude())
 }
 
 /// One run under way.
-pub struct Stage<'a> {
+pub struct EventRun<'a> {
     world: World,
     watch: Watch,
     daemons: Vec<(NodeId, Option<Daemon>)>,
-    cast: Cast<'a>,
+    make: MakeMachine<'a>,
     seed: u64,
 }
 
-impl<'a> Stage<'a> {
-    pub fn new(scenario: &Arc<Scenario>, seed: Option<u64>, cast: Cast<'a>) -> Self {
+impl<'a> EventRun<'a> {
+    pub fn new(scenario: &Arc<Scenario>, seed: Option<u64>, make: MakeMachine<'a>) -> Self {
         let seed = seed.unwrap_or(scenario.seed);
         let mut world = World::new(scenario.clone(), seed);
         for (id, plan) in scenario.directors() {
@@ -63,7 +63,7 @@ impl<'a> Stage<'a> {
             }
         }
         let daemons = scenario.directors().map(|(id, _)| (id, None)).collect();
-        Self { world, watch: Watch::default(), daemons, cast, seed }
+        Self { world, watch: Watch::default(), daemons, make, seed }
     }
 
     /// Adverts and announcements stay out of the record: they are most of it, and a sweep reads none of them.
@@ -134,7 +134,7 @@ impl<'a> Stage<'a> {
             let incarnation = alive.map(|it| it.incarnation);
             if daemon.as_ref().map(Daemon::incarnation) != incarnation {
                 *daemon =
-                    incarnation.map(|incarnation| Daemon::new(*id, incarnation, self.cast, self.world.supervises()));
+                    incarnation.map(|incarnation| Daemon::new(*id, incarnation, self.make, self.world.supervises()));
             }
         }
     }

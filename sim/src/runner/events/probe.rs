@@ -18,11 +18,11 @@ pub(super) struct Attempt {
     probe: Probe,
     /// By the world's clock.
     deadline: Instant,
-    stage: Stage,
+    step: Step,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Stage {
+enum Step {
     /// A SYN leaves at `at`.
     Syn { at: Instant, wait: Duration },
     /// Nobody answers ARP.
@@ -43,15 +43,15 @@ pub(super) enum Progress {
 impl Attempt {
     pub fn new(probe: Probe, world: &World, director: NodeId) -> Self {
         let deadline = world.now() + world.until(director, world.local_time(director) + probe.timeout);
-        Self { probe, deadline, stage: Stage::Syn { at: world.now(), wait: SYN_TIMEOUT } }
+        Self { probe, deadline, step: Step::Syn { at: world.now(), wait: SYN_TIMEOUT } }
     }
 
     /// When it goes on by itself; a closed way is looked at again when the world changes.
     pub fn due(&self) -> Option<Instant> {
-        let at = match self.stage {
-            Stage::Syn { at, .. } | Stage::Nobody { at } | Stage::Answered { at, .. } => at,
-            Stage::Asking { .. } => self.deadline,
-            Stage::Waiting { at, .. } => at,
+        let at = match self.step {
+            Step::Syn { at, .. } | Step::Nobody { at } | Step::Answered { at, .. } => at,
+            Step::Asking { .. } => self.deadline,
+            Step::Waiting { at, .. } => at,
         };
         Some(at.min(self.deadline))
     }
@@ -60,7 +60,7 @@ impl Attempt {
     pub fn advance(&mut self, world: &mut World, director: NodeId) -> Progress {
         loop {
             match self.next(world, director) {
-                Ok(Some(stage)) => self.stage = stage,
+                Ok(Some(step)) => self.step = step,
                 Ok(None) => break,
                 Err(verdict) => return Progress::Ended(verdict),
             }
@@ -68,29 +68,29 @@ impl Attempt {
         if world.now() < self.deadline {
             return Progress::Waits;
         }
-        Progress::Ended(Verdict::Failed(match self.stage {
-            Stage::Syn { .. } | Stage::Nobody { .. } | Stage::Answered { .. } => Failure::ConnectTimeout,
-            Stage::Asking { .. } | Stage::Waiting { .. } => Failure::ResponseTimeout,
+        Progress::Ended(Verdict::Failed(match self.step {
+            Step::Syn { .. } | Step::Nobody { .. } | Step::Answered { .. } => Failure::ConnectTimeout,
+            Step::Asking { .. } | Step::Waiting { .. } => Failure::ResponseTimeout,
         }))
     }
 
-    /// The next stage, nothing yet, or the end.
-    fn next(&self, world: &mut World, director: NodeId) -> Result<Option<Stage>, Verdict> {
+    /// The next step, nothing yet, or the end.
+    fn next(&self, world: &mut World, director: NodeId) -> Result<Option<Step>, Verdict> {
         let now = world.now();
-        match self.stage {
-            Stage::Syn { at, wait } if at <= now => {
+        match self.step {
+            Step::Syn { at, wait } if at <= now => {
                 let Some(server) = world.holder_of_own(self.probe.target.ip()) else {
-                    return Ok(Some(Stage::Nobody { at: now + ARP_GIVES_UP }));
+                    return Ok(Some(Step::Nobody { at: now + ARP_GIVES_UP }));
                 };
                 Ok(Some(match world.round_trip(director, server) {
-                    Ok(late) => Stage::Answered { at: now + late + EXCHANGE, server },
-                    Err(_) => Stage::Syn { at: now + wait, wait: wait.saturating_mul(2) },
+                    Ok(late) => Step::Answered { at: now + late + EXCHANGE, server },
+                    Err(_) => Step::Syn { at: now + wait, wait: wait.saturating_mul(2) },
                 }))
             }
-            Stage::Nobody { at } if at <= now => {
+            Step::Nobody { at } if at <= now => {
                 Err(Verdict::Failed(Failure::Unreachable("No route to host".to_owned())))
             }
-            Stage::Answered { at, server } if at <= now => {
+            Step::Answered { at, server } if at <= now => {
                 let open = match &world.plan().node(server).kind {
                     NodeKind::RealServer(plan) => plan.listens.contains(&self.probe.target.port()),
                     NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
@@ -98,12 +98,12 @@ impl Attempt {
                 match world.server(server) {
                     Some(state) if state.listening && open => match self.probe.kind {
                         ProbeKind::Connect => Err(Verdict::Passed),
-                        ProbeKind::HttpGet { .. } => Ok(Some(Stage::Asking { server, closings: state.closings })),
+                        ProbeKind::HttpGet { .. } => Ok(Some(Step::Asking { server, closings: state.closings })),
                     },
                     Some(_) | None => Err(Verdict::Failed(Failure::Refused)),
                 }
             }
-            Stage::Asking { server, closings } => {
+            Step::Asking { server, closings } => {
                 if !world.reachable(director, server) {
                     return Ok(None);
                 }
@@ -122,9 +122,9 @@ impl Attempt {
                 }
                 let Some(state) = world.server(server) else { return Ok(None) };
                 let at = now + late.max(state.slow + EXCHANGE);
-                Ok(Some(Stage::Waiting { at, server, closings, status: state.status }))
+                Ok(Some(Step::Waiting { at, server, closings, status: state.status }))
             }
-            Stage::Waiting { at, server, closings, status } => {
+            Step::Waiting { at, server, closings, status } => {
                 let dead = world.server(server).is_none_or(|state| state.closings != closings);
                 if !world.reachable(director, server) || (at > now && !dead) {
                     return Ok(None);
@@ -135,7 +135,7 @@ impl Attempt {
                 }
                 Err(self.judge(status))
             }
-            Stage::Syn { .. } | Stage::Nobody { .. } | Stage::Answered { .. } => Ok(None),
+            Step::Syn { .. } | Step::Nobody { .. } | Step::Answered { .. } => Ok(None),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Ask, LinkId, Said};
 use std::collections::VecDeque;
-use vipward_core::coordination::{LeaseEvent, LeaseOp, Session};
+use vipward_core::lease::{LeaseEvent, LeaseOp, Session};
 use vipward_core::time::{Duration, Instant};
 
 /// Between two tries to connect.

@@ -15,7 +15,7 @@ use crate::scenario::{NodeId, NodeKind};
 use client::Client;
 use service::Service;
 use std::collections::BTreeMap;
-use vipward_core::coordination::{LeaseEvent, LeaseOp, Session};
+use vipward_core::lease::{LeaseEvent, LeaseOp, Session};
 use vipward_core::time::{Duration, Instant};
 
 /// TCP sends again what was lost: first after this, then after twice as long, and so on.

@@ -3,9 +3,7 @@
 use super::{Ask, LinkId, Said};
 use crate::scenario::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
-use vipward_core::coordination::{
-    Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token,
-};
+use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token};
 use vipward_core::time::{Duration, Instant};
 
 /// Who hears what.

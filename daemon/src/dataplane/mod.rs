@@ -1,0 +1,106 @@
+//! What carries the virtual servers' traffic: the kernel's IPVS, or the relay in user space. Both take the same
+//! operations and show the same table.
+
+pub mod ipvs;
+pub mod relay;
+
+use crate::dataplane::ipvs::{Ipvs, Unavailable};
+use crate::dataplane::relay::Relay;
+use clap::ValueEnum;
+use std::fmt;
+use std::sync::Arc;
+use vipward_core::ipvs::{Op, Table};
+use vipward_core::seam::Refusal;
+
+/// `--dataplane`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// IPVS where the kernel has it and lets us; else the relay
+    #[default]
+    Auto,
+    /// The kernel's IPVS or nothing
+    Ipvs,
+    /// The relay in user space: TCP only, clients seen with the director's address
+    Relay,
+}
+
+/// The dataplane in use.
+pub enum Dataplane {
+    Ipvs(Ipvs),
+    /// `instead`: why it is not IPVS, where nobody asked for the relay.
+    Relay {
+        relay: Arc<Relay>,
+        instead: Option<Unavailable>,
+    },
+}
+
+impl Dataplane {
+    /// Opens the one that was chosen, in the current `LocalSet`. The error is for the operator.
+    pub async fn open(choice: Choice) -> Result<Self, String> {
+        match choice {
+            Choice::Ipvs => Ipvs::open().await.map(Self::Ipvs).map_err(|why| why.to_string()),
+            Choice::Auto => match Ipvs::open().await {
+                Ok(ipvs) => Ok(Self::Ipvs(ipvs)),
+                Err(why @ (Unavailable::Absent | Unavailable::Forbidden)) => Self::relay(Some(why)),
+                Err(why @ Unavailable::Failed(_)) => Err(why.to_string()),
+            },
+            Choice::Relay => Self::relay(None),
+        }
+    }
+
+    fn relay(instead: Option<Unavailable>) -> Result<Self, String> {
+        let relay = Relay::start().map_err(|error| format!("can't start the relay: {error}"))?;
+        Ok(Self::Relay { relay: Arc::new(relay), instead })
+    }
+
+    /// The relay, if it is one.
+    pub fn as_relay(&self) -> Option<Arc<Relay>> {
+        match self {
+            Self::Ipvs(_) => None,
+            Self::Relay { relay, .. } => Some(relay.clone()),
+        }
+    }
+
+    /// One change.
+    pub async fn apply(&self, op: &Op) -> Result<(), Refusal> {
+        match self {
+            Self::Ipvs(ipvs) => ipvs.apply(op).await,
+            Self::Relay { relay, .. } => relay.apply(op),
+        }
+    }
+
+    /// The whole table.
+    pub async fn read(&self) -> Result<Table, Refusal> {
+        match self {
+            Self::Ipvs(ipvs) => ipvs.read().await,
+            Self::Relay { relay, .. } => Ok(relay.table()),
+        }
+    }
+}
+
+/// One line for the log.
+impl fmt::Display for Dataplane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipvs(_) => f.write_str("IPVS in the kernel"),
+            Self::Relay { instead: None, .. } => f.write_str("relay in user space, TCP only"),
+            Self::Relay { instead: Some(why), .. } => write!(f, "relay in user space, TCP only: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::on_local_set;
+
+    /// The relay has a runtime of its own; ending one inside another is what tokio panics about.
+    #[test]
+    fn the_relay_starts_and_ends_in_the_balancers_thread() {
+        on_local_set(async {
+            let dataplane = Dataplane::open(Choice::Relay).await.unwrap();
+            assert_eq!(dataplane.read().await, Ok(Table::default()));
+            drop(dataplane);
+        });
+    }
+}

@@ -1,0 +1,9 @@
+//! Linux networking for the Election: protocol 112, gratuitous ARP, links and addresses over rtnetlink.
+
+pub mod adverts;
+pub mod arp;
+pub mod ipv4;
+pub mod links;
+pub mod netlink;
+pub mod network;
+pub mod requests;

@@ -1,0 +1,145 @@
+//! The command line.
+
+use crate::dataplane::Choice;
+use crate::system::log::LogLevel;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Where a director listens for its operator.
+const CONTROL: &str = "/run/vipward/control.sock";
+
+/// Keeps virtual IP addresses served: VRRP, health checks and IPVS from keepalived's configuration files.
+///
+/// Exit status: 0 fine, 1 something outside failed, 2 a configuration has errors, 3 wrong command line,
+/// 4 a privilege is missing, 5 the dataplane asked for is not there.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a director in the foreground
+    ///
+    /// SIGTERM and SIGINT end it in order, a second one at once. SIGHUP reads the file again; if that has errors, the
+    /// running configuration stays. A second process does the work; if that dies or hangs, the first one hands over in
+    /// its name and starts another.
+    Run(Run),
+    /// The process that does the work; started by `run`
+    #[command(hide = true)]
+    Worker(Worker),
+    /// Put the program that is on the disk now in the place of a running one
+    ///
+    /// Nobody notices: roles, adverts, verdicts, tables and connections go on. The configuration is read again. If the
+    /// new program does not start or the configuration has errors, all stays as it was, and the exit status is 1.
+    Upgrade(Upgrade),
+    /// Say what is wrong with configuration files
+    ///
+    /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
+    /// alone leave the exit status at 0. A `vipward.toml` beside them is checked too.
+    Check(Check),
+    /// Show in a minute what vipward does, on a small network of its own
+    ///
+    /// Two directors, two web servers and a client, in network namespaces: no root is needed where user namespaces are
+    /// allowed, nothing on this machine is touched, nothing is left behind.
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration, in keepalived's language
+    #[arg(short = 'f', long = "use-file", value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
+    pub file: PathBuf,
+    /// Which `@ID` lines count; default: the host's name up to the first dot
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Option<String>,
+    /// What carries the virtual servers' traffic
+    #[arg(long, value_enum, default_value_t)]
+    pub dataplane: Choice,
+    /// Record everything that is heard and done, for `vipward-sim replay` and Wireshark: FILE, FILE.1 and so on
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// What only vipward has; default: `vipward.toml` beside the configuration, which need not exist
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// The folder of the state files, in place of `[state] dir` of the settings
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Where `vipward upgrade` finds this director
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+    /// The notes of the supervisor whose place this one takes: a descriptor
+    #[arg(long, value_name = "FD", hide = true)]
+    pub resume: Option<i32>,
+    /// What is logged, to standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub log_level: LogLevel,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// It takes over from another one, and waits for what that leaves
+    #[arg(long)]
+    pub successor: bool,
+    /// The roles of the one before were given away
+    #[arg(long)]
+    pub after_farewell: bool,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+    /// If this very program runs already, only let it read its configuration again
+    #[arg(long)]
+    pub if_replaced: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Configurations
+    #[arg(value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
+    pub files: Vec<PathBuf>,
+    /// Which `@ID` lines count: one for all files, or one for each file, or several for one file that they share;
+    /// default: the host's name up to the first dot
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: Vec<String>,
+    /// How messages look
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: place, source line, caret
+    #[default]
+    Text,
+    /// For programs: one JSON object
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn keepaliveds_short_options_and_default_file_are_understood() {
+        let Command::Run(run) = Cli::parse_from(["vipward", "run"]).command else { panic!() };
+        assert_eq!(run.file, PathBuf::from("/etc/keepalived/keepalived.conf"));
+        let Command::Run(run) = Cli::parse_from(["vipward", "run", "-f", "a.conf", "-i", "lb1"]).command else {
+            panic!()
+        };
+        assert_eq!((run.file, run.config_id), (PathBuf::from("a.conf"), Some("lb1".to_owned())));
+    }
+}

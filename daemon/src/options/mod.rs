@@ -1,0 +1,4 @@
+//! What the operator asked for: the command line, and configurations from the disk.
+
+pub mod cli;
+pub mod configuration;

@@ -1,0 +1,146 @@
+//! The thread that starts workers.
+//!
+//! A system call filter passes on to what a thread starts, and the scripts of users are not ours to confine. So the
+//! thread that supervises has a filter and starts nothing; this one has none, and does nothing but what it is told. A new
+//! version of the supervisor would inherit the filter as well: so it is this thread that becomes it.
+
+use super::evidence;
+use super::notes;
+use nix::fcntl::OFlag;
+use nix::unistd::{Pid, pipe2};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use vipward_core::supervisor::{Beginning, WorkerId};
+
+/// Its stack is locked in memory whole.
+const STACK: usize = 256 << 10;
+
+/// The end of a path in `/proc` whose file was replaced.
+const DELETED: &str = " (deleted)";
+
+/// How the descriptor of the notes is given to the next version.
+const RESUME: &str = "--resume=";
+
+enum Job {
+    Start { worker: WorkerId, beginning: Beginning, socket: OwnedFd },
+    Keep { record: PathBuf },
+    Renew { notes: notes::Written, tell: Sender<io::Error> },
+}
+
+/// What became of a start.
+pub struct Started {
+    pub worker: WorkerId,
+    pub result: Result<Pid, String>,
+}
+
+/// The way to the launcher and back.
+pub struct Launcher {
+    jobs: Sender<Job>,
+    started: Receiver<Started>,
+    /// Readable when something was started.
+    bell: File,
+}
+
+impl Launcher {
+    /// Starts the thread. Signals that the caller has blocked stay blocked in it, and in workers until they unblock them.
+    pub fn start() -> io::Result<Self> {
+        let (bell, ring) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (jobs, todo) = channel();
+        let (tell, started) = channel();
+        let (program, arguments) = (program()?, arguments());
+        let thread = std::thread::Builder::new().name("launcher".to_owned()).stack_size(STACK);
+        thread.spawn(move || work(&program, &arguments, &todo, &tell, File::from(ring)))?;
+        Ok(Self { jobs, started, bell: bell.into() })
+    }
+
+    /// Starts a worker with this as its standard input.
+    pub fn launch(&self, worker: WorkerId, beginning: Beginning, socket: OwnedFd) {
+        let _ = self.jobs.send(Job::Start { worker, beginning, socket });
+    }
+
+    /// This process becomes the program that is on the disk now, with these notes. Returns only if that fails.
+    pub fn renew(&self, notes: notes::Written) -> io::Error {
+        let (tell, told) = channel();
+        let _ = self.jobs.send(Job::Renew { notes, tell });
+        told.recv().unwrap_or_else(|_| io::Error::other("the launcher's thread ended"))
+    }
+
+    /// Keeps a record as evidence, before the next worker is started.
+    pub fn keep(&self, record: PathBuf) {
+        let _ = self.jobs.send(Job::Keep { record });
+    }
+
+    /// The next answer that is there.
+    pub fn answer(&self) -> Option<Started> {
+        // The bell rings once for each answer or less; it is silenced before it is looked whether there is one.
+        let _ = (&self.bell).read(&mut [0; 64]);
+        self.started.try_recv().ok()
+    }
+}
+
+impl AsFd for Launcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sender<Started>, mut ring: File) {
+    for job in todo {
+        match job {
+            Job::Start { worker, beginning, socket } => {
+                // Nobody waits for the child here: the supervisor does, by its number.
+                let mut command = Command::new(program);
+                command.arg("worker").args(flag(beginning)).args(arguments).stdin(Stdio::from(socket));
+                let child = command.spawn();
+                let pid = child.map(|child| i32::try_from(child.id()).unwrap_or_default());
+                let result = pid.map(Pid::from_raw).map_err(|error| format!("{}: {error}", program.display()));
+                if tell.send(Started { worker, result }).is_err() {
+                    return;
+                }
+                let _ = ring.write(&[1]);
+            }
+            Job::Keep { record } => evidence::keep(&record),
+            Job::Renew { notes, tell } => {
+                let error = become_the_new_one(program, arguments, &notes);
+                let _ = tell.send(error);
+            }
+        }
+    }
+}
+
+/// This program's file by its path, so that a new version that lies there is what starts next.
+fn program() -> io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    let replaced = path.to_str().and_then(|path| path.strip_suffix(DELETED)).map(PathBuf::from);
+    Ok(replaced.unwrap_or(path))
+}
+
+/// All that `run` was given by its user.
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(2).filter(|argument| !argument.to_string_lossy().starts_with(RESUME)).collect()
+}
+
+fn flag(beginning: Beginning) -> Option<&'static str> {
+    match beginning {
+        Beginning::Usual => None,
+        Beginning::AfterFarewell => Some("--after-farewell"),
+        Beginning::Successor => Some("--successor"),
+    }
+}
+
+/// All other threads end with this. Children stay children, and what they tell waits in their sockets.
+fn become_the_new_one(program: &Path, arguments: &[OsString], notes: &notes::Written) -> io::Error {
+    let inherited = match notes.inherit() {
+        Ok(inherited) => inherited,
+        Err(error) => return error,
+    };
+    let error = Command::new(program).arg("run").arg(format!("{RESUME}{}", inherited.number())).args(arguments).exec();
+    notes.disinherit();
+    error
+}

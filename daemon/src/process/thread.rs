@@ -1,0 +1,264 @@
+//! The two machines' threads: each a runtime of its own, its world, and core's loop.
+
+use crate::coordination::ZooKeeper;
+use crate::dataplane::relay::Relay;
+use crate::dataplane::{Choice, Dataplane};
+use crate::host::scripts::Scripts;
+use crate::host::{LinuxHost, Tables};
+use crate::net::links::Links;
+use crate::net::netlink::{Addresses, Monitor};
+use crate::net::network::{ElectionNetwork, ProbeNetwork};
+use crate::process::supervise::wire::Line;
+use crate::record::Tap;
+use crate::state::Slot;
+use crate::system::clock::BootClock;
+use crate::system::privileges::{Capability, raise_priority};
+use futures::future::LocalBoxFuture;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use vipward_core::balancer::Balancer;
+use vipward_core::driver::drive;
+use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
+use vipward_core::event::Event;
+use vipward_core::machine;
+use vipward_core::record::Recorded;
+use vipward_core::seam::{Clock, Lease, Network, NoLease};
+use vipward_core::supervisor::Guarded;
+use vipward_core::time::Duration;
+use vipward_core::vrrp::Election;
+
+/// How long a stopping machine's notify scripts may take. What runs then goes on without us; what waits never starts.
+const LAST_SCRIPTS: Duration = Duration::from_secs(5);
+
+/// Why a machine could not be started.
+#[derive(Debug)]
+pub enum NotStarted {
+    Missing(Capability),
+    Dataplane(String),
+    Failed(String),
+}
+
+/// A machine on its thread.
+pub struct Machine {
+    /// The way in.
+    pub events: UnboundedSender<Event>,
+    ready: oneshot::Receiver<Result<World, NotStarted>>,
+    loaded: oneshot::Receiver<()>,
+    /// After [`Event::HandOver`].
+    estates: UnboundedReceiver<Estate>,
+    decisions: UnboundedSender<AfterGiving>,
+    done: oneshot::Receiver<()>,
+}
+
+/// What a machine's world has.
+pub struct World {
+    /// In words.
+    pub uses: String,
+    /// What carries connections in this process.
+    pub relay: Option<Arc<Relay>>,
+}
+
+/// What becomes of a machine that has handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterGiving {
+    /// Nobody took its estate.
+    GoesOn,
+    Ends,
+}
+
+impl Machine {
+    /// The Election, before all ordinary work of this computer where that is permitted.
+    pub fn election(tap: Option<Tap>, line: Line, copies: Slot) -> io::Result<Self> {
+        Self::start("election", |events, inside| {
+            raise_priority("the election");
+            election(events, inside, tap, line, copies)
+        })
+    }
+
+    /// The Balancer.
+    pub fn balancer(dataplane: Choice, tap: Option<Tap>, copies: Slot) -> io::Result<Self> {
+        Self::start("balancer", move |_, inside| balancer(dataplane, inside, tap, copies))
+    }
+
+    /// Waits until its world is there.
+    pub async fn ready(&mut self) -> Result<World, NotStarted> {
+        (&mut self.ready).await.unwrap_or_else(|_| Err(NotStarted::Failed("its thread ended".to_owned())))
+    }
+
+    /// Waits until its first configuration is in force. False: it has ended.
+    pub async fn loaded(&mut self) -> bool {
+        (&mut self.loaded).await.is_ok()
+    }
+
+    /// Waits for what it leaves after [`Event::HandOver`]; `None`: it had nothing to leave, and has ended.
+    pub async fn estate(&mut self) -> Option<Estate> {
+        self.estates.recv().await
+    }
+
+    /// Says what becomes of it then.
+    pub fn decide(&self, decision: AfterGiving) {
+        // One that has ended needs to know nothing.
+        let _ = self.decisions.send(decision);
+    }
+
+    /// Waits until it has ended.
+    pub async fn done(&mut self) {
+        let _ = (&mut self.done).await;
+    }
+
+    fn start<F>(
+        name: &str,
+        set_up: impl FnOnce(UnboundedSender<Event>, Inside) -> F + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = Result<Running, NotStarted>>,
+    {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let (tell_ready, ready) = oneshot::channel();
+        let (tell_loaded, loaded) = oneshot::channel();
+        let (tell_estate, estates) = mpsc::unbounded_channel();
+        let (decide, decisions) = mpsc::unbounded_channel();
+        let (tell_done, done) = oneshot::channel();
+        let own_events = events.clone();
+        let inside =
+            Inside { inbox, loaded: tell_loaded, after_hand_over: AfterHandOver { estates: tell_estate, decisions } };
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = tell_ready.send(Err(NotStarted::Failed(error.to_string())));
+                    return;
+                }
+            };
+            LocalSet::new().block_on(&runtime, async move {
+                match set_up(own_events, inside).await {
+                    Ok(running) => {
+                        let _ = tell_ready.send(Ok(running.world));
+                        running.life.await;
+                    }
+                    Err(why) => {
+                        let _ = tell_ready.send(Err(why));
+                    }
+                }
+            });
+            let _ = tell_done.send(());
+        })?;
+        Ok(Self { events, ready, loaded, estates, decisions: decide, done })
+    }
+}
+
+/// The machine's ends of the ways to it.
+struct Inside {
+    inbox: UnboundedReceiver<Event>,
+    loaded: oneshot::Sender<()>,
+    after_hand_over: AfterHandOver,
+}
+
+struct AfterHandOver {
+    estates: UnboundedSender<Estate>,
+    decisions: UnboundedReceiver<AfterGiving>,
+}
+
+/// A machine whose world is there.
+struct Running {
+    world: World,
+    life: LocalBoxFuture<'static, ()>,
+}
+
+async fn election(
+    events: UnboundedSender<Event>,
+    inside: Inside,
+    tap: Option<Tap>,
+    line: Line,
+    copies: Slot,
+) -> Result<Running, NotStarted> {
+    let Inside { inbox, loaded, after_hand_over } = inside;
+    let links = Rc::new(Links::default());
+    let network = ElectionNetwork::open(links.clone()).map_err(|error| missing(error, Capability::NetRaw))?;
+    let addresses = Addresses::open(links.clone()).map_err(failed)?;
+    addresses.may_change().await.map_err(|error| missing(error, Capability::NetAdmin))?;
+    let monitor = Monitor::open(addresses.clone(), links.clone(), events).await.map_err(NotStarted::Failed)?;
+    tokio::task::spawn_local(monitor.run());
+    let clock = BootClock::start().map_err(failed)?;
+    let scripts = Rc::new(Scripts::default());
+    let host = LinuxHost::new(inbox, Tables::Addresses(addresses), scripts.clone(), loaded);
+    let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
+    let machine: Box<dyn machine::Machine> = match tap {
+        Some(tap) => Box::new(Guarded::new(Recorded::new(Election::default(), tap), line)),
+        None => Box::new(Guarded::new(Election::default(), line)),
+    };
+    let world = World { uses: format!("interfaces here: {}", names.join(", ")), relay: None };
+    let lease = Rc::new(ZooKeeper::new());
+    let machine = Kept::new(machine, copies, ELECTION_PAUSE);
+    let life = async move {
+        live(machine, clock, network, host, lease.clone(), after_hand_over).await;
+        lease.end().await;
+        last_scripts(&scripts).await;
+    };
+    Ok(Running { world, life: Box::pin(life) })
+}
+
+async fn balancer(dataplane: Choice, inside: Inside, tap: Option<Tap>, copies: Slot) -> Result<Running, NotStarted> {
+    let Inside { inbox, loaded, after_hand_over } = inside;
+    let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
+    let clock = BootClock::start().map_err(failed)?;
+    let world = World { uses: format!("dataplane: {dataplane}"), relay: dataplane.as_relay() };
+    let scripts = Rc::new(Scripts::default());
+    let host = LinuxHost::new(inbox, Tables::Ipvs(dataplane), scripts.clone(), loaded);
+    let machine: Box<dyn machine::Machine> = match tap {
+        Some(tap) => Box::new(Recorded::new(Balancer::default(), tap)),
+        None => Box::new(Balancer::default()),
+    };
+    let machine = Kept::new(machine, copies, BALANCER_PAUSE);
+    let life = async move {
+        live(machine, clock, ProbeNetwork, host, Rc::new(NoLease), after_hand_over).await;
+        last_scripts(&scripts).await;
+    };
+    Ok(Running { world, life: Box::pin(life) })
+}
+
+/// A machine's life, and what comes after it if it hands over.
+async fn live<N: Network + 'static, L: Lease + 'static>(
+    mut machine: Kept<Box<dyn machine::Machine>, Slot>,
+    clock: Rc<BootClock>,
+    network: N,
+    host: LinuxHost,
+    lease: Rc<L>,
+    mut after_hand_over: AfterHandOver,
+) {
+    let (network, host) = (Rc::new(network), Rc::new(host));
+    loop {
+        drive(&mut machine, clock.clone(), network.clone(), host.clone(), lease.clone()).await;
+        let Some(estate) = machine::Machine::estate(&machine, clock.now()) else { return };
+        if after_hand_over.estates.send(estate).is_err() {
+            return;
+        }
+        match after_hand_over.decisions.recv().await {
+            // Before all that the host has to tell since.
+            Some(AfterGiving::GoesOn) => host.tell_first(Event::TakeBack),
+            Some(AfterGiving::Ends) | None => return,
+        }
+    }
+}
+
+async fn last_scripts(scripts: &Scripts) {
+    if tokio::time::timeout(LAST_SCRIPTS, scripts.idle()).await.is_err() {
+        tracing::warn!("notify scripts still run after {} s: not waiting for them", LAST_SCRIPTS.as_secs());
+    }
+}
+
+fn missing(error: io::Error, capability: Capability) -> NotStarted {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => NotStarted::Missing(capability),
+        _ => failed(error),
+    }
+}
+
+fn failed(error: io::Error) -> NotStarted {
+    NotStarted::Failed(error.to_string())
+}

@@ -1,0 +1,491 @@
+//! `vipward worker`: the process in which a director's two machines run. Its supervisor ([`crate::process::supervise`]) started it
+//! and tells it what the operator wants.
+
+use crate::dataplane::relay::Relay;
+use crate::options::cli::{Run, Worker};
+use crate::options::configuration;
+use crate::options::configuration::{Disk, host_name, load, seed};
+use crate::process::hand_over;
+use crate::process::hand_over::{Giving, Listener, Piece};
+use crate::process::summary;
+use crate::process::supervise::wire;
+use crate::process::supervise::wire::Line;
+use crate::process::thread::{AfterGiving, Machine, NotStarted};
+use crate::record::{Recording, Ring};
+use crate::state::{Place, Shelf};
+use crate::system::exit::Exit;
+use crate::system::log;
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::unistd::dup2_stdin;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use vipward_core::config::{Config, Diagnostic, Sources, render};
+use vipward_core::estate::Estate;
+use vipward_core::event::Event;
+use vipward_core::record::MachineName;
+use vipward_core::settings::{self, Settings};
+use vipward_core::supervisor::{NOTES, Order, Report, ReportSink};
+use vipward_core::time::Duration;
+
+/// How long an orderly stop may take altogether.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Runs until its supervisor ends it, or is gone.
+pub fn run(worker: &Worker) -> Exit {
+    let options = &worker.run;
+    log::start(options.log_level);
+    let socket = match Supervisor::find() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return io_failed(error),
+    };
+    let inside = runtime.enter();
+    let mut supervisor = match leave_signals_to_the_supervisor().and_then(|()| Supervisor::listen(socket)) {
+        Ok(supervisor) => supervisor,
+        Err(error) => return io_failed(error),
+    };
+    drop(inside);
+    let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
+    let mut sources = Sources::default();
+    let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
+    let said = settings.complete(&mut config, &config_id(options));
+    if said.iter().any(Diagnostic::is_error) {
+        eprint!("{}", render(&beside, &said, io::stderr().is_terminal()));
+        return Exit::Diagnostics;
+    }
+    configuration::log(&beside, &said);
+    if let Some(file) = &settings.record.file {
+        supervisor.reports.report(Report::Records(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
+    }
+    let recording = match Ring::of(settings.record.clone()) {
+        Some(ring) => match Recording::start(ring, config_id(options), seed(), &sources) {
+            Ok(recording) => Some(recording),
+            Err(error) => return io_failed(error),
+        },
+        None => None,
+    };
+    let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
+    let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, place));
+    if let Some(recording) = recording {
+        recording.finish();
+    }
+    ended.unwrap_or_else(io_failed)
+}
+
+/// `vipward.toml`, its text, and what the command line puts in its place; messages as for a configuration.
+fn settings(options: &Run) -> Option<(Settings, Sources)> {
+    let mut sources = Sources::default();
+    let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
+    if settings.is_none() {
+        eprint!("{}", render(&sources, &diagnostics, io::stderr().is_terminal()));
+    }
+    let mut settings = settings?;
+    if let Some(file) = &options.record {
+        settings.record.file = Some(file.clone());
+    }
+    if let Some(folder) = &options.state {
+        settings.state.dir = folder.clone();
+    }
+    Some((settings, sources))
+}
+
+fn io_failed(error: io::Error) -> Exit {
+    tracing::error!("{error}");
+    Exit::Failed
+}
+
+/// Reads the file; its messages go to standard error as `vipward check` shows them if it can't be run, else into the
+/// log.
+fn first_configuration(options: &Run, sources: &mut Sources) -> Option<Config> {
+    let loaded = load(sources, &options.file, &config_id(options));
+    if let Some(config) = loaded.config {
+        configuration::log(sources, &loaded.diagnostics);
+        return Some(config);
+    }
+    eprint!("{}", render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
+    None
+}
+
+fn config_id(options: &Run) -> String {
+    options.config_id.clone().unwrap_or_else(host_name)
+}
+
+/// The line to the supervisor.
+struct Supervisor {
+    /// tokio knows no sockets of packets; its UDP socket waits for any descriptor, and the system call is ours.
+    orders: UdpSocket,
+    reports: Line,
+}
+
+/// What it may say, and that it is gone.
+enum Told {
+    /// With what came along.
+    Order(Order, Option<OwnedFd>),
+    Gone,
+}
+
+impl Supervisor {
+    /// Takes it from standard input, where a script of a user must not find it.
+    fn find() -> io::Result<OwnedFd> {
+        let stdin = io::stdin();
+        if !matches!(getsockopt(&stdin, sockopt::SockType), Ok(SockType::SeqPacket)) {
+            return Err(io::Error::other("this is started by `vipward run` and by nobody else"));
+        }
+        let socket = stdin.as_fd().try_clone_to_owned()?;
+        dup2_stdin(File::open("/dev/null")?)?;
+        Ok(socket)
+    }
+
+    fn listen(socket: OwnedFd) -> io::Result<Self> {
+        let orders = std::net::UdpSocket::from(socket.try_clone()?);
+        orders.set_nonblocking(true)?;
+        Ok(Self { orders: UdpSocket::from_std(orders)?, reports: Line::new(Arc::new(socket)) })
+    }
+
+    async fn next(&mut self) -> Told {
+        let mut buffer = Box::new([0; wire::LONGEST]);
+        loop {
+            let receive = || {
+                let received = wire::receive_packet_with(&self.orders, &mut buffer)?;
+                Ok(received.map(|(packet, with)| wire::decode::<Order>(packet).map(|order| (order, with))))
+            };
+            match self.orders.async_io(Interest::READABLE, receive).await {
+                Ok(Some(Ok((order, with)))) => return Told::Order(order, with),
+                Ok(Some(Err(unreadable))) => tracing::error!("an order that makes no sense: {unreadable:?}"),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(None) | Err(_) => return Told::Gone,
+            }
+        }
+    }
+}
+
+/// Signals are the supervisor's. Those that a terminal or a service manager sends to a whole group of processes arrive
+/// here as well, and must not end a worker that has to stop in order. They are heard and not ignored, as scripts would
+/// inherit that. Until now they were blocked.
+fn leave_signals_to_the_supervisor() -> io::Result<()> {
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    for kind in kinds {
+        // A handler stays for good.
+        drop(signal(kind)?);
+    }
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// A director at work: what its main thread has of it.
+struct Director<'a> {
+    options: &'a Run,
+    recording: Option<&'a Recording>,
+    supervisor: Supervisor,
+    election: Machine,
+    balancer: Machine,
+    relay: Option<Arc<Relay>>,
+    place: Place,
+    shelf: Shelf,
+}
+
+/// What an operator's order or a death leads to.
+enum Turn {
+    /// Nothing more.
+    On,
+    Stop,
+    /// Another process acts.
+    Retired,
+}
+
+async fn work(
+    worker: &Worker,
+    config: Config,
+    recording: Option<&Recording>,
+    supervisor: Supervisor,
+    place: Place,
+) -> io::Result<Exit> {
+    let options = &worker.run;
+    let shelf = Shelf::start(place.clone())?;
+    let tap = || recording.map(Recording::tap);
+    let mut election = Machine::election(tap(), supervisor.reports.clone(), shelf.slot())?;
+    let mut balancer = Machine::balancer(options.dataplane, tap(), shelf.slot())?;
+    let mut relay = None;
+    for machine in [&mut election, &mut balancer] {
+        match machine.ready().await {
+            Ok(world) => {
+                tracing::info!("{}", world.uses);
+                relay = relay.or(world.relay);
+            }
+            Err(why) => return Ok(not_started(&why)),
+        }
+    }
+    for line in summary::of(&options.file, &config) {
+        tracing::info!("{line}");
+    }
+    let mut director = Director { options, recording, supervisor, election, balancer, relay, place, shelf };
+    // Only now, when both worlds are there: a director that lacks something touches nothing.
+    if worker.successor {
+        director.supervisor.reports.report(Report::Prepared { notes: NOTES });
+        if !director.inherit(loaded(config)).await? {
+            return Ok(Exit::Fine);
+        }
+        director.supervisor.reports.report(Report::TookOver);
+    } else {
+        director.begin(loaded(config), worker.after_farewell);
+    }
+    director.run().await
+}
+
+impl Director<'_> {
+    fn tell(&self, event: &Event) {
+        for machine in [&self.election, &self.balancer] {
+            // One that has ended is noticed elsewhere.
+            let _ = machine.events.send(event.clone());
+        }
+    }
+
+    /// Begins by what a predecessor left in its state file, if one did. `after_farewell`: its roles were given away.
+    fn begin(&mut self, loaded: Event, after_farewell: bool) {
+        // First this: from the first thing that the machines do on, silence means something.
+        self.supervisor.reports.report(Report::Ready);
+        for (name, machine) in [(MachineName::Election, &self.election), (MachineName::Balancer, &self.balancer)] {
+            if after_farewell && name == MachineName::Election {
+                continue;
+            }
+            if let Some(estate) = self.place.read(name) {
+                let _ = machine.events.send(Event::Inherited(Arc::new(estate)));
+            }
+        }
+        self.tell(&loaded);
+    }
+
+    /// Waits for what the old worker leaves, and begins with it. False: nothing came, and nothing was touched.
+    async fn inherit(&mut self, loaded: Event) -> io::Result<bool> {
+        let line = loop {
+            match self.supervisor.next().await {
+                Told::Order(Order::Inherit, Some(line)) => break line,
+                Told::Order(Order::Stop, _) | Told::Gone => return Ok(false),
+                // Nothing to do with one that does not act yet.
+                Told::Order(_, _) => {}
+            }
+        };
+        let (tell, mut pieces) = mpsc::unbounded_channel();
+        let boot = self.place.boot().clone();
+        let all = tokio::task::spawn_blocking(move || {
+            hand_over::receive(&line, &boot, |piece| {
+                let _ = tell.send(piece);
+            })
+        });
+        let mut waiting = vec![MachineName::Election, MachineName::Balancer];
+        while let Some(piece) = pieces.recv().await {
+            let (name, machine, estate) = match piece {
+                Piece::Relay { table, listeners } => {
+                    if let Some(relay) = &self.relay {
+                        relay
+                            .inherit(table, listeners.into_iter().map(|Listener(key, socket)| (key, socket)).collect());
+                    }
+                    continue;
+                }
+                Piece::Estate(estate @ Estate::Election(_)) => (MachineName::Election, &self.election, estate),
+                Piece::Estate(estate @ Estate::Balancer(_)) => (MachineName::Balancer, &self.balancer, estate),
+            };
+            let _ = machine.events.send(Event::Inherited(Arc::new(estate)));
+            let _ = machine.events.send(loaded.clone());
+            waiting.retain(|other| *other != name);
+        }
+        all.await.map_err(io::Error::other)??;
+        for name in waiting {
+            // It had nothing to leave.
+            let machine = match name {
+                MachineName::Election => &self.election,
+                MachineName::Balancer => &self.balancer,
+            };
+            let _ = machine.events.send(loaded.clone());
+        }
+        Ok(self.election.loaded().await && self.balancer.loaded().await)
+    }
+
+    async fn run(mut self) -> io::Result<Exit> {
+        loop {
+            let turn = tokio::select! {
+                biased;
+                told = self.supervisor.next() => self.obey(told).await?,
+                () = self.election.done() => return Ok(ended("election")),
+                () = self.balancer.done() => return Ok(ended("balancer")),
+            };
+            match turn {
+                Turn::On => {}
+                Turn::Stop => return Ok(self.stop().await),
+                Turn::Retired => return Ok(self.carry().await),
+            }
+        }
+    }
+
+    async fn obey(&mut self, told: Told) -> io::Result<Turn> {
+        match told {
+            Told::Order(Order::Stop, _) => return Ok(Turn::Stop),
+            Told::Order(Order::Reload, _) => {
+                if let Some(config) = reload(self.options, self.recording) {
+                    self.tell(&loaded(config));
+                }
+                self.supervisor.reports.report(Report::Reloaded);
+            }
+            Told::Order(Order::HandOver, Some(line)) => return self.hand_over(line).await,
+            // These have a place in a hand-over only.
+            Told::Order(Order::HandOver | Order::Inherit | Order::TakeBack | Order::Retire, _) => {}
+            Told::Gone => {
+                tracing::error!("the supervisor is dead: stopping in order");
+                return Ok(Turn::Stop);
+            }
+        }
+        Ok(Turn::On)
+    }
+
+    /// Ends the machines without giving anything back, and gives their estates to the successor.
+    async fn hand_over(&mut self, line: OwnedFd) -> io::Result<Turn> {
+        self.tell(&Event::HandOver);
+        if let Err(error) = self.give(Giving::new(line, self.place.boot())).await {
+            tracing::error!("can't hand over: {error}");
+        }
+        self.supervisor.reports.report(Report::HandedOver);
+        let order = loop {
+            match self.supervisor.next().await {
+                Told::Order(order @ (Order::TakeBack | Order::Retire), _) => break Some(order),
+                Told::Order(_, _) => {}
+                Told::Gone => break None,
+            }
+        };
+        if order == Some(Order::Retire) {
+            [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(AfterGiving::Ends));
+            self.relay.iter().for_each(|relay| relay.retire());
+            return Ok(Turn::Retired);
+        }
+        [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(AfterGiving::GoesOn));
+        self.relay.iter().for_each(|relay| relay.take_back());
+        self.shelf.open()?;
+        // Without a supervisor the successor ends as well.
+        Ok(if order.is_some() { Turn::On } else { Turn::Stop })
+    }
+
+    async fn give(&mut self, giving: Giving) -> io::Result<()> {
+        // The Election's first: peers wait for its adverts.
+        if let Some(estate) = self.election.estate().await {
+            giving.estate(estate)?;
+        }
+        let estate = self.balancer.estate().await;
+        // From now on the copies of the state file are the successor's.
+        self.shelf.close();
+        if let Some(relay) = &self.relay {
+            let (table, listeners) = relay.hand_over();
+            let listeners: Vec<Listener> = listeners.into_iter().map(|(key, socket)| Listener(key, socket)).collect();
+            giving.relay(&table, &listeners)?;
+        }
+        if let Some(estate) = estate {
+            giving.estate(estate)?;
+        }
+        giving.end()
+    }
+
+    async fn stop(mut self) -> Exit {
+        tracing::info!("stopping");
+        self.tell(&Event::Stop);
+        let both = async { tokio::join!(self.election.done(), self.balancer.done()) };
+        match tokio::time::timeout(STOP, both).await {
+            Ok(_) => {
+                self.shelf.clear();
+                Exit::Fine
+            }
+            Err(_) => {
+                tracing::error!("could not stop in order within {} s", STOP.as_secs());
+                Exit::Failed
+            }
+        }
+    }
+
+    /// Another process acts. What was begun here ends here: connections and notify scripts. The supervisor limits it.
+    async fn carry(mut self) -> Exit {
+        tracing::info!("retired: the connections that are here go on to their end");
+        let Self { supervisor, election, balancer, relay, .. } = &mut self;
+        let rest = async {
+            tokio::join!(election.done(), balancer.done());
+            if let Some(relay) = relay {
+                relay.carried().await;
+            }
+        };
+        tokio::pin!(rest);
+        loop {
+            tokio::select! {
+                biased;
+                told = supervisor.next() => match told {
+                    Told::Order(Order::Stop, _) | Told::Gone => return Exit::Fine,
+                    Told::Order(_, _) => {}
+                },
+                () = &mut rest => return Exit::Fine,
+            }
+        }
+    }
+}
+
+fn loaded(config: Config) -> Event {
+    Event::ConfigLoaded { config: Arc::new(config), seed: seed() }
+}
+
+/// SIGHUP: the new configuration, or the reasons in the log.
+fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
+    let mut sources = Sources::default();
+    let loaded = load(&mut sources, &options.file, &config_id(options));
+    let mut beside = Sources::default();
+    let (settings, said) = settings::load(&mut beside, &Disk, &options.file, options.settings.as_deref());
+    configuration::log(&sources, &loaded.diagnostics);
+    configuration::log(&beside, &said);
+    let completed = loaded.config.zip(settings).and_then(|(mut config, settings)| {
+        let said = settings.complete(&mut config, &config_id(options));
+        configuration::log(&beside, &said);
+        (!said.iter().any(Diagnostic::is_error)).then_some(config)
+    });
+    if completed.is_none() {
+        tracing::error!("{} or its settings have errors: the running configuration stays", options.file.display());
+        return None;
+    }
+    if let Some(recording) = recording {
+        recording.configuration(&sources);
+    }
+    tracing::info!("{} was read again", options.file.display());
+    completed
+}
+
+fn not_started(why: &NotStarted) -> Exit {
+    match why {
+        NotStarted::Missing(capability) => {
+            tracing::error!("not started: missing {capability}");
+            Exit::Privilege
+        }
+        NotStarted::Dataplane(why) => {
+            tracing::error!("not started: {why}");
+            Exit::Dataplane
+        }
+        NotStarted::Failed(why) => {
+            tracing::error!("not started: {why}");
+            Exit::Failed
+        }
+    }
+}
+
+fn ended(machine: &str) -> Exit {
+    tracing::error!("the {machine} ended by itself");
+    Exit::Failed
+}

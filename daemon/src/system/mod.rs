@@ -1,0 +1,7 @@
+//! What every other room stands on: the clock, the log, exit statuses, packets between processes, rights.
+
+pub mod clock;
+pub mod exit;
+pub mod log;
+pub mod passing;
+pub mod privileges;
