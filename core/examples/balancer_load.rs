@@ -7,10 +7,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant as StopWatch;
-use vipward_core::balancer::Balancer;
+use vipward_core::balancer::{Balancer, Effect, Event, Input, Outbox};
 use vipward_core::config::{CheckerConfig, CheckerKind, Config, Places, RealServer, VirtualServer};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey, Table};
 use vipward_core::machine::Machine;
 use vipward_core::probe::{Failure, ProbeId, Verdict};
@@ -26,12 +24,13 @@ fn main() {
     let mut kernel = Table::default();
 
     let loaded = timed("first load", || balancer.handle(load(&config), Instant::ZERO));
-    let read =
-        timed("table read back: everything is new", || balancer.handle(Event::IpvsRead(kernel.clone()), Instant::ZERO));
+    let read = timed("table read back: everything is new", || {
+        balancer.handle(Event::IpvsRead(kernel.clone()).into(), Instant::ZERO)
+    });
     apply(&mut kernel, &read);
     println!("{:>12} operations", read.len());
     timed("table read back: nothing to do", || {
-        balancer.handle(Event::IpvsRead(kernel.clone()), Instant::from_millis(1))
+        balancer.handle(Event::IpvsRead(kernel.clone()).into(), Instant::from_millis(1))
     });
 
     let mut now = Instant::from_millis(2);
@@ -43,16 +42,16 @@ fn main() {
             // One in a thousand fails for good, so that tables change too.
             let bad = probe.server.port() % 1000 == 7 && now > Instant::ZERO + DELAY_LOOP;
             let verdict = if bad { Verdict::Failed(Failure::Refused) } else { Verdict::Passed };
-            let effects = balancer.handle(Event::ProbeFinished { probe, verdict }, now);
+            let effects = balancer.handle(Event::ProbeFinished { probe, verdict }.into(), now);
             waiting.extend(starts(&effects));
             apply(&mut kernel, &effects);
             verdicts += 1;
         }
         now = balancer.next_wakeup().map_or(now, |(at, _)| at.max(now));
-        let effects = balancer.handle(Event::Wakeup, now);
+        let effects = balancer.handle(Input::Wakeup, now);
         waiting.extend(starts(&effects));
-        if effects.contains(&Effect::ReadIpvs) {
-            balancer.handle(Event::IpvsRead(kernel.clone()), now);
+        if effects.effects().any(|effect| *effect == Effect::ReadIpvs) {
+            balancer.handle(Event::IpvsRead(kernel.clone()).into(), now);
         }
     }
     let each = watch.elapsed() / verdicts;
@@ -65,9 +64,9 @@ fn main() {
         server.weight = 7;
     }
     let effects = timed("reload: moved about, one weight changed", || balancer.handle(load(&Arc::new(changed)), now));
-    let changes = effects.iter().filter(|effect| matches!(effect, Effect::Ipvs(_))).count();
+    let changes = effects.effects().filter(|effect| matches!(effect, Effect::Ipvs(_))).count();
     println!("{changes:>12} operations");
-    timed("stop", || balancer.handle(Event::Stop, now));
+    timed("stop", || balancer.handle(Input::Stop, now));
 }
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
@@ -77,19 +76,19 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-fn load(config: &Arc<Config>) -> Event {
-    Event::ConfigLoaded { config: config.clone(), seed: 1 }
+fn load(config: &Arc<Config>) -> Input {
+    Input::ConfigLoaded { config: config.clone(), seed: 1 }
 }
 
-fn starts(effects: &[Effect]) -> impl Iterator<Item = ProbeId> {
-    effects.iter().filter_map(|effect| match effect {
+fn starts(effects: &Outbox) -> impl Iterator<Item = ProbeId> {
+    effects.effects().filter_map(|effect| match effect {
         Effect::StartProbe { id, .. } => Some(*id),
         _ => None,
     })
 }
 
-fn apply(kernel: &mut Table, effects: &[Effect]) {
-    for effect in effects {
+fn apply(kernel: &mut Table, effects: &Outbox) {
+    for effect in effects.effects() {
         if let Effect::Ipvs(op) = effect {
             kernel.apply(op).expect("the kernel takes what is reconciled");
         }

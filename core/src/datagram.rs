@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// An IP packet of protocol 112 without its header: what [`Event::AdvertReceived`] brings and [`Effect::SendAdvert`]
+/// An IP packet of protocol 112 without its header: what [`crate::vrrp::Event::AdvertReceived`] brings and [`crate::vrrp::Effect::SendAdvert`]
 /// sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Datagram {

@@ -34,7 +34,7 @@ impl fmt::Debug for InterfaceName {
     }
 }
 
-/// The state of one interface's link. Not there at all is [`crate::event::Event::LinkGone`].
+/// The state of one interface's link. Not there at all is [`crate::vrrp::Event::LinkGone`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub name: InterfaceName,

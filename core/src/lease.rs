@@ -2,7 +2,7 @@
 //!
 //! A quorum service (ZooKeeper; etcd has the same notions) keeps *sessions*: whoever holds one and is heard within its
 //! timeout keeps what it created, and what it created goes when the session does. The Election asks by [`LeaseOp`] and
-//! hears by [`LeaseEvent`]; who speaks the service's protocol is behind [`crate::seam::Lease`] and decides nothing.
+//! hears by [`LeaseEvent`]; who speaks the service's protocol is behind [`crate::seam::World`] and decides nothing.
 
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};

@@ -5,22 +5,21 @@
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
-use vipward_core::command::Command;
-use vipward_core::command::ScriptOutcome;
+use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
+use vipward_core::door::News;
 use vipward_core::driver::{MAX_WAITING, drive};
-use vipward_core::effect::Effect;
-use vipward_core::estate::Estate;
-use vipward_core::event::Event;
-use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
-use vipward_core::ipvs::{Op, Table};
-use vipward_core::machine::{Machine, Reason};
-use vipward_core::seam::{Clock, Host, Network, NoLease, Refusal};
+use vipward_core::estate::ElectionEstate;
+use vipward_core::interface::{InterfaceAddress, InterfaceName, Link, Scope};
+use vipward_core::lease::{LeaseEvent, LeaseOp};
+use vipward_core::machine::{Machine, Output, Reason};
+use vipward_core::quantity::Role;
+use vipward_core::seam::{Clock, Common, Done, Refusal, Source, WorkId, World};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::{Effect, Election, Event, Input, Outbox};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
 
@@ -45,28 +44,29 @@ fn advert(n: u8) -> Datagram {
     Datagram { interface: eth0(), source, destination: VIP, ttl: 255, payload: Bytes::new() }
 }
 
-fn link(n: usize) -> Event {
-    Event::LinkGone(InterfaceName::new(&format!("eth{n}")))
+fn link(n: usize) -> Input {
+    Event::LinkGone(InterfaceName::new(&format!("eth{n}"))).into()
 }
 
-fn run_script() -> Effect {
+fn run_script(name: &str) -> Output<Effect> {
     let command = Command { argv: vec!["/bin/true".to_owned()], user: None };
-    Effect::RunScript { script: "chk".into(), command, timeout: Duration::from_secs(1) }
+    Effect::RunScript { script: name.into(), command, timeout: Duration::from_secs(1) }.into()
 }
 
 /// What the machine heard and what the world was asked for, in order.
 type Log = Rc<RefCell<Vec<String>>>;
 
-fn word(event: &Event) -> String {
-    match event {
-        Event::AdvertReceived(advert) => format!("hears {}", advert.source),
-        Event::LinkGone(name) => format!("{name} gone"),
-        Event::AddressesRead(read) => format!("read {}", read.len()),
-        Event::EffectFailed { effect, error } => format!("failed {}: {error}", effect_word(effect)),
-        Event::ScriptFinished { script, outcome } => format!("{script} {outcome:?}"),
-        Event::Wakeup => "wakes".to_owned(),
-        Event::Stop => "stop".to_owned(),
-        Event::LinksRead(links) => format!("links {}", links.len()),
+fn word(input: &Input) -> String {
+    match input {
+        Input::Event(Event::AdvertReceived(advert)) => format!("hears {}", advert.source),
+        Input::Event(Event::LinkGone(name)) => format!("{name} gone"),
+        Input::Event(Event::AddressesRead(read)) => format!("read {}", read.len()),
+        Input::Event(Event::ScriptFinished { script, outcome }) => format!("{script} {outcome:?}"),
+        Input::Event(Event::LinksRead(links)) => format!("links {}", links.len()),
+        Input::Event(Event::Lease(said)) => said.to_string(),
+        Input::Failed { effect, error } => format!("failed {}: {error}", effect_word(effect)),
+        Input::Wakeup => "wakes".to_owned(),
+        Input::Stop => "stop".to_owned(),
         other => format!("{other:?}"),
     }
 }
@@ -81,7 +81,8 @@ fn effect_word(effect: &Effect) -> &'static str {
         Effect::Listen { .. } => "listen",
         Effect::StopListening { .. } => "stop listening",
         Effect::ReadAddresses => "read",
-        _ => "other",
+        Effect::RunScript { .. } => "run",
+        Effect::Lease(_) => "lease",
     }
 }
 
@@ -93,84 +94,95 @@ struct Scripted<F> {
     last: Instant,
 }
 
-impl<F: FnMut(&Event) -> Vec<Effect>> Machine for Scripted<F> {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+impl<F: FnMut(&Input) -> Vec<Output<Effect>>> Machine for Scripted<F> {
+    type Event = Event;
+    type Effect = Effect;
+    type Estate = ElectionEstate;
+
+    fn handle(&mut self, input: Input, now: Instant) -> Outbox {
         assert!(now >= self.last, "now went back from {:?} to {now:?}", self.last);
         self.last = now;
-        if event == Event::Wakeup {
+        if input == Input::Wakeup {
             self.wakeups.pop_front();
         }
-        self.log.borrow_mut().push(format!("{now:.1} {}", word(&event)));
-        (self.answer)(&event)
+        self.log.borrow_mut().push(format!("{now:.1} {}", word(&input)));
+        (self.answer)(&input).into_iter().collect()
     }
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.wakeups.front().map(|at| (*at, Reason::Report))
     }
 
-    fn estate(&self, _: Instant) -> Option<Estate> {
+    fn estate(&self, _: Instant) -> Option<ElectionEstate> {
         None
     }
 }
 
-struct World {
+struct TestWorld {
     log: Log,
     start: tokio::time::Instant,
     /// Added to the clock, to let it jump back.
     skew_millis: Cell<i64>,
-    adverts: RefCell<VecDeque<Datagram>>,
-    events: RefCell<VecDeque<Event>>,
-    packet_arrived: tokio::sync::Notify,
-    event_arrived: tokio::sync::Notify,
+    waiting: [RefCell<VecDeque<Input>>; 3],
+    arrived: tokio::sync::Notify,
     refuse: Cell<Option<&'static str>>,
     /// How long the kernel takes to add an address.
     slow: Cell<Duration>,
 }
 
-impl World {
+impl TestWorld {
     fn new() -> Rc<Self> {
         Rc::new(Self {
             log: Log::default(),
             start: tokio::time::Instant::now(),
             skew_millis: Cell::new(0),
-            adverts: RefCell::default(),
-            events: RefCell::default(),
-            packet_arrived: tokio::sync::Notify::new(),
-            event_arrived: tokio::sync::Notify::new(),
+            waiting: Default::default(),
+            arrived: tokio::sync::Notify::new(),
             refuse: Cell::new(None),
             slow: Cell::new(Duration::ZERO),
         })
     }
 
-    fn sends(&self, adverts: impl IntoIterator<Item = Datagram>) {
-        self.adverts.borrow_mut().extend(adverts);
-        self.packet_arrived.notify_one();
-    }
-
-    fn tells(&self, events: impl IntoIterator<Item = Event>) {
-        self.events.borrow_mut().extend(events);
-        self.event_arrived.notify_one();
-    }
-
-    fn asked(&self, what: &str) -> Result<(), Refusal> {
-        self.log.borrow_mut().push(format!("  {what}"));
-        match self.refuse.get() {
-            Some(refused) if refused == what => Err("refused".to_owned()),
-            _ => Ok(()),
+    fn queue(&self, source: Source) -> &RefCell<VecDeque<Input>> {
+        let [host, lease, packets] = &self.waiting;
+        match source {
+            Source::Host => host,
+            Source::Lease => lease,
+            Source::Packets => packets,
         }
     }
 
+    fn sends(&self, adverts: impl IntoIterator<Item = Datagram>) {
+        let adverts = adverts.into_iter().map(|advert| Event::AdvertReceived(advert).into());
+        self.queue(Source::Packets).borrow_mut().extend(adverts);
+        self.arrived.notify_one();
+    }
+
+    fn says(&self, said: LeaseEvent) {
+        self.queue(Source::Lease).borrow_mut().push_back(Event::Lease(said).into());
+        self.arrived.notify_one();
+    }
+
+    fn tells(&self, inputs: impl IntoIterator<Item = Input>) {
+        self.queue(Source::Host).borrow_mut().extend(inputs);
+        self.arrived.notify_one();
+    }
+
     /// Drives a machine that wakes at these milliseconds, until it is stopped or 100 seconds are over.
-    async fn drives(self: &Rc<Self>, wakeups: &[u64], answer: impl FnMut(&Event) -> Vec<Effect>) -> Vec<String> {
+    async fn drives(
+        self: &Rc<Self>,
+        wakeups: &[u64],
+        answer: impl FnMut(&Input) -> Vec<Output<Effect>>,
+    ) -> Vec<String> {
         let wakeups = wakeups.iter().map(|ms| Instant::from_millis(*ms)).collect();
         let mut machine = Scripted { log: self.log.clone(), answer, wakeups, last: Instant::ZERO };
-        let driving = drive(&mut machine, self.clone(), self.clone(), self.clone(), Rc::new(NoLease));
+        let driving = drive::<Election, _, _>(&mut machine, self.clone());
         let _ = tokio::time::timeout(Duration::from_secs(100), driving).await;
         self.log.take()
     }
 }
 
-impl Clock for World {
+impl Clock for TestWorld {
     fn now(&self) -> Instant {
         let nanos = i64::try_from(self.start.elapsed().as_nanos()).unwrap() + self.skew_millis.get() * 1_000_000;
         Instant::from_nanos(u64::try_from(nanos.max(0)).unwrap())
@@ -181,92 +193,7 @@ impl Clock for World {
     }
 }
 
-impl Network for World {
-    type Stream = tokio::io::DuplexStream;
-
-    async fn advert(&self) -> Datagram {
-        loop {
-            if let Some(advert) = self.waiting_advert() {
-                return advert;
-            }
-            self.packet_arrived.notified().await;
-        }
-    }
-
-    fn waiting_advert(&self) -> Option<Datagram> {
-        self.adverts.borrow_mut().pop_front()
-    }
-
-    fn listen(&self, _: &InterfaceName, _: Option<IpAddr>) -> Result<(), Refusal> {
-        self.asked("listen")
-    }
-
-    fn stop_listening(&self, _: &InterfaceName, _: Option<IpAddr>) -> Result<(), Refusal> {
-        self.asked("stop listening")
-    }
-
-    fn send_advert(&self, _: &Datagram) -> Result<(), Refusal> {
-        self.asked("send")
-    }
-
-    fn announce(&self, _: &InterfaceName, _: IpAddr) -> Result<(), Refusal> {
-        self.asked("announce")
-    }
-
-    async fn connect(&self, _: SocketAddr) -> std::io::Result<Self::Stream> {
-        Err(std::io::ErrorKind::ConnectionRefused.into())
-    }
-}
-
-impl Host for World {
-    async fn event(&self) -> Event {
-        loop {
-            if let Some(event) = self.waiting_event() {
-                return event;
-            }
-            self.event_arrived.notified().await;
-        }
-    }
-
-    fn waiting_event(&self) -> Option<Event> {
-        self.events.borrow_mut().pop_front()
-    }
-
-    async fn add_address(&self, _: &InterfaceAddress) -> Result<(), Refusal> {
-        if !self.slow.get().is_zero() {
-            tokio::time::sleep(self.slow.get()).await;
-        }
-        self.asked("add")
-    }
-
-    async fn renew_addresses(&self, _: &[InterfaceAddress]) -> Result<(), Refusal> {
-        self.asked("renew")
-    }
-
-    async fn remove_address(&self, _: &AddressKey) -> Result<(), Refusal> {
-        self.asked("remove")
-    }
-
-    async fn read_addresses(&self) -> Result<Vec<ObservedAddress>, Refusal> {
-        self.asked("read").map(|()| Vec::new())
-    }
-
-    async fn ipvs(&self, _: &Op) -> Result<(), Refusal> {
-        self.asked("ipvs")
-    }
-
-    async fn read_ipvs(&self) -> Result<Table, Refusal> {
-        Err("no ipvs".to_owned())
-    }
-
-    fn run_script(&self, _: &Command, _: Duration) -> impl Future<Output = ScriptOutcome> + 'static {
-        self.log.borrow_mut().push("  run".to_owned());
-        async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            ScriptOutcome::Exited(0)
-        }
-    }
-
+impl Common for TestWorld {
     fn notify(&self, _: &str, _: &Command) {
         self.log.borrow_mut().push("  notify".to_owned());
     }
@@ -274,26 +201,75 @@ impl Host for World {
     fn record(&self, _: Instant, _: &Decision) {
         self.log.borrow_mut().push("  record".to_owned());
     }
+
+    fn news(&self, _: &News) {
+        self.log.borrow_mut().push("  news".to_owned());
+    }
 }
 
-fn nothing(_: &Event) -> Vec<Effect> {
+impl World<Election> for TestWorld {
+    fn waiting(&self, source: Source) -> Option<Input> {
+        self.queue(source).borrow_mut().pop_front()
+    }
+
+    async fn next(&self) -> Input {
+        loop {
+            if let Some(input) = Source::ALL.into_iter().find_map(|source| self.waiting(source)) {
+                return input;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    async fn carry_out(&self, effect: &Effect) -> Result<Done<Input>, Refusal> {
+        let what = effect_word(effect);
+        if let (Effect::AddAddress(_), false) = (effect, self.slow.get().is_zero()) {
+            tokio::time::sleep(self.slow.get()).await;
+        }
+        self.log.borrow_mut().push(format!("  {what}"));
+        if self.refuse.get() == Some(what) {
+            return Err("refused".to_owned());
+        }
+        Ok(match effect {
+            Effect::ReadAddresses => Done::Answer(Event::AddressesRead(Vec::new()).into()),
+            Effect::RunScript { script, .. } => {
+                let script = script.clone();
+                // As if it were a probe: one that has a name can be cancelled.
+                let name = (&*script != "chk").then_some(PROBE);
+                Done::Begun(
+                    name,
+                    Box::pin(async {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                        Event::ScriptFinished { script, outcome: ScriptOutcome::Exited(0) }.into()
+                    }),
+                )
+            }
+            Effect::StopListening { .. } => Done::Cancelled(PROBE),
+            _ => Done::Quietly,
+        })
+    }
+}
+
+const PROBE: WorkId = WorkId(7);
+
+fn nothing(_: &Input) -> Vec<Output<Effect>> {
     Vec::new()
 }
 
 /// The kernel takes five seconds over an address; meanwhile adverts arrive and the timer runs out.
 #[tokio::test(start_paused = true)]
 async fn a_director_that_was_held_up_hears_its_queue_before_its_timer() {
-    let world = World::new();
+    let world = TestWorld::new();
     world.slow.set(Duration::from_secs(5));
     world.tells([link(0)]);
     let elsewhere = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         world.sends([advert(1), advert(2)]);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        world.tells([Event::Stop]);
+        world.tells([Input::Stop]);
     };
-    let adds = |event: &Event| match event {
-        Event::LinkGone(_) => vec![Effect::AddAddress(address())],
+    let adds = |input: &Input| match input {
+        Input::Event(Event::LinkGone(_)) => vec![Effect::AddAddress(address()).into()],
         _ => vec![],
     };
     let (log, ()) = tokio::join!(world.drives(&[1000], adds), elsewhere);
@@ -303,7 +279,7 @@ async fn a_director_that_was_held_up_hears_its_queue_before_its_timer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_packets_does_not_keep_a_timer_from_firing() {
-    let world = World::new();
+    let world = TestWorld::new();
     world.sends((0..MAX_WAITING * 3).map(|_| advert(1)));
     let log = world.drives(&[0], nothing).await;
     assert_eq!(log.len(), MAX_WAITING * 3 + 1);
@@ -312,7 +288,7 @@ async fn a_flood_of_packets_does_not_keep_a_timer_from_firing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_host_events_does_not_hide_an_advert_from_a_due_timer() {
-    let world = World::new();
+    let world = TestWorld::new();
     world.tells((0..MAX_WAITING * 3).map(link));
     world.sends([advert(1)]);
     let log = world.drives(&[0], nothing).await;
@@ -321,31 +297,72 @@ async fn a_flood_of_host_events_does_not_hide_an_advert_from_a_due_timer() {
     assert_eq!((heard, woke), (Some(MAX_WAITING), Some(MAX_WAITING + 1)));
 }
 
+/// Whatever order they were put in.
 #[tokio::test(start_paused = true)]
-async fn effects_are_carried_out_in_order() {
-    let world = World::new();
-    world.tells([link(0), Event::Stop]);
-    let mut effects = vec![
-        Effect::SendAdvert(advert(1)),
-        Effect::AddAddress(address()),
-        Effect::Announce { interface: eth0(), address: VIP },
-        Effect::Decide(Decision::LeftoverRemoved { address: address().key() }),
-        Effect::RemoveAddress(address().key()),
-        Effect::Listen { interface: eth0(), group: None },
+async fn effects_are_carried_out_lane_by_lane() {
+    let world = TestWorld::new();
+    world.tells([link(0), Input::Stop]);
+    let command = Command { argv: vec!["/bin/true".to_owned()], user: None };
+    let mut outputs: Vec<Output<Effect>> = vec![
+        Output::Decide(Decision::LeftoverRemoved { address: address().key() }),
+        Effect::RunScript { script: "chk".into(), command: command.clone(), timeout: Duration::ZERO }.into(),
+        Effect::Announce { interface: eth0(), address: VIP }.into(),
+        Output::Notify { queue: "V".into(), command },
+        Effect::AddAddress(address()).into(),
+        Output::News(News::RoleChanged { router: "V".into(), role: Role::Master }),
+        Effect::Lease(LeaseOp::Close).into(),
+        Effect::SendAdvert(advert(1)).into(),
+        Effect::RemoveAddress(address().key()).into(),
+        Effect::Listen { interface: eth0(), group: None }.into(),
     ];
-    let log = world.drives(&[], |_| std::mem::take(&mut effects)).await;
-    let asked = ["  send", "  add", "  announce", "  record", "  remove", "  listen"];
-    assert_eq!(log, [&["0.0 eth0 gone"], &asked[..], &["0.0 stop"]].concat());
+    let log = world.drives(&[], |_| std::mem::take(&mut outputs)).await;
+    let asked = ["  send", "  add", "  remove", "  listen", "  announce", "  run", "  lease"];
+    assert_eq!(log, [&["0.0 eth0 gone"], &asked[..], &["  record", "  notify", "  news", "0.0 stop"]].concat());
+}
+
+/// Somebody else would have the lease, and this director still the address. The next turn may do it.
+#[tokio::test(start_paused = true)]
+async fn no_lease_is_given_back_by_a_turn_that_could_not_take_an_address_off() {
+    let world = TestWorld::new();
+    world.refuse.set(Some("remove"));
+    world.tells([link(0), link(1), Input::Stop]);
+    let release = || Effect::Lease(LeaseOp::Release { key: "V".into() }).into();
+    let take = Effect::Lease(LeaseOp::Take { key: "W".into(), director: "lb1".into() });
+    let remove = Effect::RemoveAddress(address().key());
+    let mut outputs = VecDeque::from([vec![release(), take.into(), remove.into()], vec![], vec![], vec![release()]]);
+    let log = world.drives(&[], |_| outputs.pop_front().unwrap_or_default()).await;
+    let expected = [
+        "0.0 eth0 gone",
+        "  remove",
+        "  lease",
+        "0.0 failed remove: refused",
+        "0.0 failed lease: an address could not be removed: the lease is not given back",
+        "0.0 eth1 gone",
+        "  lease",
+        "0.0 stop",
+    ];
+    assert_eq!(log, expected);
+}
+
+/// A probe whose answer nobody wants any more ends without a word; a script goes on.
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_is_not_heard_of() {
+    let world = TestWorld::new();
+    world.tells([link(0), link(1)]);
+    let cancel = Effect::StopListening { interface: eth0(), group: None };
+    let mut outputs = VecDeque::from([vec![run_script("chk"), run_script("probe")], vec![cancel.into()]]);
+    let log = world.drives(&[], |_| outputs.pop_front().unwrap_or_default()).await;
+    assert_eq!(log, ["0.0 eth0 gone", "  run", "  run", "0.0 eth1 gone", "  stop listening", "0.5 chk Exited(0)"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_effect_comes_back_before_anything_else_is_heard() {
-    let world = World::new();
+    let world = TestWorld::new();
     for refused in ["send", "add", "remove", "announce", "listen", "stop listening", "read"] {
         world.refuse.set(Some(refused));
-        world.tells([link(0), link(1), Event::Stop]);
+        world.tells([link(0), link(1), Input::Stop]);
         let interface = eth0();
-        let mut effects = vec![match refused {
+        let effect = match refused {
             "send" => Effect::SendAdvert(advert(1)),
             "add" => Effect::AddAddress(address()),
             "remove" => Effect::RemoveAddress(address().key()),
@@ -353,7 +370,8 @@ async fn a_failed_effect_comes_back_before_anything_else_is_heard() {
             "listen" => Effect::Listen { interface, group: None },
             "stop listening" => Effect::StopListening { interface, group: None },
             _ => Effect::ReadAddresses,
-        }];
+        };
+        let mut effects = vec![effect.into()];
         let log = world.drives(&[0], |_| std::mem::take(&mut effects)).await;
         let failed = format!("0.0 failed {refused}: refused");
         let asked = format!("  {refused}");
@@ -363,47 +381,49 @@ async fn a_failed_effect_comes_back_before_anything_else_is_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn a_table_read_back_is_the_next_event() {
-    let world = World::new();
-    world.tells([link(0), link(1), Event::Stop]);
-    let mut effects = vec![Effect::ReadAddresses];
+    let world = TestWorld::new();
+    world.tells([link(0), link(1), Input::Stop]);
+    let mut effects = vec![Effect::ReadAddresses.into()];
     let log = world.drives(&[0], |_| std::mem::take(&mut effects)).await;
     assert_eq!(log, ["0.0 eth0 gone", "  read", "0.0 read 0", "0.0 eth1 gone", "0.0 stop"]);
 }
 
-/// Everything at one instant, while it sleeps: the host first, then packets, then what ended, then the timer.
+/// Everything at one instant, while it sleeps: the host first, then the quorum service, packets, then what ended, then the timer.
 #[tokio::test(start_paused = true)]
 async fn what_happens_at_one_instant_has_one_order() {
     for _ in 0..20 {
-        let world = World::new();
-        world.tells([Event::LinksRead(vec![Link { name: eth0(), running: true }])]);
-        let mut effects = vec![run_script()];
+        let world = TestWorld::new();
+        world.tells([Event::LinksRead(vec![Link { name: eth0(), running: true }]).into()]);
+        let mut effects = vec![run_script("chk")];
         let elsewhere = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             world.sends([advert(1)]);
+            world.says(LeaseEvent::Vacant { key: "V".into() });
             world.tells([link(0)]);
             tokio::time::sleep(Duration::from_secs(1)).await;
-            world.tells([Event::Stop]);
+            world.tells([Input::Stop]);
         };
         let ((), log) = tokio::join!(biased; elsewhere, world.drives(&[500], |_| std::mem::take(&mut effects)));
-        let at_once = ["0.5 eth0 gone", "0.5 hears 10.0.0.1", "0.5 chk Exited(0)", "0.5 wakes"];
+        let at_once =
+            ["0.5 eth0 gone", "0.5 the lease of V is free", "0.5 hears 10.0.0.1", "0.5 chk Exited(0)", "0.5 wakes"];
         assert_eq!(log, [&["0.0 links 1", "  run"], &at_once[..], &["1.5 stop"]].concat());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_heard_after_stop_but_its_effects_are_carried_out() {
-    let world = World::new();
-    world.tells([Event::Stop, link(0)]);
+    let world = TestWorld::new();
+    world.tells([Input::Stop, link(0)]);
     world.sends([advert(1)]);
     world.refuse.set(Some("remove"));
-    let goodbye = |_: &Event| vec![Effect::SendAdvert(advert(1)), Effect::RemoveAddress(address().key())];
+    let goodbye = |_: &Input| vec![Effect::SendAdvert(advert(1)).into(), Effect::RemoveAddress(address().key()).into()];
     assert_eq!(world.drives(&[0], goodbye).await, ["0.0 stop", "  send", "  remove"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_in_its_socket_is_heard_before_it_hands_over() {
-    let world = World::new();
-    world.tells([Event::HandOver, link(0)]);
+    let world = TestWorld::new();
+    world.tells([Input::HandOver, link(0)]);
     world.sends([advert(1), advert(2)]);
     let heard = ["0.0 hears 10.0.0.1", "0.0 hears 10.0.0.2", "0.0 HandOver"];
     assert_eq!(world.drives(&[0], nothing).await, heard);
@@ -411,12 +431,12 @@ async fn what_waits_in_its_socket_is_heard_before_it_hands_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_director_without_timers_sleeps_until_something_happens() {
-    let world = World::new();
+    let world = TestWorld::new();
     let elsewhere = async {
         tokio::time::sleep(Duration::from_secs(7)).await;
         world.sends([advert(1)]);
         tokio::time::sleep(Duration::from_secs(7)).await;
-        world.tells([Event::Stop]);
+        world.tells([Input::Stop]);
     };
     let (log, ()) = tokio::join!(world.drives(&[], nothing), elsewhere);
     assert_eq!(log, ["7.0 hears 10.0.0.1", "14.0 stop"]);
@@ -424,7 +444,7 @@ async fn a_director_without_timers_sleeps_until_something_happens() {
 
 #[tokio::test(start_paused = true)]
 async fn timers_fire_when_they_are_due() {
-    let world = World::new();
+    let world = TestWorld::new();
     let log = world.drives(&[1000, 1500, 90_000], nothing).await;
     assert_eq!(log, ["1.0 wakes", "1.5 wakes", "90.0 wakes"]);
 }
@@ -432,13 +452,13 @@ async fn timers_fire_when_they_are_due() {
 /// The machine itself asserts that `now` never decreases.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_back_does_not_take_the_machine_along() {
-    let world = World::new();
+    let world = TestWorld::new();
     let elsewhere = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         world.sends([advert(1)]);
         tokio::time::sleep(Duration::from_secs(1)).await;
         world.skew_millis.set(-4000);
-        world.tells([link(0), Event::Stop]);
+        world.tells([link(0), Input::Stop]);
     };
     let (log, ()) = tokio::join!(world.drives(&[], nothing), elsewhere);
     assert_eq!(log, ["5.0 hears 10.0.0.1", "5.0 eth0 gone", "5.0 stop"]);
@@ -447,9 +467,9 @@ async fn a_clock_that_jumps_back_does_not_take_the_machine_along() {
 /// Dropping the driver is a crash: a script that is under way ends with it, nothing more is asked for.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_driver_does_nothing_more() {
-    let world = World::new();
+    let world = TestWorld::new();
     world.tells([link(0)]);
-    let driving = world.drives(&[2000], |_| vec![run_script()]);
+    let driving = world.drives(&[2000], |_| vec![run_script("chk")]);
     assert!(tokio::time::timeout(Duration::from_millis(100), driving).await.is_err());
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.log.take(), ["0.0 eth0 gone", "  run"]);
@@ -458,21 +478,21 @@ async fn a_dropped_driver_does_nothing_more() {
 /// A machine that always wants to be woken, and one that is flooded without end, let other tasks run.
 #[tokio::test(start_paused = true)]
 async fn other_tasks_get_their_turn() {
-    let stops = |world: Rc<World>| async move {
+    let stops = |world: Rc<TestWorld>| async move {
         for _ in 0..5 {
             tokio::task::yield_now().await;
         }
-        world.tells([Event::Stop]);
+        world.tells([Input::Stop]);
     };
 
-    let world = World::new();
+    let world = TestWorld::new();
     let (log, ()) = tokio::join!(biased; world.drives(&[0; 10_000], nothing), stops(world.clone()));
     assert!(log.len() < 100, "{} turns before the stop was heard", log.len());
 
-    let world = World::new();
+    let world = TestWorld::new();
     world.sends([advert(1)]);
-    let flooding = |event: &Event| {
-        if matches!(event, Event::AdvertReceived(_)) {
+    let flooding = |input: &Input| {
+        if matches!(input, Input::Event(Event::AdvertReceived(_))) {
             world.sends([advert(1)]);
         }
         vec![]

@@ -5,25 +5,25 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
+use vipward_core::balancer::{Effect, Event, Input, Outbox};
 use vipward_core::decision::Decision;
-use vipward_core::effect::Effect;
 use vipward_core::estate::{
-    BalancerEstate, CheckerEstate, Document, ElectionEstate, Estate, FORMAT, IgnoredEstate, Keeper, Kept, RouterEstate,
-    ScriptEstate, ServerEstate, ServiceEstate, Unusable,
+    BalancerEstate, CheckerEstate, Document, ElectionEstate, Estate, FORMAT, IgnoredEstate, Keeper, Kept, OfOne,
+    RouterEstate, ScriptEstate, ServerEstate, ServiceEstate, Unusable,
 };
-use vipward_core::event::Event;
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Protocol, ServiceKey};
-use vipward_core::machine::{Machine, Reason};
+use vipward_core::machine::{Machine, Output, Reason};
 use vipward_core::quantity::{AdvertInterval, Vrid};
+use vipward_core::record::{Entry, Reader, Step, Taken, Writer};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp;
 use vipward_core::vrrp::announce::Announcements;
 use vipward_core::vrrp::virtual_router::{Backup, Heard, Master, State};
 
 /// One of everything.
 fn election() -> Estate {
-    let mut effects = Vec::new();
+    let mut effects = vrrp::Outbox::default();
     let garp = vipward_core::config::Garp { delay: Duration::from_secs(5), ..Default::default() };
     let at = Instant::from_millis(12_345);
     let states = [
@@ -140,31 +140,34 @@ fn what_is_not_for_this_reader_is_refused_in_words() {
 
 /// Does what a script says, and leaves as many ignored packets as it has handled events.
 struct Scripted {
-    answers: VecDeque<Vec<Effect>>,
+    answers: VecDeque<Vec<Output<Effect>>>,
     handled: u64,
 }
 
 impl Machine for Scripted {
-    fn handle(&mut self, _: Event, _: Instant) -> Vec<Effect> {
+    type Event = Event;
+    type Effect = Effect;
+    type Estate = BalancerEstate;
+
+    fn handle(&mut self, _: Input, _: Instant) -> Outbox {
         self.handled += 1;
-        self.answers.pop_front().unwrap_or_default()
+        self.answers.pop_front().into_iter().flatten().collect()
     }
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         Some((Instant::from_millis(10_000), Reason::Probe))
     }
 
-    fn estate(&self, _: Instant) -> Option<Estate> {
-        Some(Estate::Balancer(BalancerEstate { attempts: self.handled, services: Vec::new() }))
+    fn estate(&self, _: Instant) -> Option<BalancerEstate> {
+        Some(BalancerEstate { attempts: self.handled, services: Vec::new() })
     }
 }
 
 #[derive(Clone, Default)]
 struct Shelf(Rc<RefCell<Vec<u64>>>);
 
-impl Keeper for Shelf {
-    fn keep(&mut self, estate: Estate) {
-        let Estate::Balancer(BalancerEstate { attempts, .. }) = estate else { panic!() };
+impl Keeper<BalancerEstate> for Shelf {
+    fn keep(&mut self, BalancerEstate { attempts, .. }: BalancerEstate) {
         self.0.borrow_mut().push(attempts);
     }
 }
@@ -172,12 +175,12 @@ impl Keeper for Shelf {
 /// The first change at once, the next ones together after the pause; and no copy where nothing changed.
 #[test]
 fn copies_follow_changes_but_not_more_often_than_the_pause() {
-    let change = || vec![Effect::Decide(Decision::TableRepaired { changes: 1 })];
-    let answers = [change(), change(), vec![Effect::ReadIpvs], change(), vec![], vec![]].into();
+    let change = || vec![Output::Decide(Decision::TableRepaired { changes: 1 })];
+    let answers = [change(), change(), vec![Effect::ReadIpvs.into()], change(), vec![], vec![]].into();
     let shelf = Shelf::default();
     let mut kept = Kept::new(Scripted { answers, handled: 0 }, shelf.clone(), Duration::from_secs(2));
     let mut copies = |millis, expected: &[u64]| {
-        kept.handle(Event::Wakeup, Instant::from_millis(millis));
+        kept.handle(Input::Wakeup, Instant::from_millis(millis));
         assert_eq!(*shelf.0.borrow(), expected, "at {millis} ms");
         kept.next_wakeup().unwrap()
     };
@@ -193,19 +196,9 @@ fn copies_follow_changes_but_not_more_often_than_the_pause() {
 /// An estate is an event like any other: it is recorded and replayed.
 #[test]
 fn an_estate_survives_the_recording() {
-    let event = Event::Inherited(Arc::new(election()));
-    let bytes = postcard_of(&event);
-    assert_eq!(bytes, event);
-}
-
-fn postcard_of(event: &Event) -> Event {
-    use vipward_core::record::{Entry, MachineName, Reader, Step, Writer};
+    let input = vrrp::Input::Inherited(ElectionEstate::of(election()).unwrap());
+    let step = Step::Election(Taken { at: Instant::ZERO, input, output: vrrp::Outbox::default() });
     let mut writer = Writer::default();
-    let machine = MachineName::Election;
-    let step = Step { machine, at: Instant::ZERO, event: event.clone(), effects: Vec::new() };
-    writer.entry(&Entry::Step(step));
-    match Reader::new(&writer.take()).next().unwrap().unwrap().entry {
-        Entry::Step(step) => step.event,
-        other => panic!("{other:?}"),
-    }
+    writer.entry(&Entry::Step(step.clone()));
+    assert_eq!(Reader::new(&writer.take()).next().unwrap().unwrap().entry, Entry::Step(step));
 }

@@ -2,62 +2,49 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 use proptest::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use vipward_core::datagram::Datagram;
-use vipward_core::interface::InterfaceName;
 use vipward_core::probe::{self, Failure, HttpVersion, Probe, ProbeKind, UrlCheck, Verdict};
-use vipward_core::seam::{Clock, Network, Refusal};
+use vipward_core::seam::{Clock, Streams};
 use vipward_core::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// tokio's clock, which is paused in these tests and jumps to the next timer.
-struct Simulated(tokio::time::Instant);
+type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>>>>;
 
-impl Clock for Simulated {
-    fn now(&self) -> Instant {
-        Instant::ZERO + self.0.elapsed()
-    }
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> {
-        tokio::time::sleep_until(self.0 + at.since_origin())
+/// A network of one real server, by tokio's clock, which is paused in these tests and jumps to the next timer.
+struct OneServer {
+    /// The first time that somebody asked.
+    start: OnceCell<tokio::time::Instant>,
+    connect: Box<dyn Fn() -> Connecting>,
+}
+
+impl OneServer {
+    fn new(connect: impl Fn() -> Connecting + 'static) -> Self {
+        Self { start: OnceCell::new(), connect: Box::new(connect) }
     }
 }
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>>>>;
+impl Clock for OneServer {
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.start.get_or_init(tokio::time::Instant::now).elapsed()
+    }
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> {
+        tokio::time::sleep_until(*self.start.get_or_init(tokio::time::Instant::now) + at.since_origin())
+    }
+}
 
-/// A network of one real server.
-struct OneServer(Box<dyn Fn() -> Connecting>);
-
-impl Network for OneServer {
+impl Streams for OneServer {
     type Stream = DuplexStream;
 
     fn connect(&self, _: SocketAddr) -> impl Future<Output = io::Result<DuplexStream>> {
-        (self.0)()
-    }
-    async fn advert(&self) -> Datagram {
-        std::future::pending().await
-    }
-    fn waiting_advert(&self) -> Option<Datagram> {
-        None
-    }
-    fn listen(&self, _: &InterfaceName, _: Option<IpAddr>) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn stop_listening(&self, _: &InterfaceName, _: Option<IpAddr>) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn send_advert(&self, _: &Datagram) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn announce(&self, _: &InterfaceName, _: IpAddr) -> Result<(), Refusal> {
-        Ok(())
+        (self.connect)()
     }
 }
 
@@ -67,11 +54,11 @@ where
     B: Fn(DuplexStream) -> F + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    OneServer(Box::new(move || {
+    OneServer::new(move || {
         let (ours, theirs) = tokio::io::duplex(4096);
         tokio::spawn(behave(theirs));
         Box::pin(async { Ok(ours) })
-    }))
+    })
 }
 
 /// A server that reads the request and answers with `response`, then closes.
@@ -98,7 +85,7 @@ async fn read_request(stream: &mut DuplexStream) -> String {
 }
 
 fn refuses(kind: io::ErrorKind) -> OneServer {
-    OneServer(Box::new(move || Box::pin(async move { Err(io::Error::new(kind, "by the test")) })))
+    OneServer::new(move || Box::pin(async move { Err(io::Error::new(kind, "by the test")) }))
 }
 
 fn url() -> UrlCheck {
@@ -111,10 +98,10 @@ fn get(url: UrlCheck) -> ProbeKind {
 
 /// The verdict, and how long it took.
 async fn verdict(network: OneServer, kind: ProbeKind) -> (Verdict, Duration) {
-    let clock = Rc::new(Simulated(tokio::time::Instant::now()));
+    let network = Rc::new(network);
     let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind };
-    let verdict = probe::run(probe, Rc::new(network), clock.clone()).await;
-    (verdict, clock.now().since_origin())
+    let verdict = probe::run(probe, network.clone()).await;
+    (verdict, network.now().since_origin())
 }
 
 async fn failure(network: OneServer, kind: ProbeKind) -> Failure {
@@ -150,7 +137,7 @@ mod tcp_check {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_network_takes_connect_timeout_and_no_longer() {
-        let silent = OneServer(Box::new(|| Box::pin(std::future::pending())));
+        let silent = OneServer::new(|| Box::pin(std::future::pending()));
         let outcome = verdict(silent, ProbeKind::Connect).await;
         assert_eq!(outcome, (Verdict::Failed(Failure::ConnectTimeout), TIMEOUT));
     }
@@ -343,30 +330,35 @@ mod http_get {
     /// The server answered at once; it is us who did not run. That must not take it out.
     #[tokio::test]
     async fn a_response_that_waited_while_we_were_frozen_counts() {
-        struct ByHand(Cell<Instant>);
+        struct ByHand {
+            now: Cell<Instant>,
+            stream: Cell<Option<DuplexStream>>,
+        }
         impl Clock for ByHand {
             fn now(&self) -> Instant {
-                self.0.get()
+                self.now.get()
             }
             fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> {
-                std::future::poll_fn(move |_| if at <= self.0.get() { Poll::Ready(()) } else { Poll::Pending })
+                std::future::poll_fn(move |_| if at <= self.now.get() { Poll::Ready(()) } else { Poll::Pending })
             }
         }
-        let clock = Rc::new(ByHand(Cell::new(Instant::ZERO)));
+        impl Streams for ByHand {
+            type Stream = DuplexStream;
+
+            async fn connect(&self, _: SocketAddr) -> io::Result<DuplexStream> {
+                Ok(self.stream.take().unwrap())
+            }
+        }
         let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind: get(url()) };
         let (ours, mut theirs) = tokio::io::duplex(4096);
-        let ours = Cell::new(Some(ours));
-        let network = OneServer(Box::new(move || {
-            let stream = ours.take().unwrap();
-            Box::pin(async { Ok(stream) })
-        }));
-        let mut attempt = Box::pin(probe::run(probe, Rc::new(network), clock.clone()));
+        let network = Rc::new(ByHand { now: Cell::new(Instant::ZERO), stream: Cell::new(Some(ours)) });
+        let mut attempt = Box::pin(probe::run(probe, network.clone()));
         // The request leaves, the server answers ...
         assert!(futures::poll!(&mut attempt).is_pending());
         read_request(&mut theirs).await;
         theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
         // ... and we sleep for a minute.
-        clock.0.set(Instant::from_millis(60_000));
+        network.now.set(Instant::from_millis(60_000));
         assert_eq!(attempt.await, Verdict::Passed);
     }
 

@@ -15,24 +15,19 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use vipward_core::balancer::Balancer;
-use vipward_core::command::ScriptOutcome;
+use vipward_core::balancer::{self, Balancer};
 use vipward_core::config::{Config, Options, Sources, load};
 use vipward_core::datagram::Datagram;
-use vipward_core::decision::{Decision, IgnoreReason, RoleCause};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
-use vipward_core::ipvs::{Op, Table};
-use vipward_core::machine::Machine;
+use vipward_core::ipvs::Table;
+use vipward_core::machine::{Input, InputOf, Machine, Outbox, Output};
 use vipward_core::probe::{Failure, Verdict};
-use vipward_core::quantity::{Role, Vrid};
 use vipward_core::record::{
-    Begin, Entry, FORMAT, File, Kind, MachineName, Reader, Recordable, Recorded, Recorder, Step, Writer, from_state,
-    state_of,
+    Begin, Entry, FORMAT, File, Kind, Reader, Recordable, Recorded, Recorder, Step, Taken, Writer, from_state,
+    has_state, state_of,
 };
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Election;
+use vipward_core::vrrp::{self, Election};
 
 /// Keeps what it is given, and can be full.
 #[derive(Clone, Default)]
@@ -67,13 +62,21 @@ fn config(priority: u8) -> Arc<Config> {
     Arc::new(loaded.config.expect("a sound configuration"))
 }
 
-fn start(host: u8, priority: u8) -> Vec<Event> {
+fn loaded<E, F, S>(priority: u8) -> Input<E, F, S> {
+    Input::ConfigLoaded { config: config(priority), seed: 7 }
+}
+
+fn start(host: u8, priority: u8) -> Vec<vrrp::Input> {
     let key = AddressKey { interface: InterfaceName::new("eth0"), address: [192, 0, 2, host].into(), prefix_len: 24 };
     vec![
-        Event::LinksRead(vec![Link { name: InterfaceName::new("eth0"), running: true }]),
-        Event::AddressesRead(vec![ObservedAddress { key, ours: false }]),
-        Event::ConfigLoaded { config: config(priority), seed: 7 },
+        vrrp::Event::LinksRead(vec![Link { name: InterfaceName::new("eth0"), running: true }]).into(),
+        vrrp::Event::AddressesRead(vec![ObservedAddress { key, ours: false }]).into(),
+        loaded(priority),
     ]
+}
+
+fn due<M: Machine>(machine: &M, now: Instant) -> Option<InputOf<M>> {
+    machine.next_wakeup().is_some_and(|(at, _)| at <= now).then_some(Input::Wakeup)
 }
 
 /// Two Elections that hear each other and a Balancer whose probes fail in turn, each under record. The better one dies at
@@ -83,45 +86,47 @@ fn outage() -> Vec<Entry> {
     let mut lb1 = Recorded::new(Election::default(), other.clone());
     let mut lb2 = Recorded::new(Election::default(), kept.clone());
     let mut balancer = Recorded::new(Balancer::default(), kept.clone());
-    let mut waiting: Vec<(u8, Event)> = Vec::new();
-    waiting.extend(start(11, 150).into_iter().map(|event| (1, event)));
-    waiting.extend(start(12, 100).into_iter().flat_map(|event| [(2, event.clone()), (3, event)]));
+    let mut elections: Vec<(bool, vrrp::Input)> = Vec::new();
+    elections.extend(start(11, 150).into_iter().map(|input| (true, input)));
+    elections.extend(start(12, 100).into_iter().map(|input| (false, input)));
+    let mut checks: Vec<balancer::Input> = vec![loaded(100)];
     let mut probes = 0;
     for millis in (0..16_000).step_by(10) {
         let now = Instant::from_millis(millis);
         if millis == 4_000 {
             kept.generation.set(1);
         }
-        let due = |machine: &dyn Machine| machine.next_wakeup().is_some_and(|(at, _)| at <= now);
-        for (who, due) in [(1, due(&lb1)), (2, due(&lb2)), (3, due(&balancer))] {
-            if due {
-                waiting.push((who, Event::Wakeup));
+        elections.extend(due(&lb1, now).map(|wakeup| (true, wakeup)));
+        elections.extend(due(&lb2, now).map(|wakeup| (false, wakeup)));
+        checks.extend(due(&balancer, now));
+        for (first, input) in std::mem::take(&mut elections) {
+            let outbox = match first {
+                true if millis > 10_000 => Outbox::default(),
+                true => lb1.handle(input, now),
+                false => lb2.handle(input, now),
+            };
+            for effect in outbox.effects() {
+                if let vrrp::Effect::SendAdvert(advert) = effect {
+                    elections.push((!first, vrrp::Event::AdvertReceived(advert.clone()).into()));
+                }
             }
         }
-        for (who, event) in std::mem::take(&mut waiting) {
-            let effects = match who {
-                1 if millis > 10_000 => Vec::new(),
-                1 => lb1.handle(event, now),
-                2 => lb2.handle(event, now),
-                _ => balancer.handle(event, now),
-            };
-            for effect in effects {
+        for input in std::mem::take(&mut checks) {
+            for effect in balancer.handle(input, now).effects() {
                 match effect {
-                    Effect::SendAdvert(advert) => waiting.push((3 - who, Event::AdvertReceived(advert))),
-                    Effect::ReadIpvs => waiting.push((3, Event::IpvsRead(Table::default()))),
-                    Effect::StartProbe { id, .. } => {
+                    balancer::Effect::ReadIpvs => checks.push(balancer::Event::IpvsRead(Table::default()).into()),
+                    balancer::Effect::StartProbe { id, .. } => {
                         probes += 1;
                         let verdict = if probes % 4 < 2 { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
-                        waiting.push((3, Event::ProbeFinished { probe: id, verdict }));
+                        checks.push(balancer::Event::ProbeFinished { probe: *id, verdict }.into());
                     }
-                    _ => {}
+                    balancer::Effect::Ipvs(_) | balancer::Effect::CancelProbe(_) => {}
                 }
             }
         }
     }
-    for machine in [&mut lb2 as &mut dyn Machine, &mut balancer] {
-        machine.handle(Event::Stop, Instant::from_millis(16_000));
-    }
+    lb2.handle(Input::Stop, Instant::from_millis(16_000));
+    balancer.handle(Input::Stop, Instant::from_millis(16_000));
     let begin = Begin {
         version: Begin::this_version(),
         director: "lb2".into(),
@@ -166,8 +171,11 @@ fn read(bytes: &[u8]) -> (Vec<Entry>, Option<vipward_core::record::Damage>) {
 #[test]
 fn what_is_written_is_read_again() {
     let (entries, bytes) = sample();
-    let adverts =
-        entries.iter().filter(|entry| matches!(entry, Entry::Step(Step { event: Event::AdvertReceived(_), .. })));
+    let heard = |entry: &&Entry| match entry {
+        Entry::Step(Step::Election(step)) => matches!(step.input, Input::Event(vrrp::Event::AdvertReceived(_))),
+        _ => false,
+    };
+    let adverts = entries.iter().filter(heard);
     assert!(adverts.count() > 4);
     let (found, damage) = read(bytes);
     assert_eq!(damage, None);
@@ -177,20 +185,29 @@ fn what_is_written_is_read_again() {
 /// From every state in the record the steps behind it give the very same effects, and the next state.
 #[test]
 fn a_machine_goes_on_from_each_recorded_state() {
-    fn check<M: Recordable>(entries: &[Entry]) -> (usize, usize) {
+    fn check<M: Recordable>(entries: &[Entry]) -> (usize, usize)
+    where
+        InputOf<M>: Clone,
+        vipward_core::record::StepOf<M>: Clone,
+    {
         let (mut machine, mut states, mut steps): (Option<M>, _, _) = (None, 0, 0);
         for entry in entries {
             match entry {
                 Entry::State { machine: name, state, .. } if *name == M::NAME => {
                     if let Some(machine) = &machine {
                         assert_eq!(state_of(machine).unwrap(), *state);
+                        assert_eq!(has_state(machine, state), Ok(true));
                     }
                     machine = Some(from_state(state).unwrap());
                     states += 1;
                 }
-                Entry::Step(step) if step.machine == M::NAME => {
-                    let effects = machine.as_mut().unwrap().handle(step.event.clone(), step.at);
-                    assert_eq!(effects, step.effects);
+                Entry::Step(step) if step.machine() == M::NAME => {
+                    let step = M::step_of(step).unwrap();
+                    let output = machine.as_mut().unwrap().handle(step.input.clone(), step.at);
+                    assert_eq!(
+                        M::step(Taken { at: step.at, input: step.input.clone(), output }),
+                        M::step(step.clone())
+                    );
                     steps += 1;
                 }
                 _ => {}
@@ -210,7 +227,7 @@ fn a_full_recorder_leaves_a_counted_gap_and_a_new_state_behind_it() {
     let kept = Kept::default();
     let mut machine = Recorded::new(Election::default(), kept.clone());
     let mut plain = Election::default();
-    for (at, event) in start(11, 150).into_iter().chain([Event::Wakeup, Event::Wakeup]).enumerate() {
+    for (at, event) in start(11, 150).into_iter().chain([Input::Wakeup, Input::Wakeup]).enumerate() {
         kept.full.set(at == 1 || at == 2);
         let now = Instant::from_millis(at as u64);
         assert_eq!(machine.handle(event.clone(), now), plain.handle(event, now), "recording changes nothing");
@@ -221,7 +238,7 @@ fn a_full_recorder_leaves_a_counted_gap_and_a_new_state_behind_it() {
         .iter()
         .map(|entry| match entry {
             Entry::State { .. } => "state".to_owned(),
-            Entry::Step(step) => format!("step at {}", step.at),
+            Entry::Step(step) => format!("step at {}", step.at()),
             Entry::Lost { steps, at, .. } => format!("{steps} lost at {at}"),
             Entry::Begin(_) | Entry::Files(_) => String::new(),
         })
@@ -323,115 +340,33 @@ fn what_is_no_pcapng_says_so() {
     }
 }
 
-/// Whoever changes what an event, an effect, a state or a configuration is made of raises [`FORMAT`], so that an older
-/// record is refused in words and not misread. The sum over one of each notices.
-#[test]
-fn the_format_changes_only_with_its_version() {
-    let mut writer = Writer::default();
-    let mut events = vec![
-        Event::LinkGone(InterfaceName::new("eth0")),
-        Event::IpvsRead(Table::default()),
-        Event::ScriptFinished { script: "chk".into(), outcome: ScriptOutcome::Killed(9) },
-        Event::Wakeup,
-        Event::Stop,
-    ];
-    events.extend(start(11, 150));
-    let role = |cause| Decision::RoleChanged {
-        router: "VI_1".into(),
-        vrid: Vrid::new(51).unwrap(),
-        from: Role::Backup,
-        to: Role::Master,
-        cause,
-    };
-    let (service, server) = (config(150).services[0].key, config(150).services[0].real_servers[0].address);
-    let decisions = [
-        role(RoleCause::Startup),
-        role(RoleCause::Stop),
-        role(RoleCause::MasterDown { interval: Duration::from_secs(3), last_heard: None }),
-        Decision::ConfigApplied { added: vec!["a".into()], removed: Vec::new(), changed: Vec::new() },
-        Decision::ServerDown { service, server, failure: Failure::Protocol("x".into()) },
-        Decision::AdvertsIgnored {
-            router: None,
-            source: [10, 0, 0, 1].into(),
-            reason: IgnoreReason::ZeroInterval,
-            count: 1,
-        },
-    ];
-    let effects: Vec<Effect> = decisions
-        .into_iter()
-        .map(Effect::Decide)
-        .chain([
-            renewal(100),
-            Effect::ReadAddresses,
-            Effect::ReadIpvs,
-            Effect::Ipvs(Op::RemoveService { key: service }),
-        ])
-        .collect();
-    let (mut election, mut balancer) = (Election::default(), Balancer::default());
-    for event in events {
-        let at = Instant::from_millis(1);
-        if event != Event::Stop {
-            election.handle(event.clone(), at);
-            balancer.handle(event.clone(), at);
-        }
-        writer.entry(&Entry::Step(Step { machine: MachineName::Election, at, event, effects: effects.clone() }));
-    }
-    // A MASTER knows other things than a BACKUP.
-    let mut master = Election::default();
-    start(11, 150).into_iter().for_each(|event| drop(master.handle(event, Instant::ZERO)));
-    master.handle(Event::Wakeup, Instant::from_millis(3_500));
-    assert_eq!(master.routers()[0].role(), Role::Master);
-    let states = [
-        (MachineName::Election, state_of(&master)),
-        (MachineName::Election, state_of(&election)),
-        (MachineName::Balancer, state_of(&balancer)),
-    ];
-    for (machine, state) in states {
-        writer.entry(&Entry::State { machine, at: Instant::ZERO, state: state.unwrap() });
-    }
-    let sum = writer
-        .take()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    assert_eq!(
-        (FORMAT, sum),
-        (4, 9_344_226_551_521_210_679),
-        "the bytes of a record have changed: raise FORMAT and note the new sum"
-    );
-}
-
-fn renewal(last: u8) -> Effect {
+fn renewal(last: u8) -> vrrp::Effect {
     let address = InterfaceAddress { address: [192, 0, 2, last].into(), ..config(100).routers[0].addresses[0].clone() };
-    Effect::RenewAddresses { addresses: [address].into() }
+    vrrp::Effect::RenewAddresses { addresses: [address].into() }
 }
 
 /// A list of renewed addresses is written out once in a file; how many lists there are is no matter.
 #[test]
 fn renewals_are_short_and_read_again_as_they_were() {
     let step = |at, effect| {
-        let effects = vec![Effect::ReadAddresses, effect];
-        Entry::Step(Step {
-            machine: MachineName::Election,
-            at: Instant::from_millis(at),
-            event: Event::Wakeup,
-            effects,
-        })
+        let output = [vrrp::Effect::ReadAddresses, effect].map(Output::Effect).into_iter().collect();
+        Entry::Step(Step::Election(Taken { at: Instant::from_millis(at), input: Input::Wakeup, output }))
     };
     let same: Vec<Entry> = (0..1_000).map(|at| step(at, renewal(100))).collect();
-    let without: Vec<Entry> = (0..1_000).map(|at| step(at, Effect::ReadIpvs)).collect();
+    let without: Vec<Entry> = (0..1_000).map(|at| step(at, vrrp::Effect::ReadAddresses)).collect();
     assert_eq!(read(&written(&same)), (same.clone(), None));
     assert!(written(&same).len() < written(&without).len() + 5_000);
     let many: Vec<Entry> = (0..2_000).map(|at| step(at, many(at % 700))).collect();
     assert_eq!(read(&written(&many)), (many, None));
 }
 
-fn many(which: u64) -> Effect {
+fn many(which: u64) -> vrrp::Effect {
     let of = |effect| match effect {
-        Effect::RenewAddresses { addresses } => addresses.to_vec(),
+        vrrp::Effect::RenewAddresses { addresses } => addresses.to_vec(),
         other => panic!("{other:?}"),
     };
     let [a, b] = [(which % 250) as u8, (which / 250) as u8];
-    Effect::RenewAddresses { addresses: [of(renewal(a)), of(renewal(b))].concat().into() }
+    vrrp::Effect::RenewAddresses { addresses: [of(renewal(a)), of(renewal(b))].concat().into() }
 }
 
 #[test]
@@ -443,15 +378,12 @@ fn an_advert_that_no_packet_can_hold_travels_in_its_record() {
         ttl: 255,
         payload: vec![1, 2, 3].into(),
     };
-    let step = Step {
-        machine: MachineName::Election,
+    let sent = [mixed.clone(), Datagram { source: [10, 0, 0, 1].into(), ..mixed.clone() }];
+    let step = Step::Election(Taken {
         at: Instant::from_millis(5),
-        event: Event::AdvertReceived(mixed.clone()),
-        effects: vec![
-            Effect::SendAdvert(mixed.clone()),
-            Effect::SendAdvert(Datagram { source: [10, 0, 0, 1].into(), ..mixed }),
-        ],
-    };
+        input: vrrp::Event::AdvertReceived(mixed).into(),
+        output: sent.map(|advert| vrrp::Effect::SendAdvert(advert).into()).into_iter().collect(),
+    });
     assert_eq!(read(&written(&[Entry::Step(step.clone())])), (vec![Entry::Step(step)], None));
 }
 

@@ -8,7 +8,9 @@
 //! Costs, with n checkers in all: a verdict is O(log n) and the size of its own virtual server; a configuration or a
 //! table read back is linear.
 
+mod effect;
 pub mod estate;
+mod event;
 pub mod failures;
 pub mod kernel;
 pub mod queue;
@@ -16,13 +18,9 @@ pub mod service;
 
 use crate::config::{Config, VirtualServer};
 use crate::decision::Decision;
-use crate::effect::Effect;
-use crate::estate::Estate;
-use crate::event::Event;
 use crate::health::Outcome;
 use crate::ipvs::{Op, ServiceKey, Table};
-use crate::machine::{LastWill, LeavesWill};
-use crate::machine::{Machine, Reason};
+use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
 use crate::probe::{ProbeId, Verdict};
 use crate::time::{Duration, Instant};
 use estate::{BalancerEstate, ServiceEstate};
@@ -33,6 +31,15 @@ use serde::{Deserialize, Serialize};
 use service::{LiveService, TakenUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use effect::Effect;
+pub use event::Event;
+
+/// What a Balancer is told.
+pub type Input = InputOf<Balancer>;
+
+/// What it asks for.
+pub type Outbox = OutboxOf<Balancer>;
 
 /// How many probes one turn starts at most: with `warmup 0` thousands may be due at once, and a turn stays short.
 pub const MAX_STARTS: usize = 256;
@@ -65,7 +72,7 @@ enum Life {
     #[default]
     Starting,
     Running,
-    /// It is over: [`Event::Stop`] or [`Event::HandOver`].
+    /// It is over: [`Input::Stop`] or [`Input::HandOver`].
     Stopped,
     HandedOver,
 }
@@ -82,49 +89,46 @@ impl LeavesWill for Balancer {
 }
 
 impl Machine for Balancer {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
-        let mut effects = Vec::new();
+    type Event = Event;
+    type Effect = Effect;
+    type Estate = BalancerEstate;
+
+    fn handle(&mut self, input: Input, now: Instant) -> Outbox {
+        let mut effects = Outbox::default();
         match self.life {
             Life::Starting | Life::Running => {}
-            Life::HandedOver if event == Event::TakeBack => {
+            Life::HandedOver if input == Input::TakeBack => {
                 self.life = Life::Running;
                 self.forget_attempts(now);
                 return effects;
             }
             Life::Stopped | Life::HandedOver => return effects,
         }
-        match event {
-            Event::ConfigLoaded { config, seed } => self.load(config, seed, now, &mut effects),
-            Event::IpvsRead(table) => self.compare(&table, now, &mut effects),
-            Event::ProbeFinished { probe, verdict } => self.judge(probe, verdict, now, &mut effects),
-            Event::EffectFailed { effect, error } => self.failed(&effect, &error, now, &mut effects),
-            Event::Stop => {
+        match input {
+            Input::ConfigLoaded { config, seed } => self.load(config, seed, now, &mut effects),
+            Input::Event(Event::IpvsRead(table)) => self.compare(&table, now, &mut effects),
+            Input::Event(Event::ProbeFinished { probe, verdict }) => self.judge(probe, verdict, now, &mut effects),
+            // Nothing of what an Election tells decides about a real server.
+            Input::News(_) => {}
+            Input::Failed { effect, error } => self.failed(&effect, &error, now, &mut effects),
+            Input::Stop => {
                 self.stop(&mut effects);
                 return effects;
             }
-            Event::HandOver => {
+            Input::HandOver => {
                 if self.life == Life::Running {
                     self.life = Life::HandedOver;
                 }
                 return effects;
             }
-            Event::Inherited(estate) => {
-                if let (Life::Starting, Estate::Balancer(estate)) = (self.life, &*estate) {
-                    self.inherited = Some(estate.clone());
+            Input::Inherited(estate) => {
+                if self.life == Life::Starting {
+                    self.inherited = Some(estate);
                 }
             }
-            Event::Wakeup | Event::TakeBack => {}
-            // The Election's.
-            Event::AdvertReceived(_)
-            | Event::LinksRead(_)
-            | Event::LinkChanged(_)
-            | Event::LinkGone(_)
-            | Event::AddressesRead(_)
-            | Event::AddressChanged { .. }
-            | Event::ScriptFinished { .. }
-            | Event::Lease(_) => {}
+            Input::Wakeup | Input::TakeBack => {}
         }
-        effects.extend(self.failures.sum(now).map(Effect::Decide));
+        effects.decide(self.failures.sum(now));
         self.start_probes(now, &mut effects);
         // Last: the answer must show what the operations before it did.
         if self.kernel.wants_read(now) {
@@ -142,10 +146,10 @@ impl Machine for Balancer {
         [probe, self.kernel.next_read()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<BalancerEstate> {
         match self.life {
             Life::Starting | Life::Stopped => None,
-            Life::Running | Life::HandedOver => Some(Estate::Balancer(self.bequeath(now))),
+            Life::Running | Life::HandedOver => Some(self.bequeath(now)),
         }
     }
 }
@@ -156,11 +160,11 @@ impl Balancer {
         Table { services: self.services.iter().map(|(key, service)| (*key, service.desired())).collect() }
     }
 
-    fn load(&mut self, config: Arc<Config>, seed: u64, now: Instant, effects: &mut Vec<Effect>) {
+    fn load(&mut self, config: Arc<Config>, seed: u64, now: Instant, effects: &mut Outbox) {
         let before = by_key(&self.config);
         let after = by_key(&config);
         if let Some(applied) = difference(&before, &after) {
-            effects.push(Effect::Decide(applied));
+            effects.decide(applied);
         }
         let inherited = self.inherited.take();
         let mut taken_up = TakenUp::default();
@@ -182,7 +186,7 @@ impl Balancer {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
         }
         if inherited.is_some() {
-            effects.push(Effect::Decide(taken_up.decision()));
+            effects.decide(taken_up.decision());
         }
         self.config = config;
         self.life = Life::Running;
@@ -195,15 +199,15 @@ impl Balancer {
         effects.extend(ops.into_iter().map(Effect::Ipvs));
     }
 
-    fn compare(&mut self, table: &Table, now: Instant, effects: &mut Vec<Effect>) {
+    fn compare(&mut self, table: &Table, now: Instant, effects: &mut Outbox) {
         let repair = self.kernel.compare(table, &self.desired(), now);
         if repair.uninvited > 0 {
-            effects.push(Effect::Decide(Decision::TableRepaired { changes: repair.uninvited }));
+            effects.decide(Decision::TableRepaired { changes: repair.uninvited });
         }
         effects.extend(repair.ops.into_iter().map(Effect::Ipvs));
     }
 
-    fn judge(&mut self, probe: ProbeId, verdict: Verdict, now: Instant, effects: &mut Vec<Effect>) {
+    fn judge(&mut self, probe: ProbeId, verdict: Verdict, now: Instant, effects: &mut Outbox) {
         let Some(service) = self.services.get_mut(&probe.service) else { return };
         let Some(position) = service.waiting_for(probe) else { return };
         let was_up = service.is_up(probe.server);
@@ -213,15 +217,15 @@ impl Balancer {
 
         let is_up = service.is_up(probe.server);
         let (service_key, server) = (probe.service, probe.server);
-        effects.extend(said(outcome, service_key, server, was_up, is_up).map(Effect::Decide));
+        effects.decide(said(outcome, service_key, server, was_up, is_up));
         if was_up != is_up {
-            effects.extend(service.update_quorum(service_key).map(Effect::Decide));
+            service.update_quorum(service_key, effects);
             let ops = self.kernel.reconcile_service(service_key, &service.desired(), now);
             effects.extend(ops.into_iter().map(Effect::Ipvs));
         }
     }
 
-    fn failed(&mut self, effect: &Effect, error: &str, now: Instant, effects: &mut Vec<Effect>) {
+    fn failed(&mut self, effect: &Effect, error: &str, now: Instant, effects: &mut Outbox) {
         let (what, retry_in) = match effect {
             Effect::Ipvs(op) => (op.to_string(), self.kernel.refused(op, now)),
             Effect::ReadIpvs => ("reading the IPVS table".to_owned(), self.kernel.unreadable(now)),
@@ -232,21 +236,9 @@ impl Balancer {
                 (format!("starting a probe of {}", id.server), RETRY)
             }
             // Nothing to try again.
-            Effect::CancelProbe(_) | Effect::Decide(_) => return,
-            // The Election's.
-            Effect::Listen { .. }
-            | Effect::StopListening { .. }
-            | Effect::SendAdvert(_)
-            | Effect::Announce { .. }
-            | Effect::AddAddress(_)
-            | Effect::RenewAddresses { .. }
-            | Effect::RemoveAddress(_)
-            | Effect::ReadAddresses
-            | Effect::RunScript { .. }
-            | Effect::Notify { .. }
-            | Effect::Lease(_) => return,
+            Effect::CancelProbe(_) => return,
         };
-        effects.extend(self.failures.tell(what, error, retry_in, now).map(Effect::Decide));
+        effects.decide(self.failures.tell(what, error, retry_in, now));
     }
 
     fn postpone(&mut self, probe: ProbeId, again: Instant) -> bool {
@@ -266,7 +258,7 @@ impl Balancer {
         }
     }
 
-    fn start_probes(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    fn start_probes(&mut self, now: Instant, effects: &mut Outbox) {
         for _ in 0..MAX_STARTS {
             let Some(place) = self.queue.pop_due(now) else { return };
             let CheckerPlace { service, server, checker } = place;
@@ -280,7 +272,7 @@ impl Balancer {
     }
 
     /// keepalived takes its services with it, so that a director that is stopped on purpose answers nobody.
-    fn stop(&mut self, effects: &mut Vec<Effect>) {
+    fn stop(&mut self, effects: &mut Outbox) {
         for service in self.services.values() {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
         }

@@ -2,9 +2,10 @@
 
 use super::estate::{ServerEstate, ServiceEstate};
 use super::queue::{CheckerPlace, ProbeQueue};
+use crate::balancer::{Effect, Outbox};
 use crate::config::{self, SorryServer, VirtualServer};
 use crate::decision::Decision;
-use crate::effect::Effect;
+use crate::door::News;
 use crate::health::real_server::Place;
 use crate::health::{Change, Outcome, Quorum, RealServer};
 use crate::ipvs::{Destination, Persistence, Service, ServiceEntry, ServiceKey};
@@ -42,7 +43,7 @@ impl LiveService {
         seed: u64,
         now: Instant,
         taken_up: &mut TakenUp,
-        effects: &mut Vec<Effect>,
+        effects: &mut Outbox,
     ) -> Self {
         let known: BTreeMap<SocketAddr, &ServerEstate> =
             left.iter().flat_map(|left| &left.servers).map(|server| (server.address, server)).collect();
@@ -63,15 +64,17 @@ impl LiveService {
         if let Some(left) = left.filter(|left| !left.servers.is_empty()) {
             quorum.take_up(left.quorum);
             let mut service = Self::of(server, quorum, members);
-            effects.extend(service.update_quorum(server.key).map(Effect::Decide));
+            service.update_quorum(server.key, effects);
             if !service.quorum.is_up() {
+                // Also if it was lost before: whoever listens knows nothing of it yet.
+                effects.news(News::QuorumChanged { service: server.key, quorum: false });
                 taken_up.without_quorum.push(server.key);
             }
             return service;
         }
         let service = Self::of(server, quorum, members);
         if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
-            effects.push(Effect::Decide(service.quorum_decision(server.key, Change::Lost)));
+            service.tell_quorum(server.key, Change::Lost, effects);
             taken_up.without_quorum.push(server.key);
         }
         service
@@ -87,7 +90,7 @@ impl LiveService {
     }
 
     /// The same virtual server under a new configuration. What did not change goes on undisturbed.
-    pub fn reload(mut self, server: &VirtualServer, seed: u64, now: Instant, effects: &mut Vec<Effect>) -> Self {
+    pub fn reload(mut self, server: &VirtualServer, seed: u64, now: Instant, effects: &mut Outbox) -> Self {
         let mut members = BTreeMap::new();
         for real in &server.real_servers {
             let address = real.address;
@@ -102,7 +105,7 @@ impl LiveService {
                     let (health, cancelled) = old.health.reload(place, &real.checkers, now);
                     effects.extend(cancelled.into_iter().map(Effect::CancelProbe));
                     if !was_up && health.is_up() {
-                        effects.push(Effect::Decide(Decision::ServerUp { service: server.key, server: address }));
+                        effects.decide(Decision::ServerUp { service: server.key, server: address });
                     }
                     health
                 }
@@ -113,7 +116,7 @@ impl LiveService {
         let mut quorum = self.quorum;
         quorum.set_limits(server.quorum, server.hysteresis, weights(&members).1);
         let mut service = Self::of(server, quorum, members);
-        effects.extend(service.update_quorum(server.key).map(Effect::Decide));
+        service.update_quorum(server.key, effects);
         service
     }
 
@@ -155,21 +158,23 @@ impl LiveService {
     }
 
     /// Takes the live weight of now into the quorum.
-    pub fn update_quorum(&mut self, key: ServiceKey) -> Option<Decision> {
-        let change = self.quorum.update(weights(&self.members).0)?;
-        Some(self.quorum_decision(key, change))
+    pub fn update_quorum(&mut self, key: ServiceKey, effects: &mut Outbox) {
+        if let Some(change) = self.quorum.update(weights(&self.members).0) {
+            self.tell_quorum(key, change, effects);
+        }
     }
 
-    fn quorum_decision(&self, service: ServiceKey, change: Change) -> Decision {
+    fn tell_quorum(&self, service: ServiceKey, change: Change, effects: &mut Outbox) {
         let (weight, _) = weights(&self.members);
         let quorum = self.nominal_quorum;
-        match change {
+        effects.news(News::QuorumChanged { service, quorum: change == Change::Gained });
+        effects.decide(match change {
             Change::Gained => Decision::QuorumGained { service, weight, quorum },
             Change::Lost => {
                 let sorry_server = self.sorry_server.as_ref().map(|sorry| sorry.address);
                 Decision::QuorumLost { service, weight, quorum, sorry_server }
             }
-        }
+        });
     }
 
     /// Whether this real server may take connections.
@@ -264,11 +269,11 @@ fn member(real: &config::RealServer, health: RealServer) -> Member {
     Member { destination, inhibit_on_failure: real.inhibit_on_failure, health }
 }
 
-fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effects: &mut Vec<Effect>) -> RealServer {
+fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effects: &mut Outbox) -> RealServer {
     let health = RealServer::new(place, &real.checkers, now);
     if !health.is_up() {
         let decision = Decision::ServerStartsDown { service: place.service, server: place.server };
-        effects.push(Effect::Decide(decision));
+        effects.decide(decision);
     }
     health
 }

@@ -5,13 +5,13 @@ use super::candidates::{is_best, preempted_by};
 use super::rendezvous::assign;
 use super::surely;
 use crate::decision::{Decision, RoleCause};
-use crate::effect::Effect;
 use crate::lease::{
     Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,
     Session, Token,
 };
 use crate::limit::Limit;
 use crate::time::{Duration, Instant};
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,9 +108,9 @@ enum Hold {
     },
 }
 
-/// What a router should hear of an event.
+/// Which routers an event concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Concerned {
     /// Of all coordinated routers something may be different.
     All,
     /// Of this one.
@@ -148,7 +148,7 @@ impl Leases {
     }
 
     /// Gives back what no router of the configuration is coordinated by; after their addresses are gone.
-    pub fn forget(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub fn forget(&mut self, now: Instant, out: &mut Outbox) {
         let keys = self.holds.keys().chain(self.claimed.keys());
         let keys: Vec<LeaseKey> = keys.filter(|key| self.part(key).is_none()).cloned().collect();
         for key in keys {
@@ -158,7 +158,7 @@ impl Leases {
     }
 
     /// Asks what is due: for a session, whether it lives, and its end.
-    pub fn wake(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub fn wake(&mut self, now: Instant, out: &mut Outbox) {
         self.again_at = self.again_at.filter(|at| *at > now);
         self.patient_until = self.patient_until.filter(|at| *at > now);
         match (&self.link, &self.coordination) {
@@ -191,7 +191,7 @@ impl Leases {
     }
 
     /// Orderly end: everything is given back at once. After the addresses are gone.
-    pub fn stop(&mut self, out: &mut Vec<Effect>) {
+    pub fn stop(&mut self, out: &mut Outbox) {
         if self.link != Link::Closed {
             ask(LeaseOp::Close, out);
         }
@@ -328,7 +328,7 @@ impl Leases {
     }
 
     /// Makes, changes or takes back a claim.
-    pub fn claim(&mut self, key: &LeaseKey, claim: Option<Claim>, out: &mut Vec<Effect>) {
+    pub fn claim(&mut self, key: &LeaseKey, claim: Option<Claim>, out: &mut Outbox) {
         if self.session.is_none() || self.again_at.is_some() || self.claimed.get(key) == claim.as_ref() {
             return;
         }
@@ -345,7 +345,7 @@ impl Leases {
         }
     }
 
-    fn join(&mut self, out: &mut Vec<Effect>) {
+    fn join(&mut self, out: &mut Outbox) {
         let Some(coordination) = self.coordination.as_ref().filter(|it| !it.spread.is_empty()) else { return };
         if self.session.is_none() || self.again_at.is_some() || self.joined {
             return;
@@ -365,7 +365,7 @@ impl Leases {
     // Fence and elect.
 
     /// A router should have its lease, or should not.
-    pub fn want(&mut self, key: &LeaseKey, wanted: bool, now: Instant, out: &mut Vec<Effect>) {
+    pub fn want(&mut self, key: &LeaseKey, wanted: bool, now: Instant, out: &mut Outbox) {
         let Some(director) = self.coordination.as_ref().map(|it| it.director.clone()) else { return };
         if self.session.is_none() {
             return;
@@ -396,7 +396,7 @@ impl Leases {
     // What is heard.
 
     /// The service said something.
-    pub fn hear(&mut self, event: LeaseEvent, now: Instant, out: &mut Vec<Effect>) -> News {
+    pub fn hear(&mut self, event: LeaseEvent, now: Instant, out: &mut Outbox) -> Concerned {
         match event {
             LeaseEvent::Opened { session, timeout } => {
                 self.lose_session();
@@ -407,9 +407,9 @@ impl Leases {
                 } else {
                     Decision::SessionOpened { timeout }
                 };
-                out.push(Effect::Decide(decision));
+                out.decide(decision);
                 self.wake(now, out);
-                News::All
+                Concerned::All
             }
             LeaseEvent::Confirmed { session, asked_at } => {
                 // From an earlier session, or from the future: no proof of anything.
@@ -417,43 +417,43 @@ impl Leases {
                     live.asked_at = live.asked_at.max(Some(asked_at));
                     self.patient_until = None;
                     if let Some(since) = self.away_since.take() {
-                        out.push(Effect::Decide(Decision::ServiceAnswers { after: now.since(since) }));
+                        out.decide(Decision::ServiceAnswers { after: now.since(since) });
                     }
                 }
-                News::Nothing
+                Concerned::Nothing
             }
             LeaseEvent::Lost { session } => {
                 if self.current(session).is_none() {
-                    return News::Nothing;
+                    return Concerned::Nothing;
                 }
                 self.lose_session();
-                out.push(Effect::Decide(Decision::SessionLost));
-                News::All
+                out.decide(Decision::SessionLost);
+                Concerned::All
             }
             LeaseEvent::Unreachable { reason } => {
                 if self.complaints.entry(reason.clone()).or_default().admits(now) {
                     self.away_since = self.away_since.or(Some(now));
-                    out.push(Effect::Decide(Decision::ServiceUnreachable { reason }));
+                    out.decide(Decision::ServiceUnreachable { reason });
                 }
-                News::Nothing
+                Concerned::Nothing
             }
             LeaseEvent::Granted { session, key, token } => {
                 if self.current(session).is_none() {
-                    return News::Nothing;
+                    return Concerned::Nothing;
                 }
                 self.holds.insert(key.clone(), Hold::Ours { token, not_before: None });
-                News::Of(key)
+                Concerned::Of(key)
             }
             LeaseEvent::Held { key, by } => {
-                let Some(live) = &self.session else { return News::Nothing };
+                let Some(live) = &self.session else { return Concerned::Nothing };
                 self.holds.insert(key.clone(), Hold::Theirs { by, ask_at: now + live.timeout });
-                News::Of(key)
+                Concerned::Of(key)
             }
             LeaseEvent::Vacant { key } => {
                 if let Some(hold @ Hold::Theirs { .. }) = self.holds.get_mut(&key) {
                     *hold = Hold::Unknown;
                 }
-                News::Of(key)
+                Concerned::Of(key)
             }
             LeaseEvent::Released { session, key } => {
                 if self.current(session).is_some()
@@ -461,37 +461,37 @@ impl Leases {
                 {
                     *hold = Hold::Unknown;
                 }
-                News::Of(key)
+                Concerned::Of(key)
             }
             LeaseEvent::Gone { session, key } => {
                 if self.current(session).is_none() {
-                    return News::Nothing;
+                    return Concerned::Nothing;
                 }
                 if let Some(hold @ (Hold::Ours { .. } | Hold::Releasing { .. })) = self.holds.get_mut(&key) {
                     *hold = Hold::Unknown;
-                    out.push(Effect::Decide(Decision::LeaseGone { router: key.clone() }));
+                    out.decide(Decision::LeaseGone { router: key.clone() });
                 }
-                News::Of(key)
+                Concerned::Of(key)
             }
             LeaseEvent::Candidates { key, candidates } => {
                 if self.claimed.contains_key(&key) {
                     self.candidates.insert(key.clone(), candidates);
                 }
-                News::Of(key)
+                Concerned::Of(key)
             }
             LeaseEvent::Members(mut members) => {
                 members.sort();
                 members.dedup_by(|a, b| a.director == b.director);
                 self.members = members;
                 self.respread();
-                News::All
+                Concerned::All
             }
             LeaseEvent::Refused { op, reason } => self.refused(*op, reason, now, out),
         }
     }
 
     /// The service, or the way to it, refused: told, and asked again after a while.
-    pub fn refused(&mut self, op: LeaseOp, reason: String, now: Instant, out: &mut Vec<Effect>) -> News {
+    pub fn refused(&mut self, op: LeaseOp, reason: String, now: Instant, out: &mut Outbox) -> Concerned {
         let mut retry_in = RETRY;
         match &op {
             LeaseOp::Open(_) => self.link = Link::Closed,
@@ -500,7 +500,7 @@ impl Leases {
                 retry_in = surely::KERNEL_HOLDS;
             }
             // Asked again soon anyway.
-            LeaseOp::Confirm { .. } => return News::Nothing,
+            LeaseOp::Confirm { .. } => return Concerned::Nothing,
             LeaseOp::Take { key, .. } => {
                 self.holds.insert(key.clone(), Hold::Unknown);
             }
@@ -527,9 +527,9 @@ impl Leases {
         }
         let what = op.to_string();
         if self.complaints.entry(what.clone()).or_default().admits(now) {
-            out.push(Effect::Decide(Decision::EffectFailed { what, error: reason, retry_in }));
+            out.decide(Decision::EffectFailed { what, error: reason, retry_in });
         }
-        News::Nothing
+        Concerned::Nothing
     }
 
     fn current(&mut self, session: Session) -> Option<&mut Live> {
@@ -546,6 +546,6 @@ impl Leases {
     }
 }
 
-fn ask(op: LeaseOp, out: &mut Vec<Effect>) {
+fn ask(op: LeaseOp, out: &mut Outbox) {
     out.push(Effect::Lease(op));
 }

@@ -1,9 +1,6 @@
 //! A machine whose estate is kept up to date somewhere outside, for a successor that it can't hand it to.
 
-use super::Estate;
-use crate::effect::Effect;
-use crate::event::Event;
-use crate::machine::{Machine, Reason};
+use crate::machine::{InputOf, Machine, OutboxOf, Reason};
 use crate::time::{Duration, Instant};
 
 /// How old an Election's copy may be. A successor is MASTER only by an advert that is younger than about three advert
@@ -14,8 +11,8 @@ pub const ELECTION_PAUSE: Duration = Duration::from_millis(100);
 pub const BALANCER_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where copies go. It never makes the machine wait: what it does with a disk it does elsewhere.
-pub trait Keeper {
-    fn keep(&mut self, estate: Estate);
+pub trait Keeper<S> {
+    fn keep(&mut self, estate: S);
 }
 
 /// Wraps a machine and hands on a copy of its estate after whatever changes it, but not more often than every `pause`.
@@ -31,13 +28,13 @@ pub struct Kept<M, K> {
     due: Option<Instant>,
 }
 
-impl<M: Machine, K: Keeper> Kept<M, K> {
+impl<M: Machine, K: Keeper<M::Estate>> Kept<M, K> {
     pub fn new(machine: M, keeper: K, pause: Duration) -> Self {
         Self { machine, keeper, pause, last: None, due: None }
     }
 
-    fn look(&mut self, effects: &[Effect], now: Instant) {
-        if effects.iter().any(|effect| matches!(effect, Effect::Decide(_) | Effect::SendAdvert(_))) {
+    fn look(&mut self, effects: &OutboxOf<M>, now: Instant) {
+        if effects.says() || effects.decisions().next().is_some() {
             let earliest = self.last.map_or(now, |last| last + self.pause);
             self.due.get_or_insert(earliest);
         }
@@ -51,9 +48,13 @@ impl<M: Machine, K: Keeper> Kept<M, K> {
     }
 }
 
-impl<M: Machine, K: Keeper> Machine for Kept<M, K> {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
-        let effects = self.machine.handle(event, now);
+impl<M: Machine, K: Keeper<M::Estate>> Machine for Kept<M, K> {
+    type Event = M::Event;
+    type Effect = M::Effect;
+    type Estate = M::Estate;
+
+    fn handle(&mut self, input: InputOf<M>, now: Instant) -> OutboxOf<M> {
+        let effects = self.machine.handle(input, now);
         self.look(&effects, now);
         effects
     }
@@ -63,7 +64,7 @@ impl<M: Machine, K: Keeper> Machine for Kept<M, K> {
         due.into_iter().chain(self.machine.next_wakeup()).min_by_key(|(at, _)| *at)
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<M::Estate> {
         self.machine.estate(now)
     }
 }

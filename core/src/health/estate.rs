@@ -1,7 +1,6 @@
 //! What a checker leaves to its successor.
 
 use crate::config::CheckerConfig;
-use crate::record::crc32::Crc32;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +32,6 @@ pub fn fingerprint(config: &CheckerConfig) -> u32 {
         places: _,
     } = config;
     let settings = (kind, target, connect_timeout, retry, delay_before_retry, delay_loop, warmup, alpha);
-    let mut crc = Crc32::default();
     // Into memory nothing fails; if it did, checkers would begin anew.
-    crc.add(&postcard::to_allocvec(&settings).unwrap_or_default());
-    crc.sum()
+    crc32fast::hash(&postcard::to_allocvec(&settings).unwrap_or_default())
 }

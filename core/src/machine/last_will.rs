@@ -30,7 +30,7 @@ pub trait LeavesWill {
     /// Goes up whenever [`Self::last_will`] may have changed. Asked after every step.
     fn revision(&self) -> u64;
 
-    /// What [`crate::event::Event::Stop`] would send and take off now, in shares that change one by one.
+    /// What [`super::Input::Stop`] would send and take off now, in shares that change one by one.
     fn last_will(&self) -> BTreeMap<u32, LastWill>;
 }
 

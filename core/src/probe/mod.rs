@@ -1,10 +1,10 @@
-//! One attempt of a checker: what is tried, and the verdict. The conversations run over [`crate::seam::Network`], so
+//! One attempt of a checker: what is tried, and the verdict. The conversations run over [`crate::seam::Streams`], so
 //! the simulator runs the very client code that production runs.
 
 mod http;
 
 use crate::ipvs::ServiceKey;
-use crate::seam::{Clock, Network};
+use crate::seam::Streams;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -91,11 +91,11 @@ impl fmt::Display for Failure {
 ///
 /// (keepalived 2.2.7 gives `connect_timeout` to each step anew: a server that sends one byte in time after another
 /// passes. Here the limit is for the whole attempt, as [`Probe::timeout`] says.)
-pub async fn run<N: Network, C: Clock>(probe: Probe, network: Rc<N>, clock: Rc<C>) -> Verdict {
-    let deadline = clock.now() + probe.timeout;
+pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
+    let deadline = streams.now() + probe.timeout;
     let connected = Cell::new(false);
     let mut attempt = pin!(async {
-        let stream = network.connect(probe.target).await.map_err(not_connected)?;
+        let stream = streams.connect(probe.target).await.map_err(not_connected)?;
         connected.set(true);
         match &probe.kind {
             ProbeKind::Connect => Ok(()),
@@ -105,7 +105,7 @@ pub async fn run<N: Network, C: Clock>(probe: Probe, network: Rc<N>, clock: Rc<C
     let in_time = tokio::select! {
         biased;
         result = attempt.as_mut() => Some(result),
-        () = clock.sleep_until(deadline) => last_look(attempt).await,
+        () = streams.sleep_until(deadline) => last_look(attempt).await,
     };
     match in_time {
         Some(Ok(())) => Verdict::Passed,

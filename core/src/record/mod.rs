@@ -7,7 +7,6 @@
 //! Everything else travels as packets of link type USER0 on an interface of our own. `docs/recording.md` says why, and
 //! what each byte means.
 
-pub mod crc32;
 mod packet;
 mod pcapng;
 mod read;
@@ -18,21 +17,21 @@ pub use read::{Damage, Found, Kind, Reader};
 pub use recorded::{Recorded, Recorder};
 pub use write::Writer;
 
-use crate::balancer::Balancer;
-use crate::effect::Effect;
-use crate::event::Event;
+use crate::balancer::{self, Balancer};
+use crate::decision::Decision;
 use crate::interface::InterfaceAddress;
-use crate::machine::Machine;
+use crate::machine::{InputOf, Machine, Outbox, Output};
 use crate::time::Instant;
-use crate::vrrp::Election;
+use crate::vrrp::{self, Effect, Election};
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// Version of the format: the first byte of every record. It goes up with every change of [`Event`], [`Effect`], the
-/// machines' state or what they are made of; `core/tests/record` has a test that notices.
-pub const FORMAT: u8 = 4;
+/// Version of the format: the first byte of every record. Records name what they hold, so a field more or less changes
+/// nothing; it goes up when something means another thing than before.
+pub const FORMAT: u8 = 5;
 
 /// Which of a director's two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,28 +52,69 @@ impl fmt::Display for MachineName {
 /// A machine that can be recorded: it has a name, and its whole state can be written down and taken up again.
 pub trait Recordable: Machine + Serialize + DeserializeOwned {
     const NAME: MachineName;
+
+    /// Among the steps of both.
+    fn step(step: StepOf<Self>) -> Step;
+
+    /// And out of them, if it is this machine's.
+    fn step_of(step: &Step) -> Option<&StepOf<Self>>;
 }
 
 impl Recordable for Election {
     const NAME: MachineName = MachineName::Election;
+
+    fn step(step: StepOf<Self>) -> Step {
+        Step::Election(step)
+    }
+
+    fn step_of(step: &Step) -> Option<&StepOf<Self>> {
+        match step {
+            Step::Election(step) => Some(step),
+            Step::Balancer(_) => None,
+        }
+    }
 }
 
 impl Recordable for Balancer {
     const NAME: MachineName = MachineName::Balancer;
+
+    fn step(step: StepOf<Self>) -> Step {
+        Step::Balancer(step)
+    }
+
+    fn step_of(step: &Step) -> Option<&StepOf<Self>> {
+        match step {
+            Step::Balancer(step) => Some(step),
+            Step::Election(_) => None,
+        }
+    }
 }
 
 /// A machine's whole state in the bytes of this format.
 pub fn state_of<M: Recordable>(machine: &M) -> Result<Vec<u8>, String> {
-    postcard::to_allocvec(machine).map_err(|error| error.to_string())
+    let mut state = Vec::new();
+    encode(machine, &mut state).map(|()| state)
 }
 
 /// The machine with this state.
 pub fn from_state<M: Recordable>(state: &[u8]) -> Result<M, String> {
-    match postcard::take_from_bytes(state) {
-        Ok((machine, [])) => Ok(machine),
-        Ok((_, rest)) => Err(format!("{} bytes too many", rest.len())),
-        Err(error) => Err(error.to_string()),
-    }
+    decode(state)
+}
+
+/// Whether this machine has the recorded state, as far as this version of vipward knows what a state is made of.
+pub fn has_state<M: Recordable>(machine: &M, recorded: &[u8]) -> Result<bool, String> {
+    Ok(state_of(machine)? == state_of(&from_state::<M>(recorded)?)?)
+}
+
+/// CBOR (RFC 8949): fields and variants have their names, so that another version finds what it knows.
+fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    ciborium::into_writer(value, out).map_err(|error| error.to_string())
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let mut rest = bytes;
+    let value = ciborium::from_reader(&mut rest).map_err(|error| error.to_string())?;
+    if rest.is_empty() { Ok(value) } else { Err(format!("{} bytes too many", rest.len())) }
 }
 
 /// One record.
@@ -119,24 +159,70 @@ pub struct File {
 
 /// One call of [`Machine::handle`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub machine: MachineName,
-    pub at: Instant,
-    pub event: Event,
-    pub effects: Vec<Effect>,
+pub enum Step {
+    Election(StepOf<Election>),
+    Balancer(StepOf<Balancer>),
 }
 
-/// A record's body as it is written; `E` and `F` are events and effects, borrowed to write and owned when read.
+/// The same, when it is known whose.
+pub type StepOf<M> = Taken<InputOf<M>, <M as Machine>::Effect>;
+
+/// What a machine was told and what it asked for. `I` is its input, `F` its own effects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken<I, F> {
+    pub at: Instant,
+    pub input: I,
+    pub output: Outbox<F>,
+}
+
+impl Step {
+    pub fn machine(&self) -> MachineName {
+        match self {
+            Self::Election(_) => MachineName::Election,
+            Self::Balancer(_) => MachineName::Balancer,
+        }
+    }
+
+    pub fn at(&self) -> Instant {
+        match self {
+            Self::Election(step) => step.at,
+            Self::Balancer(step) => step.at,
+        }
+    }
+
+    /// Its machine is driven no further.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Election(step) => step.input.is_last(),
+            Self::Balancer(step) => step.input.is_last(),
+        }
+    }
+
+    pub fn decisions(&self) -> Box<dyn Iterator<Item = &Decision> + '_> {
+        match self {
+            Self::Election(step) => Box::new(step.output.decisions()),
+            Self::Balancer(step) => Box::new(step.output.decisions()),
+        }
+    }
+}
+
+/// A record's body as it is written. Inputs and outputs are borrowed to write and owned when read.
 #[derive(Serialize, Deserialize)]
-enum Body<E, F> {
+enum Body<VI, VO, BI, BO> {
     Begin(Begin),
     Files(Vec<File>),
-    State { machine: MachineName, at: Instant, state: Vec<u8> },
-    Step { machine: MachineName, at: Instant, event: Placed<E>, effects: Vec<Placed<F>> },
+    State { machine: MachineName, at: Instant, state: Bytes },
+    Election { at: Instant, input: Placed<VI>, output: Vec<Placed<VO>> },
+    Balancer { at: Instant, input: BI, output: Vec<BO> },
     Lost { machine: MachineName, at: Instant, steps: u64 },
 }
 
-/// Where an event or effect stands.
+type WrittenBody<'a> =
+    Body<&'a vrrp::Input, &'a Output<vrrp::Effect>, &'a balancer::Input, &'a Output<balancer::Effect>>;
+
+type ReadBody = Body<vrrp::Input, Output<vrrp::Effect>, balancer::Input, Output<balancer::Effect>>;
+
+/// Where an input or output of the Election's stands.
 #[derive(Serialize, Deserialize)]
 enum Placed<T> {
     /// In the record itself.
@@ -165,8 +251,8 @@ impl Renewed {
     }
 
     /// Takes note of what is written out.
-    fn note(&mut self, effect: &Effect) {
-        if let Effect::RenewAddresses { addresses } = effect {
+    fn note(&mut self, output: &Output<Effect>) {
+        if let Output::Effect(Effect::RenewAddresses { addresses }) = output {
             if self.0.len() >= Self::MOST {
                 self.0.clear();
             }

@@ -1,15 +1,16 @@
 //! From bytes to entries, as far as they go. Nothing that a file holds can do more than end the reading with a
 //! [`Damage`] that says where and why.
 
-use super::crc32::Crc32;
 use super::pcapng::{Block, Blocks};
 use super::{
-    Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE_HEAD, Placed, Renewed, Step, packet,
+    Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE_HEAD, Placed, ReadBody, Renewed, Step,
+    Taken, decode, packet,
 };
 use crate::datagram::Datagram;
-use crate::effect::Effect;
-use crate::event::Event;
 use crate::interface::InterfaceName;
+use crate::machine::{Input, Outbox, Output};
+use crate::vrrp::{Effect, Event};
+use crc32fast::Hasher;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -70,7 +71,7 @@ pub struct Reader<'a> {
     packets: VecDeque<Datagram>,
     renewed: Renewed,
     /// Of all records and adverts of this section.
-    crc: Crc32,
+    crc: Hasher,
     /// The pieces so far of a record.
     body: Vec<u8>,
     /// Where the block before was; where something is missing at the end.
@@ -95,7 +96,7 @@ impl<'a> Reader<'a> {
             program: String::new(),
             packets: VecDeque::new(),
             renewed: Renewed::default(),
-            crc: Crc32::default(),
+            crc: Hasher::new(),
             body: Vec::new(),
             last: (0, 0),
             any: false,
@@ -143,7 +144,7 @@ impl<'a> Reader<'a> {
                 }
                 self.interfaces.clear();
                 self.renewed = Renewed::default();
-                self.crc = Crc32::default();
+                self.crc = Hasher::new();
                 self.program = program;
                 Ok(None)
             }
@@ -163,8 +164,8 @@ impl<'a> Reader<'a> {
                     Some(Interface::Adverts(name)) => {
                         let advert = packet::from_packet(name, data)
                             .ok_or_else(|| (Kind::Damaged, "this is no IP packet".to_owned()))?;
-                        self.crc.add(name.as_str().as_bytes());
-                        self.crc.add(data);
+                        self.crc.update(name.as_str().as_bytes());
+                        self.crc.update(data);
                         self.packets.push_back(advert);
                         Ok(None)
                     }
@@ -182,9 +183,9 @@ impl<'a> Reader<'a> {
             let by = if self.program.is_empty() { String::new() } else { format!(", written by {}", self.program) };
             return Err((Kind::OtherVersion, format!("format {format}{by}; this program reads format {FORMAT}")));
         }
-        self.crc.add(&[*format, *more]);
-        self.crc.add(piece);
-        if self.crc.sum().to_le_bytes() != *sum {
+        self.crc.update(&[*format, *more]);
+        self.crc.update(piece);
+        if self.crc.clone().finalize().to_le_bytes() != *sum {
             let what = "the checksum does not fit: this record was changed, or one before it is gone";
             return Err((Kind::Damaged, what.to_owned()));
         }
@@ -193,11 +194,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let body = std::mem::take(&mut self.body);
-        let (body, rest): (Body<Event, Effect>, _) = postcard::take_from_bytes(&body)
-            .map_err(|error| (Kind::Damaged, format!("the record makes no sense: {error}")))?;
-        if !rest.is_empty() {
-            return Err((Kind::Damaged, format!("the record has {} bytes too many", rest.len())));
-        }
+        let body = decode(&body).map_err(|error| (Kind::Damaged, format!("the record makes no sense: {error}")))?;
         let entry = self.entry(body)?;
         if !self.packets.is_empty() {
             return Err((Kind::Damaged, format!("{} packets that no record speaks of", self.packets.len())));
@@ -205,31 +202,34 @@ impl<'a> Reader<'a> {
         Ok(Some(entry))
     }
 
-    fn entry(&mut self, body: Body<Event, Effect>) -> Result<Entry, (Kind, String)> {
+    fn entry(&mut self, body: ReadBody) -> Result<Entry, (Kind, String)> {
         Ok(match body {
             Body::Begin(begin) => Entry::Begin(begin),
             Body::Files(files) => Entry::Files(files),
-            Body::State { machine, at, state } => Entry::State { machine, at, state },
+            Body::State { machine, at, state } => Entry::State { machine, at, state: state.into() },
             Body::Lost { machine, at, steps } => Entry::Lost { machine, at, steps },
-            Body::Step { machine, at, event, effects } => {
-                let event = match event {
-                    Placed::Here(event) => event,
-                    Placed::Packet => Event::AdvertReceived(self.packet()?),
+            Body::Balancer { at, input, output } => {
+                Entry::Step(Step::Balancer(Taken { at, input, output: output.into_iter().collect() }))
+            }
+            Body::Election { at, input, output } => {
+                let input = match input {
+                    Placed::Here(input) => input,
+                    Placed::Packet => Input::Event(Event::AdvertReceived(self.packet()?)),
                     Placed::Renewed(_) => return Err((Kind::Damaged, "a renewal is no event".to_owned())),
                 };
-                let effects = effects.into_iter().map(|effect| match effect {
-                    Placed::Here(effect) => {
-                        self.renewed.note(&effect);
-                        Ok(effect)
+                let output = output.into_iter().map(|placed| match placed {
+                    Placed::Here(output) => {
+                        self.renewed.note(&output);
+                        Ok(output)
                     }
-                    Placed::Packet => self.packet().map(Effect::SendAdvert),
+                    Placed::Packet => Ok(Output::Effect(Effect::SendAdvert(self.packet()?))),
                     Placed::Renewed(number) => match self.renewed.get(number) {
-                        Some(addresses) => Ok(Effect::RenewAddresses { addresses }),
+                        Some(addresses) => Ok(Output::Effect(Effect::RenewAddresses { addresses })),
                         None => Err((Kind::Damaged, format!("there is no list {number} of renewed addresses"))),
                     },
                 });
-                let effects = effects.collect::<Result<_, _>>()?;
-                Entry::Step(Step { machine, at, event, effects })
+                let output = output.collect::<Result<Outbox<Effect>, _>>()?;
+                Entry::Step(Step::Election(Taken { at, input, output }))
             }
         })
     }

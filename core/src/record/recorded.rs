@@ -1,11 +1,7 @@
 //! A machine under record: the same machine to its driver, and every step of it handed on.
 
-use super::{Entry, Recordable, Step, state_of};
-use crate::effect::Effect;
-use crate::estate::Estate;
-use crate::event::Event;
-use crate::machine::{LastWill, LeavesWill};
-use crate::machine::{Machine, Reason};
+use super::{Entry, Recordable, Taken, state_of};
+use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -58,24 +54,33 @@ impl<M: Recordable, R: Recorder> Recorded<M, R> {
     }
 }
 
-impl<M: Recordable, R: Recorder> Machine for Recorded<M, R> {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+impl<M, R: Recorder> Machine for Recorded<M, R>
+where
+    M: Recordable,
+    InputOf<M>: Clone,
+    OutboxOf<M>: Clone,
+{
+    type Event = M::Event;
+    type Effect = M::Effect;
+    type Estate = M::Estate;
+
+    fn handle(&mut self, input: InputOf<M>, now: Instant) -> OutboxOf<M> {
         self.prepare(now);
-        let heard = event.clone();
-        let effects = self.machine.handle(event, now);
+        let heard = input.clone();
+        let output = self.machine.handle(input, now);
         // Between a gap and the next state nothing could be checked; and what does not fit now is a part of the gap.
-        let step = Step { machine: M::NAME, at: now, event: heard, effects: effects.clone() };
-        if self.lost > 0 || !self.recorder.take(Entry::Step(step)) {
+        let step = Taken { at: now, input: heard, output: output.clone() };
+        if self.lost > 0 || !self.recorder.take(Entry::Step(M::step(step))) {
             self.lost += 1;
         }
-        effects
+        output
     }
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.machine.next_wakeup()
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<M::Estate> {
         self.machine.estate(now)
     }
 }

@@ -1,15 +1,18 @@
 //! From entries to bytes.
 
-use super::crc32::Crc32;
 use super::pcapng::{self, Direction};
 use super::{
-    Begin, Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE, Placed, Renewed, Step, packet,
+    Begin, Body, Entry, FORMAT, LINKTYPE_RAW, LINKTYPE_USER0, OWN_INTERFACE, PIECE, Placed, Renewed, Step, StepOf,
+    WrittenBody, encode, packet,
 };
 use crate::datagram::Datagram;
-use crate::effect::Effect;
-use crate::event::Event;
+use crate::decision::Decision;
 use crate::interface::InterfaceName;
+use crate::machine::{Input, Output};
 use crate::time::Instant;
+use crate::vrrp::{Effect, Election, Event};
+use bytes::Bytes;
+use crc32fast::Hasher;
 use std::collections::BTreeMap;
 
 /// One file's bytes as they come into being. Give it a [`Entry::Begin`] first, [`Self::take`] the bytes whenever it suits.
@@ -24,7 +27,7 @@ pub struct Writer {
     interfaces: BTreeMap<InterfaceName, u32>,
     renewed: Renewed,
     /// Of every record and advert so far, so that one that is missing is noticed at the next.
-    crc: Crc32,
+    crc: Hasher,
     scratch: Vec<u8>,
 }
 
@@ -36,18 +39,21 @@ impl Writer {
                 self.epoch = begin.epoch;
                 self.latest = begin.at;
                 self.section(&begin.version);
-                self.record(begin.at, &Body::<&Event, &Effect>::Begin(begin.clone()), "");
+                self.record(begin.at, &Body::Begin(begin.clone()), "");
             }
-            Entry::Files(files) => {
-                self.record(self.latest, &Body::<&Event, &Effect>::Files(files.clone()), "");
-            }
+            Entry::Files(files) => self.record(self.latest, &Body::Files(files.clone()), ""),
             Entry::State { machine, at, state } => {
-                let body = Body::<&Event, &Effect>::State { machine: *machine, at: *at, state: state.clone() };
-                self.record(*at, &body, "");
+                let state = Bytes::copy_from_slice(state);
+                self.record(*at, &Body::State { machine: *machine, at: *at, state }, "");
             }
-            Entry::Step(step) => self.step(step),
+            Entry::Step(Step::Election(step)) => self.election(step),
+            Entry::Step(Step::Balancer(step)) => {
+                let (at, comment) = (step.at, comment(step.output.decisions()));
+                let output = step.output.iter().collect();
+                self.record(at, &Body::Balancer { at, input: &step.input, output }, &comment);
+            }
             Entry::Lost { machine, at, steps } => {
-                let body = Body::<&Event, &Effect>::Lost { machine: *machine, at: *at, steps: *steps };
+                let body = Body::Lost { machine: *machine, at: *at, steps: *steps };
                 self.record(*at, &body, &format!("{machine}: {steps} steps are lost"));
             }
         }
@@ -72,24 +78,19 @@ impl Writer {
         pcapng::interface(&mut self.out, LINKTYPE_USER0, OWN_INTERFACE);
     }
 
-    fn step(&mut self, step: &Step) {
-        let Step { machine, at, event, effects } = step;
-        let event = match event {
-            Event::AdvertReceived(advert) if self.packet(*at, advert, Direction::In) => Placed::Packet,
+    fn election(&mut self, step: &StepOf<Election>) {
+        let at = step.at;
+        let input = match &step.input {
+            Input::Event(Event::AdvertReceived(advert)) if self.packet(at, advert, Direction::In) => Placed::Packet,
             other => Placed::Here(other),
         };
-        let mut comment = String::new();
-        let mut placed = Vec::with_capacity(effects.len());
-        for effect in effects {
-            if let Effect::Decide(decision) = effect {
-                if !comment.is_empty() {
-                    comment.push('\n');
-                }
-                comment.push_str(&decision.to_string());
-            }
-            placed.push(match effect {
-                Effect::SendAdvert(advert) if self.packet(*at, advert, Direction::Out) => Placed::Packet,
-                Effect::RenewAddresses { addresses } if let Some(number) = self.renewed.number(addresses) => {
+        let mut output = Vec::with_capacity(step.output.len());
+        for each in &step.output {
+            output.push(match each {
+                Output::Effect(Effect::SendAdvert(advert)) if self.packet(at, advert, Direction::Out) => Placed::Packet,
+                Output::Effect(Effect::RenewAddresses { addresses })
+                    if let Some(number) = self.renewed.number(addresses) =>
+                {
                     Placed::Renewed(number)
                 }
                 other => {
@@ -98,7 +99,7 @@ impl Writer {
                 }
             });
         }
-        self.record(*at, &Body::Step { machine: *machine, at: *at, event, effects: placed }, &comment);
+        self.record(at, &Body::Election { at, input, output }, &comment(step.output.decisions()));
     }
 
     /// Writes an advert as a packet; false when it has no form as one.
@@ -118,34 +119,40 @@ impl Writer {
                 number
             }
         };
-        self.crc.add(advert.interface.as_str().as_bytes());
-        self.crc.add(&self.scratch);
+        self.crc.update(advert.interface.as_str().as_bytes());
+        self.crc.update(&self.scratch);
         let nanos = self.epoch.saturating_add(at.as_nanos());
         pcapng::packet(&mut self.out, interface, nanos, [&self.scratch, &[]], Some(direction), "");
         true
     }
 
-    fn record(&mut self, at: Instant, body: &Body<&Event, &Effect>, comment: &str) {
+    fn record(&mut self, at: Instant, body: &WrittenBody<'_>, comment: &str) {
         self.section("");
         self.latest = at;
         self.scratch.clear();
-        let Ok(bytes) = postcard::to_extend(body, std::mem::take(&mut self.scratch)) else {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        if encode(body, &mut bytes).is_err() {
             // Nothing in core fails to serialise; were it so, the packets in front would be found without their record.
             return;
-        };
+        }
         let mut pieces = bytes.chunks(PIECE).peekable();
         let mut comment = comment;
         while let Some(piece) = pieces.next() {
             let more = u8::from(pieces.peek().is_some());
-            self.crc.add(&[FORMAT, more]);
-            self.crc.add(piece);
-            let [a, b, c, d] = self.crc.sum().to_le_bytes();
+            self.crc.update(&[FORMAT, more]);
+            self.crc.update(piece);
+            let [a, b, c, d] = self.crc.clone().finalize().to_le_bytes();
             let nanos = self.epoch.saturating_add(at.as_nanos());
             pcapng::packet(&mut self.out, 0, nanos, [&[FORMAT, more, a, b, c, d], piece], None, comment);
             comment = "";
         }
         self.scratch = bytes;
     }
+}
+
+/// Each decision in a line of its own.
+fn comment<'a>(decisions: impl Iterator<Item = &'a Decision>) -> String {
+    decisions.map(Decision::to_string).collect::<Vec<_>>().join("\n")
 }
 
 impl Begin {

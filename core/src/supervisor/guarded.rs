@@ -2,10 +2,7 @@
 //! leave.
 
 use super::{HEARTBEAT, Report};
-use crate::effect::Effect;
-use crate::estate::Estate;
-use crate::event::Event;
-use crate::machine::{LastWill, LeavesWill, Machine, Reason};
+use crate::machine::{Input, InputOf, LastWill, LeavesWill, Machine, Outbox, OutboxOf, Reason};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -67,10 +64,14 @@ impl<M: LeavesWill, S: ReportSink> Guarded<M, S> {
 }
 
 impl<M: Machine + LeavesWill, S: ReportSink> Machine for Guarded<M, S> {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+    type Event = M::Event;
+    type Effect = M::Effect;
+    type Estate = M::Estate;
+
+    fn handle(&mut self, input: InputOf<M>, now: Instant) -> OutboxOf<M> {
         // A heartbeat is no business of the machine's, nor of its record.
-        let idle = event == Event::Wakeup && self.machine.next_wakeup().is_none_or(|(at, _)| at > now);
-        let effects = if idle { Vec::new() } else { self.machine.handle(event, now) };
+        let idle = matches!(input, Input::Wakeup) && self.machine.next_wakeup().is_none_or(|(at, _)| at > now);
+        let effects = if idle { Outbox::default() } else { self.machine.handle(input, now) };
         // Before the effects are carried out: whoever dies among them leaves what he was about to put there.
         self.tell_last_will();
         if self.next_heartbeat <= now || effects.len() > LONG_STEP {
@@ -84,7 +85,7 @@ impl<M: Machine + LeavesWill, S: ReportSink> Machine for Guarded<M, S> {
         self.machine.next_wakeup().into_iter().chain([(self.next_heartbeat, Reason::Heartbeat)]).min()
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<M::Estate> {
         self.machine.estate(now)
     }
 }

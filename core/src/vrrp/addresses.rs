@@ -7,9 +7,9 @@
 
 use super::lifetime;
 use crate::decision::Decision;
-use crate::effect::Effect;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use crate::time::{Duration, Instant};
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -158,7 +158,7 @@ impl AddressBook {
 
     /// Emits what must change, and takes it as done: what fails comes back to [`Self::add_failed`], and what the kernel
     /// really has comes with the next [`Self::read`].
-    pub fn settle(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub fn settle(&mut self, now: Instant, out: &mut Outbox) {
         let desired: Vec<&InterfaceAddress> = self
             .wanted
             .values()
@@ -173,7 +173,7 @@ impl AddressBook {
                     let left_behind = self.seen.remove(&key).is_some_and(|seen| seen.applied.is_none());
                     out.push(Effect::RemoveAddress(key.clone()));
                     if left_behind {
-                        out.push(Effect::Decide(Decision::LeftoverRemoved { address: key }));
+                        out.decide(Decision::LeftoverRemoved { address: key });
                     }
                 }
                 AddressOp::Add(address) => {
@@ -187,7 +187,7 @@ impl AddressBook {
                         // half a minute before they ask again.
                         let (interface, vip) = (address.interface.clone(), address.address);
                         out.push(Effect::Announce { interface, address: vip });
-                        out.push(Effect::Decide(Decision::AddressRestored { address }));
+                        out.decide(Decision::AddressRestored { address });
                     }
                 }
             }
@@ -259,11 +259,11 @@ impl AddressBook {
     }
 
     /// Mentions, once each, the addresses of `vips` that somebody else put there.
-    pub fn note_foreign<'a>(&mut self, vips: impl Iterator<Item = &'a InterfaceAddress>, out: &mut Vec<Effect>) {
+    pub fn note_foreign<'a>(&mut self, vips: impl Iterator<Item = &'a InterfaceAddress>, out: &mut Outbox) {
         let foreign: BTreeSet<AddressKey> =
             vips.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| !seen.ours)).collect();
         for address in foreign.difference(&self.foreign) {
-            out.push(Effect::Decide(Decision::AddressNotOurs { address: address.clone() }));
+            out.decide(Decision::AddressNotOurs { address: address.clone() });
         }
         self.foreign = foreign;
     }
@@ -273,6 +273,7 @@ impl AddressBook {
 mod tests {
     use super::*;
     use crate::interface::Scope;
+    use crate::machine::Output;
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -296,10 +297,10 @@ mod tests {
         ObservedAddress { key: address.key(), ours }
     }
 
-    fn settle(book: &mut AddressBook, now: u64) -> Vec<Effect> {
-        let mut out = Vec::new();
+    fn settle(book: &mut AddressBook, now: u64) -> Vec<Output<Effect>> {
+        let mut out = Outbox::default();
         book.settle(Instant::from_millis(now), &mut out);
-        out
+        out.into_iter().collect()
     }
 
     #[test]
@@ -326,19 +327,19 @@ mod tests {
     fn what_somebody_takes_off_comes_back_and_is_told() {
         let mut book = AddressBook::default();
         book.want(1, vec![vip(1)]);
-        assert_eq!(settle(&mut book, 0), [Effect::AddAddress(vip(1))]);
+        assert_eq!(settle(&mut book, 0), [Effect::AddAddress(vip(1)).into()]);
         assert_eq!(settle(&mut book, 0), []);
         let restored = [
-            Effect::AddAddress(vip(1)),
-            Effect::Announce { interface: vip(1).interface, address: vip(1).address },
-            Effect::Decide(Decision::AddressRestored { address: vip(1) }),
+            Effect::AddAddress(vip(1)).into(),
+            Effect::Announce { interface: vip(1).interface, address: vip(1).address }.into(),
+            Output::Decide(Decision::AddressRestored { address: vip(1) }),
         ];
         book.changed(observed(&vip(1), true), false);
         assert_eq!(settle(&mut book, 1), restored);
         book.read(vec![]);
         assert_eq!(settle(&mut book, 2), restored);
         book.release(1);
-        assert_eq!(settle(&mut book, 3), [Effect::RemoveAddress(vip(1).key())]);
+        assert_eq!(settle(&mut book, 3), [Effect::RemoveAddress(vip(1).key()).into()]);
         book.changed(observed(&vip(1), true), false);
         assert_eq!(settle(&mut book, 4), [], "our own removal is no loss");
     }
@@ -349,7 +350,10 @@ mod tests {
         book.read(vec![observed(&vip(1), true), observed(&vip(2), false)]);
         assert_eq!(
             settle(&mut book, 0),
-            [Effect::RemoveAddress(vip(1).key()), Effect::Decide(Decision::LeftoverRemoved { address: vip(1).key() })]
+            [
+                Effect::RemoveAddress(vip(1).key()).into(),
+                Output::Decide(Decision::LeftoverRemoved { address: vip(1).key() })
+            ]
         );
         book.want(1, vec![vip(2)]);
         assert_eq!(settle(&mut book, 0), []);
@@ -367,7 +371,7 @@ mod tests {
         book.read(vec![observed(&vip(1), false)]);
         assert_eq!(settle(&mut book, 1), []);
         book.release(1);
-        assert_eq!(settle(&mut book, 2), [Effect::RemoveAddress(vip(1).key())]);
+        assert_eq!(settle(&mut book, 2), [Effect::RemoveAddress(vip(1).key()).into()]);
     }
 
     #[test]
@@ -379,7 +383,7 @@ mod tests {
         book.release(1);
         assert_eq!(settle(&mut book, 0), []);
         book.release(2);
-        assert_eq!(settle(&mut book, 0), [Effect::RemoveAddress(vip(1).key())]);
+        assert_eq!(settle(&mut book, 0), [Effect::RemoveAddress(vip(1).key()).into()]);
     }
 
     #[test]
@@ -390,7 +394,7 @@ mod tests {
         book.add_failed(vip(1).key(), Instant::from_millis(5));
         assert_eq!(book.retry_at(), Some(Instant::from_millis(1005)));
         assert_eq!(settle(&mut book, 1004), []);
-        assert_eq!(settle(&mut book, 1005), [Effect::AddAddress(vip(1))]);
+        assert_eq!(settle(&mut book, 1005), [Effect::AddAddress(vip(1)).into()]);
         assert_eq!(book.retry_at(), None);
         book.add_failed(vip(1).key(), Instant::from_millis(1006));
         book.release(1);

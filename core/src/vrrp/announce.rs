@@ -5,9 +5,9 @@
 //! that another director has just announced the same addresses: then there are bursts again (`garp_lower_prio_*`).
 
 use crate::config::Garp;
-use crate::effect::Effect;
 use crate::interface::InterfaceAddress;
 use crate::time::Instant;
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 
 /// The timers of a MASTER's announcements.
@@ -20,7 +20,7 @@ pub struct Announcements {
 
 impl Announcements {
     /// A new MASTER: the first burst.
-    pub fn start(garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Vec<Effect>) -> Self {
+    pub fn start(garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Outbox) -> Self {
         burst(addresses, garp.repeat, out);
         Self {
             again: (!garp.delay.is_zero()).then(|| (now + garp.delay, garp.repeat)),
@@ -30,7 +30,7 @@ impl Announcements {
 
     /// Another director thought that it was MASTER. A second burst that is already due stays where it is, so that a
     /// rival that never stops can't put it off for ever.
-    pub fn lower_priority(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Vec<Effect>) {
+    pub fn lower_priority(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Outbox) {
         burst(addresses, garp.lower_prio_repeat, out);
         if self.again.is_none() && !garp.lower_prio_delay.is_zero() {
             self.again = Some((now + garp.lower_prio_delay, garp.lower_prio_repeat));
@@ -38,7 +38,7 @@ impl Announcements {
     }
 
     /// Sends what is due.
-    pub fn wake(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Vec<Effect>) {
+    pub fn wake(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Outbox) {
         if let Some((at, rounds)) = self.again
             && at <= now
         {
@@ -67,7 +67,7 @@ impl Announcements {
 }
 
 /// `rounds` times every address: rounds outside, so that each address is announced early, and again later.
-pub fn burst(addresses: &[InterfaceAddress], rounds: u32, out: &mut Vec<Effect>) {
+pub fn burst(addresses: &[InterfaceAddress], rounds: u32, out: &mut Outbox) {
     for _ in 0..rounds {
         out.extend(
             addresses.iter().map(|vip| Effect::Announce { interface: vip.interface.clone(), address: vip.address }),

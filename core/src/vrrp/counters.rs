@@ -4,9 +4,9 @@
 //! once a minute for each router and kind, so that a flood of junk fills no log.
 
 use crate::decision::{Decision, IgnoreReason};
-use crate::effect::Effect;
 use crate::limit::QUIET;
 use crate::time::Instant;
+use crate::vrrp::Outbox;
 use crate::vrrp::election::estate::IgnoredEstate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ impl IgnoredAdverts {
         source: IpAddr,
         reason: IgnoreReason,
         now: Instant,
-        out: &mut Vec<Effect>,
+        out: &mut Outbox,
     ) {
         let kind = self.kinds.entry((router.cloned(), reason.word())).or_insert_with(|| Kind {
             total: 0,
@@ -51,15 +51,15 @@ impl IgnoredAdverts {
         kind.untold += 1;
         kind.last = (source, reason);
         if kind.quiet_until <= now {
-            out.push(kind.tell(router.cloned(), now));
+            out.decide(kind.tell(router.cloned(), now));
         }
     }
 
     /// Tells the sums whose minute is over.
-    pub fn wake(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub fn wake(&mut self, now: Instant, out: &mut Outbox) {
         for ((router, _), kind) in &mut self.kinds {
             if kind.untold > 0 && kind.quiet_until <= now {
-                out.push(kind.tell(router.clone(), now));
+                out.decide(kind.tell(router.clone(), now));
             }
         }
     }
@@ -96,10 +96,10 @@ impl IgnoredAdverts {
 }
 
 impl Kind {
-    fn tell(&mut self, router: Option<Arc<str>>, now: Instant) -> Effect {
+    fn tell(&mut self, router: Option<Arc<str>>, now: Instant) -> Decision {
         self.quiet_until = now + QUIET;
         let (source, reason) = self.last.clone();
-        Effect::Decide(Decision::AdvertsIgnored { router, source, reason, count: std::mem::take(&mut self.untold) })
+        Decision::AdvertsIgnored { router, source, reason, count: std::mem::take(&mut self.untold) }
     }
 }
 
@@ -130,19 +130,14 @@ mod tests {
         Instant::from_millis(seconds * 1000)
     }
 
-    fn told(out: &mut Vec<Effect>) -> Vec<String> {
-        out.drain(..)
-            .map(|effect| match effect {
-                Effect::Decide(decision) => decision.to_string(),
-                other => panic!("{other:?}"),
-            })
-            .collect()
+    fn told(out: &mut Outbox) -> Vec<String> {
+        std::mem::take(out).decisions().map(Decision::to_string).collect()
     }
 
     #[test]
     fn the_first_is_told_at_once_and_the_rest_once_a_minute() {
         let router: Arc<str> = Arc::from("V");
-        let (mut ignored, mut out) = (IgnoredAdverts::default(), Vec::new());
+        let (mut ignored, mut out) = (IgnoredAdverts::default(), Outbox::default());
         let truncated = |len| IgnoreReason::Truncated { len, need: 8 };
 
         ignored.count(Some(&router), SOURCE, truncated(1), at(0), &mut out);

@@ -5,9 +5,9 @@
 //! thread, a machine without memory.
 
 use super::addresses::AddressBook;
-use crate::effect::Effect;
 use crate::interface::InterfaceAddress;
 use crate::time::{Duration, Instant};
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Renewals {
     }
 
     /// Renews the batch that is due.
-    pub fn wake(&mut self, book: &mut AddressBook, now: Instant, out: &mut Vec<Effect>) {
+    pub fn wake(&mut self, book: &mut AddressBook, now: Instant, out: &mut Outbox) {
         if self.at.is_none_or(|at| at > now) {
             return;
         }

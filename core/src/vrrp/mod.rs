@@ -6,7 +6,9 @@
 pub mod addresses;
 pub mod announce;
 pub mod counters;
+mod effect;
 pub mod election;
+mod event;
 pub mod intervals;
 pub mod lifetime;
 pub mod notify;
@@ -15,5 +17,15 @@ mod timers;
 pub mod tracker;
 pub mod virtual_router;
 
+pub use effect::Effect;
 pub use election::Election;
+pub use event::Event;
 pub use virtual_router::VirtualRouter;
+
+use crate::machine::{InputOf, OutboxOf};
+
+/// What an Election is told.
+pub type Input = InputOf<Election>;
+
+/// What it asks for.
+pub type Outbox = OutboxOf<Election>;

@@ -2,14 +2,14 @@
 
 use crate::command::Command;
 use crate::config::NotifyScripts;
-use crate::effect::Effect;
 use crate::quantity::{Priority, Role};
+use crate::vrrp::Outbox;
 use std::sync::Arc;
 
 /// Starts the scripts for a new role: first the one of that role, then `notify` with `INSTANCE`, the router's name, the
 /// word for the role and the effective priority behind its own arguments. Leaving for [`Role::Init`] is keepalived's
 /// `STOP`. They wait in one queue for each router: what a script keeps elsewhere can't go out of order.
-pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, priority: Priority, out: &mut Vec<Effect>) {
+pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, priority: Priority, out: &mut Outbox) {
     let (script, word) = match role {
         Role::Master => (&scripts.master, "MASTER"),
         Role::Backup => (&scripts.backup, "BACKUP"),
@@ -21,12 +21,13 @@ pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, prio
         Command { argv: command.argv.iter().cloned().chain(added).collect(), user: command.user.clone() }
     });
     let commands = script.clone().into_iter().chain(any);
-    out.extend(commands.map(|command| Effect::Notify { queue: router.clone(), command }));
+    commands.for_each(|command| out.notify(router.clone(), command));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Output;
 
     fn command(argv: &[&str]) -> Command {
         Command { argv: argv.iter().map(|word| (*word).to_owned()).collect(), user: None }
@@ -42,11 +43,11 @@ mod tests {
         };
         let router: Arc<str> = Arc::from("V");
         let ran = |role| {
-            let mut out = Vec::new();
+            let mut out = Outbox::default();
             role_changed(&scripts, &router, role, Priority::new(80).unwrap(), &mut out);
             out.into_iter()
                 .map(|effect| match effect {
-                    Effect::Notify { queue, command } => format!("{queue}: {}", command.argv.join(" ")),
+                    Output::Notify { queue, command } => format!("{queue}: {}", command.argv.join(" ")),
                     other => panic!("{other:?}"),
                 })
                 .collect::<Vec<_>>()

@@ -4,10 +4,10 @@ use crate::command::ScriptId;
 use crate::command::ScriptOutcome;
 use crate::config::{TrackWeight, TrackedScript, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause};
-use crate::effect::Effect;
 use crate::estate::ScriptEstate;
 use crate::quantity::Priority;
 use crate::time::Instant;
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ impl ScriptTracker {
     }
 
     /// Runs it if it is due. One that takes longer than its `interval` never runs twice at a time.
-    pub fn wake(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub fn wake(&mut self, now: Instant, out: &mut Outbox) {
         if self.running || self.due > now {
             return;
         }
@@ -88,7 +88,7 @@ impl ScriptTracker {
 
     /// Takes a result; true if that changed its state. The first counts at once, whatever `rise` and `fall` say (so does
     /// keepalived's), since until then nothing is known.
-    pub fn finished(&mut self, outcome: &ScriptOutcome, out: &mut Vec<Effect>) -> bool {
+    pub fn finished(&mut self, outcome: &ScriptOutcome, out: &mut Outbox) -> bool {
         self.running = false;
         let passed = *outcome == ScriptOutcome::Exited(0);
         let needed = match self.up {
@@ -115,7 +115,7 @@ impl ScriptTracker {
         }
         self.streak = 0;
         self.up = Some(passed);
-        out.push(Effect::Decide(Decision::ScriptChanged { script: self.config.name.clone(), up: passed, why }));
+        out.decide(Decision::ScriptChanged { script: self.config.name.clone(), up: passed, why });
         true
     }
 }

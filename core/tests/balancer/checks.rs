@@ -1,8 +1,8 @@
 //! From probes to the table.
 
 use crate::world::*;
+use vipward_core::balancer::{Effect, Event, Input};
 use vipward_core::config::CheckerKind;
-use vipward_core::event::Event;
 use vipward_core::machine::Machine;
 use vipward_core::time::Duration;
 
@@ -166,9 +166,9 @@ fn a_probe_that_could_not_be_started_says_nothing_about_the_server() {
         timeout: secs(3),
         kind: vipward_core::probe::ProbeKind::Connect,
     };
-    let effect = vipward_core::effect::Effect::StartProbe { id, probe };
+    let effect = Effect::StartProbe { id, probe };
     world.forget(id);
-    world.happens(Event::EffectFailed { effect: Box::new(effect), error: "Too many open files".into() });
+    world.happens(Input::Failed { effect: Box::new(effect), error: "Too many open files".into() });
     world.until(secs(9));
     insta::assert_snapshot!(world.timeline(), @r"
       6.000 starting a probe of 192.0.2.1:80 failed: Too many open files; next try in 1.000 s
@@ -182,12 +182,12 @@ fn one_turn_starts_a_bounded_number_of_probes() {
     let services = vec![service(VIP, &reals.iter().map(String::as_str).collect::<Vec<_>>())];
     let mut balancer = vipward_core::balancer::Balancer::default();
     let mut started = Vec::new();
-    let mut event = Event::ConfigLoaded { config: std::sync::Arc::new(config(services)), seed: 1 };
+    let mut event = Input::ConfigLoaded { config: std::sync::Arc::new(config(services)), seed: 1 };
     for _ in 0..4 {
         let effects = balancer.handle(event, vipward_core::time::Instant::ZERO);
-        let starts = |effect: &&_| matches!(effect, vipward_core::effect::Effect::StartProbe { .. });
-        started.push(effects.iter().filter(starts).count());
-        event = Event::Wakeup;
+        let starts = |effect: &&_| matches!(effect, Effect::StartProbe { .. });
+        started.push(effects.effects().filter(starts).count());
+        event = Input::Wakeup;
     }
     assert_eq!(started, [256, 256, 88, 0]);
 }

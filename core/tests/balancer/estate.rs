@@ -1,11 +1,10 @@
 //! A Balancer that goes on where the process before it ended.
 
 use crate::world::*;
-use std::sync::Arc;
+use vipward_core::balancer::{Effect, Input};
 use vipward_core::config::{CheckerConfig, VirtualServer};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::ipvs::Op;
+use vipward_core::machine::Output;
 
 /// What a new process does at its start with what the one before left, by line.
 fn successor(world: &mut World, services: Vec<VirtualServer>) -> String {
@@ -54,10 +53,10 @@ fn a_failure_that_was_forgiven_is_still_counted() {
     successor(&mut world, vec![service(VIP, &[WEB1])]);
     world.until(secs(9));
     insta::assert_snapshot!(world.timeline(), @r"
-      8.000 probe 192.0.2.1:80: bad after 0 ms
-      8.000 TCP 10.0.0.1:80: 192.0.2.1:80 is down: connection refused
-      8.000 TCP 10.0.0.1:80: quorum lost: live weight 0 of 1; nobody answers
-      8.000   removing destination 192.0.2.1:80 from TCP 10.0.0.1:80
+    8.000 probe 192.0.2.1:80: bad after 0 ms
+    8.000   removing destination 192.0.2.1:80 from TCP 10.0.0.1:80
+    8.000 TCP 10.0.0.1:80: 192.0.2.1:80 is down: connection refused
+    8.000 TCP 10.0.0.1:80: quorum lost: live weight 0 of 1; nobody answers
     ");
 }
 
@@ -110,10 +109,10 @@ fn what_does_not_fit_begins_anew_and_what_is_not_wanted_goes() {
         ..service(VIP, &[])
     };
     insta::assert_snapshot!(successor(&mut world, vec![changed]), @r"
-     21.000 configuration applied; added virtual_server TCP 10.0.0.1:80
-     21.000 1 of 3 checkers go on where they were left; down: 192.0.2.1:80 of TCP 10.0.0.1:80; without quorum: none
-     21.000   adding destination 192.0.2.3:80 to TCP 10.0.0.1:80, weight 1
-     21.000   removing service TCP 10.0.0.2:80
+    21.000 configuration applied; added virtual_server TCP 10.0.0.1:80
+    21.000 1 of 3 checkers go on where they were left; down: 192.0.2.1:80 of TCP 10.0.0.1:80; without quorum: none
+    21.000   adding destination 192.0.2.3:80 to TCP 10.0.0.1:80, weight 1
+    21.000   removing service TCP 10.0.0.2:80
     ");
     assert_eq!(world.table(VIP), "192.0.2.2:80=1 192.0.2.3:80=1", "the dead one is not let in by a new setting");
 }
@@ -172,13 +171,13 @@ fn what_nobody_took_is_taken_back() {
     world.mood(WEB1, Mood::Silent);
     world.load(vec![service(VIP, &[WEB1, WEB2])]);
     world.until(secs(1));
-    assert_eq!(world.happens(Event::HandOver), []);
+    assert_eq!(world.happens(Input::HandOver), []);
     for probe in world.under_way() {
         world.forget(probe);
     }
     assert_eq!(world.next_wakeup(), None);
     world.now = world.now + secs(1);
-    assert_eq!(world.happens(Event::TakeBack), []);
+    assert_eq!(world.happens(Input::TakeBack), []);
     assert_eq!(world.next_wakeup(), Some(world.now));
     world.until(secs(20));
     assert_eq!(world.table(VIP), "192.0.2.2:80=1");
@@ -188,12 +187,12 @@ fn what_nobody_took_is_taken_back() {
 fn an_estate_comes_before_the_first_configuration_or_not_at_all() {
     let mut world = half_dead();
     let estate = world.estate().unwrap();
-    let effects = world.happens(Event::Inherited(Arc::new(estate)));
+    let effects = world.happens(Input::Inherited(estate));
     assert_eq!(effects, []);
     world.load(vec![]);
     let table = world.kernel.clone();
     assert!(table.services.is_empty(), "{table:?}");
-    let removes = |effect: &Effect| matches!(effect, Effect::Ipvs(Op::RemoveService { .. }));
-    assert!(!world.happens(Event::Stop).iter().any(removes));
+    let removes = |output: &Output<Effect>| matches!(output, Output::Effect(Effect::Ipvs(Op::RemoveService { .. })));
+    assert!(!world.happens(Input::Stop).iter().any(removes));
     assert_eq!(world.estate(), None);
 }

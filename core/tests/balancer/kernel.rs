@@ -1,8 +1,7 @@
 //! The kernel's table: adopted at start, mended when somebody else changes it, tried again when it refuses, given back.
 
 use crate::world::*;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
+use vipward_core::balancer::{Effect, Event, Input};
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::time::Duration;
 
@@ -40,9 +39,9 @@ fn what_a_predecessor_left_is_mended_without_a_gap() {
     world.kernel = left_behind(&[WEB1, WEB3]);
     world.load(vec![service(VIP, &[WEB1, WEB2])]);
     insta::assert_snapshot!(world.timeline(), @r"
-      0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
-      0.000   adding destination 192.0.2.2:80 to TCP 10.0.0.1:80, weight 1
-      0.000   removing destination 192.0.2.3:80 from TCP 10.0.0.1:80
+    0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
+    0.000   adding destination 192.0.2.2:80 to TCP 10.0.0.1:80, weight 1
+    0.000   removing destination 192.0.2.3:80 from TCP 10.0.0.1:80
     ");
 }
 
@@ -75,7 +74,7 @@ fn what_somebody_else_owns_is_never_touched() {
     assert!(!world.timeline().contains(STRANGER));
     world.kernel.services.get_mut(&key(STRANGER)).unwrap().destinations =
         before.services[&key(STRANGER)].destinations.clone();
-    world.happens(Event::Stop);
+    world.happens(Input::Stop);
     assert_eq!(world.kernel, before);
 }
 
@@ -137,26 +136,25 @@ fn a_kernel_without_ipvs_is_told_about_at_a_bounded_rate() {
 fn a_table_that_can_not_be_read_is_not_changed_but_servers_are_checked() {
     let mut balancer = vipward_core::balancer::Balancer::default();
     use vipward_core::machine::Machine;
-    let loaded = Event::ConfigLoaded { config: std::sync::Arc::new(config(vec![service(VIP, &[WEB1])])), seed: 1 };
+    let loaded = Input::ConfigLoaded { config: std::sync::Arc::new(config(vec![service(VIP, &[WEB1])])), seed: 1 };
     let mut now = vipward_core::time::Instant::ZERO;
     let mut effects = balancer.handle(loaded, now);
     let mut asked = Vec::new();
     let mut probes = 0;
     for _ in 0..200 {
-        let mut next = Event::Wakeup;
-        for effect in effects.drain(..) {
+        let mut next = Input::Wakeup;
+        for effect in effects.into_effects() {
             match effect {
                 Effect::ReadIpvs => {
                     asked.push(now.to_string());
                     let error = "No such file or directory".to_owned();
-                    next = Event::EffectFailed { effect: Box::new(Effect::ReadIpvs), error };
+                    next = Input::Failed { effect: Box::new(Effect::ReadIpvs), error };
                 }
                 Effect::StartProbe { .. } => probes += 1,
-                Effect::Decide(_) => {}
                 other => panic!("{other:?}"),
             }
         }
-        if next == Event::Wakeup {
+        if next == Input::Wakeup {
             now = now.max(balancer.next_wakeup().unwrap().0);
             if now > vipward_core::time::Instant::ZERO + secs(50) {
                 break;
@@ -191,13 +189,13 @@ fn stop_gives_everything_back_and_is_the_end() {
     world.mood(WEB2, Mood::Silent);
     world.until(secs(7));
     world.timeline();
-    world.happens(Event::Stop);
+    world.happens(Input::Stop);
     insta::assert_snapshot!(world.timeline(), @r"
-      7.000 probe of 192.0.2.2:80 cancelled
-      7.000   removing service TCP 10.0.0.1:80
+    7.000   removing service TCP 10.0.0.1:80
+    7.000 probe of 192.0.2.2:80 cancelled
     ");
     assert_eq!(world.next_wakeup(), None);
-    assert_eq!(world.happens(Event::Wakeup), []);
+    assert_eq!(world.happens(Input::Wakeup), []);
 }
 
 /// Who only wants virtual routers may have a kernel without IPVS, and need not hear of it.
@@ -233,7 +231,7 @@ fn a_late_refusal_of_a_removal_is_not_forgotten() {
     world.load(vec![service("10.0.0.2:80", &[WEB2])]);
     world.kernel.services.extend(left.services);
     let effect = Box::new(Effect::Ipvs(Op::RemoveService { key: key(VIP) }));
-    world.happens(Event::EffectFailed { effect, error: "Device or resource busy".into() });
+    world.happens(Input::Failed { effect, error: "Device or resource busy".into() });
     world.until(secs(7));
     assert_eq!(world.table(VIP), "no service");
 }

@@ -1,7 +1,7 @@
 //! Reload: what did not change is not disturbed; what is gone is gone; what is known stays known.
 
 use crate::world::*;
-use vipward_core::event::Event;
+use vipward_core::balancer::Event;
 use vipward_core::probe::Verdict;
 use vipward_core::time::Duration;
 
@@ -56,8 +56,8 @@ fn a_new_weight_is_edited_in_place() {
     world.timeline();
     world.load(services);
     insta::assert_snapshot!(world.timeline(), @r"
-      5.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
-      5.000   changing destination 192.0.2.2:80 of TCP 10.0.0.1:80, weight 5
+    5.000   changing destination 192.0.2.2:80 of TCP 10.0.0.1:80, weight 5
+    5.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
     ");
 }
 
@@ -70,9 +70,9 @@ fn a_service_that_is_gone_from_the_file_goes_from_the_table_with_its_probes() {
     world.timeline();
     world.load(vec![service(VIP, &[WEB1])]);
     insta::assert_snapshot!(world.timeline(), @r"
-      7.000 configuration applied; removed virtual_server TCP 10.0.0.2:80
-      7.000 probe of 192.0.2.2:80 cancelled
-      7.000   removing service TCP 10.0.0.2:80
+    7.000   removing service TCP 10.0.0.2:80
+    7.000 probe of 192.0.2.2:80 cancelled
+    7.000 configuration applied; removed virtual_server TCP 10.0.0.2:80
     ");
     // The verdict was on its way already.
     assert_eq!(world.happens(Event::ProbeFinished { probe, verdict: Verdict::Passed }), []);
@@ -92,11 +92,11 @@ fn a_new_service_is_added_and_a_moved_server_replaced_before_it_is_taken() {
     world.load(vec![service(OTHER, &[WEB1]), service(VIP, &[WEB2])]);
     world.until(secs(6));
     insta::assert_snapshot!(world.timeline(), @r"
-      5.000 configuration applied; added virtual_server TCP 10.0.0.2:80; changed virtual_server TCP 10.0.0.1:80
-      5.000   adding destination 192.0.2.2:80 to TCP 10.0.0.1:80, weight 1
-      5.000   removing destination 192.0.2.1:80 from TCP 10.0.0.1:80
-      5.000   adding service TCP 10.0.0.2:80
-      5.000   adding destination 192.0.2.1:80 to TCP 10.0.0.2:80, weight 1
+    5.000   adding destination 192.0.2.2:80 to TCP 10.0.0.1:80, weight 1
+    5.000   removing destination 192.0.2.1:80 from TCP 10.0.0.1:80
+    5.000 configuration applied; added virtual_server TCP 10.0.0.2:80; changed virtual_server TCP 10.0.0.1:80
+    5.000   adding service TCP 10.0.0.2:80
+    5.000   adding destination 192.0.2.1:80 to TCP 10.0.0.2:80, weight 1
     ");
 }
 
@@ -108,9 +108,9 @@ fn a_real_server_that_is_gone_from_the_file_takes_its_probe_along() {
     world.timeline();
     world.load(vec![service(VIP, &[WEB1])]);
     insta::assert_snapshot!(world.timeline(), @r"
-      7.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
-      7.000 probe of 192.0.2.2:80 cancelled
-      7.000   removing destination 192.0.2.2:80 from TCP 10.0.0.1:80
+    7.000   removing destination 192.0.2.2:80 from TCP 10.0.0.1:80
+    7.000 probe of 192.0.2.2:80 cancelled
+    7.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
     ");
 }
 
@@ -163,10 +163,10 @@ fn a_server_is_up_when_the_checker_that_failed_is_taken_away() {
     world.timeline();
     world.load(services);
     insta::assert_snapshot!(world.timeline(), @r"
-      9.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
-      9.000 TCP 10.0.0.1:80: 192.0.2.1:80 is up: its checkers pass
-      9.000 TCP 10.0.0.1:80: quorum gained: live weight 1 of 1
-      9.000   adding destination 192.0.2.1:80 to TCP 10.0.0.1:80, weight 1
+    9.000   adding destination 192.0.2.1:80 to TCP 10.0.0.1:80, weight 1
+    9.000 configuration applied; changed virtual_server TCP 10.0.0.1:80
+    9.000 TCP 10.0.0.1:80: 192.0.2.1:80 is up: its checkers pass
+    9.000 TCP 10.0.0.1:80: quorum gained: live weight 1 of 1
     ");
 }
 

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use vipward_core::balancer::Balancer;
+use vipward_core::balancer::{Balancer, Effect, Event, Input};
 use vipward_core::config::{
     CheckerConfig, CheckerKind, Config, HttpVersion, Places, RealServer, SorryServer, UrlCheck, VirtualServer,
 };
-use vipward_core::effect::Effect;
-use vipward_core::estate::{Document, Estate};
-use vipward_core::event::Event;
+use vipward_core::estate::{BalancerEstate, Document, OfOne};
 use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table};
 use vipward_core::machine::Machine;
+use vipward_core::machine::Output;
 use vipward_core::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
 use vipward_core::time::{Duration, Instant};
 
@@ -156,23 +155,23 @@ impl World {
     }
 
     pub fn load(&mut self, services: Vec<VirtualServer>) {
-        self.happens(Event::ConfigLoaded { config: Arc::new(config(services)), seed: 1 });
+        self.happens(Input::ConfigLoaded { config: Arc::new(config(services)), seed: 1 });
     }
 
-    pub fn estate(&self) -> Option<Estate> {
+    pub fn estate(&self) -> Option<BalancerEstate> {
         self.balancer.estate(self.now)
     }
 
     /// The balancer hands over, and a new one has its estate. It knows no configuration yet.
     pub fn succeed(&mut self) {
-        assert_eq!(self.happens(Event::HandOver), []);
+        assert_eq!(self.happens(Input::HandOver), []);
         let estate = self.estate().unwrap();
         // As it travels.
-        let document = Document::new("boot", estate);
+        let document = Document::new("boot", estate.into());
         let document = Document::from_json(&document.to_json().unwrap(), "boot").unwrap();
         self.balancer = Balancer::default();
         self.under_way.clear();
-        self.happens(Event::Inherited(Arc::new(document.estate)));
+        self.happens(Input::Inherited(BalancerEstate::of(document.estate).unwrap()));
     }
 
     pub fn mood(&mut self, server: &str, mood: Mood) {
@@ -221,7 +220,7 @@ impl World {
                 }
                 (_, Some(at)) if at <= end => {
                     self.now = at;
-                    self.happens(Event::Wakeup);
+                    self.happens(Input::Wakeup);
                 }
                 (_, _) => break,
             }
@@ -230,15 +229,25 @@ impl World {
     }
 
     /// One event, and whatever follows from it at the same instant.
-    pub fn happens(&mut self, event: Event) -> Vec<Effect> {
-        let effects = self.balancer.handle(event, self.now);
-        for effect in effects.clone() {
-            self.carry_out(effect);
+    pub fn happens(&mut self, input: impl Into<Input>) -> Vec<Output<Effect>> {
+        let outputs: Vec<_> = self.balancer.handle(input.into(), self.now).into_iter().collect();
+        let mut answers = Vec::new();
+        for output in outputs.clone() {
+            match output {
+                Output::Effect(effect) => answers.extend(self.carry_out(effect)),
+                Output::Decide(decision) => self.note(&decision.to_string()),
+                // The decision beside it says the same.
+                Output::News(_) => {}
+                Output::Notify { .. } => panic!("{output:?}"),
+            }
         }
-        effects
+        for answer in answers {
+            self.happens(answer);
+        }
+        outputs
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match &effect {
             Effect::Ipvs(op) => {
                 let done = if (self.refuses)(op) {
@@ -248,22 +257,17 @@ impl World {
                 };
                 match done {
                     Ok(()) => self.note(&format!("  {op}{}", weight(op))),
-                    Err(error) => {
-                        self.happens(Event::EffectFailed { effect: Box::new(effect.clone()), error });
-                    }
+                    Err(error) => return Some(Input::Failed { effect: Box::new(effect.clone()), error }),
                 }
             }
-            Effect::ReadIpvs => {
-                self.happens(Event::IpvsRead(self.kernel.clone()));
-            }
+            Effect::ReadIpvs => return Some(Event::IpvsRead(self.kernel.clone()).into()),
             Effect::StartProbe { id, probe } => self.start(*id, probe),
             Effect::CancelProbe(id) => {
                 self.under_way.remove(id);
                 self.note(&format!("probe of {} cancelled", id.server));
             }
-            Effect::Decide(decision) => self.note(&decision.to_string()),
-            other => panic!("not the balancer's: {other:?}"),
         }
+        None
     }
 
     fn start(&mut self, id: ProbeId, probe: &Probe) {

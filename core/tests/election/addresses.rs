@@ -2,9 +2,9 @@
 
 use crate::timeline::*;
 use vipward_core::config::VirtualRouterConfig;
-use vipward_core::effect::Effect;
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::quantity::Role;
+use vipward_core::vrrp::{Effect, Event, Input};
 
 fn master() -> Timeline {
     let mut t = Timeline::of(vec![router()]);
@@ -43,8 +43,7 @@ impl Timeline {
     /// Whether a wakeup now asks for the addresses.
     fn handles_reread(&mut self) -> bool {
         let due = matches!(self.election.next_wakeup(), Some((at, Reason::Reread)) if at <= self.now());
-        let asked =
-            self.election.handle(vipward_core::event::Event::Wakeup, self.now()).contains(&Effect::ReadAddresses);
+        let asked = self.election.handle(Input::Wakeup, self.now()).effects().any(|it| *it == Effect::ReadAddresses);
         assert_eq!(due, asked);
         asked
     }
@@ -53,7 +52,7 @@ impl Timeline {
 #[test]
 fn a_backup_never_owns_a_vip() {
     let mut t = Timeline::of(vec![router()]);
-    t.at("1").handles(vipward_core::event::Event::AddressChanged { address: observed(100, true), present: true });
+    t.at("1").handles(Event::AddressChanged { address: observed(100, true), present: true });
     t.gives(&["remove 10.0.0.100/24", "10.0.0.100/24 on eth0 was left behind by an earlier run: taken off"]);
 }
 
@@ -79,8 +78,8 @@ fn an_address_that_can_not_be_removed_is_tried_again() {
     t.fails(Effect::RemoveAddress(vip(100).key()));
     t.gives(&["removing 10.0.0.100/24 on eth0 failed: no; next try in 1.000 s"]);
     assert_eq!(t.election.next_wakeup(), Some((instant("5"), Reason::Reread)));
-    t.at("5").handles(vipward_core::event::Event::Wakeup).nothing();
-    t.handles(vipward_core::event::Event::AddressesRead(vec![observed(ME, false), observed(100, true)]));
+    t.at("5").handles(Input::Wakeup).nothing();
+    t.handles(Event::AddressesRead(vec![observed(ME, false), observed(100, true)]));
     t.gives_of("remove", &["remove 10.0.0.100/24"]);
 }
 
@@ -95,7 +94,7 @@ fn an_address_of_somebody_else_is_left_alone() {
     t.at("4").reads_addresses().nothing();
     t.at("5").hears(peer(2, 200)).gives_of("remove", &[]);
     t.at("6").somebody(100, false).nothing();
-    t.at("7").handles(vipward_core::event::Event::AddressChanged { address: observed(100, false), present: true });
+    t.at("7").handles(Event::AddressChanged { address: observed(100, false), present: true });
     t.gives(&[noted]);
 }
 

@@ -2,8 +2,8 @@
 
 use crate::timeline::*;
 use vipward_core::config::{Garp, VirtualRouterConfig};
-use vipward_core::effect::Effect;
 use vipward_core::time::Duration;
+use vipward_core::vrrp::Effect;
 
 fn with(garp: Garp) -> Timeline {
     let mut t = Timeline::of(vec![VirtualRouterConfig { garp, ..router() }]);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::machine::Machine;
 use vipward_core::quantity::{Role, Version};
+use vipward_core::vrrp::Event;
 use vipward_core::vrrp::packet::Authentication;
 
 /// Hears it as BACKUP and as MASTER; in both it is told with these words, counted, and changes nothing.
@@ -19,7 +20,7 @@ fn ignored(config: VirtualRouterConfig, peer: &Peer, payload: Option<Bytes>, rou
         let before = t.election.next_wakeup();
         let datagram = payload.clone().map_or_else(|| peer.datagram(), |payload| peer.carry(payload));
         for _ in 0..3 {
-            t.handles(vipward_core::event::Event::AdvertReceived(datagram.clone()));
+            t.handles(Event::AdvertReceived(datagram.clone()));
             t.is(role);
             assert_eq!(t.election.next_wakeup(), before, "{why}");
             if t.election.ignored().map(|(_, _, n)| n).sum::<u64>() == 1 {

@@ -3,14 +3,13 @@
 use crate::timeline::*;
 use std::sync::Arc;
 use vipward_core::config::{Config, VirtualRouterConfig};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::lease::{
     Candidate, Claim, Coordination, LeaseEvent, LeaseOp, Mode, OnLoss, Part, Service, Session, Token,
 };
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
+use vipward_core::vrrp::{Effect, Event};
 
 const SESSION: Session = Session(7);
 
@@ -102,14 +101,14 @@ fn it_starts_with_a_session_and_takes_part_when_a_question_is_answered() {
     let mut t = Timeline::with(coordinated(router(), Mode::Fence, OnLoss::Release));
     t.gives_of("open", &["open a session at zk:2181/vipward"]).is(Role::Init);
     t.at("1").opened(SESSION);
-    t.gives(&["the quorum service opened a session of 10.000 s", "ask whether the session lives, at 1.000"])
+    t.gives(&["ask whether the session lives, at 1.000", "the quorum service opened a session of 10.000 s"])
         .is(Role::Init);
     t.at("1.2").confirmed("1").gives(&["V: INIT -> BACKUP: started"]);
     // Nobody heard for 3.609375 s, and it asks, without an address.
     let lines = t.answered("4.809375");
     assert_eq!(
         lines,
-        ["V: BACKUP -> MASTER: no MASTER heard in 3.609 s (Master_Down_Interval)", "take the lease of V"]
+        ["take the lease of V", "V: BACKUP -> MASTER: no MASTER heard in 3.609 s (Master_Down_Interval)"]
     );
     assert_eq!(t.kernel(), [vip(ME).key()]);
 }
@@ -133,9 +132,9 @@ fn by_its_own_clock_it_lets_go_in_order_while_that_is_safe() {
     t.at("7.416666668").wakes().gives(&[
         "advert 0",
         "remove 10.0.0.100/24",
+        "give the lease of V back",
         "V: MASTER -> FAULT: no answer from the quorum service to anything asked in the last 3.416 s: another director \
          may get the lease",
-        "give the lease of V back",
     ]);
 }
 
@@ -164,9 +163,9 @@ fn what_another_session_says_proves_nothing() {
 fn a_session_that_is_lost_takes_its_leases_with_it() {
     let mut t = holder(OnLoss::Release);
     t.at("5").told(LeaseEvent::Lost { session: SESSION }).gives(&[
-        "the quorum service ended our session: its leases are not ours any more",
         "advert 0",
         "remove 10.0.0.100/24",
+        "the quorum service ended our session: its leases are not ours any more",
         "V: MASTER -> FAULT: no session with the quorum service",
     ]);
 }
@@ -186,8 +185,8 @@ fn the_lease_goes_back_after_the_addresses_and_not_while_one_may_still_be_there(
     let mut t = holder(OnLoss::Release);
     t.at("4.2").hears(peer(2, 101)).gives(&[
         "remove 10.0.0.100/24",
-        "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 101 over 100",
         "give the lease of V back",
+        "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 101 over 100",
     ]);
     // The driver refuses to ask in a turn in which the removal failed. By then the kernel has let go.
     t.fails(Effect::Lease(LeaseOp::Release { key: "V".into() }));
@@ -203,8 +202,8 @@ fn it_ends_in_order() {
     holder(OnLoss::Release).at("5").stops().gives(&[
         "advert 0",
         "remove 10.0.0.100/24",
-        "V: MASTER -> INIT: stopped",
         "end the session",
+        "V: MASTER -> INIT: stopped",
     ]);
 }
 
@@ -258,20 +257,20 @@ fn elected_it_is_master_by_its_lease_and_no_advert_is_sent_or_heard() {
     let mut t = Timeline::with(coordinated(router(), Mode::Elect, OnLoss::Release));
     t.gives_of("listen", &[]);
     t.opened(SESSION).confirmed("0");
-    t.gives(&["V: INIT -> BACKUP: started", "be a candidate for V with priority 100"]);
+    t.gives(&["be a candidate for V with priority 100", "V: INIT -> BACKUP: started"]);
     t.told(candidates(&[("lb2", 150, true), ("lb1", 100, true)])).nothing();
     t.at("1").hears(peer(2, 255)).nothing();
     t.told(candidates(&[("lb1", 100, true)])).gives(&["take the lease of V"]);
     t.granted(SESSION).gives(&[
-        "V: BACKUP -> MASTER: the best candidate, and the lease is granted (token 0x10)",
         "add 10.0.0.100/24",
         "garp 10.0.0.100",
+        "V: BACKUP -> MASTER: the best candidate, and the lease is granted (token 0x10)",
     ]);
     t.told(candidates(&[("lb1", 100, true), ("lb2", 150, false)])).nothing();
     t.told(candidates(&[("lb1", 100, true), ("lb2", 150, true)])).gives(&[
         "remove 10.0.0.100/24",
-        "V: MASTER -> BACKUP: lb2 is the better candidate: priority 150 over 100",
         "give the lease of V back",
+        "V: MASTER -> BACKUP: lb2 is the better candidate: priority 150 over 100",
     ]);
 }
 

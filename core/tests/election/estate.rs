@@ -2,12 +2,12 @@
 
 use crate::timeline::*;
 use vipward_core::config::{Config, Garp, NotifyScripts, VirtualRouterConfig};
-use vipward_core::event::Event;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::virtual_router::State;
+use vipward_core::vrrp::{Event, Input};
 
 const APPLIED: &str = "configuration applied; added vrrp_instance V";
 const LISTENS: &str = "listen eth0 224.0.0.18";
@@ -25,10 +25,10 @@ fn a_master_sends_its_next_advert_when_it_was_due() {
     old.becomes_master();
     let mut successor = old.at("4").successor(true);
     successor.at("4.005").loads(one()).is(Role::Master).gives(&[
-        APPLIED,
-        "V: goes on as MASTER with priority 100; the last advert left 0.395 s ago",
         RENEWED,
         LISTENS,
+        APPLIED,
+        "V: goes on as MASTER with priority 100; the last advert left 0.395 s ago",
     ]);
     assert_eq!(successor.until("5.7"), ["4.609 advert 100", "5.609 advert 100"]);
     old.at("5").wakes().nothing();
@@ -70,12 +70,12 @@ fn an_address_that_went_meanwhile_is_put_back_and_announced() {
     successor.handles(Event::AddressesRead(vec![observed(ME, false), observed(101, true)]));
     successor.loads(config(vec![VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() }], vec![]));
     successor.is(Role::Master).gives(&[
-        APPLIED,
-        "V: goes on as MASTER with priority 100; the last advert left 0.390 s ago",
         "add 10.0.0.100/24",
-        "garp 10.0.0.100",
         "renew 10.0.0.100 10.0.0.101",
         LISTENS,
+        "garp 10.0.0.100",
+        APPLIED,
+        "V: goes on as MASTER with priority 100; the last advert left 0.390 s ago",
     ]);
 }
 
@@ -89,13 +89,13 @@ fn the_new_configuration_decides_what_stays() {
     let mut successor = old.at("4").successor(true);
     successor.handles(Event::AddressesRead(vec![observed(ME, false), observed(100, false), observed(101, false)]));
     successor.loads(config(vec![VirtualRouterConfig { addresses: vec![labelled], ..router() }], vec![])).gives(&[
-        APPLIED,
-        "V: goes on as MASTER with priority 100; the last advert left 0.390 s ago",
         "remove 10.0.0.100/24",
         "remove 10.0.0.101/24",
         "add 10.0.0.100/24",
         RENEWED,
         LISTENS,
+        APPLIED,
+        "V: goes on as MASTER with priority 100; the last advert left 0.390 s ago",
     ]);
     let mut gone = old.successor(false);
     let other = VirtualRouterConfig { vrid: 52.try_into().unwrap(), ..router() };
@@ -139,9 +139,9 @@ fn a_backup_keeps_its_timer_and_what_it_heard() {
     old.at("1").hears(peer(9, 200).v3(200));
     let mut successor = old.at("3").successor(true);
     successor.at("3.005").loads(config(vec![v3(100, 100)], vec![])).is(Role::Backup).gives(&[
+        LISTENS,
         APPLIED,
         "V: goes on as BACKUP with priority 100",
-        LISTENS,
     ]);
     assert_eq!(successor.until("8.218749999"), [""; 0]);
     assert_eq!(
@@ -170,11 +170,11 @@ fn scripts_and_priorities_go_on() {
     old.becomes_master();
     let mut successor = old.at("3.7").successor(true);
     successor.loads(tracked.clone()).gives(&[
-        "configuration applied; added vrrp_instance V, vrrp_script chk",
-        "V: goes on as MASTER with priority 150; the last advert left 0.090 s ago",
         RENEWED,
         LISTENS,
         "run chk",
+        "configuration applied; added vrrp_instance V, vrrp_script chk",
+        "V: goes on as MASTER with priority 150; the last advert left 0.090 s ago",
     ]);
     let mut copy = successor.at("3.8").successor(false);
     copy.loads(tracked)
@@ -203,9 +203,9 @@ fn fault_stays_fault_and_tells_nobody_again() {
     old.link(false).is(Role::Fault);
     let mut successor = old.at("1").successor(true);
     successor.tells_links(&[(0, false)]);
-    successor.loads(one()).is(Role::Fault).gives(&[APPLIED, "V: goes on as FAULT with priority 100", LISTENS]);
+    successor.loads(one()).is(Role::Fault).gives(&[LISTENS, APPLIED, "V: goes on as FAULT with priority 100"]);
     let mut well = old.successor(true);
-    well.loads(one()).is(Role::Backup).gives(&[APPLIED, LISTENS, STARTED]);
+    well.loads(one()).is(Role::Backup).gives(&[LISTENS, APPLIED, STARTED]);
 }
 
 #[test]
@@ -237,13 +237,13 @@ fn what_nobody_took_is_taken_back() {
     let tracked = config(vec![tracking(router(), 50, false)], vec![script(3, 1)]);
     let mut t = Timeline::with(tracked);
     t.becomes_master();
-    t.handles(Event::HandOver).nothing();
+    t.handles(Input::HandOver).nothing();
     t.at("4.2").wakes().nothing();
     t.hears(peer(2, 200)).nothing();
-    t.at("4.5").handles(Event::TakeBack).nothing().is(Role::Master);
+    t.at("4.5").handles(Input::TakeBack).nothing().is(Role::Master);
     assert_eq!(t.until("4.7"), ["4.500 run chk", "4.609 advert 100"]);
-    t.handles(Event::TakeBack).nothing();
-    t.handles(Event::HandOver).at("9").handles(Event::TakeBack).nothing();
+    t.handles(Input::TakeBack).nothing();
+    t.handles(Input::HandOver).at("9").handles(Input::TakeBack).nothing();
     t.wakes().is(Role::Backup);
 }
 
@@ -264,7 +264,7 @@ fn an_advert_from_the_future_is_no_advert() {
 fn there_is_nothing_to_leave_before_the_start_and_after_the_stop() {
     let mut t = Timeline::unstarted(&[observed(ME, false)]);
     assert_eq!(t.election.estate(t.now()), None);
-    t.handles(Event::HandOver).nothing();
+    t.handles(Input::HandOver).nothing();
     t.tells_links(&[(0, true)]).reads_addresses().loads(one()).is(Role::Backup);
     t.stops();
     assert_eq!(t.election.estate(t.now()), None);

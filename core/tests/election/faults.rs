@@ -2,9 +2,9 @@
 
 use crate::timeline::*;
 use vipward_core::config::{InitialState, NotifyScripts, VirtualRouterConfig};
-use vipward_core::event::Event;
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
+use vipward_core::vrrp::{Effect, Event};
 
 const DOWN: &str = "V: MASTER -> FAULT: eth0 is down";
 const RECOVERED: &str = "V: FAULT -> BACKUP: the fault is over";
@@ -109,7 +109,6 @@ fn notify_fault_is_run() {
 
 #[test]
 fn what_could_not_be_listened_to_is_tried_again_every_second() {
-    use vipward_core::effect::Effect;
     let mut t = Timeline::of(vec![router()]);
     let listen = Effect::Listen { interface: eth(0), group: Some(GROUP.into()) };
     t.fails(listen.clone()).gives(&["listening for adverts on eth0 failed: no; next try in 1.000 s"]);
@@ -126,7 +125,7 @@ fn what_could_not_be_listened_to_is_tried_again_every_second() {
 #[test]
 fn an_advert_that_could_not_be_sent_is_told() {
     let mut t = master();
-    let advert = vipward_core::effect::Effect::SendAdvert(peer(ME, 100).datagram());
+    let advert = Effect::SendAdvert(peer(ME, 100).datagram());
     t.fails(advert).gives(&["sending an advert to 224.0.0.18 on eth0 failed: no; next try in 1.000 s"]);
     assert_eq!(t.until("4.7"), ["4.609 advert 100"]);
 }

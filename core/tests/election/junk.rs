@@ -4,9 +4,9 @@ use crate::timeline::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 use vipward_core::config::VirtualRouterConfig;
-use vipward_core::event::Event;
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
+use vipward_core::vrrp::Event;
 
 /// BACKUP or MASTER, version 2 with a password or version 3.
 fn director(master: bool, version_3: bool) -> Timeline {

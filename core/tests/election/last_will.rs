@@ -8,24 +8,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::datagram::Datagram;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, Link};
 use vipward_core::machine::{LastWill, LeavesWill};
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::quantity::{Role, Vrid};
 use vipward_core::supervisor::{Guarded, HEARTBEAT, Report, ReportSink};
 use vipward_core::time::Instant;
-use vipward_core::vrrp::Election;
+use vipward_core::vrrp::{Effect, Election, Event, Input};
 
 /// What the stop of this very director would send and take off.
 fn stop(election: &Election, now: Instant) -> (Vec<Datagram>, BTreeSet<AddressKey>) {
-    let effects = election.clone().handle(Event::Stop, now);
-    let datagrams = effects.iter().filter_map(|effect| match effect {
+    let effects = election.clone().handle(Input::Stop, now);
+    let datagrams = effects.effects().filter_map(|effect| match effect {
         Effect::SendAdvert(datagram) => Some(datagram.clone()),
         _ => None,
     });
-    let removed = effects.iter().filter_map(|effect| match effect {
+    let removed = effects.effects().filter_map(|effect| match effect {
         Effect::RemoveAddress(key) => Some(key.clone()),
         _ => None,
     });
@@ -72,22 +70,25 @@ fn configured(two: bool, more: bool) -> Vec<VirtualRouterConfig> {
 }
 
 /// Anything that may change what is wanted or what is there, whether it makes sense or not.
-fn event() -> impl Strategy<Value = Event> {
+fn input() -> impl Strategy<Value = Input> {
     let host = || prop_oneof![1 => Just(ME), 1 => Just(ME + 1), 4 => 100u8..104];
     let address = move || (host(), any::<bool>()).prop_map(|(host, ours)| observed(host, ours && host >= 100));
+    let event = |event: Event| Input::from(event);
     prop_oneof![
-        4 => Just(Event::Wakeup),
-        2 => (address(), any::<bool>()).prop_map(|(address, present)| Event::AddressChanged { address, present }),
-        1 => proptest::collection::vec(address(), 0..6).prop_map(Event::AddressesRead),
-        1 => any::<bool>().prop_map(|running| Event::LinkChanged(Link { name: eth(0), running })),
-        1 => any::<bool>().prop_map(|better| {
+        4 => Just(Input::Wakeup),
+        2 => (address(), any::<bool>())
+            .prop_map(move |(address, present)| event(Event::AddressChanged { address, present })),
+        1 => proptest::collection::vec(address(), 0..6).prop_map(move |read| event(Event::AddressesRead(read))),
+        1 => any::<bool>()
+            .prop_map(move |running| event(Event::LinkChanged(Link { name: eth(0), running }))),
+        1 => any::<bool>().prop_map(move |better| {
             let it = if better { peer(9, 200) } else { peer(2, 50) };
-            Event::AdvertReceived(it.datagram())
+            event(Event::AdvertReceived(it.datagram()))
         }),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(two, more)| {
-            Event::ConfigLoaded { config: Arc::new(config(configured(two, more), vec![])), seed: 0 }
+            Input::ConfigLoaded { config: Arc::new(config(configured(two, more), vec![])), seed: 0 }
         }),
-        1 => (100u8..104).prop_map(|host| Event::EffectFailed {
+        1 => (100u8..104).prop_map(|host| Input::Failed {
             effect: Box::new(Effect::AddAddress(vip(host))),
             error: "no".to_owned(),
         }),
@@ -97,15 +98,15 @@ fn event() -> impl Strategy<Value = Event> {
 proptest! {
     #[test]
     fn a_testament_is_what_a_stop_would_do_and_its_revision_tells_of_every_change(
-        steps in proptest::collection::vec((1u64..1500, event()), 1..80)
+        steps in proptest::collection::vec((1u64..1500, input()), 1..80)
     ) {
         let mut election = Timeline::of(configured(true, false)).election;
         let mut millis = 0;
         let mut before = (election.revision(), election.last_will());
-        for (pause, event) in steps {
+        for (pause, input) in steps {
             millis += pause;
             let now = Instant::from_millis(millis);
-            election.handle(event, now);
+            election.handle(input, now);
             let after = (election.revision(), election.last_will());
             let (datagrams, addresses) = whole(&after.1);
             let (sent, removed) = stop(&election, now);
@@ -166,7 +167,7 @@ impl Guard {
     /// Lives on to `seconds`, woken whenever it wants to be. What it then hears of.
     fn until(&mut self, seconds: &str) -> Vec<String> {
         while let Some((at, _)) = self.machine.next_wakeup().filter(|(at, _)| *at <= instant(seconds)) {
-            self.machine.handle(Event::Wakeup, at);
+            self.machine.handle(Input::Wakeup, at);
         }
         self.ear.heard()
     }
@@ -187,7 +188,7 @@ fn a_testament_is_told_in_the_step_that_changes_it_and_not_again() {
     // Both become MASTER at 3.609 s and advertise from then on.
     let heard: Vec<String> = guard.until("9").into_iter().filter(|said| said != "alive").collect();
     assert_eq!(heard, ["1: 1 1", "2: 1 2"]);
-    guard.machine.handle(Event::Stop, instant("9"));
+    guard.machine.handle(Input::Stop, instant("9"));
     let heard: Vec<String> = guard.ear.heard().into_iter().filter(|said| said != "alive").collect();
     assert_eq!(heard, ["1: 0 0", "2: 0 0"]);
 }

@@ -6,14 +6,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use vipward_core::config::LIFETIME;
 use vipward_core::config::{Config, VirtualRouterConfig};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::machine::{Machine, Reason};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Election;
 use vipward_core::vrrp::lifetime::{BATCH, RENEW};
+use vipward_core::vrrp::{Effect, Election, Input};
 
 fn renewing(routers: Vec<VirtualRouterConfig>) -> Timeline {
     Timeline::with(leased(config(routers, vec![])))
@@ -30,7 +28,7 @@ fn waits_to_renew(t: &Timeline) -> bool {
         if reason == Reason::Renew {
             return true;
         }
-        election.handle(Event::Wakeup, at);
+        election.handle(Input::Wakeup, at);
     }
     false
 }
@@ -164,7 +162,7 @@ fn start_and_renew(config: Config, late: Duration) -> BTreeMap<InterfaceAddress,
     let end = t.now() + Duration::from_secs(5);
     while let Some((at, _)) = election.next_wakeup().filter(|(at, _)| *at <= end) {
         let now = at + late;
-        for effect in election.handle(Event::Wakeup, now) {
+        for effect in election.handle(Input::Wakeup, now).into_effects() {
             if let Effect::RenewAddresses { addresses } = effect {
                 assert!(addresses.len() <= BATCH, "{}", addresses.len());
                 addresses.iter().for_each(|vip| renewed.entry(vip.clone()).or_default().push(now));

@@ -16,6 +16,7 @@ mod last_will;
 mod lease;
 mod master;
 mod model;
+mod news;
 mod reload;
 mod scripts;
 mod start;

@@ -3,6 +3,7 @@
 use crate::timeline::*;
 use vipward_core::config::{InitialState, VirtualRouterConfig};
 use vipward_core::quantity::Role;
+use vipward_core::vrrp::{Effect, Input};
 
 /// MASTER since 3.609375.
 fn master() -> Timeline {
@@ -24,7 +25,7 @@ fn it_advertises_once_an_interval() {
 /// What it sends is what keepalived sends: bytes captured from 2.2.7, with these addresses.
 #[test]
 fn its_adverts_are_keepaliveds() {
-    use vipward_core::{effect::Effect, event::Event, machine::Machine};
+    use vipward_core::machine::Machine;
     let password = Some(*b"12345678");
     let v2 = VirtualRouterConfig { password, addresses: vec![vip(100), vip(101)], ..priority(150) };
     let v3 = VirtualRouterConfig { addresses: vec![vip(100), vip(101)], excluded: vec![vip(102)], ..v3(150, 50) };
@@ -32,7 +33,7 @@ fn its_adverts_are_keepaliveds() {
         let mut t = Timeline::of(vec![config]);
         t.becomes_master();
         let (at, _) = t.election.next_wakeup().unwrap();
-        let effects = t.election.handle(Event::Wakeup, at);
+        let effects: Vec<Effect> = t.election.handle(Input::Wakeup, at).into_effects().collect();
         let [Effect::SendAdvert(sent)] = &effects[..] else { panic!("{effects:?}") };
         assert_eq!((sent.source, sent.destination, sent.ttl), (ip(ME).into(), GROUP.into(), 255));
         assert_eq!(sent.payload[..6], header);
@@ -169,8 +170,8 @@ fn of_two_owners_one_is_left() {
     let second = |n| format!("V: 10.0.0.{n} says that it is the address owner (priority 255) too: only one can be");
     let mut t = Timeline::of(vec![owner()]);
     t.at("0.5").hears(peer(9, 255)).gives(&[
-        &second(9),
         "remove 10.0.0.100/24",
+        &second(9),
         "V: MASTER -> BACKUP: 10.0.0.9 has the same priority 255 and the greater address than 10.0.0.5",
     ]);
     t.at("1.5").hears(peer(9, 255)).nothing();
@@ -224,9 +225,9 @@ fn each_router_oversleeps_by_its_own_interval() {
     let mut t = Timeline::of(vec![router(), quick]);
     t.until("4");
     t.at("5").wakes().gives(&[
+        "advert 100",
         "remove 10.0.0.101/24",
         "W: MASTER -> BACKUP: did not run for 1.039 s, others wait only 0.360 s: one of them may be MASTER now",
-        "advert 100",
     ]);
 }
 

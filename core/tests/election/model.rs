@@ -14,15 +14,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use vipward_core::config::{Config, VirtualRouterConfig};
 use vipward_core::datagram::Datagram;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::interface::{Link, ObservedAddress};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::{AdvertInterval, Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Election;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::virtual_router::State;
+use vipward_core::vrrp::{Effect, Election, Event, Input};
 
 /// RFC 3768 6.4 and RFC 9568 6.4 in nanoseconds and nothing else.
 #[derive(Debug)]
@@ -283,7 +281,7 @@ impl Segment {
         }
         self.handle(place, Event::LinksRead(vec![link]));
         self.handle(place, Event::AddressesRead(there));
-        self.handle(place, Event::ConfigLoaded { config: Arc::new(config), seed: 0 });
+        self.handle(place, Input::ConfigLoaded { config: Arc::new(config), seed: 0 });
     }
 
     fn config(&self, place: usize) -> Config {
@@ -300,17 +298,17 @@ impl Segment {
     }
 
     /// One event through one director, its effects onto the segment. How many adverts it sent.
-    fn handle(&mut self, place: usize, event: Event) -> usize {
+    fn handle(&mut self, place: usize, input: impl Into<Input>) -> usize {
         let now = self.now;
         let Some((election, _)) = &mut self.nodes[place].running else { return 0 };
         let role = |election: &Election| election.routers().first().map_or(Role::Init, |router| router.role());
         let before = role(election);
-        let effects = election.handle(event, now);
+        let outbox = election.handle(input.into(), now);
         if before != role(election) {
             self.nodes[place].changes += 1;
         }
         let mut adverts = 0;
-        for effect in effects {
+        for effect in outbox.into_effects() {
             match effect {
                 Effect::SendAdvert(datagram) => {
                     adverts += 1;
@@ -329,7 +327,7 @@ impl Segment {
                     let mut there = vec![observed(self.nodes[place].address, false)];
                     there.extend(self.nodes[place].owns.then(|| observed(100, true)) as Option<ObservedAddress>);
                     let (election, _) = self.nodes[place].running.as_mut().unwrap();
-                    assert_eq!(election.handle(Event::AddressesRead(there), now), []);
+                    assert!(election.handle(Event::AddressesRead(there).into(), now).is_empty());
                 }
                 _ => {}
             }
@@ -371,7 +369,7 @@ impl Segment {
         let link = self.nodes[place].link;
         let (_, reference) = self.nodes[place].running.as_mut().unwrap();
         let expected = if link { reference.wake(now) } else { 0 };
-        let sent = self.handle(place, Event::Wakeup);
+        let sent = self.handle(place, Input::Wakeup);
         self.compare(place, sent, expected);
     }
 
@@ -403,9 +401,9 @@ impl Segment {
             }
             Fault::Stop(i) => {
                 self.resume(i % n);
-                self.handle(i % n, Event::Stop);
+                self.handle(i % n, Input::Stop);
                 if let Some((mut election, _)) = self.nodes[i % n].running.take() {
-                    assert_eq!(election.handle(Event::Wakeup, self.now), []);
+                    assert!(election.handle(Input::Wakeup, self.now).is_empty());
                     assert!(!self.nodes[i % n].owns, "stopped, but it still owns the address");
                 }
             }
@@ -438,7 +436,7 @@ impl Segment {
         if let Some((_, reference)) = &mut self.nodes[place].running {
             reference.oversleep(self.now.as_nanos());
             reference.priority = priority.into();
-            let sent = self.handle(place, Event::ConfigLoaded { config, seed: 0 });
+            let sent = self.handle(place, Input::ConfigLoaded { config, seed: 0 });
             self.compare(place, sent, 0);
         }
     }

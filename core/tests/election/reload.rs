@@ -37,12 +37,12 @@ fn routers_come_and_go_beside_one_that_stays() {
     let mut t = Timeline::of(vec![router(), gone]);
     t.until("4");
     loads(&mut t, vec![named("new", 53, 102), router()]).gives(&[
-        "configuration applied; added vrrp_instance new; removed vrrp_instance gone",
         "advert 0 to 224.0.0.99 ttl 255",
         "remove 10.0.0.101/24",
+        "stop listening eth0 224.0.0.99",
+        "configuration applied; added vrrp_instance new; removed vrrp_instance gone",
         "gone: MASTER -> INIT: its configuration changed",
         "notify gone: /n/fault",
-        "stop listening eth0 224.0.0.99",
         "new: INIT -> BACKUP: started",
     ]);
     assert_eq!(t.until("5.7"), ["4.609 advert 100", "5.609 advert 100"]);
@@ -57,10 +57,10 @@ fn a_master_exchanges_addresses_in_place() {
     let mut t = Timeline::of(vec![list(&[100, 101])]);
     t.until("4");
     loads(&mut t, vec![list(&[101, 102])]).is(Role::Master).gives(&[
-        "configuration applied; changed vrrp_instance V",
         "remove 10.0.0.100/24",
         "add 10.0.0.102/24",
         "garp 10.0.0.102",
+        "configuration applied; changed vrrp_instance V",
     ]);
     // Its adverts list the new ones: a peer with those is no stranger.
     t.at("4.1").hears(Peer { addresses: vec![101, 102], ..peer(2, 50) }).gives_of("V: 10.0.0.2 advertises", &[]);
@@ -113,17 +113,17 @@ fn another_vrid_or_interface_starts_from_the_beginning() {
     let mut t = Timeline::of(vec![router()]);
     t.until("4");
     loads(&mut t, vec![vrid]).gives(&[
-        "configuration applied; changed vrrp_instance V",
         "advert 0",
         "remove 10.0.0.100/24",
+        "configuration applied; changed vrrp_instance V",
         "V: MASTER -> INIT: its configuration changed",
         "V: INIT -> BACKUP: started",
     ]);
     loads(t.at("5"), vec![interface]).gives(&[
-        "configuration applied; changed vrrp_instance V",
-        "V: BACKUP -> INIT: its configuration changed",
         "stop listening eth0 224.0.0.18",
         "listen eth1 224.0.0.18",
+        "configuration applied; changed vrrp_instance V",
+        "V: BACKUP -> INIT: its configuration changed",
         "V: INIT -> FAULT: eth1 has no address of its own to send from",
     ]);
 }
@@ -133,9 +133,9 @@ fn from_multicast_to_unicast_in_place() {
     let mut t = Timeline::of(vec![router()]);
     t.until("4");
     loads(&mut t, vec![unicast(router(), &[2])]).is(Role::Master).gives(&[
-        "configuration applied; changed vrrp_instance V",
         "stop listening eth0 224.0.0.18",
         "listen eth0",
+        "configuration applied; changed vrrp_instance V",
     ]);
     assert_eq!(t.until("4.7"), ["4.609 advert 100 to 10.0.0.2 ttl 255"]);
 }

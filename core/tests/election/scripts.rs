@@ -3,10 +3,10 @@
 use crate::timeline::*;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{TrackWeight, VrrpScript};
-use vipward_core::event::Event;
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
+use vipward_core::vrrp::Event;
 
 fn timeline(weight: i16, reverse: bool, script: VrrpScript) -> Timeline {
     Timeline::with(config(vec![tracking(router(), weight, reverse)], vec![script]))
@@ -20,7 +20,7 @@ fn priority_of(t: &Timeline) -> u8 {
 #[test]
 fn weight_0_waits_for_the_first_result() {
     let mut t = timeline(0, false, script(3, 2));
-    t.gives(&["configuration applied; added vrrp_instance V, vrrp_script chk", "listen eth0 224.0.0.18", "run chk"])
+    t.gives(&["listen eth0 224.0.0.18", "run chk", "configuration applied; added vrrp_instance V, vrrp_script chk"])
         .is(Role::Init);
     t.at("0.2").hears(peer(2, 200)).nothing();
     t.at("0.3").script_exits(0).gives(&["script chk is up: exit status 0", "V: INIT -> BACKUP: started"]);
@@ -57,9 +57,9 @@ fn a_master_whose_script_fails_resigns() {
     t.script_exits(0);
     t.until("4");
     t.is(Role::Master).script_exits(2).gives(&[
-        "script chk is down: exit status 2",
         "advert 0",
         "remove 10.0.0.100/24",
+        "script chk is down: exit status 2",
         "V: MASTER -> FAULT: script chk is down and has weight 0",
     ]);
 }

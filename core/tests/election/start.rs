@@ -30,7 +30,7 @@ fn it_starts_once_links_addresses_and_configuration_have_come_in_any_order() {
                 t.wakes().nothing();
             }
         }
-        t.gives(&[APPLIED, LISTENS, STARTED]);
+        t.gives(&[LISTENS, APPLIED, STARTED]);
     }
 }
 
@@ -41,12 +41,12 @@ fn what_a_predecessor_left_is_taken_off_before_it_listens() {
         Timeline::unstarted(&[observed(ME, false), observed(100, true), observed(77, true), observed(8, false)]);
     t.tells_links(&[(0, true)]).reads_addresses();
     t.loads(config(vec![router()], vec![])).gives(&[
-        APPLIED,
         "remove 10.0.0.77/24",
-        "10.0.0.77/24 on eth0 was left behind by an earlier run: taken off",
         "remove 10.0.0.100/24",
-        "10.0.0.100/24 on eth0 was left behind by an earlier run: taken off",
         LISTENS,
+        APPLIED,
+        "10.0.0.77/24 on eth0 was left behind by an earlier run: taken off",
+        "10.0.0.100/24 on eth0 was left behind by an earlier run: taken off",
         STARTED,
     ]);
     assert_eq!(t.kernel(), [vip(ME).key(), vip(8).key()]);
@@ -56,7 +56,7 @@ fn what_a_predecessor_left_is_taken_off_before_it_listens() {
 #[test]
 fn state_master_waits_like_any_other() {
     let mut t = Timeline::of(vec![state_master(priority(150))]);
-    t.gives(&[APPLIED, LISTENS, STARTED]);
+    t.gives(&[LISTENS, APPLIED, STARTED]);
     assert_eq!(t.until("3.414062499"), [""; 0]);
     t.at("3.4140625").wakes().is(Role::Master);
 }
@@ -65,15 +65,15 @@ fn state_master_waits_like_any_other() {
 #[test]
 fn an_address_owner_is_master_at_once() {
     Timeline::of(vec![state_master(priority(255))]).gives(&[
-        APPLIED,
-        LISTENS,
         "advert 255",
+        LISTENS,
         "add 10.0.0.100/24",
         "garp 10.0.0.100",
+        APPLIED,
         "V: INIT -> MASTER: address owner (priority 255)",
     ]);
     let mut t = Timeline::of(vec![priority(255)]);
-    t.gives(&[APPLIED, LISTENS, STARTED]);
+    t.gives(&[LISTENS, APPLIED, STARTED]);
     assert_eq!(t.until("3.003906249"), [""; 0]);
     t.at("3.00390625").wakes().is(Role::Master);
 }

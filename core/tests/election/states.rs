@@ -5,14 +5,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::VirtualRouterConfig;
-use vipward_core::effect::Effect;
-use vipward_core::estate::{ElectionEstate, Estate};
-use vipward_core::event::Event;
+use vipward_core::door::News;
+use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::Link;
-use vipward_core::ipvs::{Protocol, ServiceKey, Table};
+use vipward_core::ipvs::{Protocol, ServiceKey};
 use vipward_core::lease::LeaseEvent;
 use vipward_core::machine::Machine;
-use vipward_core::probe::{ProbeId, Verdict};
+use vipward_core::vrrp::{Effect, Event, Input};
 
 /// All start at 0 and stand at 4.2 seconds; a script with weight 0 is tracked.
 fn states() -> Vec<(&'static str, Timeline)> {
@@ -64,19 +63,19 @@ fn states() -> Vec<(&'static str, Timeline)> {
     ]
 }
 
-pub fn events() -> Vec<(&'static str, Event)> {
-    let advert = |peer: Peer| Event::AdvertReceived(peer.datagram());
-    let link = |running| Event::LinkChanged(Link { name: eth(0), running });
-    let script = |status| Event::ScriptFinished { script: "chk".into(), outcome: ScriptOutcome::Exited(status) };
-    let load = |router| Event::ConfigLoaded {
+pub fn events() -> Vec<(&'static str, Input)> {
+    let event = |event: Event| Input::from(event);
+    let advert = |peer: Peer| event(Event::AdvertReceived(peer.datagram()));
+    let link = |running| event(Event::LinkChanged(Link { name: eth(0), running }));
+    let script = |status| event(Event::ScriptFinished { script: "chk".into(), outcome: ScriptOutcome::Exited(status) });
+    let load = |router| Input::ConfigLoaded {
         config: Arc::new(config(vec![router], vec![crate::timeline::script(1, 1)])),
         seed: 0,
     };
-    let failed = |effect| Event::EffectFailed { effect: Box::new(effect), error: "no".to_owned() };
-    let address = |last, ours, present| Event::AddressChanged { address: observed(last, ours), present };
+    let failed = |effect| Input::Failed { effect: Box::new(effect), error: "no".to_owned() };
+    let address = |last, ours, present| event(Event::AddressChanged { address: observed(last, ours), present });
     let target = "10.0.0.200:80".parse().unwrap();
     let service = ServiceKey { protocol: Protocol::Tcp, address: target };
-    let probe = ProbeId { service, server: target, checker: 0, attempt: 1 };
     let all = vec![
         ("advert 0", advert(peer(2, 0))),
         ("advert 50", advert(peer(2, 50))),
@@ -88,20 +87,20 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("advert 200, other interval", advert(Peer { centis: 300, ..peer(2, 200) })),
         ("advert 200, a stranger's list", advert(Peer { addresses: vec![7], ..peer(2, 200) })),
         ("advert 200, TTL 1", advert(Peer { ttl: 1, ..peer(2, 200) })),
-        ("wakeup", Event::Wakeup),
+        ("wakeup", Input::Wakeup),
         ("link down", link(false)),
         ("link up", link(true)),
-        ("link gone", Event::LinkGone(eth(0))),
-        ("links read, up", Event::LinksRead(vec![Link { name: eth(0), running: true }])),
-        ("links read, none", Event::LinksRead(vec![])),
+        ("link gone", event(Event::LinkGone(eth(0)))),
+        ("links read, up", event(Event::LinksRead(vec![Link { name: eth(0), running: true }]))),
+        ("links read, none", event(Event::LinksRead(vec![]))),
         ("own address gone", address(ME, false, false)),
         ("second address", address(6, false, true)),
         ("VIP gone", address(100, true, false)),
         ("VIP there, ours", address(100, true, true)),
         ("VIP there, not ours", address(100, false, true)),
-        ("addresses read, none", Event::AddressesRead(vec![])),
-        ("addresses read, own", Event::AddressesRead(vec![observed(ME, false)])),
-        ("addresses read, own and VIP", Event::AddressesRead(vec![observed(ME, false), observed(100, true)])),
+        ("addresses read, none", event(Event::AddressesRead(vec![]))),
+        ("addresses read, own", event(Event::AddressesRead(vec![observed(ME, false)]))),
+        ("addresses read, own and VIP", event(Event::AddressesRead(vec![observed(ME, false), observed(100, true)]))),
         ("script succeeds", script(0)),
         ("script fails", script(1)),
         ("reload, same", load(tracking(router(), 0, false))),
@@ -114,34 +113,34 @@ pub fn events() -> Vec<(&'static str, Event)> {
         ("failed: listen", failed(Effect::Listen { interface: eth(0), group: Some(GROUP.into()) })),
         ("failed: announce", failed(Effect::Announce { interface: eth(0), address: ip(100).into() })),
         ("failed: read addresses", failed(Effect::ReadAddresses)),
-        ("IPVS read", Event::IpvsRead(Table::default())),
-        ("probe finished", Event::ProbeFinished { probe, verdict: Verdict::Passed }),
-        ("lease vacant", Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() })),
-        ("stop", Event::Stop),
-        ("hand over", Event::HandOver),
-        ("take back", Event::TakeBack),
-        ("inherited", Event::Inherited(Arc::new(Estate::Election(ElectionEstate::default())))),
+        ("news: quorum lost", Input::News(News::QuorumChanged { service, quorum: false })),
+        ("lease vacant", event(Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() }))),
+        ("stop", Input::Stop),
+        ("hand over", Input::HandOver),
+        ("take back", Input::TakeBack),
+        ("inherited", Input::Inherited(ElectionEstate::default())),
     ];
     // A new kind of event belongs into the table: this does not compile until it is here, too.
-    for (_, event) in &all {
-        match event {
-            Event::ConfigLoaded { .. }
-            | Event::AdvertReceived(_)
-            | Event::LinksRead(_)
-            | Event::LinkChanged(_)
-            | Event::LinkGone(_)
-            | Event::AddressesRead(_)
-            | Event::AddressChanged { .. }
-            | Event::IpvsRead(_)
-            | Event::ProbeFinished { .. }
-            | Event::ScriptFinished { .. }
-            | Event::Lease(_)
-            | Event::EffectFailed { .. }
-            | Event::Wakeup
-            | Event::Stop
-            | Event::HandOver
-            | Event::TakeBack
-            | Event::Inherited(_) => {}
+    for (_, input) in &all {
+        match input {
+            Input::Event(
+                Event::AdvertReceived(_)
+                | Event::LinksRead(_)
+                | Event::LinkChanged(_)
+                | Event::LinkGone(_)
+                | Event::AddressesRead(_)
+                | Event::AddressChanged { .. }
+                | Event::ScriptFinished { .. }
+                | Event::Lease(_),
+            )
+            | Input::ConfigLoaded { .. }
+            | Input::News(_)
+            | Input::Failed { .. }
+            | Input::Wakeup
+            | Input::Stop
+            | Input::HandOver
+            | Input::TakeBack
+            | Input::Inherited(_) => {}
         }
     }
     all

@@ -14,15 +14,14 @@ use vipward_core::config::{
     Config, Garp, InitialState, NotifyScripts, TrackWeight, TrackedScript, Transport, VirtualRouterConfig, VrrpScript,
 };
 use vipward_core::datagram::Datagram;
-use vipward_core::effect::Effect;
-use vipward_core::estate::Document;
-use vipward_core::event::Event;
+use vipward_core::estate::{Document, ElectionEstate, OfOne};
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::machine::Machine;
+use vipward_core::machine::Output;
 use vipward_core::quantity::{AdvertInterval, Priority, Role, Version, Vrid};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Election;
 use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
+use vipward_core::vrrp::{Effect, Election, Event, Input};
 
 pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 pub const ME: u8 = 5;
@@ -205,7 +204,7 @@ pub struct Timeline {
     now: Instant,
     /// What the kernel has.
     kernel: Vec<ObservedAddress>,
-    last: Vec<Effect>,
+    last: Vec<Output<Effect>>,
 }
 
 impl Timeline {
@@ -236,26 +235,26 @@ impl Timeline {
 
     // What arrives.
 
-    pub fn handles(&mut self, event: Event) -> &mut Self {
-        let effects = self.election.handle(event, self.now);
-        self.last = effects.clone();
-        for effect in effects {
+    pub fn handles(&mut self, input: impl Into<Input>) -> &mut Self {
+        self.last = self.election.handle(input.into(), self.now).into_iter().collect();
+        for output in self.last.clone() {
+            let Output::Effect(effect) = output else { continue };
             match effect {
                 Effect::AddAddress(address) => self.kernel.push(ObservedAddress { key: address.key(), ours: true }),
                 Effect::RemoveAddress(key) => self.kernel.retain(|there| there.key != key),
                 Effect::ReadAddresses => {
-                    let read = self.election.handle(Event::AddressesRead(self.kernel.clone()), self.now);
-                    assert_eq!(read, [], "the kernel has just what was asked for");
+                    let read = self.election.handle(Event::AddressesRead(self.kernel.clone()).into(), self.now);
+                    assert!(read.is_empty(), "{read:?}: the kernel has just what was asked for");
                 }
                 _ => {}
             }
         }
-        self.last.retain(|effect| *effect != Effect::ReadAddresses);
+        self.last.retain(|output| *output != Output::Effect(Effect::ReadAddresses));
         self
     }
 
     pub fn wakes(&mut self) -> &mut Self {
-        self.handles(Event::Wakeup)
+        self.handles(Input::Wakeup)
     }
 
     pub fn hears(&mut self, peer: Peer) -> &mut Self {
@@ -263,7 +262,7 @@ impl Timeline {
     }
 
     pub fn loads(&mut self, config: Config) -> &mut Self {
-        self.handles(Event::ConfigLoaded { config: Arc::new(config), seed: 0 })
+        self.handles(Input::ConfigLoaded { config: Arc::new(config), seed: 0 })
     }
 
     pub fn tells_links(&mut self, links: &[(u8, bool)]) -> &mut Self {
@@ -306,28 +305,28 @@ impl Timeline {
             let key = address.key();
             self.kernel.retain(|there| there.key != key);
         }
-        self.handles(Event::EffectFailed { effect: Box::new(effect), error: "no".to_owned() })
+        self.handles(Input::Failed { effect: Box::new(effect), error: "no".to_owned() })
     }
 
     pub fn stops(&mut self) -> &mut Self {
-        self.handles(Event::Stop)
+        self.handles(Input::Stop)
     }
 
     /// A new process goes on with this one's estate: handed over, or as a copy. Its clock goes on, and the kernel stays as
     /// it is.
     pub fn successor(&mut self, handed_over: bool) -> Self {
         if handed_over {
-            self.handles(Event::HandOver).nothing();
+            self.handles(Input::HandOver).nothing();
         }
         let estate = self.election.estate(self.now).unwrap();
         // As it travels.
-        let document = Document::new("boot", estate);
+        let document = Document::new("boot", estate.into());
         let document = Document::from_json(&document.to_json().unwrap(), "boot").unwrap();
         let mut successor = Self::unstarted(&self.kernel);
         successor.now = self.now;
         successor.tells_links(&[(0, true), (1, true)]);
         successor.reads_addresses();
-        successor.handles(Event::Inherited(Arc::new(document.estate)));
+        successor.handles(Input::Inherited(ElectionEstate::of(document.estate).unwrap()));
         successor
     }
 
@@ -359,7 +358,12 @@ impl Timeline {
         self
     }
 
-    /// What came out of the last event.
+    /// All that came out of the last event.
+    pub fn last(&self) -> &[Output<Effect>] {
+        &self.last
+    }
+
+    /// The same in words.
     pub fn said(&self) -> Vec<String> {
         say(&self.last)
     }
@@ -396,43 +400,16 @@ impl Timeline {
     }
 }
 
-/// One line an effect; repeated ones are one line.
-pub fn say(effects: &[Effect]) -> Vec<String> {
+/// One line an effect; repeated ones are one line. News say of every new role what the decision beside them says; the
+/// tests in `news.rs` are about them.
+pub fn say<'a>(outputs: impl IntoIterator<Item = &'a Output<Effect>>) -> Vec<String> {
     let mut lines: Vec<(String, usize)> = Vec::new();
-    for effect in effects {
-        let line = match effect {
-            Effect::Listen { interface, group } => match group {
-                Some(group) => format!("listen {interface} {group}"),
-                None => format!("listen {interface}"),
-            },
-            Effect::StopListening { interface, group } => match group {
-                Some(group) => format!("stop listening {interface} {group}"),
-                None => format!("stop listening {interface}"),
-            },
-            Effect::SendAdvert(datagram) => {
-                let (IpAddr::V4(source), IpAddr::V4(destination)) = (datagram.source, datagram.destination) else {
-                    panic!("{datagram:?}");
-                };
-                let advert = Advert::decode(&datagram.payload, source, destination).expect("we send what we read");
-                if destination == GROUP {
-                    format!("advert {}", advert.priority)
-                } else {
-                    format!("advert {} to {destination} ttl {}", advert.priority, datagram.ttl)
-                }
-            }
-            Effect::Announce { address, .. } => format!("garp {address}"),
-            Effect::AddAddress(address) => format!("add {}/{}", address.address, address.prefix_len),
-            Effect::RenewAddresses { addresses } => {
-                let renewed: Vec<String> = addresses.iter().map(|vip| vip.address.to_string()).collect();
-                format!("renew {}", renewed.join(" "))
-            }
-            Effect::RemoveAddress(key) => format!("remove {}/{}", key.address, key.prefix_len),
-            Effect::ReadAddresses => "read addresses".to_owned(),
-            Effect::RunScript { script, .. } => format!("run {script}"),
-            Effect::Notify { queue, command } => format!("notify {queue}: {}", command.argv.join(" ")),
-            Effect::Decide(decision) => decision.to_string(),
-            Effect::Lease(op) => op.to_string(),
-            other => panic!("not the Election's: {other:?}"),
+    for output in outputs {
+        let line = match output {
+            Output::Effect(effect) => effect_line(effect),
+            Output::Notify { queue, command } => format!("notify {queue}: {}", command.argv.join(" ")),
+            Output::Decide(decision) => decision.to_string(),
+            Output::News(_) => continue,
         };
         match lines.last_mut() {
             Some((last, count)) if *last == line => *count += 1,
@@ -440,4 +417,38 @@ pub fn say(effects: &[Effect]) -> Vec<String> {
         }
     }
     lines.into_iter().map(|(line, n)| if n == 1 { line } else { format!("{line} x{n}") }).collect()
+}
+
+fn effect_line(effect: &Effect) -> String {
+    match effect {
+        Effect::Listen { interface, group } => match group {
+            Some(group) => format!("listen {interface} {group}"),
+            None => format!("listen {interface}"),
+        },
+        Effect::StopListening { interface, group } => match group {
+            Some(group) => format!("stop listening {interface} {group}"),
+            None => format!("stop listening {interface}"),
+        },
+        Effect::SendAdvert(datagram) => {
+            let (IpAddr::V4(source), IpAddr::V4(destination)) = (datagram.source, datagram.destination) else {
+                panic!("{datagram:?}");
+            };
+            let advert = Advert::decode(&datagram.payload, source, destination).expect("we send what we read");
+            if destination == GROUP {
+                format!("advert {}", advert.priority)
+            } else {
+                format!("advert {} to {destination} ttl {}", advert.priority, datagram.ttl)
+            }
+        }
+        Effect::Announce { address, .. } => format!("garp {address}"),
+        Effect::AddAddress(address) => format!("add {}/{}", address.address, address.prefix_len),
+        Effect::RenewAddresses { addresses } => {
+            let renewed: Vec<String> = addresses.iter().map(|vip| vip.address.to_string()).collect();
+            format!("renew {}", renewed.join(" "))
+        }
+        Effect::RemoveAddress(key) => format!("remove {}/{}", key.address, key.prefix_len),
+        Effect::ReadAddresses => "read addresses".to_owned(),
+        Effect::RunScript { script, .. } => format!("run {script}"),
+        Effect::Lease(op) => op.to_string(),
+    }
 }

@@ -4,34 +4,34 @@
 //! gives nothing back in a turn in which that failed.
 
 use super::Election;
-use crate::coordination::{Leases, News};
+use crate::coordination::{Concerned, Leases};
 use crate::decision::{Decision, RoleCause};
-use crate::effect::Effect;
 use crate::lease::{Mode, OnLoss, Part};
 use crate::quantity::Role;
 use crate::time::Instant;
+use crate::vrrp::Outbox;
 use crate::vrrp::addresses::AddressBook;
 use crate::vrrp::virtual_router::{Context, Standing, VirtualRouter};
 use std::net::Ipv4Addr;
 
 impl Election {
     /// Notices that the session became good enough, or is not any more, by our own clock alone.
-    pub(super) fn check_session(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn check_session(&mut self, now: Instant, out: &mut Outbox) {
         if self.leases.look(now) {
-            self.coordinate(&News::All, now, out);
+            self.coordinate(&Concerned::All, now, out);
         }
     }
 
     /// Lets the routers that are concerned look again.
-    pub(super) fn coordinate(&mut self, news: &News, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn coordinate(&mut self, concerned: &Concerned, now: Instant, out: &mut Outbox) {
         for place in 0..self.routers.len() {
             let Some(router) = self.routers.get(place) else { continue };
-            let concerned = match news {
-                News::All => self.leases.part(router.name()).is_some(),
-                News::Of(key) => router.name() == key,
-                News::Nothing => false,
+            let looks = match concerned {
+                Concerned::All => self.leases.part(router.name()).is_some(),
+                Concerned::Of(key) => router.name() == key,
+                Concerned::Nothing => false,
             };
-            if concerned {
+            if looks {
                 self.assess_one(place, now, out);
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn follow(
     leases: &mut Leases,
     book: &mut AddressBook,
     now: Instant,
-    out: &mut Vec<Effect>,
+    out: &mut Outbox,
 ) {
     let Some(part) = leases.part(router.name()) else { return };
     let key = router.name().clone();
@@ -82,7 +82,7 @@ pub(super) fn follow(
         && part.mode == Mode::Fence
         && let Some(token) = leases.token(&key)
     {
-        ctx.out.push(Effect::Decide(Decision::LeaseGranted { router: key.clone(), token }));
+        ctx.out.decide(Decision::LeaseGranted { router: key.clone(), token });
     }
     router.tell_kept(allowed && !leases.usable(now), &mut ctx);
     if let Some(by) = leases.held_by(&key) {

@@ -3,10 +3,10 @@
 use super::{Election, Phase};
 use crate::command::ScriptId;
 use crate::decision::{Decision, RoleCause};
-use crate::effect::Effect;
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
+use crate::vrrp::Outbox;
 use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
 use crate::vrrp::{announce, tracker};
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ impl Election {
 
     /// Ends without giving anything back, but for what can't be handed over: a lease is of a session, and that ends with
     /// this process. Routers that need one stop in order, so that another director has their addresses soon.
-    pub(super) fn hand_over(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn hand_over(&mut self, now: Instant, out: &mut Outbox) {
         let mut ctx = Context { now, out, book: &mut self.book };
         let mut leased: Vec<_> = self.routers.iter_mut().filter(|router| router.rule() != Rule::Adverts).collect();
         leased.iter_mut().for_each(|router| router.resign(&mut ctx));
@@ -92,7 +92,7 @@ impl Election {
     }
 
     /// Goes on after that.
-    pub(super) fn take_back(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn take_back(&mut self, now: Instant, out: &mut Outbox) {
         self.phase = Phase::Running;
         self.scripts.values_mut().for_each(|script| script.forget_run(now));
         self.leases.load(self.config.coordination.clone(), now);
@@ -111,7 +111,7 @@ impl Election {
     }
 
     /// Roles. Nothing of the predecessor's is cleared away before all of them have said what they want.
-    pub(super) fn take_up(&mut self, estate: ElectionEstate, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn take_up(&mut self, estate: ElectionEstate, now: Instant, out: &mut Outbox) {
         self.book.inherit(estate.addresses, estate.handed_over);
         self.ignored.take_up(estate.ignored);
         for place in 0..self.routers.len() {
@@ -135,7 +135,7 @@ impl Election {
         for router in self.routers.iter().filter(|router| router.role() == Role::Init) {
             let (from, to) = (router.config().priority.get(), router.priority().get());
             if let Some(cause) = tracker::first_cause(router.config(), &self.scripts).filter(|_| from != to) {
-                out.push(Effect::Decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause }));
+                out.decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause });
             }
         }
         // The neighbours know where those are that stayed.

@@ -2,12 +2,12 @@
 
 use super::{Election, Listener};
 use crate::decision::Decision;
-use crate::effect::Effect;
 use crate::interface::InterfaceName;
 use crate::quantity::Vrid;
 use crate::time::Instant;
 use crate::vrrp::addresses::RETRY;
 use crate::vrrp::lifetime::RENEW;
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) enum Retry {
 }
 
 impl Election {
-    pub(super) fn effect_failed(&mut self, effect: Effect, error: String, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn effect_failed(&mut self, effect: Effect, error: String, now: Instant, out: &mut Outbox) {
         let mut retry_in = RETRY;
         let what = match effect {
             Effect::Listen { interface, group } => {
@@ -67,17 +67,11 @@ impl Election {
                 self.leases.refused(op, error, now, out);
                 return;
             }
-            // These can't fail, or are the Balancer's.
-            Effect::RunScript { .. }
-            | Effect::Notify { .. }
-            | Effect::Decide(_)
-            | Effect::Ipvs(_)
-            | Effect::ReadIpvs
-            | Effect::StartProbe { .. }
-            | Effect::CancelProbe(_) => return,
+            // One that can't be started ends with an outcome that says so.
+            Effect::RunScript { .. } => return,
         };
         if self.complaints.entry(what.clone()).or_default().admits(now) {
-            out.push(Effect::Decide(Decision::EffectFailed { what, error, retry_in }));
+            out.decide(Decision::EffectFailed { what, error, retry_in });
         }
     }
 
@@ -86,7 +80,7 @@ impl Election {
     }
 
     /// Tries again what is due and still makes sense.
-    pub(super) fn retry(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn retry(&mut self, now: Instant, out: &mut Outbox) {
         if self.retries.is_empty() {
             return;
         }

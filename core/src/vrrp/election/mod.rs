@@ -19,15 +19,13 @@ use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::tracker::{self, ScriptTracker, Scripts, Verdict};
 use super::virtual_router::{Context, Standing, VirtualRouter};
+use super::{Effect, Event, Input, Outbox};
 use crate::command::ScriptId;
 use crate::command::ScriptOutcome;
 use crate::config::{Config, TrackWeight, TrackedScript};
-use crate::coordination::{Leases, News};
+use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
 use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
-use crate::effect::Effect;
-use crate::estate::Estate;
-use crate::event::Event;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
@@ -93,10 +91,14 @@ impl Default for Phase {
 type Listener = (InterfaceName, Option<IpAddr>);
 
 impl Machine for Election {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
-        let mut out = Vec::new();
+    type Event = Event;
+    type Effect = Effect;
+    type Estate = ElectionEstate;
+
+    fn handle(&mut self, input: Input, now: Instant) -> Outbox {
+        let mut out = Outbox::default();
         match self.phase {
-            Phase::HandedOver if event == Event::TakeBack => {
+            Phase::HandedOver if input == Input::TakeBack => {
                 self.take_back(now, &mut out);
             }
             Phase::Stopped | Phase::HandedOver => return out,
@@ -107,45 +109,34 @@ impl Machine for Election {
                 self.check_overslept(now, &mut out);
             }
         }
-        match event {
-            Event::ConfigLoaded { config, seed: _ } => self.config_loaded(config, now, &mut out),
-            Event::AdvertReceived(datagram) => self.advert_received(&datagram, now, &mut out),
-            Event::LinksRead(links) => self.links_read(links, now, &mut out),
-            Event::LinkChanged(link) => self.link_changed(link, now, &mut out),
-            Event::LinkGone(interface) => {
-                self.links.remove(&interface);
-                self.assess(Some(&interface), now, &mut out);
-            }
-            Event::AddressesRead(addresses) => self.addresses_read(addresses, now, &mut out),
-            Event::AddressChanged { address, present } => {
-                let interface = address.key.interface.clone();
-                if self.book.changed(address, present) {
-                    self.addresses_changed(Some(&interface), now, &mut out);
-                }
-            }
-            Event::ScriptFinished { script, outcome } => self.script_finished(&script, &outcome, now, &mut out),
-            Event::EffectFailed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
-            Event::Wakeup => self.wakeup(now, &mut out),
-            Event::Stop => self.stop(now, &mut out),
-            Event::HandOver => {
+        match input {
+            Input::ConfigLoaded { config, seed: _ } => self.config_loaded(config, now, &mut out),
+            Input::Event(event) => self.happened(event, now, &mut out),
+            // Nothing of what a Balancer tells decides about a role.
+            Input::News(_) => {}
+            Input::Failed { effect, error } => self.effect_failed(*effect, error, now, &mut out),
+            Input::Wakeup => self.wakeup(now, &mut out),
+            Input::Stop => self.stop(now, &mut out),
+            Input::HandOver => {
                 if let Phase::Running = self.phase {
                     self.hand_over(now, &mut out);
                 }
             }
-            Event::Inherited(estate) => {
-                if let (Phase::Starting { .. }, Estate::Election(estate)) = (&self.phase, &*estate) {
-                    self.inherited = Some(estate.clone());
+            Input::Inherited(estate) => {
+                if let Phase::Starting { .. } = &self.phase {
+                    self.inherited = Some(estate);
                 }
             }
-            // The Balancer's, and what only comes after the end.
-            Event::IpvsRead(_) | Event::ProbeFinished { .. } | Event::TakeBack => {}
-            Event::Lease(said) => {
-                let news = self.leases.hear(said, now, &mut out);
-                self.coordinate(&news, now, &mut out);
-            }
+            // Done above, or too late.
+            Input::TakeBack => {}
         }
         self.check_session(now, &mut out);
         self.renewals.follow(&mut self.book, self.config.vip.lease, now);
+        // A router that had its addresses and lost them again within one event announces nothing.
+        out.retain_announcements(|effect| match effect {
+            Effect::Announce { interface, address } => self.book.holds(interface, *address),
+            _ => true, // In that lane there is nothing else.
+        });
         out
     }
 
@@ -161,8 +152,8 @@ impl Machine for Election {
         router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).chain(lease).min()
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
-        self.bequeath(now).map(Estate::Election)
+    fn estate(&self, now: Instant) -> Option<ElectionEstate> {
+        self.bequeath(now)
     }
 }
 
@@ -189,9 +180,33 @@ impl Election {
         self.ignored.totals()
     }
 
+    fn happened(&mut self, event: Event, now: Instant, out: &mut Outbox) {
+        match event {
+            Event::AdvertReceived(datagram) => self.advert_received(&datagram, now, out),
+            Event::LinksRead(links) => self.links_read(links, now, out),
+            Event::LinkChanged(link) => self.link_changed(link, now, out),
+            Event::LinkGone(interface) => {
+                self.links.remove(&interface);
+                self.assess(Some(&interface), now, out);
+            }
+            Event::AddressesRead(addresses) => self.addresses_read(addresses, now, out),
+            Event::AddressChanged { address, present } => {
+                let interface = address.key.interface.clone();
+                if self.book.changed(address, present) {
+                    self.addresses_changed(Some(&interface), now, out);
+                }
+            }
+            Event::ScriptFinished { script, outcome } => self.script_finished(&script, &outcome, now, out),
+            Event::Lease(said) => {
+                let concerned = self.leases.hear(said, now, out);
+                self.coordinate(&concerned, now, out);
+            }
+        }
+    }
+
     // Start, reload, stop.
 
-    fn config_loaded(&mut self, new: Arc<Config>, now: Instant, out: &mut Vec<Effect>) {
+    fn config_loaded(&mut self, new: Arc<Config>, now: Instant, out: &mut Outbox) {
         match &mut self.phase {
             Phase::Starting { config, .. } => {
                 *config = Some(new);
@@ -202,7 +217,7 @@ impl Election {
         }
     }
 
-    fn start_if_complete(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    fn start_if_complete(&mut self, now: Instant, out: &mut Outbox) {
         if let Phase::Starting { links_read: true, addresses_read: true, config } = &mut self.phase
             && let Some(config) = config.take()
         {
@@ -212,7 +227,7 @@ impl Election {
     }
 
     /// All say goodbye before any gives up its addresses: the last peer should not wait for the first one's kernel.
-    fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    fn stop(&mut self, now: Instant, out: &mut Outbox) {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
         // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
@@ -226,7 +241,7 @@ impl Election {
 
     // Adverts.
 
-    fn advert_received(&mut self, datagram: &Datagram, now: Instant, out: &mut Vec<Effect>) {
+    fn advert_received(&mut self, datagram: &Datagram, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         if let Err((place, reason)) = self.hear(datagram, now, out) {
             let router = place.and_then(|place| self.routers.get(place)).map(VirtualRouter::name);
@@ -238,7 +253,7 @@ impl Election {
         &mut self,
         datagram: &Datagram,
         now: Instant,
-        out: &mut Vec<Effect>,
+        out: &mut Outbox,
     ) -> Result<(), (Option<usize>, IgnoreReason)> {
         let place = datagram.payload.get(1).and_then(|vrid| self.find(datagram, Vrid::new(*vrid)?));
         let ignored = |reason| (place, reason);
@@ -267,7 +282,7 @@ impl Election {
 
     // Links, addresses, scripts.
 
-    fn links_read(&mut self, links: Vec<Link>, now: Instant, out: &mut Vec<Effect>) {
+    fn links_read(&mut self, links: Vec<Link>, now: Instant, out: &mut Outbox) {
         let before = std::mem::replace(&mut self.links, links.into_iter().map(|l| (l.name, l.running)).collect());
         if let Phase::Starting { links_read, .. } = &mut self.phase {
             *links_read = true;
@@ -279,7 +294,7 @@ impl Election {
         self.assess(None, now, out);
     }
 
-    fn link_changed(&mut self, link: Link, now: Instant, out: &mut Vec<Effect>) {
+    fn link_changed(&mut self, link: Link, now: Instant, out: &mut Outbox) {
         let Link { name, running } = link;
         if self.links.insert(name.clone(), running).is_none() {
             self.listen_again(&name, out);
@@ -288,12 +303,12 @@ impl Election {
     }
 
     /// Membership in a group is lost with the interface.
-    fn listen_again(&mut self, appeared: &InterfaceName, out: &mut Vec<Effect>) {
+    fn listen_again(&mut self, appeared: &InterfaceName, out: &mut Outbox) {
         let listeners = self.listening.iter().filter(|(interface, _)| interface == appeared).cloned();
         out.extend(listeners.map(|(interface, group)| Effect::Listen { interface, group }));
     }
 
-    fn addresses_read(&mut self, addresses: Vec<ObservedAddress>, now: Instant, out: &mut Vec<Effect>) {
+    fn addresses_read(&mut self, addresses: Vec<ObservedAddress>, now: Instant, out: &mut Outbox) {
         self.book.read(addresses);
         if let Phase::Starting { addresses_read, .. } = &mut self.phase {
             *addresses_read = true;
@@ -303,7 +318,7 @@ impl Election {
         self.addresses_changed(None, now, out);
     }
 
-    fn addresses_changed(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Vec<Effect>) {
+    fn addresses_changed(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         // First who still wants what: a MASTER that lost its own address too puts nothing back.
         self.assess(interface, now, out);
@@ -312,12 +327,12 @@ impl Election {
     }
 
     /// An address owner's VIPs are its own addresses by definition.
-    fn note_foreign(&mut self, out: &mut Vec<Effect>) {
+    fn note_foreign(&mut self, out: &mut Outbox) {
         let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
         self.book.note_foreign(shared.flat_map(VirtualRouter::addresses), out);
     }
 
-    fn script_finished(&mut self, name: &ScriptId, outcome: &ScriptOutcome, now: Instant, out: &mut Vec<Effect>) {
+    fn script_finished(&mut self, name: &ScriptId, outcome: &ScriptOutcome, now: Instant, out: &mut Outbox) {
         let Some(script) = self.scripts.get_mut(name) else { return };
         if !script.finished(outcome, out) {
             return;
@@ -338,7 +353,7 @@ impl Election {
     }
 
     /// Tells routers how they stand: those on one interface, or all.
-    fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Vec<Effect>) {
+    fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         for place in 0..self.routers.len() {
             let concerned = |router: &VirtualRouter| interface.is_none_or(|name| router.config().interface == *name);
@@ -348,7 +363,7 @@ impl Election {
         }
     }
 
-    fn assess_one(&mut self, place: usize, now: Instant, out: &mut Vec<Effect>) {
+    fn assess_one(&mut self, place: usize, now: Instant, out: &mut Outbox) {
         if let Some(standing) = self.routers.get(place).map(|router| self.standing(router, now)) {
             self.with_router(place, now, out, |router, ctx| router.assess(standing, ctx));
         }
@@ -389,7 +404,7 @@ impl Election {
 
     // Time.
 
-    fn check_overslept(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    fn check_overslept(&mut self, now: Instant, out: &mut Outbox) {
         // Nobody ran since the first of all timers was due: what one router's timer tells, it tells of all of them. What
         // they should have heard meanwhile may lie behind a hundred other packets, or found the socket's buffer full.
         if let Some((due, _)) = self.timers.next().filter(|(at, _)| *at < now) {
@@ -402,14 +417,14 @@ impl Election {
         }
     }
 
-    fn wakeup(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    fn wakeup(&mut self, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         for place in self.timers.expired(now) {
             self.with_router(place, now, out, VirtualRouter::wake);
         }
         if self.leases.next().is_some_and(|at| at <= now) {
             self.leases.wake(now, out);
-            self.coordinate(&News::All, now, out);
+            self.coordinate(&Concerned::All, now, out);
         }
         self.renewals.wake(&mut self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
@@ -429,7 +444,7 @@ impl Election {
         &mut self,
         place: usize,
         now: Instant,
-        out: &mut Vec<Effect>,
+        out: &mut Outbox,
         f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let router = self.routers.get_mut(place)?;

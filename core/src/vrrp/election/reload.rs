@@ -4,11 +4,11 @@ use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
 use crate::config::{Config, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
-use crate::effect::Effect;
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::tracker::{self, ScriptTracker};
 use crate::vrrp::virtual_router::{Context, Rule};
+use crate::vrrp::{Effect, Outbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 impl Election {
     /// Puts a configuration in force by its difference to the one before: removed routers go first, changed ones take
     /// the change in place, untouched ones notice nothing, new ones start.
-    pub(super) fn load(&mut self, new: Arc<Config>, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn load(&mut self, new: Arc<Config>, now: Instant, out: &mut Outbox) {
         self.revision += 1;
         let old = std::mem::replace(&mut self.config, new);
         let new = self.config.clone();
@@ -101,7 +101,7 @@ impl Election {
     }
 
     /// Joins and leaves what the configuration asks for now.
-    fn listen(&mut self, out: &mut Vec<Effect>) {
+    fn listen(&mut self, out: &mut Outbox) {
         let wanted: BTreeSet<Listener> = {
             let heard = self.routers.iter().filter(|router| router.rule() != Rule::Elected);
             heard.map(|router| listener(router.config())).collect()
@@ -136,7 +136,7 @@ fn take_same(before: &mut [Option<VirtualRouter>], config: &VirtualRouterConfig,
 }
 
 /// Names what a configuration adds, removes and changes of the Election's.
-fn announce_difference(old: &Config, new: &Config, out: &mut Vec<Effect>) {
+fn announce_difference(old: &Config, new: &Config, out: &mut Outbox) {
     let (old, new) = (blocks(old), blocks(new));
     let names = |blocks: &BTreeMap<(&str, &str), Block<'_>>, pick: &dyn Fn(&(&str, &str)) -> bool| -> Vec<String> {
         blocks.keys().filter(|name| pick(name)).map(|(kind, name)| format!("{kind} {name}")).collect()
@@ -145,7 +145,7 @@ fn announce_difference(old: &Config, new: &Config, out: &mut Vec<Effect>) {
     let removed = names(&old, &|name| !new.contains_key(name));
     let changed = names(&new, &|name| old.contains_key(name) && old.get(name) != new.get(name));
     if !(added.is_empty() && removed.is_empty() && changed.is_empty()) {
-        out.push(Effect::Decide(Decision::ConfigApplied { added, removed, changed }));
+        out.decide(Decision::ConfigApplied { added, removed, changed });
     }
 }
 

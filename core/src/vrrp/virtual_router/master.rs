@@ -2,8 +2,8 @@
 
 use super::{Context, Heard, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
-use crate::effect::Effect;
 use crate::quantity::Role;
+use crate::vrrp::Effect;
 use crate::vrrp::intervals::master_down_interval;
 use crate::vrrp::packet::Advert;
 use std::net::Ipv4Addr;

@@ -31,7 +31,7 @@ use super::packet::{AddressList, Advert, Authentication, TTL};
 use crate::config::{InitialState, Transport, VirtualRouterConfig};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
-use crate::effect::Effect;
+use crate::door::News;
 use crate::interface::InterfaceAddress;
 use crate::lease::{DirectorName, Mode, Part};
 use crate::limit::Limit;
@@ -39,6 +39,7 @@ use crate::machine::LastWill;
 use crate::machine::Reason;
 use crate::quantity::{AdvertInterval, Priority, Role, Version};
 use crate::time::{Duration, Instant};
+use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -147,13 +148,13 @@ pub enum Standing {
 /// What a router may touch while it handles one event.
 pub struct Context<'a> {
     pub now: Instant,
-    pub out: &'a mut Vec<Effect>,
+    pub out: &'a mut Outbox,
     pub book: &'a mut AddressBook,
 }
 
 impl Context<'_> {
     fn decide(&mut self, decision: Decision) {
-        self.out.push(Effect::Decide(decision));
+        self.out.decide(decision);
     }
 }
 
@@ -595,6 +596,7 @@ impl VirtualRouter {
 
     fn changed_as(&mut self, from: Role, cause: RoleCause, told: Role, ctx: &mut Context<'_>) {
         let (router, vrid, to) = (self.config.name.clone(), self.config.vrid, self.role());
+        ctx.out.news(News::RoleChanged { router: router.clone(), role: to });
         ctx.decide(Decision::RoleChanged { router, vrid, from, to, cause });
         notify::role_changed(&self.config.notify, &self.config.name, told, self.priority, ctx.out);
     }

@@ -2,6 +2,7 @@
 
 use super::{Backup, Context, Heard, Master, Standing, State, VirtualRouter};
 use crate::decision::Decision;
+use crate::door::News;
 use crate::quantity::Priority;
 use crate::time::Instant;
 use crate::vrrp::intervals::master_down_interval;
@@ -33,6 +34,7 @@ impl VirtualRouter {
             }
         };
         let (router, vrid, priority) = (self.config.name.clone(), self.config.vrid, self.priority.get());
+        ctx.out.news(News::RoleChanged { router: router.clone(), role: self.role() });
         ctx.decide(Decision::RoleInherited { router, vrid, role: self.role(), priority, silent });
     }
 

@@ -11,15 +11,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use vipward_core::datagram::Datagram;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::interface::Link;
 use vipward_core::machine::Machine;
 use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::time::Instant;
-use vipward_core::vrrp::Election;
 use vipward_core::vrrp::packet::{AddressList, Advert, TTL};
 use vipward_core::vrrp::virtual_router::{Heard, State};
+use vipward_core::vrrp::{Effect, Election, Event, Input};
 
 /// What a running director is, as far as it matters. Times are ticks from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,22 +181,22 @@ impl Process {
     /// Puts a stimulus to the machine and carries out its effects. What it sent.
     pub fn meets(&mut self, setup: &Setup, stimulus: Stimulus, now: Instant) -> Result<Vec<Message>, String> {
         let mut sent = Vec::new();
-        for event in self.events(setup, stimulus) {
-            let effects = self.election.handle(event, now);
+        for input in self.inputs(setup, stimulus) {
+            let effects = self.election.handle(input, now).into_effects().collect();
             self.carry_out(setup, effects, now, &mut sent)?;
         }
         Ok(sent)
     }
 
-    fn events(&self, setup: &Setup, stimulus: Stimulus) -> Vec<Event> {
+    fn inputs(&self, setup: &Setup, stimulus: Stimulus) -> Vec<Input> {
         match stimulus {
             Stimulus::Start { owns } => vec![
-                Event::LinksRead(vec![Link { name: interface(), running: true }]),
-                Event::AddressesRead(addresses(self.who, owns)),
-                Event::ConfigLoaded { config: setup.config(self.who), seed: 0 },
+                Event::LinksRead(vec![Link { name: interface(), running: true }]).into(),
+                Event::AddressesRead(addresses(self.who, owns)).into(),
+                Input::ConfigLoaded { config: setup.config(self.who), seed: 0 },
             ],
-            Stimulus::Wakeup => vec![Event::Wakeup],
-            Stimulus::Stop => vec![Event::Stop],
+            Stimulus::Wakeup => vec![Input::Wakeup],
+            Stimulus::Stop => vec![Input::Stop],
             Stimulus::Hears { message: Message::Goodbye, .. }
                 if setup.planted == Some(Planted::PriorityZeroIgnored) =>
             {
@@ -218,7 +216,7 @@ impl Process {
                 if message == Message::Goodbye {
                     priority = 0;
                 }
-                vec![Event::AdvertReceived(datagram(setup, from, source.into(), priority))]
+                vec![Event::AdvertReceived(datagram(setup, from, source.into(), priority)).into()]
             }
         }
     }
@@ -255,12 +253,13 @@ impl Process {
                 }
                 // The kernel has what the machine thinks it has, so this changes nothing.
                 Effect::ReadAddresses => {
-                    let again = self.election.handle(Event::AddressesRead(addresses(self.who, self.owns)), now);
+                    let read = Event::AddressesRead(addresses(self.who, self.owns));
+                    let again = self.election.handle(read.into(), now);
                     if !again.is_empty() {
                         return Err(format!("reading the addresses again brought {again:?}"));
                     }
                 }
-                Effect::Listen { .. } | Effect::Announce { .. } | Effect::Decide(_) => {}
+                Effect::Listen { .. } | Effect::Announce { .. } => {}
                 other => return Err(format!("asks for {other:?}")),
             }
         }
@@ -400,8 +399,8 @@ fn stays_silent(setup: &Setup, process: &Process, now: Instant) -> Result<(), St
     let hears =
         everybody.flat_map(|from| [Message::Advert, Message::Goodbye].map(|message| Stimulus::Hears { from, message }));
     for stimulus in [Stimulus::Wakeup, Stimulus::Stop].into_iter().chain(hears) {
-        for event in stopped.events(setup, stimulus) {
-            let effects = stopped.election.handle(event, now + TICK * 10_000);
+        for input in stopped.inputs(setup, stimulus) {
+            let effects = stopped.election.handle(input, now + TICK * 10_000);
             if !effects.is_empty() {
                 return Err(format!("stopped, and asks for {effects:?}"));
             }

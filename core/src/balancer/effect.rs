@@ -1,0 +1,28 @@
+//! What a Balancer alone can ask for. Effects say what, not how.
+
+use crate::ipvs::Op;
+use crate::machine::{self, Lane};
+use crate::probe::{Probe, ProbeId};
+use serde::{Deserialize, Serialize};
+
+/// One of its own effects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Change the IPVS table.
+    Ipvs(Op),
+    /// Read the IPVS table; the answer is [`super::Event::IpvsRead`].
+    ReadIpvs,
+    /// Start one attempt of a checker; the answer is [`super::Event::ProbeFinished`] with the same id.
+    StartProbe { id: ProbeId, probe: Probe },
+    /// Nobody wants that answer any more.
+    CancelProbe(ProbeId),
+}
+
+impl machine::Effect for Effect {
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Ipvs(_) => Lane::Change,
+            Self::ReadIpvs | Self::StartProbe { .. } | Self::CancelProbe(_) => Lane::Ask,
+        }
+    }
+}

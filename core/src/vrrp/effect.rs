@@ -1,0 +1,94 @@
+//! What an Election alone can ask for. Effects say what, not how.
+
+use crate::command::{Command, ScriptId};
+use crate::datagram::Datagram;
+use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
+use crate::lease::LeaseOp;
+use crate::machine::{self, Lane};
+use crate::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One of its own effects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Hear adverts on this interface, in this multicast group too if there is one. Repeating it is harmless.
+    Listen {
+        interface: InterfaceName,
+        group: Option<IpAddr>,
+    },
+    /// Leave that group again.
+    StopListening {
+        interface: InterfaceName,
+        group: Option<IpAddr>,
+    },
+    SendAdvert(Datagram),
+    /// One gratuitous ARP request (RFC 826; RFC 9568 6.4.1) or unsolicited neighbour advertisement for `address`.
+    Announce {
+        interface: InterfaceName,
+        address: IpAddr,
+    },
+    AddAddress(InterfaceAddress),
+    RemoveAddress(AddressKey),
+    /// Give these the lifetime that the configuration in force says, counted from now. No more than
+    /// [`super::lifetime::BATCH`] at once.
+    RenewAddresses {
+        addresses: Arc<[InterfaceAddress]>,
+    },
+    /// Read every address; the answer is [`super::Event::AddressesRead`].
+    ReadAddresses,
+    /// Run a tracked script once; the answer is [`super::Event::ScriptFinished`].
+    RunScript {
+        script: ScriptId,
+        command: Command,
+        timeout: Duration,
+    },
+    /// Ask the quorum service; what it says comes as [`super::Event::Lease`].
+    Lease(LeaseOp),
+}
+
+impl machine::Effect for Effect {
+    fn lane(&self) -> Lane {
+        match self {
+            Self::SendAdvert(_) => Lane::Say,
+            Self::Listen { .. }
+            | Self::StopListening { .. }
+            | Self::AddAddress(_)
+            | Self::RemoveAddress(_)
+            | Self::RenewAddresses { .. } => Lane::Change,
+            Self::Announce { .. } => Lane::Announce,
+            Self::ReadAddresses | Self::RunScript { .. } | Self::Lease(_) => Lane::Ask,
+        }
+    }
+
+    fn takes_off(&self) -> bool {
+        matches!(self, Self::RemoveAddress(_))
+    }
+
+    /// Somebody else would get the lease at once.
+    fn gives_away(&self) -> Option<&'static str> {
+        match self {
+            Self::Lease(LeaseOp::Release { .. } | LeaseOp::Close) => {
+                Some("an address could not be removed: the lease is not given back")
+            }
+            Self::Lease(
+                LeaseOp::Open(_)
+                | LeaseOp::Confirm { .. }
+                | LeaseOp::Take { .. }
+                | LeaseOp::Claim { .. }
+                | LeaseOp::Withdraw { .. }
+                | LeaseOp::Join(_),
+            )
+            | Self::Listen { .. }
+            | Self::StopListening { .. }
+            | Self::SendAdvert(_)
+            | Self::Announce { .. }
+            | Self::AddAddress(_)
+            | Self::RemoveAddress(_)
+            | Self::RenewAddresses { .. }
+            | Self::ReadAddresses
+            | Self::RunScript { .. } => None,
+        }
+    }
+}

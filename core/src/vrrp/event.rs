@@ -1,0 +1,28 @@
+//! What can happen to an Election alone.
+
+use crate::command::{ScriptId, ScriptOutcome};
+use crate::datagram::Datagram;
+use crate::interface::{InterfaceName, Link, ObservedAddress};
+use crate::lease::LeaseEvent;
+use serde::{Deserialize, Serialize};
+
+/// One of its own events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A packet of protocol 112 arrived. Nothing of it is checked yet.
+    AdvertReceived(Datagram),
+    /// The state of every link, read at start and after lost notifications.
+    LinksRead(Vec<Link>),
+    /// One link appeared or changed.
+    LinkChanged(Link),
+    /// One interface is gone.
+    LinkGone(InterfaceName),
+    /// Every address on every interface: at start, on [`super::Effect::ReadAddresses`], after lost notifications.
+    AddressesRead(Vec<ObservedAddress>),
+    /// One address appeared (`present`) or vanished.
+    AddressChanged { address: ObservedAddress, present: bool },
+    /// The answer to [`super::Effect::RunScript`].
+    ScriptFinished { script: ScriptId, outcome: ScriptOutcome },
+    /// The quorum service has something to say.
+    Lease(LeaseEvent),
+}
