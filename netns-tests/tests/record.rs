@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use vipward_core::decision::{Decision, RoleCause};
-use vipward_core::effect::Effect;
 use vipward_core::quantity::Role;
 use vipward_lab::web::Server;
 use vipward_lab::{Signal, wait_for};
@@ -62,14 +61,14 @@ fn a_failover_is_recorded_by_both_and_replayed_bit_for_bit() {
         assert_eq!((lb1.name.as_str(), lb2.name.as_str()), ("lb1", "lb2"));
         tracks.iter().for_each(as_recorded);
         assert!(!lb1.stopped() && lb2.stopped());
-        let takeover = lb2.steps().flat_map(|step| &step.effects).any(|effect| {
+        let takeover = lb2.steps().flat_map(|step| step.decisions()).any(|decision| {
             matches!(
-                effect,
-                Effect::Decide(Decision::RoleChanged {
+                decision,
+                Decision::RoleChanged {
                     to: Role::Master,
                     cause: RoleCause::MasterDown { last_heard: Some((source, _)), .. },
                     ..
-                }) if source.to_string() == "192.0.2.11"
+                } if source.to_string() == "192.0.2.11"
             )
         });
         assert!(takeover, "lb2 became MASTER because it heard nothing from lb1");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vipward_sim::explore::draft::Texts;
 use vipward_sim::explore::{Case, Clusters};
-use vipward_sim::runner::events::{EventRun, product};
+use vipward_sim::runner::events::{EventRun, Product};
 use vipward_sim::scenario;
 
 const SECONDS: u64 = 10_000;
@@ -61,7 +61,7 @@ fn runner(criterion: &mut Criterion) {
         let scenario = pair(delay_loop);
         group.bench_function(format!("pair-checked-every-{delay_loop}s"), |bench| {
             bench.iter(|| {
-                let mut run = EventRun::new(&scenario, None, &product);
+                let mut run = EventRun::new(&scenario, None, &Product);
                 run.leave_out_traffic();
                 run.play().unwrap();
                 assert!(run.watch().violations.is_empty());
@@ -77,7 +77,7 @@ fn seeds(criterion: &mut Criterion) {
     group.bench_function("fifty", |bench| {
         bench.iter(|| {
             for seed in 1..=50 {
-                Case::draw(seed, 600, &Clusters::Any).unwrap().run(&product).unwrap();
+                Case::draw(seed, 600, &Clusters::Any).unwrap().run(&Product).unwrap();
             }
         });
     });

@@ -11,7 +11,7 @@ use vipward_core::config::{Diagnostic, Sources, render};
 use vipward_sim::explore::{Clusters, Found, Given, Sweep};
 use vipward_sim::progress::Progress;
 use vipward_sim::report::Report;
-use vipward_sim::runner::events::product;
+use vipward_sim::runner::events::Product;
 use vipward_sim::{drill, html, replay, runner, scenario};
 
 /// Rehearses outages: runs scenario files in a deterministic simulation of directors, real servers and clients.
@@ -351,7 +351,7 @@ fn explore_all(options: &Explore) -> Status {
     let mut progress = Progress::new("seeds");
     let mut failures = Vec::new();
     let swept = sweep.run(
-        &product,
+        &Product,
         |done| progress.show(done, options.seeds, Some(done * sweep.seconds)),
         |found| {
             failures.push(tell(&found, &options.out)?);
@@ -384,7 +384,7 @@ fn tell(found: &Found, out: &std::path::Path) -> Result<(Report, Sources), Strin
     let path = case.write(out, &head).map_err(|error| format!("can't write into `{}`: {error}", out.display()))?;
     println!("seed {seed} breaks {} at {} s: {}", violation.invariant, violation.at, violation.text);
     println!("shrunk to {} steps: {}\n", case.lines.len(), path.display());
-    let (report, sources) = case.report(&product)?;
+    let (report, sources) = case.report(&Product)?;
     println!("{}", vipward_sim::timeline::render(&report.run));
     Ok((report, sources))
 }

@@ -13,10 +13,9 @@ use vipward_sim::drill::{Options, drill};
 use vipward_sim::explore::{Case, Clusters, Found, Given, Sweep};
 use vipward_sim::report::Report;
 use vipward_sim::runner;
-use vipward_sim::runner::events::{EventRun, product};
+use vipward_sim::runner::events::{EventRun, Product};
 use vipward_sim::scenario::{self, Scenario};
 use vipward_sim::timeline;
-use vipward_sim::world::Half;
 
 fn sweep(seeds: u64, jobs: usize) -> Sweep {
     Sweep { base: 1, seeds, seconds: 120, jobs, clusters: Clusters::Any, most: 2 }
@@ -29,7 +28,7 @@ fn json(report: &Report) -> String {
 /// All that a sweep says, as text.
 fn said(fault: Fault, jobs: usize) -> Vec<String> {
     let mut said = Vec::new();
-    let make = |_, half: Half| fault.around(half);
+    let make = fault;
     let take = |found: Found| {
         let Found { seed, violation, case, shrunk } = found;
         let (texts, path) = case.texts();
@@ -43,7 +42,7 @@ fn said(fault: Fault, jobs: usize) -> Vec<String> {
 
 #[test]
 fn what_is_found_is_shrunk_and_its_file_reproduces_it() {
-    let make = |_, half: Half| Fault::PriorityZeroIgnored.around(half);
+    let make = Fault::PriorityZeroIgnored;
     let mut found = Vec::new();
     sweep(30, 2)
         .run(
@@ -75,7 +74,7 @@ fn one_seed_gives_the_same_bytes_whoever_runs_it() {
     let once = said(Fault::AddressKept, 1);
     assert_eq!(once.len(), 2);
     assert_eq!(once, said(Fault::AddressKept, 3));
-    let record = |seed| json(&Case::draw(seed, 60, &Clusters::Any).unwrap().report(&product).unwrap().0);
+    let record = |seed| json(&Case::draw(seed, 60, &Clusters::Any).unwrap().report(&Product).unwrap().0);
     assert_eq!(record(7), record(7));
     assert_ne!(record(7), record(8));
 }
@@ -92,7 +91,7 @@ fn a_given_scenario_keeps_its_network_and_gets_other_faults() {
     assert!(drawn.expectations.is_empty() && drawn.steps.len() == case.lines.len());
     assert_eq!(
         Sweep { clusters: Clusters::Given(given), ..sweep(20, 2) }.run(
-            &product,
+            &Product,
             |_| (),
             |found| Err(format!("{found:?}"))
         ),
@@ -131,7 +130,7 @@ fn drawn_clusters_tell_the_same_story_in_both_runners() {
         let case = Case::draw(seed, 40, &Clusters::Any).unwrap();
         let scenario = case.scenario().unwrap();
         let spoken = json(&Report::new(runner::run(&scenario, None).unwrap()));
-        let modelled = json(&case.report(&product).unwrap().0);
+        let modelled = json(&case.report(&Product).unwrap().0);
         let differs = spoken.lines().zip(modelled.lines()).find(|(one, other)| one != other);
         assert!(spoken == modelled, "seed {seed}: {differs:?}");
     }

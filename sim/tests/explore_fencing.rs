@@ -10,7 +10,7 @@ mod slips;
 use hunt::Hunt;
 use slips::Slip;
 use vipward_sim::explore::{Case, Clusters};
-use vipward_sim::runner::events::product;
+use vipward_sim::runner::events::Product;
 
 /// Simulated seconds of each run.
 const SECONDS: u64 = 120;
@@ -18,7 +18,7 @@ const SECONDS: u64 = 120;
 #[test]
 fn every_planted_slip_is_found() {
     let hunt = Hunt { clusters: Clusters::Fenced, seconds: SECONDS, bound: 500, what: "planted slip", mark: "slips" };
-    hunt.finds(&Slip::ALL, Slip::around);
+    hunt.finds(&Slip::ALL);
 }
 
 /// The same seeds with the product's own machine.
@@ -26,6 +26,6 @@ fn every_planted_slip_is_found() {
 fn the_product_holds() {
     for seed in 1..=200 {
         let case = Case::draw(seed, SECONDS, &Clusters::Fenced).unwrap();
-        assert_eq!(case.run(&product).unwrap(), None, "seed {seed}");
+        assert_eq!(case.run(&Product).unwrap(), None, "seed {seed}");
     }
 }

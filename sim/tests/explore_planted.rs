@@ -14,5 +14,5 @@ use vipward_sim::explore::Clusters;
 #[test]
 fn every_planted_fault_is_found() {
     let hunt = Hunt { clusters: Clusters::Any, seconds: 600, bound: 300, what: "planted fault", mark: "planted" };
-    hunt.finds(&Fault::ALL, Fault::around);
+    hunt.finds(&Fault::ALL);
 }

@@ -15,7 +15,6 @@ use std::process::{Command, Stdio};
 use vipward_sim::drill::{Options, drill};
 use vipward_sim::explore::{Clusters, Found, Sweep};
 use vipward_sim::report::Report;
-use vipward_sim::world::Half;
 use vipward_sim::{html, runner, scenario};
 
 /// Chromium, or a loud word that this test can't run.
@@ -134,7 +133,7 @@ fn what_a_sweep_found_is_drawn_and_so_is_that_it_found_nothing() {
     let Some(chromium) = chromium("what_a_sweep_found") else { return };
     let mut failures = Vec::new();
     let sweep = Sweep { base: 1, seeds: 30, seconds: 120, jobs: 2, clusters: Clusters::Any, most: 2 };
-    let make = |_, half: Half| Fault::AddressKept.around(half);
+    let make = Fault::AddressKept;
     let take = |found: Found| found.case.report(&make).map(|report| failures.push(report));
     sweep.run(&make, |_| (), take).expect("a sweep");
     let found = dom(&chromium, "sweep", &save("sweep", &html::sweep_page("30 seeds", &failures)));

@@ -10,14 +10,12 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use vipward_core::config::{Config, Options, Sources, load, render};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
-use vipward_core::machine::Machine;
+use vipward_core::machine::{Input, Machine, Output};
 use vipward_core::quantity::Role;
-use vipward_core::record::{Begin, Entry, File, Recorded, Recorder, Writer};
+use vipward_core::record::{Begin, Entry, File, Recorded, Recorder, Step, Writer};
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Election;
+use vipward_core::vrrp::{self, Effect, Election, Event};
 use vipward_sim::replay::{self, Track, Verdict};
 use vipward_sim::{report, runner, scenario, timeline};
 
@@ -62,12 +60,12 @@ fn config(text: &str) -> Arc<Config> {
     Arc::new(load(&mut Sources::default(), &files, Path::new("lb.conf"), &Options::default()).config.unwrap())
 }
 
-fn first_events(host: u8, text: &str) -> Vec<Event> {
+fn first_events(host: u8, text: &str) -> Vec<vrrp::Input> {
     let key = AddressKey { interface: InterfaceName::new("eth0"), address: [192, 0, 2, host].into(), prefix_len: 24 };
     vec![
-        Event::LinksRead(vec![Link { name: InterfaceName::new("eth0"), running: true }]),
-        Event::AddressesRead(vec![ObservedAddress { key, ours: false }]),
-        Event::ConfigLoaded { config: config(text), seed: 7 },
+        Event::LinksRead(vec![Link { name: InterfaceName::new("eth0"), running: true }]).into(),
+        Event::AddressesRead(vec![ObservedAddress { key, ours: false }]).into(),
+        Input::ConfigLoaded { config: config(text), seed: 7 },
     ]
 }
 
@@ -76,7 +74,7 @@ fn world(fault: Fault) -> [Vec<Entry>; 2] {
     let texts = [text(150), text(100)];
     let kept = [Kept::default(), Kept::default()];
     let mut machines = kept.clone().map(|kept| Recorded::new(Election::default(), kept));
-    let mut mail: Vec<(usize, Event)> = Vec::new();
+    let mut mail: Vec<(usize, vrrp::Input)> = Vec::new();
     for (at, text) in texts.iter().enumerate() {
         mail.extend(first_events(11 + at as u8, text).into_iter().map(|event| (at, event)));
     }
@@ -99,20 +97,20 @@ fn world(fault: Fault) -> [Vec<Entry>; 2] {
         let mut now = std::mem::take(&mut mail);
         for (who, machine) in machines.iter().enumerate() {
             if machine.next_wakeup().is_some_and(|(at, _)| at <= clock(who)) {
-                now.push((who, Event::Wakeup));
+                now.push((who, Input::Wakeup));
             }
         }
         for (who, event) in now {
             if !runs(who) {
-                mail.extend((event != Event::Wakeup).then_some((who, event)));
+                mail.extend((event != Input::Wakeup).then_some((who, event)));
                 continue;
             }
-            for effect in machines[who].handle(event, clock(who)) {
+            for effect in machines[who].handle(event, clock(who)).into_effects() {
                 let lost = who == 0 && matches!(fault, Fault::Unheard(from, until) if (from..until).contains(&millis));
                 if let Effect::SendAdvert(advert) = effect
                     && !lost
                 {
-                    mail.push((1 - who, Event::AdvertReceived(advert)));
+                    mail.push((1 - who, Event::AdvertReceived(advert).into()));
                 }
             }
         }
@@ -274,11 +272,13 @@ fn every_file_is_checked_by_itself_and_the_ring_as_a_whole() {
 #[test]
 fn an_effect_that_is_not_the_recorded_one_is_shown_with_what_came_before() {
     let [mut lb1, lb2] = world(Fault::Killed(12_500));
+    let adds = |output: &Output<Effect>| matches!(output, Output::Effect(Effect::AddAddress(_)));
     let takeover = lb1.iter_mut().find_map(|entry| match entry {
-        Entry::Step(step) if step.effects.iter().any(|effect| matches!(effect, Effect::AddAddress(_))) => Some(step),
+        Entry::Step(Step::Election(step)) if step.output.iter().any(adds) => Some(step),
         _ => None,
     });
-    takeover.unwrap().effects.retain(|effect| !matches!(effect, Effect::AddAddress(_)));
+    let takeover = takeover.unwrap();
+    takeover.output = std::mem::take(&mut takeover.output).into_iter().filter(|output| !adds(output)).collect();
     let saved = save(&[files(0, &lb1), files(1, &lb2)]);
     let (status, out, _) = command(&saved, &["--at", "1s"]);
     assert_eq!(status, 1);

@@ -31,6 +31,31 @@ pub enum Input<E, F, S> {
     Inherited(S),
 }
 
+/// What both machines of a director are told alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToBoth {
+    /// [`Input::ConfigLoaded`].
+    ConfigLoaded {
+        config: Arc<Config>,
+        seed: u64,
+    },
+    Stop,
+    HandOver,
+    TakeBack,
+}
+
+impl ToBoth {
+    /// For one of them.
+    pub fn input<E, F, S>(self) -> Input<E, F, S> {
+        match self {
+            Self::ConfigLoaded { config, seed } => Input::ConfigLoaded { config, seed },
+            Self::Stop => Input::Stop,
+            Self::HandOver => Input::HandOver,
+            Self::TakeBack => Input::TakeBack,
+        }
+    }
+}
+
 impl<E, F, S> From<E> for Input<E, F, S> {
     fn from(event: E) -> Self {
         Self::Event(event)

@@ -7,7 +7,7 @@ mod input;
 mod last_will;
 mod outbox;
 
-pub use input::Input;
+pub use input::{Input, ToBoth};
 pub use last_will::{LastWill, LeavesWill};
 pub use outbox::{Effect, Lane, Outbox, Output};
 

@@ -20,7 +20,7 @@ pub use write::Writer;
 use crate::balancer::{self, Balancer};
 use crate::decision::Decision;
 use crate::interface::InterfaceAddress;
-use crate::machine::{InputOf, Machine, Outbox, Output};
+use crate::machine::{Input, InputOf, Machine, Outbox, Output};
 use crate::time::Instant;
 use crate::vrrp::{self, Effect, Election};
 use bytes::Bytes;
@@ -187,6 +187,14 @@ impl Step {
         match self {
             Self::Election(step) => step.at,
             Self::Balancer(step) => step.at,
+        }
+    }
+
+    /// A configuration comes into force by it.
+    pub fn loads(&self) -> bool {
+        match self {
+            Self::Election(step) => matches!(step.input, Input::ConfigLoaded { .. }),
+            Self::Balancer(step) => matches!(step.input, Input::ConfigLoaded { .. }),
         }
     }
 

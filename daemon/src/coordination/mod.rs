@@ -1,4 +1,4 @@
-//! [`Lease`] with ZooKeeper.
+//! The quorum service: ZooKeeper.
 //!
 //! The client lives in a thread of its own, joined with the Election's by two channels. There it can do no harm: not by a
 //! name that takes seconds to resolve, not by work that takes long, not by a panic in somebody else's code. It has
@@ -26,7 +26,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use vipward_core::lease::{LeaseEvent, LeaseOp};
-use vipward_core::seam::{Lease, Refusal};
+use vipward_core::seam::Refusal;
 use vipward_core::time::Duration;
 
 /// How long the thread may take to end when all is given back.
@@ -60,10 +60,9 @@ impl ZooKeeper {
             tracing::warn!("the quorum service did not let go within {} s: not waiting for it", ENDING.as_secs());
         }
     }
-}
 
-impl Lease for ZooKeeper {
-    async fn event(&self) -> LeaseEvent {
+    /// The next thing that it has to say.
+    pub async fn says(&self) -> LeaseEvent {
         match poll_fn(|context| self.said.borrow_mut().poll_recv(context)).await {
             Some(event) => event,
             // Can't be: one sender is ours.
@@ -71,11 +70,13 @@ impl Lease for ZooKeeper {
         }
     }
 
-    fn waiting_event(&self) -> Option<LeaseEvent> {
+    /// One that is already there.
+    pub fn waiting(&self) -> Option<LeaseEvent> {
         self.said.borrow_mut().try_recv().ok()
     }
 
-    fn ask(&self, op: &LeaseOp) -> Result<(), Refusal> {
+    /// Asks and does not wait. An error: it can't even be asked.
+    pub fn ask(&self, op: &LeaseOp) -> Result<(), Refusal> {
         let mut thread = self.thread.borrow_mut();
         if let LeaseOp::Open(_) = op
             && thread.as_ref().is_none_or(|thread| thread.ops.is_closed())

@@ -1,72 +1,94 @@
-//! [`Host`] on Linux. Each of the two machines has one; what one lacks is the other's.
+//! The Linux world of each of the two machines: what a machine is told, and one function that carries out what it asks for.
 
 pub mod scripts;
 
+use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
 use crate::host::scripts::Scripts;
 use crate::net::netlink::Addresses;
+use crate::net::network::ElectionNetwork;
+use crate::system::clock::BootClock;
 use crate::system::log;
 use std::cell::{Cell, RefCell};
-use std::future::{Future, pending, poll_fn};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::task::Poll;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
+use vipward_core::balancer::{self, Balancer};
 use vipward_core::command::Command;
-use vipward_core::command::ScriptOutcome;
 use vipward_core::decision::Decision;
-use vipward_core::event::Event;
-use vipward_core::interface::{AddressKey, InterfaceAddress, ObservedAddress};
-use vipward_core::ipvs::{Op, Table};
-use vipward_core::seam::{Host, Refusal};
-use vipward_core::time::{Duration, Instant};
+use vipward_core::door::News;
+use vipward_core::machine::{Input, InputOf, Machine};
+use vipward_core::probe;
+use vipward_core::seam::{Clock, Common, Done, Refusal, Source, Streams, WorkId, World};
+use vipward_core::time::Instant;
+use vipward_core::vrrp::{self, Election};
 
-/// The kernel tables that a machine changes.
-pub enum Tables {
-    /// The Election's.
-    Addresses(Addresses),
-    /// The Balancer's.
-    Ipvs(Dataplane),
+/// One machine's side of the door between the two.
+pub struct Door {
+    to_other: UnboundedSender<News>,
+    from_other: RefCell<UnboundedReceiver<News>>,
 }
 
-/// One machine's host.
-pub struct LinuxHost {
+impl Door {
+    /// Both sides. Nobody waits at it: a machine that hears late is told all the same.
+    pub fn pair() -> (Self, Self) {
+        let (to_one, from_other) = mpsc::unbounded_channel();
+        let (to_other, from_one) = mpsc::unbounded_channel();
+        let one = Self { to_other, from_other: RefCell::new(from_other) };
+        (one, Self { to_other: to_one, from_other: RefCell::new(from_one) })
+    }
+}
+
+/// One machine's world. `T` is what it has for itself.
+pub struct LinuxWorld<M: Machine, T> {
     /// What the kernel and the operator have to tell.
-    inbox: RefCell<UnboundedReceiver<Event>>,
-    tables: Tables,
+    inbox: RefCell<UnboundedReceiver<InputOf<M>>>,
+    door: Door,
+    clock: Rc<BootClock>,
     scripts: Rc<Scripts>,
     /// Hears when the machine has handled its first configuration.
     loaded: Cell<Option<oneshot::Sender<()>>>,
     loading: Cell<bool>,
     /// What the machine hears next, before anything else.
-    first: Cell<Option<Event>>,
+    first: Cell<Option<InputOf<M>>>,
+    own: T,
 }
 
-impl LinuxHost {
+/// An Election's: sockets, addresses, and a way to a quorum service.
+pub struct Elects {
+    pub network: ElectionNetwork,
+    pub addresses: Addresses,
+    pub lease: Rc<ZooKeeper>,
+}
+
+/// A Balancer's: the table.
+pub struct Balances {
+    pub dataplane: Dataplane,
+    pub streams: Rc<ProbeStreams>,
+}
+
+impl<M: Machine, T> LinuxWorld<M, T> {
     pub fn new(
-        inbox: UnboundedReceiver<Event>,
-        tables: Tables,
+        inbox: UnboundedReceiver<InputOf<M>>,
+        door: Door,
+        clock: Rc<BootClock>,
         scripts: Rc<Scripts>,
         loaded: oneshot::Sender<()>,
+        own: T,
     ) -> Self {
         let loaded = Cell::new(Some(loaded));
-        Self { inbox: RefCell::new(inbox), tables, scripts, loaded, loading: Cell::new(false), first: Cell::new(None) }
-    }
-
-    /// What of an event concerns the host itself.
-    fn note(&self, event: Event) -> Event {
-        if let Event::ConfigLoaded { config, .. } = &event {
-            self.loading.set(true);
-            self.scripts.set_security(config.global.script_security);
-            if let Tables::Addresses(addresses) = &self.tables {
-                addresses.set_lifetime(config.vip.lifetime());
-            }
-        }
-        event
+        let (loading, first) = (Cell::new(false), Cell::new(None));
+        Self { inbox: RefCell::new(inbox), door, clock, scripts, loaded, loading, first, own }
     }
 
     /// Tells the machine something before all that waits.
-    pub fn tell_first(&self, event: Event) {
-        self.first.set(Some(event));
+    pub fn tell_first(&self, input: InputOf<M>) {
+        self.first.set(Some(input));
     }
 
     /// Whoever asks for the next event has handled the one before.
@@ -78,73 +100,187 @@ impl LinuxHost {
         }
     }
 
-    fn addresses(&self) -> Result<&Addresses, Refusal> {
-        match &self.tables {
-            Tables::Addresses(addresses) => Ok(addresses),
-            Tables::Ipvs(_) => Err("addresses are the election's".to_owned()),
+    /// What concerns the world itself.
+    fn note(&self, input: InputOf<M>) -> InputOf<M> {
+        if let Input::ConfigLoaded { config, .. } = &input {
+            self.loading.set(true);
+            self.scripts.set_security(config.global.script_security);
         }
+        input
     }
 
-    fn dataplane(&self) -> Result<&Dataplane, Refusal> {
-        match &self.tables {
-            Tables::Ipvs(dataplane) => Ok(dataplane),
-            Tables::Addresses(_) => Err("the IPVS table is the balancer's".to_owned()),
-        }
-    }
-}
-
-impl Host for LinuxHost {
-    async fn event(&self) -> Event {
-        self.handled();
-        match poll_fn(|context| self.inbox.borrow_mut().poll_recv(context)).await {
-            Some(event) => self.note(event),
-            // Nobody is left who could tell anything.
-            None => pending().await,
-        }
-    }
-
-    fn waiting_event(&self) -> Option<Event> {
+    /// What the host or the other machine has to tell and is there already.
+    fn waits(&self) -> Option<InputOf<M>> {
         self.handled();
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        let event = self.inbox.borrow_mut().try_recv().ok()?;
-        Some(self.note(event))
+        if let Ok(input) = self.inbox.borrow_mut().try_recv() {
+            return Some(self.note(input));
+        }
+        self.door.from_other.borrow_mut().try_recv().ok().map(Input::News)
     }
 
-    async fn add_address(&self, address: &InterfaceAddress) -> Result<(), Refusal> {
-        self.addresses()?.add(address)
+    /// The next of it.
+    async fn told(&self) -> InputOf<M> {
+        self.handled();
+        poll_fn(|context| {
+            // When nobody is left who could tell anything, nothing is told.
+            if let Poll::Ready(Some(input)) = self.inbox.borrow_mut().poll_recv(context) {
+                return Poll::Ready(self.note(input));
+            }
+            match self.door.from_other.borrow_mut().poll_recv(context) {
+                Poll::Ready(Some(news)) => Poll::Ready(Input::News(news)),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl<M: Machine, T> Clock for LinuxWorld<M, T> {
+    fn now(&self) -> Instant {
+        self.clock.now()
     }
 
-    async fn renew_addresses(&self, addresses: &[InterfaceAddress]) -> Result<(), Refusal> {
-        self.addresses()?.renew(addresses)
+    async fn sleep_until(&self, at: Instant) {
+        self.clock.sleep_until(at).await;
     }
+}
 
-    async fn remove_address(&self, address: &AddressKey) -> Result<(), Refusal> {
-        self.addresses()?.remove(address)
-    }
-
-    async fn read_addresses(&self) -> Result<Vec<ObservedAddress>, Refusal> {
-        self.addresses()?.read().await
-    }
-
-    async fn ipvs(&self, op: &Op) -> Result<(), Refusal> {
-        self.dataplane()?.apply(op).await
-    }
-
-    async fn read_ipvs(&self) -> Result<Table, Refusal> {
-        self.dataplane()?.read().await
-    }
-
-    fn run_script(&self, command: &Command, timeout: Duration) -> impl Future<Output = ScriptOutcome> + 'static {
-        self.scripts.run(command, timeout)
-    }
-
+impl<M: Machine, T> Common for LinuxWorld<M, T> {
     fn notify(&self, queue: &str, command: &Command) {
         self.scripts.notify(queue, command);
     }
 
     fn record(&self, _: Instant, decision: &Decision) {
         log::decision(decision);
+    }
+
+    fn news(&self, news: &News) {
+        // A machine that has ended needs to know nothing.
+        let _ = self.door.to_other.send(news.clone());
+    }
+}
+
+impl LinuxWorld<Election, Elects> {
+    /// Addresses get the lifetime of the configuration that is told from now on.
+    fn lifetime(&self, input: vrrp::Input) -> vrrp::Input {
+        if let Input::ConfigLoaded { config, .. } = &input {
+            self.own.addresses.set_lifetime(config.vip.lifetime());
+        }
+        input
+    }
+}
+
+impl World<Election> for LinuxWorld<Election, Elects> {
+    fn waiting(&self, source: Source) -> Option<vrrp::Input> {
+        match source {
+            Source::Host => self.waits().map(|input| self.lifetime(input)),
+            Source::Lease => self.own.lease.waiting().map(|said| vrrp::Event::Lease(said).into()),
+            Source::Packets => self.own.network.waiting_advert().map(|it| vrrp::Event::AdvertReceived(it).into()),
+        }
+    }
+
+    async fn next(&self) -> vrrp::Input {
+        tokio::select! {
+            biased;
+            input = self.told() => self.lifetime(input),
+            said = self.own.lease.says() => vrrp::Event::Lease(said).into(),
+            advert = self.own.network.advert() => vrrp::Event::AdvertReceived(advert).into(),
+        }
+    }
+
+    async fn carry_out(&self, effect: &vrrp::Effect) -> Result<Done<vrrp::Input>, Refusal> {
+        let Elects { network, addresses, lease } = &self.own;
+        match effect {
+            vrrp::Effect::Listen { interface, group } => network.listen(interface, *group)?,
+            vrrp::Effect::StopListening { interface, group } => network.stop_listening(interface, *group)?,
+            vrrp::Effect::SendAdvert(advert) => network.send_advert(advert)?,
+            vrrp::Effect::Announce { interface, address } => network.announce(interface, *address)?,
+            vrrp::Effect::AddAddress(address) => addresses.add(address)?,
+            vrrp::Effect::RemoveAddress(key) => addresses.remove(key)?,
+            vrrp::Effect::RenewAddresses { addresses: held } => addresses.renew(held)?,
+            vrrp::Effect::ReadAddresses => {
+                return Ok(Done::Answer(vrrp::Event::AddressesRead(addresses.read().await?).into()));
+            }
+            vrrp::Effect::RunScript { script, command, timeout } => {
+                let (script, run) = (script.clone(), self.scripts.run(command, *timeout));
+                let result = async move { vrrp::Event::ScriptFinished { script, outcome: run.await }.into() };
+                return Ok(Done::Begun(None, Box::pin(result)));
+            }
+            vrrp::Effect::Lease(op) => lease.ask(op)?,
+        }
+        Ok(Done::Quietly)
+    }
+}
+
+impl World<Balancer> for LinuxWorld<Balancer, Balances> {
+    fn waiting(&self, source: Source) -> Option<balancer::Input> {
+        match source {
+            Source::Host => self.waits(),
+            // It asks no quorum service and hears no packets.
+            Source::Lease | Source::Packets => None,
+        }
+    }
+
+    async fn next(&self) -> balancer::Input {
+        self.told().await
+    }
+
+    async fn carry_out(&self, effect: &balancer::Effect) -> Result<Done<balancer::Input>, Refusal> {
+        let Balances { dataplane, streams } = &self.own;
+        match effect {
+            balancer::Effect::Ipvs(op) => dataplane.apply(op).await?,
+            balancer::Effect::ReadIpvs => {
+                return Ok(Done::Answer(balancer::Event::IpvsRead(dataplane.read().await?).into()));
+            }
+            balancer::Effect::StartProbe { id, probe } => {
+                let (id, attempt) = (*id, probe::run(probe.clone(), streams.clone()));
+                let result = async move { balancer::Event::ProbeFinished { probe: id, verdict: attempt.await }.into() };
+                return Ok(Done::Begun(Some(WorkId(id.attempt)), Box::pin(result)));
+            }
+            balancer::Effect::CancelProbe(id) => return Ok(Done::Cancelled(WorkId(id.attempt))),
+        }
+        Ok(Done::Quietly)
+    }
+}
+
+/// Connections of probes.
+pub struct ProbeStreams(pub Rc<BootClock>);
+
+impl Clock for ProbeStreams {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        self.0.sleep_until(at).await;
+    }
+}
+
+impl Streams for ProbeStreams {
+    type Stream = TcpStream;
+
+    async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
+        TcpStream::connect(target).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vipward_core::quantity::Role;
+
+    #[test]
+    fn what_one_machine_tells_the_other_hears_and_a_dead_one_keeps_nobody_waiting() {
+        let news = |role| News::RoleChanged { router: "V".into(), role };
+        let (one, other) = Door::pair();
+        one.to_other.send(news(Role::Master)).unwrap();
+        other.to_other.send(news(Role::Fault)).unwrap();
+        assert_eq!(other.from_other.borrow_mut().try_recv(), Ok(news(Role::Master)));
+        assert_eq!(one.from_other.borrow_mut().try_recv(), Ok(news(Role::Fault)));
+        drop(other);
+        assert!(one.to_other.send(news(Role::Backup)).is_err());
     }
 }

@@ -21,9 +21,9 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use tokio::sync::mpsc::UnboundedSender;
-use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::time::Duration;
+use vipward_core::vrrp::{Event, Input};
 
 /// Room for notifications that come while this process does not run.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -133,7 +133,7 @@ impl Addresses {
 pub struct Monitor {
     addresses: Addresses,
     links: Rc<Links>,
-    events: UnboundedSender<Event>,
+    events: UnboundedSender<Input>,
     news: News,
 }
 
@@ -141,7 +141,7 @@ type News = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>
 
 impl Monitor {
     /// Listens from now on, and sends the state as it is: [`Event::LinksRead`], [`Event::AddressesRead`].
-    pub async fn open(addresses: Addresses, links: Rc<Links>, events: UnboundedSender<Event>) -> Result<Self, String> {
+    pub async fn open(addresses: Addresses, links: Rc<Links>, events: UnboundedSender<Input>) -> Result<Self, String> {
         let news = subscribe(&addresses).map_err(|error| format!("can't listen for changes of interfaces: {error}"))?;
         let monitor = Self { addresses, links, events, news };
         monitor.read_all().await?;
@@ -155,7 +155,7 @@ impl Monitor {
                 Some((message, _)) => match message.payload {
                     NetlinkPayload::InnerMessage(message) => {
                         for event in self.events_of(message) {
-                            let _ = self.events.send(event);
+                            let _ = self.events.send(event.into());
                         }
                     }
                     // ENOBUFS: the kernel had more to tell than the buffer holds.
@@ -194,8 +194,8 @@ impl Monitor {
             }
         }
         let addresses = self.addresses.read().await?;
-        let _ = self.events.send(Event::LinksRead(self.links.all()));
-        let _ = self.events.send(Event::AddressesRead(addresses));
+        let _ = self.events.send(Event::LinksRead(self.links.all()).into());
+        let _ = self.events.send(Event::AddressesRead(addresses).into());
         Ok(())
     }
 
@@ -361,7 +361,7 @@ mod tests {
 
     struct World {
         addresses: Addresses,
-        events: mpsc::UnboundedReceiver<Event>,
+        events: mpsc::UnboundedReceiver<Input>,
     }
 
     impl World {
@@ -375,7 +375,8 @@ mod tests {
         }
 
         async fn next(&mut self) -> Event {
-            tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await.unwrap().unwrap()
+            let input = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await.unwrap().unwrap();
+            input.event().cloned().unwrap()
         }
 
         /// Waits for an event; what comes before it is of no interest here.
@@ -472,7 +473,7 @@ mod tests {
                     let ours = ObservedAddress { key: vip("v0").key(), ours: true };
                     let gone = Event::AddressChanged { address: ours, present: false };
                     while let Ok(event) = world.events.try_recv() {
-                        assert_ne!(event, gone, "three lifetimes, and never late by more than one");
+                        assert_ne!(event.event(), Some(&gone), "three lifetimes, and never late by more than one");
                     }
                     let renewed = std::time::Instant::now();
                     world.until(|event| *event == gone).await;
@@ -611,7 +612,7 @@ mod tests {
                     println!("the longest of the batches took {longest:?}");
                     assert_eq!(shown().len(), 5_000);
                     let gone = std::iter::from_fn(|| world.events.try_recv().ok())
-                        .filter(|event| matches!(event, Event::AddressChanged { present: false, .. }));
+                        .filter(|input| matches!(input.event(), Some(Event::AddressChanged { present: false, .. })));
                     assert_eq!(gone.count(), 0);
                 });
             },

@@ -1,17 +1,15 @@
-//! [`Network`] on Linux: what the Election sends and hears, and what the Balancer's probes connect to.
+//! What the Election sends and hears.
 
 use crate::net::adverts::AdvertSocket;
 use crate::net::arp;
 use crate::net::arp::ArpSocket;
 use crate::net::links::Links;
-use std::future::pending;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
-use tokio::net::TcpStream;
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::InterfaceName;
-use vipward_core::seam::{Network, Refusal};
+use vipward_core::seam::Refusal;
 
 /// The Election's network: adverts and announcements.
 pub struct ElectionNetwork {
@@ -25,20 +23,18 @@ impl ElectionNetwork {
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
         Ok(Self { adverts: AdvertSocket::open(links.clone())?, arp: ArpSocket::open()?, links })
     }
-}
 
-impl Network for ElectionNetwork {
-    type Stream = TcpStream;
-
-    async fn advert(&self) -> Datagram {
+    /// The next packet of protocol 112.
+    pub async fn advert(&self) -> Datagram {
         self.adverts.next().await
     }
 
-    fn waiting_advert(&self) -> Option<Datagram> {
+    /// One that is already there.
+    pub fn waiting_advert(&self) -> Option<Datagram> {
         self.adverts.waiting()
     }
 
-    fn listen(&self, interface: &InterfaceName, group: Option<IpAddr>) -> Result<(), Refusal> {
+    pub fn listen(&self, interface: &InterfaceName, group: Option<IpAddr>) -> Result<(), Refusal> {
         let index = self.links.index(interface)?;
         match group {
             Some(IpAddr::V4(group)) => self.adverts.join(index, group).map_err(in_words),
@@ -47,7 +43,7 @@ impl Network for ElectionNetwork {
         }
     }
 
-    fn stop_listening(&self, interface: &InterfaceName, group: Option<IpAddr>) -> Result<(), Refusal> {
+    pub fn stop_listening(&self, interface: &InterfaceName, group: Option<IpAddr>) -> Result<(), Refusal> {
         // The kernel forgets the groups of an interface that goes.
         let Ok(index) = self.links.index(interface) else { return Ok(()) };
         match group {
@@ -56,12 +52,13 @@ impl Network for ElectionNetwork {
         }
     }
 
-    fn send_advert(&self, advert: &Datagram) -> Result<(), Refusal> {
+    pub fn send_advert(&self, advert: &Datagram) -> Result<(), Refusal> {
         tracing::trace!("sending {advert:?}");
         self.adverts.send(advert).map_err(in_words)
     }
 
-    fn announce(&self, interface: &InterfaceName, address: IpAddr) -> Result<(), Refusal> {
+    /// One gratuitous ARP.
+    pub fn announce(&self, interface: &InterfaceName, address: IpAddr) -> Result<(), Refusal> {
         let index = self.links.index(interface)?;
         // Loopback, tunnels: nobody there resolves addresses.
         let Some(mac) = self.links.mac(index) else { return Ok(()) };
@@ -70,49 +67,9 @@ impl Network for ElectionNetwork {
             IpAddr::V6(_) => Err(NO_IPV6.to_owned()),
         }
     }
-
-    async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(target).await
-    }
-}
-
-/// The Balancer's network: connections of probes. It has no adverts.
-pub struct ProbeNetwork;
-
-impl Network for ProbeNetwork {
-    type Stream = TcpStream;
-
-    async fn advert(&self) -> Datagram {
-        pending().await
-    }
-
-    fn waiting_advert(&self) -> Option<Datagram> {
-        None
-    }
-
-    fn listen(&self, _: &InterfaceName, _: Option<IpAddr>) -> Result<(), Refusal> {
-        Err(NOT_ELECTION.to_owned())
-    }
-
-    fn stop_listening(&self, _: &InterfaceName, _: Option<IpAddr>) -> Result<(), Refusal> {
-        Err(NOT_ELECTION.to_owned())
-    }
-
-    fn send_advert(&self, _: &Datagram) -> Result<(), Refusal> {
-        Err(NOT_ELECTION.to_owned())
-    }
-
-    fn announce(&self, _: &InterfaceName, _: IpAddr) -> Result<(), Refusal> {
-        Err(NOT_ELECTION.to_owned())
-    }
-
-    async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(target).await
-    }
 }
 
 const NO_IPV6: &str = "IPv6 is not served yet";
-const NOT_ELECTION: &str = "only the election sends and hears adverts";
 
 fn in_words(error: io::Error) -> Refusal {
     error.to_string()

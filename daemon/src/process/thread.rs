@@ -4,10 +4,10 @@ use crate::coordination::ZooKeeper;
 use crate::dataplane::relay::Relay;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::scripts::Scripts;
-use crate::host::{LinuxHost, Tables};
+use crate::host::{Balances, Door, Elects, LinuxWorld, ProbeStreams};
 use crate::net::links::Links;
 use crate::net::netlink::{Addresses, Monitor};
-use crate::net::network::{ElectionNetwork, ProbeNetwork};
+use crate::net::network::ElectionNetwork;
 use crate::process::supervise::wire::Line;
 use crate::record::Tap;
 use crate::state::Slot;
@@ -24,10 +24,9 @@ use tokio::task::LocalSet;
 use vipward_core::balancer::Balancer;
 use vipward_core::driver::drive;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
-use vipward_core::event::Event;
-use vipward_core::machine;
+use vipward_core::machine::{Input, InputOf, Like, Machine};
 use vipward_core::record::Recorded;
-use vipward_core::seam::{Clock, Lease, Network, NoLease};
+use vipward_core::seam;
 use vipward_core::supervisor::Guarded;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
@@ -44,13 +43,13 @@ pub enum NotStarted {
 }
 
 /// A machine on its thread.
-pub struct Machine {
+pub struct Thread<M: Machine> {
     /// The way in.
-    pub events: UnboundedSender<Event>,
+    pub inputs: UnboundedSender<InputOf<M>>,
     ready: oneshot::Receiver<Result<World, NotStarted>>,
     loaded: oneshot::Receiver<()>,
-    /// After [`Event::HandOver`].
-    estates: UnboundedReceiver<Estate>,
+    /// After [`Input::HandOver`].
+    estates: UnboundedReceiver<M::Estate>,
     decisions: UnboundedSender<AfterGiving>,
     done: oneshot::Receiver<()>,
 }
@@ -71,20 +70,29 @@ pub enum AfterGiving {
     Ends,
 }
 
-impl Machine {
+impl Thread<Election> {
     /// The Election, before all ordinary work of this computer where that is permitted.
-    pub fn election(tap: Option<Tap>, line: Line, copies: Slot) -> io::Result<Self> {
-        Self::start("election", |events, inside| {
+    pub fn election(door: Door, tap: Option<Tap>, line: Line, copies: Slot) -> io::Result<Self> {
+        Self::start("election", |inputs, inside| {
             raise_priority("the election");
-            election(events, inside, tap, line, copies)
+            election(inputs, inside, door, tap, line, copies)
         })
     }
+}
 
+impl Thread<Balancer> {
     /// The Balancer.
-    pub fn balancer(dataplane: Choice, tap: Option<Tap>, copies: Slot) -> io::Result<Self> {
-        Self::start("balancer", move |_, inside| balancer(dataplane, inside, tap, copies))
+    pub fn balancer(door: Door, dataplane: Choice, tap: Option<Tap>, copies: Slot) -> io::Result<Self> {
+        Self::start("balancer", move |_, inside| balancer(dataplane, inside, door, tap, copies))
     }
+}
 
+impl<M> Thread<M>
+where
+    M: Machine + 'static,
+    InputOf<M>: Send,
+    M::Estate: Send,
+{
     /// Waits until its world is there.
     pub async fn ready(&mut self) -> Result<World, NotStarted> {
         (&mut self.ready).await.unwrap_or_else(|_| Err(NotStarted::Failed("its thread ended".to_owned())))
@@ -95,8 +103,8 @@ impl Machine {
         (&mut self.loaded).await.is_ok()
     }
 
-    /// Waits for what it leaves after [`Event::HandOver`]; `None`: it had nothing to leave, and has ended.
-    pub async fn estate(&mut self) -> Option<Estate> {
+    /// Waits for what it leaves after [`Input::HandOver`]; `None`: it had nothing to leave, and has ended.
+    pub async fn estate(&mut self) -> Option<M::Estate> {
         self.estates.recv().await
     }
 
@@ -113,18 +121,18 @@ impl Machine {
 
     fn start<F>(
         name: &str,
-        set_up: impl FnOnce(UnboundedSender<Event>, Inside) -> F + Send + 'static,
+        set_up: impl FnOnce(UnboundedSender<InputOf<M>>, Inside<M>) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
         F: Future<Output = Result<Running, NotStarted>>,
     {
-        let (events, inbox) = mpsc::unbounded_channel();
+        let (inputs, inbox) = mpsc::unbounded_channel();
         let (tell_ready, ready) = oneshot::channel();
         let (tell_loaded, loaded) = oneshot::channel();
         let (tell_estate, estates) = mpsc::unbounded_channel();
         let (decide, decisions) = mpsc::unbounded_channel();
         let (tell_done, done) = oneshot::channel();
-        let own_events = events.clone();
+        let own_inputs = inputs.clone();
         let inside =
             Inside { inbox, loaded: tell_loaded, after_hand_over: AfterHandOver { estates: tell_estate, decisions } };
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -136,7 +144,7 @@ impl Machine {
                 }
             };
             LocalSet::new().block_on(&runtime, async move {
-                match set_up(own_events, inside).await {
+                match set_up(own_inputs, inside).await {
                     Ok(running) => {
                         let _ = tell_ready.send(Ok(running.world));
                         running.life.await;
@@ -148,19 +156,19 @@ impl Machine {
             });
             let _ = tell_done.send(());
         })?;
-        Ok(Self { events, ready, loaded, estates, decisions: decide, done })
+        Ok(Self { inputs, ready, loaded, estates, decisions: decide, done })
     }
 }
 
 /// The machine's ends of the ways to it.
-struct Inside {
-    inbox: UnboundedReceiver<Event>,
+struct Inside<M: Machine> {
+    inbox: UnboundedReceiver<InputOf<M>>,
     loaded: oneshot::Sender<()>,
-    after_hand_over: AfterHandOver,
+    after_hand_over: AfterHandOver<M>,
 }
 
-struct AfterHandOver {
-    estates: UnboundedSender<Estate>,
+struct AfterHandOver<M: Machine> {
+    estates: UnboundedSender<M::Estate>,
     decisions: UnboundedReceiver<AfterGiving>,
 }
 
@@ -171,8 +179,9 @@ struct Running {
 }
 
 async fn election(
-    events: UnboundedSender<Event>,
-    inside: Inside,
+    inputs: UnboundedSender<InputOf<Election>>,
+    inside: Inside<Election>,
+    door: Door,
     tap: Option<Tap>,
     line: Line,
     copies: Slot,
@@ -182,65 +191,74 @@ async fn election(
     let network = ElectionNetwork::open(links.clone()).map_err(|error| missing(error, Capability::NetRaw))?;
     let addresses = Addresses::open(links.clone()).map_err(failed)?;
     addresses.may_change().await.map_err(|error| missing(error, Capability::NetAdmin))?;
-    let monitor = Monitor::open(addresses.clone(), links.clone(), events).await.map_err(NotStarted::Failed)?;
+    let monitor = Monitor::open(addresses.clone(), links.clone(), inputs).await.map_err(NotStarted::Failed)?;
     tokio::task::spawn_local(monitor.run());
     let clock = BootClock::start().map_err(failed)?;
     let scripts = Rc::new(Scripts::default());
-    let host = LinuxHost::new(inbox, Tables::Addresses(addresses), scripts.clone(), loaded);
+    let lease = Rc::new(ZooKeeper::new());
+    let own = Elects { network, addresses, lease: lease.clone() };
+    let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
-    let machine: Box<dyn machine::Machine> = match tap {
+    let machine: Box<dyn Like<Election>> = match tap {
         Some(tap) => Box::new(Guarded::new(Recorded::new(Election::default(), tap), line)),
         None => Box::new(Guarded::new(Election::default(), line)),
     };
     let world = World { uses: format!("interfaces here: {}", names.join(", ")), relay: None };
-    let lease = Rc::new(ZooKeeper::new());
     let machine = Kept::new(machine, copies, ELECTION_PAUSE);
     let life = async move {
-        live(machine, clock, network, host, lease.clone(), after_hand_over).await;
+        live(machine, lives_in, after_hand_over).await;
         lease.end().await;
         last_scripts(&scripts).await;
     };
     Ok(Running { world, life: Box::pin(life) })
 }
 
-async fn balancer(dataplane: Choice, inside: Inside, tap: Option<Tap>, copies: Slot) -> Result<Running, NotStarted> {
+async fn balancer(
+    dataplane: Choice,
+    inside: Inside<Balancer>,
+    door: Door,
+    tap: Option<Tap>,
+    copies: Slot,
+) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
     let world = World { uses: format!("dataplane: {dataplane}"), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::default());
-    let host = LinuxHost::new(inbox, Tables::Ipvs(dataplane), scripts.clone(), loaded);
-    let machine: Box<dyn machine::Machine> = match tap {
+    let own = Balances { dataplane, streams: Rc::new(ProbeStreams(clock.clone())) };
+    let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
+    let machine: Box<dyn Like<Balancer>> = match tap {
         Some(tap) => Box::new(Recorded::new(Balancer::default(), tap)),
         None => Box::new(Balancer::default()),
     };
     let machine = Kept::new(machine, copies, BALANCER_PAUSE);
     let life = async move {
-        live(machine, clock, ProbeNetwork, host, Rc::new(NoLease), after_hand_over).await;
+        live(machine, lives_in, after_hand_over).await;
         last_scripts(&scripts).await;
     };
     Ok(Running { world, life: Box::pin(life) })
 }
 
 /// A machine's life, and what comes after it if it hands over.
-async fn live<N: Network + 'static, L: Lease + 'static>(
-    mut machine: Kept<Box<dyn machine::Machine>, Slot>,
-    clock: Rc<BootClock>,
-    network: N,
-    host: LinuxHost,
-    lease: Rc<L>,
-    mut after_hand_over: AfterHandOver,
-) {
-    let (network, host) = (Rc::new(network), Rc::new(host));
+async fn live<K, T>(
+    mut machine: Kept<Box<dyn Like<K>>, Slot>,
+    world: LinuxWorld<K, T>,
+    mut after_hand_over: AfterHandOver<K>,
+) where
+    K: Machine,
+    K::Estate: Into<Estate>,
+    LinuxWorld<K, T>: seam::World<K>,
+{
+    let world = Rc::new(world);
     loop {
-        drive(&mut machine, clock.clone(), network.clone(), host.clone(), lease.clone()).await;
-        let Some(estate) = machine::Machine::estate(&machine, clock.now()) else { return };
+        drive::<K, _, _>(&mut machine, world.clone()).await;
+        let Some(estate) = machine.estate(seam::Clock::now(&*world)) else { return };
         if after_hand_over.estates.send(estate).is_err() {
             return;
         }
         match after_hand_over.decisions.recv().await {
             // Before all that the host has to tell since.
-            Some(AfterGiving::GoesOn) => host.tell_first(Event::TakeBack),
+            Some(AfterGiving::GoesOn) => world.tell_first(Input::TakeBack),
             Some(AfterGiving::Ends) | None => return,
         }
     }

@@ -2,6 +2,7 @@
 //! and tells it what the operator wants.
 
 use crate::dataplane::relay::Relay;
+use crate::host::Door;
 use crate::options::cli::{Run, Worker};
 use crate::options::configuration;
 use crate::options::configuration::{Disk, host_name, load, seed};
@@ -10,7 +11,7 @@ use crate::process::hand_over::{Giving, Listener, Piece};
 use crate::process::summary;
 use crate::process::supervise::wire;
 use crate::process::supervise::wire::Line;
-use crate::process::thread::{AfterGiving, Machine, NotStarted};
+use crate::process::thread::{AfterGiving, NotStarted, Thread};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
 use crate::system::exit::Exit;
@@ -26,13 +27,15 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use vipward_core::balancer::Balancer;
 use vipward_core::config::{Config, Diagnostic, Sources, render};
-use vipward_core::estate::Estate;
-use vipward_core::event::Event;
+use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate, OfOne};
+use vipward_core::machine::{Input, Machine, ToBoth};
 use vipward_core::record::MachineName;
 use vipward_core::settings::{self, Settings};
 use vipward_core::supervisor::{NOTES, Order, Report, ReportSink};
 use vipward_core::time::Duration;
+use vipward_core::vrrp::Election;
 
 /// How long an orderly stop may take altogether.
 const STOP: Duration = Duration::from_secs(10);
@@ -195,8 +198,8 @@ struct Director<'a> {
     options: &'a Run,
     recording: Option<&'a Recording>,
     supervisor: Supervisor,
-    election: Machine,
-    balancer: Machine,
+    election: Thread<Election>,
+    balancer: Thread<Balancer>,
     relay: Option<Arc<Relay>>,
     place: Place,
     shelf: Shelf,
@@ -221,11 +224,12 @@ async fn work(
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
     let tap = || recording.map(Recording::tap);
-    let mut election = Machine::election(tap(), supervisor.reports.clone(), shelf.slot())?;
-    let mut balancer = Machine::balancer(options.dataplane, tap(), shelf.slot())?;
+    let (voter, checker) = Door::pair();
+    let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot())?;
+    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot())?;
     let mut relay = None;
-    for machine in [&mut election, &mut balancer] {
-        match machine.ready().await {
+    for ready in [election.ready().await, balancer.ready().await] {
+        match ready {
             Ok(world) => {
                 tracing::info!("{}", world.uses);
                 relay = relay.or(world.relay);
@@ -251,30 +255,28 @@ async fn work(
 }
 
 impl Director<'_> {
-    fn tell(&self, event: &Event) {
-        for machine in [&self.election, &self.balancer] {
-            // One that has ended is noticed elsewhere.
-            let _ = machine.events.send(event.clone());
-        }
+    fn tell(&self, told: &ToBoth) {
+        // One that has ended is noticed elsewhere.
+        let _ = self.election.inputs.send(told.clone().input());
+        let _ = self.balancer.inputs.send(told.clone().input());
     }
 
     /// Begins by what a predecessor left in its state file, if one did. `after_farewell`: its roles were given away.
-    fn begin(&mut self, loaded: Event, after_farewell: bool) {
+    fn begin(&mut self, loaded: ToBoth, after_farewell: bool) {
         // First this: from the first thing that the machines do on, silence means something.
         self.supervisor.reports.report(Report::Ready);
-        for (name, machine) in [(MachineName::Election, &self.election), (MachineName::Balancer, &self.balancer)] {
-            if after_farewell && name == MachineName::Election {
-                continue;
-            }
-            if let Some(estate) = self.place.read(name) {
-                let _ = machine.events.send(Event::Inherited(Arc::new(estate)));
-            }
+        let election = self.place.read(MachineName::Election).and_then(ElectionEstate::of);
+        if let Some(estate) = election.filter(|_| !after_farewell) {
+            let _ = self.election.inputs.send(Input::Inherited(estate));
+        }
+        if let Some(estate) = self.place.read(MachineName::Balancer).and_then(BalancerEstate::of) {
+            let _ = self.balancer.inputs.send(Input::Inherited(estate));
         }
         self.tell(&loaded);
     }
 
     /// Waits for what the old worker leaves, and begins with it. False: nothing came, and nothing was touched.
-    async fn inherit(&mut self, loaded: Event) -> io::Result<bool> {
+    async fn inherit(&mut self, loaded: ToBoth) -> io::Result<bool> {
         let line = loop {
             match self.supervisor.next().await {
                 Told::Order(Order::Inherit, Some(line)) => break line,
@@ -290,32 +292,30 @@ impl Director<'_> {
                 let _ = tell.send(piece);
             })
         });
-        let mut waiting = vec![MachineName::Election, MachineName::Balancer];
+        let (mut election, mut balancer) = (None, None);
         while let Some(piece) = pieces.recv().await {
-            let (name, machine, estate) = match piece {
+            match piece {
                 Piece::Relay { table, listeners } => {
                     if let Some(relay) = &self.relay {
                         relay
                             .inherit(table, listeners.into_iter().map(|Listener(key, socket)| (key, socket)).collect());
                     }
-                    continue;
                 }
-                Piece::Estate(estate @ Estate::Election(_)) => (MachineName::Election, &self.election, estate),
-                Piece::Estate(estate @ Estate::Balancer(_)) => (MachineName::Balancer, &self.balancer, estate),
-            };
-            let _ = machine.events.send(Event::Inherited(Arc::new(estate)));
-            let _ = machine.events.send(loaded.clone());
-            waiting.retain(|other| *other != name);
+                // Each begins as soon as it has what is its own.
+                Piece::Estate(Estate::Election(estate)) => {
+                    let begun = begin(&self.election, Some(estate), &loaded);
+                    election.get_or_insert(begun);
+                }
+                Piece::Estate(Estate::Balancer(estate)) => {
+                    let begun = begin(&self.balancer, Some(estate), &loaded);
+                    balancer.get_or_insert(begun);
+                }
+            }
         }
         all.await.map_err(io::Error::other)??;
-        for name in waiting {
-            // It had nothing to leave.
-            let machine = match name {
-                MachineName::Election => &self.election,
-                MachineName::Balancer => &self.balancer,
-            };
-            let _ = machine.events.send(loaded.clone());
-        }
+        // One of which nothing came had nothing to leave.
+        election.unwrap_or_else(|| begin(&self.election, None, &loaded));
+        balancer.unwrap_or_else(|| begin(&self.balancer, None, &loaded));
         Ok(self.election.loaded().await && self.balancer.loaded().await)
     }
 
@@ -357,7 +357,7 @@ impl Director<'_> {
 
     /// Ends the machines without giving anything back, and gives their estates to the successor.
     async fn hand_over(&mut self, line: OwnedFd) -> io::Result<Turn> {
-        self.tell(&Event::HandOver);
+        self.tell(&ToBoth::HandOver);
         if let Err(error) = self.give(Giving::new(line, self.place.boot())).await {
             tracing::error!("can't hand over: {error}");
         }
@@ -370,21 +370,27 @@ impl Director<'_> {
             }
         };
         if order == Some(Order::Retire) {
-            [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(AfterGiving::Ends));
+            self.decide(AfterGiving::Ends);
             self.relay.iter().for_each(|relay| relay.retire());
             return Ok(Turn::Retired);
         }
-        [&self.election, &self.balancer].into_iter().for_each(|machine| machine.decide(AfterGiving::GoesOn));
+        self.decide(AfterGiving::GoesOn);
         self.relay.iter().for_each(|relay| relay.take_back());
         self.shelf.open()?;
         // Without a supervisor the successor ends as well.
         Ok(if order.is_some() { Turn::On } else { Turn::Stop })
     }
 
+    /// What becomes of the machines after that.
+    fn decide(&self, decision: AfterGiving) {
+        self.election.decide(decision);
+        self.balancer.decide(decision);
+    }
+
     async fn give(&mut self, giving: Giving) -> io::Result<()> {
         // The Election's first: peers wait for its adverts.
         if let Some(estate) = self.election.estate().await {
-            giving.estate(estate)?;
+            giving.estate(estate.into())?;
         }
         let estate = self.balancer.estate().await;
         // From now on the copies of the state file are the successor's.
@@ -395,14 +401,14 @@ impl Director<'_> {
             giving.relay(&table, &listeners)?;
         }
         if let Some(estate) = estate {
-            giving.estate(estate)?;
+            giving.estate(estate.into())?;
         }
         giving.end()
     }
 
     async fn stop(mut self) -> Exit {
         tracing::info!("stopping");
-        self.tell(&Event::Stop);
+        self.tell(&ToBoth::Stop);
         let both = async { tokio::join!(self.election.done(), self.balancer.done()) };
         match tokio::time::timeout(STOP, both).await {
             Ok(_) => {
@@ -440,8 +446,17 @@ impl Director<'_> {
     }
 }
 
-fn loaded(config: Config) -> Event {
-    Event::ConfigLoaded { config: Arc::new(config), seed: seed() }
+fn loaded(config: Config) -> ToBoth {
+    ToBoth::ConfigLoaded { config: Arc::new(config), seed: seed() }
+}
+
+/// Lets a machine begin with what was left to it.
+fn begin<M: Machine>(thread: &Thread<M>, estate: Option<M::Estate>, loaded: &ToBoth) {
+    // One that has ended is noticed elsewhere.
+    if let Some(estate) = estate {
+        let _ = thread.inputs.send(Input::Inherited(estate));
+    }
+    let _ = thread.inputs.send(loaded.clone().input());
 }
 
 /// SIGHUP: the new configuration, or the reasons in the log.

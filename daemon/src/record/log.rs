@@ -12,8 +12,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use vipward_core::event::Event;
-use vipward_core::record::{self, Begin, Entry, MachineName, Step, Writer};
+use vipward_core::record::{self, Begin, Entry, MachineName, Writer};
 
 /// While the disk refuses, so many bytes are held; after that the queue fills, and then steps are lost, and counted.
 const HELD: usize = 4 << 20;
@@ -98,12 +97,14 @@ impl Log {
 
     /// Takes one entry into the file where it belongs.
     pub fn take(&mut self, entry: Entry) {
-        if let Entry::Step(Step { event: Event::ConfigLoaded { .. }, .. }) = &entry {
+        if let Entry::Step(step) = &entry
+            && step.loads()
+        {
             self.take_files();
         }
         let (machine, state) = match &entry {
             Entry::State { machine, .. } => (*machine, true),
-            Entry::Step(Step { machine, .. }) => (*machine, false),
+            Entry::Step(step) => (step.machine(), false),
             Entry::Lost { machine, steps, .. } => {
                 tracing::warn!("the recording lacks {steps} steps of the {machine}: the disk was too slow");
                 (*machine, false)

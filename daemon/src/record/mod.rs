@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 use vipward_core::config::Sources;
-use vipward_core::effect::Effect;
 use vipward_core::record::{Begin, Entry, File, Recorder};
 
 /// Steps that wait to be written. At 1,000 adverts a second the disk may stand still for 16 s.
@@ -66,8 +65,7 @@ pub struct Tap {
 
 impl Recorder for Tap {
     fn take(&mut self, entry: Entry) -> bool {
-        let decided = |effect: &Effect| matches!(effect, Effect::Decide(_));
-        let urgent = matches!(&entry, Entry::Step(step) if step.effects.iter().any(decided));
+        let urgent = matches!(&entry, Entry::Step(step) if step.decisions().next().is_some());
         let taken = self.queue.try_send(entry).is_ok();
         if urgent {
             self.shared.wake();

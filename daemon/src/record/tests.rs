@@ -2,9 +2,8 @@ use super::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vipward_core::config::Config;
-use vipward_core::event::Event;
-use vipward_core::machine::Machine;
-use vipward_core::record::{MachineName, Reader, Recorded, from_state};
+use vipward_core::machine::{Input, Machine};
+use vipward_core::record::{MachineName, Reader, Recorded, Step, from_state};
 use vipward_core::time::Instant;
 use vipward_core::vrrp::Election;
 
@@ -31,7 +30,7 @@ fn recorded(ring: &Ring) -> (Recording, Recorded<Election, Tap>) {
 }
 
 fn load(machine: &mut impl Machine, at: u64) {
-    machine.handle(Event::ConfigLoaded { config: Arc::new(Config::default()), seed: at }, Instant::from_millis(at));
+    machine.handle(Input::ConfigLoaded { config: Arc::new(Config::default()), seed: at }, Instant::from_millis(at));
 }
 
 #[test]
@@ -67,9 +66,9 @@ fn every_file_of_a_ring_can_be_checked_by_itself_and_together_they_miss_nothing(
         for entry in entries {
             match entry {
                 Entry::State { machine: MachineName::Election, state, .. } => machine = from_state(&state).ok(),
-                Entry::Step(step) => {
+                Entry::Step(Step::Election(step)) => {
                     let machine = machine.as_mut().expect("the state comes before the steps");
-                    assert_eq!(machine.handle(step.event, step.at), step.effects);
+                    assert_eq!(machine.handle(step.input, step.at), step.output);
                     seen.push(step.at);
                 }
                 _ => {}
@@ -116,7 +115,7 @@ fn a_disk_that_refuses_is_tried_again_and_nothing_waits_for_it() {
     let ring = Ring { file: folder.path().join("later").join("r"), max_bytes: 1 << 30, files: 3 };
     let (recording, mut machine) = recorded(&ring);
     for at in 0..u64::try_from(QUEUE).unwrap() + 100 {
-        machine.handle(Event::Wakeup, Instant::from_millis(at));
+        machine.handle(Input::Wakeup, Instant::from_millis(at));
     }
     std::fs::create_dir(folder.path().join("later")).unwrap();
     wait_for("the file comes", || ring.file.exists());
@@ -124,7 +123,7 @@ fn a_disk_that_refuses_is_tried_again_and_nothing_waits_for_it() {
         let mut tap = recording.tap();
         tap.take(Entry::Lost { machine: MachineName::Balancer, at: Instant::ZERO, steps: 1 })
     });
-    machine.handle(Event::Wakeup, Instant::from_millis(1 << 20));
+    machine.handle(Input::Wakeup, Instant::from_millis(1 << 20));
     recording.finish();
     let entries = entries(&ring.file);
     let lost = entries.iter().find_map(|entry| match entry {
@@ -134,5 +133,5 @@ fn a_disk_that_refuses_is_tried_again_and_nothing_waits_for_it() {
     // One place in the queue was the first state's.
     assert_eq!(lost, Some(101), "{:?}", &entries[entries.len() - 3..]);
     let last = entries.iter().rposition(|entry| matches!(entry, Entry::State { .. })).unwrap();
-    assert!(matches!(&entries[last + 1], Entry::Step(step) if step.at == Instant::from_millis(1 << 20)));
+    assert!(matches!(&entries[last + 1], Entry::Step(step) if step.at() == Instant::from_millis(1 << 20)));
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use vipward_core::estate::{Document, Estate, Unusable};
-use vipward_core::record::crc32::Crc32;
 
 /// Writes it in place of the one before: whoever reads finds the old one or the new one, whole.
 ///
@@ -13,7 +12,7 @@ use vipward_core::record::crc32::Crc32;
 pub fn write(path: &Path, boot: &str, estate: Estate) -> io::Result<()> {
     let mut bytes = Document::new(boot, estate).to_json().map_err(io::Error::other)?;
     bytes.push(b'\n');
-    let sum = sum(&bytes);
+    let sum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(format!("{sum:08x}\n").as_bytes());
     if let Some(folder) = path.parent() {
         // Addresses and names of what is inside are not for everybody.
@@ -45,7 +44,7 @@ pub fn read(path: &Path, boot: &str) -> io::Result<Option<Result<Estate, Unusabl
     let damaged = |what: &str| Some(Err(Unusable::Damaged(what.to_owned())));
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(damaged("it has no end")) };
     let (line, rest) = bytes.split_at(end + 1);
-    if rest != format!("{:08x}\n", sum(line)).as_bytes() {
+    if rest != format!("{:08x}\n", crc32fast::hash(line)).as_bytes() {
         return Ok(damaged("its sum does not fit"));
     }
     Ok(Some(Document::from_json(line, boot).map(|document| document.estate)))
@@ -57,12 +56,6 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn sum(bytes: &[u8]) -> u32 {
-    let mut crc = Crc32::default();
-    crc.add(bytes);
-    crc.sum()
 }
 
 fn beside(path: &Path) -> PathBuf {

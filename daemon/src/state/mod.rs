@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use vipward_core::estate::{Estate, Keeper};
 use vipward_core::record::MachineName;
-use vipward_core::record::crc32::Crc32;
 use vipward_core::time::Duration;
 
 /// How long after a failure it is tried again, with the copy that is the newest by then.
@@ -38,10 +37,9 @@ impl Place {
     pub fn new(folder: &Path, config: &Path, id: &str) -> Self {
         let network = stat("/proc/self/ns/net").map_or(0, |network| network.st_ino);
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
-        let mut crc = Crc32::default();
-        crc.add(format!("{}\n{id}\n{network}", config.display()).as_bytes());
+        let name = crc32fast::hash(format!("{}\n{id}\n{network}", config.display()).as_bytes());
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self { folder: folder.to_owned(), name: format!("{:08x}", crc.sum()), boot: boot.trim_end().into() }
+        Self { folder: folder.to_owned(), name: format!("{name:08x}"), boot: boot.trim_end().into() }
     }
 
     pub fn boot(&self) -> &Arc<str> {
@@ -155,8 +153,9 @@ impl Shelf {
 #[derive(Clone)]
 pub struct Slot(Arc<Shared>);
 
-impl Keeper for Slot {
-    fn keep(&mut self, estate: Estate) {
+impl<S: Into<Estate>> Keeper<S> for Slot {
+    fn keep(&mut self, estate: S) {
+        let estate = estate.into();
         let mut copies = self.0.copies();
         let machine = match &estate {
             Estate::Election(_) => MachineName::Election,

@@ -6,7 +6,7 @@ use super::draft::{Draft, Texts};
 use super::schedule::{self, Line, Targets};
 use crate::invariants::Violation;
 use crate::report::Report;
-use crate::runner::events::{EventRun, MakeMachine};
+use crate::runner::events::{EventRun, Make};
 use crate::scenario::{self, Scenario};
 use std::fmt::Write;
 use std::io;
@@ -177,7 +177,7 @@ impl Case {
     }
 
     /// Runs until an invariant breaks: that one, or none. A machine that never rests breaks one too: `rests`.
-    pub fn run(&self, make: MakeMachine<'_>) -> Result<Option<Violation>, String> {
+    pub fn run(&self, make: &dyn Make) -> Result<Option<Violation>, String> {
         let mut run = EventRun::new(&self.scenario()?, None, make);
         run.leave_out_traffic();
         if let Err(text) = run.play_until(|run| !run.watch().violations.is_empty()) {
@@ -187,11 +187,11 @@ impl Case {
     }
 
     /// Runs to the end and keeps everything; with the files that it is about.
-    pub fn report(&self, make: MakeMachine<'_>) -> Result<(Report, Sources), String> {
+    pub fn report(&self, make: &dyn Make) -> Result<(Report, Sources), String> {
         let (scenario, sources) = self.load()?;
         let mut run = EventRun::new(&scenario, None, make);
         run.play()?;
-        Ok((Report::new(run.conclude()), sources))
+        Ok((Report::new(run.conclude()?), sources))
     }
 
     /// Writes its files into `folder`, or beside the given scenario, whose configurations it names; returns the

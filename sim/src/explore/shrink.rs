@@ -4,13 +4,13 @@
 use super::case::{Case, Ground};
 use super::draft::Draft;
 use crate::invariants::Violation;
-use crate::runner::events::MakeMachine;
+use crate::runner::events::Make;
 
 /// Runs after which what is left counts as small enough.
 const MOST_RUNS: u32 = 2_000;
 
 /// The smallest case found, and what breaks in it.
-pub fn shrink(case: Case, violation: Violation, make: MakeMachine<'_>) -> (Case, Violation) {
+pub fn shrink(case: Case, violation: Violation, make: &dyn Make) -> (Case, Violation) {
     let mut shrinker = Shrinker { best: case, violation, make, left: MOST_RUNS };
     loop {
         let runs = shrinker.left;
@@ -27,7 +27,7 @@ pub fn shrink(case: Case, violation: Violation, make: MakeMachine<'_>) -> (Case,
 struct Shrinker<'a> {
     best: Case,
     violation: Violation,
-    make: MakeMachine<'a>,
+    make: &'a dyn Make,
     left: u32,
 }
 

@@ -3,7 +3,7 @@
 use super::case::{Case, Clusters};
 use super::shrink::shrink;
 use crate::invariants::Violation;
-use crate::runner::events::MakeMachine;
+use crate::runner::events::Make;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -38,7 +38,7 @@ impl Sweep {
     /// in the order in which they end. Returns how many seeds came out. The error: a case that can't be run.
     pub fn run(
         &self,
-        make: MakeMachine<'_>,
+        make: &dyn Make,
         mut done: impl FnMut(u64),
         mut found: impl FnMut(Found) -> Result<(), String>,
     ) -> Result<u64, String> {
@@ -81,7 +81,7 @@ impl Sweep {
         })
     }
 
-    fn one(&self, seed: u64, make: MakeMachine<'_>) -> Result<Option<Found>, String> {
+    fn one(&self, seed: u64, make: &dyn Make) -> Result<Option<Found>, String> {
         let case = Case::draw(seed, self.seconds, &self.clusters)?;
         let violation = case.run(make).map_err(|error| format!("seed {seed}: {error}"))?;
         Ok(violation.map(|violation| {

@@ -6,9 +6,8 @@ use super::words;
 use std::collections::VecDeque;
 use std::fmt;
 use vipward_core::balancer::Balancer;
-use vipward_core::effect::Effect;
-use vipward_core::machine::{Machine, Reason};
-use vipward_core::record::{MachineName, Recordable, Step, from_state, state_of};
+use vipward_core::machine::{InputOf, Machine, Reason};
+use vipward_core::record::{MachineName, Recordable, Step, StepOf, Taken, from_state, has_state};
 use vipward_core::time::Instant;
 use vipward_core::vrrp::Election;
 
@@ -59,7 +58,7 @@ pub struct Difference {
 #[derive(Clone, Debug)]
 pub enum Differs {
     /// Another effect, or one too many or too few.
-    Effects { event: String, recorded: Vec<Effect>, replayed: Vec<Effect> },
+    Effects { event: String, recorded: Box<Step>, replayed: Box<Step> },
     /// The effects were the same, but the machine's state is not the one recorded here.
     State,
     /// The recorded state can't be taken up.
@@ -86,17 +85,28 @@ impl fmt::Display for Difference {
 }
 
 /// Both lists, what they share at both ends once.
-fn lines(f: &mut fmt::Formatter<'_>, recorded: &[Effect], replayed: &[Effect]) -> fmt::Result {
+fn lines(f: &mut fmt::Formatter<'_>, recorded: &Step, replayed: &Step) -> fmt::Result {
+    let whole = asked(recorded);
+    let (recorded, replayed) = (&whole[..], &asked(replayed)[..]);
     let ahead = recorded.iter().zip(replayed).take_while(|(a, b)| a == b).count();
     let (start, recorded) = recorded.split_at(ahead);
     let replayed = replayed.get(ahead..).unwrap_or_default();
     let behind = recorded.iter().rev().zip(replayed.iter().rev()).take_while(|(a, b)| a == b).count();
     let (recorded, end) = recorded.split_at(recorded.len() - behind);
     let replayed = replayed.get(..replayed.len() - behind).unwrap_or_default();
-    start.iter().try_for_each(|effect| writeln!(f, "      {}", words::effect(effect)))?;
-    recorded.iter().try_for_each(|effect| writeln!(f, "    - recorded: {effect:?}"))?;
-    replayed.iter().try_for_each(|effect| writeln!(f, "    + replayed: {effect:?}"))?;
-    end.iter().try_for_each(|effect| writeln!(f, "      {}", words::effect(effect)))
+    start.iter().try_for_each(|(_, words)| writeln!(f, "      {words}"))?;
+    recorded.iter().try_for_each(|(exact, _)| writeln!(f, "    - recorded: {exact}"))?;
+    replayed.iter().try_for_each(|(exact, _)| writeln!(f, "    + replayed: {exact}"))?;
+    end.iter().try_for_each(|(_, words)| writeln!(f, "      {words}"))
+}
+
+/// What a step asked for, exactly and in words.
+fn asked(step: &Step) -> Vec<(String, String)> {
+    let exact: Vec<String> = match step {
+        Step::Election(step) => step.output.iter().map(|output| format!("{output:?}")).collect(),
+        Step::Balancer(step) => step.output.iter().map(|output| format!("{output:?}")).collect(),
+    };
+    exact.into_iter().zip(words::asked(step)).collect()
 }
 
 /// Walks through a track, and shows every step on the way before it is taken.
@@ -128,37 +138,38 @@ pub fn walk(track: &Track, mut show: impl FnMut(&Moment<'_>)) -> Checked {
                 checked.differences.extend(wrong.map(|what| difference(track, *at, *machine, what, before)));
             }
             Item::Step(step) => {
-                let due = match step.machine {
+                let name = step.machine();
+                let due = match name {
                     MachineName::Election => machines.election.as_ref().and_then(Machine::next_wakeup),
                     MachineName::Balancer => machines.balancer.as_ref().and_then(Machine::next_wakeup),
                 };
                 show(&Moment { step, machines: &machines, due });
                 checked.steps += 1;
-                let replayed = match step.machine {
-                    MachineName::Election => take(&mut machines.election, step),
-                    MachineName::Balancer => take(&mut machines.balancer, step),
+                let replayed = match step {
+                    Step::Election(step) => take(&mut machines.election, step),
+                    Step::Balancer(step) => take(&mut machines.balancer, step),
                 };
-                let lines = latest(&before, step.machine);
+                let lines = latest(&before, name);
                 match replayed {
                     None => {}
-                    Some(effects) if effects == step.effects => checked.checked += 1,
+                    Some(replayed) if replayed == *step => checked.checked += 1,
                     Some(replayed) => {
-                        let (event, recorded) = (words::event(&step.event), step.effects.clone());
-                        let what = Differs::Effects { event, recorded, replayed };
-                        checked.differences.push(difference(track, step.at, step.machine, what, lines));
+                        let (recorded, replayed) = (Box::new(step.clone()), Box::new(replayed));
+                        let what = Differs::Effects { event: words::told(step), recorded, replayed };
+                        checked.differences.push(difference(track, step.at(), name, what, lines));
                         // What follows would differ as well and explain nothing.
-                        match step.machine {
+                        match name {
                             MachineName::Election => machines.election = None,
                             MachineName::Balancer => machines.balancer = None,
                         }
                     }
                 }
                 let [election, balancer] = &mut before;
-                let lines = if step.machine == MachineName::Election { election } else { balancer };
+                let lines = if name == MachineName::Election { election } else { balancer };
                 if lines.len() == BEFORE {
                     lines.pop_front();
                 }
-                lines.push_back(format!("{} s  {}", track.common(step.at), words::event(&step.event)));
+                lines.push_back(format!("{} s  {}", track.common(step.at()), words::told(step)));
             }
         }
     }
@@ -176,11 +187,11 @@ fn difference(track: &Track, at: Instant, machine: MachineName, what: Differs, b
 
 /// The machine goes on from a recorded state; if it ran until here, it must be in that state.
 fn take_up<M: Recordable>(machine: &mut Option<M>, state: &[u8]) -> Option<Differs> {
-    let reached = machine.as_ref().and_then(|machine| state_of(machine).ok());
+    let same = machine.as_ref().is_none_or(|machine| has_state(machine, state) == Ok(true));
     match from_state(state) {
         Ok(recorded) => {
             *machine = Some(recorded);
-            reached.filter(|reached| reached != state).map(|_| Differs::State)
+            (!same).then_some(Differs::State)
         }
         Err(why) => {
             *machine = None;
@@ -189,6 +200,11 @@ fn take_up<M: Recordable>(machine: &mut Option<M>, state: &[u8]) -> Option<Diffe
     }
 }
 
-fn take<M: Machine>(machine: &mut Option<M>, step: &Step) -> Option<Vec<Effect>> {
-    machine.as_mut().map(|machine| machine.handle(step.event.clone(), step.at))
+/// The same step, with what the machine asks for now.
+fn take<M: Recordable>(machine: &mut Option<M>, step: &StepOf<M>) -> Option<Step>
+where
+    InputOf<M>: Clone,
+{
+    let output = machine.as_mut()?.handle(step.input.clone(), step.at);
+    Some(M::step(Taken { at: step.at, input: step.input.clone(), output }))
 }

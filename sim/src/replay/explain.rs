@@ -2,20 +2,19 @@
 
 use super::check::{Machines, Moment, walk};
 use super::track::Track;
-use super::words::{self, decoded, utc};
+use super::words::{self, Words, decoded, utc};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use vipward_core::config::{Sources, VirtualRouterConfig};
 use vipward_core::decision::{Decision, RoleCause};
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
-use vipward_core::machine::{Machine, Reason};
+use vipward_core::machine::{Input, Machine, Output, Reason};
 use vipward_core::quantity::Role;
-use vipward_core::record::Step;
+use vipward_core::record::{Step, Taken};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::virtual_router::{Heard, State};
+use vipward_core::vrrp::{Effect, Event};
 
 /// Steps that [`at`] shows before and after its moment.
 const AROUND: usize = 8;
@@ -34,13 +33,13 @@ pub fn at(tracks: &[Track], moment: Instant) -> String {
         let mut state = None;
         let (mut before, mut after) = (Vec::new(), Vec::new());
         walk(track, |now| {
-            if now.step.at > own && state.is_none() {
+            if now.step.at() > own && state.is_none() {
                 state = Some(describe(track, now.machines, own));
             }
             if everyday(now) {
                 return;
             }
-            if now.step.at <= own {
+            if now.step.at() <= own {
                 before.push(line(track, now));
             } else if after.len() < AROUND {
                 after.push(line(track, now));
@@ -143,25 +142,44 @@ fn timer(reason: Reason) -> &'static str {
     }
 }
 
-/// Announcements come in bursts, renewals twice a second: they would hide what happened.
-fn told(effect: &Effect) -> bool {
-    !matches!(effect, Effect::Announce { .. } | Effect::RenewAddresses { .. })
+/// What a step asked for, in words, without announcements, which come in bursts, and renewals, which come twice a second:
+/// they would hide what happened.
+fn told(step: &Step) -> Vec<String> {
+    let hides = |effect: &Effect| matches!(effect, Effect::Announce { .. } | Effect::RenewAddresses { .. });
+    match step {
+        Step::Election(taken) => {
+            let told = taken.output.iter().filter(|it| !matches!(it, Output::Effect(effect) if hides(effect)));
+            told.map(Words::in_words).collect()
+        }
+        Step::Balancer(_) => words::asked(step),
+    }
 }
 
 /// Nothing but renewals.
 fn everyday(now: &Moment<'_>) -> bool {
-    let renews = |effect: &Effect| matches!(effect, Effect::RenewAddresses { .. });
-    now.step.event == Event::Wakeup && !now.step.effects.is_empty() && now.step.effects.iter().all(renews)
+    let renews = |output: &Output<Effect>| matches!(output, Output::Effect(Effect::RenewAddresses { .. }));
+    match now.step {
+        Step::Election(step) => {
+            step.input == Input::Wakeup && !step.output.is_empty() && step.output.iter().all(renews)
+        }
+        Step::Balancer(_) => false,
+    }
+}
+
+/// A timer fired: when it was due, and which it was.
+fn fired(now: &Moment<'_>) -> Option<(Instant, Reason)> {
+    let wakes = match now.step {
+        Step::Election(step) => step.input == Input::Wakeup,
+        Step::Balancer(step) => step.input == Input::Wakeup,
+    };
+    now.due.filter(|_| wakes)
 }
 
 fn line(track: &Track, now: &Moment<'_>) -> String {
-    let what = match (&now.step.event, now.due) {
-        (Event::Wakeup, Some((_, reason))) => timer(reason).to_owned(),
-        (event, _) => words::event(event),
-    };
-    let mut text = format!("    {} s  {what}\n", track.common(now.step.at));
-    for effect in now.step.effects.iter().filter(|effect| told(effect)) {
-        let _ = writeln!(text, "               -> {}", words::effect(effect));
+    let what = fired(now).map_or_else(|| words::told(now.step), |(_, reason)| timer(reason).to_owned());
+    let mut text = format!("    {} s  {what}\n", track.common(now.step.at()));
+    for told in told(now.step) {
+        let _ = writeln!(text, "               -> {told}");
     }
     text
 }
@@ -172,18 +190,18 @@ pub fn why(tracks: &[Track], role: Role) -> String {
     for track in tracks {
         let mut known = Known::default();
         walk(track, |now| {
-            for effect in &now.step.effects {
-                if let Effect::Decide(Decision::RoleChanged { router, vrid, from, to, cause }) = effect {
+            for decision in now.step.decisions() {
+                if let Decision::RoleChanged { router, vrid, from, to, cause } = decision {
                     if *to == role {
                         let change = Change { router, vrid: vrid.get(), from: *from, to: *to, cause };
-                        let at = track.common(now.step.at);
+                        let at = track.common(now.step.at());
                         chains.push((at, chain(tracks, track, &known, now, &change)));
                     }
-                    known.roles.insert(router.clone(), (now.step.at, *to, cause.to_string()));
+                    known.roles.insert(router.clone(), (now.step.at(), *to, cause.to_string()));
                 }
-                if let Effect::Decide(Decision::RoleInherited { router, role, .. }) = effect {
+                if let Decision::RoleInherited { router, role, .. } = decision {
                     let why = "taken up from the process before".to_owned();
-                    known.roles.insert(router.clone(), (now.step.at, *role, why));
+                    known.roles.insert(router.clone(), (now.step.at(), *role, why));
                 }
             }
             known.learn(now.step);
@@ -207,10 +225,10 @@ struct Known {
 
 impl Known {
     fn learn(&mut self, step: &Step) {
-        if let Event::AdvertReceived(advert) = &step.event
+        if let Step::Election(Taken { at, input: Input::Event(Event::AdvertReceived(advert)), .. }) = step
             && let Some((vrid, priority)) = decoded(advert)
         {
-            self.adverts.insert((vrid, advert.source), (step.at, priority));
+            self.adverts.insert((vrid, advert.source), (*at, priority));
         }
     }
 }
@@ -225,18 +243,14 @@ struct Change<'a> {
 
 fn chain(tracks: &[Track], track: &Track, known: &Known, now: &Moment<'_>, change: &Change<'_>) -> String {
     let Change { router, vrid, from, to, cause } = change;
-    let at = now.step.at;
+    let at = now.step.at();
     let wall = utc(track.epoch.saturating_add(at.as_nanos()));
     let mut text = format!("{} s  {}: {router} {from} -> {to} ({wall})\n", track.common(at), track.name);
     let _ = writeln!(text, "    because {cause}");
-    match (&now.step.event, now.due) {
-        (Event::Wakeup, Some((due, reason))) => {
-            let _ = writeln!(text, "    {} fired, {} late", timer(reason), micros(at.since(due)));
-        }
-        (event, _) => {
-            let _ = writeln!(text, "    on {}", words::event(event));
-        }
-    }
+    let _ = match fired(now) {
+        Some((due, reason)) => writeln!(text, "    {} fired, {} late", timer(reason), micros(at.since(due))),
+        None => writeln!(text, "    on {}", words::told(now.step)),
+    };
     for ((_, source), (heard, priority)) in known.adverts.iter().filter(|((heard, _), _)| heard == vrid) {
         let _ = writeln!(
             text,

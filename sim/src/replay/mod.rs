@@ -19,7 +19,7 @@ mod words;
 
 pub use check::{Checked, Difference, Machines, Moment, walk};
 pub use track::{Track, read};
-pub use words::{effect, event, utc};
+pub use words::{Words, asked, told, utc};
 
 use std::fmt::Write;
 use vipward_core::record::{Begin, Kind};

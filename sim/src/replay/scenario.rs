@@ -16,13 +16,13 @@ use vipward_core::config::LIFETIME;
 use vipward_core::config::{Config, Files, cluster};
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
+use vipward_core::machine::Input;
 use vipward_core::probe::{Failure, ProbeId, ProbeKind, Verdict};
 use vipward_core::quantity::Role;
-use vipward_core::record::MachineName;
+use vipward_core::record::Step;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::RENEW;
+use vipward_core::{balancer, vrrp};
 
 /// A wakeup that comes so late means that the machine did not run.
 const FROZEN: Duration = Duration::from_secs(1);
@@ -149,57 +149,71 @@ impl<'a> Life<'a> {
         let mut probes: BTreeMap<ProbeId, (Instant, bool, Duration)> = BTreeMap::new();
         let mut last = BTreeMap::new();
         walk(track, |now| {
-            let at = track.common(now.step.at);
-            let before = last.insert(now.step.machine, at).unwrap_or(at);
-            if let Some((due, _)) = now.due
-                && track.common(due) > before
-                && now.step.at.since(due) >= FROZEN
-                && now.step.machine == MachineName::Election
-            {
-                life.frozen.push((track.common(due), at));
-            }
-            if now.step.machine == MachineName::Election {
-                life.event(at, &now.step.event);
-            }
-            if let Event::ProbeFinished { probe, verdict } = &now.step.event
-                && let Some((started, http, timeout)) = probes.remove(probe)
-            {
-                life.verdicts.push((started, probe.server, http, verdict.clone(), timeout));
-            }
-            for effect in &now.step.effects {
-                match effect {
-                    Effect::SendAdvert(advert) => life.sent.push((at, advert.clone())),
-                    Effect::StartProbe { id, probe } => {
-                        let http = matches!(probe.kind, ProbeKind::HttpGet { .. });
-                        probes.insert(*id, (at, http, probe.timeout));
+            let at = track.common(now.step.at());
+            let before = last.insert(now.step.machine(), at).unwrap_or(at);
+            match now.step {
+                Step::Election(step) => {
+                    if let Some((due, _)) = now.due
+                        && track.common(due) > before
+                        && step.at.since(due) >= FROZEN
+                    {
+                        life.frozen.push((track.common(due), at));
                     }
-                    Effect::Decide(
-                        Decision::RoleChanged { router, to, .. } | Decision::RoleInherited { router, role: to, .. },
-                    ) => {
+                    life.told(at, &step.input);
+                    for effect in step.output.effects() {
+                        if let vrrp::Effect::SendAdvert(advert) = effect {
+                            life.sent.push((at, advert.clone()));
+                        }
+                    }
+                }
+                Step::Balancer(step) => {
+                    if let Input::Event(balancer::Event::ProbeFinished { probe, verdict }) = &step.input
+                        && let Some((started, http, timeout)) = probes.remove(probe)
+                    {
+                        life.verdicts.push((started, probe.server, http, verdict.clone(), timeout));
+                    }
+                    for effect in step.output.effects() {
+                        if let balancer::Effect::StartProbe { id, probe } = effect {
+                            let http = matches!(probe.kind, ProbeKind::HttpGet { .. });
+                            probes.insert(*id, (at, http, probe.timeout));
+                        }
+                    }
+                }
+            }
+            for decision in now.step.decisions() {
+                match decision {
+                    Decision::RoleChanged { router, to, .. } | Decision::RoleInherited { router, role: to, .. } => {
                         life.roles.entry(router.clone()).or_default().push((at, *to));
                     }
                     // What a kernel took off in a director's sleep it takes off again.
-                    Effect::Decide(Decision::AddressRestored { address }) if !life.has_just_slept(at) => {
+                    Decision::AddressRestored { address } if !life.has_just_slept(at) => {
                         life.deleted.push((at, address.address));
                     }
-                    _ => {}
+                    _ => {} // Of no consequence for what a scenario says.
                 }
             }
         });
         life
     }
 
-    fn event(&mut self, at: Instant, event: &Event) {
-        match event {
-            Event::ConfigLoaded { config, .. } => {
+    fn told(&mut self, at: Instant, input: &vrrp::Input) {
+        match input {
+            Input::ConfigLoaded { config, .. } => {
                 let text = text_of(self.track, self.track.own(at));
                 self.configs.push((at, config.clone(), text));
             }
-            Event::AdvertReceived(advert) => self.heard.push((at, advert.clone())),
-            Event::LinksRead(links) => self.interfaces.extend(links.iter().map(|link| link.name.to_string())),
-            Event::LinkChanged(link) if self.uses(link.name.as_str()) => self.link(at, link.running),
-            Event::LinkGone(name) if self.uses(name.as_str()) => self.link(at, false),
-            Event::AddressesRead(addresses) => {
+            Input::Event(event) => self.event(at, event),
+            _ => {} // Of no consequence for what a scenario says.
+        }
+    }
+
+    fn event(&mut self, at: Instant, event: &vrrp::Event) {
+        match event {
+            vrrp::Event::AdvertReceived(advert) => self.heard.push((at, advert.clone())),
+            vrrp::Event::LinksRead(links) => self.interfaces.extend(links.iter().map(|link| link.name.to_string())),
+            vrrp::Event::LinkChanged(link) if self.uses(link.name.as_str()) => self.link(at, link.running),
+            vrrp::Event::LinkGone(name) if self.uses(name.as_str()) => self.link(at, false),
+            vrrp::Event::AddressesRead(addresses) => {
                 for address in addresses.iter().filter(|address| !address.ours) {
                     if let IpAddr::V4(ip) = address.key.address
                         && !ip.is_loopback()
@@ -209,7 +223,7 @@ impl<'a> Life<'a> {
                     }
                 }
             }
-            Event::ScriptFinished { script, outcome } => {
+            vrrp::Event::ScriptFinished { script, outcome } => {
                 let status = match outcome {
                     ScriptOutcome::Exited(status) => *status,
                     ScriptOutcome::Killed(_) | ScriptOutcome::TimedOut | ScriptOutcome::NotStarted(_) => 1,
@@ -219,7 +233,10 @@ impl<'a> Life<'a> {
                     self.scripts.push((at, script.clone(), status));
                 }
             }
-            _ => {}
+            vrrp::Event::LinkChanged(_)
+            | vrrp::Event::LinkGone(_)
+            | vrrp::Event::AddressChanged { .. }
+            | vrrp::Event::Lease(_) => {}
         }
     }
 

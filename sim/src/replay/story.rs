@@ -11,11 +11,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use vipward_core::datagram::Datagram;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
+use vipward_core::machine::{Input, Output};
 use vipward_core::quantity::Role;
-use vipward_core::record::{Kind, MachineName};
+use vipward_core::record::{Kind, Step};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::{balancer, vrrp};
 
 /// A director whose record ends so long before the others' was killed.
 pub(super) const SILENT: Duration = Duration::from_secs(2);
@@ -76,7 +76,7 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
     let mut first = true;
     let mut own: Vec<Entry> = Vec::new();
     walk(track, |moment| {
-        let at = track.common(moment.step.at);
+        let at = track.common(moment.step.at());
         let entry = |what| Entry { at, node: Some(node), what };
         if std::mem::take(&mut first) {
             if track.whole {
@@ -94,21 +94,31 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
                 }
             }
         }
-        match &moment.step.event {
-            Event::AdvertReceived(advert) => hearing.hear(at, advert),
-            Event::EffectFailed { effect, .. } => undo(&mut own, effect),
-            Event::LinkChanged(link) => {
-                let text = format!("{} is {}", link.name, if link.running { "up" } else { "down" });
-                own.push(entry(What::Step { word: "link", text }));
+        match moment.step {
+            Step::Election(step) => {
+                match &step.input {
+                    Input::Event(vrrp::Event::AdvertReceived(advert)) => hearing.hear(at, advert),
+                    Input::Event(vrrp::Event::LinkChanged(link)) => {
+                        let text = format!("{} is {}", link.name, if link.running { "up" } else { "down" });
+                        own.push(entry(What::Step { word: "link", text }));
+                    }
+                    Input::Event(vrrp::Event::LinkGone(name)) => {
+                        own.push(entry(What::Step { word: "link", text: format!("{name} is gone") }));
+                    }
+                    Input::Failed { effect, .. } => undo(&mut own, voted(effect)),
+                    _ => {} // Nothing that a timeline shows.
+                }
+                own.extend(step.output.iter().filter_map(|output| what(output, voted)).map(entry));
+                if step.input.is_last() {
+                    own.push(entry(What::Stopped));
+                }
             }
-            Event::LinkGone(name) => {
-                own.push(entry(What::Step { word: "link", text: format!("{name} is gone") }));
+            Step::Balancer(step) => {
+                if let Input::Failed { effect, .. } = &step.input {
+                    undo(&mut own, balanced(effect));
+                }
+                own.extend(step.output.iter().filter_map(|output| what(output, balanced)).map(entry));
             }
-            _ => {}
-        }
-        own.extend(moment.step.effects.iter().filter_map(what).map(entry));
-        if matches!(moment.step.event, Event::Stop | Event::HandOver) && moment.step.machine == MachineName::Election {
-            own.push(entry(What::Stopped));
         }
     });
     let last = track.common(track.span().1);
@@ -130,33 +140,45 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
     trace.append(&mut own);
 }
 
-fn what(effect: &Effect) -> Option<What> {
+fn what<F>(output: &Output<F>, own: impl Fn(&F) -> Option<What>) -> Option<What> {
+    match output {
+        Output::Effect(effect) => own(effect),
+        Output::Notify { command, .. } => Some(What::Notified { command: command.argv.join(" ") }),
+        Output::Decide(decision) => Some(What::Decided(decision.clone())),
+        Output::News(_) => None,
+    }
+}
+
+/// An Election's effect, as far as a timeline shows it.
+fn voted(effect: &vrrp::Effect) -> Option<What> {
     Some(match effect {
-        Effect::SendAdvert(advert) => {
+        vrrp::Effect::SendAdvert(advert) => {
             let (vrid, priority) = decoded(advert)?;
             What::Advert { vrid, priority, destination: advert.destination }
         }
-        Effect::Announce { address, .. } => What::Announced { address: *address },
-        Effect::AddAddress(address) => What::AddressAdded(address.key()),
-        Effect::RemoveAddress(key) => What::AddressRemoved(key.clone()),
-        Effect::Ipvs(op) => What::Ipvs(op.clone()),
-        Effect::Notify { command, .. } => What::Notified { command: command.argv.join(" ") },
-        Effect::Decide(decision) => What::Decided(decision.clone()),
-        Effect::Listen { .. }
-        | Effect::StopListening { .. }
-        | Effect::RenewAddresses { .. }
-        | Effect::ReadAddresses
-        | Effect::ReadIpvs
-        | Effect::StartProbe { .. }
-        | Effect::CancelProbe(_)
-        | Effect::RunScript { .. }
-        | Effect::Lease(_) => return None,
+        vrrp::Effect::Announce { address, .. } => What::Announced { address: *address },
+        vrrp::Effect::AddAddress(address) => What::AddressAdded(address.key()),
+        vrrp::Effect::RemoveAddress(key) => What::AddressRemoved(key.clone()),
+        vrrp::Effect::Listen { .. }
+        | vrrp::Effect::StopListening { .. }
+        | vrrp::Effect::RenewAddresses { .. }
+        | vrrp::Effect::ReadAddresses
+        | vrrp::Effect::RunScript { .. }
+        | vrrp::Effect::Lease(_) => return None,
     })
 }
 
+/// A Balancer's.
+fn balanced(effect: &balancer::Effect) -> Option<What> {
+    match effect {
+        balancer::Effect::Ipvs(op) => Some(What::Ipvs(op.clone())),
+        balancer::Effect::ReadIpvs | balancer::Effect::StartProbe { .. } | balancer::Effect::CancelProbe(_) => None,
+    }
+}
+
 /// What was asked for did not happen.
-fn undo(entries: &mut Vec<Entry>, effect: &Effect) {
-    if let Some(what) = what(effect)
+fn undo(entries: &mut Vec<Entry>, what: Option<What>) {
+    if let Some(what) = what
         && let Some(at) = entries.iter().rposition(|entry| entry.what == what)
     {
         entries.remove(at);

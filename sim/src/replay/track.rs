@@ -50,7 +50,7 @@ impl Item {
     fn at(&self) -> Instant {
         match self {
             Self::State { at, .. } | Self::Break { at, .. } | Self::Files { at, .. } => *at,
-            Self::Step(step) => step.at,
+            Self::Step(step) => step.at(),
         }
     }
 }
@@ -65,7 +65,7 @@ pub struct Fault {
 impl Track {
     /// The instants of its first and last step.
     pub fn span(&self) -> (Instant, Instant) {
-        let mut steps = self.steps().map(|step| step.at);
+        let mut steps = self.steps().map(Step::at);
         let first = steps.next().unwrap_or(self.zero);
         (first, steps.last().unwrap_or(first))
     }
@@ -102,8 +102,7 @@ impl Track {
 
     /// A track that ends in order: with a stop, or handed over to another process, whose track is another one.
     pub fn stopped(&self) -> bool {
-        self.steps()
-            .any(|step| matches!(step.event, vipward_core::event::Event::Stop | vipward_core::event::Event::HandOver))
+        self.steps().any(Step::is_last)
     }
 }
 
@@ -210,7 +209,7 @@ fn piece(bytes: &[u8]) -> (Option<Piece>, Option<Damage>) {
 fn at_of(entry: &Entry) -> Option<Instant> {
     match entry {
         Entry::State { at, .. } | Entry::Lost { at, .. } => Some(*at),
-        Entry::Step(step) => Some(step.at),
+        Entry::Step(step) => Some(step.at()),
         Entry::Begin(_) | Entry::Files(_) => None,
     }
 }

@@ -1,82 +1,153 @@
 //! Events, effects and times as people read them.
 
 use std::net::IpAddr;
+use vipward_core::balancer;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::datagram::Datagram;
-use vipward_core::effect::Effect;
-use vipward_core::event::Event;
+use vipward_core::door::News;
+use vipward_core::machine::{Input, Output};
 use vipward_core::probe::Verdict;
+use vipward_core::record::Step;
+use vipward_core::vrrp;
 use vipward_core::vrrp::packet::Advert;
 
-/// An event in one line.
-pub fn event(event: &Event) -> String {
-    match event {
-        Event::ConfigLoaded { config, .. } => format!(
-            "configuration loaded: {} virtual routers, {} virtual servers",
-            config.routers.len(),
-            config.services.len()
-        ),
-        Event::AdvertReceived(datagram) => {
-            format!("advert from {} on {}: {}", datagram.source, datagram.interface, advert(datagram))
-        }
-        Event::LinksRead(links) => {
-            let links: Vec<String> = links
-                .iter()
-                .map(|link| format!("{} {}", link.name, if link.running { "up" } else { "down" }))
-                .collect();
-            format!("links: {}", links.join(", "))
-        }
-        Event::LinkChanged(link) => format!("{} is {}", link.name, if link.running { "up" } else { "down" }),
-        Event::LinkGone(name) => format!("{name} is gone"),
-        Event::AddressesRead(addresses) => format!("{} addresses read", addresses.len()),
-        Event::AddressChanged { address, present } => {
-            format!("{} {}", address.key, if *present { "is there" } else { "is gone" })
-        }
-        Event::IpvsRead(table) => format!("IPVS table read: {} services", table.services.len()),
-        Event::ProbeFinished { probe, verdict } => match verdict {
-            Verdict::Passed => format!("probe of {} passed", probe.server),
-            Verdict::Failed(failure) => format!("probe of {}: {failure}", probe.server),
-        },
-        Event::ScriptFinished { script, outcome } => match outcome {
-            ScriptOutcome::Exited(status) => format!("script {script} exited with {status}"),
-            ScriptOutcome::Killed(signal) => format!("script {script} was killed by signal {signal}"),
-            ScriptOutcome::TimedOut => format!("script {script} took too long"),
-            ScriptOutcome::NotStarted(why) => format!("script {script} could not be started: {why}"),
-        },
-        Event::Lease(said) => said.to_string(),
-        Event::EffectFailed { effect: failed, error } => format!("failed: {}: {error}", effect(failed)),
-        Event::Wakeup => "a timer".to_owned(),
-        Event::Stop => "stop".to_owned(),
-        Event::TakeBack => "nobody took it: goes on".to_owned(),
-        Event::HandOver => "hand over to a new process".to_owned(),
-        Event::Inherited(_) => "what the process before it left".to_owned(),
+/// What a step's machine was told, in one line.
+pub fn told(step: &Step) -> String {
+    match step {
+        Step::Election(step) => step.input.in_words(),
+        Step::Balancer(step) => step.input.in_words(),
     }
 }
 
-/// An effect in one line.
-pub fn effect(effect: &Effect) -> String {
-    match effect {
-        Effect::Listen { interface, .. } => format!("listen on {interface}"),
-        Effect::StopListening { interface, .. } => format!("stop listening on {interface}"),
-        Effect::SendAdvert(datagram) => {
-            format!("advert to {} on {}: {}", datagram.destination, datagram.interface, advert(datagram))
+/// What it asked for, a line each.
+pub fn asked(step: &Step) -> Vec<String> {
+    match step {
+        Step::Election(step) => step.output.iter().map(Words::in_words).collect(),
+        Step::Balancer(step) => step.output.iter().map(Words::in_words).collect(),
+    }
+}
+
+/// Something in one line.
+pub trait Words {
+    fn in_words(&self) -> String;
+}
+
+impl<E: Words, F: Words, S> Words for Input<E, F, S> {
+    fn in_words(&self) -> String {
+        match self {
+            Self::ConfigLoaded { config, .. } => format!(
+                "configuration loaded: {} virtual routers, {} virtual servers",
+                config.routers.len(),
+                config.services.len()
+            ),
+            Self::Event(event) => event.in_words(),
+            Self::News(news) => format!("news: {}", news.in_words()),
+            Self::Failed { effect, error } => format!("failed: {}: {error}", effect.in_words()),
+            Self::Wakeup => "a timer".to_owned(),
+            Self::Stop => "stop".to_owned(),
+            Self::TakeBack => "nobody took it: goes on".to_owned(),
+            Self::HandOver => "hand over to a new process".to_owned(),
+            Self::Inherited(_) => "what the process before it left".to_owned(),
         }
-        Effect::Announce { interface, address } => format!("gratuitous ARP for {address} on {interface}"),
-        Effect::AddAddress(address) => format!("add {address}"),
-        Effect::RenewAddresses { addresses } => match addresses.as_ref() {
-            [address] => format!("renew {address}"),
-            many => format!("renew {} addresses", many.len()),
-        },
-        Effect::RemoveAddress(key) => format!("remove {key}"),
-        Effect::ReadAddresses => "read the addresses".to_owned(),
-        Effect::Ipvs(op) => op.to_string(),
-        Effect::ReadIpvs => "read the IPVS table".to_owned(),
-        Effect::StartProbe { id, .. } => format!("probe {} (attempt {})", id.server, id.attempt),
-        Effect::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),
-        Effect::RunScript { script, .. } => format!("run script {script}"),
-        Effect::Notify { command, .. } => format!("notify: {}", command.argv.join(" ")),
-        Effect::Lease(op) => op.to_string(),
-        Effect::Decide(decision) => decision.to_string(),
+    }
+}
+
+impl<F: Words> Words for Output<F> {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Effect(effect) => effect.in_words(),
+            Self::Decide(decision) => decision.to_string(),
+            Self::Notify { command, .. } => format!("notify: {}", command.argv.join(" ")),
+            Self::News(news) => format!("tell the other machine: {}", news.in_words()),
+        }
+    }
+}
+
+impl Words for News {
+    fn in_words(&self) -> String {
+        let up = |up: &bool| if *up { "up" } else { "down" };
+        match self {
+            Self::RoleChanged { router, role } => format!("{router} is {role}"),
+            Self::QuorumChanged { service, quorum: true } => format!("{service} has quorum"),
+            Self::QuorumChanged { service, quorum: false } => format!("{service} has no quorum"),
+            Self::FileNumber { file, number } => format!("{file} holds {number}"),
+            Self::BfdChanged { session, up: is } => format!("BFD session {session} is {}", up(is)),
+        }
+    }
+}
+
+impl Words for vrrp::Event {
+    fn in_words(&self) -> String {
+        match self {
+            Self::AdvertReceived(datagram) => {
+                format!("advert from {} on {}: {}", datagram.source, datagram.interface, advert(datagram))
+            }
+            Self::LinksRead(links) => {
+                let links: Vec<String> = links
+                    .iter()
+                    .map(|link| format!("{} {}", link.name, if link.running { "up" } else { "down" }))
+                    .collect();
+                format!("links: {}", links.join(", "))
+            }
+            Self::LinkChanged(link) => format!("{} is {}", link.name, if link.running { "up" } else { "down" }),
+            Self::LinkGone(name) => format!("{name} is gone"),
+            Self::AddressesRead(addresses) => format!("{} addresses read", addresses.len()),
+            Self::AddressChanged { address, present } => {
+                format!("{} {}", address.key, if *present { "is there" } else { "is gone" })
+            }
+            Self::ScriptFinished { script, outcome } => match outcome {
+                ScriptOutcome::Exited(status) => format!("script {script} exited with {status}"),
+                ScriptOutcome::Killed(signal) => format!("script {script} was killed by signal {signal}"),
+                ScriptOutcome::TimedOut => format!("script {script} took too long"),
+                ScriptOutcome::NotStarted(why) => format!("script {script} could not be started: {why}"),
+            },
+            Self::Lease(said) => said.to_string(),
+        }
+    }
+}
+
+impl Words for vrrp::Effect {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Listen { interface, .. } => format!("listen on {interface}"),
+            Self::StopListening { interface, .. } => format!("stop listening on {interface}"),
+            Self::SendAdvert(datagram) => {
+                format!("advert to {} on {}: {}", datagram.destination, datagram.interface, advert(datagram))
+            }
+            Self::Announce { interface, address } => format!("gratuitous ARP for {address} on {interface}"),
+            Self::AddAddress(address) => format!("add {address}"),
+            Self::RenewAddresses { addresses } => match addresses.as_ref() {
+                [address] => format!("renew {address}"),
+                many => format!("renew {} addresses", many.len()),
+            },
+            Self::RemoveAddress(key) => format!("remove {key}"),
+            Self::ReadAddresses => "read the addresses".to_owned(),
+            Self::RunScript { script, .. } => format!("run script {script}"),
+            Self::Lease(op) => op.to_string(),
+        }
+    }
+}
+
+impl Words for balancer::Event {
+    fn in_words(&self) -> String {
+        match self {
+            Self::IpvsRead(table) => format!("IPVS table read: {} services", table.services.len()),
+            Self::ProbeFinished { probe, verdict } => match verdict {
+                Verdict::Passed => format!("probe of {} passed", probe.server),
+                Verdict::Failed(failure) => format!("probe of {}: {failure}", probe.server),
+            },
+        }
+    }
+}
+
+impl Words for balancer::Effect {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Ipvs(op) => op.to_string(),
+            Self::ReadIpvs => "read the IPVS table".to_owned(),
+            Self::StartProbe { id, .. } => format!("probe {} (attempt {})", id.server, id.attempt),
+            Self::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod director;
 pub mod events;
 mod seam;
 mod server;
+mod tasks;
 
 use crate::invariants::{Violation, Watch};
 use crate::scenario::{NodeKind, Scenario};

@@ -4,9 +4,9 @@ use super::World;
 use super::node::{Director, Flap, Process, State};
 use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
 use crate::trace::What;
-use vipward_core::event::Event;
 use vipward_core::interface::Link;
 use vipward_core::time::Duration;
+use vipward_core::vrrp::Event;
 
 /// Packets from some to some suffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl World {
         let running = plugged && node.power;
         let links: Vec<Link> = node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect();
         for link in links {
-            self.tell(id, &Event::LinkChanged(link));
+            self.tell_election(id, Event::LinkChanged(link));
         }
     }
 

@@ -5,9 +5,9 @@ use crate::scenario::NodeId;
 use crate::trace::What;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vipward_core::event::Event;
 use vipward_core::interface::{AddressKey, InterfaceAddress, ObservedAddress};
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Event;
 
 /// Linux looks at the lifetimes of IPv4 addresses at most once a second: so much later an address may go.
 const LATE: Duration = Duration::from_secs(1);
@@ -94,7 +94,8 @@ impl World {
         let ours = held.is_some_and(|held| held.ours);
         self.note(Some(id), What::AddressExpired(key.clone()));
         self.stir();
-        self.tell(id, &Event::AddressChanged { address: ObservedAddress { key, ours }, present: false });
+        let address = ObservedAddress { key, ours };
+        self.tell_election(id, Event::AddressChanged { address, present: false });
     }
 
     /// When the kernel of any director has to look next.

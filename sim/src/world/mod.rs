@@ -22,7 +22,7 @@ mod tables;
 mod tests;
 
 pub use lifetimes::Lifetime;
-pub use node::{Director, Half, Held, Kernel, Node, Process, Server, State};
+pub use node::{Director, Half, Held, Kernel, Mail, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
 pub use process::Takeover;

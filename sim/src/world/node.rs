@@ -7,14 +7,16 @@ use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use vipward_core::balancer;
 use vipward_core::config::Config;
 use vipward_core::estate::Estate;
-use vipward_core::event::Event;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::schedule::Picker;
 use vipward_core::ipvs::{ServiceKey, Table};
+use vipward_core::machine::ToBoth;
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp;
 
 /// A machine on the network.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl Node {
                 incarnation: 0,
                 process_since: Instant::ZERO,
                 stopped: BTreeSet::new(),
-                events: BTreeMap::new(),
+                mail: Mail::default(),
                 socket: Socket::default(),
                 kernel: Kernel::default(),
                 roles: BTreeMap::new(),
@@ -90,7 +92,7 @@ pub enum Process {
     Frozen,
 }
 
-/// Which of a director's two machines: each has its own driver and its own queue of host events.
+/// Which of a director's two machines: each has its own driver and its own mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Half {
     Election,
@@ -116,8 +118,7 @@ pub struct Director {
     pub process_since: Instant,
     /// The machines of this incarnation that have handled `Stop`.
     pub stopped: BTreeSet<Half>,
-    /// What the host has to tell each machine.
-    pub events: BTreeMap<Half, VecDeque<Event>>,
+    pub mail: Mail,
     pub socket: Socket,
     pub kernel: Kernel,
     /// Roles as decided.
@@ -128,6 +129,27 @@ pub struct Director {
     pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
     /// How tracked scripts end, by name; the others end with 0.
     pub scripts: BTreeMap<Arc<str>, i32>,
+}
+
+/// What the host, and the other machine, have to tell each machine.
+#[derive(Debug, Default)]
+pub struct Mail {
+    pub election: VecDeque<vrrp::Input>,
+    pub balancer: VecDeque<balancer::Input>,
+}
+
+impl Mail {
+    pub fn tell(&mut self, told: &ToBoth) {
+        self.election.push_back(told.clone().input());
+        self.balancer.push_back(told.clone().input());
+    }
+
+    pub fn is_empty(&self, half: Half) -> bool {
+        match half {
+            Half::Election => self.election.is_empty(),
+            Half::Balancer => self.balancer.is_empty(),
+        }
+    }
 }
 
 impl Director {

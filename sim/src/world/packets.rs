@@ -214,7 +214,8 @@ impl World {
     pub fn has_mail(&self, id: NodeId) -> bool {
         self.director(id).is_some_and(|director| {
             !director.socket.queue.is_empty()
-                || director.events.values().any(|events| !events.is_empty())
+                || !director.mail.is_empty(Half::Election)
+                || !director.mail.is_empty(Half::Balancer)
                 || self.has_lease_event(id)
         })
     }
@@ -223,7 +224,7 @@ impl World {
     pub fn has_mail_for(&self, id: NodeId, half: Half) -> bool {
         self.director(id).is_some_and(|director| {
             (half == Half::Election && (!director.socket.queue.is_empty() || self.has_lease_event(id)))
-                || director.events.get(&half).is_some_and(|events| !events.is_empty())
+                || !director.mail.is_empty(half)
         })
     }
 

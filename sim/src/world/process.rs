@@ -1,7 +1,7 @@
 //! Daemons: beginning, end, and what they tell.
 
 use super::World;
-use super::node::{Director, Half, Kernel, Process, Upgrade};
+use super::node::{Director, Half, Kernel, Mail, Process, Upgrade};
 use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
 use crate::trace::What;
 use std::collections::BTreeMap;
@@ -10,18 +10,25 @@ use vipward_core::command::Command;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::Config;
 use vipward_core::decision::Decision;
-use vipward_core::estate::{Document, Estate};
-use vipward_core::event::Event;
+use vipward_core::estate::{Document, Estate, OfOne};
 use vipward_core::ipvs::Table;
+use vipward_core::machine::{Input, ToBoth};
 use vipward_core::quantity::Role;
 use vipward_core::supervisor;
 use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::Event;
 
 /// From the moment when the last machine has handed over to the first that its successor does.
 const HAND_OVER: Duration = Duration::from_millis(3);
 
 /// What stands for the machine's boot; a power cut empties the state file's file system.
 const BOOT: &str = "boot";
+
+/// An estate as it arrives where it was sent, and as it is read from the disk.
+fn travelled<S: OfOne>(estate: &Estate) -> Option<S> {
+    let json = Document::new(BOOT, estate.clone()).to_json().ok()?;
+    S::of(Document::from_json(&json, BOOT).ok()?.estate)
+}
 
 /// An upgrade that is done.
 #[derive(Debug)]
@@ -73,15 +80,13 @@ impl World {
         director.socket = super::packets::Socket::default();
         director.config = Some(config.clone());
         let seed = seed.wrapping_mul(1_000_003).wrapping_add(((id.0 as u64) << 32) | director.incarnation);
-        for half in [Half::Election, Half::Balancer] {
-            let first = [Event::LinksRead(links.clone()), Event::AddressesRead(addresses.clone())];
-            // As it travels, and as it lies on the disk.
-            let json = left.get(&half).and_then(|estate| Document::new(BOOT, estate.clone()).to_json().ok());
-            let document = json.and_then(|json| Document::from_json(&json, BOOT).ok());
-            let inherited = document.map(|document| Event::Inherited(Arc::new(document.estate)));
-            let last = [Event::ConfigLoaded { config: config.clone(), seed }];
-            director.events.insert(half, first.into_iter().chain(inherited).chain(last).collect());
-        }
+        director.mail = Mail::default();
+        let Mail { election, balancer } = &mut director.mail;
+        election.push_back(Event::LinksRead(links).into());
+        election.push_back(Event::AddressesRead(addresses).into());
+        election.extend(left.get(&Half::Election).and_then(travelled).map(Input::Inherited));
+        balancer.extend(left.get(&Half::Balancer).and_then(travelled).map(Input::Inherited));
+        director.mail.tell(&ToBoth::ConfigLoaded { config, seed });
     }
 
     /// `vipward upgrade`: the new process is ready, and the old one's machines are told to hand over.
@@ -98,7 +103,7 @@ impl World {
         if director.process != Process::Absent && director.upgrade.is_none() {
             let roles = director.roles.clone();
             director.upgrade = Some(Upgrade { began, roles, estates: BTreeMap::new(), begins: None });
-            self.tell(id, &Event::HandOver);
+            self.tell(id, &ToBoth::HandOver);
         }
     }
 
@@ -128,7 +133,7 @@ impl World {
             let (Some(upgrade), Some(config)) = (director.upgrade.take(), director.file.config.clone()) else {
                 continue;
             };
-            let stop = director.events.values().flatten().any(|event| *event == Event::Stop);
+            let stop = director.mail.election.contains(&Input::Stop) || director.mail.balancer.contains(&Input::Stop);
             // Whoever takes up a role tells its priority; these begin anew, and tell what differs from the file.
             for router in config.routers.iter().filter(|router| config.coordinates(&router.name)) {
                 let known = director.priorities.entry(router.name.clone()).or_insert((0, began_anew));
@@ -181,7 +186,7 @@ impl World {
             director.process_since = now;
             director.upgrade = None;
             director.config = None;
-            director.events.clear();
+            director.mail = Mail::default();
             director.roles.clear();
             director.socket = super::packets::Socket::default();
             if relay {
@@ -201,7 +206,7 @@ impl World {
         if self.supervises {
             return self.supervise(id, supervisor::Event::Stop);
         }
-        self.tell(id, &Event::Stop);
+        self.tell(id, &ToBoth::Stop);
     }
 
     /// A machine has handled `Stop`; after both the daemon is gone.
@@ -246,7 +251,7 @@ impl World {
             director.priorities.entry(router.name.clone()).or_insert((router.priority.get(), now));
         }
         director.config = Some(config.clone());
-        self.tell(id, &Event::ConfigLoaded { config, seed: seed ^ now.as_nanos() });
+        self.tell(id, &ToBoth::ConfigLoaded { config, seed: seed ^ now.as_nanos() });
     }
 
     /// A machine is about to act. One that has ended is a ghost, and its effect counts for nothing.
@@ -263,10 +268,9 @@ impl World {
         Err("the daemon has ended".to_owned())
     }
 
-    /// The next thing that the host has to tell this machine.
-    pub fn next_event(&mut self, id: NodeId, half: Half) -> Option<Event> {
-        let director = self.director_mut(id).filter(|director| director.running())?;
-        director.events.get_mut(&half)?.pop_front()
+    /// What the host, and the other machine, have to tell the machines of a director that runs.
+    pub fn waiting_mail(&mut self, id: NodeId) -> Option<&mut Mail> {
+        Some(&mut self.director_mut(id).filter(|director| director.running())?.mail)
     }
 
     /// Takes a decision into the record.

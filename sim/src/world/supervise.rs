@@ -3,7 +3,7 @@
 use super::{Half, World};
 use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
-use vipward_core::machine::LastWill;
+use vipward_core::machine::{LastWill, ToBoth};
 use vipward_core::supervisor::{Beginning, Effect, End, Event, NOTES, Order, Report, Supervisor, WorkerId};
 use vipward_core::time::Instant;
 
@@ -139,7 +139,7 @@ impl World {
                     // Nothing here can keep it from being ready.
                     self.supervise(id, Event::Reported { worker, report: Report::Ready });
                 }
-                Effect::Tell { order: Order::Stop, .. } => self.tell(id, &vipward_core::event::Event::Stop),
+                Effect::Tell { order: Order::Stop, .. } => self.tell(id, &ToBoth::Stop),
                 Effect::Kill(_) => self.end(id),
                 Effect::Farewell(last_will) => self.farewell(id, &last_will),
                 Effect::Say(saying) => self.note(Some(id), What::Supervisor(saying)),
@@ -156,7 +156,7 @@ impl World {
                     }
                     self.hand_over(id);
                 }
-                Effect::Tell { order: Order::TakeBack, .. } => self.tell(id, &vipward_core::event::Event::TakeBack),
+                Effect::Tell { order: Order::TakeBack, .. } => self.tell(id, &ToBoth::TakeBack),
                 // These are of descriptors, connections and programs, which are not modelled.
                 Effect::Tell { order: Order::HandOver | Order::Inherit | Order::Retire, .. }
                 | Effect::Answer { .. }

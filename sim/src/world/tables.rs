@@ -1,13 +1,15 @@
-//! Kernel tables of directors: what [`vipward_core::seam::Host`] changes and reads.
+//! Kernel tables of directors: what [`vipward_core::seam::World`] changes and reads.
 
 use super::World;
-use super::node::{Half, Held};
+use super::node::{Half, Held, Mail};
 use crate::scenario::NodeId;
 use crate::trace::What;
 use std::net::IpAddr;
-use vipward_core::event::Event;
+use vipward_core::door::News;
 use vipward_core::interface::{AddressKey, InterfaceAddress, Link, ObservedAddress};
 use vipward_core::ipvs::{Op, Table};
+use vipward_core::machine::{Input, ToBoth};
+use vipward_core::vrrp::Event;
 
 impl World {
     /// Every link of the node.
@@ -32,7 +34,7 @@ impl World {
     pub fn add_address(&mut self, id: NodeId, address: &InterfaceAddress) -> Result<(), String> {
         if self.put_address(id, address)? {
             let address = ObservedAddress { key: address.key(), ours: true };
-            self.tell(id, &Event::AddressChanged { address, present: true });
+            self.tell_election(id, Event::AddressChanged { address, present: true });
         }
         Ok(())
     }
@@ -63,7 +65,8 @@ impl World {
         let Some(Held { ours, .. }) = removed else { return Ok(()) };
         self.note(Some(id), What::AddressRemoved(key.clone()));
         self.stir();
-        self.tell(id, &Event::AddressChanged { address: ObservedAddress { key: key.clone(), ours }, present: false });
+        let address = ObservedAddress { key: key.clone(), ours };
+        self.tell_election(id, Event::AddressChanged { address, present: false });
         Ok(())
     }
 
@@ -94,14 +97,32 @@ impl World {
         self.director(id).map(|director| director.kernel.ipvs.clone()).unwrap_or_default()
     }
 
+    /// The mail of a director whose daemon is there, frozen or not.
+    fn mail(&mut self, id: NodeId) -> Option<&mut Mail> {
+        let director = self.director_mut(id).filter(|director| director.process != super::Process::Absent)?;
+        Some(&mut director.mail)
+    }
+
     /// The host tells both machines.
-    pub(super) fn tell(&mut self, id: NodeId, event: &Event) {
-        let Some(director) = self.director_mut(id) else { return };
-        if director.process == super::Process::Absent {
-            return;
+    pub(super) fn tell(&mut self, id: NodeId, told: &ToBoth) {
+        if let Some(mail) = self.mail(id) {
+            mail.tell(told);
         }
-        for half in [Half::Election, Half::Balancer] {
-            director.events.entry(half).or_default().push_back(event.clone());
+    }
+
+    /// Of links and addresses it tells the Election.
+    pub(super) fn tell_election(&mut self, id: NodeId, event: Event) {
+        if let Some(mail) = self.mail(id) {
+            mail.election.push_back(event.into());
+        }
+    }
+
+    /// One machine tells the other.
+    pub fn news(&mut self, id: NodeId, from: Half, news: &News) {
+        let Some(mail) = self.mail(id) else { return };
+        match from {
+            Half::Election => mail.balancer.push_back(Input::News(news.clone())),
+            Half::Balancer => mail.election.push_back(Input::News(news.clone())),
         }
     }
 }

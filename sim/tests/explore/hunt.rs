@@ -4,8 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 use vipward_sim::explore::{Case, Clusters};
-use vipward_sim::runner::events::{GuardedMachine, product};
-use vipward_sim::world::Half;
+use vipward_sim::runner::events::{Make, Product};
 
 /// Where faults are looked for, and what they are called.
 pub struct Hunt {
@@ -21,16 +20,10 @@ pub struct Hunt {
 }
 
 impl Hunt {
-    /// Finds each of `faults`, in the product's machines with `around` around them.
-    pub fn finds<F: Copy + Send + Sync>(
-        &self,
-        faults: &[(F, &str)],
-        around: impl Fn(F, Half) -> Box<dyn GuardedMachine> + Sync,
-    ) {
-        let around = &around;
+    /// Finds each of `faults`, which make machines out of the product's.
+    pub fn finds<F: Make + Copy + Send>(&self, faults: &[(F, &str)]) {
         let found: Vec<_> = std::thread::scope(|scope| {
-            let hunts: Vec<_> =
-                faults.iter().map(|(fault, _)| scope.spawn(move || self.first(*fault, around))).collect();
+            let hunts: Vec<_> = faults.iter().map(|(fault, _)| scope.spawn(move || self.first(*fault))).collect();
             hunts.into_iter().map(|hunt| hunt.join().unwrap()).collect()
         });
         let mut table = format!("| {} | seeds needed | found by |\n|---|---|---|\n", self.what);
@@ -43,17 +36,13 @@ impl Hunt {
     }
 
     /// The first seed that finds it, and by which invariant.
-    fn first<F: Copy + Sync>(
-        &self,
-        fault: F,
-        around: &(impl Fn(F, Half) -> Box<dyn GuardedMachine> + Sync),
-    ) -> Option<(u64, &'static str)> {
+    fn first(&self, fault: impl Make) -> Option<(u64, &'static str)> {
         (1..=self.bound).find_map(|seed| {
             let case = Case::draw(seed, self.seconds, &self.clusters).unwrap();
-            let broken = case.run(&|_, half| around(fault, half)).unwrap();
+            let broken = case.run(&fault).unwrap();
             let found = broken.map(|violation| (seed, violation.invariant))?;
             // A complaint about the product itself finds no planted fault.
-            case.run(&product).unwrap().is_none().then_some(found)
+            case.run(&Product).unwrap().is_none().then_some(found)
         })
     }
 

@@ -4,25 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use vipward_core::balancer::Balancer;
+use vipward_core::balancer::{self, Balancer};
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
-use vipward_core::effect::Effect;
-use vipward_core::estate::Estate;
-use vipward_core::event::Event;
+use vipward_core::estate::{BalancerEstate, ElectionEstate};
 use vipward_core::interface::{InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
-use vipward_core::machine::{LastWill, LeavesWill};
-use vipward_core::machine::{Machine, Reason};
+use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::probe::Verdict;
 use vipward_core::quantity::{Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::RENEW;
 use vipward_core::vrrp::packet::Advert;
 use vipward_core::vrrp::virtual_router::State;
-use vipward_core::vrrp::{Election, intervals};
-use vipward_sim::runner::events::GuardedMachine;
-use vipward_sim::world::Half;
+use vipward_core::vrrp::{self, Effect, Election, Event, intervals};
+use vipward_sim::runner::events::{GuardedMachine, Make};
+use vipward_sim::scenario::NodeId;
 
 /// One kind of spoiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +67,16 @@ impl Fault {
         (Self::RenewedAfterMaster, "renewal goes on after MASTER was left: twice a second, whatever the role"),
         (Self::RenewalsWithheld, "renewals withheld: the kernel never hears of them"),
     ];
+}
 
-    /// The product's machine with this fault around it.
-    pub fn around(self, half: Half) -> Box<dyn GuardedMachine> {
-        match half {
-            Half::Election => Box::new(Voter::new(self)),
-            Half::Balancer => Box::new(Checker::new(self)),
-        }
+/// The product's machines with this fault around them.
+impl Make for Fault {
+    fn election(&self, _: NodeId) -> Box<dyn GuardedMachine<Election>> {
+        Box::new(Voter::new(*self))
+    }
+
+    fn balancer(&self, _: NodeId) -> Box<dyn GuardedMachine<Balancer>> {
+        Box::new(Checker::new(*self))
     }
 }
 
@@ -150,11 +150,15 @@ impl Voter {
 }
 
 impl Machine for Voter {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
-        let mut out = Vec::new();
-        let mut event = Some(event);
+    type Event = Event;
+    type Effect = Effect;
+    type Estate = ElectionEstate;
+
+    fn handle(&mut self, input: vrrp::Input, now: Instant) -> vrrp::Outbox {
+        let mut out = Outbox::default();
+        let mut input = Some(input);
         match self.fault {
-            Fault::SkewWithoutPriority if event == Some(Event::Wakeup) => {
+            Fault::SkewWithoutPriority if input == Some(Input::Wakeup) => {
                 if let Some((at, Reason::MasterDown)) = self.inner.next_wakeup()
                     && at > now + self.ahead
                     && at <= now + self.ahead + self.early()
@@ -167,14 +171,14 @@ impl Machine for Voter {
                 for _ in 0..10_000 {
                     match self.inner.next_wakeup() {
                         Some((at, Reason::MasterDown | Reason::Advertise)) if at < now => {
-                            out.extend(self.inner.handle(Event::Wakeup, at));
+                            out.append(self.inner.handle(Input::Wakeup, at));
                         }
                         _ => break,
                     }
                 }
             }
             Fault::RoleFlapping => {
-                if let Some(Event::LinksRead(links)) = &event {
+                if let Some(Input::Event(Event::LinksRead(links))) = &input {
                     self.links = links.clone();
                     self.flap_at = Some(now + Duration::from_secs(5));
                 }
@@ -182,7 +186,8 @@ impl Machine for Voter {
                     self.flap_at = Some(now + Duration::from_secs(5));
                     for running in [false, true] {
                         for link in self.links.clone() {
-                            out.extend(self.inner.handle(Event::LinkChanged(Link { running, ..link }), now));
+                            let link = Event::LinkChanged(Link { running, ..link });
+                            out.append(self.inner.handle(link.into(), now));
                         }
                     }
                 }
@@ -190,8 +195,7 @@ impl Machine for Voter {
             _ => {}
         }
         if self.fault == Fault::StaleEstate
-            && let Some(Event::Inherited(estate)) = &mut event
-            && let Estate::Election(estate) = Arc::make_mut(estate)
+            && let Some(Input::Inherited(estate)) = &mut input
         {
             for router in &mut estate.routers {
                 if let State::Master(master) = &mut router.state {
@@ -199,14 +203,21 @@ impl Machine for Voter {
                 }
             }
         }
-        if let Some(Event::AdvertReceived(datagram)) = event {
-            event = self.spoil(datagram).map(Event::AdvertReceived);
+        if let Some(Input::Event(Event::AdvertReceived(datagram))) = input {
+            input = self.spoil(datagram).map(|datagram| Event::AdvertReceived(datagram).into());
         }
-        if let Some(event) = event {
-            out.extend(self.inner.handle(event, now + self.ahead));
+        if let Some(input) = input {
+            out.append(self.inner.handle(input, now + self.ahead));
         }
-        let mut spoiled = Vec::new();
-        for effect in out {
+        let mut spoiled = Outbox::default();
+        for output in out {
+            if let Output::Decide(Decision::RoleChanged { vrid, from: Role::Master, .. }) = &output {
+                self.masters.remove(&vrid.get());
+            }
+            let Output::Effect(effect) = output else {
+                spoiled.put(output);
+                continue;
+            };
             match (&effect, self.fault) {
                 (Effect::RenewAddresses { .. }, Fault::RenewalsWithheld) => continue,
                 (Effect::RenewAddresses { addresses }, Fault::RenewedAfterMaster) => {
@@ -238,9 +249,6 @@ impl Machine for Voter {
                 (Effect::RemoveAddress(key), Fault::AnnounceStorm | Fault::AddressGivenUp) => {
                     self.vips.retain(|vip| vip.key() != *key)
                 }
-                (Effect::Decide(Decision::RoleChanged { vrid, from: Role::Master, .. }), _) => {
-                    self.masters.remove(&vrid.get());
-                }
                 _ => {}
             }
             spoiled.push(effect);
@@ -263,9 +271,9 @@ impl Machine for Voter {
         at.zip(reason).into_iter().chain(flap).chain(renewed).min()
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<ElectionEstate> {
         let mut estate = self.inner.estate(now + self.ahead)?;
-        if let (Fault::RoleForgotten, Estate::Election(estate)) = (self.fault, &mut estate) {
+        if self.fault == Fault::RoleForgotten {
             estate.routers.retain(|router| !matches!(router.state, State::Master(_)));
         }
         Some(estate)
@@ -296,14 +304,19 @@ impl Checker {
 }
 
 impl Machine for Checker {
-    fn handle(&mut self, mut event: Event, now: Instant) -> Vec<Effect> {
-        match &mut event {
-            Event::ConfigLoaded { config, .. } => {
+    type Event = balancer::Event;
+    type Effect = balancer::Effect;
+    type Estate = BalancerEstate;
+
+    fn handle(&mut self, mut input: balancer::Input, now: Instant) -> balancer::Outbox {
+        use balancer::{Effect, Event};
+        match &mut input {
+            Input::ConfigLoaded { config, .. } => {
                 self.loads += 1;
                 let sorry = config.services.iter().filter_map(|service| service.sorry_server.as_ref());
                 self.sorry = sorry.map(|sorry| sorry.address).collect();
             }
-            Event::ProbeFinished { probe, verdict } => {
+            Input::Event(Event::ProbeFinished { probe, verdict }) => {
                 if self.fault == Fault::StaleVerdict && self.loads > 1 {
                     if let Some(stale) = self.last.get(&probe.server) {
                         *verdict = stale.clone();
@@ -317,29 +330,25 @@ impl Machine for Checker {
             }
             _ => {}
         }
-        let mut effects = self.inner.handle(event, now);
-        match self.fault {
-            Fault::DeleteLost => effects.retain(|it| !matches!(it, Effect::Ipvs(Op::RemoveDestination { .. }))),
-            Fault::SorryServerStays => effects.retain(|it| match it {
-                Effect::Ipvs(Op::RemoveDestination { address, .. }) => !self.sorry.contains(address),
-                _ => true,
-            }),
-            Fault::CheckerNeverRetries => effects.retain(|it| match it {
-                Effect::StartProbe { id, .. } => !self.failed.contains(&id.server),
-                _ => true,
-            }),
-            _ => {}
-        }
-        effects
+        let loses = |effect: &Effect| match (effect, self.fault) {
+            (Effect::Ipvs(Op::RemoveDestination { .. }), Fault::DeleteLost) => true,
+            (Effect::Ipvs(Op::RemoveDestination { address, .. }), Fault::SorryServerStays) => {
+                self.sorry.contains(address)
+            }
+            (Effect::StartProbe { id, .. }, Fault::CheckerNeverRetries) => self.failed.contains(&id.server),
+            _ => false,
+        };
+        let effects = self.inner.handle(input, now).into_iter();
+        effects.filter(|output| !matches!(output, Output::Effect(effect) if loses(effect))).collect()
     }
 
     fn next_wakeup(&self) -> Option<(Instant, Reason)> {
         self.inner.next_wakeup()
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<BalancerEstate> {
         let mut estate = self.inner.estate(now)?;
-        if let (Fault::VerdictsForgotten, Estate::Balancer(estate)) = (self.fault, &mut estate) {
+        if self.fault == Fault::VerdictsForgotten {
             let servers = estate.services.iter_mut().flat_map(|service| &mut service.servers);
             servers.flat_map(|server| &mut server.checkers).for_each(|checker| checker.up = true);
         }

@@ -2,19 +2,15 @@
 //! the machine itself.
 
 use std::collections::BTreeMap;
-use vipward_core::balancer::Balancer;
-use vipward_core::effect::Effect;
-use vipward_core::estate::Estate;
-use vipward_core::event::Event;
+use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Session, Token};
-use vipward_core::machine::{LastWill, LeavesWill};
-use vipward_core::machine::{Machine, Reason};
+use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
-use vipward_core::vrrp::Election;
-use vipward_sim::runner::events::GuardedMachine;
-use vipward_sim::world::Half;
+use vipward_core::vrrp::{self, Effect, Election, Event};
+use vipward_sim::runner::events::{GuardedMachine, Make};
+use vipward_sim::scenario::NodeId;
 
 /// How late what comes too late comes.
 const LATE: Duration = Duration::from_millis(500);
@@ -42,12 +38,11 @@ impl Slip {
         (Self::VacantIsOurs, "a lease that is free taken for ours: it is not asked for"),
         (Self::OrderReversed, "the order of candidates reversed: the lowest priority comes first"),
     ];
+}
 
-    pub fn around(self, half: Half) -> Box<dyn GuardedMachine> {
-        match half {
-            Half::Election => Box::new(Slipping { slip: self, ..Slipping::new() }),
-            Half::Balancer => Box::<Balancer>::default(),
-        }
+impl Make for Slip {
+    fn election(&self, _: NodeId) -> Box<dyn GuardedMachine<Election>> {
+        Box::new(Slipping { slip: *self, ..Slipping::new() })
     }
 }
 
@@ -113,18 +108,23 @@ impl Slipping {
 }
 
 impl Machine for Slipping {
-    fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
-        let mut out = Vec::new();
-        let event = match event {
-            Event::Lease(said) => Event::Lease(self.spoil(said)),
+    type Event = Event;
+    type Effect = Effect;
+    type Estate = ElectionEstate;
+
+    fn handle(&mut self, input: vrrp::Input, now: Instant) -> vrrp::Outbox {
+        let mut out = Outbox::default();
+        let input = match input {
+            Input::Event(Event::Lease(said)) => Event::Lease(self.spoil(said)).into(),
             other => other,
         };
         if let (Slip::WordOfTheService, Some(session)) = (self.slip, self.session) {
-            out.extend(self.inner.handle(Event::Lease(LeaseEvent::Confirmed { session, asked_at: now }), now));
+            let confirmed = Event::Lease(LeaseEvent::Confirmed { session, asked_at: now });
+            out.append(self.inner.handle(confirmed.into(), now));
         }
-        out.extend(self.inner.handle(event, now));
+        out.append(self.inner.handle(input, now));
         let asks: Vec<_> = out
-            .iter()
+            .effects()
             .filter_map(|it| match it {
                 Effect::Lease(LeaseOp::Take { key, .. }) => Some(key.clone()),
                 _ => None,
@@ -135,13 +135,17 @@ impl Machine for Slipping {
                 let stale = self.granted.iter().any(|(other, before)| *other == key && *before != session);
                 if self.slip == Slip::GrantNotAwaited || (self.slip == Slip::StaleGrant && stale) {
                     let grant = LeaseEvent::Granted { session, key, token: Token(1) };
-                    out.extend(self.inner.handle(Event::Lease(grant), now));
+                    out.append(self.inner.handle(Event::Lease(grant).into(), now));
                 }
             }
         }
-        let releases = out.iter().any(|it| matches!(it, Effect::Lease(LeaseOp::Release { .. } | LeaseOp::Close)));
-        let mut spoiled = Vec::new();
-        for effect in out {
+        let releases = out.effects().any(|it| matches!(it, Effect::Lease(LeaseOp::Release { .. } | LeaseOp::Close)));
+        let mut spoiled = Outbox::default();
+        for output in out {
+            let Output::Effect(effect) = output else {
+                spoiled.put(output);
+                continue;
+            };
             match (&effect, self.slip) {
                 (Effect::RemoveAddress(_), Slip::ReleasedFirst) if releases => {
                     self.late.push((now + LATE, effect));
@@ -174,7 +178,7 @@ impl Machine for Slipping {
         self.inner.next_wakeup().into_iter().chain(late).chain(renew).min()
     }
 
-    fn estate(&self, now: Instant) -> Option<Estate> {
+    fn estate(&self, now: Instant) -> Option<ElectionEstate> {
         self.inner.estate(now)
     }
 }

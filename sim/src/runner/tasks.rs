@@ -1,0 +1,185 @@
+//! Machines as tasks of turmoil: real sockets of its network, real streams to real servers, real sleeps.
+
+use super::Shared;
+use super::director::PORT;
+use super::seam::{Daemon, Runner};
+use crate::scenario::NodeId;
+use crate::world::{Envelope, Lost, World};
+use futures::future::LocalBoxFuture;
+use std::cell::{Ref, RefMut};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+use turmoil::net::{TcpStream, UdpSocket};
+use vipward_core::probe::{self, Probe, Verdict};
+use vipward_core::seam::{Refusal, Streams};
+use vipward_core::time::{Duration, Instant};
+
+/// Linux's first wait before it sends a lost SYN again; it doubles.
+const SYN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The same for data in an open connection (`TCP_RTO_MIN`).
+const DATA_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// One daemon's tasks.
+pub(super) struct Tasks {
+    pub shared: Rc<Shared>,
+    pub socket: Rc<UdpSocket>,
+}
+
+impl Runner for Tasks {
+    fn world(&self) -> Ref<'_, World> {
+        self.shared.world()
+    }
+
+    fn world_mut(&self) -> RefMut<'_, World> {
+        self.shared.world_mut()
+    }
+
+    async fn sleep_until(&self, id: NodeId, at: Instant) {
+        let left = self.shared.world().until(id, at);
+        sleep(left).await;
+    }
+
+    async fn bell(&self, id: NodeId) {
+        self.shared.bell(id).await;
+    }
+
+    fn ring(&self, id: NodeId) {
+        self.shared.ring(id);
+    }
+
+    /// Once for the host, whatever the interface: turmoil knows only one. A second time is harmless.
+    fn join(&self, group: IpAddr) -> Result<(), Refusal> {
+        let IpAddr::V4(group) = group else { return Ok(()) };
+        self.socket.join_multicast_v4(group, Ipv4Addr::UNSPECIFIED).map_err(|error| error.to_string())
+    }
+
+    fn carry(&self, envelope: Envelope) -> Result<(), Refusal> {
+        let bytes = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
+        let destination = envelope.datagram.destination;
+        let targets: Vec<IpAddr> = if destination.is_multicast() {
+            vec![destination]
+        } else {
+            let to = self.shared.world().recipients(&envelope);
+            to.into_iter().filter_map(|id| self.shared.address(id)).collect()
+        };
+        for target in targets {
+            self.socket.try_send_to(&bytes, SocketAddr::new(target, PORT)).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn probe(daemon: &Daemon<Self>, probe: Probe) -> LocalBoxFuture<'static, Verdict> {
+        Box::pin(probe::run(probe, Rc::new(daemon.clone())))
+    }
+}
+
+impl Streams for Daemon<Tasks> {
+    type Stream = SimStream;
+
+    async fn connect(&self, target: SocketAddr) -> io::Result<SimStream> {
+        drop(self.acts("starts a probe").await.map_err(io::Error::other)?);
+        let mut wait = SYN_TIMEOUT;
+        loop {
+            self.thawed().await;
+            let answered = {
+                let mut world = self.runner.world_mut();
+                world.holder_of_own(target.ip()).map(|server| (server, world.round_trip(self.id, server)))
+            };
+            match answered {
+                // Nobody answers ARP: Linux gives up after three tries of a second.
+                None => {
+                    sleep(Duration::from_secs(3)).await;
+                    return Err(io::Error::new(io::ErrorKind::HostUnreachable, "No route to host"));
+                }
+                Some((server, Ok(late))) => {
+                    sleep(late).await;
+                    let address = self.runner.shared.address(server).ok_or(io::ErrorKind::HostUnreachable)?;
+                    let inner = TcpStream::connect((address, target.port())).await?;
+                    let daemon = self.clone();
+                    return Ok(SimStream { daemon, server, inner, answer_at: Instant::ZERO, pause: None });
+                }
+                Some((_, Err(Lost::NoWay(_) | Lost::Chance))) => {
+                    sleep(wait).await;
+                    wait = wait.saturating_mul(2);
+                }
+            }
+        }
+    }
+}
+
+/// A probe's connection. turmoil carries the bytes; the world says when they may move: not while the way is cut or the
+/// director frozen, and answers come later by the way's delay and by what loss costs.
+pub(super) struct SimStream {
+    daemon: Daemon<Tasks>,
+    server: NodeId,
+    inner: TcpStream,
+    answer_at: Instant,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl SimStream {
+    /// Ready when bytes may move at `at`; looks again every millisecond.
+    fn poll_open(&mut self, at: Instant, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let open = {
+                let world = self.daemon.runner.world();
+                world.now() >= at && world.reachable(self.daemon.id, self.server) && !self.daemon.frozen()
+            };
+            if open {
+                self.pause = None;
+                return Poll::Ready(());
+            }
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(1))));
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+    }
+}
+
+impl AsyncRead for SimStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_open(this.answer_at, context));
+        Pin::new(&mut this.inner).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for SimStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_open(Instant::ZERO, context));
+        let written = ready!(Pin::new(&mut this.inner).poll_write(context, bytes))?;
+        let mut world = this.daemon.runner.world_mut();
+        let mut late = Duration::ZERO;
+        let mut wait = DATA_TIMEOUT;
+        // Ten in a row are a dead connection; the probe's own limit ends it long before.
+        for _ in 0..10 {
+            match world.round_trip(this.daemon.id, this.server) {
+                Ok(round_trip) => {
+                    late += round_trip;
+                    break;
+                }
+                Err(Lost::NoWay(_) | Lost::Chance) => {
+                    late += wait;
+                    wait = wait.saturating_mul(2);
+                }
+            }
+        }
+        this.answer_at = world.now() + late;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+    }
+}
