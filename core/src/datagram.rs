@@ -5,8 +5,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// An IP packet of protocol 112 without its header: what [`crate::vrrp::Event::AdvertReceived`] brings and [`crate::vrrp::Effect::SendAdvert`]
-/// sends.
+/// An IP packet of protocol 112 without its header: what [`crate::vrrp::Event::AdvertReceived`] brings and
+/// [`crate::vrrp::Effect::SendAdvert`] sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Datagram {
     /// The interface that it came in by or leaves by.

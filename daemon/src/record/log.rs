@@ -155,6 +155,10 @@ impl Log {
         }
         if self.current.as_ref().is_some_and(|output| output.offset >= self.ring.max_bytes.max(2 * output.head)) {
             self.turn()?;
+            // A process that ends now leaves no file without a beginning.
+            if let Some(output) = &mut self.current {
+                output.write()?;
+            }
         }
         Ok(())
     }

@@ -142,16 +142,23 @@ fn timer(reason: Reason) -> &'static str {
     }
 }
 
-/// What a step asked for, in words, without announcements, which come in bursts, and renewals, which come twice a second:
-/// they would hide what happened.
+/// What a step asked for, in words. Announcements come in bursts, renewals twice a second, and news say what the decision
+/// beside them says: they would hide what happened.
 fn told(step: &Step) -> Vec<String> {
     let hides = |effect: &Effect| matches!(effect, Effect::Announce { .. } | Effect::RenewAddresses { .. });
     match step {
         Step::Election(taken) => {
-            let told = taken.output.iter().filter(|it| !matches!(it, Output::Effect(effect) if hides(effect)));
+            let hidden = |output: &Output<Effect>| match output {
+                Output::Effect(effect) => hides(effect),
+                Output::News(_) => true,
+                Output::Decide(_) | Output::Notify { .. } => false,
+            };
+            taken.output.iter().filter(|output| !hidden(output)).map(Words::in_words).collect()
+        }
+        Step::Balancer(taken) => {
+            let told = taken.output.iter().filter(|output| !matches!(output, Output::News(_)));
             told.map(Words::in_words).collect()
         }
-        Step::Balancer(_) => words::asked(step),
     }
 }
 
