@@ -292,7 +292,7 @@ impl Director<'_> {
                 let _ = tell.send(piece);
             })
         });
-        let (mut election, mut balancer) = (None, None);
+        let mut waiting = vec![MachineName::Election, MachineName::Balancer];
         while let Some(piece) = pieces.recv().await {
             match piece {
                 Piece::Relay { table, listeners } => {
@@ -303,19 +303,23 @@ impl Director<'_> {
                 }
                 // Each begins as soon as it has what is its own.
                 Piece::Estate(Estate::Election(estate)) => {
-                    let begun = begin(&self.election, Some(estate), &loaded);
-                    election.get_or_insert(begun);
+                    begin(&self.election, Some(estate), &loaded);
+                    waiting.retain(|name| *name != MachineName::Election);
                 }
                 Piece::Estate(Estate::Balancer(estate)) => {
-                    let begun = begin(&self.balancer, Some(estate), &loaded);
-                    balancer.get_or_insert(begun);
+                    begin(&self.balancer, Some(estate), &loaded);
+                    waiting.retain(|name| *name != MachineName::Balancer);
                 }
             }
         }
         all.await.map_err(io::Error::other)??;
-        // One of which nothing came had nothing to leave.
-        election.unwrap_or_else(|| begin(&self.election, None, &loaded));
-        balancer.unwrap_or_else(|| begin(&self.balancer, None, &loaded));
+        for name in waiting {
+            // It had nothing to leave.
+            match name {
+                MachineName::Election => begin(&self.election, None, &loaded),
+                MachineName::Balancer => begin(&self.balancer, None, &loaded),
+            }
+        }
         Ok(self.election.loaded().await && self.balancer.loaded().await)
     }
 

@@ -138,6 +138,7 @@ pub fn walk(track: &Track, mut show: impl FnMut(&Moment<'_>)) -> Checked {
                 checked.differences.extend(wrong.map(|what| difference(track, *at, *machine, what, before)));
             }
             Item::Step(step) => {
+                let step: &Step = step;
                 let name = step.machine();
                 let due = match name {
                     MachineName::Election => machines.election.as_ref().and_then(Machine::next_wakeup),

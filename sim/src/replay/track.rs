@@ -32,7 +32,7 @@ pub enum Item {
         at: Instant,
         state: Vec<u8>,
     },
-    Step(Step),
+    Step(Box<Step>),
     /// Something is missing: neither machine can be checked before its next state. `machine`: only this one's.
     Break {
         at: Instant,
@@ -72,7 +72,7 @@ impl Track {
 
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.items.iter().filter_map(|item| match item {
-            Item::Step(step) => Some(step),
+            Item::Step(step) => Some(&**step),
             Item::State { .. } | Item::Break { .. } | Item::Files { .. } => None,
         })
     }
@@ -90,11 +90,11 @@ impl Track {
     /// The configuration's text at this instant of the track.
     pub fn sources(&self, at: Instant) -> Sources {
         let mut sources = Sources::default();
-        let files = self.items.iter().filter_map(|item| match item {
+        let mut files = self.items.iter().filter_map(|item| match item {
             Item::Files { at: from, files } if *from <= at => Some(files),
             _ => None,
         });
-        for file in files.last().into_iter().flatten() {
+        for file in files.next_back().into_iter().flatten() {
             sources.add(file.name.clone(), file.text.clone());
         }
         sources
@@ -230,7 +230,7 @@ impl Track {
                     Item::Files { at, files }
                 }
                 Entry::State { machine, at, state } => Item::State { machine, at, state },
-                Entry::Step(step) => Item::Step(step),
+                Entry::Step(step) => Item::Step(Box::new(step)),
                 Entry::Lost { machine, at, steps } => {
                     let why = match steps {
                         0 => "the file ends here".to_owned(),
