@@ -13,6 +13,7 @@ mod pair;
 pub mod quorate;
 mod require;
 mod router;
+pub mod scale;
 pub mod upgrading;
 pub mod zookeeper;
 
