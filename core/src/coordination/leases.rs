@@ -3,7 +3,7 @@
 
 use super::candidates::{is_best, preempted_by};
 use super::rendezvous::assign;
-use super::surely;
+use crate::lease::surely;
 use crate::decision::{Decision, RoleCause};
 use crate::lease::{
     Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,

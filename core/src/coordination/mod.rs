@@ -4,12 +4,11 @@
 //! timeout keeps what it created, and what it created goes when the session does. The Election asks by [`LeaseOp`] and
 //! hears by [`LeaseEvent`]; who speaks the service's protocol is behind [`crate::seam::World`] and decides nothing.
 //!
-//! Until when a lease is surely ours, [`surely`] computes from our own clock and the instants at which *we* asked: what
+//! Until when a lease is surely ours, [`crate::lease::surely`] computes from our own clock and the instants at which *we* asked: what
 //! the service says about time is never needed.
 
 mod candidates;
 mod leases;
 pub mod rendezvous;
-pub mod surely;
 
 pub use leases::{Concerned, LONGEST_TRIAL, Leases};

@@ -3,7 +3,7 @@
 use super::Vip;
 use super::reader::{Key, Reader, Value};
 use crate::config::{Config, Diagnostic, Span};
-use crate::coordination::surely;
+use crate::lease::surely;
 use crate::lease::{Coordination, Mode, OnLoss, Part, Service, Spread};
 use crate::time::Duration;
 use std::collections::BTreeMap;

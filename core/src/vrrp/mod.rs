@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod announce;
+pub mod book;
 pub mod counters;
 mod effect;
 pub mod election;

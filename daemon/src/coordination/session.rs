@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use vipward_core::coordination::surely;
+use vipward_core::lease::surely;
 use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token};
 use vipward_core::seam::Clock;
 use vipward_core::time::{Duration, Instant};

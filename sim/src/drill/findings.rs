@@ -7,7 +7,7 @@ use super::row::Row;
 use super::topology::Topology;
 use super::wires::routers;
 use super::words::{self, seconds};
-use crate::invariants;
+use crate::scenario::invariant;
 use crate::scenario::NodeKind;
 use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,7 +278,7 @@ fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>)
 
 /// Each broken invariant once, with the lines of those it names.
 fn broken(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic], found: &mut Vec<Diagnostic>) {
-    for name in invariants::NAMES {
+    for name in invariant::ALL {
         let broke: Vec<&Row> = rows.iter().filter(|row| row.broken.contains(&name)).collect();
         let Some(first) = broke.first() else { continue };
         let Some(violation) = first.run.violations.iter().find(|violation| violation.invariant == name) else {

@@ -16,7 +16,7 @@ use vipward_core::config::VirtualRouterConfig;
 use vipward_core::quantity::{Role, Version};
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "address-served";
+pub const NAME: &str = crate::scenario::invariant::ADDRESS_SERVED;
 
 #[derive(Default)]
 pub struct AddressServed {

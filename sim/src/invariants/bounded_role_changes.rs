@@ -19,7 +19,7 @@ use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "bounded-role-changes";
+pub const NAME: &str = crate::scenario::invariant::BOUNDED_ROLE_CHANGES;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const BY_ITSELF: usize = 6;

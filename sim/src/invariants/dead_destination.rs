@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use vipward_core::config::{CheckerConfig, CheckerKind, RealServer};
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "no-dead-destination";
+pub const NAME: &str = crate::scenario::invariant::DEAD_DESTINATION;
 
 #[derive(Default)]
 pub struct DeadDestination {

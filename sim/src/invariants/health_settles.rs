@@ -15,7 +15,7 @@ use std::sync::Arc;
 use vipward_core::config::{CheckerConfig, CheckerKind, Config, RealServer, VirtualServer};
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "health-settles";
+pub const NAME: &str = crate::scenario::invariant::HEALTH_SETTLES;
 
 #[derive(Default)]
 pub struct HealthSettles {

@@ -13,7 +13,7 @@ use vipward_core::config::LIFETIME;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::RENEW;
 
-pub const NAME: &str = "lease";
+pub const NAME: &str = crate::scenario::invariant::LEASE;
 
 /// What a director that does not run may keep its addresses for.
 const LONGEST: Duration = LIFETIME.saturating_add(Duration::from_secs(1)).saturating_add(MARGIN);

@@ -36,23 +36,6 @@ pub trait Invariant {
     }
 }
 
-/// All names.
-pub const NAMES: [&str; 13] = [
-    one_owner::NAME,
-    one_holder::NAME,
-    address_served::NAME,
-    dead_destination::NAME,
-    tables_settle::NAME,
-    bounded_role_changes::NAME,
-    silent_after_stop::NAME,
-    settles::NAME,
-    health_settles::NAME,
-    takeover_in_order::NAME,
-    quiet_announcements::NAME,
-    upgrade_unnoticed::NAME,
-    lease::NAME,
-];
-
 /// What a director may take beyond the protocol's own arithmetic: its turn, the simulator's millisecond steps.
 const MARGIN: Duration = Duration::from_millis(100);
 

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use vipward_core::config::Config;
 use vipward_core::lease::{Mode, OnLoss};
 
-pub const NAME: &str = "one-holder";
+pub const NAME: &str = crate::scenario::invariant::ONE_HOLDER;
 
 #[derive(Default)]
 pub struct OneHolder {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "one-owner";
+pub const NAME: &str = crate::scenario::invariant::ONE_OWNER;
 
 #[derive(Default)]
 pub struct OneOwner {

@@ -8,7 +8,7 @@ use crate::world::World;
 use std::collections::BTreeSet;
 use vipward_core::time::Duration;
 
-pub const NAME: &str = "quiet-announcements";
+pub const NAME: &str = crate::scenario::invariant::QUIET_ANNOUNCEMENTS;
 
 /// Beyond the delays themselves.
 const AFTER: Duration = Duration::from_secs(5);

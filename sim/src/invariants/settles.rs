@@ -20,7 +20,7 @@ use vipward_core::coordination::LONGEST_TRIAL;
 use vipward_core::quantity::{Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "settles";
+pub const NAME: &str = crate::scenario::invariant::SETTLES;
 
 /// The simulated client's tries to connect, until one is answered.
 const CONNECT: Duration = Duration::from_secs(3);

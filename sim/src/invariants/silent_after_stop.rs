@@ -3,7 +3,7 @@
 use super::Invariant;
 use crate::world::World;
 
-pub const NAME: &str = "silent-after-stop";
+pub const NAME: &str = crate::scenario::invariant::SILENT_AFTER_STOP;
 
 #[derive(Default)]
 pub struct SilentAfterStop {

@@ -17,7 +17,7 @@ use vipward_core::ipvs::ServiceKey;
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
-pub const NAME: &str = "tables-settle";
+pub const NAME: &str = crate::scenario::invariant::TABLES_SETTLE;
 
 const QUIET: Duration = Duration::from_secs(3);
 

@@ -18,7 +18,7 @@ use vipward_core::quantity::{Priority, Role};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::intervals;
 
-pub const NAME: &str = "takeover-in-order";
+pub const NAME: &str = crate::scenario::invariant::TAKEOVER_IN_ORDER;
 
 /// Two that wake so close to each other may both be first: a packet's way, two steps of the simulator.
 const CLOSE: Duration = Duration::from_millis(5);

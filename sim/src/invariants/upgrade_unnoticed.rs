@@ -16,7 +16,7 @@ use vipward_core::quantity::{Priority, Role};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::intervals;
 
-pub const NAME: &str = "upgrade-unnoticed";
+pub const NAME: &str = crate::scenario::invariant::UPGRADE_UNNOTICED;
 
 /// A director that was frozen between the two processes has waited longer than this, and that is noticed.
 const LONGEST: Duration = Duration::from_millis(10);

@@ -119,9 +119,9 @@ impl Reader<'_> {
             }
             "violation" => {
                 let name = self.text(value, "the name of an invariant")?;
-                if !crate::invariants::NAMES.contains(&name) {
-                    let names: Vec<String> = crate::invariants::NAMES.iter().map(ToString::to_string).collect();
-                    let near = nearest(name, crate::invariants::NAMES.iter().copied());
+                if !super::invariant::ALL.contains(&name) {
+                    let names: Vec<String> = super::invariant::ALL.iter().map(ToString::to_string).collect();
+                    let near = nearest(name, super::invariant::ALL.iter().copied());
                     self.no_such("invariant", name, self.of_value(value), near, &names);
                     return None;
                 }

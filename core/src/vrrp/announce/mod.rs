@@ -4,6 +4,8 @@
 //! the first. `garp_master_refresh` repeats it for as long as the router is MASTER. An advert of a lower priority means
 //! that another director has just announced the same addresses: then there are bursts again (`garp_lower_prio_*`).
 
+pub mod queue;
+
 use crate::config::Garp;
 use crate::interface::InterfaceAddress;
 use crate::time::Instant;

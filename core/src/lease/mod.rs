@@ -4,6 +4,8 @@
 //! timeout keeps what it created, and what it created goes when the session does. The Election asks by [`LeaseOp`] and
 //! hears by [`LeaseEvent`]; who speaks the service's protocol is behind [`crate::seam::World`] and decides nothing.
 
+pub mod surely;
+
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,0 +1,350 @@
+//! The addresses that are on this director's interfaces, and those that should be.
+//!
+//! Level-triggered: [`AddressBook`] keeps what was last observed and who wants what, and [`AddressBook::settle`] is the
+//! only source of changes. What somebody else deletes comes back, what a killed predecessor left behind goes, and what
+//! somebody else put there is never touched. The kernel counts as somebody else: it takes an address off when its
+//! lifetime is over ([`super::lifetime`]), or its subnet's primary address goes.
+//!
+//! Each change of what is wanted or observed marks the keys that it concerns, and settling looks at those alone: it costs
+//! what changed, not what is there. The Election settles once for each event, not once for each virtual router.
+
+mod wanted;
+
+pub use wanted::{Holder, Item, Wanted};
+
+use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
+use crate::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How long until an address that could not be added is tried again.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// How many addresses one event adds at most; the others follow at once, when adverts that are due have left. The kernel
+/// takes 10 to 30 µs for each.
+pub const MOST_ADDED: usize = 256;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `left_behind`: by an earlier run, and not by this process.
+    Remove { key: AddressKey, left_behind: bool },
+    /// `restored`: it was there and vanished without our doing. `retried`: it could not be added before.
+    Add { address: InterfaceAddress, restored: bool, retried: bool },
+}
+
+/// An address that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    /// It carries our protocol number, or this process put it there: Linux before 5.18 forgets the number.
+    ours: bool,
+    /// What this process put there; `None` when somebody else did, or an earlier run.
+    applied: Option<InterfaceAddress>,
+    /// Place in the kernel's own order: the lowest is an interface's primary address.
+    rank: u64,
+}
+
+/// What is there, what is wanted, and what could not be done.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct AddressBook {
+    seen: BTreeMap<AddressKey, Seen>,
+    next_rank: u64,
+    /// Addresses that are not ours, by interface and rank.
+    foreign: BTreeMap<InterfaceName, BTreeSet<(u64, IpAddr)>>,
+    wanted: Wanted<InterfaceAddress>,
+    /// What [`Self::settle`] has to look at.
+    dirty: BTreeSet<AddressKey>,
+    /// Wanted, there, and ours: their lifetimes are renewed.
+    held: BTreeSet<AddressKey>,
+    /// Wanted, was there, and vanished without our doing.
+    lost: BTreeSet<AddressKey>,
+    /// Could not be added; left alone until then.
+    failed: BTreeMap<AddressKey, Instant>,
+    due: BTreeSet<(Instant, AddressKey)>,
+    /// Addresses that move, those of address owners aside: whoever else has one of them is mentioned once.
+    vips: BTreeSet<AddressKey>,
+    mentioned: BTreeSet<AddressKey>,
+    unmentioned: Vec<AddressKey>,
+    /// Of these holders what is held has changed.
+    changed: BTreeSet<Holder>,
+}
+
+impl AddressBook {
+    /// Every address, in the kernel's order.
+    pub fn read(&mut self, addresses: Vec<ObservedAddress>) {
+        let mut before = std::mem::take(&mut self.seen);
+        self.foreign.clear();
+        for ObservedAddress { key, ours } in addresses {
+            let old = before.remove(&key);
+            let applied = old.as_ref().and_then(|seen| seen.applied.clone());
+            let ours = ours || applied.is_some();
+            let same = old.is_some_and(|seen| seen.ours == ours);
+            self.insert(key.clone(), ours, applied);
+            if !same {
+                self.touch(key);
+            }
+        }
+        for (key, seen) in before {
+            if seen.applied.is_some() {
+                self.lost.insert(key.clone());
+            }
+            self.touch(key);
+        }
+    }
+
+    /// One address appeared or vanished. False if that was known: the kernel tells of what this process did as well.
+    pub fn observe(&mut self, ObservedAddress { key, ours }: ObservedAddress, present: bool) -> bool {
+        match (self.seen.get(&key), present) {
+            (None, false) => return false,
+            (Some(seen), false) => {
+                if seen.applied.is_some() {
+                    self.lost.insert(key.clone());
+                }
+                self.remove(&key);
+            }
+            (Some(seen), true) => {
+                let ours = ours || seen.applied.is_some();
+                if seen.ours == ours {
+                    return false;
+                }
+                let (applied, rank) = (seen.applied.clone(), seen.rank);
+                self.remove(&key);
+                self.insert_at(key.clone(), ours, applied, rank);
+            }
+            (None, true) => self.insert(key.clone(), ours, None),
+        }
+        self.touch(key);
+        true
+    }
+
+    /// What a predecessor put there and is there still is ours. `exact`: nothing has happened since, as if this process had
+    /// put it there.
+    pub fn inherit(&mut self, applied: Vec<InterfaceAddress>, exact: bool) {
+        for address in applied {
+            let key = address.key();
+            if let Some(rank) = self.seen.get(&key).map(|seen| seen.rank) {
+                self.remove(&key);
+                self.insert_at(key.clone(), true, exact.then_some(address), rank);
+                self.touch(key);
+            }
+        }
+    }
+
+    /// What this process put there, for [`Self::inherit`].
+    pub fn applied(&self) -> impl Iterator<Item = &InterfaceAddress> {
+        self.seen.values().filter_map(|seen| seen.applied.as_ref())
+    }
+
+    /// Whether it is there, whoever put it there.
+    pub fn is_there(&self, key: &AddressKey) -> bool {
+        self.seen.contains_key(key)
+    }
+
+    /// `holder` wants these and nothing else.
+    pub fn want(&mut self, holder: Holder, addresses: Arc<[InterfaceAddress]>) {
+        self.changed.insert(holder);
+        for key in self.wanted.set(holder, addresses) {
+            self.touch(key);
+        }
+    }
+
+    /// `holder` wants nothing (any more).
+    pub fn release(&mut self, holder: Holder) {
+        self.want(holder, Arc::default());
+    }
+
+    /// The addresses that move, by the configuration in force.
+    pub fn name_vips(&mut self, vips: impl Iterator<Item = AddressKey>) {
+        self.vips = vips.collect();
+        self.mentioned.retain(|key| self.vips.contains(key));
+        for key in self.vips.clone() {
+            self.mention(&key);
+        }
+    }
+
+    /// What must change now, taken as done: what fails comes back to [`Self::add_failed`], and what the kernel really has
+    /// comes with the next [`Self::read`]. No more than `most` additions; what is left over makes [`Self::next`] say so.
+    ///
+    /// Removals come first: Linux takes an interface's secondary addresses along with their primary one, so the other order
+    /// could lose what was just added. An address of ours whose label, scope or broadcast changed is removed and added.
+    /// Addresses that are not ours are neither removed nor added once more. Additions come in the order of the file.
+    pub fn settle(&mut self, now: Instant, most: usize) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut additions = Vec::new();
+        for key in std::mem::take(&mut self.dirty) {
+            let wanted = self.wanted.get(&key);
+            if let Some(seen) = self.seen.get(&key) {
+                let outdated = match (&wanted, &seen.applied) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    (Some((wanted, _)), Some(applied)) => *wanted != applied,
+                };
+                if !(seen.ours && outdated) {
+                    continue;
+                }
+                let left_behind = seen.applied.is_none();
+                let place = wanted.map(|(_, place)| place);
+                self.remove(&key);
+                self.note_held(&key);
+                changes.push(Change::Remove { key: key.clone(), left_behind });
+                additions.extend(place.map(|place| (place, key)));
+            } else if let Some((_, place)) = wanted
+                && self.failed.get(&key).is_none_or(|at| *at <= now)
+            {
+                additions.push((place, key));
+            }
+        }
+        additions.sort();
+        for (added, (_, key)) in additions.into_iter().enumerate() {
+            if added >= most {
+                self.dirty.insert(key);
+                continue;
+            }
+            let Some(address) = self.wanted.get(&key).map(|(address, _)| address.clone()) else { continue };
+            let retried = self.forget_failure(&key);
+            let restored = self.lost.remove(&key);
+            self.insert(key.clone(), true, Some(address.clone()));
+            self.note_held(&key);
+            changes.push(Change::Add { address, restored, retried });
+        }
+        changes
+    }
+
+    /// An address could not be added; it is tried again after [`RETRY`].
+    pub fn add_failed(&mut self, key: AddressKey, now: Instant) {
+        self.remove(&key);
+        self.forget_failure(&key);
+        self.touch(key.clone());
+        if self.wanted.get(&key).is_some() {
+            // It is looked at when it is due, unless something else happens to it before.
+            self.dirty.remove(&key);
+            self.failed.insert(key.clone(), now + RETRY);
+            self.due.insert((now + RETRY, key));
+        }
+    }
+
+    /// Looks again at what failed and is due.
+    pub fn wake(&mut self, now: Instant) {
+        while let Some((at, key)) = self.due.first()
+            && *at <= now
+        {
+            self.dirty.insert(key.clone());
+            self.due.pop_first();
+        }
+    }
+
+    /// When there is something to settle: at once ([`Instant::ZERO`]), or when something that failed is due again.
+    pub fn next(&self) -> Option<Instant> {
+        if self.dirty.is_empty() { self.due.first().map(|(at, _)| *at) } else { Some(Instant::ZERO) }
+    }
+
+    /// Whether somebody wants this address there now.
+    pub fn wants(&self, interface: &InterfaceName, address: IpAddr) -> bool {
+        let first = AddressKey { interface: interface.clone(), address, prefix_len: 0 };
+        self.wanted.keys_from(first).next().is_some_and(|key| key.interface == *interface && key.address == address)
+    }
+
+    /// How many addresses are wanted, there, and ours.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The next of those behind `last`, in order, at most so many; from the beginning again when there are none.
+    pub fn held_after(&self, last: Option<&AddressKey>, most: usize) -> Arc<[InterfaceAddress]> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = last.filter(|last| self.held.last().is_some_and(|end| end > *last));
+        let keys = self.held.range::<AddressKey, _>((from.map_or(Unbounded, Excluded), Unbounded)).take(most);
+        keys.filter_map(|key| self.wanted.get(key)).map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Which of these are there and ours.
+    pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
+        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
+    }
+
+    /// The holders of which something that they want was put there or went since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<Holder> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The addresses that move and that somebody else has put there, each told once for as long as it is there.
+    pub fn take_foreign(&mut self) -> Vec<AddressKey> {
+        std::mem::take(&mut self.unmentioned)
+    }
+
+    /// The first address of an interface that is its own and that `fits`: neither ours nor one of `except`.
+    pub fn primary<A>(
+        &self,
+        interface: &InterfaceName,
+        except: &[InterfaceAddress],
+        fits: impl Fn(IpAddr) -> Option<A>,
+    ) -> Option<A> {
+        let own = self.foreign.get(interface)?.iter().map(|(_, address)| *address);
+        own.filter(|address| !except.iter().any(|vip| vip.address == *address)).find_map(fits)
+    }
+
+    // What is known of one key.
+
+    fn insert(&mut self, key: AddressKey, ours: bool, applied: Option<InterfaceAddress>) {
+        let rank = self.next_rank;
+        self.next_rank += 1;
+        self.insert_at(key, ours, applied, rank);
+    }
+
+    fn insert_at(&mut self, key: AddressKey, ours: bool, applied: Option<InterfaceAddress>, rank: u64) {
+        if !ours {
+            self.foreign.entry(key.interface.clone()).or_default().insert((rank, key.address));
+        }
+        self.seen.insert(key, Seen { ours, applied, rank });
+    }
+
+    fn remove(&mut self, key: &AddressKey) {
+        if let Some(seen) = self.seen.remove(key)
+            && !seen.ours
+            && let Some(own) = self.foreign.get_mut(&key.interface)
+        {
+            own.remove(&(seen.rank, key.address));
+        }
+    }
+
+    fn forget_failure(&mut self, key: &AddressKey) -> bool {
+        let failed = self.failed.remove(key);
+        if let Some(at) = failed {
+            self.due.remove(&(at, key.clone()));
+        }
+        failed.is_some()
+    }
+
+    /// Something about it has changed.
+    fn touch(&mut self, key: AddressKey) {
+        self.note_held(&key);
+        self.mention(&key);
+        if self.wanted.get(&key).is_none() {
+            self.lost.remove(&key);
+            self.forget_failure(&key);
+        }
+        self.dirty.insert(key);
+    }
+
+    fn note_held(&mut self, key: &AddressKey) {
+        let held = self.seen.get(key).is_some_and(|seen| seen.ours) && self.wanted.get(key).is_some();
+        let changed = if held { self.held.insert(key.clone()) } else { self.held.remove(key) };
+        if changed {
+            self.changed.extend(self.wanted.holders(key));
+        }
+    }
+
+    fn mention(&mut self, key: &AddressKey) {
+        let foreign = self.vips.contains(key) && self.seen.get(key).is_some_and(|seen| !seen.ours);
+        if !foreign {
+            self.mentioned.remove(key);
+        } else if self.mentioned.insert(key.clone()) {
+            self.unmentioned.push(key.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! The names of the invariants, as scenarios write them.
+
+pub const ONE_OWNER: &str = "one-owner";
+pub const ONE_HOLDER: &str = "one-holder";
+pub const ADDRESS_SERVED: &str = "address-served";
+pub const DEAD_DESTINATION: &str = "no-dead-destination";
+pub const TABLES_SETTLE: &str = "tables-settle";
+pub const BOUNDED_ROLE_CHANGES: &str = "bounded-role-changes";
+pub const SILENT_AFTER_STOP: &str = "silent-after-stop";
+pub const SETTLES: &str = "settles";
+pub const HEALTH_SETTLES: &str = "health-settles";
+pub const TAKEOVER_IN_ORDER: &str = "takeover-in-order";
+pub const QUIET_ANNOUNCEMENTS: &str = "quiet-announcements";
+pub const UPGRADE_UNNOTICED: &str = "upgrade-unnoticed";
+pub const LEASE: &str = "lease";
+
+/// All of them.
+pub const ALL: [&str; 13] = [
+    ONE_OWNER,
+    ONE_HOLDER,
+    ADDRESS_SERVED,
+    DEAD_DESTINATION,
+    TABLES_SETTLE,
+    BOUNDED_ROLE_CHANGES,
+    SILENT_AFTER_STOP,
+    SETTLES,
+    HEALTH_SETTLES,
+    TAKEOVER_IN_ORDER,
+    QUIET_ANNOUNCEMENTS,
+    UPGRADE_UNNOTICED,
+    LEASE,
+];
