@@ -44,6 +44,16 @@ pub struct Addresses {
     lifetime: Rc<Cell<Option<Duration>>>,
 }
 
+/// One change.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    Add(&'a InterfaceAddress),
+    Remove(&'a AddressKey),
+}
+
+/// How many changes one message to the kernel holds: what the socket's buffer takes.
+const AT_ONCE: usize = 256;
+
 impl Addresses {
     /// Opens the sockets for requests in the current `LocalSet`.
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
@@ -69,9 +79,9 @@ impl Addresses {
             }
         }
         let messages = asked.iter().map(|(index, address)| new_address(*index, address, lifetime));
-        let messages = messages.map(RouteNetlinkMessage::NewAddress);
+        let messages = messages.map(|message| (NLM_F_REPLACE, RouteNetlinkMessage::NewAddress(message)));
         // An address that is there keeps its place, its label and its flags; one that is not is added.
-        for (place, error) in self.requests.ask(NLM_F_REPLACE, messages).map_err(|error| error.to_string())? {
+        for (place, error) in self.requests.ask(messages).map_err(|error| error.to_string())? {
             refused.extend(asked.get(place).map(|(_, address)| (*address, error.to_string())));
         }
         match refused.as_slice() {
@@ -81,27 +91,55 @@ impl Addresses {
         }
     }
 
-    /// Adds an address. That it is there already is as good.
-    pub fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
-        let index = self.links.index(&address.interface)?;
-        let message = new_address(index, address, self.lifetime.get());
-        self.change(NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message), &[libc::EEXIST])
-    }
-
-    /// Removes an address. That it, or its whole interface, is gone already is as good.
-    pub fn remove(&self, key: &AddressKey) -> Result<(), String> {
-        let Ok(index) = self.links.index(&key.interface) else { return Ok(()) };
-        self.change(0, RouteNetlinkMessage::DelAddress(removal(index, key)), &[libc::EADDRNOTAVAIL, libc::ENODEV])
-    }
-
-    fn change(&self, flags: u16, request: RouteNetlinkMessage, as_good: &[i32]) -> Result<(), String> {
-        let refused = self.requests.ask(flags, std::iter::once(request)).map_err(|error| error.to_string())?;
-        match refused.into_iter().next() {
-            Some((_, error)) if !error.raw_os_error().is_some_and(|code| as_good.contains(&code)) => {
-                Err(error.to_string())
+    /// Carries these out in order, and says which were refused, by their places. That an added address is there already,
+    /// or a removed one, or its whole interface, gone already, is as good.
+    pub fn change(&self, changes: &[Change<'_>]) -> Vec<(usize, String)> {
+        let mut refused = Vec::new();
+        let mut asked = Vec::with_capacity(changes.len());
+        for (place, change) in changes.iter().enumerate() {
+            match change {
+                Change::Add(address) => match self.links.index(&address.interface) {
+                    Ok(index) => {
+                        let message = new_address(index, address, self.lifetime.get());
+                        asked.push((place, NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message)));
+                    }
+                    Err(error) => refused.push((place, error)),
+                },
+                Change::Remove(key) => {
+                    if let Ok(index) = self.links.index(&key.interface) {
+                        asked.push((place, 0, RouteNetlinkMessage::DelAddress(removal(index, key))));
+                    }
+                }
             }
-            Some(_) | None => Ok(()),
         }
+        for part in asked.chunks(AT_ONCE) {
+            match self.requests.ask(part.iter().map(|(_, flags, message)| (*flags, message.clone()))) {
+                Ok(answers) => {
+                    for (place, error) in answers {
+                        let Some((place, _, _)) = part.get(place) else { continue };
+                        let as_good: &[i32] = match changes.get(*place) {
+                            Some(Change::Add(_)) => &[libc::EEXIST],
+                            Some(Change::Remove(_)) | None => &[libc::EADDRNOTAVAIL, libc::ENODEV],
+                        };
+                        if !error.raw_os_error().is_some_and(|code| as_good.contains(&code)) {
+                            refused.push((*place, error.to_string()));
+                        }
+                    }
+                }
+                Err(error) => refused.extend(part.iter().map(|(place, _, _)| (*place, error.to_string()))),
+            }
+        }
+        refused
+    }
+
+    /// Adds one address.
+    pub fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
+        self.change(&[Change::Add(address)]).pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Removes one address.
+    pub fn remove(&self, key: &AddressKey) -> Result<(), String> {
+        self.change(&[Change::Remove(key)]).pop().map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// Every address on every interface.

@@ -38,10 +38,10 @@ impl Requests {
         self.port
     }
 
-    /// Has all of these carried out, with these flags (`NLM_F_*`). Only what failed is answered.
-    pub fn ask(&self, flags: u16, requests: impl Iterator<Item = RouteNetlinkMessage>) -> io::Result<Vec<Refused>> {
+    /// Has all of these carried out in order, each with its flags (`NLM_F_*`). Only what failed is answered.
+    pub fn ask(&self, requests: impl Iterator<Item = (u16, RouteNetlinkMessage)>) -> io::Result<Vec<Refused>> {
         let mut batch = Vec::new();
-        for (place, request) in requests.enumerate() {
+        for (place, (flags, request)) in requests.enumerate() {
             let mut header = NetlinkHeader::default();
             header.flags = NLM_F_REQUEST | flags;
             header.sequence_number = u32::try_from(place).unwrap_or(u32::MAX);
