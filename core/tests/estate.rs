@@ -18,19 +18,20 @@ use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::record::{Entry, Reader, Step, Taken, Writer};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp;
-use vipward_core::vrrp::announce::Announcements;
+use vipward_core::vrrp::announce::{Announcements, To};
+use vipward_core::vrrp::book::{AddressBook, Holder};
 use vipward_core::vrrp::virtual_router::{Backup, Heard, Master, State};
 
 /// One of everything.
 fn election() -> Estate {
-    let mut effects = vrrp::Outbox::default();
+    let mut book = AddressBook::default();
     let garp = vipward_core::config::Garp { delay: Duration::from_secs(5), ..Default::default() };
     let at = Instant::from_millis(12_345);
     let states = [
         State::Master(Master {
             advertise_at: Instant::from_millis(13_000),
             last_advert: Instant::from_millis(12_000),
-            announcements: Announcements::start(&garp, &[], at, &mut effects),
+            announcements: Announcements::start(&garp, &[], at, &mut To { holder: Holder::Router(1), book: &mut book }),
             holds: false,
             told_held: false,
             told_kept: false,

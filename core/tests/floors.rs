@@ -137,8 +137,7 @@ fn arrows_up(package: &str, floors: &BTreeMap<String, usize>) -> Vec<String> {
 #[test]
 fn rooms_look_down_only() {
     let page = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
-    let wrong: Vec<String> =
-        PACKAGES.iter().flat_map(|package| arrows_up(package, &floors(&page, package))).collect();
+    let wrong: Vec<String> = PACKAGES.iter().flat_map(|package| arrows_up(package, &floors(&page, package))).collect();
     assert!(wrong.is_empty(), "these look up, or sideways to another room of their floor:\n{}", wrong.join("\n"));
 }
 

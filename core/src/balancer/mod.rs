@@ -79,12 +79,8 @@ enum Life {
 
 /// A successor takes the table up as it is: there is nothing to give back in its name.
 impl LeavesWill for Balancer {
-    fn revision(&self) -> u64 {
-        0
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        BTreeMap::new()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        Vec::new()
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::candidates::{is_best, preempted_by};
 use super::rendezvous::assign;
-use crate::lease::surely;
 use crate::decision::{Decision, RoleCause};
+use crate::lease::surely;
 use crate::lease::{
     Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,
     Session, Token,

@@ -3,7 +3,6 @@
 use crate::datagram::Datagram;
 use crate::interface::AddressKey;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What an orderly stop would send, and then take off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,19 +26,13 @@ impl LastWill {
 
 /// A machine that can say what it would leave.
 pub trait LeavesWill {
-    /// Goes up whenever [`Self::last_will`] may have changed. Asked after every step.
-    fn revision(&self) -> u64;
-
-    /// What [`super::Input::Stop`] would send and take off now, in shares that change one by one.
-    fn last_will(&self) -> BTreeMap<u32, LastWill>;
+    /// What [`super::Input::Stop`] would send and take off now, in shares that change one by one: those that may have
+    /// changed since this was asked last, which is after every step. An empty one is no share any more.
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)>;
 }
 
 impl<T: LeavesWill + ?Sized> LeavesWill for Box<T> {
-    fn revision(&self) -> u64 {
-        (**self).revision()
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        (**self).last_will()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        (**self).changed_shares()
     }
 }

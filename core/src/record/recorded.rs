@@ -3,7 +3,6 @@
 use super::{Entry, Recordable, Taken, state_of};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
 use crate::time::Instant;
-use std::collections::BTreeMap;
 
 /// Where entries go.
 pub trait Recorder {
@@ -86,11 +85,7 @@ where
 }
 
 impl<M: LeavesWill, R> LeavesWill for Recorded<M, R> {
-    fn revision(&self) -> u64 {
-        self.machine.revision()
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        self.machine.last_will()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        self.machine.changed_shares()
     }
 }

@@ -22,35 +22,26 @@ pub struct Guarded<M, S> {
     reports: S,
     /// What the supervisor knows.
     told: BTreeMap<u32, LastWill>,
-    /// Of which revision all was told.
-    revision: Option<u64>,
+    /// What found no room.
+    untold: BTreeMap<u32, LastWill>,
     next_heartbeat: Instant,
 }
 
 impl<M: LeavesWill, S: ReportSink> Guarded<M, S> {
     pub fn new(machine: M, reports: S) -> Self {
-        Self { machine, reports, told: BTreeMap::new(), revision: None, next_heartbeat: Instant::ZERO }
+        Self { machine, reports, told: BTreeMap::new(), untold: BTreeMap::new(), next_heartbeat: Instant::ZERO }
     }
 
     /// Tells what has changed. What finds no room is told after the next step.
     fn tell_last_will(&mut self) {
-        let revision = Some(self.machine.revision());
-        if self.revision == revision {
-            return;
-        }
-        let last_will = self.machine.last_will();
-        let gone = self.told.keys().filter(|share| !last_will.contains_key(share)).copied();
-        let news: Vec<(u32, LastWill)> = gone
-            .map(|share| (share, LastWill::default()))
-            .chain(
-                last_will
-                    .iter()
-                    .filter(|(share, part)| self.told.get(share) != Some(part))
-                    .map(|(share, part)| (*share, part.clone())),
-            )
-            .collect();
-        for (share, part) in news {
+        self.untold.extend(self.machine.changed_shares());
+        while let Some((share, part)) = self.untold.pop_first() {
+            let known = self.told.get(&share);
+            if if part.is_empty() { known.is_none() } else { known == Some(&part) } {
+                continue;
+            }
             if !self.reports.report(Report::LastWill { share, first: true, part: part.clone() }) {
+                self.untold.insert(share, part);
                 return;
             }
             if part.is_empty() {
@@ -59,7 +50,6 @@ impl<M: LeavesWill, S: ReportSink> Guarded<M, S> {
                 self.told.insert(share, part)
             };
         }
-        self.revision = revision;
     }
 }
 

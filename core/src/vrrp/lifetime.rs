@@ -4,8 +4,8 @@
 //! address outlives by three seconds at most whatever keeps this loop from turning: SIGKILL, SIGSTOP, a panic, a stuck
 //! thread, a machine without memory.
 
-use super::addresses::AddressBook;
-use crate::interface::InterfaceAddress;
+use super::book::AddressBook;
+use crate::interface::{AddressKey, InterfaceAddress};
 use crate::time::{Duration, Instant};
 use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
@@ -18,16 +18,23 @@ pub const RENEW: Duration = Duration::from_millis(500);
 /// between two of them there is time for an advert.
 pub const BATCH: usize = 256;
 
-/// Addresses in batches of like size.
-pub fn batches(addresses: &[InterfaceAddress]) -> Vec<Arc<[InterfaceAddress]>> {
-    let count = addresses.len().div_ceil(BATCH).max(1);
-    addresses.chunks(addresses.len().div_ceil(count).max(1)).map(Arc::from).collect()
+/// All that is held, in batches.
+pub fn all(book: &AddressBook) -> Vec<Arc<[InterfaceAddress]>> {
+    let mut batches = Vec::new();
+    let mut last = None;
+    for _ in 0..book.held().div_ceil(BATCH) {
+        let batch = book.held_after(last.as_ref(), BATCH);
+        last = batch.last().map(InterfaceAddress::key);
+        batches.push(batch);
+    }
+    batches
 }
 
 /// Whose turn it is, and when. Without addresses or with `lease` off there is no timer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Renewals {
-    turn: usize,
+    /// The last one that was renewed.
+    last: Option<AddressKey>,
     at: Option<Instant>,
 }
 
@@ -37,28 +44,36 @@ impl Renewals {
     }
 
     /// Takes up, goes on or ends, after anything that may have changed what is held.
-    pub fn follow(&mut self, book: &mut AddressBook, lease: bool, now: Instant) {
-        match if lease { book.held().len() } else { 0 } {
+    pub fn follow(&mut self, book: &AddressBook, lease: bool, now: Instant) {
+        match if lease { book.held() } else { 0 } {
             0 => *self = Self::default(),
-            batches => {
-                self.at.get_or_insert(now + pace(batches));
+            held => {
+                self.at.get_or_insert(now + pace(held));
             }
         }
     }
 
     /// Renews the batch that is due.
-    pub fn wake(&mut self, book: &mut AddressBook, now: Instant, out: &mut Outbox) {
+    pub fn wake(&mut self, book: &AddressBook, now: Instant, out: &mut Outbox) {
         if self.at.is_none_or(|at| at > now) {
             return;
         }
         let held = book.held();
-        let turn = if self.turn < held.len() { self.turn } else { 0 };
-        out.extend(held.get(turn).cloned().map(|addresses| Effect::RenewAddresses { addresses }));
-        *self = Self { turn: turn + 1, at: Some(now + pace(held.len())) };
+        let batch = book.held_after(self.last.as_ref(), held.div_ceil(batches(held)));
+        self.last = batch.last().map(InterfaceAddress::key);
+        self.at = Some(now + pace(held));
+        if !batch.is_empty() {
+            out.push(Effect::RenewAddresses { addresses: batch });
+        }
     }
 }
 
+/// In how many batches so many addresses are renewed.
+fn batches(held: usize) -> usize {
+    held.div_ceil(BATCH).max(1)
+}
+
 /// Between two batches.
-fn pace(batches: usize) -> Duration {
-    RENEW / u32::try_from(batches.max(1)).unwrap_or(u32::MAX)
+fn pace(held: usize) -> Duration {
+    RENEW / u32::try_from(batches(held)).unwrap_or(u32::MAX)
 }

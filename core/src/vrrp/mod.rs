@@ -3,7 +3,6 @@
 //! [`Election`] is the machine; [`VirtualRouter`] is the RFCs' state machine, one for each `vrrp_instance`. They know
 //! nothing of health checks and IPVS.
 
-pub mod addresses;
 pub mod announce;
 pub mod book;
 pub mod counters;

@@ -34,6 +34,11 @@ impl Timers {
         *slot = at;
     }
 
+    /// When one is due.
+    pub fn at(&self, index: usize) -> Option<Instant> {
+        self.of.get(index).copied().flatten()
+    }
+
     /// The earliest.
     pub fn next(&self) -> Option<(Instant, usize)> {
         self.due.first().copied()

@@ -61,9 +61,13 @@ fn an_address_that_can_not_be_added_is_tried_again_every_second_and_told_once_a_
     let mut t = master();
     t.fails(Effect::AddAddress(vip(100))).gives(&["adding 10.0.0.100/24 on eth0 failed: no; next try in 1.000 s"]);
     assert_eq!(t.until("4.609374999"), ["4.609 advert 100"][..0]);
-    assert_eq!(t.until("4.609375"), ["4.609 advert 100", "4.609 add 10.0.0.100/24"]);
+    assert_eq!(
+        t.until("4.609375"),
+        ["4.609 advert 100", "4.609 add 10.0.0.100/24", "4.609 garp 10.0.0.100"],
+        "announced when it is there at last"
+    );
     t.fails(Effect::AddAddress(vip(100))).nothing();
-    assert_eq!(t.until("5.7"), ["5.609 advert 100", "5.609 add 10.0.0.100/24"]);
+    assert_eq!(t.until("5.7"), ["5.609 advert 100", "5.609 add 10.0.0.100/24", "5.609 garp 10.0.0.100"]);
     t.until("63.609374999");
     t.fails(Effect::AddAddress(vip(100))).nothing();
     t.until("63.609375");

@@ -9,7 +9,7 @@ pub mod queue;
 use crate::config::Garp;
 use crate::interface::InterfaceAddress;
 use crate::time::Instant;
-use crate::vrrp::{Effect, Outbox};
+use crate::vrrp::book::{AddressBook, Holder};
 use serde::{Deserialize, Serialize};
 
 /// The timers of a MASTER's announcements.
@@ -22,8 +22,8 @@ pub struct Announcements {
 
 impl Announcements {
     /// A new MASTER: the first burst.
-    pub fn start(garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Outbox) -> Self {
-        burst(addresses, garp.repeat, out);
+    pub fn start(garp: &Garp, addresses: &[InterfaceAddress], now: Instant, to: &mut To<'_>) -> Self {
+        to.burst(addresses, garp.repeat);
         Self {
             again: (!garp.delay.is_zero()).then(|| (now + garp.delay, garp.repeat)),
             refresh_at: (!garp.refresh.is_zero()).then(|| now + garp.refresh),
@@ -32,23 +32,23 @@ impl Announcements {
 
     /// Another director thought that it was MASTER. A second burst that is already due stays where it is, so that a
     /// rival that never stops can't put it off for ever.
-    pub fn lower_priority(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Outbox) {
-        burst(addresses, garp.lower_prio_repeat, out);
+    pub fn lower_priority(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, to: &mut To<'_>) {
+        to.burst(addresses, garp.lower_prio_repeat);
         if self.again.is_none() && !garp.lower_prio_delay.is_zero() {
             self.again = Some((now + garp.lower_prio_delay, garp.lower_prio_repeat));
         }
     }
 
     /// Sends what is due.
-    pub fn wake(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, out: &mut Outbox) {
+    pub fn wake(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, to: &mut To<'_>) {
         if let Some((at, rounds)) = self.again
             && at <= now
         {
-            burst(addresses, rounds, out);
+            to.burst(addresses, rounds);
             self.again = None;
         }
         if self.refresh_at.is_some_and(|at| at <= now) {
-            burst(addresses, garp.refresh_repeat, out);
+            to.burst(addresses, garp.refresh_repeat);
             self.refresh_at = (!garp.refresh.is_zero()).then(|| now + garp.refresh);
         }
     }
@@ -68,11 +68,15 @@ impl Announcements {
     }
 }
 
-/// `rounds` times every address: rounds outside, so that each address is announced early, and again later.
-pub fn burst(addresses: &[InterfaceAddress], rounds: u32, out: &mut Outbox) {
-    for _ in 0..rounds {
-        out.extend(
-            addresses.iter().map(|vip| Effect::Announce { interface: vip.interface.clone(), address: vip.address }),
-        );
+/// Where a router's announcements go, and in whose name.
+pub struct To<'a> {
+    pub holder: Holder,
+    pub book: &'a mut AddressBook,
+}
+
+impl To<'_> {
+    /// `rounds` times every address, as soon as their turn comes.
+    pub fn burst(&mut self, addresses: &[InterfaceAddress], rounds: u32) {
+        self.book.announce(self.holder, addresses.iter(), rounds);
     }
 }

@@ -12,6 +12,7 @@ mod wanted;
 
 pub use wanted::{Holder, Item, Wanted};
 
+use super::announce::queue::Queue;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,8 @@ pub struct AddressBook {
     unmentioned: Vec<AddressKey>,
     /// Of these holders what is held has changed.
     changed: BTreeSet<Holder>,
+    /// What is announced as soon as its turn comes.
+    announcements: Queue,
 }
 
 impl AddressBook {
@@ -150,9 +153,34 @@ impl AddressBook {
         }
     }
 
-    /// `holder` wants nothing (any more).
+    /// `holder` wants nothing (any more), and announces nothing.
     pub fn release(&mut self, holder: Holder) {
         self.want(holder, Arc::default());
+        self.announcements.cancel(holder);
+    }
+
+    /// Announces these addresses of `holder` so many times, as soon as their turn comes.
+    pub fn announce<'a>(&mut self, holder: Holder, addresses: impl Iterator<Item = &'a InterfaceAddress>, rounds: u32) {
+        self.announcements.push(holder, addresses, rounds);
+    }
+
+    /// The announcements whose turn it is, at most `most`; what nobody wants any more, or is not there, is left out.
+    /// `pause`: between two on one interface, for this kind of address.
+    pub fn take_announcements(
+        &mut self,
+        now: Instant,
+        most: usize,
+        pause: impl Fn(&InterfaceName, IpAddr) -> Duration,
+    ) -> Vec<(InterfaceName, IpAddr)> {
+        let mut waiting = std::mem::take(&mut self.announcements);
+        let taken = waiting.take(now, most, pause, |interface, address| self.serves(interface, address));
+        self.announcements = waiting;
+        taken
+    }
+
+    /// When an announcement has its turn.
+    pub fn next_announcement(&self) -> Option<Instant> {
+        self.announcements.next()
     }
 
     /// The addresses that move, by the configuration in force.
@@ -240,10 +268,18 @@ impl AddressBook {
         if self.dirty.is_empty() { self.due.first().map(|(at, _)| *at) } else { Some(Instant::ZERO) }
     }
 
-    /// Whether somebody wants this address there now.
-    pub fn wants(&self, interface: &InterfaceName, address: IpAddr) -> bool {
+    /// Whether somebody wants this address there now, and it is there.
+    pub fn serves(&self, interface: &InterfaceName, address: IpAddr) -> bool {
         let first = AddressKey { interface: interface.clone(), address, prefix_len: 0 };
-        self.wanted.keys_from(first).next().is_some_and(|key| key.interface == *interface && key.address == address)
+        let mut wanted = self.wanted.keys_from(first);
+        wanted
+            .next()
+            .is_some_and(|key| key.interface == *interface && key.address == address && self.seen.contains_key(key))
+    }
+
+    /// Who has its way with this address.
+    pub fn holder(&self, key: &AddressKey) -> Option<Holder> {
+        self.wanted.holders(key).next()
     }
 
     /// How many addresses are wanted, there, and ours.

@@ -207,7 +207,8 @@ enum Happens {
 fn happens() -> impl Strategy<Value = Happens> {
     let address = || 0u8..8;
     prop_oneof![
-        (0u32..3, proptest::collection::vec((address(), any::<bool>()), 0..4)).prop_map(|(who, what)| Happens::Want(who, what)),
+        (0u32..3, proptest::collection::vec((address(), any::<bool>()), 0..4))
+            .prop_map(|(who, what)| Happens::Want(who, what)),
         (address(), any::<bool>(), any::<bool>()).prop_map(|(n, ours, present)| Happens::Observe(n, ours, present)),
         proptest::collection::vec((address(), any::<bool>()), 0..5).prop_map(Happens::Read),
         address().prop_map(Happens::Fail),

@@ -53,8 +53,11 @@ impl<I: Item> Wanted<I> {
     /// From now on `holder` wants these and nothing else; nothing at all by an empty list. Returns the keys of which it
     /// wanted something before, or wants something now.
     pub fn set(&mut self, holder: Holder, items: Arc<[I]>) -> Vec<I::Key> {
-        let before =
-            if items.is_empty() { self.by_holder.remove(&holder) } else { self.by_holder.insert(holder, items.clone()) };
+        let before = if items.is_empty() {
+            self.by_holder.remove(&holder)
+        } else {
+            self.by_holder.insert(holder, items.clone())
+        };
         let mut touched = Vec::new();
         for item in before.iter().flat_map(|items| items.iter()) {
             let key = item.key();

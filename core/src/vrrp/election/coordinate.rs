@@ -10,7 +10,7 @@ use crate::lease::{Mode, OnLoss, Part};
 use crate::quantity::Role;
 use crate::time::Instant;
 use crate::vrrp::Outbox;
-use crate::vrrp::addresses::AddressBook;
+use crate::vrrp::book::AddressBook;
 use crate::vrrp::virtual_router::{Context, Standing, VirtualRouter};
 use std::net::Ipv4Addr;
 

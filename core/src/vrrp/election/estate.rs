@@ -7,8 +7,9 @@ use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
 use crate::vrrp::Outbox;
+use crate::vrrp::book::Holder;
+use crate::vrrp::tracker;
 use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
-use crate::vrrp::{announce, tracker};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -84,9 +85,9 @@ impl Election {
         let mut ctx = Context { now, out, book: &mut self.book };
         let mut leased: Vec<_> = self.routers.iter_mut().filter(|router| router.rule() != Rule::Adverts).collect();
         leased.iter_mut().for_each(|router| router.resign(&mut ctx));
-        leased.iter().for_each(|router| ctx.book.release(router.id()));
-        ctx.book.settle(now, ctx.out);
+        leased.iter().for_each(|router| ctx.book.release(router.holder()));
         leased.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        self.wills.extend(leased.iter().map(|router| router.id()));
         self.leases.stop(out);
         self.phase = Phase::HandedOver;
     }
@@ -140,13 +141,14 @@ impl Election {
         }
         // The neighbours know where those are that stayed.
         let masters = self.routers.iter().filter(|router| router.role() == Role::Master);
-        let missing: Vec<(InterfaceAddress, u32)> = masters
-            .flat_map(|router| router.addresses().iter().map(|vip| (vip.clone(), router.config().garp.repeat)))
-            .filter(|(vip, _)| !self.book.is_there(&vip.key()))
+        let missing: Vec<(Holder, InterfaceAddress, u32)> = masters
+            .flat_map(|router| {
+                router.addresses().iter().map(|vip| (router.holder(), vip.clone(), router.config().garp.repeat))
+            })
+            .filter(|(_, vip, _)| !self.book.is_there(&vip.key()))
             .collect();
-        self.book.settle(now, out);
-        for (vip, rounds) in missing {
-            announce::burst(&[vip], rounds, out);
+        for (holder, vip, rounds) in missing {
+            self.book.announce(holder, std::iter::once(&vip), rounds);
         }
     }
 }

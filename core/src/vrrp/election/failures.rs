@@ -5,13 +5,13 @@ use crate::decision::Decision;
 use crate::interface::InterfaceName;
 use crate::quantity::Vrid;
 use crate::time::Instant;
-use crate::vrrp::addresses::RETRY;
+use crate::vrrp::book::RETRY;
 use crate::vrrp::lifetime::RENEW;
 use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// What failed and is tried again as it is. Addresses are [`crate::vrrp::addresses::AddressBook`]'s.
+/// What failed and is tried again as it is. Addresses are [`crate::vrrp::book::AddressBook`]'s.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Retry {
     Listen(Listener),
@@ -101,7 +101,7 @@ impl Election {
                     }
                 }
                 Retry::Announce(interface, address) => {
-                    if self.book.holds(&interface, address) {
+                    if self.book.serves(&interface, address) {
                         out.push(Effect::Announce { interface, address });
                     }
                 }

@@ -12,7 +12,8 @@ mod reload;
 use self::coordinate::follow;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
-use super::addresses::AddressBook;
+use super::announce::queue::AT_ONCE;
+use super::book::{AddressBook, Change, Holder, MOST_ADDED};
 use super::counters::IgnoredAdverts;
 use super::lifetime::Renewals;
 use super::packet::{Advert, TTL};
@@ -25,7 +26,7 @@ use crate::command::ScriptOutcome;
 use crate::config::{Config, TrackWeight, TrackedScript};
 use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
-use crate::decision::{IgnoreReason, PriorityCause, RoleCause};
+use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
@@ -34,11 +35,14 @@ use crate::quantity::{AdvertInterval, Priority, Vrid};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// How often the kernel's addresses are read and compared, should a notification have been lost.
 pub const REREAD: Duration = Duration::from_secs(10);
+
+/// While a timer is overdue, all routers are told at most so often that this director has slept.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The virtual routers of one director: [`Machine`] for VRRP.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -62,9 +66,15 @@ pub struct Election {
     leases: Leases,
     ignored: IgnoredAdverts,
     complaints: BTreeMap<String, Limit>,
-    /// Counts what may change the last will and is not in `book`.
+    /// Of these virtual routers the last will may have changed, by their numbers.
     #[serde(skip)]
-    revision: u64,
+    wills: BTreeSet<u32>,
+    /// Where each router is in `routers`, by its number.
+    places: BTreeMap<u32, usize>,
+    /// The shortest advert interval of all routers, their own and those that they have learned.
+    shortest: Option<AdvertInterval>,
+    /// When all routers were told last that this director had slept.
+    looked_back: Option<Instant>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -131,12 +141,8 @@ impl Machine for Election {
             Input::TakeBack => {}
         }
         self.check_session(now, &mut out);
-        self.renewals.follow(&mut self.book, self.config.vip.lease, now);
-        // A router that had its addresses and lost them again within one event announces nothing.
-        out.retain_announcements(|effect| match effect {
-            Effect::Announce { interface, address } => self.book.holds(interface, *address),
-            _ => true, // In that lane there is nothing else.
-        });
+        self.settle(now, &mut out);
+        self.renewals.follow(&self.book, self.config.vip.lease, now);
         out
     }
 
@@ -144,7 +150,7 @@ impl Machine for Election {
         let Phase::Running = self.phase else { return None };
         let router = self.timers.next().and_then(|(_, place)| self.routers.get(place)?.next());
         let script = self.scripts.values().filter_map(ScriptTracker::next).min().map(|at| (at, Reason::Script));
-        let retry = self.retries.values().copied().chain(self.book.retry_at()).min().map(|at| (at, Reason::Retry));
+        let retry = self.retries.values().copied().chain(self.book.next()).min().map(|at| (at, Reason::Retry));
         let reread = self.reread_at.map(|at| (at, Reason::Reread));
         let report = self.ignored.next().map(|at| (at, Reason::Report));
         let lease = self.leases.next().map(|at| (at, Reason::Lease));
@@ -158,14 +164,18 @@ impl Machine for Election {
 }
 
 impl LeavesWill for Election {
-    fn revision(&self) -> u64 {
-        self.revision.wrapping_add(self.book.revision())
-    }
-
-    /// A share for each MASTER, numbered by its id.
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.last_will(&self.book)?)));
-        shares.collect()
+    /// A share for each MASTER, by its number.
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        let mut changed = std::mem::take(&mut self.wills);
+        changed.extend(self.book.take_changed().into_iter().filter_map(|holder| match holder {
+            Holder::Router(id) => Some(id),
+            Holder::Static | Holder::Group(_) => None,
+        }));
+        let share = |id: u32| {
+            let router = self.routers.get(*self.places.get(&id)?)?;
+            router.last_will(&self.book)
+        };
+        changed.into_iter().map(|id| (id, share(id).unwrap_or_default())).collect()
     }
 }
 
@@ -173,6 +183,13 @@ impl Election {
     /// The virtual routers, in the order of the file.
     pub fn routers(&self) -> &[VirtualRouter] {
         &self.routers
+    }
+
+    /// What [`Input::Stop`] would send and take off now: a share for each MASTER, by its number. The whole of what
+    /// [`LeavesWill::changed_shares`] tells bit by bit.
+    pub fn last_will(&self) -> BTreeMap<u32, LastWill> {
+        let shares = self.routers.iter().filter_map(|router| Some((router.id(), router.last_will(&self.book)?)));
+        shares.collect()
     }
 
     /// How many packets were ignored: by router (none: nobody's) and [`IgnoreReason::word`].
@@ -192,7 +209,7 @@ impl Election {
             Event::AddressesRead(addresses) => self.addresses_read(addresses, now, out),
             Event::AddressChanged { address, present } => {
                 let interface = address.key.interface.clone();
-                if self.book.changed(address, present) {
+                if self.book.observe(address, present) {
                     self.addresses_changed(Some(&interface), now, out);
                 }
             }
@@ -200,6 +217,50 @@ impl Election {
             Event::Lease(said) => {
                 let concerned = self.leases.hear(said, now, out);
                 self.coordinate(&concerned, now, out);
+            }
+        }
+    }
+
+    /// What this event has changed of what is wanted or there: the kernel's part of it, what is announced, what is told.
+    /// First all routers have said what they want: a MASTER that lost its own address too puts nothing back.
+    fn settle(&mut self, now: Instant, out: &mut Outbox) {
+        let most = match self.phase {
+            Phase::Starting { .. } => return,
+            Phase::Running => MOST_ADDED,
+            // What could not be added so far must not be added on the way out.
+            Phase::Stopped | Phase::HandedOver => 0,
+        };
+        let mut late = Vec::new();
+        for change in self.book.settle(now, most) {
+            match change {
+                Change::Remove { key, left_behind } => {
+                    out.push(Effect::RemoveAddress(key.clone()));
+                    out.decide(left_behind.then_some(Decision::LeftoverRemoved { address: key }));
+                }
+                Change::Add { address, restored, retried } => {
+                    out.push(Effect::AddAddress(address.clone()));
+                    // While it was away nobody answered for it: neighbours may have given it up, and some wait for half a
+                    // minute before they ask again.
+                    if retried {
+                        late.push(address.clone());
+                    } else if restored {
+                        let (interface, vip) = (address.interface.clone(), address.address);
+                        out.push(Effect::Announce { interface, address: vip });
+                    }
+                    out.decide(restored.then_some(Decision::AddressRestored { address }));
+                }
+            }
+        }
+        for address in self.book.take_foreign() {
+            out.decide(Decision::AddressNotOurs { address });
+        }
+        for (interface, address) in self.book.take_announcements(now, AT_ONCE, |_, _| Duration::ZERO) {
+            out.push(Effect::Announce { interface, address });
+        }
+        // When the kernel has said whether it takes them this time.
+        for address in &late {
+            if let Some(holder) = self.book.holder(&address.key()) {
+                self.book.announce(holder, std::iter::once(address), 1);
             }
         }
     }
@@ -231,9 +292,9 @@ impl Election {
         let mut ctx = Context { now, out, book: &mut self.book };
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
         // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
-        self.routers.iter().for_each(|router| ctx.book.release(router.id()));
-        ctx.book.settle(now, ctx.out);
+        self.routers.iter().for_each(|router| ctx.book.release(router.holder()));
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
+        self.wills.extend(self.routers.iter().map(VirtualRouter::id));
         // Last: what is not gone by now is not given back.
         self.leases.stop(out);
         self.phase = Phase::Stopped;
@@ -268,6 +329,7 @@ impl Election {
         }
         let advert = Advert::decode(&datagram.payload, source, to).map_err(ignored)?;
         let place = place.ok_or((None, IgnoreReason::UnknownVrid { vrid: advert.vrid.get() }))?;
+        self.look_back(place, now, out);
         self.with_router(place, now, out, |router, ctx| router.hear(&advert, source, destination, ctx))
             .unwrap_or(Ok(()))
             .map_err(|reason| (Some(place), reason))
@@ -320,16 +382,7 @@ impl Election {
 
     fn addresses_changed(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
-        // First who still wants what: a MASTER that lost its own address too puts nothing back.
         self.assess(interface, now, out);
-        self.book.settle(now, out);
-        self.note_foreign(out);
-    }
-
-    /// An address owner's VIPs are its own addresses by definition.
-    fn note_foreign(&mut self, out: &mut Outbox) {
-        let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
-        self.book.note_foreign(shared.flat_map(VirtualRouter::addresses), out);
     }
 
     fn script_finished(&mut self, name: &ScriptId, outcome: &ScriptOutcome, now: Instant, out: &mut Outbox) {
@@ -379,13 +432,10 @@ impl Election {
             }
             Some(_) => {}
         }
-        let configured = config.source.and_then(|source| match source {
-            IpAddr::V4(source) => Some(source),
-            IpAddr::V6(_) => None,
-        });
+        let configured = config.source.and_then(ipv4);
         // An owner sends from the address that it owns; anybody else's VIP is no address of its own.
         let except = if config.priority == Priority::OWNER { &[] } else { router.addresses() };
-        let Some(source) = configured.or_else(|| self.book.primary(&interface, except)) else {
+        let Some(source) = configured.or_else(|| self.book.primary(&interface, except, ipv4)) else {
             return Standing::Faulty(RoleCause::NoSourceAddress { interface });
         };
         let mut unknown = false;
@@ -407,30 +457,39 @@ impl Election {
     fn check_overslept(&mut self, now: Instant, out: &mut Outbox) {
         // Nobody ran since the first of all timers was due: what one router's timer tells, it tells of all of them. What
         // they should have heard meanwhile may lie behind a hundred other packets, or found the socket's buffer full.
-        if let Some((due, _)) = self.timers.next().filter(|(at, _)| *at < now) {
-            let slept = now.since(due);
-            let all = slept > AdvertInterval::SHORTEST.duration();
-            let places = if all { (0..self.routers.len()).collect() } else { self.timers.expired(now) };
-            for place in places {
-                self.with_router(place, now, out, |router, ctx| router.check_overslept(slept, ctx));
-            }
+        // Not with each event: a thousand packets may be heard before that timer has its turn.
+        let Some((due, _)) = self.timers.next().filter(|(at, _)| *at < now) else { return };
+        let slept = now.since(due);
+        let looked = self.looked_back.is_some_and(|at| now.since(at) < LOOK_AGAIN);
+        if looked || self.shortest.is_none_or(|shortest| slept <= shortest.duration()) {
+            return;
+        }
+        self.looked_back = Some(now);
+        for place in 0..self.routers.len() {
+            self.with_router(place, now, out, |router, ctx| router.check_overslept(slept, ctx));
+        }
+    }
+
+    /// A MASTER whose own timer is overdue may be none any more: what came before it may have taken long.
+    fn look_back(&mut self, place: usize, now: Instant, out: &mut Outbox) {
+        if self.timers.at(place).is_some_and(|at| at < now) {
+            self.with_router(place, now, out, |router, ctx| router.check_overslept(Duration::ZERO, ctx));
         }
     }
 
     fn wakeup(&mut self, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         for place in self.timers.expired(now) {
+            self.look_back(place, now, out);
             self.with_router(place, now, out, VirtualRouter::wake);
         }
         if self.leases.next().is_some_and(|at| at <= now) {
             self.leases.wake(now, out);
             self.coordinate(&Concerned::All, now, out);
         }
-        self.renewals.wake(&mut self.book, now, out);
+        self.renewals.wake(&self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
-        if self.book.retry_at().is_some_and(|at| at <= now) {
-            self.book.settle(now, out);
-        }
+        self.book.wake(now);
         self.retry(now, out);
         self.ignored.wake(now, out);
         // Last: the answer must know of everything above.
@@ -448,11 +507,22 @@ impl Election {
         f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let router = self.routers.get_mut(place)?;
-        let source = router.source();
+        let before = (router.role(), router.source(), router.holds());
         let result = f(router, &mut Context { now, out, book: &mut self.book });
-        self.revision += u64::from(router.source() != source);
         follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
+        if before != (router.role(), router.source(), router.holds()) {
+            self.wills.insert(router.id());
+        }
+        let interval = router.interval();
+        self.shortest = Some(self.shortest.map_or(interval, |shortest| shortest.min(interval)));
         Some(result)
+    }
+}
+
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
     }
 }

@@ -4,8 +4,11 @@ use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
 use crate::config::{Config, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
+use crate::interface::InterfaceAddress;
+use crate::quantity::Priority;
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
+use crate::vrrp::lifetime;
 use crate::vrrp::tracker::{self, ScriptTracker};
 use crate::vrrp::virtual_router::{Context, Rule};
 use crate::vrrp::{Effect, Outbox};
@@ -17,7 +20,6 @@ impl Election {
     /// Puts a configuration in force by its difference to the one before: removed routers go first, changed ones take
     /// the change in place, untouched ones notice nothing, new ones start.
     pub(super) fn load(&mut self, new: Arc<Config>, now: Instant, out: &mut Outbox) {
-        self.revision += 1;
         let old = std::mem::replace(&mut self.config, new);
         let new = self.config.clone();
         announce_difference(&old, &new, out);
@@ -63,10 +65,17 @@ impl Election {
             self.take_up(estate, now, out);
         }
         // At start what nobody wants goes before anything listens; at any other time nothing is left to do here.
-        self.book.settle(now, out);
+        self.settle(now, out);
         if old.vip.lease != new.vip.lease || unrenewed {
-            out.extend(self.book.held().iter().cloned().map(|addresses| Effect::RenewAddresses { addresses }));
+            out.extend(lifetime::all(&self.book).into_iter().map(|addresses| Effect::RenewAddresses { addresses }));
         }
+
+        self.wills.extend(gone.iter().chain(&self.routers).map(VirtualRouter::id));
+        self.places = self.routers.iter().enumerate().map(|(place, router)| (router.id(), place)).collect();
+        self.shortest = self.routers.iter().map(VirtualRouter::interval).min();
+        // An address owner's VIPs are its own addresses by definition.
+        let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
+        self.book.name_vips(shared.flat_map(VirtualRouter::addresses).map(InterfaceAddress::key));
 
         self.index.clear();
         for (place, router) in self.routers.iter().enumerate() {
@@ -80,7 +89,6 @@ impl Election {
         self.assess(None, now, out);
         self.leases.forget(now, out);
         self.leases.wake(now, out);
-        self.note_foreign(out);
     }
 
     /// Keeps what is known of the scripts that are still tracked.

@@ -4,6 +4,8 @@ use super::{Context, Heard, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
 use crate::quantity::Role;
 use crate::vrrp::Effect;
+use crate::vrrp::announce::To;
+use crate::vrrp::book::Holder;
 use crate::vrrp::intervals::master_down_interval;
 use crate::vrrp::packet::Advert;
 use std::net::Ipv4Addr;
@@ -76,7 +78,8 @@ impl VirtualRouter {
         if let State::Master(master) = &mut self.state
             && master.holds
         {
-            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, ctx.out);
+            let to = &mut To { holder: Holder::Router(self.id), book: ctx.book };
+            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, to);
         }
     }
 

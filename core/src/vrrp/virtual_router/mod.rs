@@ -23,8 +23,8 @@ mod checks;
 mod master;
 mod take_up;
 
-use super::addresses::{AddressBook, Holder};
-use super::announce::{self, Announcements};
+use super::announce::{Announcements, To};
+use super::book::{AddressBook, Holder};
 use super::intervals::{master_down_interval, skew_time};
 use super::notify;
 use super::packet::{AddressList, Advert, Authentication, TTL};
@@ -161,7 +161,7 @@ impl Context<'_> {
 /// One virtual router.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VirtualRouter {
-    id: Holder,
+    id: u32,
     config: VirtualRouterConfig,
     rule: Rule,
     state: State,
@@ -172,7 +172,7 @@ pub struct VirtualRouter {
     /// `virtual_ipaddress` as an advert lists it.
     advertised: Vec<u8>,
     /// All that moves: `virtual_ipaddress` and `virtual_ipaddress_excluded`.
-    addresses: Vec<InterfaceAddress>,
+    addresses: Arc<[InterfaceAddress]>,
     /// The adverts of a MASTER, one for each destination, ready to send.
     adverts: Vec<Datagram>,
     limits: Limits,
@@ -189,7 +189,7 @@ struct Limits {
 
 impl VirtualRouter {
     /// In Initialize. `id` tells it from every other router of this director, also from an earlier one of its name.
-    pub fn new(id: Holder, config: VirtualRouterConfig, priority: Priority, rule: Rule) -> Self {
+    pub fn new(id: u32, config: VirtualRouterConfig, priority: Priority, rule: Rule) -> Self {
         let mut router = Self {
             id,
             config,
@@ -198,7 +198,7 @@ impl VirtualRouter {
             priority,
             source: None,
             advertised: Vec::new(),
-            addresses: Vec::new(),
+            addresses: Arc::default(),
             adverts: Vec::new(),
             limits: Limits::default(),
         };
@@ -207,8 +207,13 @@ impl VirtualRouter {
     }
 
     /// Tells it from every other router of this director.
-    pub fn id(&self) -> Holder {
+    pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Who it is in the book.
+    pub fn holder(&self) -> Holder {
+        Holder::Router(self.id)
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -254,6 +259,14 @@ impl VirtualRouter {
     /// `virtual_ipaddress` and `virtual_ipaddress_excluded`.
     pub fn addresses(&self) -> &[InterfaceAddress] {
         &self.addresses
+    }
+
+    /// The shortest time between two adverts that it knows of: its own, and those of the MASTER that it hears.
+    pub fn interval(&self) -> AdvertInterval {
+        match &self.state {
+            State::Backup(backup) => self.config.advert_interval.min(backup.active_interval),
+            State::Init | State::Master(_) | State::Fault => self.config.advert_interval,
+        }
     }
 
     /// When it wants to be woken, and why.
@@ -332,7 +345,8 @@ impl VirtualRouter {
                 if let State::Master(master) = &mut self.state
                     && master.holds
                 {
-                    master.announcements.wake(&self.config.garp, &self.addresses, ctx.now, ctx.out);
+                    let to = &mut To { holder: Holder::Router(self.id), book: ctx.book };
+                    master.announcements.wake(&self.config.garp, &self.addresses, ctx.now, to);
                 }
             }
         }
@@ -435,10 +449,9 @@ impl VirtualRouter {
         if !master.holds {
             return;
         }
-        ctx.book.want(self.id, self.addresses.clone());
-        ctx.book.settle(ctx.now, ctx.out);
+        ctx.book.want(self.holder(), self.addresses.clone());
         let new: Vec<_> = self.addresses.iter().filter(|vip| !had.contains(&vip.key())).cloned().collect();
-        announce::burst(&new, self.config.garp.repeat, ctx.out);
+        ctx.book.announce(self.holder(), new.iter(), self.config.garp.repeat);
     }
 
     /// Says goodbye, if MASTER: an advert of priority 0 (RFC 9568 6.4.3, Shutdown).
@@ -513,9 +526,9 @@ impl VirtualRouter {
     }
 
     fn take_addresses(&self, ctx: &mut Context<'_>) -> Announcements {
-        ctx.book.want(self.id, self.addresses.clone());
-        ctx.book.settle(ctx.now, ctx.out);
-        Announcements::start(&self.config.garp, &self.addresses, ctx.now, ctx.out)
+        ctx.book.want(self.holder(), self.addresses.clone());
+        let to = &mut To { holder: self.holder(), book: ctx.book };
+        Announcements::start(&self.config.garp, &self.addresses, ctx.now, to)
     }
 
     // By lease.
@@ -528,8 +541,7 @@ impl VirtualRouter {
         let announcements = if allowed {
             self.take_addresses(ctx)
         } else {
-            ctx.book.release(self.id);
-            ctx.book.settle(ctx.now, ctx.out);
+            ctx.book.release(self.holder());
             Announcements::default()
         };
         if let State::Master(master) = &mut self.state {
@@ -584,8 +596,7 @@ impl VirtualRouter {
     /// Leaves the state that it is in: only a MASTER has something to give back.
     fn leave(&mut self, ctx: &mut Context<'_>) {
         if let State::Master(_) = self.state {
-            ctx.book.release(self.id);
-            ctx.book.settle(ctx.now, ctx.out);
+            ctx.book.release(self.holder());
         }
     }
 

@@ -26,7 +26,7 @@ impl VirtualRouter {
             (State::Master(master), Standing::Well { .. } | Standing::Unknown { .. }) => {
                 silent = Some(ctx.now.since(master.last_advert));
                 let Some(master) = self.still_master(master, ctx.now) else { return };
-                ctx.book.want(self.id, self.addresses.clone());
+                ctx.book.want(self.holder(), self.addresses.clone());
                 State::Master(master)
             }
             (State::Backup(backup), Standing::Well { .. } | Standing::Unknown { .. }) => {

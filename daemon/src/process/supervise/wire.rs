@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_testament_goes_through_in_parts_even_when_nobody_reads_for_a_while() {
+    fn a_large_last_will_goes_through_in_parts_even_when_nobody_reads_for_a_while() {
         let (ours, theirs) = pair().unwrap();
         let mut line = Line::new(Arc::new(ours));
         let report = Report::LastWill { share: 3, first: true, part: large() };
