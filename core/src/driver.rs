@@ -179,12 +179,39 @@ where
     async fn hear(&mut self, input: InputOf<K>) {
         self.now = self.now.max(self.world.now());
         self.still_there = false;
+        let mut batch = Vec::new();
         for output in self.machine.handle(input, self.now) {
             match output {
-                Output::Effect(effect) => self.carry_out(effect).await,
-                Output::Decide(decision) => self.world.record(self.now, &decision),
-                Output::Notify { queue, command } => self.world.notify(&queue, &command),
-                Output::News(news) => self.world.news(&news),
+                Output::Effect(effect) if effect.lane().is_quiet() => batch.push(effect),
+                output => {
+                    self.carry_out_all(std::mem::take(&mut batch)).await;
+                    match output {
+                        Output::Effect(effect) => self.carry_out(effect).await,
+                        Output::Decide(decision) => self.world.record(self.now, &decision),
+                        Output::Notify { queue, command } => self.world.notify(&queue, &command),
+                        Output::News(news) => self.world.news(&news),
+                    }
+                }
+            }
+        }
+        self.carry_out_all(batch).await;
+    }
+
+    /// What has no answer, in one go: a thousand changes are a few calls of the kernel.
+    async fn carry_out_all(&mut self, batch: Vec<K::Effect>) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut refused = self.world.carry_out_all(&batch).await;
+        if refused.is_empty() {
+            return;
+        }
+        refused.sort_by_key(|(place, _)| *place);
+        let mut refused = refused.into_iter().peekable();
+        for (place, effect) in batch.into_iter().enumerate() {
+            if let Some((_, error)) = refused.next_if(|(refused, _)| *refused == place) {
+                self.still_there |= effect.takes_off();
+                self.queue.push_back(Input::Failed { effect: Box::new(effect), error });
             }
         }
     }

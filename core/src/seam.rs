@@ -54,6 +54,20 @@ pub trait World<M: Machine>: Common {
     /// The next thing of any kind; of what is there at once, the first by the order of [`Source::ALL`].
     fn next(&self) -> impl Future<Output = InputOf<M>>;
 
+    /// Carries out effects that have no answer ([`crate::machine::Lane::is_quiet`]), in order and as one batch where
+    /// that is cheaper. Returns those that could not be, by their places, and why.
+    fn carry_out_all(&self, effects: &[M::Effect]) -> impl Future<Output = Vec<(usize, Refusal)>> {
+        async {
+            let mut refused = Vec::new();
+            for (place, effect) in effects.iter().enumerate() {
+                if let Err(error) = self.carry_out(effect).await {
+                    refused.push((place, error));
+                }
+            }
+            refused
+        }
+    }
+
     /// Carries out one effect, or says why that can't be.
     fn carry_out(&self, effect: &M::Effect) -> impl Future<Output = Result<Done<InputOf<M>>, Refusal>>;
 }

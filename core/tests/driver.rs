@@ -244,7 +244,7 @@ impl World<Election> for TestWorld {
                     }),
                 )
             }
-            Effect::StopListening { .. } => Done::Cancelled(PROBE),
+            Effect::Lease(LeaseOp::Withdraw { .. }) => Done::Cancelled(PROBE),
             _ => Done::Quietly,
         })
     }
@@ -349,10 +349,10 @@ async fn no_lease_is_given_back_by_a_turn_that_could_not_take_an_address_off() {
 async fn what_was_cancelled_is_not_heard_of() {
     let world = TestWorld::new();
     world.tells([link(0), link(1)]);
-    let cancel = Effect::StopListening { interface: eth0(), group: None };
+    let cancel = Effect::Lease(LeaseOp::Withdraw { key: "V".into() });
     let mut outputs = VecDeque::from([vec![run_script("chk"), run_script("probe")], vec![cancel.into()]]);
     let log = world.drives(&[], |_| outputs.pop_front().unwrap_or_default()).await;
-    assert_eq!(log, ["0.0 eth0 gone", "  run", "  run", "0.0 eth1 gone", "  stop listening", "0.5 chk Exited(0)"]);
+    assert_eq!(log, ["0.0 eth0 gone", "  run", "  run", "0.0 eth1 gone", "  lease", "0.5 chk Exited(0)"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,11 +10,16 @@ use crate::lease::{
     Session, Token,
 };
 use crate::limit::Limit;
+use crate::machine::{Effect, Outbox};
 use crate::time::{Duration, Instant};
-use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The effects of a machine that asks the quorum service for something.
+pub trait Asks: Effect + From<LeaseOp> {}
+
+impl<F: Effect + From<LeaseOp>> Asks for F {}
 
 /// How long until something that was refused is asked again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -148,7 +153,7 @@ impl Leases {
     }
 
     /// Gives back what no router of the configuration is coordinated by; after their addresses are gone.
-    pub fn forget(&mut self, now: Instant, out: &mut Outbox) {
+    pub fn forget<F: Asks>(&mut self, now: Instant, out: &mut Outbox<F>) {
         let keys = self.holds.keys().chain(self.claimed.keys());
         let keys: Vec<LeaseKey> = keys.filter(|key| self.part(key).is_none()).cloned().collect();
         for key in keys {
@@ -158,7 +163,7 @@ impl Leases {
     }
 
     /// Asks what is due: for a session, whether it lives, and its end.
-    pub fn wake(&mut self, now: Instant, out: &mut Outbox) {
+    pub fn wake<F: Asks>(&mut self, now: Instant, out: &mut Outbox<F>) {
         self.again_at = self.again_at.filter(|at| *at > now);
         self.patient_until = self.patient_until.filter(|at| *at > now);
         match (&self.link, &self.coordination) {
@@ -191,7 +196,7 @@ impl Leases {
     }
 
     /// Orderly end: everything is given back at once. After the addresses are gone.
-    pub fn stop(&mut self, out: &mut Outbox) {
+    pub fn stop<F: Asks>(&mut self, out: &mut Outbox<F>) {
         if self.link != Link::Closed {
             ask(LeaseOp::Close, out);
         }
@@ -328,7 +333,7 @@ impl Leases {
     }
 
     /// Makes, changes or takes back a claim.
-    pub fn claim(&mut self, key: &LeaseKey, claim: Option<Claim>, out: &mut Outbox) {
+    pub fn claim<F: Asks>(&mut self, key: &LeaseKey, claim: Option<Claim>, out: &mut Outbox<F>) {
         if self.session.is_none() || self.again_at.is_some() || self.claimed.get(key) == claim.as_ref() {
             return;
         }
@@ -345,7 +350,7 @@ impl Leases {
         }
     }
 
-    fn join(&mut self, out: &mut Outbox) {
+    fn join<F: Asks>(&mut self, out: &mut Outbox<F>) {
         let Some(coordination) = self.coordination.as_ref().filter(|it| !it.spread.is_empty()) else { return };
         if self.session.is_none() || self.again_at.is_some() || self.joined {
             return;
@@ -365,7 +370,7 @@ impl Leases {
     // Fence and elect.
 
     /// A router should have its lease, or should not.
-    pub fn want(&mut self, key: &LeaseKey, wanted: bool, now: Instant, out: &mut Outbox) {
+    pub fn want<F: Asks>(&mut self, key: &LeaseKey, wanted: bool, now: Instant, out: &mut Outbox<F>) {
         let Some(director) = self.coordination.as_ref().map(|it| it.director.clone()) else { return };
         if self.session.is_none() {
             return;
@@ -396,7 +401,7 @@ impl Leases {
     // What is heard.
 
     /// The service said something.
-    pub fn hear(&mut self, event: LeaseEvent, now: Instant, out: &mut Outbox) -> Concerned {
+    pub fn hear<F: Asks>(&mut self, event: LeaseEvent, now: Instant, out: &mut Outbox<F>) -> Concerned {
         match event {
             LeaseEvent::Opened { session, timeout } => {
                 self.lose_session();
@@ -491,7 +496,7 @@ impl Leases {
     }
 
     /// The service, or the way to it, refused: told, and asked again after a while.
-    pub fn refused(&mut self, op: LeaseOp, reason: String, now: Instant, out: &mut Outbox) -> Concerned {
+    pub fn refused<F: Asks>(&mut self, op: LeaseOp, reason: String, now: Instant, out: &mut Outbox<F>) -> Concerned {
         let mut retry_in = RETRY;
         match &op {
             LeaseOp::Open(_) => self.link = Link::Closed,
@@ -546,6 +551,6 @@ impl Leases {
     }
 }
 
-fn ask(op: LeaseOp, out: &mut Outbox) {
-    out.push(Effect::Lease(op));
+fn ask<F: Asks>(op: LeaseOp, out: &mut Outbox<F>) {
+    out.push(F::from(op));
 }

@@ -3,9 +3,13 @@
 use crate::machine::{InputOf, Machine, OutboxOf, Reason};
 use crate::time::{Duration, Instant};
 
-/// How old an Election's copy may be. A successor is MASTER only by an advert that is younger than about three advert
-/// intervals, so with 100 ms adverts it needs one of almost this age.
+/// How old an Election's copy may be after a decision.
 pub const ELECTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// How old it may be after nothing but adverts. A successor is MASTER only by an advert that is younger than about three
+/// advert intervals: at adverts of less than 0.3 s a copy comes too late for that, and a thousand virtual routers that are
+/// written down ten times a second cost more than their election.
+pub const ADVERT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A Balancer's copy may have forty thousand checkers, and says nothing that time makes wrong so soon.
 pub const BALANCER_PAUSE: Duration = Duration::from_secs(2);
@@ -34,9 +38,11 @@ impl<M: Machine, K: Keeper<M::Estate>> Kept<M, K> {
     }
 
     fn look(&mut self, effects: &OutboxOf<M>, now: Instant) {
-        if effects.says() || effects.decisions().next().is_some() {
-            let earliest = self.last.map_or(now, |last| last + self.pause);
-            self.due.get_or_insert(earliest);
+        let decided = effects.decisions().next().is_some();
+        if decided || effects.says() {
+            let pause = if decided { self.pause } else { self.pause.max(ADVERT_PAUSE) };
+            let earliest = self.last.map_or(now, |last| last + pause);
+            self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
         }
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;

@@ -28,6 +28,16 @@ pub enum Lane {
     Tell,
 }
 
+impl Lane {
+    /// Its effects have no answer but a refusal: they can leave as one batch.
+    pub fn is_quiet(self) -> bool {
+        match self {
+            Self::Say | Self::Change | Self::Announce => true,
+            Self::Ask | Self::Tell => false,
+        }
+    }
+}
+
 /// One of a machine's own effects.
 pub trait Effect {
     fn lane(&self) -> Lane;

@@ -48,6 +48,12 @@ pub enum Effect {
     Lease(LeaseOp),
 }
 
+impl From<LeaseOp> for Effect {
+    fn from(op: LeaseOp) -> Self {
+        Self::Lease(op)
+    }
+}
+
 impl machine::Effect for Effect {
     fn lane(&self) -> Lane {
         match self {

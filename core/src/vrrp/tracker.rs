@@ -1,10 +1,10 @@
 //! `vrrp_script` and `track_script`: what a script says, and what that does to a virtual router.
 
+use super::election::estate::ScriptEstate;
 use crate::command::ScriptId;
 use crate::command::ScriptOutcome;
 use crate::config::{TrackWeight, TrackedScript, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause};
-use crate::estate::ScriptEstate;
 use crate::quantity::Priority;
 use crate::time::Instant;
 use crate::vrrp::{Effect, Outbox};
