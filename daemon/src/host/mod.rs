@@ -5,7 +5,7 @@ pub mod scripts;
 use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
 use crate::host::scripts::Scripts;
-use crate::net::netlink::Addresses;
+use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
 use crate::system::clock::BootClock;
 use crate::system::log;
@@ -173,6 +173,22 @@ impl LinuxWorld<Election, Elects> {
     }
 }
 
+/// What an effect changes of the kernel's addresses, if that is what it does.
+fn change_of(effect: &vrrp::Effect) -> Option<Change<'_>> {
+    match effect {
+        vrrp::Effect::AddAddress(address) => Some(Change::Add(address)),
+        vrrp::Effect::RemoveAddress(key) => Some(Change::Remove(key)),
+        vrrp::Effect::Listen { .. }
+        | vrrp::Effect::StopListening { .. }
+        | vrrp::Effect::SendAdvert(_)
+        | vrrp::Effect::Announce { .. }
+        | vrrp::Effect::RenewAddresses { .. }
+        | vrrp::Effect::ReadAddresses
+        | vrrp::Effect::RunScript { .. }
+        | vrrp::Effect::Lease(_) => None,
+    }
+}
+
 impl World<Election> for LinuxWorld<Election, Elects> {
     fn waiting(&self, source: Source) -> Option<vrrp::Input> {
         match source {
@@ -189,6 +205,26 @@ impl World<Election> for LinuxWorld<Election, Elects> {
             said = self.own.lease.says() => vrrp::Event::Lease(said).into(),
             advert = self.own.network.advert() => vrrp::Event::AdvertReceived(advert).into(),
         }
+    }
+
+    async fn carry_out_all(&self, effects: &[vrrp::Effect]) -> Vec<(usize, Refusal)> {
+        let mut refused = Vec::new();
+        let mut effects = effects.iter().enumerate().peekable();
+        while let Some((first, effect)) = effects.next() {
+            let Some(change) = change_of(effect) else {
+                refused.extend(self.carry_out(effect).await.err().map(|error| (first, error)));
+                continue;
+            };
+            // Changes of addresses in a row are one message to the kernel.
+            let mut changes = vec![change];
+            while let Some(next) = effects.peek().and_then(|(_, effect)| change_of(effect)) {
+                changes.push(next);
+                effects.next();
+            }
+            let of_these = self.own.addresses.change(&changes);
+            refused.extend(of_these.into_iter().map(|(place, error)| (first + place, error)));
+        }
+        refused
     }
 
     async fn carry_out(&self, effect: &vrrp::Effect) -> Result<Done<vrrp::Input>, Refusal> {

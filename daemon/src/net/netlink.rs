@@ -633,7 +633,7 @@ mod tests {
                             ..bare(0)
                         })
                         .collect();
-                    let batches = vipward_core::vrrp::lifetime::batches(&many);
+                    let batches: Vec<&[InterfaceAddress]> = many.chunks(vipward_core::vrrp::lifetime::BATCH).collect();
                     batches.iter().for_each(|batch| world.addresses.renew(batch).unwrap());
                     let mut pace = tokio::time::interval(Duration::from_millis(500) / batches.len() as u32);
                     let end = std::time::Instant::now() + Duration::from_secs(7);

@@ -357,21 +357,13 @@ impl Machine for Checker {
 }
 
 impl LeavesWill for Voter {
-    fn revision(&self) -> u64 {
-        self.inner.revision()
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        self.inner.last_will()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        self.inner.changed_shares()
     }
 }
 
 impl LeavesWill for Checker {
-    fn revision(&self) -> u64 {
-        self.inner.revision()
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        self.inner.last_will()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        self.inner.changed_shares()
     }
 }

@@ -1,7 +1,6 @@
 //! Slips in the logic of leases, planted around the Election: each changes what goes in or comes out. Nothing of it is in
 //! the machine itself.
 
-use std::collections::BTreeMap;
 use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Session, Token};
@@ -184,11 +183,7 @@ impl Machine for Slipping {
 }
 
 impl LeavesWill for Slipping {
-    fn revision(&self) -> u64 {
-        self.inner.revision()
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        self.inner.last_will()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        self.inner.changed_shares()
     }
 }

@@ -15,7 +15,6 @@ use crate::scenario::{NodeId, Scenario};
 use crate::world::{Process, World};
 use daemon::Daemon;
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::balancer::Balancer;
@@ -72,12 +71,8 @@ impl<M: Machine> Machine for Restless<M> {
 }
 
 impl<M: LeavesWill> LeavesWill for Restless<M> {
-    fn revision(&self) -> u64 {
-        self.machine.revision()
-    }
-
-    fn last_will(&self) -> BTreeMap<u32, LastWill> {
-        self.machine.last_will()
+    fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
+        self.machine.changed_shares()
     }
 }
 
