@@ -8,10 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant as StopWatch;
 use vipward_core::balancer::{Balancer, Effect, Event, Input, Outbox};
-use vipward_core::config::{CheckerConfig, CheckerKind, Config, Places, RealServer, VirtualServer};
+use vipward_core::check::{Failure, ProbeId, Verdict, tcp};
+use vipward_core::config::{CheckerConfig, Config, Places, RealServer, VirtualServer};
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey, Table};
 use vipward_core::machine::Machine;
-use vipward_core::probe::{Failure, ProbeId, Verdict};
 use vipward_core::time::{Duration, Instant};
 
 const SERVICES: u32 = 2_284;
@@ -116,7 +116,7 @@ fn config() -> Config {
 fn real_server(n: u32) -> RealServer {
     let address = address(0xac10_0000 + n, u16::try_from(1024 + n % 60_000).unwrap_or(80));
     let checker = CheckerConfig {
-        kind: CheckerKind::Tcp,
+        kind: tcp::Settings.into(),
         target: address,
         connect_timeout: Duration::from_secs(5),
         retry: 1,

@@ -1,10 +1,10 @@
 //! The decision stream: what a director decided, and why. Logs, timelines, `explain`, metrics and notifications all
 //! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
 
+use crate::check::Failure;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
-use crate::ipvs::ServiceKey;
+use crate::ipvs::VirtualServerId;
 use crate::lease::Token;
-use crate::probe::Failure;
 use crate::quantity::{AdvertInterval, Role, Vrid};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -55,25 +55,25 @@ pub enum Decision {
     /// A tracked script changed its state.
     ScriptChanged { script: Arc<str>, up: bool, why: String },
     /// A checker's attempt failed; `tries_left` more before the real server is down.
-    ProbeFailed { service: ServiceKey, server: SocketAddr, failure: Failure, tries_left: u32 },
+    ProbeFailed { service: VirtualServerId, server: SocketAddr, failure: Failure, tries_left: u32 },
     /// All checkers of a real server pass.
-    ServerUp { service: ServiceKey, server: SocketAddr },
+    ServerUp { service: VirtualServerId, server: SocketAddr },
     /// A checker has given a real server up.
-    ServerDown { service: ServiceKey, server: SocketAddr, failure: Failure },
+    ServerDown { service: VirtualServerId, server: SocketAddr, failure: Failure },
     /// `alpha`: a real server starts down.
-    ServerStartsDown { service: ServiceKey, server: SocketAddr },
+    ServerStartsDown { service: VirtualServerId, server: SocketAddr },
     /// Checkers go on where a predecessor left them: so many of all. By that these real servers are `down`, and these
     /// virtual servers have no quorum.
     VerdictsInherited {
         checkers: usize,
         of: usize,
-        down: Vec<(ServiceKey, SocketAddr)>,
-        without_quorum: Vec<ServiceKey>,
+        down: Vec<(VirtualServerId, SocketAddr)>,
+        without_quorum: Vec<VirtualServerId>,
     },
     /// Live weight reached `quorum`.
-    QuorumGained { service: ServiceKey, weight: u64, quorum: u32 },
+    QuorumGained { service: VirtualServerId, weight: u64, quorum: u32 },
     /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
-    QuorumLost { service: ServiceKey, weight: u64, quorum: u32, sorry_server: Option<SocketAddr> },
+    QuorumLost { service: VirtualServerId, weight: u64, quorum: u32, sorry_server: Option<SocketAddr> },
     /// The kernel's table was not as wanted, though nobody here changed it; `changes` operations mend it.
     TableRepaired { changes: usize },
     /// An effect could not be carried out; it is tried again.

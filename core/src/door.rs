@@ -3,7 +3,7 @@
 //! Whoever tells does not know who listens, and never waits for it. The worlds carry news to the other machine, to which
 //! they are events like all others ([`crate::machine::Input::News`]): they are recorded, and replayed.
 
-use crate::ipvs::ServiceKey;
+use crate::ipvs::VirtualServerId;
 use crate::quantity::Role;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub enum News {
     /// A virtual router has another role: the Election's.
     RoleChanged { router: Arc<str>, role: Role },
     /// A virtual server gained or lost its quorum, which it has until the first such news: the Balancer's.
-    QuorumChanged { service: ServiceKey, quorum: bool },
+    QuorumChanged { service: VirtualServerId, quorum: bool },
     /// A tracked file holds another number (`track_file`, FILE_CHECK).
     FileNumber { file: Arc<str>, number: i64 },
     /// A BFD session is up or down (`bfd_instance`, BFD_CHECK).

@@ -4,6 +4,7 @@
 //! in [`driver`] joins them with the two machines, [`vrrp::Election`] and [`balancer::Balancer`].
 
 pub mod balancer;
+pub mod check;
 pub mod command;
 pub mod config;
 pub mod coordination;
@@ -18,7 +19,6 @@ pub mod ipvs;
 pub mod lease;
 pub mod limit;
 pub mod machine;
-pub mod probe;
 pub mod quantity;
 pub mod record;
 pub mod seam;

@@ -1,7 +1,11 @@
 //! The seam: every trait that the simulators and the daemon each implement. Nothing else joins core with a world.
+//! [`Clock`] and [`Streams`] stand on lower floors, where checkers converse over them.
 //!
 //! Methods take `&self`: a world is shared between the driver's turn and the probes that it has under way, all on one
 //! thread. Futures are cancelled by dropping them; a dropped [`World::next`] must not lose anything.
+
+pub use crate::check::Streams;
+pub use crate::time::Clock;
 
 use crate::command::Command;
 use crate::decision::Decision;
@@ -10,27 +14,10 @@ use crate::machine::{InputOf, Machine};
 use crate::time::Instant;
 use futures::future::LocalBoxFuture;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What could not be done, in words for the operator. It comes back to the machine as
 /// [`crate::machine::Input::Failed`].
 pub type Refusal = String;
-
-/// A monotonic clock that goes on while the machine is suspended (`CLOCK_BOOTTIME`).
-pub trait Clock {
-    fn now(&self) -> Instant;
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
-}
-
-/// What a probe needs of the network.
-pub trait Streams: Clock {
-    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
-
-    /// A TCP connection to a real server. No time limit of its own.
-    fn connect(&self, target: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;
-}
 
 /// What a world does for both machines.
 pub trait Common: Clock {
@@ -98,6 +85,6 @@ pub enum Done<I> {
     Cancelled(WorkId),
 }
 
-/// The name of something that is under way: the number of a probe ([`crate::probe::ProbeId::attempt`]).
+/// The name of something that is under way: the number of a probe ([`crate::check::ProbeId::attempt`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkId(pub u64);

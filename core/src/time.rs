@@ -2,8 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::future::Future;
 use std::ops::{Add, Sub};
 pub use std::time::Duration;
+
+/// A monotonic clock that goes on while the machine is suspended (`CLOCK_BOOTTIME`): part of [`crate::seam`].
+pub trait Clock {
+    fn now(&self) -> Instant;
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+}
 
 /// A point in time: nanoseconds since an origin that the runner chooses (the start of a simulation, the boot of a
 /// machine). Only differences mean anything. Covers about 584 years.

@@ -12,7 +12,7 @@ use vipward_core::estate::{
     RouterEstate, ScriptEstate, ServerEstate, ServiceEstate, Unusable,
 };
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
-use vipward_core::ipvs::{Protocol, ServiceKey};
+use vipward_core::ipvs::{Protocol, ServiceKey, VirtualServerId};
 use vipward_core::machine::{Machine, Output, Reason};
 use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::record::{Entry, Reader, Step, Taken, Writer};
@@ -82,9 +82,13 @@ fn election() -> Estate {
 fn balancer() -> Estate {
     let checker = |up, count| CheckerEstate { settings: 0xdead_beef, up, count, url: 1, due: Instant::from_millis(7) };
     let address = ([192, 0, 2, 1], 80).into();
-    let service = ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
+    let key = ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
+    let (service, keys) = (VirtualServerId::of_address(key), Vec::new());
     let servers = vec![ServerEstate { address, checkers: vec![checker(true, 3), checker(false, 0)] }];
-    Estate::Balancer(BalancerEstate { attempts: 9, services: vec![ServiceEstate { service, quorum: true, servers }] })
+    Estate::Balancer(BalancerEstate {
+        attempts: 9,
+        services: vec![ServiceEstate { service, keys, quorum: true, servers }],
+    })
 }
 
 fn written(estate: Estate) -> String {
@@ -113,6 +117,20 @@ fn what_the_first_version_wrote_is_still_understood() {
     assert_eq!(FORMAT, 1);
     assert_eq!(read(include_str!("estate/election-1.json")), Ok(election()));
     assert_eq!(read(include_str!("estate/balancer-1.json")), Ok(balancer()));
+}
+
+/// Which entries of the kernel's table were a virtual server's: those that are listed, or the one that its name tells.
+#[test]
+fn entries_of_a_virtual_server() {
+    let entries = |json: &str| match read(json) {
+        Ok(Estate::Balancer(estate)) => estate.services[0].keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let json = written(balancer());
+    assert_eq!(entries(&json), ["TCP 10.0.0.100:80"]);
+    let two = r#""keys":[{"protocol":"Tcp","address":"10.0.0.100:80"},{"protocol":"Udp","address":"10.0.0.101:80"}],"#;
+    let json = json.replace("\"quorum\":true", &format!("{two}\"quorum\":true"));
+    assert_eq!(entries(&json), ["TCP 10.0.0.100:80", "UDP 10.0.0.101:80"]);
 }
 
 #[test]

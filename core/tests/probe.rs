@@ -5,16 +5,19 @@ use proptest::prelude::*;
 use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use vipward_core::probe::{self, Failure, HttpVersion, Probe, ProbeKind, UrlCheck, Verdict};
+use vipward_core::check::http::{Get, Wrong};
+use vipward_core::check::{self, Failure, HttpVersion, Probe, ProbeKind, UrlCheck, Verdict, ping, tcp};
 use vipward_core::seam::{Clock, Streams};
 use vipward_core::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT: ProbeKind = ProbeKind::Tcp(tcp::Connect);
+const ECHO: ProbeKind = ProbeKind::Ping(ping::Echo);
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>>>>;
 
@@ -45,6 +48,11 @@ impl Streams for OneServer {
 
     fn connect(&self, _: SocketAddr) -> impl Future<Output = io::Result<DuplexStream>> {
         (self.connect)()
+    }
+
+    /// Echoes where it would connect.
+    async fn echo(&self, _: IpAddr) -> io::Result<()> {
+        (self.connect)().await.map(drop)
     }
 }
 
@@ -93,14 +101,14 @@ fn url() -> UrlCheck {
 }
 
 fn get(url: UrlCheck) -> ProbeKind {
-    ProbeKind::HttpGet { url, version: HttpVersion::Http10 }
+    ProbeKind::Http(Get { url, version: HttpVersion::Http10 })
 }
 
 /// The verdict, and how long it took.
 async fn verdict(network: OneServer, kind: ProbeKind) -> (Verdict, Duration) {
     let network = Rc::new(network);
     let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind };
-    let verdict = probe::run(probe, network.clone()).await;
+    let verdict = check::run(probe, network.clone()).await;
     (verdict, network.now().since_origin())
 }
 
@@ -113,7 +121,7 @@ async fn failure(network: OneServer, kind: ProbeKind) -> Failure {
 
 fn words(failure: Failure) -> String {
     match failure {
-        Failure::Protocol(words) => words,
+        Failure::Http(Wrong::Protocol(words)) => words,
         other => panic!("{other}"),
     }
 }
@@ -124,22 +132,46 @@ mod tcp_check {
     #[tokio::test(start_paused = true)]
     async fn passes_when_the_connection_opens() {
         let accepts = server(|stream| async move { drop(stream) });
-        assert_eq!(verdict(accepts, ProbeKind::Connect).await, (Verdict::Passed, Duration::ZERO));
+        assert_eq!(verdict(accepts, CONNECT).await, (Verdict::Passed, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
     async fn refused_and_unreachable_are_told_apart() {
-        assert_eq!(failure(refuses(io::ErrorKind::ConnectionRefused), ProbeKind::Connect).await, Failure::Refused);
-        assert_eq!(failure(refuses(io::ErrorKind::TimedOut), ProbeKind::Connect).await, Failure::ConnectTimeout);
-        let unreachable = failure(refuses(io::ErrorKind::HostUnreachable), ProbeKind::Connect).await;
+        assert_eq!(failure(refuses(io::ErrorKind::ConnectionRefused), CONNECT).await, Failure::Refused);
+        assert_eq!(failure(refuses(io::ErrorKind::TimedOut), CONNECT).await, Failure::ConnectTimeout);
+        let unreachable = failure(refuses(io::ErrorKind::HostUnreachable), CONNECT).await;
         assert_eq!(unreachable, Failure::Unreachable("by the test".into()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_network_takes_connect_timeout_and_no_longer() {
         let silent = OneServer::new(|| Box::pin(std::future::pending()));
-        let outcome = verdict(silent, ProbeKind::Connect).await;
+        let outcome = verdict(silent, CONNECT).await;
         assert_eq!(outcome, (Verdict::Failed(Failure::ConnectTimeout), TIMEOUT));
+    }
+}
+
+mod ping_check {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn passes_when_the_echo_comes() {
+        let answers = server(|stream| async move { drop(stream) });
+        assert_eq!(verdict(answers, ECHO).await, (Verdict::Passed, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_can_not_be_reached_is_said_so_and_is_never_refused() {
+        for kind in [io::ErrorKind::HostUnreachable, io::ErrorKind::ConnectionRefused] {
+            assert_eq!(failure(refuses(kind), ECHO).await, Failure::Unreachable("by the test".into()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_network_takes_connect_timeout_and_no_longer() {
+        let silent = OneServer::new(|| Box::pin(std::future::pending()));
+        let outcome = verdict(silent, ECHO).await;
+        assert_eq!(outcome, (Verdict::Failed(Failure::ResponseTimeout), TIMEOUT));
     }
 }
 
@@ -158,7 +190,7 @@ mod http_get {
             }
         });
         let url = UrlCheck { virtualhost: virtualhost.map(Into::into), ..url() };
-        assert_eq!(verdict(network, ProbeKind::HttpGet { url, version }).await.0, Verdict::Passed);
+        assert_eq!(verdict(network, ProbeKind::Http(Get { url, version })).await.0, Verdict::Passed);
         told.await.unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION").replace('\r', "")
     }
 
@@ -213,7 +245,7 @@ mod http_get {
             let response = format!("HTTP/1.0 {status} X\r\n\r\n");
             let expected = match passes {
                 true => Verdict::Passed,
-                false => Verdict::Failed(Failure::Status { path: "/health".into(), got: status }),
+                false => Verdict::Failed(Wrong::Status { path: "/health".into(), got: status }.into()),
             };
             assert_eq!(verdict(answers(response), get(picky.clone())).await.0, expected, "{status}");
         }
@@ -228,7 +260,7 @@ mod http_get {
         assert_eq!(verdict(answers(good), get(url.clone())).await.0, Verdict::Passed);
         let other = failure(answers("HTTP/1.0 200 OK\r\n\r\nhello\n"), get(url)).await;
         let got = "b1946ac92492d2347c6235b4d2611184".to_owned();
-        assert_eq!(other, Failure::Digest { path: "/health".into(), got });
+        assert_eq!(other, Wrong::Digest { path: "/health".into(), got }.into());
     }
 
     /// 64 MiB through pipes of 4 KiB.
@@ -302,7 +334,7 @@ mod http_get {
         });
         let (verdict, took) = verdict(endless, get(url())).await;
         assert_eq!(took, Duration::ZERO);
-        assert!(matches!(verdict, Verdict::Failed(Failure::Protocol(_))), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Failed(Failure::Http(Wrong::Protocol(_)))), "{verdict:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -348,11 +380,15 @@ mod http_get {
             async fn connect(&self, _: SocketAddr) -> io::Result<DuplexStream> {
                 Ok(self.stream.take().unwrap())
             }
+
+            async fn echo(&self, _: IpAddr) -> io::Result<()> {
+                std::future::pending().await
+            }
         }
         let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind: get(url()) };
         let (ours, mut theirs) = tokio::io::duplex(4096);
         let network = Rc::new(ByHand { now: Cell::new(Instant::ZERO), stream: Cell::new(Some(ours)) });
-        let mut attempt = Box::pin(probe::run(probe, network.clone()));
+        let mut attempt = Box::pin(check::run(probe, network.clone()));
         // The request leaves, the server answers ...
         assert!(futures::poll!(&mut attempt).is_pending());
         read_request(&mut theirs).await;

@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use vipward_core::balancer::{self, Balancer};
+use vipward_core::check::{Failure, Verdict};
 use vipward_core::config::{Config, Options, Sources, load};
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use vipward_core::ipvs::Table;
 use vipward_core::machine::{Input, InputOf, Machine, Outbox, Output};
-use vipward_core::probe::{Failure, Verdict};
 use vipward_core::record::{
     Begin, Entry, FORMAT, File, Kind, Reader, Recordable, Recorded, Recorder, Step, Taken, Writer, from_state,
     has_state, state_of,

@@ -1,8 +1,8 @@
 //! What a Balancer alone can ask for. Effects say what, not how.
 
+use crate::check::{Probe, ProbeId};
 use crate::ipvs::Op;
 use crate::machine::{self, Lane};
-use crate::probe::{Probe, ProbeId};
 use serde::{Deserialize, Serialize};
 
 /// One of its own effects.

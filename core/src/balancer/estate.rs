@@ -2,9 +2,10 @@
 
 use super::Balancer;
 use crate::health::estate::CheckerEstate;
-use crate::ipvs::ServiceKey;
+use crate::ipvs::{ServiceKey, VirtualServerId};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// A Balancer's estate.
@@ -16,11 +17,14 @@ pub struct BalancerEstate {
     pub services: Vec<ServiceEstate>,
 }
 
-/// One virtual server's. Without real servers: the configuration does not name it any more, and it may still be in the
-/// kernel's table.
+/// One virtual server's. Without real servers: the configuration does not name it any more, and its entries may still be
+/// in the kernel's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceEstate {
-    pub service: ServiceKey,
+    pub service: VirtualServerId,
+    /// Its entries in the kernel's table; none: the one that its name tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<ServiceKey>,
     /// Whether there was quorum, which between its two limits only history knows.
     pub quorum: bool,
     pub servers: Vec<ServerEstate>,
@@ -33,12 +37,30 @@ pub struct ServerEstate {
     pub checkers: Vec<CheckerEstate>,
 }
 
+impl ServiceEstate {
+    /// Its entries in the kernel's table.
+    pub fn keys(&self) -> Vec<ServiceKey> {
+        if self.keys.is_empty() { self.service.keys() } else { self.keys.clone() }
+    }
+}
+
+/// Entries as [`ServiceEstate::keys`] has them: forty thousand services need not say what their name says.
+pub(super) fn keys_beside(service: VirtualServerId, keys: &[ServiceKey]) -> Vec<ServiceKey> {
+    if keys == service.keys() { Vec::new() } else { keys.to_vec() }
+}
+
 impl Balancer {
     pub(super) fn bequeath(&self, now: Instant) -> BalancerEstate {
         let mut services: Vec<ServiceEstate> =
-            self.services.iter().map(|(key, service)| service.estate(*key, now)).collect();
-        let leaving = self.kernel.leave().filter(|key| !self.services.contains_key(key));
-        services.extend(leaving.map(|service| ServiceEstate { service, quorum: false, servers: Vec::new() }));
+            self.services.iter().map(|(id, service)| service.estate(*id, now)).collect();
+        let wanted: BTreeSet<ServiceKey> = self.services.values().flat_map(|service| service.keys()).copied().collect();
+        // Whose they were nobody knows any more: each stands for itself.
+        services.extend(self.kernel.leave().filter(|key| !wanted.contains(key)).map(|key| ServiceEstate {
+            service: VirtualServerId::of_address(key),
+            keys: Vec::new(),
+            quorum: false,
+            servers: Vec::new(),
+        }));
         BalancerEstate { attempts: self.attempts, services }
     }
 }

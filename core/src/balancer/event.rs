@@ -1,7 +1,7 @@
 //! What can happen to a Balancer alone.
 
+use crate::check::{ProbeId, Verdict};
 use crate::ipvs::Table;
-use crate::probe::{ProbeId, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One of its own events.

@@ -1,8 +1,10 @@
 //! The Balancer: virtual servers, the health of their real servers, and the IPVS table that follows from both.
 //!
 //! The third of three layers, and the only place where `health` and `ipvs` meet:
-//! - [`service`]: one virtual server; from verdicts to the destinations that it wants.
-//! - [`kernel`]: what the kernel's table is known to hold, and whose services are ours.
+//! - [`service`]: one virtual server; from verdicts to the destinations that it wants. It is known by what the
+//!   configuration calls it ([`crate::ipvs::VirtualServerId`]).
+//! - [`kernel`]: what the kernel's table is known to hold, and whose services are ours. To it a virtual server is one or
+//!   several entries.
 //! - this file: events in, effects out; timers; reload.
 //!
 //! Costs, with n checkers in all: a verdict is O(log n) and the size of its own virtual server; a configuration or a
@@ -16,12 +18,12 @@ pub mod kernel;
 pub mod queue;
 pub mod service;
 
+use crate::check::{ProbeId, Verdict};
 use crate::config::{Config, VirtualServer};
 use crate::decision::Decision;
 use crate::health::Outcome;
-use crate::ipvs::{Op, ServiceKey, Table};
+use crate::ipvs::{Op, Table, VirtualServerId};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
-use crate::probe::{ProbeId, Verdict};
 use crate::time::{Duration, Instant};
 use estate::{BalancerEstate, ServiceEstate};
 use failures::Failures;
@@ -55,7 +57,7 @@ const MAX_NAMES: usize = 20;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Balancer {
     config: Arc<Config>,
-    services: BTreeMap<ServiceKey, LiveService>,
+    services: BTreeMap<VirtualServerId, LiveService>,
     queue: ProbeQueue,
     kernel: Kernel,
     failures: Failures,
@@ -153,12 +155,16 @@ impl Machine for Balancer {
 impl Balancer {
     /// The table that is wanted now.
     pub fn desired(&self) -> Table {
-        Table { services: self.services.iter().map(|(key, service)| (*key, service.desired())).collect() }
+        let entries = |service: &LiveService| {
+            let entry = service.desired();
+            service.keys().iter().map(|key| (*key, entry.clone())).collect::<Vec<_>>()
+        };
+        Table { services: self.services.values().flat_map(entries).collect() }
     }
 
     fn load(&mut self, config: Arc<Config>, seed: u64, now: Instant, effects: &mut Outbox) {
-        let before = by_key(&self.config);
-        let after = by_key(&config);
+        let before = by_id(&self.config);
+        let after = by_id(&config);
         if let Some(applied) = difference(&before, &after) {
             effects.decide(applied);
         }
@@ -166,17 +172,17 @@ impl Balancer {
         let mut taken_up = TakenUp::default();
         if let Some(estate) = &inherited {
             self.attempts = estate.attempts;
-            self.kernel.inherit(estate.services.iter().map(|left| left.service), now);
+            self.kernel.inherit(estate.services.iter().flat_map(ServiceEstate::keys), now);
         }
-        let left: BTreeMap<ServiceKey, &ServiceEstate> =
+        let left: BTreeMap<VirtualServerId, &ServiceEstate> =
             inherited.iter().flat_map(|estate| &estate.services).map(|left| (left.service, left)).collect();
         let mut old = std::mem::take(&mut self.services);
-        for (key, server) in after {
-            let service = match old.remove(&key) {
+        for (id, server) in after {
+            let service = match old.remove(&id) {
                 Some(service) => service.reload(server, seed, now, effects),
-                None => LiveService::new(server, left.get(&key).copied(), seed, now, &mut taken_up, effects),
+                None => LiveService::new(server, left.get(&id).copied(), seed, now, &mut taken_up, effects),
             };
-            self.services.insert(key, service);
+            self.services.insert(id, service);
         }
         for service in old.values() {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
@@ -187,10 +193,10 @@ impl Balancer {
         self.config = config;
         self.life = Life::Running;
         self.queue = ProbeQueue::default();
-        for (key, service) in &self.services {
-            service.fill(*key, &mut self.queue);
+        for (id, service) in &self.services {
+            service.fill(*id, &mut self.queue);
         }
-        self.kernel.own(&self.services.keys().copied().collect(), now);
+        self.kernel.own(&self.services.values().flat_map(LiveService::keys).copied().collect(), now);
         let ops = self.kernel.reconcile(&self.desired());
         effects.extend(ops.into_iter().map(Effect::Ipvs));
     }
@@ -212,12 +218,14 @@ impl Balancer {
         self.queue.push(service.due(probe.server, position), place);
 
         let is_up = service.is_up(probe.server);
-        let (service_key, server) = (probe.service, probe.server);
-        effects.decide(said(outcome, service_key, server, was_up, is_up));
+        effects.decide(said(outcome, probe.service, probe.server, was_up, is_up));
         if was_up != is_up {
-            service.update_quorum(service_key, effects);
-            let ops = self.kernel.reconcile_service(service_key, &service.desired(), now);
-            effects.extend(ops.into_iter().map(Effect::Ipvs));
+            service.update_quorum(probe.service, effects);
+            let desired = service.desired();
+            for key in service.keys() {
+                let ops = self.kernel.reconcile_service(*key, &desired, now);
+                effects.extend(ops.into_iter().map(Effect::Ipvs));
+            }
         }
     }
 
@@ -277,32 +285,32 @@ impl Balancer {
     }
 }
 
-/// Of two virtual servers with one key the first counts; the reader reports the second.
-fn by_key(config: &Config) -> BTreeMap<ServiceKey, &VirtualServer> {
+/// Of two virtual servers with one identity the first counts; the reader reports the second.
+fn by_id(config: &Config) -> BTreeMap<VirtualServerId, &VirtualServer> {
     let mut servers = BTreeMap::new();
     for server in &config.services {
-        servers.entry(server.key).or_insert(server);
+        servers.entry(server.id()).or_insert(server);
     }
     servers
 }
 
 /// What a configuration changed; `None`: nothing.
 fn difference(
-    before: &BTreeMap<ServiceKey, &VirtualServer>,
-    after: &BTreeMap<ServiceKey, &VirtualServer>,
+    before: &BTreeMap<VirtualServerId, &VirtualServer>,
+    after: &BTreeMap<VirtualServerId, &VirtualServer>,
 ) -> Option<Decision> {
-    let added = after.keys().filter(|key| !before.contains_key(key));
-    let removed = before.keys().filter(|key| !after.contains_key(key));
-    let changed = after.iter().filter(|(key, server)| before.get(key).is_some_and(|old| old != *server));
-    let [added, removed, changed] = [names(added), names(removed), names(changed.map(|(key, _)| key))];
+    let added = after.keys().filter(|id| !before.contains_key(id));
+    let removed = before.keys().filter(|id| !after.contains_key(id));
+    let changed = after.iter().filter(|(id, server)| before.get(id).is_some_and(|old| old != *server));
+    let [added, removed, changed] = [names(added), names(removed), names(changed.map(|(id, _)| id))];
     let some = !(added.is_empty() && removed.is_empty() && changed.is_empty());
     some.then_some(Decision::ConfigApplied { added, removed, changed })
 }
 
-fn names<'a>(keys: impl Iterator<Item = &'a ServiceKey>) -> Vec<String> {
-    let mut keys = keys.map(|key| format!("virtual_server {key}"));
-    let mut names: Vec<String> = keys.by_ref().take(MAX_NAMES).collect();
-    let more = keys.count();
+fn names<'a>(ids: impl Iterator<Item = &'a VirtualServerId>) -> Vec<String> {
+    let mut ids = ids.map(|id| format!("virtual_server {id}"));
+    let mut names: Vec<String> = ids.by_ref().take(MAX_NAMES).collect();
+    let more = ids.count();
     if more > 0 {
         names.push(format!("{more} more"));
     }
@@ -312,7 +320,7 @@ fn names<'a>(keys: impl Iterator<Item = &'a ServiceKey>) -> Vec<String> {
 /// What an outcome is to people.
 fn said(
     outcome: Outcome,
-    service: ServiceKey,
+    service: VirtualServerId,
     server: std::net::SocketAddr,
     was_up: bool,
     is_up: bool,

@@ -1,6 +1,6 @@
 //! Which checker is due when: an ordered queue, so that the next one is found without looking at all of them.
 
-use crate::ipvs::ServiceKey;
+use crate::ipvs::VirtualServerId;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 /// Where a checker stands in the configuration of now. A reload fills the queue anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CheckerPlace {
-    pub service: ServiceKey,
+    pub service: VirtualServerId,
     pub server: SocketAddr,
     /// Position among the real server's checkers.
     pub checker: u32,

@@ -1,15 +1,15 @@
-//! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entry that they call for.
+//! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entries that they call for.
 
-use super::estate::{ServerEstate, ServiceEstate};
+use super::estate::{ServerEstate, ServiceEstate, keys_beside};
 use super::queue::{CheckerPlace, ProbeQueue};
 use crate::balancer::{Effect, Outbox};
+use crate::check::{Probe, ProbeId, Verdict};
 use crate::config::{self, SorryServer, VirtualServer};
 use crate::decision::Decision;
 use crate::door::News;
 use crate::health::real_server::Place;
-use crate::health::{Change, Outcome, Quorum, RealServer};
-use crate::ipvs::{Destination, Persistence, Service, ServiceEntry, ServiceKey};
-use crate::probe::{Probe, ProbeId, Verdict};
+use crate::health::{Change, Outcome, Quorum, RealServer, Weight};
+use crate::ipvs::{Destination, Forwarding, Persistence, Service, ServiceEntry, ServiceKey, VirtualServerId};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 /// One virtual server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LiveService {
+    /// Its entries in the table; never empty, and all alike.
+    keys: Vec<ServiceKey>,
     settings: Service,
     quorum: Quorum,
     /// `quorum` as written, for messages.
@@ -29,8 +31,10 @@ pub struct LiveService {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Member {
-    /// As it is in the table while it may take connections.
-    destination: Destination,
+    weight: Weight,
+    forwarding: Forwarding,
+    upper_threshold: u32,
+    lower_threshold: u32,
     inhibit_on_failure: bool,
     health: RealServer,
 }
@@ -50,13 +54,13 @@ impl LiveService {
         let mut members = BTreeMap::new();
         for real in &server.real_servers {
             members.entry(real.address).or_insert_with(|| {
-                let place = Place { service: server.key, server: real.address, seed };
+                let place = Place { service: server.id(), server: real.address, seed };
                 let health = match known.get(&real.address) {
                     Some(known) => taken_up.real_server(place, real, known, now),
                     None => new_real_server(place, real, now, effects),
                 };
                 taken_up.of += health.checkers.len();
-                member(real, health)
+                Member::new(real, health)
             });
         }
         let (live, total) = weights(&members);
@@ -64,29 +68,30 @@ impl LiveService {
         if let Some(left) = left.filter(|left| !left.servers.is_empty()) {
             quorum.take_up(left.quorum);
             let mut service = Self::of(server, quorum, members);
-            service.update_quorum(server.key, effects);
+            service.update_quorum(server.id(), effects);
             if !service.quorum.is_up() {
                 // Also if it was lost before: whoever listens knows nothing of it yet.
-                effects.news(News::QuorumChanged { service: server.key, quorum: false });
-                taken_up.without_quorum.push(server.key);
+                effects.news(News::QuorumChanged { service: server.id(), quorum: false });
+                taken_up.without_quorum.push(server.id());
             }
             return service;
         }
         let service = Self::of(server, quorum, members);
         if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
-            service.tell_quorum(server.key, Change::Lost, effects);
-            taken_up.without_quorum.push(server.key);
+            service.tell_quorum(server.id(), Change::Lost, effects);
+            taken_up.without_quorum.push(server.id());
         }
         service
     }
 
     /// What a successor goes on with.
-    pub fn estate(&self, service: ServiceKey, now: Instant) -> ServiceEstate {
+    pub fn estate(&self, service: VirtualServerId, now: Instant) -> ServiceEstate {
         let server = |(address, member): (&SocketAddr, &Member)| ServerEstate {
             address: *address,
             checkers: member.health.checkers.iter().map(|checker| checker.estate(now)).collect(),
         };
-        ServiceEstate { service, quorum: self.quorum.is_up(), servers: self.members.iter().map(server).collect() }
+        let servers = self.members.iter().map(server).collect();
+        ServiceEstate { service, keys: keys_beside(service, &self.keys), quorum: self.quorum.is_up(), servers }
     }
 
     /// The same virtual server under a new configuration. What did not change goes on undisturbed.
@@ -97,7 +102,7 @@ impl LiveService {
             if members.contains_key(&address) {
                 continue;
             }
-            let place = Place { service: server.key, server: address, seed };
+            let place = Place { service: server.id(), server: address, seed };
             let health = match self.members.remove(&address) {
                 None => new_real_server(place, real, now, effects),
                 Some(old) => {
@@ -105,18 +110,18 @@ impl LiveService {
                     let (health, cancelled) = old.health.reload(place, &real.checkers, now);
                     effects.extend(cancelled.into_iter().map(Effect::CancelProbe));
                     if !was_up && health.is_up() {
-                        effects.decide(Decision::ServerUp { service: server.key, server: address });
+                        effects.decide(Decision::ServerUp { service: server.id(), server: address });
                     }
                     health
                 }
             };
-            members.insert(address, member(real, health));
+            members.insert(address, Member::new(real, health));
         }
         effects.extend(self.attempts_under_way().map(Effect::CancelProbe));
         let mut quorum = self.quorum;
         quorum.set_limits(server.quorum, server.hysteresis, weights(&members).1);
         let mut service = Self::of(server, quorum, members);
-        service.update_quorum(server.key, effects);
+        service.update_quorum(server.id(), effects);
         service
     }
 
@@ -125,6 +130,7 @@ impl LiveService {
             .persistence_timeout
             .map(|timeout_secs| Persistence { timeout_secs, netmask: server.persistence_granularity });
         Self {
+            keys: server.keys(),
             settings: Service { scheduler: server.scheduler.clone(), persistence },
             quorum,
             nominal_quorum: server.quorum,
@@ -133,7 +139,12 @@ impl LiveService {
         }
     }
 
-    /// The entry that the kernel should have. Real servers that are down are out, or have weight 0 with
+    /// Its entries in the table.
+    pub fn keys(&self) -> &[ServiceKey] {
+        &self.keys
+    }
+
+    /// What each of its entries in the table should be. Real servers that are down are out, or have weight 0 with
     /// `inhibit_on_failure`. Without quorum the same goes for all of them, if there is a `sorry_server` to answer
     /// instead; if not, those that are up do what they can.
     pub fn desired(&self) -> ServiceEntry {
@@ -142,11 +153,8 @@ impl LiveService {
             .members
             .iter()
             .filter_map(|(address, member)| {
-                if sorry_server.is_none() && member.health.is_up() {
-                    Some((*address, member.destination))
-                } else {
-                    member.inhibit_on_failure.then_some((*address, Destination { weight: 0, ..member.destination }))
-                }
+                let serves = sorry_server.is_none() && member.health.is_up();
+                (serves || member.inhibit_on_failure).then(|| (*address, member.destination(!serves)))
             })
             .collect();
         if let Some(sorry) = sorry_server {
@@ -158,13 +166,13 @@ impl LiveService {
     }
 
     /// Takes the live weight of now into the quorum.
-    pub fn update_quorum(&mut self, key: ServiceKey, effects: &mut Outbox) {
+    pub fn update_quorum(&mut self, service: VirtualServerId, effects: &mut Outbox) {
         if let Some(change) = self.quorum.update(weights(&self.members).0) {
-            self.tell_quorum(key, change, effects);
+            self.tell_quorum(service, change, effects);
         }
     }
 
-    fn tell_quorum(&self, service: ServiceKey, change: Change, effects: &mut Outbox) {
+    fn tell_quorum(&self, service: VirtualServerId, change: Change, effects: &mut Outbox) {
         let (weight, _) = weights(&self.members);
         let quorum = self.nominal_quorum;
         effects.news(News::QuorumChanged { service, quorum: change == Change::Gained });
@@ -210,10 +218,10 @@ impl LiveService {
     }
 
     /// Queues every checker that waits.
-    pub fn fill(&self, key: ServiceKey, queue: &mut ProbeQueue) {
+    pub fn fill(&self, service: VirtualServerId, queue: &mut ProbeQueue) {
         for (address, member) in &self.members {
             for (position, checker) in (0..).zip(&member.health.checkers) {
-                queue.push(checker.due(), CheckerPlace { service: key, server: *address, checker: position });
+                queue.push(checker.due(), CheckerPlace { service, server: *address, checker: position });
             }
         }
     }
@@ -233,8 +241,8 @@ impl LiveService {
 pub struct TakenUp {
     checkers: usize,
     of: usize,
-    down: Vec<(ServiceKey, SocketAddr)>,
-    without_quorum: Vec<ServiceKey>,
+    down: Vec<(VirtualServerId, SocketAddr)>,
+    without_quorum: Vec<VirtualServerId>,
 }
 
 impl TakenUp {
@@ -259,14 +267,28 @@ impl TakenUp {
     }
 }
 
-fn member(real: &config::RealServer, health: RealServer) -> Member {
-    let destination = Destination {
-        weight: real.weight,
-        forwarding: real.forwarding,
-        upper_threshold: real.upper_threshold,
-        lower_threshold: real.lower_threshold,
-    };
-    Member { destination, inhibit_on_failure: real.inhibit_on_failure, health }
+impl Member {
+    fn new(real: &config::RealServer, health: RealServer) -> Self {
+        Self {
+            weight: Weight::new(real.weight),
+            forwarding: real.forwarding,
+            upper_threshold: real.upper_threshold,
+            lower_threshold: real.lower_threshold,
+            inhibit_on_failure: real.inhibit_on_failure,
+            health,
+        }
+    }
+
+    /// As it is in the table, taking connections or, `inhibited`, only keeping those that it has.
+    fn destination(&self, inhibited: bool) -> Destination {
+        let weight = Weight { drained: self.weight.drained || inhibited, ..self.weight };
+        Destination {
+            weight: weight.effective(),
+            forwarding: self.forwarding,
+            upper_threshold: self.upper_threshold,
+            lower_threshold: self.lower_threshold,
+        }
+    }
 }
 
 fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effects: &mut Outbox) -> RealServer {
@@ -281,7 +303,7 @@ fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effect
 /// The weights of the live ones, and of all.
 fn weights(members: &BTreeMap<SocketAddr, Member>) -> (u64, u64) {
     members.values().fold((0, 0), |(live, total), member| {
-        let weight = u64::from(member.destination.weight);
+        let weight = u64::from(member.weight.configured);
         (live + if member.health.is_up() { weight } else { 0 }, total + weight)
     })
 }

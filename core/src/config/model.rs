@@ -3,9 +3,10 @@
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
 use super::source::Places;
+pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::Command;
 use crate::interface::{InterfaceAddress, InterfaceName};
-use crate::ipvs::{Forwarding, Scheduler, ServiceKey};
+use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
 use crate::lease::Coordination;
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::time::Duration;
@@ -221,6 +222,17 @@ pub struct VirtualServer {
     pub places: Places,
 }
 
+impl VirtualServer {
+    pub fn id(&self) -> VirtualServerId {
+        VirtualServerId::of_address(self.key)
+    }
+
+    /// What it is to IPVS: the one entry of its address.
+    pub fn keys(&self) -> Vec<ServiceKey> {
+        vec![self.key]
+    }
+}
+
 /// `sorry_server IP [PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SorryServer {
@@ -264,40 +276,6 @@ pub struct CheckerConfig {
     /// `alpha`: down until a probe has passed.
     pub alpha: bool,
     pub places: Places,
-}
-
-/// The kinds of checkers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CheckerKind {
-    /// `TCP_CHECK`: a connection can be opened.
-    Tcp,
-    /// `HTTP_GET`: every URL answers as it should. `urls` is never empty.
-    Http { urls: Vec<UrlCheck>, http_version: HttpVersion, fast_recovery: bool },
-}
-
-/// `http_protocol`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HttpVersion {
-    /// `1.0`
-    #[default]
-    Http10,
-    /// `1.0C`: with `Connection: close`.
-    Http10Close,
-    /// `1.1`
-    Http11,
-}
-
-/// `url { }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UrlCheck {
-    /// `path`, default `/`.
-    pub path: String,
-    /// `status_code`: inclusive ranges within 100..=599. Default 200-299 (when `digest` is absent or present alike).
-    pub status: Vec<(u16, u16)>,
-    /// `digest`: MD5 of the body.
-    pub digest: Option<[u8; 16]>,
-    /// `virtualhost`: the Host header, from the URL, the checker, the real or the virtual server; none: the address.
-    pub virtualhost: Option<String>,
 }
 
 /// `valid_lft` and `preferred_lft` of a virtual address, counted from its last renewal.

@@ -1,4 +1,5 @@
-//! One checker of one real server (keepalived.conf(5): TCP_CHECK, HTTP_GET and the words common to all checkers).
+//! One checker of one real server (keepalived.conf(5): the words common to all checkers). What kinds there are, and what
+//! each does, is in [`crate::check`].
 //!
 //! A pure machine: it says when its next probe is due, starts it, and takes the verdict. Every pause is counted from
 //! the end of the attempt before it, as keepalived 2.2.7 does, and there is never more than one attempt under way.
@@ -8,22 +9,23 @@
 //! | passed | `delay_loop` |
 //! | failed, tries left | `delay_before_retry` |
 //! | failed for good, or failed while down | `delay_loop` |
-//! | passed while down, more URLs to pass, `fast_recovery` | at once |
+//! | passed while down, more steps to pass, `fast_recovery` | at once |
 //!
 //! A real server that has passed a probe falls after `retry` + 1 failures in a row. One that is only assumed to be up,
 //! because no probe has ended yet, falls with the first failure.
 //!
-//! Several URLs are fetched in turn, one at each probe. A failing URL is tried again until it passes or the server is
-//! down. A server that is down rises when each of its URLs has passed, in one run without a failure between.
+//! A kind may have several steps (HTTP_GET: its URLs), one at each probe, in turn. A failing step is tried again until it
+//! passes or the server is down. A server that is down rises when each step has passed, in one run without a failure
+//! between.
 //! (keepalived 2.2.7 begins that run anew after its first good fetch, so that a single URL must pass twice, a whole
 //! `delay_loop` apart. The manual does not ask for it, and it only keeps a good server out longer.)
 //!
 //! What this means for a server that flaps: it can't rise sooner than one `delay_loop` after it fell, and it can't fall
 //! sooner than `delay_loop` + `retry` x `delay_before_retry` after it rose, whatever the network does.
 
-use crate::config::{CheckerConfig, CheckerKind};
+use crate::check::{Failure, Probe, ProbeId, Verdict};
+use crate::config::CheckerConfig;
 use crate::health::estate::{CheckerEstate, fingerprint};
-use crate::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +40,8 @@ const TIMELY: Duration = Duration::from_secs(1);
 pub struct Checker {
     config: CheckerConfig,
     health: Health,
-    /// Position of the URL that is fetched next; 0 for a kind without URLs.
-    url: usize,
+    /// The step of the next probe.
+    step: usize,
     phase: Phase,
 }
 
@@ -47,7 +49,7 @@ pub struct Checker {
 enum Health {
     /// The next `tries_left` failures in a row are forgiven.
     Up { tries_left: u32 },
-    /// `passed` URLs in a row are good again.
+    /// `passed` steps in a row are good again.
     Down { passed: usize },
 }
 
@@ -91,7 +93,7 @@ impl Checker {
             Start::Proven => Health::Up { tries_left: config.retry },
             Start::Down => Health::Down { passed: 0 },
         };
-        Self { config, health, url: 0, phase: Phase::Waiting { until: first } }
+        Self { config, health, step: 0, phase: Phase::Waiting { until: first } }
     }
 
     /// What a successor goes on with.
@@ -100,7 +102,7 @@ impl Checker {
             Health::Up { tries_left } => (true, tries_left),
             Health::Down { passed } => (false, u32::try_from(passed).unwrap_or(u32::MAX)),
         };
-        let url = u32::try_from(self.url).unwrap_or(0);
+        let url = u32::try_from(self.step).unwrap_or(0);
         CheckerEstate { settings: fingerprint(&self.config), up, count, url, due: self.due().unwrap_or(now) }
     }
 
@@ -111,11 +113,12 @@ impl Checker {
         let timely = now.since(left.due) <= TIMELY;
         let passed = usize::try_from(left.count).unwrap_or(0);
         let mut checker = Self::new(config, Start::Down, first);
-        checker.url = usize::try_from(left.url).unwrap_or(0) % checker.urls();
+        let steps = checker.config.kind.steps();
+        checker.step = usize::try_from(left.url).unwrap_or(0) % steps;
         checker.health = match (left.up, timely) {
             (true, true) => Health::Up { tries_left: left.count.min(checker.config.retry) },
             (true, false) => Health::Up { tries_left: 0 },
-            (false, _) => Health::Down { passed: passed.min(checker.urls() - 1) },
+            (false, _) => Health::Down { passed: passed.min(steps - 1) },
         };
         if timely {
             let latest = now + checker.delay_loop().max(checker.config.delay_before_retry);
@@ -156,12 +159,7 @@ impl Checker {
     /// Starts the attempt `id`, if one is due.
     pub fn begin(&mut self, id: ProbeId, now: Instant) -> Option<Probe> {
         self.due().filter(|due| *due <= now)?;
-        let kind = match &self.config.kind {
-            CheckerKind::Tcp => ProbeKind::Connect,
-            CheckerKind::Http { urls, http_version, .. } => {
-                ProbeKind::HttpGet { url: urls.get(self.url)?.clone(), version: *http_version }
-            }
-        };
+        let kind = self.config.kind.attempt(self.step);
         self.phase = Phase::Probing(id);
         Some(Probe { target: self.config.target, timeout: self.config.connect_timeout, kind })
     }
@@ -189,16 +187,16 @@ impl Checker {
     }
 
     fn passed(&mut self) -> (Outcome, Duration) {
-        let urls = self.urls();
-        self.url = (self.url + 1) % urls;
+        let steps = self.config.kind.steps();
+        self.step = (self.step + 1) % steps;
         match self.health {
             Health::Up { .. } => {
                 self.health = Health::Up { tries_left: self.config.retry };
                 (Outcome::Passed, self.delay_loop())
             }
-            Health::Down { passed } if passed + 1 < urls => {
+            Health::Down { passed } if passed + 1 < steps => {
                 self.health = Health::Down { passed: passed + 1 };
-                (Outcome::StillDown, if self.fast_recovery() { Duration::ZERO } else { self.delay_loop() })
+                (Outcome::StillDown, if self.config.kind.hurries() { Duration::ZERO } else { self.delay_loop() })
             }
             Health::Down { .. } => {
                 self.health = Health::Up { tries_left: self.config.retry };
@@ -224,20 +222,6 @@ impl Checker {
         }
     }
 
-    fn urls(&self) -> usize {
-        match &self.config.kind {
-            CheckerKind::Tcp => 1,
-            CheckerKind::Http { urls, .. } => urls.len().max(1),
-        }
-    }
-
-    fn fast_recovery(&self) -> bool {
-        match &self.config.kind {
-            CheckerKind::Tcp => false,
-            CheckerKind::Http { fast_recovery, .. } => *fast_recovery,
-        }
-    }
-
     fn delay_loop(&self) -> Duration {
         self.config.delay_loop.max(SHORTEST_DELAY_LOOP)
     }
@@ -246,20 +230,17 @@ impl Checker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HttpVersion, Places, UrlCheck};
-    use crate::ipvs::{Protocol, ServiceKey};
+    use crate::check::{UrlCheck, http, tcp};
+    use crate::config::{CheckerKind, Places};
+    use crate::ipvs::{Protocol, ServiceKey, VirtualServerId};
     use proptest::prelude::*;
     use std::net::SocketAddr;
 
     fn config(urls: usize) -> CheckerConfig {
-        let url = |n| UrlCheck { path: format!("/{n}"), status: vec![(200, 299)], digest: None, virtualhost: None };
+        let url = |n| UrlCheck { path: format!("/{n}"), ..UrlCheck::default() };
         let kind = match urls {
-            0 => CheckerKind::Tcp,
-            n => CheckerKind::Http {
-                urls: (1..=n).map(url).collect(),
-                http_version: HttpVersion::Http10,
-                fast_recovery: false,
-            },
+            0 => tcp::Settings.into(),
+            n => http::Settings { urls: (1..=n).map(url).collect(), ..http::Settings::default() }.into(),
         };
         CheckerConfig {
             kind,
@@ -276,7 +257,7 @@ mod tests {
 
     fn id(attempt: u64) -> ProbeId {
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
-        let service = ServiceKey { protocol: Protocol::Tcp, address };
+        let service = VirtualServerId::of_address(ServiceKey { protocol: Protocol::Tcp, address });
         ProbeId { service, server: SocketAddr::from(([192, 0, 2, 1], 80)), checker: 0, attempt }
     }
 
@@ -341,8 +322,8 @@ mod tests {
             answers in prop::collection::vec((any::<bool>(), 0..3000_u64), 1..200),
         ) {
             let mut config = config(urls);
-            if let CheckerKind::Http { fast_recovery: fast, .. } = &mut config.kind {
-                *fast = fast_recovery;
+            if let CheckerKind::Http(http) = &mut config.kind {
+                http.fast_recovery = fast_recovery;
             }
             let config = CheckerConfig {
                 retry,

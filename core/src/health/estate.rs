@@ -10,9 +10,9 @@ pub struct CheckerEstate {
     /// [`fingerprint`] of its settings: a checker goes on only as what it was.
     pub settings: u32,
     pub up: bool,
-    /// Up: failures that are still forgiven. Down: URLs that are good again.
+    /// Up: failures that are still forgiven. Down: steps that are good again.
     pub count: u32,
-    /// Position of the URL that is fetched next.
+    /// The step of the next probe (HTTP_GET: position of the URL).
     pub url: u32,
     /// When the next probe is due; for one with a probe under way, at once.
     pub due: Instant,

@@ -5,7 +5,9 @@ pub mod estate;
 pub mod quorum;
 pub mod real_server;
 pub mod warmup;
+pub mod weight;
 
 pub use checker::{Checker, Outcome, Start};
 pub use quorum::{Change, Quorum};
 pub use real_server::RealServer;
+pub use weight::Weight;

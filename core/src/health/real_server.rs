@@ -3,9 +3,9 @@
 use super::checker::{Checker, Start};
 use super::estate::{CheckerEstate, fingerprint};
 use super::warmup;
+use crate::check::ProbeId;
 use crate::config::CheckerConfig;
-use crate::ipvs::ServiceKey;
-use crate::probe::ProbeId;
+use crate::ipvs::VirtualServerId;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub struct RealServer {
 /// Where a real server stands and what spreads its first probes.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    pub service: ServiceKey,
+    pub service: VirtualServerId,
     pub server: SocketAddr,
     pub seed: u64,
 }

@@ -28,12 +28,12 @@ fn mix(seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ipvs::{Protocol, ServiceKey};
+    use crate::ipvs::{Protocol, ServiceKey, VirtualServerId};
     use std::net::SocketAddr;
 
     fn place(seed: u64, host: u8) -> Place {
         let service = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([10, 0, 0, 1], 80)) };
-        Place { service, server: SocketAddr::from(([192, 0, 2, host], 80)), seed }
+        Place { service: VirtualServerId::of_address(service), server: SocketAddr::from(([192, 0, 2, host], 80)), seed }
     }
 
     #[test]

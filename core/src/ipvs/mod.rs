@@ -2,12 +2,14 @@
 //! kernel's schedulers in user space for a machine whose kernel has no IPVS.
 
 pub mod apply;
+pub mod identity;
 pub mod persistence;
 pub mod reconcile;
 pub mod schedule;
 pub mod table;
 
 pub use apply::ApplyError;
+pub use identity::VirtualServerId;
 pub use persistence::Templates;
 pub use reconcile::{reconcile, reconcile_service};
 pub use schedule::{Algorithm, Connections, Picker};

@@ -97,8 +97,8 @@ fn urls_are_fetched_in_turn_and_the_failing_one_is_tried_again() {
 fn fast_recovery_leaves_no_pause_between_urls() {
     let mut configured = service(VIP, &[]);
     let mut checker = http(WEB1, &["/a", "/b", "/c"]);
-    let CheckerKind::Http { fast_recovery, .. } = &mut checker.kind else { panic!() };
-    *fast_recovery = true;
+    let CheckerKind::Http(settings) = &mut checker.kind else { panic!() };
+    settings.fast_recovery = true;
     checker.alpha = true;
     configured.real_servers = vec![real(WEB1, vec![checker])];
     let mut world = World::with(vec![configured]);
@@ -136,7 +136,7 @@ fn first_probes_are_spread_over_warmup() {
 /// A verdict that nobody waits for any more, one for an attempt that never was, one for a stranger.
 #[test]
 fn stale_verdicts_change_nothing() {
-    use vipward_core::probe::{Failure, Verdict};
+    use vipward_core::check::{Failure, ProbeId, Verdict};
     let mut world = World::with(vec![service(VIP, &[WEB1])]);
     world.mood(WEB1, Mood::Good(secs(1)));
     world.until(secs(6));
@@ -144,10 +144,10 @@ fn stale_verdicts_change_nothing() {
     let verdict = Verdict::Failed(Failure::Refused);
     world.timeline();
     for stale in [
-        vipward_core::probe::ProbeId { attempt: waited_for.attempt - 1, ..waited_for },
-        vipward_core::probe::ProbeId { checker: 7, ..waited_for },
-        vipward_core::probe::ProbeId { server: address(WEB2), ..waited_for },
-        vipward_core::probe::ProbeId { service: key("10.9.9.9:80"), ..waited_for },
+        ProbeId { attempt: waited_for.attempt - 1, ..waited_for },
+        ProbeId { checker: 7, ..waited_for },
+        ProbeId { server: address(WEB2), ..waited_for },
+        ProbeId { service: id("10.9.9.9:80"), ..waited_for },
     ] {
         let effects = world.happens(Event::ProbeFinished { probe: stale, verdict: verdict.clone() });
         assert_eq!(effects, []);
@@ -161,10 +161,10 @@ fn a_probe_that_could_not_be_started_says_nothing_about_the_server() {
     world.until(secs(6));
     let [id] = world.under_way()[..] else { panic!() };
     world.timeline();
-    let probe = vipward_core::probe::Probe {
+    let probe = vipward_core::check::Probe {
         target: id.server,
         timeout: secs(3),
-        kind: vipward_core::probe::ProbeKind::Connect,
+        kind: vipward_core::check::ProbeKind::Tcp(vipward_core::check::tcp::Connect),
     };
     let effect = Effect::StartProbe { id, probe };
     world.forget(id);
@@ -190,4 +190,39 @@ fn one_turn_starts_a_bounded_number_of_probes() {
         event = Input::Wakeup;
     }
     assert_eq!(started, [256, 256, 88, 0]);
+}
+
+/// A host that answers echoes is good, whatever listens on it; of a lost echo `retry` takes care.
+#[test]
+fn a_ping_checker_looks_at_the_host_and_not_at_the_port() {
+    let mut configured = service(VIP, &[]);
+    configured.real_servers = vec![real(WEB1, vec![ping(WEB1)])];
+    let mut world = World::with(vec![configured]);
+    world.until(secs(1));
+    world.mood(WEB1, Mood::Refuses);
+    world.until(secs(7));
+    world.mood(WEB1, Mood::Silent);
+    world.until(secs(25));
+    world.mood(WEB1, Mood::Good(Duration::ZERO));
+    world.until(secs(36));
+    insta::assert_snapshot!(world.timeline(), @r"
+     0.000 probe 192.0.2.1:80: good after 0 ms
+     0.000 configuration applied; added virtual_server TCP 10.0.0.1:80
+     0.000   adding service TCP 10.0.0.1:80
+     0.000   adding destination 192.0.2.1:80 to TCP 10.0.0.1:80, weight 1
+     6.000 probe 192.0.2.1:80: good after 0 ms
+    12.000 probe 192.0.2.1:80: bad after 3000 ms
+    15.000 TCP 10.0.0.1:80: 192.0.2.1:80: no response in time; 2 more tries before it is out
+    16.000 probe 192.0.2.1:80: bad after 3000 ms
+    19.000 TCP 10.0.0.1:80: 192.0.2.1:80: no response in time; 1 more try before it is out
+    20.000 probe 192.0.2.1:80: bad after 3000 ms
+    23.000   removing destination 192.0.2.1:80 from TCP 10.0.0.1:80
+    23.000 TCP 10.0.0.1:80: 192.0.2.1:80 is down: no response in time
+    23.000 TCP 10.0.0.1:80: quorum lost: live weight 0 of 1; nobody answers
+    29.000 probe 192.0.2.1:80: good after 0 ms
+    29.000   adding destination 192.0.2.1:80 to TCP 10.0.0.1:80, weight 1
+    29.000 TCP 10.0.0.1:80: 192.0.2.1:80 is up: its checkers pass
+    29.000 TCP 10.0.0.1:80: quorum gained: live weight 1 of 1
+    35.000 probe 192.0.2.1:80: good after 0 ms
+    ");
 }

@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use vipward_core::balancer::Event;
-use vipward_core::probe::Verdict;
+use vipward_core::check::Verdict;
 use vipward_core::time::Duration;
 
 const OTHER: &str = "10.0.0.2:80";

@@ -6,14 +6,12 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::balancer::{Balancer, Effect, Event, Input};
-use vipward_core::config::{
-    CheckerConfig, CheckerKind, Config, HttpVersion, Places, RealServer, SorryServer, UrlCheck, VirtualServer,
-};
+use vipward_core::check::{self, Exchange, Failure, Probe, ProbeId, UrlCheck, Verdict};
+use vipward_core::config::{CheckerConfig, Config, Places, RealServer, SorryServer, VirtualServer};
 use vipward_core::estate::{BalancerEstate, Document, OfOne};
-use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table};
+use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table, VirtualServerId};
 use vipward_core::machine::Machine;
 use vipward_core::machine::Output;
-use vipward_core::probe::{Failure, Probe, ProbeId, ProbeKind, Verdict};
 use vipward_core::time::{Duration, Instant};
 
 pub const VIP: &str = "10.0.0.1:80";
@@ -34,10 +32,14 @@ pub fn key(text: &str) -> ServiceKey {
     ServiceKey { protocol: Protocol::Tcp, address: address(text) }
 }
 
+pub fn id(text: &str) -> VirtualServerId {
+    VirtualServerId::of_address(key(text))
+}
+
 /// A TCP_CHECK with round numbers: `delay_loop 6`, `retry 2`, `delay_before_retry 1`, `connect_timeout 3`, `warmup 0`.
 pub fn tcp(target: &str) -> CheckerConfig {
     CheckerConfig {
-        kind: CheckerKind::Tcp,
+        kind: check::tcp::Settings.into(),
         target: address(target),
         connect_timeout: secs(3),
         retry: 2,
@@ -51,14 +53,13 @@ pub fn tcp(target: &str) -> CheckerConfig {
 
 /// An HTTP_GET of these paths, otherwise as [`tcp`].
 pub fn http(target: &str, paths: &[&str]) -> CheckerConfig {
-    let urls = paths
-        .iter()
-        .map(|path| UrlCheck { path: (*path).to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None })
-        .collect();
-    CheckerConfig {
-        kind: CheckerKind::Http { urls, http_version: HttpVersion::Http10, fast_recovery: false },
-        ..tcp(target)
-    }
+    let urls = paths.iter().map(|path| UrlCheck { path: (*path).to_owned(), ..UrlCheck::default() }).collect();
+    CheckerConfig { kind: check::http::Settings { urls, ..check::http::Settings::default() }.into(), ..tcp(target) }
+}
+
+/// A PING_CHECK, otherwise as [`tcp`].
+pub fn ping(target: &str) -> CheckerConfig {
+    CheckerConfig { kind: check::ping::Settings.into(), ..tcp(target) }
 }
 
 pub fn real(at: &str, checkers: Vec<CheckerConfig>) -> RealServer {
@@ -126,7 +127,7 @@ pub struct World {
 }
 
 struct UnderWay {
-    checker: (ServiceKey, SocketAddr, SocketAddr, bool),
+    checker: (VirtualServerId, SocketAddr, SocketAddr, &'static [Exchange]),
     ends: Instant,
     verdict: Verdict,
 }
@@ -271,16 +272,15 @@ impl World {
     }
 
     fn start(&mut self, id: ProbeId, probe: &Probe) {
-        let path = match &probe.kind {
-            ProbeKind::Connect => "",
-            ProbeKind::HttpGet { url, .. } => url.path.as_str(),
-        };
+        let (path, exchanges) = (probe.kind.about(), probe.kind.exchanges());
         let (after, verdict) = match self.moods.get(&probe.target).copied().unwrap_or(Mood::Good(Duration::ZERO)) {
             Mood::Good(after) => (after, Verdict::Passed),
+            // An echo is the kernel's matter, whoever listens.
+            Mood::Refuses if exchanges == [Exchange::Echo] => (Duration::ZERO, Verdict::Passed),
             Mood::Refuses => (Duration::ZERO, Verdict::Failed(Failure::Refused)),
-            Mood::Silent => (probe.timeout, Verdict::Failed(Failure::ConnectTimeout)),
+            Mood::Silent => (probe.timeout, Verdict::Failed(exchanges[0].overdue())),
             Mood::Fails(letter) if path.ends_with(letter) => {
-                (Duration::ZERO, Verdict::Failed(Failure::Status { path: path.to_owned(), got: 500 }))
+                (Duration::ZERO, Verdict::Failed(probe.kind.judge(check::Answer::Status(500)).unwrap_err()))
             }
             Mood::Fails(_) => (Duration::ZERO, Verdict::Passed),
         };
@@ -289,7 +289,7 @@ impl World {
             self.note(&format!("probe {}{path}: {word} after {} ms", probe.target, after.as_millis()));
         }
         // One checker, one probe. Positions may have moved since; target and kind tell checkers apart here.
-        let checker = (id.service, id.server, probe.target, path.is_empty());
+        let checker = (id.service, id.server, probe.target, exchanges);
         let overlaps = self.under_way.values().filter(|other| other.checker == checker).count();
         assert!(overlaps < self.equal_checkers, "probes overlap: {id:?}");
         self.probes_started += 1;

@@ -2,6 +2,7 @@
 
 use crate::helpers::{good, instance, service};
 use std::net::Ipv4Addr;
+use vipward_core::check::{http, tcp};
 use vipward_core::command::ScriptUser;
 use vipward_core::config::*;
 use vipward_core::interface::{InterfaceName, Scope};
@@ -158,7 +159,7 @@ fn checkers() {
     let text = service("", "TCP_CHECK {\n}\nHTTP_GET {\n url {\n}\n}");
     let checkers = good(&text).services[0].real_servers[0].checkers.clone();
     let [tcp, http] = checkers.as_slice() else { panic!("{checkers:?}") };
-    assert_eq!(tcp.kind, CheckerKind::Tcp);
+    assert_eq!(tcp.kind, CheckerKind::Tcp(tcp::Settings));
     for checker in [tcp, http] {
         assert_eq!(checker.target.to_string(), "198.51.100.21:80");
         assert_eq!((checker.connect_timeout, checker.retry), (secs(5), 1));
@@ -166,7 +167,8 @@ fn checkers() {
     }
     assert_eq!((tcp.delay_before_retry, http.delay_before_retry), (secs(1), secs(3)));
     let url = UrlCheck { path: "/".to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None };
-    let kind = CheckerKind::Http { urls: vec![url], http_version: HttpVersion::Http10, fast_recovery: false };
+    let kind =
+        CheckerKind::Http(http::Settings { urls: vec![url], http_version: HttpVersion::Http10, fast_recovery: false });
     assert_eq!(http.kind, kind);
 }
 
@@ -180,7 +182,7 @@ fn the_pace_is_inherited_from_virtual_server_and_real_server() {
     assert_eq!((checker.delay_loop, checker.warmup), (secs(6), secs(6)));
     assert_eq!((checker.retry, checker.delay_before_retry, checker.connect_timeout), (3, secs(2), secs(1)));
     assert!(checker.alpha);
-    let CheckerKind::Http { urls, .. } = checker.kind else { panic!() };
+    let CheckerKind::Http(http::Settings { urls, .. }) = checker.kind else { panic!() };
     let hosts: Vec<_> = urls.iter().map(|url| url.virtualhost.as_deref()).collect();
     assert_eq!(hosts, [Some("vs.example"), Some("url.example")]);
 }
@@ -194,7 +196,7 @@ fn everything_of_a_checker_that_can_be_written() {
     );
     let checker = good(&text).services[0].real_servers[0].checkers[0].clone();
     assert_eq!((checker.target.to_string().as_str(), checker.warmup), ("198.51.100.99:8080", Duration::ZERO));
-    let CheckerKind::Http { urls, http_version, fast_recovery } = checker.kind else { panic!() };
+    let CheckerKind::Http(http::Settings { urls, http_version, fast_recovery }) = checker.kind else { panic!() };
     assert_eq!((http_version, fast_recovery), (HttpVersion::Http11, true));
     assert_eq!((urls[0].path.as_str(), &*urls[0].status), ("/status?x=1", &[(200, 200), (300, 399)][..]));
     assert_eq!(urls[0].digest.unwrap()[0], 0x9b);

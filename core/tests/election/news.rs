@@ -45,7 +45,8 @@ fn news_of_the_other_machine_change_nothing() {
     let mut t = Timeline::of(vec![router()]);
     let before = t.election.next_wakeup();
     let service = "10.0.0.1:80".parse().unwrap();
-    let service = vipward_core::ipvs::ServiceKey { protocol: vipward_core::ipvs::Protocol::Tcp, address: service };
+    let key = vipward_core::ipvs::ServiceKey { protocol: vipward_core::ipvs::Protocol::Tcp, address: service };
+    let service = vipward_core::ipvs::VirtualServerId::of_address(key);
     t.handles(Input::News(News::QuorumChanged { service, quorum: false })).nothing();
     assert_eq!(t.election.next_wakeup(), before);
 }

@@ -8,7 +8,7 @@ use vipward_core::config::VirtualRouterConfig;
 use vipward_core::door::News;
 use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::Link;
-use vipward_core::ipvs::{Protocol, ServiceKey};
+use vipward_core::ipvs::{Protocol, ServiceKey, VirtualServerId};
 use vipward_core::lease::LeaseEvent;
 use vipward_core::machine::Machine;
 use vipward_core::vrrp::{Effect, Event, Input};
@@ -75,7 +75,7 @@ pub fn events() -> Vec<(&'static str, Input)> {
     let failed = |effect| Input::Failed { effect: Box::new(effect), error: "no".to_owned() };
     let address = |last, ours, present| event(Event::AddressChanged { address: observed(last, ours), present });
     let target = "10.0.0.200:80".parse().unwrap();
-    let service = ServiceKey { protocol: Protocol::Tcp, address: target };
+    let service = VirtualServerId::of_address(ServiceKey { protocol: Protocol::Tcp, address: target });
     let all = vec![
         ("advert 0", advert(peer(2, 0))),
         ("advert 50", advert(peer(2, 50))),

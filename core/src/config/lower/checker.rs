@@ -1,11 +1,12 @@
 //! `TCP_CHECK` and `HTTP_GET`, and the pace of checks that virtual server, real server and checker hand down.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{CheckerConfig, CheckerKind, HttpVersion, UrlCheck};
+use super::super::model::{CheckerConfig, HttpVersion, UrlCheck};
 use super::super::source::Places;
 use super::super::tree::Statement;
 use super::values::FOREVER;
 use super::{Lower, canonical};
+use crate::check::{http, tcp};
 use crate::time::Duration;
 use std::net::SocketAddr;
 
@@ -84,9 +85,9 @@ impl Lower<'_> {
         }
         let kind = if http {
             let urls = self.urls(block, &pace);
-            CheckerKind::Http { urls, http_version, fast_recovery }
+            http::Settings { urls, http_version, fast_recovery }.into()
         } else {
-            CheckerKind::Tcp
+            tcp::Settings.into()
         };
         if target.port() == 0 {
             self.push(

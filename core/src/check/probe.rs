@@ -1,20 +1,19 @@
-//! One attempt of a checker: what is tried, and the verdict. The conversations run over [`crate::seam::Streams`], so
-//! the simulator runs the very client code that production runs.
+//! One attempt of a checker, whatever its kind: what is tried, and the verdict. The conversations run over
+//! [`super::Streams`], so the simulator runs the very client code that production runs.
 
-mod http;
-
-use crate::ipvs::ServiceKey;
-use crate::seam::Streams;
+use super::http::Wrong;
+use super::{ProbeKind, Streams};
+use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::{fmt, io};
-
-pub use crate::config::{HttpVersion, UrlCheck};
 
 /// Connection, head and body of a response each take a turn or two.
 const LAST_LOOKS: u32 = 16;
@@ -22,7 +21,7 @@ const LAST_LOOKS: u32 = 16;
 /// Which attempt of which checker. A verdict with an old `attempt` is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProbeId {
-    pub service: ServiceKey,
+    pub service: VirtualServerId,
     pub server: SocketAddr,
     /// Position among the real server's checkers.
     pub checker: u32,
@@ -37,14 +36,6 @@ pub struct Probe {
     /// For the whole attempt: connect, request, response (keepalived's `connect_timeout`).
     pub timeout: Duration,
     pub kind: ProbeKind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ProbeKind {
-    /// Open a TCP connection and close it again.
-    Connect,
-    /// Fetch one URL.
-    HttpGet { url: UrlCheck, version: HttpVersion },
 }
 
 /// What the attempt showed.
@@ -65,12 +56,8 @@ pub enum Failure {
     Unreachable(String),
     /// Connected, but no whole response within `connect_timeout`.
     ResponseTimeout,
-    /// The status is not in `status_code`.
-    Status { path: String, got: u16 },
-    /// The body's MD5 is not `digest`.
-    Digest { path: String, got: String },
-    /// What came back is not HTTP, or ended early.
-    Protocol(String),
+    /// It answered, but not as `HTTP_GET` wants it.
+    Http(Wrong),
 }
 
 impl fmt::Display for Failure {
@@ -80,10 +67,19 @@ impl fmt::Display for Failure {
             Self::Refused => f.write_str("connection refused"),
             Self::Unreachable(error) => write!(f, "unreachable: {error}"),
             Self::ResponseTimeout => f.write_str("no response in time"),
-            Self::Status { path, got } => write!(f, "GET {path}: status {got}"),
-            Self::Digest { path, got } => write!(f, "GET {path}: digest {got} differs"),
-            Self::Protocol(error) => write!(f, "not HTTP: {error}"),
+            Self::Http(wrong) => wrong.fmt(f),
         }
+    }
+}
+
+/// How many of its exchanges an attempt has behind it: which of them a time limit cut off.
+#[derive(Debug, Default)]
+pub struct Progress(Cell<usize>);
+
+impl Progress {
+    /// The next exchange has begun.
+    pub fn next(&self) {
+        self.0.set(self.0.get() + 1);
     }
 }
 
@@ -93,15 +89,8 @@ impl fmt::Display for Failure {
 /// passes. Here the limit is for the whole attempt, as [`Probe::timeout`] says.)
 pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
     let deadline = streams.now() + probe.timeout;
-    let connected = Cell::new(false);
-    let mut attempt = pin!(async {
-        let stream = streams.connect(probe.target).await.map_err(not_connected)?;
-        connected.set(true);
-        match &probe.kind {
-            ProbeKind::Connect => Ok(()),
-            ProbeKind::HttpGet { url, version } => http::get(stream, probe.target, url, *version).await,
-        }
-    });
+    let progress = Progress::default();
+    let mut attempt = pin!(probe.kind.converse(probe.target, &*streams, &progress));
     let in_time = tokio::select! {
         biased;
         result = attempt.as_mut() => Some(result),
@@ -110,8 +99,10 @@ pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
     match in_time {
         Some(Ok(())) => Verdict::Passed,
         Some(Err(failure)) => Verdict::Failed(failure),
-        None if connected.get() => Verdict::Failed(Failure::ResponseTimeout),
-        None => Verdict::Failed(Failure::ConnectTimeout),
+        None => {
+            let cut_off = probe.kind.exchanges().get(progress.0.get());
+            Verdict::Failed(cut_off.map_or(Failure::ResponseTimeout, |exchange| exchange.overdue()))
+        }
     }
 }
 
@@ -127,10 +118,11 @@ async fn last_look<F: Future>(mut attempt: Pin<&mut F>) -> Option<F::Output> {
     None
 }
 
-fn not_connected(error: io::Error) -> Failure {
+/// Why there is no connection, for every kind that begins with one.
+pub(super) fn not_connected(error: &Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Refused,
-        io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        ErrorKind::ConnectionRefused => Failure::Refused,
+        ErrorKind::TimedOut => Failure::ConnectTimeout,
         _ => Failure::Unreachable(error.to_string()),
     }
 }

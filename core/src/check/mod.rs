@@ -1,0 +1,202 @@
+//! The kinds of checkers, each in a file of its own: its settings, its conversation with the real server, the ways in which
+//! that fails and their texts, how long it may take, and what a simulated world has to know to play it.
+//!
+//! Whoever handles checkers asks [`CheckerKind`] and [`ProbeKind`]; nobody outside this room matches on the kinds, except
+//! the configuration reader, which makes their settings. This room lies below the configuration, which holds those
+//! settings, and below the decisions, which print those failures.
+//!
+//! [`probe`] has what all kinds share: one attempt, its name, its limit in time and its verdict.
+
+pub mod http;
+mod model;
+pub mod ping;
+mod probe;
+mod streams;
+pub mod tcp;
+
+pub use http::{HttpVersion, UrlCheck};
+pub use model::{Answer, Exchange};
+pub use probe::{Failure, Probe, ProbeId, Progress, Verdict, run};
+pub use streams::Streams;
+
+use crate::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::net::SocketAddr;
+
+/// What a kind is, by its settings. The default is the block of the configuration without any word in it.
+pub trait Kind: Default + Into<CheckerKind> {
+    /// One attempt with these settings.
+    type Attempt: Attempt;
+
+    /// The block's name in the configuration.
+    const WORD: &'static str;
+
+    /// The attempt at a step, counted from 0.
+    fn attempt(&self, step: usize) -> Self::Attempt;
+
+    /// One attempt after another is made, step by step. A real server that is down rises when every step has passed in one
+    /// run.
+    fn steps(&self) -> usize {
+        1
+    }
+
+    /// While it is down, the next step comes at once after one that passed (`fast_recovery`).
+    fn hurries(&self) -> bool {
+        false
+    }
+
+    /// How long one attempt takes at the longest, with this `connect_timeout`.
+    fn longest(&self, connect_timeout: Duration) -> Duration;
+}
+
+/// One attempt of a kind.
+pub trait Attempt {
+    /// What is said and heard, in order, if all goes well; never empty.
+    const EXCHANGES: &'static [Exchange];
+
+    /// The conversation. It tells `progress` after each of [`Self::EXCHANGES`], and has no time limit of its own.
+    fn converse<S: Streams>(
+        &self,
+        target: SocketAddr,
+        streams: &S,
+        progress: &Progress,
+    ) -> impl Future<Output = Result<(), Failure>>;
+
+    /// What an answer to a [`Exchange::Request`] means.
+    fn judge(&self, answer: Answer) -> Result<(), Failure>;
+
+    /// One failure of each sort that this attempt may end with.
+    fn failures(&self) -> Vec<Failure>;
+
+    /// What tells this attempt from others of its checker, for people: a path. Empty if there is nothing.
+    fn about(&self) -> &str {
+        ""
+    }
+}
+
+/// Makes the two enums of the kinds and all that asks each kind the same question. A kind is one line: the name of its
+/// variant and its file, which has its `Settings`.
+macro_rules! kinds {
+    ($($kind:ident => $file:ident),+ $(,)?) => {
+        /// A checker's settings.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum CheckerKind {
+            $($kind($file::Settings)),+
+        }
+
+        /// What one attempt tries.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum ProbeKind {
+            $($kind(<$file::Settings as Kind>::Attempt)),+
+        }
+
+        $(impl From<$file::Settings> for CheckerKind {
+            fn from(settings: $file::Settings) -> Self {
+                Self::$kind(settings)
+            }
+        })+
+
+        impl CheckerKind {
+            /// Every kind, with its default settings.
+            pub fn all() -> Vec<Self> {
+                vec![$($file::Settings::default().into()),+]
+            }
+
+            /// The block's name in the configuration.
+            pub fn word(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => <$file::Settings as Kind>::WORD),+
+                }
+            }
+
+            /// See [`Kind::attempt`].
+            pub fn attempt(&self, step: usize) -> ProbeKind {
+                match self {
+                    $(Self::$kind(settings) => ProbeKind::$kind(settings.attempt(step))),+
+                }
+            }
+
+            /// See [`Kind::steps`]; at least 1.
+            pub fn steps(&self) -> usize {
+                match self {
+                    $(Self::$kind(settings) => settings.steps().max(1)),+
+                }
+            }
+
+            /// See [`Kind::hurries`].
+            pub fn hurries(&self) -> bool {
+                match self {
+                    $(Self::$kind(settings) => settings.hurries()),+
+                }
+            }
+
+            /// See [`Kind::longest`].
+            pub fn longest(&self, connect_timeout: Duration) -> Duration {
+                match self {
+                    $(Self::$kind(settings) => settings.longest(connect_timeout)),+
+                }
+            }
+        }
+
+        impl ProbeKind {
+            /// See [`Attempt::EXCHANGES`].
+            pub fn exchanges(&self) -> &'static [Exchange] {
+                match self {
+                    $(Self::$kind(_) => <$file::Settings as Kind>::Attempt::EXCHANGES),+
+                }
+            }
+
+            /// See [`Attempt::judge`].
+            pub fn judge(&self, answer: Answer) -> Result<(), Failure> {
+                match self {
+                    $(Self::$kind(attempt) => attempt.judge(answer)),+
+                }
+            }
+
+            /// See [`Attempt::failures`].
+            pub fn failures(&self) -> Vec<Failure> {
+                match self {
+                    $(Self::$kind(attempt) => attempt.failures()),+
+                }
+            }
+
+            /// See [`Attempt::about`].
+            pub fn about(&self) -> &str {
+                match self {
+                    $(Self::$kind(attempt) => attempt.about()),+
+                }
+            }
+
+            async fn converse<S: Streams>(
+                &self,
+                target: SocketAddr,
+                streams: &S,
+                progress: &Progress,
+            ) -> Result<(), Failure> {
+                match self {
+                    $(Self::$kind(attempt) => attempt.converse(target, streams, progress).await),+
+                }
+            }
+        }
+    };
+}
+
+// Estates know checkers by a sum of their settings, in which a kind is its position here: a new one goes to the end.
+kinds! {
+    Tcp => tcp,
+    Http => http,
+    Ping => ping,
+}
+
+impl CheckerKind {
+    /// Whether every step would pass at a server that gives this status to every request.
+    pub fn accepts(&self, status: u16) -> bool {
+        (0..self.steps()).all(|step| self.attempt(step).judge(Answer::Status(status)).is_ok())
+    }
+
+    /// Whether any step says anything on its connection, or only opens it or does without.
+    pub fn asks(&self) -> bool {
+        self.attempt(0).exchanges().contains(&Exchange::Request)
+    }
+}

@@ -1,0 +1,34 @@
+//! What a simulated world has to know of an attempt to play it without speaking it: which exchanges there are, in order,
+//! and what became of them. The event queue of the simulator plays these; its other runner speaks the very conversation.
+
+use super::Failure;
+
+/// One thing that is said, and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exchange {
+    /// A SYN: the port answers if somebody listens, and refuses if not.
+    Handshake,
+    /// A request on the open connection: the service answers with a status ([`super::Attempt::judge`]), as slowly as it is.
+    Request,
+    /// An ICMP echo: the kernel answers, whoever listens.
+    Echo,
+}
+
+impl Exchange {
+    /// It did not end within the time limit.
+    pub fn overdue(self) -> Failure {
+        match self {
+            Self::Handshake => Failure::ConnectTimeout,
+            Self::Request | Self::Echo => Failure::ResponseTimeout,
+        }
+    }
+}
+
+/// What became of an [`Exchange::Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A whole response with this status.
+    Status(u16),
+    /// The connection closed before there was one.
+    Closed,
+}

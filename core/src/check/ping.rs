@@ -1,0 +1,56 @@
+//! `PING_CHECK` (keepalived.conf(5)): the host answers an ICMP echo. Its block has only the words that all checkers have;
+//! of the target the port is of no use.
+//!
+//! One attempt is one request: a lost packet is a failed attempt, which `retry` forgives.
+
+use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Streams};
+use crate::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
+
+/// The block has no words of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings;
+
+/// Ask for one echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo;
+
+impl Kind for Settings {
+    type Attempt = Echo;
+
+    const WORD: &'static str = "PING_CHECK";
+
+    fn attempt(&self, _: usize) -> Echo {
+        Echo
+    }
+
+    fn longest(&self, connect_timeout: Duration) -> Duration {
+        connect_timeout
+    }
+}
+
+impl Attempt for Echo {
+    const EXCHANGES: &'static [Exchange] = &[Exchange::Echo];
+
+    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, _: &Progress) -> Result<(), Failure> {
+        streams.echo(target.ip()).await.map_err(|error| no_echo(&error))
+    }
+
+    /// Nothing is asked that has more than one answer.
+    fn judge(&self, _: Answer) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn failures(&self) -> Vec<Failure> {
+        vec![Failure::ResponseTimeout, Failure::Unreachable("No route to host".to_owned())]
+    }
+}
+
+fn no_echo(error: &Error) -> Failure {
+    match error.kind() {
+        ErrorKind::TimedOut => Failure::ResponseTimeout,
+        _ => Failure::Unreachable(error.to_string()),
+    }
+}

@@ -1,0 +1,18 @@
+//! The part of [`crate::seam`] over which checkers converse.
+
+use crate::time::Clock;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// What a probe needs of the network.
+pub trait Streams: Clock {
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+
+    /// A TCP connection to a real server. No time limit of its own.
+    fn connect(&self, target: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// An ICMP or ICMPv6 echo request and its reply. No time limit of its own; a lost one is not sent again.
+    fn echo(&self, target: IpAddr) -> impl Future<Output = io::Result<()>>;
+}

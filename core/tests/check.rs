@@ -1,0 +1,87 @@
+//! Every kind of checker has all that a kind must have. A kind that is added is in this test by itself.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
+
+use std::collections::BTreeSet;
+use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, ping, tcp};
+use vipward_core::config::keywords::{self, Block};
+use vipward_core::time::Duration;
+
+fn attempts(kind: &CheckerKind) -> Vec<vipward_core::check::ProbeKind> {
+    (0..kind.steps()).map(|step| kind.attempt(step)).collect()
+}
+
+#[test]
+fn every_kind_is_a_block_of_the_configuration() {
+    let words: BTreeSet<&str> = CheckerKind::all().iter().map(CheckerKind::word).collect();
+    assert_eq!(words.len(), CheckerKind::all().len(), "no two have one word");
+    for word in words {
+        assert!(
+            keywords::words(Block::RealServer).any(|row| row.word == word),
+            "{word} is no word of the configuration"
+        );
+    }
+}
+
+#[test]
+fn every_kind_has_texts_for_its_failures() {
+    for attempt in CheckerKind::all().iter().flat_map(attempts) {
+        let failures = attempt.failures();
+        let texts: BTreeSet<String> = failures.iter().map(Failure::to_string).collect();
+        assert!(!failures.is_empty() && texts.len() == failures.len(), "{attempt:?}: {texts:?}");
+        assert!(texts.iter().all(|text| !text.is_empty()), "{attempt:?}: {texts:?}");
+    }
+}
+
+#[test]
+fn every_kind_has_bounds() {
+    for kind in CheckerKind::all() {
+        let [short, long] = [1, 60].map(|secs| kind.longest(Duration::from_secs(secs)));
+        assert!(Duration::ZERO < short && short <= long, "{kind:?}");
+        assert!(kind.steps() > 0, "{kind:?}");
+    }
+}
+
+/// What the model can end with, the texts know.
+#[test]
+fn every_kind_has_a_model() {
+    let sort = |failure: &Failure| std::mem::discriminant(failure);
+    for attempt in CheckerKind::all().iter().flat_map(attempts) {
+        let exchanges = attempt.exchanges();
+        assert!(!exchanges.is_empty(), "{attempt:?}");
+        let known: Vec<_> = attempt.failures().iter().map(sort).collect();
+        for exchange in exchanges {
+            assert!(known.contains(&sort(&exchange.overdue())), "{attempt:?}: {exchange:?} may be late");
+        }
+        let judged = [Answer::Status(200), Answer::Status(503), Answer::Closed].map(|answer| attempt.judge(answer));
+        assert!(judged[0].is_ok(), "{attempt:?}");
+        assert!(
+            judged.iter().filter_map(|judged| judged.as_ref().err()).all(|failure| known.contains(&sort(failure))),
+            "{attempt:?}: {judged:?}"
+        );
+        let first = exchanges.iter().position(|exchange| *exchange == Exchange::Request);
+        let connects = exchanges.iter().position(|exchange| *exchange == Exchange::Handshake);
+        assert!(first.is_none() || connects < first, "{attempt:?}: a request needs a connection");
+    }
+}
+
+#[test]
+fn what_a_server_must_answer() {
+    let accepts = |kind: CheckerKind| [200, 204, 503].map(|status| kind.accepts(status));
+    let one = |status| UrlCheck { status: vec![status], ..UrlCheck::default() };
+    let two = http::Settings { urls: vec![one((200, 299)), one((204, 204))], ..http::Settings::default() };
+    assert_eq!(accepts(http::Settings::default().into()), [true, true, false]);
+    assert_eq!(accepts(two.into()), [false, true, false], "every URL must pass");
+    assert_eq!(accepts(tcp::Settings.into()), [true; 3]);
+    assert_eq!(accepts(ping::Settings.into()), [true; 3]);
+}
+
+/// Estates know a checker by a sum over its settings: these are the bytes that are summed up, as the first version wrote
+/// them.
+#[test]
+fn the_bytes_of_a_kind_stay() {
+    let bytes = |kind: CheckerKind| postcard::to_allocvec(&kind).unwrap();
+    assert_eq!(bytes(tcp::Settings.into()), [0]);
+    assert_eq!(bytes(http::Settings::default().into()), [1, 1, 1, b'/', 1, 200, 1, 171, 2, 0, 0, 0, 0]);
+    assert_eq!(bytes(ping::Settings.into()), [2]);
+}
