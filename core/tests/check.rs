@@ -7,10 +7,6 @@ use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http
 use vipward_core::config::keywords::{self, Block};
 use vipward_core::time::Duration;
 
-fn attempts(kind: &CheckerKind) -> Vec<vipward_core::check::ProbeKind> {
-    (0..kind.steps()).map(|step| kind.attempt(step)).collect()
-}
-
 #[test]
 fn every_kind_is_a_block_of_the_configuration() {
     let words: BTreeSet<&str> = CheckerKind::all().iter().map(CheckerKind::word).collect();
@@ -25,7 +21,7 @@ fn every_kind_is_a_block_of_the_configuration() {
 
 #[test]
 fn every_kind_has_texts_for_its_failures() {
-    for attempt in CheckerKind::all().iter().flat_map(attempts) {
+    for attempt in CheckerKind::all().iter().flat_map(CheckerKind::attempts) {
         let failures = attempt.failures();
         let texts: BTreeSet<String> = failures.iter().map(Failure::to_string).collect();
         assert!(!failures.is_empty() && texts.len() == failures.len(), "{attempt:?}: {texts:?}");
@@ -46,7 +42,7 @@ fn every_kind_has_bounds() {
 #[test]
 fn every_kind_has_a_model() {
     let sort = |failure: &Failure| std::mem::discriminant(failure);
-    for attempt in CheckerKind::all().iter().flat_map(attempts) {
+    for attempt in CheckerKind::all().iter().flat_map(CheckerKind::attempts) {
         let exchanges = attempt.exchanges();
         assert!(!exchanges.is_empty(), "{attempt:?}");
         let known: Vec<_> = attempt.failures().iter().map(sort).collect();

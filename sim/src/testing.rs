@@ -4,10 +4,11 @@ use crate::scenario::*;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use vipward_core::check::http;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    CheckerConfig, CheckerKind, Config, GlobalDefs, HttpVersion, InitialState, Places, RealServer, Transport, UrlCheck,
-    VirtualRouterConfig, VirtualServer,
+    CheckerConfig, Config, GlobalDefs, InitialState, Places, RealServer, Transport, UrlCheck, VirtualRouterConfig,
+    VirtualServer,
 };
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
@@ -141,7 +142,7 @@ pub(crate) fn config(priority: u8) -> Config {
 fn real_server(address: SocketAddr) -> RealServer {
     let url = UrlCheck { path: "/".to_owned(), status: vec![(200, 200)], digest: None, virtualhost: None };
     let checker = CheckerConfig {
-        kind: CheckerKind::Http { urls: vec![url], http_version: HttpVersion::Http10, fast_recovery: false },
+        kind: http::Settings { urls: vec![url], ..http::Settings::default() }.into(),
         target: address,
         connect_timeout: Duration::from_secs(1),
         retry: 1,

@@ -5,7 +5,7 @@
 //! piece by piece, never kept. Time is bounded by the caller.
 
 use super::probe::not_connected;
-use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Streams};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Shown, Streams};
 use crate::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -86,6 +86,17 @@ impl fmt::Display for Wrong {
             Self::Status { path, got } => write!(f, "GET {path}: status {got}"),
             Self::Digest { path, got } => write!(f, "GET {path}: digest {got} differs"),
             Self::Protocol(error) => write!(f, "not HTTP: {error}"),
+        }
+    }
+}
+
+impl Wrong {
+    pub fn shows(&self) -> Shown {
+        match self {
+            Self::Status { got, .. } => Shown::Status(*got),
+            Self::Digest { .. } => Shown::Content,
+            // As a server that dies in the middle.
+            Self::Protocol(_) => Shown::Absent,
         }
     }
 }

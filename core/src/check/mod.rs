@@ -15,7 +15,7 @@ mod streams;
 pub mod tcp;
 
 pub use http::{HttpVersion, UrlCheck};
-pub use model::{Answer, Exchange};
+pub use model::{Answer, Exchange, Shown};
 pub use probe::{Failure, Probe, ProbeId, Progress, Verdict, run};
 pub use streams::Streams;
 
@@ -190,13 +190,25 @@ kinds! {
 }
 
 impl CheckerKind {
-    /// Whether every step would pass at a server that gives this status to every request.
-    pub fn accepts(&self, status: u16) -> bool {
-        (0..self.steps()).all(|step| self.attempt(step).judge(Answer::Status(status)).is_ok())
+    /// The attempts of all steps.
+    pub fn attempts(&self) -> impl Iterator<Item = ProbeKind> {
+        (0..self.steps()).map(|step| self.attempt(step))
     }
 
-    /// Whether any step says anything on its connection, or only opens it or does without.
+    /// Whether every step would pass at a server that gives this status to every request.
+    pub fn accepts(&self, status: u16) -> bool {
+        self.attempts().all(|attempt| attempt.judge(Answer::Status(status)).is_ok())
+    }
+}
+
+impl ProbeKind {
+    /// Whether it opens a connection.
+    pub fn connects(&self) -> bool {
+        self.exchanges().contains(&Exchange::Handshake)
+    }
+
+    /// Whether it asks the service something.
     pub fn asks(&self) -> bool {
-        self.attempt(0).exchanges().contains(&Exchange::Request)
+        self.exchanges().contains(&Exchange::Request)
     }
 }

@@ -32,3 +32,16 @@ pub enum Answer {
     /// The connection closed before there was one.
     Closed,
 }
+
+/// What a failure shows of a real server: the way back from a recording to a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Nobody is there, or nobody listens.
+    Absent,
+    /// It is slow, or its packets are lost.
+    Late,
+    /// It answers, with this status.
+    Status(u16),
+    /// It answers something else than it should.
+    Content,
+}

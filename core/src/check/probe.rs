@@ -2,7 +2,7 @@
 //! [`super::Streams`], so the simulator runs the very client code that production runs.
 
 use super::http::Wrong;
-use super::{ProbeKind, Streams};
+use super::{ProbeKind, Shown, Streams};
 use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,16 @@ impl fmt::Display for Failure {
             Self::Unreachable(error) => write!(f, "unreachable: {error}"),
             Self::ResponseTimeout => f.write_str("no response in time"),
             Self::Http(wrong) => wrong.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    pub fn shows(&self) -> Shown {
+        match self {
+            Self::Refused | Self::Unreachable(_) => Shown::Absent,
+            Self::ConnectTimeout | Self::ResponseTimeout => Shown::Late,
+            Self::Http(wrong) => wrong.shows(),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod scripts;
 use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
 use crate::host::scripts::Scripts;
+use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
 use crate::system::clock::BootClock;
@@ -12,18 +13,18 @@ use crate::system::log;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use vipward_core::balancer::{self, Balancer};
+use vipward_core::check;
 use vipward_core::command::Command;
 use vipward_core::decision::Decision;
 use vipward_core::door::News;
 use vipward_core::machine::{Input, InputOf, Machine};
-use vipward_core::probe;
 use vipward_core::seam::{Clock, Common, Done, Refusal, Source, Streams, WorkId, World};
 use vipward_core::time::Instant;
 use vipward_core::vrrp::{self, Election};
@@ -272,7 +273,7 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
                 return Ok(Done::Answer(balancer::Event::IpvsRead(dataplane.read().await?).into()));
             }
             balancer::Effect::StartProbe { id, probe } => {
-                let (id, attempt) = (*id, probe::run(probe.clone(), streams.clone()));
+                let (id, attempt) = (*id, check::run(probe.clone(), streams.clone()));
                 let result = async move { balancer::Event::ProbeFinished { probe: id, verdict: attempt.await }.into() };
                 return Ok(Done::Begun(Some(WorkId(id.attempt)), Box::pin(result)));
             }
@@ -300,6 +301,10 @@ impl Streams for ProbeStreams {
 
     async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
         TcpStream::connect(target).await
+    }
+
+    async fn echo(&self, target: IpAddr) -> io::Result<()> {
+        echo(target).await
     }
 }
 

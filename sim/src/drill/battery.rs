@@ -5,7 +5,8 @@ use super::topology::Topology;
 use super::words;
 use crate::scenario::*;
 use std::sync::Arc;
-use vipward_core::config::{CheckerKind, RealServer};
+use vipward_core::check::{Answer, ProbeKind};
+use vipward_core::config::RealServer;
 use vipward_core::time::{Duration, Instant};
 
 /// One fault, by itself.
@@ -251,12 +252,8 @@ fn orders(directors: &[NodeId]) -> Vec<Vec<NodeId>> {
 fn wrong_status(servers: &[&RealServer]) -> u16 {
     let accepted = |code: u16| {
         let checkers = servers.iter().flat_map(|server| &server.checkers);
-        checkers.into_iter().any(|checker| match &checker.kind {
-            CheckerKind::Tcp => false,
-            CheckerKind::Http { urls, .. } => {
-                urls.iter().flat_map(|url| &url.status).any(|(low, high)| (*low..=*high).contains(&code))
-            }
-        })
+        let mut asked = checkers.flat_map(|checker| checker.kind.attempts()).filter(ProbeKind::asks);
+        asked.any(|attempt| attempt.judge(Answer::Status(code)).is_ok())
     };
     [503, 500, 502].into_iter().find(|code| !accepted(*code)).unwrap_or(503)
 }

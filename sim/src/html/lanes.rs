@@ -6,9 +6,9 @@ use crate::trace::{Entry, What};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use vipward_core::config::Config;
+use vipward_core::config::{Config, RealServer};
 use vipward_core::decision::Decision;
-use vipward_core::ipvs::ServiceKey;
+use vipward_core::ipvs::VirtualServerId;
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
@@ -137,10 +137,15 @@ fn of_director(run: &Run, id: NodeId, director: &DirectorPlan, lanes: &mut Vec<L
         return;
     }
     let servers = configs.iter().flat_map(|config| &config.services);
-    let servers: BTreeSet<(ServiceKey, SocketAddr)> =
-        servers.flat_map(|service| service.real_servers.iter().map(|server| (service.key, server.address))).collect();
-    for (service, server) in servers.into_iter().take(MOST_SERVER_LANES) {
-        lanes.push(health_lane(run, id, node.clone(), service, server));
+    let servers: BTreeSet<(VirtualServerId, SocketAddr, SocketAddr)> = servers
+        .flat_map(|service| {
+            let of = |server: &RealServer| (service.id(), server.address, service.key.address);
+            service.real_servers.iter().map(of)
+        })
+        .collect();
+    for (service, server, vip) in servers.into_iter().take(MOST_SERVER_LANES) {
+        let label = format!("{server} of {vip}");
+        lanes.push(health_lane(run, id, (node.clone(), label), service, server));
     }
 }
 
@@ -154,7 +159,13 @@ fn configs<'a>(run: &'a Run, id: NodeId, director: &'a DirectorPlan) -> impl Ite
 }
 
 /// What a director thinks of a real server.
-fn health_lane(run: &Run, id: NodeId, node: String, service: ServiceKey, server: SocketAddr) -> Lane {
+fn health_lane(
+    run: &Run,
+    id: NodeId,
+    (node, label): (String, String),
+    service: VirtualServerId,
+    server: SocketAddr,
+) -> Lane {
     let mut pen = Pen::new(None);
     for entry in own(run, id) {
         let next = match &entry.what {
@@ -172,7 +183,6 @@ fn health_lane(run: &Run, id: NodeId, node: String, service: ServiceKey, server:
         };
         pen.turn(entry.at, next);
     }
-    let label = format!("{server} of {}", service.address);
     Lane { node, label, router: None, kind: Kind::Server, spans: pen.end(run), ticks: Vec::new() }
 }
 

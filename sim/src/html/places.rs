@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use vipward_core::config::{Config, Places, Span};
 use vipward_core::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
-use vipward_core::ipvs::ServiceKey;
+use vipward_core::ipvs::VirtualServerId;
 use vipward_core::time::Instant;
 
 /// Where it is written what made this happen; none when no line says it.
@@ -107,7 +107,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
         place(&router.places, word)
     };
     let script = |name: &str, word: &str| place(&config.scripts.get(name)?.places, word);
-    let service = |key: &ServiceKey| config.services.iter().find(|service| service.key == *key);
+    let service = |id: &VirtualServerId| config.services.iter().find(|service| service.id() == *id);
     match decision {
         Decision::RoleInherited { router: name, .. } => router(name, ""),
         Decision::RoleChanged { router: name, cause, .. } => match cause {
@@ -157,17 +157,17 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
         }
         Decision::AddressRestored { address } => address_place(config, address.address),
         Decision::ScriptChanged { script: of, .. } => script(of, ""),
-        Decision::ProbeFailed { service: key, server, .. } => {
-            let server = service(key)?.real_servers.iter().find(|it| it.address == *server)?;
+        Decision::ProbeFailed { service: id, server, .. } => {
+            let server = service(id)?.real_servers.iter().find(|it| it.address == *server)?;
             server.checkers.first().and_then(|checker| place(&checker.places, "")).or_else(|| place(&server.places, ""))
         }
-        Decision::ServerUp { service: key, server }
-        | Decision::ServerDown { service: key, server, .. }
-        | Decision::ServerStartsDown { service: key, server } => {
-            place(&service(key)?.real_servers.iter().find(|it| it.address == *server)?.places, "")
+        Decision::ServerUp { service: id, server }
+        | Decision::ServerDown { service: id, server, .. }
+        | Decision::ServerStartsDown { service: id, server } => {
+            place(&service(id)?.real_servers.iter().find(|it| it.address == *server)?.places, "")
         }
-        Decision::QuorumGained { service: key, .. } | Decision::QuorumLost { service: key, .. } => {
-            place(&service(key)?.places, "quorum")
+        Decision::QuorumGained { service: id, .. } | Decision::QuorumLost { service: id, .. } => {
+            place(&service(id)?.places, "quorum")
         }
         // What is about no line, and what comes with later decisions.
         _ => None,

@@ -8,7 +8,7 @@ use crate::scenario::NodeId;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use vipward_core::config::{CheckerConfig, CheckerKind, RealServer};
+use vipward_core::config::{CheckerConfig, RealServer};
 use vipward_core::time::{Duration, Instant};
 
 pub const NAME: &str = crate::scenario::invariant::DEAD_DESTINATION;
@@ -84,28 +84,22 @@ fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {
 /// Whether an attempt that begins now passes.
 pub(super) fn answers_in_time(world: &World, director: NodeId, checker: &CheckerConfig) -> bool {
     let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
-    match &checker.kind {
-        CheckerKind::Tcp => world.answers_probes(director, target, checker.target.port(), |_| true),
-        CheckerKind::Http { urls, .. } => {
-            let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
-            slow < checker.connect_timeout
-                && urls.iter().all(|url| {
-                    let accepts = |status| url.status.iter().any(|(low, high)| (*low..=*high).contains(&status));
-                    world.answers_probes(director, target, checker.target.port(), accepts)
-                })
-        }
+    let Some(attempt) = checker.kind.attempts().next() else { return false };
+    if !attempt.connects() {
+        return world.reachable(director, target);
     }
+    let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
+    let in_time = !attempt.asks() || slow < checker.kind.longest(checker.connect_timeout);
+    in_time && world.answers_probes(director, target, checker.target.port(), |status| checker.kind.accepts(status))
 }
 
 /// From the moment of death to the decision, at the longest.
 pub(super) fn time_to_notice(checker: &CheckerConfig) -> Duration {
-    let urls = match &checker.kind {
-        CheckerKind::Tcp => 1,
-        CheckerKind::Http { urls, .. } => u32::try_from(urls.len()).unwrap_or(u32::MAX),
-    };
+    let steps = u32::try_from(checker.kind.steps()).unwrap_or(u32::MAX);
+    let attempt = checker.kind.longest(checker.connect_timeout);
     let tries = checker.retry.saturating_add(1);
     // A check that began while the server still lived may have passed; the next one comes after `delay_loop`.
     checker.delay_loop.max(checker.warmup)
-        + checker.connect_timeout.saturating_mul(tries.saturating_add(1)).saturating_mul(urls)
+        + attempt.saturating_mul(tries.saturating_add(1)).saturating_mul(steps)
         + checker.delay_before_retry.saturating_mul(checker.retry)
 }

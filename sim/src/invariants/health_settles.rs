@@ -12,7 +12,7 @@ use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use vipward_core::config::{CheckerConfig, CheckerKind, Config, RealServer, VirtualServer};
+use vipward_core::config::{CheckerConfig, Config, RealServer, VirtualServer};
 use vipward_core::time::{Duration, Instant};
 
 pub const NAME: &str = crate::scenario::invariant::HEALTH_SETTLES;
@@ -166,12 +166,10 @@ fn time_to_see(world: &World, server: &RealServer, passes: bool) -> Duration {
     by_the_slowest_clock(world, server.checkers.iter().map(one).max().unwrap_or_default()) + MARGIN * 2
 }
 
-/// An attempt that began before may still fail; then each URL has to pass, a `delay_loop` apart.
+/// An attempt that began before may still fail; then each step has to pass, a `delay_loop` apart.
 fn time_to_rise(checker: &CheckerConfig) -> Duration {
-    let urls = match &checker.kind {
-        CheckerKind::Tcp => 1,
-        CheckerKind::Http { urls, .. } => u32::try_from(urls.len()).unwrap_or(u32::MAX),
-    };
-    let round = checker.delay_loop.max(checker.delay_before_retry) + checker.connect_timeout;
-    checker.warmup + round.saturating_mul(urls.saturating_add(1))
+    let steps = u32::try_from(checker.kind.steps()).unwrap_or(u32::MAX);
+    let attempt = checker.kind.longest(checker.connect_timeout);
+    let round = checker.delay_loop.max(checker.delay_before_retry) + attempt;
+    checker.warmup + round.saturating_mul(steps.saturating_add(1))
 }

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::config::Config;
 use vipward_core::decision::Decision;
-use vipward_core::ipvs::ServiceKey;
+use vipward_core::ipvs::VirtualServerId;
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ const QUIET: Duration = Duration::from_secs(3);
 pub struct TablesSettle {
     seen: usize,
     judged: Option<Instant>,
-    down: BTreeSet<(NodeId, ServiceKey, SocketAddr)>,
-    no_quorum: BTreeSet<(NodeId, ServiceKey)>,
+    down: BTreeSet<(NodeId, VirtualServerId, SocketAddr)>,
+    no_quorum: BTreeSet<(NodeId, VirtualServerId)>,
     /// Directors that ended in order and did not start again.
     stopped: BTreeSet<NodeId>,
     configs: BTreeMap<NodeId, Arc<Config>>,
@@ -73,10 +73,10 @@ impl TablesSettle {
                 continue;
             }
             self.configs.insert(id, config.clone());
-            let service = |key: &ServiceKey| config.services.iter().find(|service| service.key == *key);
-            self.no_quorum.retain(|(node, key)| *node != id || service(key).is_some());
-            self.down.retain(|(node, key, server)| {
-                let named = || service(key)?.real_servers.iter().find(|it| it.address == *server);
+            let service = |called: &VirtualServerId| config.services.iter().find(|service| service.id() == *called);
+            self.no_quorum.retain(|(node, called)| *node != id || service(called).is_some());
+            self.down.retain(|(node, called, server)| {
+                let named = || service(called)?.real_servers.iter().find(|it| it.address == *server);
                 *node != id || named().is_some()
             });
         }
@@ -144,13 +144,13 @@ impl TablesSettle {
     fn services(&self, world: &World, id: NodeId, director: &Director) -> Option<String> {
         let mut wanted: BTreeMap<SocketAddr, BTreeSet<SocketAddr>> = BTreeMap::new();
         for service in director.config.iter().flat_map(|config| &config.services) {
-            let no_quorum = self.no_quorum.contains(&(id, service.key));
+            let no_quorum = self.no_quorum.contains(&(id, service.id()));
             let destinations = match service.sorry_server.as_ref().filter(|_| no_quorum) {
                 Some(sorry) => [sorry.address].into(),
                 None => service
                     .real_servers
                     .iter()
-                    .filter(|server| server.weight > 0 && !self.down.contains(&(id, service.key, server.address)))
+                    .filter(|server| server.weight > 0 && !self.down.contains(&(id, service.id(), server.address)))
                     .map(|server| server.address)
                     .collect(),
             };

@@ -7,12 +7,12 @@ use crate::testing::{LB1, LB2, VIP, WEB1, pair};
 use crate::world::Half;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use vipward_core::check::Failure;
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate};
 use vipward_core::interface::{AddressKey, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
-use vipward_core::probe::Failure;
 use vipward_core::quantity::{Role, Vrid};
 
 /// A world whose directors do only what the test says.

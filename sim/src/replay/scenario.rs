@@ -11,13 +11,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vipward_core::check::{ProbeId, Shown, Verdict};
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::LIFETIME;
 use vipward_core::config::{Config, Files, cluster};
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::machine::Input;
-use vipward_core::probe::{Failure, ProbeId, ProbeKind, Verdict};
 use vipward_core::quantity::Role;
 use vipward_core::record::Step;
 use vipward_core::time::{Duration, Instant};
@@ -174,7 +174,7 @@ impl<'a> Life<'a> {
                     }
                     for effect in step.output.effects() {
                         if let balancer::Effect::StartProbe { id, probe } = effect {
-                            let http = matches!(probe.kind, ProbeKind::HttpGet { .. });
+                            let http = probe.kind.asks();
                             probes.insert(*id, (at, http, probe.timeout));
                         }
                     }
@@ -643,15 +643,15 @@ fn servers(directors: &[Director<'_>], network: &Network, steps: &mut Steps) {
             Verdict::Passed if *http => WELL,
             // A connection says nothing about what is answered.
             Verdict::Passed => Health { listening: true, slow: false, ..before },
-            Verdict::Failed(Failure::Refused | Failure::Unreachable(_) | Failure::Protocol(_)) => {
-                Health { listening: false, ..before }
-            }
-            Verdict::Failed(Failure::ConnectTimeout | Failure::ResponseTimeout) => Health { slow: true, ..before },
-            Verdict::Failed(Failure::Status { got, .. }) => Health { status: *got, listening: true, slow: false },
-            Verdict::Failed(Failure::Digest { .. }) => {
-                digests = true;
-                before
-            }
+            Verdict::Failed(failure) => match failure.shows() {
+                Shown::Absent => Health { listening: false, ..before },
+                Shown::Late => Health { slow: true, ..before },
+                Shown::Status(status) => Health { status, listening: true, slow: false },
+                Shown::Content => {
+                    digests = true;
+                    before
+                }
+            },
         };
         if before == after {
             continue;

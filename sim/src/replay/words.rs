@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 use vipward_core::balancer;
+use vipward_core::check::Verdict;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::datagram::Datagram;
 use vipward_core::door::News;
 use vipward_core::machine::{Input, Output};
-use vipward_core::probe::Verdict;
 use vipward_core::record::Step;
 use vipward_core::vrrp;
 use vipward_core::vrrp::packet::Advert;

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpStream, UdpSocket};
-use vipward_core::probe::{self, Probe, Verdict};
+use vipward_core::check::{self, Probe, Verdict};
 use vipward_core::seam::{Refusal, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ const SYN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The same for data in an open connection (`TCP_RTO_MIN`).
 const DATA_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Three tries of a second.
+const ARP_GIVES_UP: Duration = Duration::from_secs(3);
 
 /// One daemon's tasks.
 pub(super) struct Tasks {
@@ -75,7 +78,7 @@ impl Runner for Tasks {
     }
 
     fn probe(daemon: &Daemon<Self>, probe: Probe) -> LocalBoxFuture<'static, Verdict> {
-        Box::pin(probe::run(probe, Rc::new(daemon.clone())))
+        Box::pin(check::run(probe, Rc::new(daemon.clone())))
     }
 }
 
@@ -92,9 +95,9 @@ impl Streams for Daemon<Tasks> {
                 world.holder_of_own(target.ip()).map(|server| (server, world.round_trip(self.id, server)))
             };
             match answered {
-                // Nobody answers ARP: Linux gives up after three tries of a second.
+                // Nobody answers ARP.
                 None => {
-                    sleep(Duration::from_secs(3)).await;
+                    sleep(ARP_GIVES_UP).await;
                     return Err(io::Error::new(io::ErrorKind::HostUnreachable, "No route to host"));
                 }
                 Some((server, Ok(late))) => {
@@ -109,6 +112,27 @@ impl Streams for Daemon<Tasks> {
                     wait = wait.saturating_mul(2);
                 }
             }
+        }
+    }
+
+    async fn echo(&self, target: IpAddr) -> io::Result<()> {
+        drop(self.acts("starts a probe").await.map_err(io::Error::other)?);
+        let answered = {
+            let mut world = self.runner.world_mut();
+            world.holder_of_own(target).map(|node| world.round_trip(self.id, node))
+        };
+        match answered {
+            // As for a connection.
+            None => {
+                sleep(ARP_GIVES_UP).await;
+                Err(io::Error::new(io::ErrorKind::HostUnreachable, "No route to host"))
+            }
+            Some(Ok(late)) => {
+                sleep(late).await;
+                self.thawed().await;
+                Ok(())
+            }
+            Some(Err(Lost::NoWay(_) | Lost::Chance)) => std::future::pending().await,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
-use vipward_core::probe::{Probe, Verdict};
+use vipward_core::check::{Probe, Verdict};
 use vipward_core::seam::Refusal;
 use vipward_core::time::Instant;
 
