@@ -3,7 +3,8 @@
 //! With `--big N` it makes a file of N real servers instead and prints how long loading takes.
 
 use std::path::{Path, PathBuf};
-use vipward_core::config::{self, Files, Options, Sources, cluster};
+use vipward_core::config::{self, Options, cluster};
+use vipward_core::text::{Files, Sources};
 
 struct Disk;
 
@@ -35,9 +36,9 @@ fn main() {
     let nodes: Vec<_> =
         loaded.iter().map(|(name, loaded)| cluster::Node { name, config: loaded.best_effort() }).collect();
     for (_, loaded) in &loaded {
-        print!("{}", config::render(&sources, &loaded.diagnostics, false));
+        print!("{}", vipward_core::text::render(&sources, &loaded.diagnostics, false));
     }
-    print!("{}", config::render(&sources, &cluster::check(&nodes), false));
+    print!("{}", vipward_core::text::render(&sources, &cluster::check(&nodes), false));
 }
 
 /// 2,284 services share the real servers, as in the largest configuration that users have reported.

@@ -24,5 +24,6 @@ pub mod record;
 pub mod seam;
 pub mod settings;
 pub mod supervisor;
+pub mod text;
 pub mod time;
 pub mod vrrp;

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use vipward_core::balancer::{self, Balancer};
 use vipward_core::check::{Failure, Verdict};
-use vipward_core::config::{Config, Options, Sources, load};
+use vipward_core::config::{Config, Options, load};
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use vipward_core::ipvs::Table;
@@ -26,6 +26,7 @@ use vipward_core::record::{
     Begin, Entry, FORMAT, File, Kind, Reader, Recordable, Recorded, Recorder, Step, Taken, Writer, from_state,
     has_state, state_of,
 };
+use vipward_core::text::Sources;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{self, Election};
 

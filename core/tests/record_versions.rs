@@ -6,13 +6,14 @@ use ciborium::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vipward_core::config::{Options, Sources, load};
+use vipward_core::config::{Options, load};
 use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
 use vipward_core::machine::{Input, Machine, Outbox};
 use vipward_core::quantity::Role;
 use vipward_core::record::{
     Damage, Entry, FORMAT, MachineName, Reader, Step, Taken, Writer, from_state, has_state, state_of,
 };
+use vipward_core::text::Sources;
 use vipward_core::time::Instant;
 use vipward_core::vrrp::{self, Election};
 

@@ -89,7 +89,7 @@ fn again(tracks: &[Track], folder: &Path) {
     replay::scenario::scenario(tracks, "again").unwrap().save(&path).unwrap();
     println!("{}", std::fs::read_to_string(&path).unwrap());
     let loaded = vipward_sim::scenario::load(&path);
-    let rendered = vipward_core::config::render(&loaded.sources, &loaded.diagnostics, false);
+    let rendered = vipward_core::text::render(&loaded.sources, &loaded.diagnostics, false);
     let scenario = loaded.scenario.unwrap_or_else(|| panic!("{rendered}"));
     let report = vipward_sim::report::Report::new(vipward_sim::runner::run(&scenario.into(), None).unwrap());
     println!("{}", report.text(&loaded.sources, false));

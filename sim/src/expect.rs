@@ -6,11 +6,11 @@ use crate::trace::{Entry, Outcome, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use vipward_core::config::Diagnostic;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Table;
 use vipward_core::quantity::Role;
+use vipward_core::text::Diagnostic;
 use vipward_core::time::{Duration, Instant};
 
 /// What did not hold: expectations that failed, at their lines, and invariants that broke though nobody expected it.

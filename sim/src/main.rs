@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-use vipward_core::config::{Diagnostic, Sources, render};
+use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_sim::explore::{Clusters, Found, Given, Sweep};
 use vipward_sim::progress::Progress;
 use vipward_sim::report::Report;

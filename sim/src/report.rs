@@ -6,7 +6,7 @@ use crate::scenario::Scenario;
 use crate::timeline;
 use serde::Serialize;
 use std::fmt::Write;
-use vipward_core::config::{Diagnostic, Sources, render};
+use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_core::time::{Duration, Instant};
 
 /// A judged run.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use proptest::prelude::*;
-use vipward_core::config::render;
+use vipward_core::text::render;
 use vipward_sim::scenario;
 
 const REAL: &str = include_str!("../../scenarios/split-brain.toml");

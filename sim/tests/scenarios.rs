@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vipward_core::config::render;
+use vipward_core::text::render;
 use vipward_sim::report::Report;
 use vipward_sim::{runner, scenario, timeline};
 

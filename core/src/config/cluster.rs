@@ -1,9 +1,9 @@
 //! The mistakes between the files of one cluster, which no single node can see.
 
-use super::diagnostic::Diagnostic;
 use super::model::{Config, InitialState, Transport, VirtualRouterConfig};
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::quantity::{Priority, Version, Vrid};
+use crate::text::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

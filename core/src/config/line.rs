@@ -1,6 +1,6 @@
 //! A line of configuration, where each of its bytes comes from, and the words in it.
 
-use super::source::{FileId, Span};
+use crate::text::{FileId, Span};
 
 /// A stretch of text with its origin: written just so in a file, or produced at one place by `$NAME` and its kin.
 #[derive(Clone, Debug, Default)]

@@ -1,24 +1,21 @@
 //! keepalived's configuration: from text to [`Config`], with every mistake reported at its place.
 
 pub mod cluster;
-mod diagnostic;
-mod files;
 pub mod keywords;
 mod line;
 mod lower;
 pub mod model;
+mod options;
+mod places;
 mod reader;
-mod render;
-mod report;
-pub mod source;
 mod tree;
 
-pub use diagnostic::{Diagnostic, Label, Severity};
-pub use files::{Files, Limits, Options};
 pub use model::*;
-pub use render::render;
-pub use source::{FileId, Location, Places, Sources, Span};
+pub use options::{Limits, Options};
+pub use places::Places;
 
+use crate::text::report::Report;
+use crate::text::{Diagnostic, Files, Sources};
 use std::path::Path;
 
 /// What reading a configuration gave.
@@ -44,13 +41,13 @@ impl Loaded {
     }
 }
 
-/// Reads the configuration at `path` and all that it includes. Every file lands in `sources`, for [`render`].
+/// Reads the configuration at `path` and all that it includes. Every file lands in `sources`, for [`crate::text::render`].
 pub fn load(sources: &mut Sources, files: &dyn Files, path: &Path, options: &Options) -> Loaded {
-    let (mut report, mut tree) = (report::Report::default(), tree::Tree::default());
+    let (mut report, mut tree) = (Report::default(), tree::Tree::default());
     let mut reader = reader::Reader::new(sources, &mut report, &mut tree, files, options);
     reader.file(path, None);
     // What was cut off in the middle has mistakes that nobody wrote.
-    let (whole, mut unheard) = (!reader.gave_up(), report::Report::default());
+    let (whole, mut unheard) = (!reader.gave_up(), Report::default());
     let root = tree.finish(if whole { &mut report } else { &mut unheard });
     let config = lower::lower(&root, if whole { &mut report } else { &mut unheard });
     let (config, partial) = if report.has_errors() { (None, config) } else { (Some(config), Config::default()) };

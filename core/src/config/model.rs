@@ -2,9 +2,9 @@
 //!
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
-use super::source::Places;
 pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::Command;
+use crate::config::places::Places;
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
 use crate::lease::Coordination;

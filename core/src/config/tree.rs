@@ -2,11 +2,11 @@
 //! line behind it into nonsense. So the tree knows which words belong where ([`super::keywords`]) and how far lines are
 //! indented: it finds the block that was left open, says so once, and goes on as if it had been closed.
 
-use super::diagnostic::Diagnostic;
 use super::keywords::{self, Block, Keyword, Nearest};
 use super::line::{Token, Word};
-use super::report::Report;
-use super::source::Span;
+use crate::text::Diagnostic;
+use crate::text::Span;
+use crate::text::report::Report;
 
 /// One line, or one block with its head.
 #[derive(Clone, Debug)]

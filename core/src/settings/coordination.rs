@@ -2,9 +2,10 @@
 
 use super::Vip;
 use super::reader::{Key, Reader, Value};
-use crate::config::{Config, Diagnostic, Span};
+use crate::config::Config;
 use crate::lease::surely;
 use crate::lease::{Coordination, Mode, OnLoss, Part, Service, Spread};
+use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -13,7 +13,8 @@ pub use coordination::CoordinationTable;
 pub use record::Record;
 pub use state::State;
 
-use crate::config::{Config, Diagnostic, Files, Sources};
+use crate::config::Config;
+use crate::text::{Diagnostic, Files, Sources};
 use reader::{Key, Reader, Value};
 use std::io;
 use std::path::Path;
@@ -110,8 +111,8 @@ fn read(sources: &mut Sources, path: &Path, text: &str) -> (Option<Settings>, Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::render;
     use crate::lease::Mode;
+    use crate::text::render;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Values of `vipward.toml`, each mistake at its place.
 
-use crate::config::keywords::nearest_name;
-use crate::config::{Diagnostic, FileId, Span};
+use crate::text::nearest_name;
+use crate::text::{Diagnostic, FileId, Span};
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use vipward_core::config::{self, Config, Loaded, Options, Severity, Sources};
+use vipward_core::config::{self, Config, Loaded, Options};
+use vipward_core::text::{Severity, Sources};
 
 pub fn disk(files: &[(&str, &str)]) -> BTreeMap<PathBuf, Vec<u8>> {
     files.iter().map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).collect()
@@ -24,7 +25,7 @@ pub fn load(text: &str) -> (Sources, Loaded) {
 pub fn good(text: &str) -> Config {
     let (sources, loaded) = load(text);
     let Some(config) = loaded.config else {
-        panic!("{}", config::render(&sources, &loaded.diagnostics, false));
+        panic!("{}", vipward_core::text::render(&sources, &loaded.diagnostics, false));
     };
     config
 }
@@ -35,8 +36,8 @@ pub fn said(text: &str) -> Vec<String> {
     list(&sources, &loaded.diagnostics)
 }
 
-pub fn list(sources: &Sources, diagnostics: &[config::Diagnostic]) -> Vec<String> {
-    let line = |diagnostic: &config::Diagnostic| {
+pub fn list(sources: &Sources, diagnostics: &[vipward_core::text::Diagnostic]) -> Vec<String> {
+    let line = |diagnostic: &vipward_core::text::Diagnostic| {
         let letter = match diagnostic.severity {
             Severity::Error => 'E',
             Severity::Warning => 'W',

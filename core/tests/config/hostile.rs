@@ -2,7 +2,7 @@
 
 use crate::helpers::load_bytes;
 use proptest::prelude::*;
-use vipward_core::config::{self, Limits, Options};
+use vipward_core::config::{Limits, Options};
 
 const REAL: [&str; 4] = [
     include_str!("../../../scenarios/tutorial/master.conf"),
@@ -76,8 +76,8 @@ fn survive(bytes: &[u8]) {
     }
     assert_eq!(loaded.config.is_some(), !loaded.has_errors());
     assert!(loaded.diagnostics.len() <= 501);
-    config::render(&sources, &loaded.diagnostics, false);
-    config::render(&sources, &loaded.diagnostics, true);
+    vipward_core::text::render(&sources, &loaded.diagnostics, false);
+    vipward_core::text::render(&sources, &loaded.diagnostics, true);
 }
 
 proptest! {

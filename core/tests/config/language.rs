@@ -2,7 +2,8 @@
 
 use crate::helpers::{disk, good, instance, list, load, load_bytes, said};
 use std::path::Path;
-use vipward_core::config::{self, Files, Limits, Options, Sources};
+use vipward_core::config::{self, Limits, Options};
+use vipward_core::text::{Files, Sources};
 
 fn router_ids(text: &str, options: &Options) -> Option<String> {
     load_bytes(text.as_bytes(), options).1.best_effort().global.router_id.clone()
@@ -174,7 +175,7 @@ fn a_file_that_is_not_there() {
         (sources, loaded)
     };
     assert_eq!(loaded.config, None);
-    insta::assert_snapshot!(config::render(&sources, &loaded.diagnostics, false), @"error[unreadable-file]: can't read `gone.conf`: no such file");
+    insta::assert_snapshot!(vipward_core::text::render(&sources, &loaded.diagnostics, false), @"error[unreadable-file]: can't read `gone.conf`: no such file");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The mistakes of real files: one cause, one message, at its place. `gallery` shows how they read.
 
 use crate::helpers::{instance, load, said, service};
-use vipward_core::config;
 
 const CHECK: &str = "TCP_CHECK {\n}";
 
@@ -237,7 +236,7 @@ fn gallery() {
     let mut shown = String::new();
     for (name, text, _) in single() {
         let (sources, loaded) = load(&text);
-        shown += &format!("~~~ {name}\n{}", config::render(&sources, &loaded.diagnostics, false));
+        shown += &format!("~~~ {name}\n{}", vipward_core::text::render(&sources, &loaded.diagnostics, false));
     }
     insta::assert_snapshot!(shown);
 }

@@ -2,7 +2,8 @@
 
 use crate::helpers::{good, instance};
 use std::path::Path;
-use vipward_core::config::{self, Config, Options, Sources, cluster};
+use vipward_core::config::{self, Config, Options, cluster};
+use vipward_core::text::Sources;
 
 fn check(nodes: &[&str]) -> Vec<&'static str> {
     let configs: Vec<Config> = nodes.iter().map(|text| good(text)).collect();
@@ -111,7 +112,7 @@ fn gallery() {
         let [a, b] = ["lb1.conf", "lb2.conf"]
             .map(|name| config::load(&mut sources, &files, Path::new(name), &Options::default()));
         let nodes = [("lb1", &a), ("lb2", &b)].map(|(name, node)| cluster::Node { name, config: node.best_effort() });
-        shown += &config::render(&sources, &cluster::check(&nodes), false);
+        shown += &vipward_core::text::render(&sources, &cluster::check(&nodes), false);
     }
     insta::assert_snapshot!(shown);
 }

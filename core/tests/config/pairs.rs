@@ -3,7 +3,8 @@
 use crate::helpers::list;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use vipward_core::config::{self, Options, Sources, cluster};
+use vipward_core::config::{self, Options, cluster};
+use vipward_core::text::Sources;
 
 const TUTORIAL: [(&str, &str); 2] = [
     ("master.conf", include_str!("../../../scenarios/tutorial/master.conf")),
@@ -16,7 +17,7 @@ const MENDED: [(&str, &str); 2] = [
 ];
 
 /// What `vipward check` says about the pair: each file's mistakes, then those between the files.
-fn check(pair: [(&str, &str); 2]) -> (Sources, Vec<config::Diagnostic>) {
+fn check(pair: [(&str, &str); 2]) -> (Sources, Vec<vipward_core::text::Diagnostic>) {
     let files: BTreeMap<PathBuf, Vec<u8>> =
         pair.iter().map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).collect();
     let mut sources = Sources::default();
@@ -34,7 +35,7 @@ fn check(pair: [(&str, &str); 2]) -> (Sources, Vec<config::Diagnostic>) {
 #[test]
 fn the_tutorials_mistakes_are_all_named_once() {
     let (sources, diagnostics) = check(TUTORIAL);
-    insta::assert_snapshot!("tutorial", config::render(&sources, &diagnostics, false));
+    insta::assert_snapshot!("tutorial", vipward_core::text::render(&sources, &diagnostics, false));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use vipward_core::config::cluster::{self, Node};
-use vipward_core::config::{Diagnostic, Label, Severity, Sources, render};
 use vipward_core::settings;
+use vipward_core::text::{Diagnostic, Label, Severity, Sources, render};
 
 /// Prints all messages on standard output.
 pub fn check(options: &Check) -> Exit {

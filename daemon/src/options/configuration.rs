@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use vipward_core::config::{self, Diagnostic, Files, Loaded, Options, Severity, Sources};
+use vipward_core::config::{self, Loaded, Options};
+use vipward_core::text::{Diagnostic, Files, Severity, Sources};
 
 /// The file system.
 pub struct Disk;

@@ -28,12 +28,13 @@ use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use vipward_core::balancer::Balancer;
-use vipward_core::config::{Config, Diagnostic, Sources, render};
+use vipward_core::config::Config;
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate, OfOne};
 use vipward_core::machine::{Input, Machine, ToBoth};
 use vipward_core::record::MachineName;
 use vipward_core::settings::{self, Settings};
 use vipward_core::supervisor::{NOTES, Order, Report, ReportSink};
+use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
 

@@ -14,8 +14,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
-use vipward_core::config::Sources;
 use vipward_core::record::{Begin, Entry, File, Recorder};
+use vipward_core::text::Sources;
 
 /// Steps that wait to be written. At 1,000 adverts a second the disk may stand still for 16 s.
 const QUEUE: usize = 16 * 1024;

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use vipward_core::config::cluster::Node;
-use vipward_core::config::{self, Config, Diagnostic, Sources, Span};
+use vipward_core::config::{self, Config};
 use vipward_core::settings;
+use vipward_core::text::{Diagnostic, Sources, Span};
 
 /// One director's file.
 #[derive(Clone, Debug)]

@@ -12,9 +12,10 @@ use crate::scenario::invariant;
 use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use vipward_core::config::{CheckerConfig, Diagnostic, RealServer, VirtualServer};
+use vipward_core::config::{CheckerConfig, RealServer, VirtualServer};
 use vipward_core::decision::Decision;
 use vipward_core::ipvs::{Forwarding, ServiceKey};
+use vipward_core::text::Diagnostic;
 use vipward_core::time::Duration;
 
 /// A real server that is dead for longer than this and still gets connections is a story that users tell.

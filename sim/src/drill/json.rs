@@ -2,7 +2,7 @@
 
 use super::{Drill, Row, Verdict};
 use serde::Serialize;
-use vipward_core::config::{Diagnostic, Severity, Sources};
+use vipward_core::text::{Diagnostic, Severity, Sources};
 use vipward_core::time::Duration;
 
 /// See [`Drill::json`].
@@ -63,7 +63,7 @@ struct Broken<'a> {
 
 impl<'a> Finding<'a> {
     pub fn new(sources: &Sources, finding: &'a Diagnostic) -> Self {
-        let place = |label: &'a vipward_core::config::Label| {
+        let place = |label: &'a vipward_core::text::Label| {
             let at = sources.location(label.span);
             Place { file: at.file, line: at.line, column: at.column, text: &label.text, primary: label.primary }
         };

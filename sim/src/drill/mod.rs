@@ -27,7 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use vipward_core::config::{Diagnostic, Sources, cluster, render};
+use vipward_core::config::cluster;
+use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_core::time::Duration;
 
 /// What a drill may be told.

@@ -4,7 +4,7 @@ use super::words::{count, list, seconds};
 use super::{Drill, Row, Verdict};
 use crate::timeline;
 use std::fmt::Write;
-use vipward_core::config::{Severity, render};
+use vipward_core::text::{Severity, render};
 
 const HEADS: [&str; 6] = ["fault", "who held the VIP", "role changes", "longest outage", "failed requests", "broken"];
 

@@ -8,8 +8,9 @@ use super::files::DirectorFile;
 use super::network::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use vipward_core::config::{Diagnostic, Transport, VirtualRouterConfig};
+use vipward_core::config::{Transport, VirtualRouterConfig};
 use vipward_core::interface::InterfaceName;
+use vipward_core::text::Diagnostic;
 
 /// An interface of a director: its position among the files, and the name.
 pub(super) type Port = (usize, InterfaceName);

@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vipward_core::config::{Files, Sources, render};
+use vipward_core::text::{Files, Sources, render};
 
 /// Random streams of one seed: what is drawn for one moves nothing in another.
 const CLUSTER: u64 = 1;

@@ -8,8 +8,8 @@ use crate::runner::Run;
 use crate::timeline;
 use crate::trace::What;
 use serde::Serialize;
-use vipward_core::config::{Diagnostic, Severity, Sources, Span};
 use vipward_core::decision;
+use vipward_core::text::{Diagnostic, Severity, Sources, Span};
 
 /// See the module.
 #[derive(Debug, Serialize)]
@@ -282,7 +282,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
 
 impl Finding {
     fn new(finding: &Diagnostic, sources: &Sources, first: u32) -> Self {
-        let place = |label: &vipward_core::config::Label| Place::new(sources, label.span, first, label.text.clone());
+        let place = |label: &vipward_core::text::Label| Place::new(sources, label.span, first, label.text.clone());
         Self {
             severity: finding.severity,
             code: finding.code,

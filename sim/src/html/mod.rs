@@ -10,7 +10,7 @@ mod places;
 use crate::drill::Drill;
 use crate::report::Report;
 use data::Page;
-use vipward_core::config::Sources;
+use vipward_core::text::Sources;
 
 /// Runs, with the files that they are about: one, or several of which each can be chosen.
 pub fn runs_page(reports: &[(&Report, &Sources)]) -> String {

@@ -5,9 +5,10 @@ use crate::scenario::{Action, NodeId, NodeKind};
 use crate::trace::{Entry, What};
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::config::{Config, Places, Span};
+use vipward_core::config::{Config, Places};
 use vipward_core::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use vipward_core::ipvs::VirtualServerId;
+use vipward_core::text::Span;
 use vipward_core::time::Instant;
 
 /// Where it is written what made this happen; none when no line says it.

@@ -11,8 +11,9 @@ use crate::scenario::{Action, ConfigFile, NodeId, NodeKind, Scenario, Step};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vipward_core::config::{self, Config, Diagnostic, Sources, Span};
+use vipward_core::config::{self, Config};
 use vipward_core::record::File;
+use vipward_core::text::{Diagnostic, Sources, Span};
 use vipward_core::time::Instant;
 
 /// The page.

@@ -1,8 +1,8 @@
 //! Files become tracks: all that was recorded of one run of one director's daemon, in the order of time.
 
 use std::path::PathBuf;
-use vipward_core::config::Sources;
 use vipward_core::record::{Damage, Entry, File, Kind, MachineName, Reader, Step};
+use vipward_core::text::Sources;
 use vipward_core::time::{Duration, Instant};
 
 /// One run of one daemon.

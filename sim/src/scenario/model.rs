@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use vipward_core::config::{Config, Span};
+use vipward_core::config::Config;
 use vipward_core::interface::InterfaceName;
 use vipward_core::quantity::Role;
+use vipward_core::text::Span;
 use vipward_core::time::{Duration, Instant};
 
 /// A node of a scenario: its position in [`Scenario::nodes`]. Directors come first, then real servers, then clients,

@@ -6,9 +6,10 @@ use super::words;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vipward_core::config::{self, Diagnostic, Span};
+use vipward_core::config;
 use vipward_core::interface::InterfaceName;
 use vipward_core::settings;
+use vipward_core::text::{Diagnostic, Span};
 use vipward_core::time::Duration;
 
 impl Reader<'_> {

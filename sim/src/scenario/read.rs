@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use vipward_core::config::{Diagnostic, FileId, Files, Sources, Span};
+use vipward_core::text::{Diagnostic, FileId, Files, Sources, Span};
 use vipward_core::time::{Duration, Instant};
 
 /// What reading gave.

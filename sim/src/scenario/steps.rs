@@ -6,7 +6,7 @@ use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum, is_se
 use super::words::{self, Word, nearest};
 use std::sync::Arc;
 use toml::de::DeValue;
-use vipward_core::config::Diagnostic;
+use vipward_core::text::Diagnostic;
 use vipward_core::time::{Duration, Instant};
 
 impl Reader<'_> {

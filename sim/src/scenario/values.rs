@@ -5,8 +5,8 @@ use super::read::{Reader, Table, Value};
 use super::words::nearest;
 use std::net::IpAddr;
 use toml::de::DeValue;
-use vipward_core::config::{Diagnostic, Span};
 use vipward_core::interface::InterfaceName;
+use vipward_core::text::{Diagnostic, Span};
 use vipward_core::time::Duration;
 
 impl Reader<'_> {

@@ -4,7 +4,7 @@
 mod nearest;
 mod table;
 
-pub use nearest::{Nearest, nearest, nearest_name};
+pub use nearest::{Nearest, nearest};
 pub use table::TABLE;
 
 use std::collections::BTreeMap;

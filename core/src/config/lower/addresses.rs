@@ -1,11 +1,11 @@
 //! `virtual_ipaddress` and `virtual_ipaddress_excluded`: one address line each.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::line::Word;
-use super::super::source::Places;
 use super::super::tree::Statement;
 use super::Lower;
+use crate::config::places::Places;
 use crate::interface::{InterfaceAddress, InterfaceName, Scope};
+use crate::text::Diagnostic;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 

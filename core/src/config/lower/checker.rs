@@ -1,12 +1,12 @@
 //! `TCP_CHECK` and `HTTP_GET`, and the pace of checks that virtual server, real server and checker hand down.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::model::{CheckerConfig, HttpVersion, UrlCheck};
-use super::super::source::Places;
 use super::super::tree::Statement;
 use super::values::FOREVER;
 use super::{Lower, canonical};
 use crate::check::{http, tcp};
+use crate::config::places::Places;
+use crate::text::Diagnostic;
 use crate::time::Duration;
 use std::net::SocketAddr;
 

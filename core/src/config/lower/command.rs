@@ -1,11 +1,11 @@
 //! Commands of `script` and `notify_*`: split as keepalived splits them; no shell reads them.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::line::Word;
-use super::super::source::Span;
 use super::super::tree::Statement;
 use super::Lower;
 use crate::command::{Command, ScriptUser};
+use crate::text::Diagnostic;
+use crate::text::Span;
 
 impl Lower<'_> {
     /// `notify_master COMMAND [USER [GROUP]]`: a command with arguments stands in quotes.

@@ -10,12 +10,12 @@ mod values;
 mod vrrp;
 mod whole;
 
-use super::diagnostic::Diagnostic;
 use super::keywords::{self, Block, Keyword, Status};
 use super::model::Config;
-use super::report::Report;
-use super::source::Span;
 use super::tree::Statement;
+use crate::text::Diagnostic;
+use crate::text::Span;
+use crate::text::report::Report;
 use global::Defaults;
 use std::collections::{BTreeMap, BTreeSet};
 

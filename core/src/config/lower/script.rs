@@ -1,13 +1,13 @@
 //! `vrrp_script`.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::line::Word;
 use super::super::model::{TrackWeight, VrrpScript};
-use super::super::source::Places;
 use super::super::tree::Statement;
 use super::values::FOREVER;
 use super::{Defaults, Lower, canonical};
 use crate::command::{Command, ScriptUser};
+use crate::config::places::Places;
+use crate::text::Diagnostic;
 use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! `virtual_server` and `real_server`.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::line::Word;
 use super::super::model::{RealServer, SorryServer, VirtualServer};
-use super::super::source::Places;
 use super::super::tree::Statement;
 use super::checker::Pace;
 use super::{Lower, canonical};
+use crate::config::places::Places;
 use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
+use crate::text::Diagnostic;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! The values behind a word, each parsed into a type or reported.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::keywords::nearest_name;
 use super::super::line::Word;
 use super::super::tree::Statement;
 use super::Lower;
 use crate::interface::InterfaceName;
+use crate::text::Diagnostic;
+use crate::text::nearest_name;
 use crate::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;

@@ -1,18 +1,19 @@
 //! `vrrp_instance`.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::keywords::nearest_name;
 use super::super::line::Word;
 use super::super::model::{
     Garp, InitialState, NotifyScripts, TrackedScript, Transport, VirtualRouterConfig, VrrpScript,
 };
-use super::super::source::{Places, Span};
 use super::super::tree::Statement;
 use super::addresses::parse_prefixed;
 use super::values::FOREVER;
 use super::{Defaults, Lower, canonical};
+use crate::config::places::Places;
 use crate::interface::InterfaceName;
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
+use crate::text::Diagnostic;
+use crate::text::Span;
+use crate::text::nearest_name;
 use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

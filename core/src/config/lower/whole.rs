@@ -1,11 +1,11 @@
 //! What only shows when the whole configuration is known.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::model::Config;
-use super::super::source::Span;
 use super::super::tree::Statement;
 use super::Lower;
 use crate::ipvs::Forwarding;
+use crate::text::Diagnostic;
+use crate::text::Span;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

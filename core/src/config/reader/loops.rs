@@ -1,9 +1,9 @@
 //! `~SEQ`, `~SEQx` and `~LST`: the rest of a line, once for each value.
 
 use super::{Piece, Reader, name_of};
-use crate::config::diagnostic::Diagnostic;
 use crate::config::line::{Line, Origin};
-use crate::config::source::Span;
+use crate::text::Diagnostic;
+use crate::text::Span;
 use std::sync::Arc;
 
 impl Reader<'_> {

@@ -1,16 +1,17 @@
 //! From files to lines: `include`, `@ID`, `$NAME`, `~SEQ` and `~LST` (keepalived.conf(5), "Configuration parser").
 //!
-//! Everything here is bounded ([`super::files::Limits`]): a file that would grow without end is an error.
+//! Everything here is bounded ([`super::options::Limits`]): a file that would grow without end is an error.
 
 mod loops;
 
-use super::diagnostic::Diagnostic;
-use super::files::{Files, Options};
-use super::keywords::nearest_name;
 use super::line::{Flaw, Line, Origin, comment_start, is_blank, tokens};
-use super::report::Report;
-use super::source::{FileId, Sources, Span};
+use super::options::Options;
 use super::tree::Tree;
+use crate::text::Diagnostic;
+use crate::text::Files;
+use crate::text::nearest_name;
+use crate::text::report::Report;
+use crate::text::{FileId, Sources, Span};
 use loops::take_line;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use vipward_core::config::{CheckerConfig, Config, Options, Sources, VirtualRouterConfig, load};
+use vipward_core::config::{CheckerConfig, Config, Options, VirtualRouterConfig, load};
+use vipward_core::text::Sources;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::intervals::{master_down_interval, skew_time};
 

@@ -11,7 +11,7 @@ const LISTED: usize = 6;
 const MOST: usize = 500;
 
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     diagnostics: Vec<Diagnostic>,
     seen: BTreeSet<(&'static str, Option<Span>, String)>,
     repeated: BTreeMap<(FileId, String), Repeated>,
