@@ -16,6 +16,11 @@ impl InterfaceName {
         Self(Arc::from(name))
     }
 
+    /// The same, of a name that is shared with others.
+    pub fn shared(name: Arc<str>) -> Self {
+        Self(name)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

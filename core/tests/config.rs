@@ -6,6 +6,8 @@
 #[path = "config/helpers.rs"]
 mod helpers;
 
+#[path = "config/changes.rs"]
+mod changes;
 #[path = "config/defaults.rs"]
 mod defaults;
 #[path = "config/hostile.rs"]

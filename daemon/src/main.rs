@@ -15,8 +15,8 @@ mod testing;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use command::{check, demo, upgrade};
-use options::cli::{Cli, Command};
+use command::{check, demo, upgrade, words};
+use options::cli::{Cli, Command, Config};
 use process::{supervise, worker};
 use std::process::ExitCode;
 use system::exit::Exit;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Worker(options) => worker::run(&options),
         Command::Upgrade(options) => upgrade::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Config(Config::Words(options)) => words::words(&options),
         Command::Demo => return demo::run(),
     }
     .into()

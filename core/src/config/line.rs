@@ -1,6 +1,7 @@
 //! A line of configuration, where each of its bytes comes from, and the words in it.
 
 use crate::text::{FileId, Span};
+use std::borrow::Cow;
 
 /// A stretch of text with its origin: written just so in a file, or produced at one place by `$NAME` and its kin.
 #[derive(Clone, Debug, Default)]
@@ -63,16 +64,17 @@ pub(super) fn is_blank(c: char) -> bool {
 
 /// A word or a brace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Token {
-    Word(Word),
+pub(super) enum Token<'t> {
+    Word(Word<'t>),
     Open(Span),
     Close(Span),
 }
 
 /// One word, quotes and escapes resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
-    pub text: Box<str>,
+pub(super) struct Word<'t> {
+    /// Borrowed from the file unless something was put in.
+    pub text: Cow<'t, str>,
     pub span: Span,
 }
 
@@ -174,7 +176,7 @@ pub(super) fn comment_start(line: &Line, flaws: &mut Vec<Flaw>) -> usize {
 }
 
 /// The words and braces of a line whose comment is cut off already.
-pub(super) fn tokens(line: &Line, flaws: &mut Vec<Flaw>) -> Vec<Token> {
+pub(super) fn tokens<'t>(line: &Line, flaws: &mut Vec<Flaw>) -> Vec<Token<'t>> {
     let mut scan = Scan { line, chars: line.text.char_indices().peekable(), tokens: Vec::new(), first: true };
     while let Some((at, c)) = scan.chars.peek().copied() {
         match c {
@@ -201,15 +203,15 @@ pub(super) fn tokens(line: &Line, flaws: &mut Vec<Flaw>) -> Vec<Token> {
     scan.tokens
 }
 
-struct Scan<'a> {
+struct Scan<'a, 't> {
     line: &'a Line,
     chars: std::iter::Peekable<std::str::CharIndices<'a>>,
-    tokens: Vec<Token>,
+    tokens: Vec<Token<'t>>,
     /// The next word is the first of its statement.
     first: bool,
 }
 
-impl Scan<'_> {
+impl Scan<'_, '_> {
     /// Takes one word. A brace ends it where it can't belong to it: before a gap, behind the first word of a statement,
     /// or closing one that this word did not open (`{2}` in a regex stays).
     fn word(&mut self, start: usize, flaws: &mut Vec<Flaw>) {
@@ -262,7 +264,7 @@ impl Scan<'_> {
             text.truncate(length);
         }
         let span = self.line.span(start, end);
-        self.tokens.push(Token::Word(Word { text: text.into(), span }));
+        self.tokens.push(Token::Word(Word { text: Cow::Owned(text), span }));
         self.first = false;
     }
 

@@ -1,14 +1,14 @@
 //! keepalived's configuration: from text to [`Config`], with every mistake reported at its place.
 
 pub mod cluster;
-pub mod keywords;
 mod line;
-mod lower;
 pub mod model;
 mod options;
 mod places;
 mod reader;
+mod texts;
 mod tree;
+pub mod words;
 
 pub use model::*;
 pub use options::{Limits, Options};
@@ -43,13 +43,10 @@ impl Loaded {
 
 /// Reads the configuration at `path` and all that it includes. Every file lands in `sources`, for [`crate::text::render`].
 pub fn load(sources: &mut Sources, files: &dyn Files, path: &Path, options: &Options) -> Loaded {
-    let (mut report, mut tree) = (Report::default(), tree::Tree::default());
-    let mut reader = reader::Reader::new(sources, &mut report, &mut tree, files, options);
+    let (mut report, texts) = (Report::default(), texts::Texts::default());
+    let mut reader = reader::Reader::new(sources, &mut report, &texts, files, options);
     reader.file(path, None);
-    // What was cut off in the middle has mistakes that nobody wrote.
-    let (whole, mut unheard) = (!reader.gave_up(), Report::default());
-    let root = tree.finish(if whole { &mut report } else { &mut unheard });
-    let config = lower::lower(&root, if whole { &mut report } else { &mut unheard });
+    let config = reader.finish();
     let (config, partial) = if report.has_errors() { (None, config) } else { (Some(config), Config::default()) };
     Loaded { config, partial, diagnostics: report.finish(sources) }
 }

@@ -1,5 +1,6 @@
 //! Where the words of a block were written.
 
+use super::words;
 use crate::text::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,23 +11,77 @@ use std::collections::BTreeMap;
 ///
 /// Two blocks that differ only in where they were written are the same block: moving lines about must not restart
 /// anything at a reload. So all `Places` are equal.
+///
+/// A list, not a map: most blocks hold a handful of words, and there may be tens of thousands of blocks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Places(BTreeMap<String, Span>);
+#[serde(from = "BTreeMap<String, Span>", into = "BTreeMap<String, Span>")]
+pub struct Places {
+    head: Option<Span>,
+    words: Vec<(&'static str, Span)>,
+    /// What is no word of the language. Lists may be long.
+    texts: BTreeMap<String, Span>,
+}
 
 impl Places {
-    pub fn set(&mut self, word: &str, span: Span) {
-        if !self.0.contains_key(word) {
-            self.0.insert(word.to_owned(), span);
+    /// Where the block itself begins.
+    pub fn head(&mut self, span: Span) {
+        self.head = Some(span);
+    }
+
+    /// Keeps the place of a word of the language.
+    pub(super) fn word(&mut self, word: &'static str, span: Span) {
+        if self.find(word).is_none() {
+            self.words.push((word, span));
         }
+    }
+
+    /// Keeps the place of something else: an address, a peer.
+    pub fn set(&mut self, word: &str, span: Span) {
+        self.texts.entry(word.to_owned()).or_insert(span);
     }
 
     /// The place of `word`; the block's head if the word was not written.
     pub fn of(&self, word: &str) -> Span {
-        self.0.get(word).or_else(|| self.0.get("")).copied().unwrap_or_default()
+        self.find(word).or(self.head).unwrap_or_default()
     }
 
     pub fn has(&self, word: &str) -> bool {
-        self.0.contains_key(word)
+        self.find(word).is_some()
+    }
+
+    fn find(&self, word: &str) -> Option<Span> {
+        if word.is_empty() {
+            return self.head;
+        }
+        let written = self.words.iter().find(|(name, _)| *name == word).map(|(_, span)| *span);
+        written.or_else(|| self.texts.get(word).copied())
+    }
+
+    /// Gives back what was allocated for more words.
+    pub(super) fn shrink(&mut self) {
+        self.words.shrink_to_fit();
+    }
+}
+
+impl From<BTreeMap<String, Span>> for Places {
+    fn from(map: BTreeMap<String, Span>) -> Self {
+        let mut places = Self::default();
+        for (name, span) in map {
+            match words::all().find(|keyword| keyword.word == name) {
+                Some(keyword) => places.words.push((keyword.word, span)),
+                None if name.is_empty() => places.head = Some(span),
+                None => places.set(&name, span),
+            }
+        }
+        places
+    }
+}
+
+impl From<Places> for BTreeMap<String, Span> {
+    fn from(places: Places) -> Self {
+        let head = places.head.map(|span| (String::new(), span));
+        let words = places.words.into_iter().map(|(name, span)| (name.to_owned(), span));
+        head.into_iter().chain(words).chain(places.texts).collect()
     }
 }
 

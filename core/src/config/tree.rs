@@ -1,30 +1,31 @@
 //! From words to blocks. The brackets of real files are often wrong, and one brace too few or too many would turn every
-//! line behind it into nonsense. So the tree knows which words belong where ([`super::keywords`]) and how far lines are
+//! line behind it into nonsense. So the tree knows which words belong where ([`super::words`]) and how far lines are
 //! indented: it finds the block that was left open, says so once, and goes on as if it had been closed.
 
-use super::keywords::{self, Block, Keyword, Nearest};
 use super::line::{Token, Word};
+use super::words::{self, Block, Keyword, Nearest};
 use crate::text::Diagnostic;
 use crate::text::Span;
 use crate::text::report::Report;
+use std::borrow::Cow;
 
 /// One line, or one block with its head.
 #[derive(Clone, Debug)]
-pub(super) struct Statement {
-    pub word: Word,
-    pub args: Vec<Word>,
+pub(super) struct Statement<'t> {
+    pub word: Word<'t>,
+    pub args: Vec<Word<'t>>,
     /// What the word is taken for; none in lists and where nobody knows it.
     pub keyword: Option<&'static Keyword>,
-    pub body: Option<Vec<Statement>>,
+    pub body: Option<Vec<Statement<'t>>>,
 }
 
-impl Statement {
+impl<'t> Statement<'t> {
     /// The whole head.
     pub fn span(&self) -> Span {
         self.args.last().map_or(self.word.span, |last| self.word.span.to(last.span))
     }
 
-    pub fn lines(&self) -> &[Statement] {
+    pub fn lines(&self) -> &[Statement<'t>] {
         self.body.as_deref().unwrap_or_default()
     }
 
@@ -36,18 +37,18 @@ impl Statement {
 
 /// A block that is not closed yet.
 #[derive(Debug)]
-struct Frame {
-    head: Statement,
+struct Frame<'t> {
+    head: Statement<'t>,
     block: Block,
-    body: Vec<Statement>,
+    body: Vec<Statement<'t>>,
     indent: Option<usize>,
 }
 
 /// A block whose closing brace, by its indent, was meant for a block farther out.
 #[derive(Clone, Debug)]
-struct Suspect {
+struct Suspect<'t> {
     head: Span,
-    word: Box<str>,
+    word: Cow<'t, str>,
     /// Its closing brace.
     close: Span,
     /// How many blocks were open around it.
@@ -61,26 +62,28 @@ const DEEPEST: usize = 64;
 const RUN: usize = 100;
 
 #[derive(Debug, Default)]
-pub(super) struct Tree {
-    root: Vec<Statement>,
-    frames: Vec<Frame>,
+pub(super) struct Tree<'t> {
+    root: Vec<Statement<'t>>,
+    frames: Vec<Frame<'t>>,
+    /// Statements of the root that nothing can change any more.
+    done: Vec<Statement<'t>>,
     /// Blocks beyond the deepest, whose content is skipped.
     skipped: usize,
     /// The statement whose words are being taken, or whose `{` may come on the next line.
-    pending: Option<Statement>,
+    pending: Option<Statement<'t>>,
     pending_indent: Option<usize>,
     /// A new line begins a new statement.
     fresh: bool,
-    suspects: Vec<Suspect>,
+    suspects: Vec<Suspect<'t>>,
     /// The block closed last: its brace, its kind, its indent. Only while no other block followed.
     closed: Option<(Span, Block, Option<usize>)>,
     /// The message about a word that nobody knows, and how many more lines like it followed.
     garbage: Option<(usize, usize)>,
 }
 
-impl Tree {
+impl<'t> Tree<'t> {
     /// Takes the words of one line.
-    pub fn line(&mut self, indent: Option<usize>, tokens: Vec<Token>, report: &mut Report) {
+    pub fn line(&mut self, indent: Option<usize>, tokens: impl IntoIterator<Item = Token<'t>>, report: &mut Report) {
         self.fresh = true;
         let mut first = true;
         for token in tokens {
@@ -120,7 +123,7 @@ impl Tree {
     }
 
     /// The end of all files: what is still open is reported.
-    pub fn finish(mut self, report: &mut Report) -> Vec<Statement> {
+    pub fn finish(mut self, report: &mut Report) -> Vec<Statement<'t>> {
         self.plain(report);
         self.end_garbage(report);
         if !self.frames.is_empty() {
@@ -129,7 +132,13 @@ impl Tree {
                 self.pop();
             }
         }
-        self.root
+        self.done.append(&mut self.root);
+        self.done
+    }
+
+    /// The whole blocks and lines of the top level so far. Once another block begins, no brace changes them any more.
+    pub fn done(&mut self) -> std::vec::Drain<'_, Statement<'t>> {
+        self.done.drain(..)
     }
 
     fn block(&self) -> Block {
@@ -149,7 +158,7 @@ impl Tree {
         let Some(mut statement) = self.pending.take() else { return };
         self.settle(&mut statement, false, report);
         if let Some(keyword) = statement.keyword
-            && let Some(block) = keyword.shape.block
+            && let Some(block) = keyword.takes.block
         {
             // A block without `{`: its closing brace is there, more likely than not.
             report.push(
@@ -163,17 +172,17 @@ impl Tree {
         self.add(statement);
     }
 
-    fn add(&mut self, statement: Statement) {
+    fn add(&mut self, statement: Statement<'t>) {
         match self.frames.last_mut() {
             Some(frame) => frame.body.push(statement),
             None => self.root.push(statement),
         }
     }
 
-    fn open(&mut self, mut head: Statement, report: &mut Report) {
+    fn open(&mut self, mut head: Statement<'t>, report: &mut Report) {
         self.settle(&mut head, true, report);
         let block = match head.keyword {
-            Some(keyword) => keyword.shape.block.unwrap_or_else(|| {
+            Some(keyword) => keyword.takes.block.unwrap_or_else(|| {
                 report.push(
                     Diagnostic::error("unexpected-block", format!("`{}` takes no block", keyword.word))
                         .at(head.span(), "followed by `{`")
@@ -195,8 +204,11 @@ impl Tree {
         self.push_frame(head, block);
     }
 
-    fn push_frame(&mut self, head: Statement, block: Block) {
+    fn push_frame(&mut self, head: Statement<'t>, block: Block) {
         self.closed = None;
+        if self.frames.is_empty() {
+            self.done.append(&mut self.root);
+        }
         self.frames.push(Frame { head, block, body: Vec::new(), indent: self.pending_indent });
     }
 
@@ -213,7 +225,7 @@ impl Tree {
     /// `{` with nothing in front of it.
     fn nameless(&mut self, span: Span, report: &mut Report) {
         report.push(Diagnostic::error("nameless-block", "`{` without a word in front of it").at(span, "opens nothing"));
-        let word = Word { text: "".into(), span };
+        let word = Word { text: Cow::Borrowed(""), span };
         self.push_frame(Statement { word, args: Vec::new(), keyword: None, body: None }, Block::Unknown);
     }
 
@@ -246,9 +258,9 @@ impl Tree {
     }
 
     /// Finds out what the word of a statement is, closing or opening again what a wrong brace got wrong.
-    fn settle(&mut self, statement: &mut Statement, has_block: bool, report: &mut Report) {
+    fn settle(&mut self, statement: &mut Statement<'t>, has_block: bool, report: &mut Report) {
         let block = self.block();
-        if let Some(keyword) = keywords::find(block, &statement.word.text) {
+        if let Some(keyword) = words::find(block, &statement.word.text) {
             statement.keyword = Some(keyword);
             self.end_garbage(report);
             return;
@@ -259,25 +271,25 @@ impl Tree {
             while self.frames.len() > frames {
                 self.pop();
             }
-            statement.keyword = keywords::find(self.block(), &statement.word.text);
+            statement.keyword = words::find(self.block(), &statement.word.text);
             return;
         }
         if block.is_list() || block == Block::Unknown {
             return;
         }
         if self.reopen(statement, report) {
-            statement.keyword = keywords::find(self.block(), &statement.word.text);
+            statement.keyword = words::find(self.block(), &statement.word.text);
             return;
         }
         self.unknown(statement, has_block, report);
     }
 
     /// How many blocks must have been left open for this word to make sense; none if that is not what happened.
-    fn belongs_outside(&self, statement: &Statement, has_block: bool) -> Option<usize> {
+    fn belongs_outside(&self, statement: &Statement<'t>, has_block: bool) -> Option<usize> {
         let block = self.block();
         let word = &statement.word.text;
-        let (up, keyword) = (1..=self.frames.len()).find_map(|up| Some((up, keywords::find(self.outer(up), word)?)))?;
-        let opens = has_block && keyword.shape.block.is_some();
+        let (up, keyword) = (1..=self.frames.len()).find_map(|up| Some((up, words::find(self.outer(up), word)?)))?;
+        let opens = has_block && keyword.takes.block.is_some();
         let outdented = match (self.pending_indent, self.frames.last().and_then(|frame| frame.indent)) {
             (Some(own), Some(frame)) => own <= frame,
             _ => true,
@@ -285,7 +297,7 @@ impl Tree {
         let fits = match block {
             // In a list anything may be a name, but hardly one that opens a block or stands as far out as the list.
             Block::Unknown => opens && self.outer(up) == Block::Root && outdented,
-            block if block.is_list() => opens || (outdented && keyword.shape.min <= statement.args.len()),
+            block if block.is_list() => opens || (outdented && keyword.takes.min <= statement.args.len()),
             _ => opens || outdented,
         };
         fits.then_some(up)
@@ -293,14 +305,14 @@ impl Tree {
 
     /// A word that would have been right in the block just closed: that brace was one too many. Plain words since then
     /// belong to it as well, if this one's indent speaks for it.
-    fn reopen(&mut self, statement: &Statement, report: &mut Report) -> bool {
+    fn reopen(&mut self, statement: &Statement<'t>, report: &mut Report) -> bool {
         let Some((brace, block, indent)) = self.closed else { return false };
         let inside = matches!((self.pending_indent, indent), (Some(own), Some(head)) if own > head);
         let address = statement.word.text.split('/').next().is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok());
         let fits = match block {
             Block::Addresses | Block::Peers => address,
             Block::Tracked | Block::Lines => inside,
-            block => keywords::find(block, &statement.word.text).is_some(),
+            block => words::find(block, &statement.word.text).is_some(),
         };
         if !fits {
             return false;
@@ -325,7 +337,7 @@ impl Tree {
         );
         let mut body = head.body.take().unwrap_or_default();
         for line in &mut since {
-            line.keyword = keywords::find(block, &line.word.text).or(line.keyword);
+            line.keyword = words::find(block, &line.word.text).or(line.keyword);
         }
         body.append(&mut since);
         self.frames.push(Frame { head, block, body, indent });
@@ -336,7 +348,7 @@ impl Tree {
     /// Reports the frames from `from` on as not closed: in one message, at the line that opens the block at fault.
     fn unclosed(&mut self, from: usize, before: Option<Span>, report: &mut Report) {
         let suspect = self.suspects.iter().find(|suspect| suspect.depth > from).cloned();
-        let open: Vec<(Span, Box<str>)> =
+        let open: Vec<(Span, Cow<'t, str>)> =
             self.frames.iter().skip(from).map(|frame| (frame.head.span(), frame.head.word.text.clone())).collect();
         let message = match (&suspect, open.as_slice()) {
             (Some(suspect), _) => format!("`{}` is never closed", suspect.word),
@@ -365,7 +377,7 @@ impl Tree {
     }
 
     /// A word that means nothing here.
-    fn unknown(&mut self, statement: &mut Statement, has_block: bool, report: &mut Report) {
+    fn unknown(&mut self, statement: &mut Statement<'t>, has_block: bool, report: &mut Report) {
         let block = self.block();
         let word = statement.word.text.clone();
         let place = self.place();
@@ -380,7 +392,7 @@ impl Tree {
             *more += 1;
             return;
         }
-        let nearest = keywords::nearest(block, &word, statement.args.iter().map(|word| &*word.text));
+        let nearest = words::nearest(block, &word, statement.args.iter().map(|word| &*word.text));
         if let Some((_, more)) = &mut self.garbage
             && !has_block
             && matches!(nearest, None | Some(Nearest::Elsewhere(_)))
@@ -394,7 +406,7 @@ impl Tree {
                 report.push(
                     unknown()
                         .at(statement.word.span, format!("not known {place}"))
-                        .note(format!("`{}`: {}", keyword.word, keyword.help))
+                        .note(format!("`{}`: {}", keyword.word, keyword.meaning()))
                         .help(format!("did you mean `{}`?", keyword.word)),
                 );
                 statement.keyword = Some(keyword);
@@ -409,8 +421,8 @@ impl Tree {
                 );
                 let cut = (span.end - span.start) as usize == word.len();
                 let value_span = if cut { Span { start: span.start + at as u32, ..span } } else { span };
-                statement.args.insert(0, Word { text: value.into(), span: value_span });
-                statement.word.text = keyword.word.into();
+                statement.args.insert(0, Word { text: Cow::Owned(value.to_owned()), span: value_span });
+                statement.word.text = Cow::Borrowed(keyword.word);
                 statement.keyword = Some(keyword);
             }
             Some(Nearest::Split(keyword, count)) => {
@@ -424,11 +436,12 @@ impl Tree {
                 statement.keyword = Some(keyword);
             }
             Some(Nearest::Elsewhere(keyword)) => {
-                let home = |block: &Block| match block {
+                let home = |block: Block| match block {
                     Block::Root => "the top level of the file".to_owned(),
                     other => format!("`{}`", other.name()),
                 };
-                let homes = keyword.within.iter().take(3).map(home).collect::<Vec<_>>().join(" or ");
+                let all = words::all().filter(|other| other.word == keyword.word);
+                let homes = all.take(3).map(|other| home(other.block)).collect::<Vec<_>>().join(" or ");
                 report.push(
                     Diagnostic::error("misplaced-word", format!("`{word}` does not belong here"))
                         .at(statement.word.span, format!("not known {place}"))

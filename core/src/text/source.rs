@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// One file of a configuration, in the order in which they were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,9 +47,9 @@ pub struct Sources {
 #[derive(Clone, Debug)]
 struct Source {
     name: String,
-    text: String,
-    /// The offset at which each line begins.
-    lines: Vec<u32>,
+    text: Arc<String>,
+    /// The offset at which each line begins; only counted when a message asks.
+    lines: OnceLock<Vec<u32>>,
 }
 
 /// A place as people write it: `lb1.conf:12:5`. Lines and columns count from 1, columns in characters.
@@ -65,14 +66,25 @@ impl fmt::Display for Location {
     }
 }
 
+impl Source {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let starts = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(starts).map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect()
+        })
+    }
+}
+
 impl Sources {
     /// Takes a file in. `name` is what messages call it.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        let text = text.into();
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        let lines = std::iter::once(0).chain(starts).map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+        self.share(name, Arc::new(text.into()))
+    }
+
+    /// The same with a text that somebody else holds too.
+    pub fn share(&mut self, name: impl Into<String>, text: Arc<String>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source { name: name.into(), text, lines });
+        self.files.push(Source { name: name.into(), text, lines: OnceLock::new() });
         id
     }
 
@@ -108,12 +120,13 @@ impl Sources {
 
     /// The line that holds the byte at `offset`, counted from 0.
     pub(super) fn line_index(&self, file: FileId, offset: u32) -> usize {
-        self.source(file).map_or(0, |source| source.lines.partition_point(|start| *start <= offset).saturating_sub(1))
+        self.source(file).map_or(0, |source| source.lines().partition_point(|start| *start <= offset).saturating_sub(1))
     }
 
     /// Where the line with this index begins; the end of the text for one past the last.
     pub(super) fn line_start(&self, file: FileId, line: usize) -> usize {
-        self.source(file).map_or(0, |source| source.lines.get(line).map_or(source.text.len(), |start| *start as usize))
+        self.source(file)
+            .map_or(0, |source| source.lines().get(line).map_or(source.text.len(), |start| *start as usize))
     }
 
     fn source(&self, file: FileId) -> Option<&Source> {

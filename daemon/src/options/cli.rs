@@ -40,6 +40,9 @@ pub enum Command {
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
     /// alone leave the exit status at 0. A `vipward.toml` beside them is checked too.
     Check(Check),
+    /// Ask about the configuration language
+    #[command(subcommand)]
+    Config(Config),
     /// Show in a minute what vipward does, on a small network of its own
     ///
     /// Two directors, two web servers and a client, in network namespaces: no root is needed where user namespaces are
@@ -112,6 +115,35 @@ pub struct Check {
     /// How messages look
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// List every word by block, or say all that is known of one
+    ///
+    /// Where it may stand, what follows it and in which range, what holds without it, and whether vipward acts on it. A
+    /// word that nobody knows ends with status 3.
+    Words(Words),
+}
+
+#[derive(Debug, Args)]
+pub struct Words {
+    /// One word
+    pub word: Option<String>,
+    /// How it looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: WordFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WordFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: one JSON object
+    Json,
+    /// The manual's chapter, always with every word
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

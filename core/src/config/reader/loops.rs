@@ -1,13 +1,13 @@
 //! `~SEQ`, `~SEQx` and `~LST`: the rest of a line, once for each value.
 
-use super::{Piece, Reader, name_of};
+use super::{Piece, Reader, Text, name_of};
 use crate::config::line::{Line, Origin};
 use crate::text::Diagnostic;
 use crate::text::Span;
 use std::sync::Arc;
 
-impl Reader<'_> {
-    pub(super) fn find_loop(&mut self, rest: &str, piece: Piece) -> Option<Loop> {
+impl<'t> Reader<'_, 't> {
+    pub(super) fn find_loop(&mut self, rest: &str, piece: Piece<'_>) -> Option<Loop> {
         let (kind, after) = [("~SEQx", LoopKind::Hex), ("~SEQ", LoopKind::Decimal), ("~LST", LoopKind::List)]
             .into_iter()
             .find_map(|(word, kind)| Some((kind, rest.strip_prefix(word)?)))?;
@@ -22,7 +22,7 @@ impl Reader<'_> {
     }
 
     /// Repeats the rest of the line, with what stands before the loop, for each value.
-    pub(super) fn run_loop(&mut self, found: Loop, before: Line, input: &mut Vec<Piece>) {
+    pub(super) fn run_loop(&mut self, found: Loop, before: Line, input: &mut Vec<Piece<'t>>) {
         if let Some(piece) = input.last_mut() {
             piece.at += found.length;
         }
@@ -70,7 +70,7 @@ impl Reader<'_> {
             if !before.text.trim().is_empty() {
                 let text: Arc<str> = Arc::from(before.text.as_str());
                 let origin = Origin::Produced(found.span);
-                round.push(Piece { at: 0, end: text.len(), text, origin, depth });
+                round.push(Piece { at: 0, end: text.len(), text: Text::Made(text), origin, depth });
             }
             self.lines(round);
             index += 1;
@@ -106,7 +106,7 @@ impl Reader<'_> {
 }
 
 /// Cuts the rest of the line off.
-pub(super) fn take_line(input: &mut Vec<Piece>, depth: usize) -> Vec<Piece> {
+pub(super) fn take_line<'t>(input: &mut Vec<Piece<'t>>, depth: usize) -> Vec<Piece<'t>> {
     let mut taken = Vec::new();
     while let Some(piece) = input.last_mut() {
         match piece.rest().find('\n') {

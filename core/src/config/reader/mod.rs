@@ -2,31 +2,34 @@
 //!
 //! Everything here is bounded ([`super::options::Limits`]): a file that would grow without end is an error.
 
+mod expand;
+mod flaws;
 mod loops;
+mod plain;
 
-use super::line::{Flaw, Line, Origin, comment_start, is_blank, tokens};
+use super::line::{Line, Origin, Token, comment_start, is_blank, tokens};
+use super::model::Config;
 use super::options::Options;
+use super::texts::Texts;
 use super::tree::Tree;
+use super::words::root::Meaning;
 use crate::text::Diagnostic;
 use crate::text::Files;
-use crate::text::nearest_name;
 use crate::text::report::Report;
 use crate::text::{FileId, Sources, Span};
-use loops::take_line;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What each use of a definition counts at least, so that empty ones are bounded too.
-const USE: usize = 32;
-
-/// Undefined names that are compared with all defined ones.
-const COMPARED: usize = 1000;
-
-pub(super) struct Reader<'a> {
-    pub sources: &'a mut Sources,
-    pub report: &'a mut Report,
-    pub tree: &'a mut Tree,
+pub(super) struct Reader<'a, 't> {
+    sources: &'a mut Sources,
+    report: &'a mut Report,
+    /// Every file, for words to borrow from.
+    texts: &'t Texts,
+    tree: Tree<'t>,
+    meaning: Meaning<'t>,
+    /// The words of the line in progress; here to be allocated once.
+    tokens: Vec<Token<'t>>,
     files: &'a dyn Files,
     options: &'a Options,
     definitions: BTreeMap<String, Arc<str>>,
@@ -41,17 +44,36 @@ pub(super) struct Reader<'a> {
     random: u64,
 }
 
+/// Where a piece's text is.
+#[derive(Clone, Debug)]
+enum Text<'t> {
+    File(&'t str),
+    /// The value of a definition.
+    Made(Arc<str>),
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::File(text) => text,
+            Self::Made(text) => text,
+        }
+    }
+}
+
 /// Text still to be looked at. A line and what definitions put in front of its rest.
 #[derive(Clone, Debug)]
-struct Piece {
-    text: Arc<str>,
+struct Piece<'t> {
+    text: Text<'t>,
     at: usize,
     end: usize,
     origin: Origin,
     depth: usize,
 }
 
-impl Piece {
+impl Piece<'_> {
     fn rest(&self) -> &str {
         self.text.get(self.at..self.end).unwrap_or("")
     }
@@ -71,18 +93,21 @@ impl Piece {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a, 't> Reader<'a, 't> {
     pub fn new(
         sources: &'a mut Sources,
         report: &'a mut Report,
-        tree: &'a mut Tree,
+        texts: &'t Texts,
         files: &'a dyn Files,
         options: &'a Options,
     ) -> Self {
         Self {
             sources,
             report,
-            tree,
+            texts,
+            tree: Tree::default(),
+            meaning: Meaning::default(),
+            tokens: Vec::new(),
             files,
             options,
             definitions: BTreeMap::new(),
@@ -95,9 +120,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a limit was hit and the rest was not read.
-    pub fn gave_up(&self) -> bool {
-        self.exhausted
+    /// What all that was read means.
+    pub fn finish(mut self) -> Config {
+        // What was cut off in the middle has mistakes that nobody wrote.
+        let mut unheard = Report::default();
+        let report = if self.exhausted { &mut unheard } else { self.report };
+        for line in self.tree.finish(report) {
+            self.meaning.take(line, report);
+        }
+        self.meaning.finish(report)
     }
 
     /// Reads one file; `from` is the line that includes it.
@@ -112,13 +143,15 @@ impl<'a> Reader<'a> {
             }
         };
         self.count += 1;
-        let (text, broken) = decode(&bytes);
-        let file = self.sources.add(name, text.as_str());
+        let (text, broken) = decode(bytes);
+        let text = Arc::new(text);
+        let file = self.sources.share(name, text.clone());
+        let text = self.texts.keep(text);
         if let Some((first, last)) = broken.first().zip(broken.last()) {
-            self.not_utf8(file, &text, *first, *last, broken.len());
+            self.not_utf8(file, text, *first, *last, broken.len());
         }
         self.open.push(path.to_owned());
-        self.text(file, &Arc::from(text));
+        self.text(file, text);
         self.open.pop();
     }
 
@@ -141,9 +174,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads line by line. A definition whose value goes on after a backslash takes its further lines with it.
-    fn text(&mut self, file: FileId, text: &Arc<str>) {
+    fn text(&mut self, file: FileId, text: &'t str) {
         let mut start = usize::from(text.starts_with('\u{feff}')) * '\u{feff}'.len_utf8();
         while start < text.len() && !self.exhausted {
+            if let Some((indent, next)) = plain::line(text, file, start, &mut self.tokens) {
+                self.tree.line(Some(indent), self.tokens.drain(..), self.report);
+                self.understand();
+                start = next;
+                continue;
+            }
             let end = line_end(text, start);
             let line = Line::written(file, start, text.get(start..end).unwrap_or(""));
             let mut flaws = Vec::new();
@@ -163,7 +202,7 @@ impl<'a> Reader<'a> {
                 next = after;
             } else if content.contains(['$', '~', '@']) {
                 let origin = Origin::Written(file, 0);
-                let piece = Piece { text: text.clone(), at: start, end: start + content.len(), origin, depth: 0 };
+                let piece = Piece { text: Text::File(text), at: start, end: start + content.len(), origin, depth: 0 };
                 self.lines(vec![piece]);
             } else {
                 let line = Line::written(file, start, content);
@@ -176,7 +215,7 @@ impl<'a> Reader<'a> {
 
     /// `$NAME= first \`, `$NAME=` with the value on the next lines: the name and what of the value stands here, and
     /// whether an `@ID` in front lets it count.
-    fn multi_line<'t>(&self, content: &'t str) -> Option<(bool, &'t str, &'t str)> {
+    fn multi_line<'c>(&self, content: &'c str) -> Option<(bool, &'c str, &'c str)> {
         let content = content.trim_start_matches(is_blank);
         let (counts, content) = match content.strip_prefix('@').and_then(|_| content.split_once(is_blank)) {
             Some((condition, rest)) => (self.counts(condition), rest.trim_start_matches(is_blank)),
@@ -204,264 +243,19 @@ impl<'a> Reader<'a> {
         self.definitions.insert(name.to_owned(), Arc::from(value));
     }
 
-    /// Works through text that holds definitions, conditions or loops, line by line.
-    fn lines(&mut self, mut input: Vec<Piece>) {
-        while !input.is_empty() && !self.exhausted {
-            skip_blanks(&mut input);
-            match input.last().map(Piece::rest) {
-                None => return,
-                Some(rest) if rest.starts_with('@') => {
-                    if !self.condition(&mut input) {
-                        skip_line(&mut input);
-                        continue;
-                    }
-                }
-                Some(_) => {}
-            }
-            skip_blanks(&mut input);
-            if self.one_definition(&mut input) {
-                continue;
-            }
-            let line = self.expand(&mut input);
-            if let Some(line) = line {
-                self.emit(line, None);
-            }
-        }
-    }
-
-    /// `@ID` or `@^ID` in front of a line: whether the line counts.
-    fn condition(&mut self, input: &mut [Piece]) -> bool {
-        let Some(piece) = input.last_mut() else { return false };
-        let rest = piece.rest();
-        let word = rest.split(is_blank).next().unwrap_or("");
-        let length = word.len();
-        let counts = self.counts(word);
-        let nameless = matches!(word, "@" | "@^");
-        let span = piece.span(piece.at, piece.at + length);
-        piece.at += length;
-        if nameless {
-            self.report.push(
-                Diagnostic::error("bad-condition", "`@` without a name")
-                    .at(span, "this line counts for nobody")
-                    .help("write `@NAME` for the lines of one director, `@^NAME` for those of all others"),
-            );
-        }
-        counts && !nameless
-    }
-
-    /// A definition at the start of a line; true if there was one.
-    fn one_definition(&mut self, input: &mut Vec<Piece>) -> bool {
-        let Some(piece) = input.last() else { return false };
-        let line = piece.rest().split('\n').next().unwrap_or("");
-        let span = piece.span(piece.at, piece.at + line.len());
-        if let Some((name, value)) = definition(line) {
-            let (name, value) = (name.to_owned(), value.trim_matches(is_blank).to_owned());
-            self.define(&name, value, span);
-            skip_line(input);
-            return true;
-        }
-        // `$NAME = value`: a use of NAME to keepalived, hardly what is meant.
-        let name = line.strip_prefix('$').map(name_of).unwrap_or_default();
-        let after = line.get(1 + name.len()..).unwrap_or("");
-        if !name.is_empty()
-            && !self.definitions.contains_key(name)
-            && after.trim_start_matches(is_blank).starts_with('=')
-        {
-            self.report.push(
-                Diagnostic::error("bad-definition", format!("a space between `${name}` and `=`"))
-                    .at(span, "this defines nothing")
-                    .help(format!("write `${name}=` without a space before the `=`")),
-            );
-            skip_line(input);
-            return true;
-        }
-        false
-    }
-
-    /// One line with every definition replaced; none if a loop made lines of its own out of it.
-    fn expand(&mut self, input: &mut Vec<Piece>) -> Option<Line> {
-        let mut line = Line::default();
-        while let Some(piece) = input.last_mut() {
-            if piece.at >= piece.end {
-                input.pop();
-                continue;
-            }
-            let rest = piece.rest();
-            let plain = rest.find(['$', '~', '\n']).unwrap_or(rest.len());
-            if plain > 0 {
-                line.push(rest.get(..plain).unwrap_or(""), piece.origin_at(piece.at));
-                piece.at += plain;
-                continue;
-            }
-            if rest.starts_with('\n') {
-                piece.at += 1;
-                return Some(line);
-            }
-            if rest.starts_with('~')
-                && let Some(found) = self.find_loop(rest, piece.clone())
-            {
-                self.run_loop(found, line, input);
-                return None;
-            }
-            if rest.starts_with('$') && self.replace(input, &line) {
-                if self.exhausted {
-                    return None;
-                }
-                continue;
-            }
-            if let Some(piece) = input.last_mut() {
-                let length = piece.rest().chars().next().map_or(1, char::len_utf8);
-                line.push(piece.rest().get(..length).unwrap_or(""), piece.origin_at(piece.at));
-                piece.at += length;
-            }
-        }
-        Some(line)
-    }
-
-    /// Puts the value in place of the `$NAME` or `${NAME}` that the text begins with; false if it stays as it is.
-    fn replace(&mut self, input: &mut Vec<Piece>, line: &Line) -> bool {
-        let Some(piece) = input.last_mut() else { return false };
-        let rest = piece.rest();
-        let (inside, length, braced) = match rest.strip_prefix("${") {
-            Some(after) => match after.find(['}', '\n']) {
-                Some(end) if after.as_bytes().get(end) == Some(&b'}') => {
-                    (after.get(..end).unwrap_or(""), end + 3, true)
-                }
-                _ => return false,
-            },
-            None => {
-                let name = name_of(rest.get(1..).unwrap_or(""));
-                (name, name.len() + 1, false)
-            }
-        };
-        if inside.is_empty() {
-            return false;
-        }
-        let inside = inside.to_owned();
-        let span = piece.span(piece.at, piece.at + length);
-        let (origin, depth) = (Origin::Produced(span), piece.depth + 1);
-        if let Some(value) = self.built_in(&inside, span) {
-            if let Some(piece) = input.last_mut() {
-                piece.at += length;
-            }
-            // Goes in behind the look for comments and definitions: `${_HASH}` is a plain `#`.
-            let text: Arc<str> = Arc::from(value);
-            if text.contains(['$', '~', '\n']) {
-                return self.spend(text.len(), span);
-            }
-            input.push(Piece { at: 0, end: text.len(), text, origin, depth });
-            return self.spend(USE, span);
-        }
-        let Some(value) = self.definitions.get(&inside).cloned() else {
-            self.undefined(&inside, braced, span, line);
-            return false;
-        };
-        if let Some(piece) = input.last_mut() {
-            piece.at += length;
-        }
-        if depth > self.options.limits.depth {
-            self.exhausted = true;
-            self.report.push(
-                Diagnostic::error(
-                    "endless-definition",
-                    format!("`${inside}` goes round in a circle or nests too deeply"),
-                )
-                .at(span, format!("still not done after {} definitions within each other", self.options.limits.depth))
-                .note("nothing after this line is read")
-                .help("look for a definition that uses itself"),
-            );
-            return true;
-        }
-        self.spend(value.len(), span);
-        input.push(Piece { at: 0, end: value.len(), text: value, origin, depth });
-        true
-    }
-
-    /// Takes what a use produces from the budget. Always true, for the caller's convenience.
-    fn spend(&mut self, bytes: usize, span: Span) -> bool {
-        match self.budget.checked_sub(bytes.saturating_add(USE)) {
-            Some(left) => self.budget = left,
-            None if !self.exhausted => {
-                self.exhausted = true;
-                let most = self.options.limits.expanded_bytes >> 20;
-                self.report.push(
-                    Diagnostic::error("endless-definition", "definitions and loops produce too much text")
-                        .at(span, format!("beyond {most} MiB here"))
-                        .note("nothing after this line is read")
-                        .help("look for definitions that double each other, or a loop with one digit too many"),
-                );
-            }
-            None => {}
-        }
-        true
-    }
-
-    /// `${_PWD}` and its kin.
-    fn built_in(&mut self, inside: &str, span: Span) -> Option<String> {
-        let mut words = inside.split_ascii_whitespace();
-        match words.next()? {
-            "_PWD" => Some(self.folder().display().to_string()),
-            "_INSTANCE" => Some(self.options.config_id.clone()),
-            "_HASH" => Some("#".to_owned()),
-            "_BANG" => Some("!".to_owned()),
-            "_ENV" => {
-                let name = words.next().unwrap_or("");
-                let value = self.options.environment.get(name).cloned();
-                if value.is_none() {
-                    self.report.push(
-                        Diagnostic::error("no-environment", format!("there is no environment variable `{name}` here"))
-                            .at(span, "nothing is put in its place"),
-                    );
-                }
-                Some(value.unwrap_or_default())
-            }
-            "_RANDOM" => {
-                let low = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-                let high = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(32767).max(low);
-                let count = (high - low).saturating_add(1);
-                Some((low + self.next_random() % count).to_string())
-            }
-            _ => None,
-        }
-    }
-
-    /// SplitMix64 on the seed: the same file and seed give the same configuration.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A name that nobody defined stays as text. Said where it is hardly meant: in braces, or close to a known name, and
-    /// not in a command, whose `$` may be the shell's.
-    fn undefined(&mut self, name: &str, braced: bool, span: Span, line: &Line) {
-        let head = line.text.split_whitespace().next().unwrap_or("");
-        let command = head == "script" || head.starts_with("notify") || head.starts_with("misc_");
-        self.undefined += 1;
-        if self.undefined > COMPARED {
-            return;
-        }
-        let near = nearest_name(name, self.definitions.keys().map(String::as_str)).map(str::to_owned);
-        if (!braced || command) && near.is_none() {
-            return;
-        }
-        let mut diagnostic = Diagnostic::warning("undefined-name", format!("`${name}` is not defined"))
-            .at(span, "stays as it is written");
-        if let Some(near) = near {
-            diagnostic = diagnostic.help(format!("`${near}` is defined: is that meant?"));
-        } else {
-            diagnostic = diagnostic.help(format!("define it above this line: `${name}=VALUE`"));
-        }
-        self.report.push(diagnostic);
-    }
-
     fn emit(&mut self, line: Line, indent: Option<usize>) {
         let mut flaws = Vec::new();
         let tokens = tokens(&line, &mut flaws);
         self.flaws(&flaws);
         self.tree.line(indent, tokens, self.report);
+        self.understand();
+    }
+
+    /// Takes in what is whole.
+    fn understand(&mut self) {
+        for line in self.tree.done() {
+            self.meaning.take(line, self.report);
+        }
     }
 
     fn folder(&self) -> PathBuf {
@@ -497,57 +291,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    fn flaws(&mut self, flaws: &[Flaw]) {
-        for flaw in flaws {
-            self.flaw(*flaw);
-        }
-    }
-
-    fn flaw(&mut self, flaw: Flaw) {
-        match flaw {
-            Flaw::OddBlank(span, c) => self.report.once(&format!("odd-blank {c}"), span, || {
-                Diagnostic::warning("odd-space", format!("{} (U+{:04X}) used as a space", character(c), u32::from(c)))
-                    .at(span, "looks like a space, but is none")
-                    .note("keepalived takes it for a word; vipward reads it as a space")
-                    .help("such characters come from web pages: retype the indent, or replace them all in an editor")
-            }),
-            Flaw::OddQuote(span, c) => self.report.once("odd-quote", span, || {
-                Diagnostic::error("odd-quote", format!("typographic quote {c} (U+{:04X})", u32::from(c)))
-                    .at(span, "begins no quoted text")
-                    .help("write a plain \" or '")
-            }),
-            Flaw::SlashComment(span) => self.report.once("slash-comment", span, || {
-                Diagnostic::error("slash-comment", "`//` begins no comment")
-                    .at(span, "keepalived reads the rest of this line as words")
-                    .help("comments begin with `#` or `!`")
-            }),
-            Flaw::SemicolonComment(span) => self.report.once("semicolon-comment", span, || {
-                Diagnostic::error("semicolon-comment", "`;` begins no comment")
-                    .at(span, "keepalived reads the rest of this line as words")
-                    .help("comments begin with `#` or `!`")
-            }),
-            Flaw::Semicolon(span) => self.report.once("semicolon", span, || {
-                Diagnostic::error("semicolon", "a statement does not end with `;`")
-                    .at(span, "keepalived takes it as part of the value")
-                    .help("delete it: the end of the line ends the statement")
-            }),
-            Flaw::OpenQuote(span) => {
-                self.report.push(
-                    Diagnostic::error("open-quote", "this quote is not closed")
-                        .at(span, "the value goes on to the end of the line")
-                        .help("close it with the same sign, on the same line"),
-                );
-            }
-            Flaw::CommentInWord(span, c) => {
-                self.report.push(
-                    Diagnostic::warning("comment-in-word", format!("`{c}` begins a comment, also within a word"))
-                        .at(span, format!("the value ends before `{c}`"))
-                        .help(format!("if `{c}` belongs to the value, quote the value; else put a space before it")),
-                );
-            }
-        }
-    }
 }
 
 fn with_place(diagnostic: Diagnostic, place: Option<Span>, text: &str) -> Diagnostic {
@@ -559,7 +302,11 @@ fn with_place(diagnostic: Diagnostic, place: Option<Span>, text: &str) -> Diagno
 
 /// UTF-8, or as much of it as there is: a byte that fits nowhere becomes the Latin-1 character of its number, so that
 /// nothing is lost. Also the places of those.
-fn decode(bytes: &[u8]) -> (String, Vec<usize>) {
+fn decode(bytes: Vec<u8>) -> (String, Vec<usize>) {
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return (text, Vec::new()),
+        Err(error) => error.into_bytes(),
+    };
     let (mut text, mut broken) = (String::with_capacity(bytes.len()), Vec::new());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -569,21 +316,6 @@ fn decode(bytes: &[u8]) -> (String, Vec<usize>) {
         }
     }
     (text, broken)
-}
-
-/// A name for a character that can't be seen.
-fn character(c: char) -> &'static str {
-    match c {
-        '\u{a0}' => "no-break space",
-        '\u{202f}' => "narrow no-break space",
-        '\u{3000}' => "ideographic space",
-        '\u{200b}' => "zero width space",
-        '\u{2060}' => "word joiner",
-        '\u{feff}' => "byte order mark",
-        '\u{2000}'..='\u{200a}' | '\u{205f}' => "typographic space",
-        c if c.is_control() => "control character",
-        _ => "unusual white space",
-    }
 }
 
 fn line_end(text: &str, start: usize) -> usize {
@@ -637,20 +369,4 @@ fn body(text: &str, value: &str, end: usize) -> (String, usize) {
         start = end + 1;
     }
     (body, start)
-}
-
-fn skip_blanks(input: &mut Vec<Piece>) {
-    while let Some(piece) = input.last_mut() {
-        let rest = piece.rest();
-        let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
-        piece.at += blanks;
-        if piece.at < piece.end {
-            return;
-        }
-        input.pop();
-    }
-}
-
-fn skip_line(input: &mut Vec<Piece>) {
-    take_line(input, 0);
 }

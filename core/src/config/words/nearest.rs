@@ -1,6 +1,6 @@
 //! The word that was probably meant.
 
-use super::{Block, Keyword, TABLE, find, words};
+use super::{Block, Keyword, all, find, words};
 use crate::text::normal;
 
 /// What an unknown word may have been meant as.
@@ -22,7 +22,7 @@ pub fn nearest<'a>(block: Block, word: &str, after: impl IntoIterator<Item = &'a
     if let Some(keyword) = words(block).find(|keyword| normal(keyword.word) == plain) {
         return Some(Nearest::Misspelt(keyword));
     }
-    if let Some(keyword) = TABLE.iter().find(|keyword| keyword.word == word) {
+    if let Some(keyword) = all().find(|keyword| keyword.word == word) {
         return Some(Nearest::Elsewhere(keyword));
     }
     let mut joined = plain.clone();
@@ -46,7 +46,7 @@ fn beheaded(mut candidates: impl Iterator<Item = &'static Keyword>, word: &str) 
 /// `virtual_server192.0.2.1`: the longest known word in front of something that can't be part of a word.
 fn glued(block: Block, word: &str) -> Option<Nearest> {
     words(block)
-        .filter(|keyword| keyword.shape.max > 0)
+        .filter(|keyword| keyword.takes.max > 0)
         .filter_map(|keyword| Some((keyword, word.strip_prefix(keyword.word)?)))
         .filter(|(_, rest)| rest.starts_with(|c: char| !c.is_ascii_alphabetic() && c != '_' && c != '-'))
         .max_by_key(|(keyword, _)| keyword.word.len())

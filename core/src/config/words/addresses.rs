@@ -1,42 +1,41 @@
 //! `virtual_ipaddress` and `virtual_ipaddress_excluded`: one address line each.
 
-use super::super::line::Word;
-use super::super::tree::Statement;
-use super::Lower;
+use super::said::Lower;
+use crate::config::line::Word;
 use crate::config::places::Places;
+use crate::config::tree::Statement;
 use crate::interface::{InterfaceAddress, InterfaceName, Scope};
 use crate::text::Diagnostic;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 impl Lower<'_> {
+    /// Adds the lines of one list to those of the lists of its name before it.
     pub(super) fn addresses(
         &mut self,
-        block: &Statement,
-        list: &str,
+        list: &Statement<'_>,
         interface: &InterfaceName,
         places: &mut Places,
-    ) -> Vec<InterfaceAddress> {
-        let mut addresses: Vec<InterfaceAddress> = Vec::new();
-        for line in super::of(block.lines(), list).flat_map(|list| list.lines()) {
-            let Some(address) = self.address(line, list, interface) else { continue };
+        addresses: &mut Vec<InterfaceAddress>,
+    ) {
+        for line in list.lines() {
+            let Some(address) = self.address(line, &list.word.text, interface) else { continue };
+            let place = address.address.to_string();
             if addresses.iter().any(|other| other.address == address.address) {
                 self.push(
-                    Diagnostic::error("duplicate-address", format!("{} stands twice in one list", address.address))
+                    Diagnostic::error("duplicate-address", format!("{place} stands twice in one list"))
                         .at(line.span(), "the second time")
-                        .also(places.of(&address.address.to_string()), "the first time")
+                        .also(places.of(&place), "the first time")
                         .help("delete one of them"),
                 );
                 continue;
             }
-            places.set(&address.address.to_string(), line.span());
+            places.set(&place, line.span());
             addresses.push(address);
         }
-        addresses
     }
 
     /// `IP[/PREFIX] [brd IP|+|-] [dev IF] [scope SCOPE] [label LABEL] [noprefixroute] ...`
-    fn address(&mut self, line: &Statement, list: &str, interface: &InterfaceName) -> Option<InterfaceAddress> {
+    fn address(&mut self, line: &Statement<'_>, list: &str, interface: &InterfaceName) -> Option<InterfaceAddress> {
         let (ip, prefix_len) = match parse_prefixed(&line.word.text) {
             Ok(found) => found,
             Err(Some(mask)) => {
@@ -102,7 +101,7 @@ impl Lower<'_> {
                                         .at(value.span, "the kernel takes 15 characters"),
                                 );
                             } else {
-                                address.label = Some(Arc::from(&*value.text));
+                                address.label = Some(self.name(&value.text));
                             }
                         }
                         _ => self.later(option, list),
@@ -134,14 +133,20 @@ impl Lower<'_> {
         Some(address)
     }
 
-    fn later(&mut self, option: &Word, list: &str) {
+    fn later(&mut self, option: &Word<'_>, list: &str) {
         self.report.once(&format!("address {}", option.text), option.span, || {
             Diagnostic::warning("not-yet", format!("`{}` is known, but vipward does not act on it yet", option.text))
                 .at(option.span, format!("this address of `{list}` is treated as any other"))
         });
     }
 
-    fn broadcast(&mut self, line: &Statement, value: &Word, address: Ipv4Addr, prefix_len: u8) -> Option<Ipv4Addr> {
+    fn broadcast(
+        &mut self,
+        line: &Statement<'_>,
+        value: &Word<'_>,
+        address: Ipv4Addr,
+        prefix_len: u8,
+    ) -> Option<Ipv4Addr> {
         let host = u32::MAX.checked_shr(u32::from(prefix_len)).unwrap_or(0);
         match &*value.text {
             "+" => Some(Ipv4Addr::from(u32::from(address) | host)),

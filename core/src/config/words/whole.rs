@@ -1,8 +1,8 @@
 //! What only shows when the whole configuration is known.
 
-use super::super::model::Config;
-use super::super::tree::Statement;
-use super::Lower;
+use super::said::{self, Lower};
+use crate::config::model::Config;
+use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
 use crate::text::Diagnostic;
 use crate::text::Span;
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 const USUAL_PREFIX: (u8, u8) = (24, 64);
 
 impl Lower<'_> {
-    pub fn afterwards(&mut self, root: &[Statement], config: &Config) {
+    pub fn afterwards(&mut self, root: &[Statement<'_>], config: &Config) {
         self.same_twice(config);
         self.other_interfaces(config);
         self.scripts(config);
@@ -96,7 +96,7 @@ impl Lower<'_> {
 
     fn scripts(&mut self, config: &Config) {
         for script in config.scripts.values() {
-            if !self.tracked.contains(&*script.name) {
+            if !self.memory.tracked.contains(&*script.name) {
                 self.push(
                     Diagnostic::warning("unused-script", format!("no instance tracks `{}`", script.name))
                         .at(script.places.of(""), "never run: its result would change nothing")
@@ -104,7 +104,7 @@ impl Lower<'_> {
                 );
             }
         }
-        if let (false, Some(place)) = (config.global.script_security, self.shell_users.first().copied()) {
+        if let (false, Some(place)) = (config.global.script_security, self.memory.shell_users.first().copied()) {
             self.push(
                 Diagnostic::warning("root-scripts", "scripts run as root, whoever may change their files")
                     .at(place, "no `script_user`, no `enable_script_security`")
@@ -113,9 +113,9 @@ impl Lower<'_> {
         }
     }
 
-    fn groups(&mut self, root: &[Statement]) {
-        for group in super::of(root, "vrrp_sync_group") {
-            let members = super::of(group.lines(), "group")
+    fn groups(&mut self, root: &[Statement<'_>]) {
+        for group in said::of(root, "vrrp_sync_group") {
+            let members = said::of(group.lines(), "group")
                 .flat_map(|list| list.lines())
                 .map(|line| 1 + line.args.len())
                 .sum::<usize>();
@@ -195,14 +195,14 @@ impl Lower<'_> {
 }
 
 /// The prefix lengths of all addresses that virtual routers hold.
-fn vips(root: &[Statement], config: &Config) -> BTreeMap<IpAddr, u8> {
+fn vips(root: &[Statement<'_>], config: &Config) -> BTreeMap<IpAddr, u8> {
     let mut vips = BTreeMap::new();
     for address in config.routers.iter().flat_map(|router| router.addresses.iter().chain(&router.excluded)) {
         vips.insert(address.address, address.prefix_len);
     }
     // Those of instances that could not be understood, and of `static_ipaddress`: known all the same.
-    let instances = super::of(root, "vrrp_instance");
-    let lists = instances.flat_map(|block| block.lines()).chain(super::of(root, "static_ipaddress"));
+    let instances = said::of(root, "vrrp_instance");
+    let lists = instances.flat_map(|block| block.lines()).chain(said::of(root, "static_ipaddress"));
     for line in lists.flat_map(|list| list.lines()) {
         let (address, prefix) = line.word.text.split_once('/').unwrap_or((&line.word.text, ""));
         if let Ok(address) = address.parse::<IpAddr>() {

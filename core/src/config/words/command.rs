@@ -1,20 +1,24 @@
 //! Commands of `script` and `notify_*`: split as keepalived splits them; no shell reads them.
 
-use super::super::line::Word;
-use super::super::tree::Statement;
-use super::Lower;
+use super::said::{Lower, Said};
 use crate::command::{Command, ScriptUser};
+use crate::config::line::Word;
 use crate::text::Diagnostic;
 use crate::text::Span;
 
-impl Lower<'_> {
+impl Said<'_, '_, '_> {
+    /// `USER [GROUP]`.
+    pub fn user(&self) -> Option<ScriptUser> {
+        Some(ScriptUser { user: self.string()?, group: self.line.args.get(1).map(|group| group.text.to_string()) })
+    }
+
     /// `notify_master COMMAND [USER [GROUP]]`: a command with arguments stands in quotes.
-    pub fn notify(&mut self, line: &Statement, default: Option<&ScriptUser>) -> Option<Command> {
-        let word = self.value(line)?;
+    pub fn notify(&mut self, default: Option<&ScriptUser>) -> Option<Command> {
+        let (line, word) = (self.line, self.value()?);
         if let Some(user) = line.args.get(1)
             && !looks_like_user(&user.text)
         {
-            self.push(
+            self.lower.push(
                 Diagnostic::warning("argument-as-user", format!("`{}` stands where the user's name does", user.text))
                     .at(user.span, "read as the user that runs the command")
                     .help(format!(
@@ -27,37 +31,44 @@ impl Lower<'_> {
             user: user.text.to_string(),
             group: line.args.get(2).map(|group| group.text.to_string()),
         });
-        self.command(line, split(word), user.as_ref().or(default))
-    }
-
-    /// `script COMMAND`: quoted as a whole, or word by word.
-    pub fn script_command(&mut self, line: &Statement, user: Option<&ScriptUser>) -> Option<Command> {
-        let argv = match line.args.as_slice() {
-            [one] => split(one),
-            many => many.iter().map(|word| word.text.to_string()).collect(),
-        };
-        self.command(line, argv, user)
-    }
-
-    fn command(&mut self, line: &Statement, argv: Vec<String>, user: Option<&ScriptUser>) -> Option<Command> {
-        let span = line.args.first().map_or(line.word.span, |first| first.span.to(line.span()));
-        let Some(program) = argv.first().filter(|program| !program.is_empty()) else {
-            if !line.args.is_empty() {
-                self.push(
-                    Diagnostic::error("bad-value", format!("`{}` names no command", line.word.text))
-                        .at(span, "nothing to run"),
-                );
-            }
-            return None;
-        };
-        self.no_shell(&argv, program, span);
+        let user = user.as_ref().or(default);
+        let (argv, span) = self.command(split(word))?;
+        self.lower.no_shell(&argv, span);
         if user.is_none() {
-            self.shell_users.push(span);
+            self.lower.memory.shell_users.push(span);
         }
         Some(Command { argv, user: user.cloned() })
     }
 
-    fn no_shell(&mut self, argv: &[String], program: &str, span: Span) {
+    /// `script COMMAND`: quoted as a whole, or word by word. Also where it stands.
+    pub fn script_command(&mut self) -> Option<(Vec<String>, Span)> {
+        let argv = match self.line.args.as_slice() {
+            [one] => split(one),
+            many => many.iter().map(|word| word.text.to_string()).collect(),
+        };
+        self.command(argv)
+    }
+
+    fn command(&mut self, argv: Vec<String>) -> Option<(Vec<String>, Span)> {
+        let line = self.line;
+        let span = line.args.first().map_or(line.word.span, |first| first.span.to(line.span()));
+        if argv.first().is_some_and(|program| !program.is_empty()) {
+            return Some((argv, span));
+        }
+        if !line.args.is_empty() {
+            self.lower.push(
+                Diagnostic::error("bad-value", format!("`{}` names no command", line.word.text))
+                    .at(span, "nothing to run"),
+            );
+        }
+        None
+    }
+}
+
+impl Lower<'_> {
+    /// What only a shell would understand.
+    pub fn no_shell(&mut self, argv: &[String], span: Span) {
+        let Some(program) = argv.first() else { return };
         let shell = matches!(program.rsplit('/').next(), Some("sh" | "bash" | "dash" | "ash" | "ksh" | "zsh"));
         if shell {
             return;
@@ -83,7 +94,7 @@ impl Lower<'_> {
 }
 
 /// Splits at spaces; quotes within keep words together.
-fn split(word: &Word) -> Vec<String> {
+fn split(word: &Word<'_>) -> Vec<String> {
     let (mut argv, mut current, mut quote, mut some) = (Vec::new(), String::new(), None, false);
     for c in word.text.chars() {
         match (quote, c) {

@@ -1,0 +1,35 @@
+//! Where a check connects to, and from where.
+
+use super::row::Default::{Nothing, Told};
+use super::row::Status::{Acted, Always, NotYet};
+use super::row::{Row, Unread, interface, ip, number, row, switch, text, unread};
+use super::tcp_check;
+use std::net::SocketAddr;
+
+/// What connects.
+pub(super) trait Connects {
+    fn target(&mut self) -> &mut SocketAddr;
+}
+
+#[rustfmt::skip]
+pub(super) const fn rows<D: Connects>() -> [Row<D>; 7] {
+    [
+        row("connect_ip", ip(), Told("the real server's address"), Acted(|said, draft| {
+            if let Some(ip) = said.ip() { draft.target().set_ip(ip) }
+        }), "address that is checked"),
+        row("connect_port", number(1, 65535), Told("the real server's port"), Acted(|said, draft| {
+            if let Some(port) = said.number() { draft.target().set_port(port) }
+        }), "port that is checked"),
+        row("bindto", ip(), Nothing, NotYet(""), "source address of the check"),
+        row("bind_port", number(1, 65535), Nothing, NotYet(""), "source port of the check"),
+        row("bind_if", interface(), Nothing, NotYet(""), "interface of the check"),
+        row("fwmark", text("MARK"), Nothing, NotYet(""), "mark on packets of the check"),
+        row("log_all_failures", switch(), Nothing, Always("every failure is logged"), "log every failure"),
+    ]
+}
+
+/// The same words in checkers that are not run yet.
+pub(super) const UNREAD: &[Row<Unread>] = &{
+    let [a, b, c, d, e, f, g] = rows::<tcp_check::Draft>();
+    [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e), unread(&f), unread(&g)]
+};

@@ -1,0 +1,179 @@
+//! `global_defs`: settings of the director, and what it hands down to virtual routers.
+
+use super::Block;
+use super::global_process;
+use super::row::Default::{Is, Nothing, Told};
+use super::row::Status::{Acted, Always, Kept, Mail, NotYet};
+use super::row::{
+    FOREVER, Row, Table, boolean, choice, flag, interface, ipv4, number, opens, row, seconds, switch, text, texts,
+};
+use super::said::{self, Said};
+use super::values::keep;
+use super::vrrp_garp::{self, Announcements, Announces};
+use crate::command::ScriptUser;
+use crate::config::model::GlobalDefs;
+use crate::config::places::Places;
+use crate::interface::InterfaceName;
+use crate::quantity::Version;
+use crate::time::Duration;
+use std::net::Ipv4Addr;
+
+#[derive(Clone, Debug, std::default::Default)]
+pub(in crate::config) struct Draft {
+    pub global: GlobalDefs,
+    pub inherited: Inherited,
+    min_garp: bool,
+}
+
+/// What a virtual router takes when it says nothing itself.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct Inherited {
+    pub interface: Option<InterfaceName>,
+    pub version: Version,
+    pub group: Ipv4Addr,
+    pub down_timer_adverts: u8,
+    pub v3_checksum_as_v2: bool,
+    pub lower_prio_no_advert: bool,
+    pub higher_prio_send_advert: bool,
+    pub check_unicast_src: bool,
+    pub skip_check_adv_addr: bool,
+    pub strict: bool,
+    pub script_user: Option<ScriptUser>,
+    pub announcements: Announcements,
+}
+
+impl std::default::Default for Inherited {
+    /// Before the rows have said what holds.
+    fn default() -> Self {
+        Self {
+            interface: None,
+            version: Version::V2,
+            group: Ipv4Addr::UNSPECIFIED,
+            down_timer_adverts: 0,
+            v3_checksum_as_v2: false,
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+            check_unicast_src: false,
+            skip_check_adv_addr: false,
+            strict: false,
+            script_user: None,
+            announcements: Announcements::default(),
+        }
+    }
+}
+
+impl said::Draft for Draft {
+    fn places(&mut self) -> Option<&mut Places> {
+        Some(&mut self.global.places)
+    }
+}
+
+impl Announces for Draft {
+    fn announcements(&mut self) -> &mut Announcements {
+        &mut self.inherited.announcements
+    }
+}
+
+pub(in crate::config) const TABLE: Table<Draft> =
+    Table { block: Block::GlobalDefs, rows: &[ROWS, GARP, global_process::ROWS] };
+
+pub(super) const VERSIONS: [(&str, Version); 2] = [("2", Version::V2), ("3", Version::V3)];
+
+#[rustfmt::skip]
+const ROWS: &[Row<Draft>] = &[
+    row("router_id", text("NAME"), Told("the host's name"), Acted(|said, draft| {
+        draft.global.router_id = said.string();
+    }), "name of this director in mails and logs"),
+    row("default_interface", interface(), Nothing, Acted(|said, draft| {
+        draft.inherited.interface = said.interface();
+    }), "where an address without `dev` goes when no virtual router says so"),
+    row("dynamic_interfaces", text("allow_if_changes").optional(), Nothing, Always("interfaces may come and go"), "interfaces may appear later"),
+    row("checker_log_all_failures", boolean(), Nothing, Always("every failure is logged"), "log every failed probe"),
+    row("log_unknown_vrids", flag(), Nothing, Always("they are logged"), "log adverts for virtual routers that are not configured"),
+    row("reload_check_config", text("FILE").optional(), Nothing, Always("a reload checks first"), "check a new file before reloading"),
+    row("include_check", texts(0, 4, "[+|-]{readable | match | wildcard_match | brace_match}..."), Nothing, Always("a missing file is always reported"), "a missing include is an error"),
+    row("vrrp_version", choice(&["2", "3"]), Is("2"), Acted(|said, draft| {
+        keep(&mut draft.inherited.version, said.choice(&VERSIONS));
+    }), "VRRP version of instances that name none"),
+    row("vrrp_mcast_group4", ipv4(), Is("224.0.0.18"), Acted(|said, draft| {
+        let group = said.value().and_then(|value| said.lower.group(said.line, value));
+        keep(&mut draft.inherited.group, group);
+    }), "multicast group of adverts"),
+    row("vrrp_down_timer_adverts", number(1, 100), Is("3"), Acted(|said, draft| {
+        keep(&mut draft.inherited.down_timer_adverts, said.number());
+    }), "adverts missed before takeover"),
+    row("v3_checksum_as_v2", switch(), Is("off"), Acted(|said, draft| {
+        draft.inherited.v3_checksum_as_v2 = said.switch();
+    }), "VRRPv3 over IPv4 without the pseudo header in the checksum"),
+    row("vrrp_lower_prio_no_advert", switch(), Is("off"), Acted(|said, draft| {
+        draft.inherited.lower_prio_no_advert = said.switch();
+    }), "a MASTER does not answer an advert of lower priority"),
+    row("vrrp_higher_prio_send_advert", switch(), Is("off"), Acted(|said, draft| {
+        draft.inherited.higher_prio_send_advert = said.switch();
+    }), "a MASTER sends one more advert before it yields"),
+    row("vrrp_check_unicast_src", flag(), Nothing, Acted(|_, draft| {
+        draft.inherited.check_unicast_src = true;
+    }), "drop unicast adverts that come from no peer"),
+    row("vrrp_skip_check_adv_addr", switch(), Is("off"), Kept(|said, draft| {
+        draft.inherited.skip_check_adv_addr = said.switch();
+    }, "the addresses of every advert are compared"), "check a MASTER's addresses only in its first advert"),
+    row("vrrp_strict", flag(), Nothing, Kept(|_, draft| {
+        draft.inherited.strict = true;
+    }, "nothing is refused for it"), "refuse what the RFC does not know"),
+    row("vrrp_min_garp", switch(), Is("off"), Acted(|said, draft| {
+        draft.min_garp = said.switch();
+    }), "one announcement and no second burst"),
+    row("script_user", texts(1, 2, "USER [GROUP]"), Nothing, Acted(|said, draft| {
+        draft.inherited.script_user = said.user();
+    }), "who runs scripts that name no user"),
+    row("enable_script_security", flag(), Nothing, Acted(|_, draft| {
+        draft.global.script_security = true;
+    }), "refuse a script of root whose file others may write"),
+    row("notification_email", opens(Block::Lines), Nothing, Mail(Some(|said, draft| {
+        let words = said.line.lines().iter().flat_map(|line| std::iter::once(&line.word).chain(&line.args));
+        draft.global.notification_email.extend(words.map(|word| word.text.to_string()));
+    })), "who gets mail"),
+    row("notification_email_from", text("ADDRESS"), Nothing, Mail(Some(|said, draft| {
+        draft.global.notification_email_from = said.string();
+    })), "sender of mail"),
+    row("smtp_server", texts(1, 2, "HOST [PORT]"), Nothing, Mail(Some(|said, draft| {
+        let port = said.line.args.get(1).and_then(|port| said.lower.port(said.line, port)).unwrap_or(25);
+        draft.global.smtp_server = said.string().map(|host| (host, port));
+    })), "mail relay"),
+    row("smtp_connect_timeout", seconds(1, FOREVER), Is("30"), Mail(Some(|said, draft| {
+        keep(&mut draft.global.smtp_connect_timeout, said.seconds());
+    })), "how long to wait for the mail relay"),
+    row("smtp_helo_name", text("NAME"), Nothing, Mail(None), "name in the greeting to the mail relay"),
+    row("smtp_alert", boolean(), Nothing, Mail(None), "mail on changes unless a block says otherwise"),
+    row("smtp_alert_vrrp", boolean(), Nothing, Mail(None), "mail on role changes unless an instance says otherwise"),
+    row("smtp_alert_checker", boolean(), Nothing, Mail(None), "mail on health changes unless a server says otherwise"),
+    row("no_email_faults", flag(), Nothing, Mail(None), "no mail for FAULT"),
+    row("no_checker_emails", flag(), Nothing, Mail(None), "no mail for single checkers"),
+    row("vrrp_garp_interval", seconds(0, FOREVER), Nothing, NotYet(""), "pause between two gratuitous ARPs on an interface"),
+    row("vrrp_gna_interval", seconds(0, FOREVER), Nothing, NotYet(""), "pause between two neighbour advertisements on an interface"),
+];
+
+const GARP: &[Row<Draft>] = &vrrp_garp::rows(
+    [
+        "vrrp_garp_master_repeat",
+        "vrrp_garp_master_delay",
+        "vrrp_garp_master_refresh",
+        "vrrp_garp_master_refresh_repeat",
+        "vrrp_garp_lower_prio_repeat",
+        "vrrp_garp_lower_prio_delay",
+    ],
+    vrrp_garp::OWN,
+);
+
+/// Takes a block in; several are read as one.
+pub(super) fn read(said: &mut Said<'_, '_, '_>, draft: &mut Draft) {
+    draft.global.places.head(said.line.span());
+    draft.min_garp = false;
+    said.lower.fill(&TABLE, said.line.lines(), draft);
+    if draft.min_garp {
+        let announcements = &mut draft.inherited.announcements;
+        (announcements.garp.repeat, announcements.garp.delay) = (1, Duration::ZERO);
+        announcements.lower_prio_repeat.get_or_insert(1);
+        announcements.lower_prio_delay.get_or_insert(Duration::ZERO);
+    }
+}

@@ -1,0 +1,87 @@
+//! `HTTP_GET`.
+
+use super::Block;
+use super::connection::{self, Connects};
+use super::pace::{self, Pace, Paced};
+use super::row::Default::{Is, Nothing, Of};
+use super::row::Status::{Acted, NotYet};
+use super::row::{Row, Table, choice, flag, opens, row, switch, text};
+use super::said::{self, Said};
+use super::values::keep;
+use super::{real_server, tcp_check, url};
+use crate::check::http;
+use crate::config::model::{HttpVersion, UrlCheck};
+use crate::config::places::Places;
+use crate::text::Diagnostic;
+use crate::time::Duration;
+use std::net::SocketAddr;
+
+#[derive(Clone, Debug, std::default::Default)]
+pub(super) struct Draft {
+    check: tcp_check::Draft,
+    version: HttpVersion,
+    fast_recovery: bool,
+    pub urls: Vec<UrlCheck>,
+}
+
+impl said::Draft for Draft {
+    fn places(&mut self) -> Option<&mut Places> {
+        Some(&mut self.check.places)
+    }
+}
+
+impl Paced for Draft {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.check.pace
+    }
+}
+
+impl Connects for Draft {
+    fn target(&mut self) -> &mut SocketAddr {
+        &mut self.check.target
+    }
+}
+
+pub(super) const TABLE: Table<Draft> = Table { block: Block::HttpGet, rows: &[ROWS, PACE, OLD, CONNECTION] };
+
+const PACE: &[Row<Draft>] = &pace::rows(Some(Block::RealServer));
+const OLD: &[Row<Draft>] = &[pace::old_name()];
+const CONNECTION: &[Row<Draft>] = &connection::rows();
+
+const VERSIONS: [(&str, HttpVersion); 3] =
+    [("1.0", HttpVersion::Http10), ("1.0C", HttpVersion::Http10Close), ("1.1", HttpVersion::Http11)];
+
+#[rustfmt::skip]
+const ROWS: &[Row<Draft>] = &[
+    row("url", opens(Block::Url), Nothing, Acted(url::read), "one URL; several allowed, all must answer"),
+    row("virtualhost", text("HOST"), Of(Block::RealServer, "virtualhost"), Acted(|said, draft| {
+        draft.check.pace.virtualhost = said.name();
+    }), "Host header"),
+    row("http_protocol", choice(&["1.0", "1.0C", "1.1"]), Is("1.0"), Acted(|said, draft| {
+        keep(&mut draft.version, said.choice(&VERSIONS));
+    }), "HTTP version"),
+    row("fast_recovery", switch(), Is("off"), Acted(|said, draft| {
+        draft.fast_recovery = said.switch();
+    }), "ask all URLs at once while it comes up"),
+    row("enable_sni", flag(), Nothing, NotYet(""), "send the server's name in TLS"),
+    row("sni_name", text("NAME"), Nothing, NotYet(""), "that name"),
+];
+
+pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut real_server::Draft) {
+    let (block, mut draft) = (said.line, said.lower.fresh(&TABLE));
+    draft.check.inherit(block, outer);
+    said.lower.fill(&TABLE, block.lines(), &mut draft);
+    if draft.urls.is_empty() {
+        said.lower.push(
+            Diagnostic::error("missing-word", "`HTTP_GET` has no `url`")
+                .at(block.span(), "nothing to fetch")
+                .help("add `url { path / }`, with a `status_code` if need be"),
+        );
+        draft.urls.push(url::plain(said.lower, &draft.check.pace));
+    }
+    if outer.address.is_some() {
+        draft.urls.shrink_to_fit();
+        let kind = http::Settings { urls: draft.urls, http_version: draft.version, fast_recovery: draft.fast_recovery };
+        outer.checkers.push(said.lower.checker(block, draft.check, kind.into(), Duration::from_secs(3)));
+    }
+}

@@ -1,0 +1,32 @@
+//! `PING_CHECK`, `FILE_CHECK` and `BFD_CHECK`. Not acted on yet.
+
+use super::Block;
+use super::connection::UNREAD as CONNECTION;
+use super::pace::UNREAD as PACE;
+use super::row::Default::Nothing;
+use super::row::Status::{NotYet, Renamed};
+use super::row::{Row, Table, Unread, count, row, switch, text, texts};
+
+pub(super) const PING_CHECK: Table<Unread> =
+    Table { block: Block::PingCheck, rows: &[PING_CHECK_ROWS, PACE, CONNECTION] };
+
+#[rustfmt::skip]
+const PING_CHECK_ROWS: &[Row<Unread>] = &[
+    row("nb_get_retry", count(0), Nothing, Renamed("retry"), "tries after the first failure"),
+];
+
+pub(super) const FILE_CHECK: Table<Unread> = Table { block: Block::FileCheck, rows: &[FILE_CHECK_ROWS] };
+
+#[rustfmt::skip]
+const FILE_CHECK_ROWS: &[Row<Unread>] = &[
+    row("track_file", text("NAME"), Nothing, NotYet(""), "the tracked file"),
+    row("weight", texts(1, 2, "WEIGHT [reverse]"), Nothing, NotYet(""), "its number is multiplied by this"),
+];
+
+pub(super) const BFD_CHECK: Table<Unread> = Table { block: Block::BfdCheck, rows: &[BFD_CHECK_ROWS] };
+
+#[rustfmt::skip]
+const BFD_CHECK_ROWS: &[Row<Unread>] = &[
+    row("alpha", switch(), Nothing, NotYet(""), "down until a check has passed"),
+    row("name", text("NAME"), Nothing, NotYet(""), "the BFD session"),
+];

@@ -1,0 +1,77 @@
+//! The pace of checks: words that stand in virtual server, real server and checker, each handing down to the next.
+
+use super::Block;
+use super::row::Default::{Is, Like, Of, Told};
+use super::row::Status::{Acted, Renamed};
+use super::row::{Default, FOREVER, Row, Unread, count, row, seconds, switch, unread};
+use super::tcp_check;
+use crate::time::Duration;
+use std::sync::Arc;
+
+/// Settings of a check that are inherited from the block around.
+#[derive(Clone, Debug, std::default::Default)]
+pub(super) struct Pace {
+    pub delay_loop: Duration,
+    /// None: as `delay_loop`.
+    pub warmup: Option<Duration>,
+    pub retry: u32,
+    /// None: each kind of check has its own.
+    pub delay_before_retry: Option<Duration>,
+    pub connect_timeout: Duration,
+    pub alpha: bool,
+    pub virtualhost: Option<Arc<str>>,
+}
+
+/// What has a pace.
+pub(super) trait Paced {
+    fn pace(&mut self) -> &mut Pace;
+}
+
+/// The rows of a block whose values come from the block `outer` where they are not written.
+#[rustfmt::skip]
+pub(super) const fn rows<D: Paced>(outer: Option<Block>) -> [Row<D>; 6] {
+    [
+        row("delay_loop", seconds(1, FOREVER), default(outer, "delay_loop", Is("60")), Acted(|said, draft| {
+            if let Some(pause) = said.seconds() { draft.pace().delay_loop = pause }
+        }), "time between two checks"),
+        row("retry", count(0), default(outer, "retry", Is("1")), Acted(|said, draft| {
+            if let Some(tries) = said.number() { draft.pace().retry = tries }
+        }), "tries after the first failure before a live server is down"),
+        row("delay_before_retry", seconds(0, FOREVER), default(outer, "delay_before_retry", Told("1; HTTP_GET and SSL_GET: 3")), Acted(|said, draft| {
+            if let Some(pause) = said.seconds() { draft.pace().delay_before_retry = Some(pause) }
+        }), "time between those tries"),
+        row("warmup", seconds(0, FOREVER), default(outer, "warmup", Like("delay_loop")), Acted(|said, draft| {
+            if let Some(longest) = said.seconds() { draft.pace().warmup = Some(longest) }
+        }), "the first check comes at a random time within this"),
+        row("alpha", switch(), default(outer, "alpha", Is("off")), Acted(|said, draft| {
+            draft.pace().alpha = said.switch();
+        }), "down until a check has passed"),
+        row("connect_timeout", seconds(1, FOREVER), default(outer, "connect_timeout", Is("5")), Acted(|said, draft| {
+            if let Some(longest) = said.seconds() { draft.pace().connect_timeout = longest }
+        }), "how long one try may take"),
+    ]
+}
+
+const fn default(outer: Option<Block>, word: &'static str, own: Default) -> Default {
+    match outer {
+        Some(outer) => Of(outer, word),
+        None => own,
+    }
+}
+
+/// `nb_get_retry`.
+pub(super) const fn old_name<D: Paced>() -> Row<D> {
+    row("nb_get_retry", count(0), Default::Nothing, Renamed("retry"), "tries after the first failure")
+}
+
+/// The same words in checkers that are not run yet.
+pub(super) const UNREAD: &[Row<Unread>] = &{
+    let [a, b, c, d, e, f] = rows::<tcp_check::Draft>(Some(Block::RealServer));
+    [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e), unread(&f)]
+};
+
+/// The same without `connect_timeout`.
+pub(super) const UNREAD_WITHOUT_CONNECTION: &[Row<Unread>] = &{
+    let [a, b, c, d, e, _] = rows::<tcp_check::Draft>(Some(Block::RealServer));
+    [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e)]
+};

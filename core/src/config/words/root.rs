@@ -1,0 +1,103 @@
+//! The top level: which blocks there are, and in which order they are read.
+
+use super::Block;
+use super::row::Default::Nothing;
+use super::row::Status::{Acted, Dead, NotYet};
+use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
+use super::said::{self, Lower, Memory};
+use super::{global_defs, virtual_server, vrrp_instance, vrrp_script};
+use crate::config::model::{Config, VirtualRouterConfig, VirtualServer};
+use crate::config::tree::Statement;
+use crate::text::report::Report;
+
+/// What is understood so far.
+#[derive(Clone, Debug, std::default::Default)]
+pub(in crate::config) struct Draft {
+    routers: Vec<VirtualRouterConfig>,
+    services: Vec<VirtualServer>,
+}
+
+impl said::Draft for Draft {}
+
+pub(super) const TABLE: Table<Draft> = Table { block: Block::Root, rows: &[ROWS, LATER] };
+
+/// In this order they are read, wherever they stand: `global_defs` hands down to virtual routers, and those track scripts.
+#[rustfmt::skip]
+const ROWS: &[Row<Draft>] = &[
+    row("global_defs", opens(Block::GlobalDefs), Nothing, Acted(|said, _| {
+        let mut global = std::mem::take(&mut said.lower.memory.global);
+        global_defs::read(said, &mut global);
+        said.lower.memory.global = global;
+    }), "settings of the whole director"),
+    row("vrrp_script", named(Block::VrrpScript, "NAME"), Nothing, Acted(|said, _| vrrp_script::read(said)), "a command that is run again and again and decides about priority or FAULT"),
+    row("vrrp_instance", named(Block::VrrpInstance, "NAME"), Nothing, Acted(|said, draft| {
+        vrrp_instance::read(said, &mut draft.routers);
+    }), "one virtual router"),
+    row("virtual_server", texts(1, 2, "IP PORT | fwmark MARK | group NAME").opens(Block::VirtualServer), Nothing, Acted(|said, draft| {
+        virtual_server::read(said, &mut draft.services);
+    }), "one IPVS service and its real servers"),
+];
+
+/// Not acted on yet, or any more.
+#[rustfmt::skip]
+const LATER: &[Row<Draft>] = &[
+    row("vrrp_sync_group", named(Block::SyncGroup, "NAME"), Nothing, NotYet("its members change their roles one by one"), "virtual routers that change their roles together"),
+    row("virtual_server_group", named(Block::Lines, "NAME"), Nothing, NotYet(""), "addresses, ranges and marks under one name"),
+    row("track_file", named(Block::TrackFile, "NAME"), Nothing, NotYet(""), "a file whose number changes priorities"),
+    row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, NotYet(""), "old name of track_file"),
+    row("vrrp_track_process", named(Block::TrackProcess, "NAME"), Nothing, NotYet(""), "processes whose absence changes priorities"),
+    row("track_group", named(Block::TrackGroup, "NAME"), Nothing, NotYet(""), "virtual routers that go to FAULT with a static address, route or rule"),
+    row("bfd_instance", named(Block::Bfd, "NAME"), Nothing, NotYet(""), "one BFD session (RFC 5880)"),
+    row("static_ipaddress", opens(Block::Addresses), Nothing, NotYet(""), "addresses that are always there"),
+    row("static_routes", opens(Block::Lines), Nothing, NotYet(""), "routes that are always there"),
+    row("static_rules", opens(Block::Lines), Nothing, NotYet(""), "policy rules that are always there"),
+    row("garp_group", texts(0, 1, "").opens(Block::GarpGroup), Nothing, NotYet(""), "interfaces that share one pace of gratuitous ARP"),
+    row("linkbeat_interfaces", opens(Block::Lines), Nothing, NotYet(""), "interfaces whose link is asked instead of heard"),
+    row("interface_up_down_delays", opens(Block::Lines), Nothing, NotYet(""), "how long a link must be up or down before it counts"),
+    row("SSL", opens(Block::Ssl), Nothing, NotYet(""), "the client's certificate for SSL_GET"),
+    row("net_namespace", text("NAME"), Nothing, NotYet("start vipward with `ip netns exec NAME`"), "network namespace of the daemon"),
+    row("net_namespace_ipvs", text("NAME").optional(), Nothing, NotYet(""), "network namespace of the IPVS table"),
+    row("namespace_with_ipsets", flag(), Nothing, NotYet(""), "ipsets within a namespace on old kernels"),
+    row("use_pid_dir", flag(), Nothing, NotYet(""), "pid files under /run/keepalived"),
+    row("instance", text("NAME"), Nothing, NotYet(""), "name of this daemon beside others on the host"),
+    row("child_wait_time", seconds(0, FOREVER), Nothing, Dead("vipward has no child processes to wait for"), "how long the stop waits for children"),
+    row("linkbeat_use_polling", flag(), Nothing, NotYet(""), "ask for every link's state instead of hearing it"),
+];
+
+/// Turns blocks into a configuration while the file is still being read.
+#[derive(std::default::Default)]
+pub(in crate::config) struct Meaning<'t> {
+    memory: Memory,
+    draft: Draft,
+    /// What can't be understood before all of the file is known.
+    waiting: Vec<Statement<'t>>,
+}
+
+impl<'t> Meaning<'t> {
+    /// Takes a whole block or line of the top level. A virtual server hears from no other block, so it is read at once
+    /// and its text forgotten: there are the most of them.
+    pub fn take(&mut self, line: Statement<'t>, report: &mut Report) {
+        if line.keyword.is_some_and(|keyword| keyword.takes.block == Some(Block::VirtualServer)) {
+            let mut lower = Lower { report, memory: &mut self.memory };
+            lower.fill(&TABLE, std::slice::from_ref(&line), &mut self.draft);
+        } else {
+            self.waiting.push(line);
+        }
+    }
+
+    /// After the last line.
+    pub fn finish(mut self, report: &mut Report) -> Config {
+        let mut lower = Lower { report, memory: &mut self.memory };
+        lower.memory.global = lower.fresh(&global_defs::TABLE);
+        lower.fill(&TABLE, &self.waiting, &mut self.draft);
+        let config = Config {
+            global: lower.memory.global.global.clone(),
+            scripts: std::mem::take(&mut lower.memory.scripts),
+            routers: self.draft.routers,
+            services: self.draft.services,
+            ..Config::default()
+        };
+        lower.afterwards(&self.waiting, &config);
+        config
+    }
+}

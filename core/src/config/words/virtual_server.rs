@@ -1,0 +1,312 @@
+//! `virtual_server`.
+
+use super::Block;
+use super::pace::{self, Pace, Paced};
+use super::real_server::{self, FORWARDING};
+use super::row::Default::{Is, Like, Nothing, Told};
+use super::row::Status::{Acted, Also, Dead, Mail, NotYet};
+use super::row::{Row, Table, choice, command, count, flag, number, row, switch, text, texts};
+use super::said::{self, Lower, Said};
+use super::values::keep;
+use crate::config::model::{RealServer, SorryServer, VirtualServer};
+use crate::config::places::Places;
+use crate::config::tree::Statement;
+use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
+use crate::text::Diagnostic;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    /// None: there is a mistake in it.
+    pub address: Option<SocketAddr>,
+    scheduler: Option<Arc<str>>,
+    /// Said or not.
+    scheduler_known: bool,
+    forwarding_known: bool,
+    pub forwarding: Forwarding,
+    protocol: Option<Protocol>,
+    persistence_timeout: Option<u32>,
+    persistence_granularity: Ipv4Addr,
+    quorum: u32,
+    hysteresis: u32,
+    sorry: Option<SocketAddr>,
+    sorry_forwarding: Option<Forwarding>,
+    /// For real servers that say nothing themselves.
+    pub weight: u32,
+    pub inhibit_on_failure: bool,
+    pub pace: Pace,
+    pub real_servers: Vec<RealServer>,
+    /// A real server was written, be it wrong.
+    any_real_server: bool,
+    places: Places,
+}
+
+impl Default for Draft {
+    /// Before the rows have said what holds.
+    fn default() -> Self {
+        Self {
+            address: None,
+            scheduler: None,
+            scheduler_known: false,
+            forwarding_known: false,
+            forwarding: Forwarding::Nat,
+            protocol: None,
+            persistence_timeout: None,
+            persistence_granularity: Ipv4Addr::BROADCAST,
+            quorum: 0,
+            hysteresis: 0,
+            sorry: None,
+            sorry_forwarding: None,
+            weight: 0,
+            inhibit_on_failure: false,
+            pace: Pace::default(),
+            real_servers: Vec::new(),
+            any_real_server: false,
+            places: Places::default(),
+        }
+    }
+}
+
+impl said::Draft for Draft {
+    fn places(&mut self) -> Option<&mut Places> {
+        Some(&mut self.places)
+    }
+}
+
+impl Paced for Draft {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
+}
+
+pub(super) const TABLE: Table<Draft> = Table { block: Block::VirtualServer, rows: &[ROWS, PACE, LATER] };
+
+const PACE: &[Row<Draft>] = &pace::rows(None);
+
+const PROTOCOLS: [(&str, Protocol); 3] = [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp), ("SCTP", Protocol::Sctp)];
+
+#[rustfmt::skip]
+const ROWS: &[Row<Draft>] = &[
+    row("lb_algo", choice(&Scheduler::KNOWN), Is("wlc"), Acted(|said, draft| {
+        let scheduler = said.choice(&Scheduler::KNOWN.map(|name| (name, name)));
+        if let Some(name) = scheduler { draft.scheduler = Some(said.lower.name(name)) }
+        draft.scheduler_known = true;
+    }), "IPVS scheduler"),
+    row("lvs_sched", choice(&Scheduler::KNOWN), Like("lb_algo"), Also("lb_algo"), "IPVS scheduler"),
+    row("lb_kind", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Is("NAT"), Acted(|said, draft| {
+        keep(&mut draft.forwarding, said.forwarding());
+        draft.forwarding_known = true;
+    }), "how packets reach the real servers"),
+    row("lvs_method", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Like("lb_kind"), Also("lb_kind"), "how packets reach the real servers"),
+    row("protocol", choice(&["TCP", "UDP", "SCTP"]), Nothing, Acted(|said, draft| {
+        draft.protocol = said.choice(&PROTOCOLS).or(draft.protocol);
+    }), "transport protocol of the service"),
+    row("persistence_timeout", number(1, 2_678_400).optional(), Nothing, Acted(|said, draft| {
+        draft.persistence_timeout = persistence(said);
+    }), "a client stays with its real server for so many seconds; 360 without a number"),
+    row("persistence_granularity", text("NETMASK"), Is("255.255.255.255"), Acted(|said, draft| {
+        keep(&mut draft.persistence_granularity, granularity(said));
+    }), "clients of one such network count as one"),
+    row("quorum", count(1), Is("1"), Acted(|said, draft| {
+        keep(&mut draft.quorum, said.number());
+    }), "live weight that is needed"),
+    row("hysteresis", count(0), Is("0"), Acted(|said, draft| {
+        keep(&mut draft.hysteresis, said.number());
+    }), "how far above and below `quorum` a change must go"),
+    row("sorry_server", texts(1, 2, "IP [PORT]"), Nothing, Acted(|said, draft| {
+        draft.sorry = said.lower.server_address(said.line, draft.address);
+    }), "who answers when the quorum is lost"),
+    row("sorry_server_lvs_method", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Like("lb_kind"), Acted(|said, draft| {
+        draft.sorry_forwarding = said.forwarding();
+    }), "how packets reach the sorry server"),
+    row("weight", number(1, 65535), Is("1"), Acted(|said, draft| {
+        keep(&mut draft.weight, said.number());
+    }), "weight of real servers that name none"),
+    row("inhibit_on_failure", switch(), Is("off"), Acted(|said, draft| {
+        draft.inhibit_on_failure = said.switch();
+    }), "a failed real server stays in the table with weight 0"),
+    row("virtualhost", text("HOST"), Told("the address that is checked"), Acted(|said, draft| {
+        draft.pace.virtualhost = said.name();
+    }), "Host header of HTTP checks that name none"),
+    row("real_server", texts(1, 2, "IP [PORT]").opens(Block::RealServer), Nothing, Acted(|said, draft| {
+        draft.any_real_server = true;
+        real_server::read(said, draft);
+    }), "one server behind the service"),
+];
+
+/// Not acted on yet, or any more.
+#[rustfmt::skip]
+const LATER: &[Row<Draft>] = &[
+    row("persistence_engine", text("NAME"), Nothing, NotYet(""), "what else tells clients apart"),
+    row("sorry_server_inhibit", flag(), Nothing, NotYet(""), "keep the sorry server in the table with weight 0"),
+    row("ha_suspend", flag(), Nothing, NotYet(""), "no probes while the VIP is elsewhere"),
+    row("omega", flag(), Nothing, NotYet(""), "notify for every real server at the end"),
+    row("quorum_up", command(), Nothing, NotYet(""), "command when the quorum is gained"),
+    row("quorum_down", command(), Nothing, NotYet(""), "command when the quorum is lost"),
+    row("hashed", flag(), Nothing, NotYet(""), "flag of the service"),
+    row("ops", flag(), Nothing, NotYet(""), "one packet, one decision (UDP)"),
+    row("flag-1", flag(), Nothing, NotYet(""), "scheduler's flag 1"),
+    row("flag-2", flag(), Nothing, NotYet(""), "scheduler's flag 2"),
+    row("flag-3", flag(), Nothing, NotYet(""), "scheduler's flag 3"),
+    row("sh-port", flag(), Nothing, NotYet(""), "sh: the port counts too"),
+    row("sh-fallback", flag(), Nothing, NotYet(""), "sh: another server when the chosen one is down"),
+    row("mh-port", flag(), Nothing, NotYet(""), "mh: the port counts too"),
+    row("mh-fallback", flag(), Nothing, NotYet(""), "mh: another server when the chosen one is down"),
+    row("ip_family", choice(&["inet", "inet6"]), Nothing, NotYet(""), "family of a service by mark"),
+    row("nat_mask", text("NETMASK"), Nothing, Dead("IPVS takes no mask here, and never misses it"), "netmask for NAT in LVS of the 2.2 kernels"),
+    row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
+    row("smtp_alert", switch(), Nothing, Mail(None), "mail on health changes"),
+];
+
+pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer>) {
+    let (block, mut draft) = (said.line, said.lower.fresh(&TABLE));
+    (draft.scheduler_known, draft.forwarding_known) = (false, false);
+    draft.address = said.lower.service_address(block);
+    draft.places.head(block.span());
+    said.lower.fill(&TABLE, block.lines(), &mut draft);
+    let Some(address) = draft.address else { return };
+    let lower = &mut *said.lower;
+    lower.unsaid(block, &draft);
+    let (quorum, hysteresis) = (draft.quorum, draft.hysteresis);
+    if hysteresis >= quorum && hysteresis > 0 {
+        lower.push(
+            Diagnostic::error("bad-hysteresis", format!("`hysteresis {hysteresis}` is not below `quorum {quorum}`"))
+                .at(draft.places.of("hysteresis"), "once gained, the quorum could never be lost")
+                .help("use a hysteresis below the quorum"),
+        );
+    }
+    lower.no_server_twice(&draft.real_servers);
+    if !draft.any_real_server {
+        lower.push(
+            Diagnostic::warning("no-real-servers", "this virtual server has no real_server")
+                .at(block.span(), "nobody answers")
+                .help("add `real_server IP PORT { ... }`"),
+        );
+    }
+    let sorry_forwarding = draft.sorry_forwarding.unwrap_or(draft.forwarding);
+    draft.real_servers.shrink_to_fit();
+    draft.places.shrink();
+    services.push(VirtualServer {
+        key: ServiceKey { protocol: draft.protocol.unwrap_or(Protocol::Tcp), address },
+        scheduler: Scheduler(draft.scheduler.unwrap_or_else(|| Arc::from(""))),
+        persistence_timeout: draft.persistence_timeout,
+        persistence_granularity: draft.persistence_granularity,
+        quorum,
+        hysteresis,
+        sorry_server: draft.sorry.map(|address| SorryServer { address, forwarding: sorry_forwarding }),
+        real_servers: draft.real_servers,
+        places: draft.places,
+    });
+}
+
+fn persistence(said: &mut Said<'_, '_, '_>) -> Option<u32> {
+    let Some(value) = said.value() else { return Some(360) };
+    if value.text.parse::<u32>() == Ok(0) {
+        said.lower.push(
+            Diagnostic::error("bad-value", "`persistence_timeout` can't be 0")
+                .at(value.span, "must be seconds from 1 to 2678400")
+                .help("for no persistence, delete the line"),
+        );
+        return None;
+    }
+    said.number()
+}
+
+fn granularity(said: &mut Said<'_, '_, '_>) -> Option<Ipv4Addr> {
+    let value = said.value()?;
+    let prefix = value.text.parse::<u32>().ok().filter(|prefix| (1..=32).contains(prefix));
+    let mask = match prefix {
+        Some(prefix) => Some(Ipv4Addr::from(u32::MAX << (32 - prefix))),
+        None => value.text.parse::<Ipv4Addr>().ok().filter(|mask| {
+            let mask = u32::from(*mask);
+            mask != 0 && mask.leading_ones() + mask.trailing_zeros() == 32
+        }),
+    };
+    if mask.is_none() {
+        said.lower.bad(said.line, value, "a netmask, such as 255.255.255.0, or a prefix length from 1 to 32");
+    }
+    mask
+}
+
+impl Lower<'_> {
+    fn service_address(&mut self, block: &Statement<'_>) -> Option<SocketAddr> {
+        let first = block.args.first()?;
+        if let "fwmark" | "group" = &*first.text {
+            self.push(
+                Diagnostic::error("not-yet", format!("a virtual_server by `{}` is not supported yet", first.text))
+                    .at(block.span(), "this service would not exist")
+                    .help("write one virtual_server for each address and port"),
+            );
+            return None;
+        }
+        let address = self.ip(block, first)?;
+        let port = match block.args.get(1) {
+            Some(port) => self.number_of(block, port, 0..=65535)?,
+            None => {
+                self.push(
+                    Diagnostic::error("missing-value", "`virtual_server` needs a port")
+                        .at(block.span().after(), "expected PORT")
+                        .help(format!("write `virtual_server {address} PORT {{`; 0 stands for all ports")),
+                );
+                return None;
+            }
+        };
+        Some(SocketAddr::new(address, port))
+    }
+
+    /// Words that should be there; keepalived takes something else than most people expect.
+    fn unsaid(&mut self, block: &Statement<'_>, draft: &Draft) {
+        if draft.protocol.is_none() && said::of(block.lines(), "protocol").next().is_none() {
+            self.push(
+                Diagnostic::error("missing-word", "this virtual server has no `protocol`")
+                    .at(block.span(), "keepalived takes UDP")
+                    .help("add `protocol TCP`"),
+            );
+        }
+        if !draft.scheduler_known {
+            self.push(
+                Diagnostic::warning("missing-word", "this virtual server has no `lb_algo`")
+                    .at(block.span(), "wlc is taken")
+                    .help("add `lb_algo wlc`, or another scheduler"),
+            );
+        }
+        if !draft.forwarding_known {
+            self.push(
+                Diagnostic::warning("missing-word", "this virtual server has no `lb_kind`")
+                    .at(block.span(), "NAT is taken")
+                    .help("add `lb_kind NAT`, or DR or TUN"),
+            );
+        }
+    }
+
+    fn no_server_twice(&mut self, servers: &[RealServer]) {
+        let mut first = std::collections::BTreeMap::new();
+        for server in servers {
+            match first.get(&server.address) {
+                None => {
+                    first.insert(server.address, server.places.of(""));
+                }
+                Some(before) => self.push(
+                    Diagnostic::error("duplicate-server", format!("real_server {} stands twice", server.address))
+                        .at(server.places.of(""), "the second time")
+                        .also(*before, "the first time")
+                        .help("delete one of them; for a larger share, use `weight`"),
+                ),
+            }
+        }
+    }
+}
+
+impl Said<'_, '_, '_> {
+    pub fn forwarding(&mut self) -> Option<Forwarding> {
+        let kind = self.choice(&FORWARDING);
+        if let Some(extra) = self.line.args.get(1) {
+            self.lower.report.once("tunnel type", extra.span, || {
+                Diagnostic::warning("not-yet", format!("`{}` is known, but vipward does not act on it yet", extra.text))
+                    .at(extra.span, "tunnels are plain IPIP")
+            });
+        }
+        kind
+    }
+}

@@ -1,0 +1,267 @@
+//! Each word that is acted on changes the configuration, each value of its range is taken and the next one is not, and
+//! each default is what its row says.
+
+use crate::helpers::load;
+use vipward_core::config::Config;
+use vipward_core::config::words::{Block, Default, Keyword, Standing, Value, all, find};
+
+/// Acted on, but not to be seen in the configuration, and why.
+const INVISIBLE: [(&str, &str); 3] = [
+    ("auth_type", "PASS is the only kind; without it the password does not count"),
+    ("no_virtual_ipaddress", "silences a warning"),
+    ("track_interface", "says for each interface whether it is tracked; only the instance's own is, and always"),
+];
+
+/// Values of words that take any text, or whose range the row does not say: two that differ.
+fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
+    Some(match keyword.word {
+        "router_id" | "virtualhost" => ["a.example", "b.example"],
+        "script_user" | "user" => ["nobody", "daemon"],
+        "script" | "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
+            ["/bin/true", "/bin/x"]
+        }
+        "auth_pass" => ["x7Kf", "y8Lg"],
+        "path" => ["/a", "/b"],
+        "status_code" => ["200", "300-399"],
+        "digest" => ["9b3a0c85a887a256d6939da88aabd8cd", "0b3a0c85a887a256d6939da88aabd8cd"],
+        "persistence_granularity" => ["255.255.255.0", "16"],
+        "sorry_server" => ["198.51.100.8", "198.51.100.9 81"],
+        "vrrp_mcast_group4" | "mcast_dst_ip" => ["224.0.0.81", "224.0.0.82"],
+        "advert_int" => ["2", "3"],
+        _ => return None,
+    })
+}
+
+/// Two values that the row takes.
+fn values(keyword: &Keyword) -> [String; 2] {
+    if let Some(samples) = samples(keyword) {
+        return samples.map(str::to_owned);
+    }
+    match keyword.takes.value {
+        Value::None => [String::new(), String::new()],
+        Value::Number { from, to } => [from.to_string(), to.to_string()],
+        Value::Seconds { from, to } => [decimal(from), decimal(to)],
+        Value::Choice([first, .., last]) => [(*first).to_owned(), (*last).to_owned()],
+        Value::Choice(names) => [names.concat(), names.concat()],
+        Value::Switch => ["off".to_owned(), "on".to_owned()],
+        Value::Ip => ["192.0.2.11".to_owned(), "192.0.2.12".to_owned()],
+        Value::Ipv4 | Value::Interface => ["eth1".to_owned(), "eth2".to_owned()],
+        Value::Text(_) => panic!("{keyword:?} needs samples"),
+    }
+}
+
+/// Milliseconds as decimal seconds.
+fn decimal(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// What must be there for a word to count at all.
+fn beside(keyword: &Keyword) -> &'static str {
+    match keyword.word {
+        "auth_pass" => "auth_type PASS\n",
+        "unicast_src_ip" | "unicast_ttl" => "unicast_peer {\n 192.0.2.99\n}\n",
+        "sorry_server_lvs_method" => "sorry_server 198.51.100.9\n",
+        "hysteresis" => "quorum 2147483647\n",
+        _ => "",
+    }
+}
+
+/// A whole file with `lines` in that block, without what they replace.
+fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
+    let inside = |of: Block| if of == block { lines } else { "" };
+    let own = |of: Block, line: &str| {
+        let word = line.split(' ').next().unwrap_or_default();
+        if of == block && word == keyword.canonical() { String::new() } else { format!("{line}\n") }
+    };
+    // `default_interface` counts where an instance names none.
+    let interface =
+        if keyword.word == "default_interface" { String::new() } else { own(Block::VrrpInstance, "interface eth0") };
+    let script = own(Block::VrrpScript, "script /bin/sh");
+    let auth = if block == Block::Authentication { format!("authentication {{\n{lines}\n}}\n") } else { String::new() };
+    format!(
+        "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
+         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\ntrack_script {{\n chk\n}}\n{auth}{}\n}}\n\
+         virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
+         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\n",
+        inside(Block::GlobalDefs),
+        inside(Block::VrrpScript),
+        own(Block::VrrpInstance, "virtual_router_id 51"),
+        inside(Block::VrrpInstance),
+        own(Block::VirtualServer, "protocol TCP"),
+        inside(Block::VirtualServer),
+        inside(Block::RealServer),
+        inside(Block::TcpCheck),
+        inside(Block::HttpGet),
+        inside(Block::Url),
+    )
+}
+
+/// What that file means. Mistakes of other kinds than a bad value do not matter: only what the word changes does.
+fn meaning(block: Block, keyword: &Keyword, lines: &str) -> Config {
+    let (_, loaded) = load(&file(block, keyword, lines));
+    let bad = loaded.diagnostics.iter().find(|it| matches!(it.code, "bad-value" | "missing-value" | "unknown-word"));
+    assert!(bad.is_none(), "{lines}: {bad:?}");
+    loaded.best_effort().clone()
+}
+
+/// Two texts that say different things with the word.
+fn lines(keyword: &Keyword) -> [String; 2] {
+    let beside = beside(keyword);
+    let line = |value: &str| format!("{beside}{} {value}", keyword.word);
+    match (keyword.word, keyword.takes.block, keyword.takes.max) {
+        ("virtual_ipaddress" | "virtual_ipaddress_excluded", ..) => {
+            [format!("{} {{\n 192.0.2.7\n}}", keyword.word), format!("{} {{\n 192.0.2.8\n}}", keyword.word)]
+        }
+        ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],
+        ("track_interface", ..) => [String::new(), "track_interface {\n eth0\n}".to_owned()],
+        ("track_script", ..) => ["track_script {\n}".to_owned(), "track_script {\n chk weight 5\n}".to_owned()],
+        ("authentication", ..) => [String::new(), "authentication {\n auth_type PASS\n auth_pass x7Kf\n}".to_owned()],
+        (_, Some(_), _) | (_, None, 0) => [beside.to_owned(), format!("{beside}{}{}", keyword.word, open(keyword))],
+        _ => values(keyword).map(|value| line(&value)),
+    }
+}
+
+fn open(keyword: &Keyword) -> &'static str {
+    match (keyword.word, keyword.takes.block) {
+        ("global_defs", _) => " {\n router_id x\n}",
+        ("vrrp_script", _) => " more {\n script /bin/true\n}",
+        ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
+        ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",
+        ("real_server", _) => " 198.51.100.22 80 {\n}",
+        (_, Some(_)) => " {\n}",
+        (_, None) => "",
+    }
+}
+
+/// Words that are acted on, old and second names too.
+fn acted() -> impl Iterator<Item = &'static Keyword> {
+    all().filter(|keyword| {
+        let target = find(keyword.block, keyword.canonical());
+        target.is_some_and(|target| target.standing == Standing::Acted)
+    })
+}
+
+#[test]
+fn each_word_that_is_acted_on_changes_the_configuration() {
+    let mut invisible: Vec<&str> = Vec::new();
+    for keyword in acted() {
+        let block = keyword.block;
+        let [a, b] = lines(keyword);
+        let same = if block == Block::Root {
+            let base = file(Block::Root, keyword, "");
+            load(&base).1.best_effort() == load(&(base.clone() + &b)).1.best_effort()
+        } else {
+            meaning(block, keyword, &a) == meaning(block, keyword, &b)
+        };
+        if same {
+            invisible.push(keyword.word);
+        }
+    }
+    assert_eq!(invisible, INVISIBLE.map(|(word, _)| word), "these change nothing");
+}
+
+#[test]
+fn each_value_of_a_range_is_taken_and_the_next_is_not() {
+    for keyword in acted().filter(|keyword| keyword.block != Block::Root && samples(keyword).is_none()) {
+        let outside = match keyword.takes.value {
+            Value::Number { from, to } => vec![(from - 1).to_string(), (to + 1).to_string(), "x".to_owned()],
+            Value::Seconds { from, to } => {
+                let below = if from == 0 { "-1".to_owned() } else { decimal(from - 1) };
+                vec![below, decimal(to + 1), "x".to_owned()]
+            }
+            Value::Choice(names) => {
+                for name in names {
+                    meaning(keyword.block, keyword, &format!("{} {name}", keyword.word));
+                }
+                vec!["x".to_owned()]
+            }
+            Value::Switch | Value::Ip | Value::Ipv4 => vec!["x".to_owned()],
+            Value::Interface => vec!["a/b".to_owned()],
+            Value::None | Value::Text(_) => continue,
+        };
+        for value in outside {
+            let text = file(keyword.block, keyword, &format!("{} {value}", keyword.word));
+            let codes: Vec<_> = load(&text).1.diagnostics.iter().map(|it| it.code).collect();
+            assert!(codes.contains(&"bad-value"), "{} {value} in {:?}: {codes:?}", keyword.word, keyword.block);
+        }
+    }
+}
+
+#[test]
+fn a_default_that_is_written_changes_nothing() {
+    for keyword in acted().filter(|keyword| keyword.block != Block::Root) {
+        let beside = beside(keyword);
+        let absent = meaning(keyword.block, keyword, beside);
+        if let Default::Is(value) = keyword.default {
+            let written = meaning(keyword.block, keyword, &format!("{beside}{} {value}", keyword.word));
+            assert_eq!(written, absent, "{} {value} in {:?}", keyword.word, keyword.block);
+        }
+    }
+}
+
+/// The same value in the block that hands it down and in this one is the same as in the former alone.
+#[test]
+fn what_is_inherited_comes_from_the_word_that_the_row_names() {
+    for keyword in acted() {
+        let (of, word) = match keyword.default {
+            Default::Of(of, word) => (of, word),
+            Default::Like(word) => (keyword.block, word),
+            Default::Nothing | Default::Is(_) | Default::Told(_) => continue,
+        };
+        let outer = find(of, word).unwrap();
+        if outer.standing != Standing::Acted || outer.canonical() == keyword.canonical() && of == keyword.block {
+            continue;
+        }
+        let [a, b] = values(outer);
+        let value = if keyword.takes.value == Value::None {
+            b
+        } else if matches!(outer.takes.value, Value::Seconds { .. }) {
+            "7".to_owned()
+        } else {
+            a.clone().max(b)
+        };
+        let handed = format!("{word} {value}");
+        let own = format!("{} {value}", keyword.word);
+        let text = |own: &str| {
+            let with_own = file(
+                keyword.block,
+                keyword,
+                &if of == keyword.block {
+                    format!("{}{handed}\n{own}", beside(keyword))
+                } else {
+                    format!("{}{own}", beside(keyword))
+                },
+            );
+            if of == keyword.block {
+                with_own
+            } else {
+                with_own.replacen(&opening(of), &format!("{}{handed}\n", opening(of)), 1)
+            }
+        };
+        let (alone, both) = (load(&text("")), load(&text(&own)));
+        assert_eq!(alone.1.best_effort(), both.1.best_effort(), "{} in {:?}: {handed}", keyword.word, keyword.block);
+        let nothing = load(&file(keyword.block, keyword, beside(keyword)));
+        assert_ne!(alone.1.best_effort(), nothing.1.best_effort(), "{} in {:?}: {handed}", keyword.word, keyword.block);
+    }
+}
+
+/// The line that opens a block in [`file`].
+fn opening(block: Block) -> String {
+    match block {
+        Block::GlobalDefs => "global_defs {\n",
+        Block::VirtualServer => "virtual_server 192.0.2.100 80 {\n",
+        Block::RealServer => "real_server 198.51.100.21 80 {\n",
+        Block::HttpGet => "HTTP_GET {\n",
+        other => panic!("{other:?} hands nothing down"),
+    }
+    .to_owned()
+}
+
+#[test]
+fn the_reference_chapter_is_up_to_date() {
+    let written = include_str!("../../../docs/words.md");
+    assert!(
+        written == vipward_core::config::words::markdown(),
+        "docs/words.md is out of date: `cargo run -p vipward -- config words --format markdown > docs/words.md`"
+    );
+}
