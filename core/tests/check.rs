@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, ping, tcp};
-use vipward_core::config::keywords::{self, Block};
+use vipward_core::config::words::{self, Block};
 use vipward_core::time::Duration;
 
 #[test]
@@ -13,7 +13,7 @@ fn every_kind_is_a_block_of_the_configuration() {
     assert_eq!(words.len(), CheckerKind::all().len(), "no two have one word");
     for word in words {
         assert!(
-            keywords::words(Block::RealServer).any(|row| row.word == word),
+            words::words(Block::RealServer).any(|row| row.word == word),
             "{word} is no word of the configuration"
         );
     }

@@ -98,7 +98,11 @@ impl<'t> Tree<'t> {
                         self.fresh = false;
                     }
                     match &mut self.pending {
-                        Some(statement) => statement.args.push(word),
+                        Some(statement) => {
+                            // Most words take one value; a list of them would begin with room for four.
+                            statement.args.reserve_exact(usize::from(statement.args.is_empty()));
+                            statement.args.push(word);
+                        }
                         None => {
                             self.pending = Some(Statement { word, args: Vec::new(), keyword: None, body: None });
                             self.pending_indent = if first { indent } else { None };

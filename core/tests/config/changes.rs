@@ -7,9 +7,9 @@ use vipward_core::config::words::{Block, Default, Keyword, Standing, Value, all,
 
 /// Acted on, but not to be seen in the configuration, and why.
 const INVISIBLE: [(&str, &str); 3] = [
-    ("auth_type", "PASS is the only kind; without it the password does not count"),
     ("no_virtual_ipaddress", "silences a warning"),
     ("track_interface", "says for each interface whether it is tracked; only the instance's own is, and always"),
+    ("auth_type", "PASS is the only kind"),
 ];
 
 /// Values of words that take any text, or whose range the row does not say: two that differ.
@@ -77,10 +77,11 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     let interface =
         if keyword.word == "default_interface" { String::new() } else { own(Block::VrrpInstance, "interface eth0") };
     let script = own(Block::VrrpScript, "script /bin/sh");
+    let tracked = own(Block::VrrpInstance, "track_script { chk }");
     let auth = if block == Block::Authentication { format!("authentication {{\n{lines}\n}}\n") } else { String::new() };
     format!(
         "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
-         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\ntrack_script {{\n chk\n}}\n{auth}{}\n}}\n\
+         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\n",
         inside(Block::GlobalDefs),

@@ -41,8 +41,19 @@ const fn classes() -> [Class; 256] {
     classes
 }
 
+fn class_of(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Other)
+}
+
+/// The end of the text ends its last line.
 fn class(bytes: &[u8], at: usize) -> Class {
-    bytes.get(at).map_or(Class::End, |byte| CLASSES.get(usize::from(*byte)).copied().unwrap_or(Class::Other))
+    bytes.get(at).map_or(Class::End, |byte| class_of(*byte))
+}
+
+/// How many bytes of this class follow.
+fn run(bytes: &[u8], at: usize, of: Class) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.iter().position(|byte| class_of(*byte) != of).unwrap_or(rest.len())
 }
 
 /// The words and braces of the line at `start`, into `tokens`, which is empty. Gives the column of its first word and
@@ -62,16 +73,19 @@ pub(super) fn line<'t>(
 
 fn scan<'t>(text: &'t str, file: FileId, start: usize, tokens: &mut Vec<Token<'t>>) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
-    let (mut at, mut indent) = (start, 0);
-    while class(bytes, at) == Class::Blank && at < bytes.len() {
-        indent = if bytes.get(at) == Some(&b'\t') { (indent / 8 + 1) * 8 } else { indent + 1 };
-        at += 1;
-    }
+    let blanks = run(bytes, start, Class::Blank);
+    let mut at = start + blanks;
+    let lead = bytes.get(start..at).unwrap_or_default();
+    let indent = if lead.iter().all(|byte| *byte == b' ') {
+        blanks
+    } else {
+        lead.iter().fold(0, |column, byte| if *byte == b'\t' { (column / 8 + 1) * 8 } else { column + 1 })
+    };
     // The next word is the first of its statement.
     let mut first = true;
     loop {
         match class(bytes, at) {
-            Class::Blank => at += 1,
+            Class::Blank => at += run(bytes, at, Class::Blank),
             Class::End => return Some((indent, at + 1)),
             Class::Comment => {
                 let rest = text.get(at..).unwrap_or("");
@@ -87,9 +101,7 @@ fn scan<'t>(text: &'t str, file: FileId, start: usize, tokens: &mut Vec<Token<'t
             }
             Class::Letter => {
                 let from = at;
-                while class(bytes, at) == Class::Letter {
-                    at += 1;
-                }
+                at += run(bytes, at, Class::Letter);
                 let ends = match class(bytes, at) {
                     Class::Blank | Class::End | Class::Close => true,
                     // A brace behind a later word may belong to it.

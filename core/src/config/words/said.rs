@@ -19,7 +19,7 @@ pub(in crate::config) struct Memory {
     /// Names that many blocks share: interfaces, schedulers, hosts.
     names: BTreeSet<Arc<str>>,
     /// Drafts with the defaults of their rows filled in.
-    fresh: BTreeMap<super::Block, Box<dyn Any>>,
+    fresh: Vec<(super::Block, Box<dyn Any>)>,
     /// `global_defs`, and what it hands down.
     pub global: super::global_defs::Draft,
     /// `vrrp_script` blocks by name.
@@ -65,12 +65,14 @@ impl Seen {
         new
     }
 
-    fn is_empty(self) -> bool {
-        self.0 == [0; 4]
-    }
-
     fn iter(self) -> impl Iterator<Item = usize> {
-        (0..256).filter(move |index| self.0.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1))
+        self.0.into_iter().zip([0, 64, 128, 192]).flat_map(|(mut bits, first)| {
+            std::iter::from_fn(move || {
+                let next = bits.trailing_zeros();
+                bits &= bits.checked_sub(1)?;
+                Some(first + next as usize)
+            })
+        })
     }
 }
 
@@ -91,7 +93,8 @@ impl Lower<'_> {
 
     /// A draft that says what the rows' defaults say, each taken in by its own setter.
     pub fn fresh<D: Draft>(&mut self, table: &Table<D>) -> D {
-        if let Some(draft) = self.memory.fresh.get(&table.block).and_then(|draft| draft.downcast_ref::<D>()) {
+        let mut known = self.memory.fresh.iter().filter(|(block, _)| *block == table.block);
+        if let Some(draft) = known.find_map(|(_, draft)| draft.downcast_ref::<D>()) {
             return draft.clone();
         }
         let mut draft = D::default();
@@ -103,7 +106,7 @@ impl Lower<'_> {
                 set(&mut Said { lower: self, line: &line, takes: &row.takes }, &mut draft);
             }
         }
-        self.memory.fresh.insert(table.block, Box::new(draft.clone()));
+        self.memory.fresh.push((table.block, Box::new(draft.clone())));
         draft
     }
 
@@ -137,9 +140,6 @@ impl Lower<'_> {
             if let Some(set) = row.status.setter() {
                 set(&mut Said { lower: self, line, takes: &row.takes }, draft);
             }
-        }
-        if blocks.is_empty() {
-            return;
         }
         for index in blocks.iter() {
             let Some((takes, set)) = table.row(index).and_then(|row| Some((&row.takes, row.status.setter()?))) else {
