@@ -12,10 +12,7 @@ fn every_kind_is_a_block_of_the_configuration() {
     let words: BTreeSet<&str> = CheckerKind::all().iter().map(CheckerKind::word).collect();
     assert_eq!(words.len(), CheckerKind::all().len(), "no two have one word");
     for word in words {
-        assert!(
-            words::words(Block::RealServer).any(|row| row.word == word),
-            "{word} is no word of the configuration"
-        );
+        assert!(words::words(Block::RealServer).any(|row| row.word == word), "{word} is no word of the configuration");
     }
 }
 

@@ -67,7 +67,8 @@ fn alone(command: &[String]) -> Result<(), Failure> {
 fn run(command: &[&str]) -> Result<(Duration, u64), Failure> {
     let output = Command::new(std::env::current_exe()?).arg("--alone").args(command).output()?;
     let said = String::from_utf8(output.stdout)?;
-    let (micros, memory) = said.trim().split_once(' ').ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let (micros, memory) =
+        said.trim().split_once(' ').ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     Ok((Duration::from_micros(micros.parse()?), memory.parse()?))
 }
 

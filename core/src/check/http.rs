@@ -27,6 +27,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// keep the time limit from being looked at.
 const PIECES_PER_TURN: u32 = 64;
 
+/// hyper's words for a connection that closed before there was a whole head.
+const CUT_OFF: &str = "connection closed before message completed";
+
 const OUR_NAME: &str = concat!("vipward/", env!("CARGO_PKG_VERSION"));
 
 /// What the block says. `urls` is never empty.
@@ -153,11 +156,11 @@ impl Attempt for Get {
     }
 
     fn judge(&self, answer: Answer) -> Result<(), Failure> {
-        Ok(match answer {
+        match answer {
             Answer::Status(got) => self.status(got)?,
-            // hyper's words.
-            Answer::Closed => Err(Wrong::Protocol("connection closed before message completed".to_owned()))?,
-        })
+            Answer::Closed => return Err(Wrong::Protocol(CUT_OFF.to_owned()).into()),
+        }
+        Ok(())
     }
 
     fn failures(&self) -> Vec<Failure> {
@@ -168,7 +171,7 @@ impl Attempt for Get {
             Failure::Unreachable("No route to host".to_owned()),
             Failure::ResponseTimeout,
             Wrong::Status { path: path.clone(), got: 599 }.into(),
-            Wrong::Protocol("connection closed before message completed".to_owned()).into(),
+            Wrong::Protocol(CUT_OFF.to_owned()).into(),
         ];
         failures.extend(self.url.digest.map(|_| Wrong::Digest { path, got: hex(&[0; 16]) }.into()));
         failures

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
     use vipward_core::estate::{BalancerEstate, ElectionEstate, ServiceEstate};
-    use vipward_core::ipvs::Protocol;
+    use vipward_core::ipvs::{Protocol, VirtualServerId};
 
     fn service(n: u16) -> ServiceKey {
         ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 1], n).into() }
@@ -136,7 +136,12 @@ mod tests {
     #[test]
     fn all_of_it_arrives_in_its_order() {
         let (ours, theirs) = crate::process::supervise::wire::pair().unwrap();
-        let services = (0..60_000).map(|n| ServiceEstate { service: service(n), quorum: true, servers: Vec::new() });
+        let services = (0..60_000).map(|n| ServiceEstate {
+            service: VirtualServerId::of_address(service(n)),
+            keys: Vec::new(),
+            quorum: true,
+            servers: Vec::new(),
+        });
         let balancer = Estate::Balancer(BalancerEstate { attempts: 7, services: services.collect() });
         let election = Estate::Election(ElectionEstate { handed_over: true, ..Default::default() });
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -12,7 +12,7 @@ use vipward_core::datagram::Datagram;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate};
 use vipward_core::interface::{AddressKey, InterfaceName};
-use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
+use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey, VirtualServerId};
 use vipward_core::quantity::{Role, Vrid};
 
 /// A world whose directors do only what the test says.
@@ -352,7 +352,8 @@ fn a_dead_server_that_stays_in_the_table() {
     run.master(LB1);
     run.serve(LB1);
     run.serve(LB2);
-    let down = |failure| Decision::ServerDown { service: key(), server: "192.0.2.21:80".parse().unwrap(), failure };
+    let service = VirtualServerId::of_address(key());
+    let down = |failure| Decision::ServerDown { service, server: "192.0.2.21:80".parse().unwrap(), failure };
     run.world.decided(LB2, &down(Failure::Refused));
     run.until(4_000);
     let text = "lb2's IPVS table stays wrong: still has 192.0.2.100:80 -> 192.0.2.21:80";

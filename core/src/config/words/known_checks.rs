@@ -1,19 +1,9 @@
-//! `PING_CHECK`, `FILE_CHECK` and `BFD_CHECK`. Not acted on yet.
+//! `FILE_CHECK` and `BFD_CHECK`. Not acted on yet.
 
 use super::Block;
-use super::connection::UNREAD as CONNECTION;
-use super::pace::UNREAD as PACE;
 use super::row::Default::Nothing;
-use super::row::Status::{NotYet, Renamed};
-use super::row::{Row, Table, Unread, count, row, switch, text, texts};
-
-pub(super) const PING_CHECK: Table<Unread> =
-    Table { block: Block::PingCheck, rows: &[PING_CHECK_ROWS, PACE, CONNECTION] };
-
-#[rustfmt::skip]
-const PING_CHECK_ROWS: &[Row<Unread>] = &[
-    row("nb_get_retry", count(0), Nothing, Renamed("retry"), "tries after the first failure"),
-];
+use super::row::Status::NotYet;
+use super::row::{Row, Table, Unread, row, switch, text, texts};
 
 pub(super) const FILE_CHECK: Table<Unread> = Table { block: Block::FileCheck, rows: &[FILE_CHECK_ROWS] };
 

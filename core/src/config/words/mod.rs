@@ -22,6 +22,7 @@ mod http_get;
 mod known_checks;
 mod misc_check;
 mod pace;
+mod ping_check;
 mod real_server;
 pub(super) mod root;
 mod smtp_check;
@@ -239,7 +240,7 @@ fn blocks() -> &'static [Words] {
             smtp_check::HOST.keywords(),
             dns_check::TABLE.keywords(),
             udp_check::TABLE.keywords(),
-            known_checks::PING_CHECK.keywords(),
+            ping_check::TABLE.keywords(),
             known_checks::FILE_CHECK.keywords(),
             known_checks::BFD_CHECK.keywords(),
         ];

@@ -7,7 +7,7 @@ use super::row::Status::{Acted, Also, Mail, NotYet};
 use super::row::{Row, Table, choice, command, count, number, opens, row, switch, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
-use super::{http_get, tcp_check, virtual_server};
+use super::{http_get, ping_check, tcp_check, virtual_server};
 use crate::config::line::Word;
 use crate::config::model::{CheckerConfig, RealServer};
 use crate::config::places::Places;
@@ -89,6 +89,7 @@ const ROWS: &[Row<Draft>] = &[
     }), "Host header of HTTP checks that name none"),
     row("TCP_CHECK", opens(Block::TcpCheck), Nothing, Acted(tcp_check::read), "a connection can be opened"),
     row("HTTP_GET", opens(Block::HttpGet), Nothing, Acted(http_get::read), "URLs answer as they should"),
+    row("PING_CHECK", opens(Block::PingCheck), Nothing, Acted(ping_check::read), "the host answers ICMP echo"),
 ];
 
 /// Not acted on yet.
@@ -102,7 +103,6 @@ const LATER: &[Row<Draft>] = &[
     row("SMTP_CHECK", opens(Block::SmtpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a mail server greets"),
     row("DNS_CHECK", opens(Block::DnsCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a name server answers"),
     row("UDP_CHECK", opens(Block::UdpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a datagram is taken or answered"),
-    row("PING_CHECK", opens(Block::PingCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "the host answers ICMP echo"),
     row("MISC_CHECK", opens(Block::MiscCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a command succeeds"),
     row("FILE_CHECK", opens(Block::FileCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a tracked file's number"),
     row("BFD_CHECK", opens(Block::BfdCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a BFD session is up"),

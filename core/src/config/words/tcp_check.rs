@@ -79,7 +79,8 @@ impl Lower<'_> {
         kind: CheckerKind,
         before_retry: Duration,
     ) -> CheckerConfig {
-        if draft.target.port() == 0 {
+        // An echo has no port.
+        if draft.target.port() == 0 && !matches!(kind, CheckerKind::Ping(_)) {
             self.push(
                 Diagnostic::error("no-check-port", "this checker has no port to check")
                     .at(block.span(), "the real server stands for all ports")
