@@ -83,7 +83,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
-         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\n",
+         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n}}\n}}\n",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),
@@ -94,6 +94,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         inside(Block::TcpCheck),
         inside(Block::HttpGet),
         inside(Block::Url),
+        inside(Block::PingCheck),
     )
 }
 
