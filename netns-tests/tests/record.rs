@@ -28,17 +28,17 @@ fn failover(pair: &Pair) -> (PathBuf, PathBuf) {
     backup.wait_for_line("-> MASTER", SOON).unwrap();
     wait_for(SOON, || pair.lb2.has(VIP).then_some(())).expect("lb2 holds the VIP");
     // Long enough for a death to be told from the end of the recording.
-    grows_by(&second, 25);
+    grows_by(&second, 30);
     backup.signal(Signal::SIGTERM);
     assert_eq!(backup.wait(SOON).unwrap().status.code(), Some(0));
     (first, second)
 }
 
-/// Waits until so many adverts more are recorded; one is 128 bytes with its step.
+/// Waits until so many adverts more are recorded; one is about 250 bytes with its step.
 fn grows_by(record: &Path, adverts: u64) {
     let length = || std::fs::metadata(record).map_or(0, |metadata| metadata.len());
     let before = length();
-    wait_for(SOON, || (length() >= before + adverts * 128).then_some(())).expect("the record grows");
+    wait_for(SOON, || (length() >= before + adverts * 256).then_some(())).expect("the record grows");
 }
 
 fn as_recorded(track: &Track) {
