@@ -1,9 +1,13 @@
 //! Gratuitous ARP: how many, and when (`garp_*`). Counts and times are keepalived 2.2.7's.
 
 use crate::timeline::*;
+use std::net::Ipv4Addr;
 use vipward_core::config::{Garp, VirtualRouterConfig};
+use vipward_core::interface::InterfaceAddress;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Effect;
+use vipward_core::vrrp::announce::queue::AT_ONCE;
+use vipward_core::vrrp::book::MOST_ADDED;
 
 fn with(garp: Garp) -> Timeline {
     let mut t = Timeline::of(vec![VirtualRouterConfig { garp, ..router() }]);
@@ -30,6 +34,30 @@ fn a_burst_goes_round_by_round() {
     t.becomes_master();
     let round = ["garp 10.0.0.100", "garp 10.0.0.101"];
     t.gives_of("garp", &[round, round].concat());
+}
+
+/// Hundreds of addresses are neither added nor announced in one event: an advert that is due would wait for them. Nothing
+/// else has to happen for the rest to follow.
+#[test]
+fn many_addresses_are_added_and_announced_in_turns_and_at_once() {
+    let many = (0..300u16).map(|n| InterfaceAddress {
+        address: Ipv4Addr::new(10, 1, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()).into(),
+        ..vip(1)
+    });
+    let mut t = Timeline::of(vec![VirtualRouterConfig { garp: Garp::default(), excluded: many.collect(), ..router() }]);
+    t.becomes_master();
+    let counts = |lines: &[String], word: &str| lines.iter().filter(|line| line.contains(word)).count();
+    let first: Vec<String> = t.last().iter().map(|output| format!("{output:?}")).collect();
+    assert_eq!((counts(&first, "AddAddress"), counts(&first, "Announce")), (MOST_ADDED, AT_ONCE));
+    let rest = t.until("3.609375");
+    assert_eq!(counts(&rest, " add "), 301 - MOST_ADDED);
+    let announced: usize = rest
+        .iter()
+        .filter_map(|line| line.split_once(" garp "))
+        .map(|(_, rest)| rest.split_once(" x").map_or(1, |(_, times)| times.parse().unwrap()))
+        .sum();
+    assert_eq!(announced, 301 * 5 - AT_ONCE);
+    assert_eq!(counts(&rest, "advert"), 0, "it left first");
 }
 
 #[test]

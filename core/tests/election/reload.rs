@@ -50,6 +50,24 @@ fn routers_come_and_go_beside_one_that_stays() {
     assert_eq!(new, ["7.609 new: BACKUP -> MASTER: no MASTER heard in 3.609 s (Master_Down_Interval)"]);
 }
 
+/// The same reload gives it an address and ends its role: that address is neither added nor announced.
+#[test]
+fn what_is_not_wanted_any_more_at_the_end_of_the_event_never_comes() {
+    let list = |last: &[u8], dont_track_primary| VirtualRouterConfig {
+        addresses: last.iter().map(|n| vip(*n)).collect(),
+        dont_track_primary,
+        ..router()
+    };
+    let mut t = Timeline::of(vec![list(&[100], true)]);
+    t.until("4");
+    t.link(false).nothing().is(Role::Master);
+    loads(&mut t, vec![list(&[100, 102], false)]).gives(&[
+        "remove 10.0.0.100/24",
+        "configuration applied; changed vrrp_instance V",
+        "V: MASTER -> FAULT: eth0 is down",
+    ]);
+}
+
 /// A MASTER stays MASTER; only what is new is announced.
 #[test]
 fn a_master_exchanges_addresses_in_place() {

@@ -27,7 +27,7 @@ use crate::config::{Config, TrackWeight, TrackedScript};
 use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
-use crate::interface::{InterfaceName, Link, ObservedAddress};
+use crate::interface::{InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
@@ -155,7 +155,17 @@ impl Machine for Election {
         let report = self.ignored.next().map(|at| (at, Reason::Report));
         let lease = self.leases.next().map(|at| (at, Reason::Lease));
         let renew = self.renewals.next().map(|at| (at, Reason::Renew));
-        router.into_iter().chain(script).chain(retry).chain(reread).chain(report).chain(renew).chain(lease).min()
+        let announce = self.book.next_announcement().map(|at| (at, Reason::Announce));
+        router
+            .into_iter()
+            .chain(announce)
+            .chain(script)
+            .chain(retry)
+            .chain(reread)
+            .chain(report)
+            .chain(renew)
+            .chain(lease)
+            .min()
     }
 
     fn estate(&self, now: Instant) -> Option<ElectionEstate> {
@@ -230,6 +240,23 @@ impl Election {
             // What could not be added so far must not be added on the way out.
             Phase::Stopped | Phase::HandedOver => 0,
         };
+        let late = self.change(now, most, out);
+        for address in self.book.take_foreign() {
+            out.decide(Decision::AddressNotOurs { address });
+        }
+        for (interface, address) in self.book.take_announcements(now, AT_ONCE, |_, _| Duration::ZERO) {
+            out.push(Effect::Announce { interface, address });
+        }
+        // When the kernel has said whether it takes them this time.
+        for address in &late {
+            if let Some(holder) = self.book.holder(&address.key()) {
+                self.book.announce(holder, std::iter::once(address), 1);
+            }
+        }
+    }
+
+    /// The kernel's part of it, with at most so many additions. Returns those that had been refused before.
+    fn change(&mut self, now: Instant, most: usize, out: &mut Outbox) -> Vec<InterfaceAddress> {
         let mut late = Vec::new();
         for change in self.book.settle(now, most) {
             match change {
@@ -251,18 +278,7 @@ impl Election {
                 }
             }
         }
-        for address in self.book.take_foreign() {
-            out.decide(Decision::AddressNotOurs { address });
-        }
-        for (interface, address) in self.book.take_announcements(now, AT_ONCE, |_, _| Duration::ZERO) {
-            out.push(Effect::Announce { interface, address });
-        }
-        // When the kernel has said whether it takes them this time.
-        for address in &late {
-            if let Some(holder) = self.book.holder(&address.key()) {
-                self.book.announce(holder, std::iter::once(address), 1);
-            }
-        }
+        late
     }
 
     // Start, reload, stop.

@@ -8,6 +8,7 @@ use crate::interface::InterfaceAddress;
 use crate::quantity::Priority;
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
+use crate::vrrp::book::MOST_ADDED;
 use crate::vrrp::lifetime;
 use crate::vrrp::tracker::{self, ScriptTracker};
 use crate::vrrp::virtual_router::{Context, Rule};
@@ -61,11 +62,13 @@ impl Election {
 
         // The process that renewed them has died, nobody knows how long ago.
         let unrenewed = inherited.as_ref().is_some_and(|estate| !estate.handed_over);
+        let took_up = inherited.is_some();
         if let Some(estate) = inherited {
             self.take_up(estate, now, out);
         }
-        // At start what nobody wants goes before anything listens; at any other time nothing is left to do here.
-        self.settle(now, out);
+        // At start what nobody wants goes before anything listens, and what was taken up comes back. At a reload it is known
+        // only at the end of the event which router still wants its addresses: until then nothing is added.
+        self.change(now, if took_up { MOST_ADDED } else { 0 }, out);
         if old.vip.lease != new.vip.lease || unrenewed {
             out.extend(lifetime::all(&self.book).into_iter().map(|addresses| Effect::RenewAddresses { addresses }));
         }
