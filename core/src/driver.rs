@@ -180,16 +180,18 @@ where
         self.now = self.now.max(self.world.now());
         self.still_there = false;
         let mut batch = Vec::new();
-        for output in self.machine.handle(input, self.now) {
-            match output {
-                Output::Effect(effect) if effect.lane().is_quiet() => batch.push(effect),
-                output => {
-                    self.carry_out_all(std::mem::take(&mut batch)).await;
-                    match output {
-                        Output::Effect(effect) => self.carry_out(effect).await,
-                        Output::Decide(decision) => self.world.record(self.now, &decision),
-                        Output::Notify { queue, command } => self.world.notify(&queue, &command),
-                        Output::News(news) => self.world.news(&news),
+        for lane in self.machine.handle(input, self.now).into_lanes() {
+            for output in lane {
+                match output {
+                    Output::Effect(effect) if effect.lane().is_quiet() => batch.push(effect),
+                    output => {
+                        self.carry_out_all(std::mem::take(&mut batch)).await;
+                        match output {
+                            Output::Effect(effect) => self.carry_out(effect).await,
+                            Output::Decide(decision) => self.world.record(self.now, &decision),
+                            Output::Notify { queue, command } => self.world.notify(&queue, &command),
+                            Output::News(news) => self.world.news(&news),
+                        }
                     }
                 }
             }

@@ -141,6 +141,12 @@ impl<F> Outbox<F> {
         self.tell.extend(tell);
     }
 
+    /// Each lane by itself, in their order.
+    pub fn into_lanes(self) -> [Vec<Output<F>>; 5] {
+        let Self { say, change, announce, ask, tell } = self;
+        [say, change, announce, ask, tell]
+    }
+
     fn lanes(&self) -> [&Vec<Output<F>>; 5] {
         [&self.say, &self.change, &self.announce, &self.ask, &self.tell]
     }
@@ -199,8 +205,7 @@ impl<F> IntoIterator for Outbox<F> {
     type IntoIter = Flatten<std::array::IntoIter<Vec<Output<F>>, 5>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let Self { say, change, announce, ask, tell } = self;
-        [say, change, announce, ask, tell].into_iter().flatten()
+        self.into_lanes().into_iter().flatten()
     }
 }
 

@@ -86,7 +86,9 @@ impl<R: Runner> Daemon<R> {
         Self: seam::World<M>,
     {
         loop {
-            if let Some(input) = Source::ALL.into_iter().find_map(|source| seam::World::<M>::waiting(self, source)) {
+            if self.runner.world().has_mail_for(self.id, self.half)
+                && let Some(input) = Source::ALL.into_iter().find_map(|source| seam::World::<M>::waiting(self, source))
+            {
                 return input;
             }
             self.runner.bell(self.id).await;

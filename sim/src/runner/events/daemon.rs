@@ -50,8 +50,10 @@ impl Daemon {
                     Box::pin(place.lives::<Balancer, _>(machine, BALANCER_PAUSE))
                 }
             };
-            let woken = Arc::new(Woken(AtomicBool::new(true)));
-            Driver { half, runner, life: Some(life), waker: Waker::from(woken.clone()), woken, handled: count }
+            let woken = Arc::new(Woken(AtomicBool::new(false)));
+            let waker = Waker::from(woken.clone());
+            // It is polled for the first time at once.
+            Driver { half, runner, life: Some(life), waker, woken, handled: count, due: Some(Instant::ZERO) }
         };
         let drivers = [Half::Election, Half::Balancer].map(driver);
         Self { id, incarnation, world: world.clone(), drivers }
@@ -64,16 +66,11 @@ impl Daemon {
     /// Does what is due now. `changed`: something of the world did, look at everything.
     pub fn turn(&mut self, changed: bool) -> Result<(), &'static str> {
         for driver in &mut self.drivers {
-            if self.world.borrow().director(self.id).is_some_and(|it| it.running()) {
-                driver.turn(self.id, &self.world, changed)?;
-            }
+            driver.turn(self.id, &self.world, changed)?;
         }
         // What the second of them told the first.
         let [election, _] = &mut self.drivers;
-        if self.world.borrow().director(self.id).is_some_and(|it| it.running()) {
-            election.turn(self.id, &self.world, false)?;
-        }
-        Ok(())
+        election.turn(self.id, &self.world, false)
     }
 
     /// When something is due; a frozen one waits for nothing.
@@ -85,7 +82,7 @@ impl Daemon {
         if world.has_mail(self.id) {
             return Some(world.now());
         }
-        self.drivers.iter().filter_map(Driver::due).min()
+        self.drivers.iter().filter_map(|driver| driver.due).min()
     }
 }
 
@@ -112,21 +109,22 @@ struct Driver {
     woken: Arc<Woken>,
     /// How many events its machine has handled at this instant.
     handled: Rc<Cell<u32>>,
+    /// When it wants to be polled.
+    due: Option<Instant>,
 }
 
 impl Driver {
-    fn due(&self) -> Option<Instant> {
-        self.life.as_ref().and_then(|_| self.runner.due())
-    }
-
     fn turn(&mut self, id: NodeId, world: &RefCell<World>, changed: bool) -> Result<(), &'static str> {
         let Some(life) = &mut self.life else { return Ok(()) };
-        let now = world.borrow().now();
-        // Before its first poll it waits for nothing but that.
-        let due = self.woken.0.load(Ordering::Relaxed) || self.runner.due().is_some_and(|at| at <= now);
-        if !changed && !due && !world.borrow().has_mail_for(id, self.half) {
-            return Ok(());
-        }
+        let now = {
+            let world = world.borrow();
+            let now = world.now();
+            let concerned = changed || self.due.is_some_and(|at| at <= now) || world.has_mail_for(id, self.half);
+            if !(concerned && world.director(id).is_some_and(|director| director.running())) {
+                return Ok(());
+            }
+            now
+        };
         self.runner.wake_attempts(now, changed);
         self.handled.set(0);
         let mut polls = 0;
@@ -134,7 +132,7 @@ impl Driver {
             self.woken.0.store(false, Ordering::Relaxed);
             self.runner.forget_timer();
             if life.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
-                self.life = None;
+                (self.life, self.due) = (None, None);
                 return Ok(());
             }
             polls += 1;
@@ -142,6 +140,7 @@ impl Driver {
                 return Err("it never rests");
             }
             if !self.woken.0.load(Ordering::Relaxed) {
+                self.due = self.runner.due();
                 return Ok(());
             }
         }
