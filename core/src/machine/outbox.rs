@@ -183,14 +183,6 @@ impl<F> Outbox<F> {
         !self.say.is_empty()
     }
 
-    /// Leaves out the announcements that are of no use any more.
-    pub fn retain_announcements(&mut self, mut wanted: impl FnMut(&F) -> bool) {
-        self.announce.retain(|output| match output {
-            Output::Effect(effect) => wanted(effect),
-            Output::Decide(_) | Output::Notify { .. } | Output::News(_) => true,
-        });
-    }
-
     pub fn len(&self) -> usize {
         self.lanes().into_iter().map(Vec::len).sum()
     }

@@ -8,9 +8,8 @@ use super::row::Default::Nothing;
 use super::row::Status::Renamed;
 use super::row::{Row, Table, count, row};
 use super::said::Said;
-use super::tcp_check::Draft;
+use super::tcp_check::{self, Draft};
 use crate::check::ping;
-use crate::time::Duration;
 
 pub(super) const TABLE: Table<Draft> = Table { block: Block::PingCheck, rows: &[OLD, PACE, CONNECTION] };
 
@@ -22,11 +21,5 @@ const PACE: &[Row<Draft>] = &pace::rows(Some(Block::RealServer));
 const CONNECTION: &[Row<Draft>] = &connection::rows();
 
 pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut real_server::Draft) {
-    let mut draft = Draft::default();
-    draft.inherit(said.line, outer);
-    said.lower.fill(&TABLE, said.line.lines(), &mut draft);
-    if outer.address.is_some() {
-        let checker = said.lower.checker(said.line, draft, ping::Settings.into(), Duration::from_secs(1));
-        outer.checkers.push(checker);
-    }
+    tcp_check::read_as(&TABLE, ping::Settings.into(), said, outer);
 }

@@ -52,11 +52,21 @@ const OLD: &[Row<Draft>] = &[pace::old_name()];
 const CONNECTION: &[Row<Draft>] = &connection::rows();
 
 pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut real_server::Draft) {
+    read_as(&TABLE, tcp::Settings.into(), said, outer);
+}
+
+/// The block of a kind that has no settings of its own.
+pub(super) fn read_as(
+    table: &Table<Draft>,
+    kind: CheckerKind,
+    said: &mut Said<'_, '_, '_>,
+    outer: &mut real_server::Draft,
+) {
     let mut draft = Draft::default();
     draft.inherit(said.line, outer);
-    said.lower.fill(&TABLE, said.line.lines(), &mut draft);
+    said.lower.fill(table, said.line.lines(), &mut draft);
     if outer.address.is_some() {
-        let checker = said.lower.checker(said.line, draft, tcp::Settings.into(), Duration::from_secs(1));
+        let checker = said.lower.checker(said.line, draft, kind, Duration::from_secs(1));
         outer.checkers.push(checker);
     }
 }
