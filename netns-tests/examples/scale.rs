@@ -54,7 +54,7 @@ fn measure() -> Result<(), Box<dyn std::error::Error>> {
         "takeover",
         "late",
         "protocol",
-        "flaps"
+        "strays"
     );
     for (name, title, size) in settings() {
         if !names.is_empty() && !names.iter().any(|wanted| *wanted == name) {
@@ -66,7 +66,7 @@ fn measure() -> Result<(), Box<dyn std::error::Error>> {
         "\nall up: from the start of the MASTER to its last address. late: the latest advert beyond its interval, from 1 s\n\
          after the first start to the kill, and on the peer for 5 s after its takeover. CPU: of all its threads in 20 s.\n\
          memory: Pss of both processes of the MASTER. takeover: from kill -9 to the last address on the peer; protocol:\n\
-         Master_Down_Interval. flaps: role changes of the peer before the kill, beside the first to BACKUP."
+         Master_Down_Interval. strays: adverts that the peer sent before the kill; 0: it was never MASTER."
     );
     Ok(())
 }
@@ -101,12 +101,11 @@ fn round(wide: &Wide, daemon: Daemon, size: Size) -> Result<String, Box<dyn std:
     let backup = wide.start(daemon, &wide.lb2, &size.text(BACKUP))?;
     // The second burst of gratuitous ARP comes 5 s after the first, and is part of what is measured below.
     std::thread::sleep(Duration::from_secs(8));
-    let used = |process: &Process| ran(process);
-    let (before, other) = (used(&master)?, used(&backup)?);
+    let (before, other) = (ran(&master)?, ran(&backup)?);
     std::thread::sleep(WINDOW);
-    let (cpu, other) = (used(&master)?.saturating_sub(before), used(&backup)?.saturating_sub(other));
+    let (cpu, other) = (ran(&master)?.saturating_sub(before), ran(&backup)?.saturating_sub(other));
     let memory = memory(&master)?;
-    let flaps = adverts.seen().iter().filter(|one| one.sent).count();
+    let strays = adverts.seen().iter().filter(|one| one.sent).count();
     if all_there(&wide.lb1, size).is_none() {
         return Err(never(&master, "stay MASTER", wide, size).into());
     }
@@ -132,7 +131,7 @@ fn round(wide: &Wide, daemon: Daemon, size: Size) -> Result<String, Box<dyn std:
         seconds(takeover),
         millis(late_there),
         seconds(size.master_down(BACKUP)),
-        flaps,
+        strays,
         if still { "" } else { "  lost some again" },
         if stopped { "" } else { "  did not stop in order" },
     ))
