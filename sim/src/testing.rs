@@ -7,8 +7,8 @@ use std::sync::Arc;
 use vipward_core::check::http;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    CheckerConfig, Config, GlobalDefs, InitialState, Places, RealServer, Transport, UrlCheck, VirtualRouterConfig,
-    VirtualServer,
+    Adverts, CheckerConfig, Config, GlobalDefs, InitialState, Places, Preemption, RealServer, Tracking, Transport,
+    UrlCheck, VirtualRouterConfig, VirtualServer,
 };
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
@@ -95,9 +95,8 @@ pub(crate) fn config(priority: u8) -> Config {
         vrid: Vrid::new(51).unwrap(),
         version: Version::V2,
         priority: Priority::new(priority).unwrap(),
-        advert_interval: AdvertInterval::DEFAULT,
-        preempt: true,
-        preempt_delay: Duration::ZERO,
+        preemption: Preemption { on: true, delay: Duration::ZERO },
+        adverts: Adverts::every(AdvertInterval::DEFAULT),
         transport: Transport::Multicast { group: "224.0.0.18".parse().unwrap() },
         source: None,
         unicast_ttl: 255,
@@ -112,15 +111,8 @@ pub(crate) fn config(priority: u8) -> Config {
             no_prefix_route: false,
         }],
         excluded: Vec::new(),
-        track_scripts: Vec::new(),
-        dont_track_primary: false,
-        down_timer_adverts: 3,
-        v3_checksum_as_v2: false,
-        check_unicast_src: false,
-        skip_check_adv_addr: false,
-        lower_prio_no_advert: false,
-        higher_prio_send_advert: false,
-        garp: Default::default(),
+        tracking: Tracking::default(),
+        announcements: Default::default(),
         notify: Default::default(),
         places: Places::default(),
     };

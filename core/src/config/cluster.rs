@@ -202,7 +202,7 @@ impl<'a> Group<'a> {
     fn preemption(&self, found: &mut Vec<Diagnostic>) {
         let written = |member: &Member<'_>| member.router.places.has("nopreempt");
         let highest = self.0.iter().map(|member| member.router.priority).max();
-        let works = self.0.iter().any(|member| !member.router.preempt && Some(member.router.priority) == highest);
+        let works = self.0.iter().any(|member| !member.router.preemption.on && Some(member.router.priority) == highest);
         if works || !self.0.iter().any(written) || self.0.iter().all(written) {
             return;
         }
@@ -288,7 +288,7 @@ impl<'a> Group<'a> {
                 .help("write the same `auth_pass` on every node, or delete `authentication` everywhere"),
             );
         }
-        if !self.agree(|member| member.router.advert_interval) {
+        if !self.agree(|member| member.router.adverts.interval) {
             let old = self.0.iter().any(|member| member.router.version == Version::V2);
             let (diagnostic, leads_to) = if old {
                 let message = "the nodes have different `advert_int`s, which VRRPv2 forbids";
@@ -304,17 +304,17 @@ impl<'a> Group<'a> {
                 )
             };
             found.push(
-                self.labels(diagnostic, "advert_int", |member| format!("every {}", member.router.advert_interval))
+                self.labels(diagnostic, "advert_int", |member| format!("every {}", member.router.adverts.interval))
                     .note(leads_to)
                     .help("write the same `advert_int` on every node"),
             );
         }
-        if !self.agree(|member| member.router.down_timer_adverts) {
+        if !self.agree(|member| member.router.adverts.down_timer) {
             let diagnostic =
                 Diagnostic::warning("down-timer-differs", "the nodes wait for different numbers of adverts");
             found.push(
                 self.labels(diagnostic, "down_timer_adverts", |member| {
-                    format!("{} adverts", member.router.down_timer_adverts)
+                    format!("{} adverts", member.router.adverts.down_timer)
                 })
                 .note("a node of lower priority may take over first")
                 .help("write the same `down_timer_adverts` on every node"),

@@ -130,11 +130,8 @@ pub struct VirtualRouterConfig {
     pub version: Version,
     /// 255: address owner.
     pub priority: Priority,
-    pub advert_interval: AdvertInterval,
-    /// `nopreempt` makes it false.
-    pub preempt: bool,
-    /// `preempt_delay` 0..=1000 s.
-    pub preempt_delay: Duration,
+    pub preemption: Preemption,
+    pub adverts: Adverts,
     pub transport: Transport,
     /// `unicast_src_ip` or `mcast_src_ip`; none: the interface's first own address.
     pub source: Option<IpAddr>,
@@ -146,11 +143,28 @@ pub struct VirtualRouterConfig {
     pub addresses: Vec<InterfaceAddress>,
     /// `virtual_ipaddress_excluded`: these move along, but no advert lists them.
     pub excluded: Vec<InterfaceAddress>,
-    pub track_scripts: Vec<TrackedScript>,
-    /// `dont_track_primary`: a link that is down does not mean FAULT.
-    pub dont_track_primary: bool,
+    pub tracking: Tracking,
+    pub announcements: Garp,
+    pub notify: NotifyScripts,
+    pub places: Places,
+}
+
+/// Whether a MASTER of lower priority is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preemption {
+    /// `nopreempt` makes it false.
+    pub on: bool,
+    /// `preempt_delay` 0..=1000 s.
+    pub delay: Duration,
+}
+
+/// When adverts are sent, and which are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adverts {
+    /// `advert_int`.
+    pub interval: AdvertInterval,
     /// `vrrp_down_timer_adverts` / `down_timer_adverts`, default 3: adverts missed before takeover.
-    pub down_timer_adverts: u8,
+    pub down_timer: u8,
     /// `v3_checksum_as_v2`: send VRRPv3 over IPv4 without the pseudo header (both are accepted).
     pub v3_checksum_as_v2: bool,
     /// `check_unicast_src`: drop unicast adverts from strangers.
@@ -160,9 +174,30 @@ pub struct VirtualRouterConfig {
     /// `lower_prio_no_advert`, `higher_prio_send_advert`.
     pub lower_prio_no_advert: bool,
     pub higher_prio_send_advert: bool,
-    pub garp: Garp,
-    pub notify: NotifyScripts,
-    pub places: Places,
+}
+
+impl Adverts {
+    /// At this interval; everything else as if nothing were said.
+    pub fn every(interval: AdvertInterval) -> Self {
+        Self {
+            interval,
+            down_timer: 3,
+            v3_checksum_as_v2: false,
+            check_unicast_src: false,
+            skip_check_adv_addr: false,
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+        }
+    }
+}
+
+/// What decides about priority or FAULT.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracking {
+    /// `track_script`.
+    pub scripts: Vec<TrackedScript>,
+    /// `dont_track_primary`: a link that is down does not mean FAULT.
+    pub dont_track_primary: bool,
 }
 
 /// Pace of the announcements (`garp_*`, `vrrp_garp_*`).

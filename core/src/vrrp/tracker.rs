@@ -161,7 +161,8 @@ pub fn effective_priority(config: &VirtualRouterConfig, scripts: &Scripts) -> Pr
         return Priority::OWNER;
     }
     let added: i32 = config
-        .track_scripts
+        .tracking
+        .scripts
         .iter()
         .map(|TrackedScript { script, weight }| match verdict(scripts.get(script), *weight) {
             Verdict::Adds(added) => i32::from(added),
@@ -174,7 +175,7 @@ pub fn effective_priority(config: &VirtualRouterConfig, scripts: &Scripts) -> Pr
 
 /// Why the effective priority is not the configured one: the first script that adds to it, or takes from it.
 pub fn first_cause(config: &VirtualRouterConfig, scripts: &Scripts) -> Option<PriorityCause> {
-    config.track_scripts.iter().find_map(|TrackedScript { script, weight }| {
+    config.tracking.scripts.iter().find_map(|TrackedScript { script, weight }| {
         let known = scripts.get(script);
         match verdict(known, *weight) {
             Verdict::Adds(0) | Verdict::Fault | Verdict::Unknown => None,

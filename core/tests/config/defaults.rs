@@ -29,19 +29,24 @@ fn vrrp_instance() {
     let router = &config.routers[0];
     assert_eq!(router.initial_state, InitialState::Backup);
     assert_eq!(router.version, Version::V2);
-    assert_eq!(router.advert_interval.duration(), secs(1));
-    assert!(router.preempt);
-    assert_eq!(router.preempt_delay, Duration::ZERO);
+    assert_eq!(router.adverts.interval.duration(), secs(1));
+    assert!(router.preemption.on);
+    assert_eq!(router.preemption.delay, Duration::ZERO);
     assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 18) });
     assert_eq!((router.source, router.unicast_ttl, router.password), (None, 255, None));
-    assert_eq!((router.down_timer_adverts, router.dont_track_primary), (3, false));
-    assert!(!router.v3_checksum_as_v2 && !router.check_unicast_src && !router.skip_check_adv_addr);
-    assert!(!router.lower_prio_no_advert && !router.higher_prio_send_advert);
-    assert_eq!(router.garp, Garp::default());
-    assert_eq!(router.garp.repeat, 5);
-    assert_eq!((router.garp.delay, router.garp.refresh, router.garp.refresh_repeat), (secs(5), Duration::ZERO, 1));
+    assert_eq!((router.adverts.down_timer, router.tracking.dont_track_primary), (3, false));
+    assert!(
+        !router.adverts.v3_checksum_as_v2 && !router.adverts.check_unicast_src && !router.adverts.skip_check_adv_addr
+    );
+    assert!(!router.adverts.lower_prio_no_advert && !router.adverts.higher_prio_send_advert);
+    assert_eq!(router.announcements, Garp::default());
+    assert_eq!(router.announcements.repeat, 5);
+    assert_eq!(
+        (router.announcements.delay, router.announcements.refresh, router.announcements.refresh_repeat),
+        (secs(5), Duration::ZERO, 1)
+    );
     assert_eq!(router.notify, NotifyScripts::default());
-    assert!(router.excluded.is_empty() && router.track_scripts.is_empty());
+    assert!(router.excluded.is_empty() && router.tracking.scripts.is_empty());
 }
 
 #[test]
@@ -70,9 +75,13 @@ fn global_defs_flow_into_instances_wherever_they_stand() {
     let router = &config.routers[0];
     assert_eq!(router.version, Version::V3);
     assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 81) });
-    assert_eq!(router.down_timer_adverts, 4);
-    assert!(router.lower_prio_no_advert && router.higher_prio_send_advert && router.check_unicast_src);
-    assert!(router.skip_check_adv_addr && router.v3_checksum_as_v2);
+    assert_eq!(router.adverts.down_timer, 4);
+    assert!(
+        router.adverts.lower_prio_no_advert
+            && router.adverts.higher_prio_send_advert
+            && router.adverts.check_unicast_src
+    );
+    assert!(router.adverts.skip_check_adv_addr && router.adverts.v3_checksum_as_v2);
     let garp = Garp {
         repeat: 1,
         delay: secs(2),
@@ -82,7 +91,7 @@ fn global_defs_flow_into_instances_wherever_they_stand() {
         lower_prio_repeat: 1,
         lower_prio_delay: secs(7),
     };
-    assert_eq!(router.garp, garp);
+    assert_eq!(router.announcements, garp);
 }
 
 #[test]
@@ -90,14 +99,17 @@ fn an_instance_overrides_global_defs() {
     let text = "global_defs {\n vrrp_version 3\n vrrp_garp_master_repeat 1\n vrrp_skip_check_adv_addr\n}\n".to_owned()
         + &instance(" version 2\n garp_master_repeat 9\n skip_check_adv_addr off\n mcast_dst_ip 224.0.0.99");
     let router = good(&text).routers[0].clone();
-    assert_eq!((router.version, router.garp.repeat, router.garp.lower_prio_repeat), (Version::V2, 9, 9));
-    assert!(!router.skip_check_adv_addr);
+    assert_eq!(
+        (router.version, router.announcements.repeat, router.announcements.lower_prio_repeat),
+        (Version::V2, 9, 9)
+    );
+    assert!(!router.adverts.skip_check_adv_addr);
     assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 99) });
 }
 
 #[test]
 fn vrrp_min_garp_is_one_announcement() {
-    let garp = good(&("global_defs {\n vrrp_min_garp\n}\n".to_owned() + &instance(""))).routers[0].garp;
+    let garp = good(&("global_defs {\n vrrp_min_garp\n}\n".to_owned() + &instance(""))).routers[0].announcements;
     assert_eq!((garp.repeat, garp.delay), (1, Duration::ZERO));
     assert_eq!((garp.lower_prio_repeat, garp.lower_prio_delay), (1, Duration::ZERO));
 }
@@ -115,14 +127,14 @@ fn vrrp_script() {
     assert_eq!((script.interval, script.timeout), (secs(2), secs(2)));
     assert_eq!((script.weight, script.rise, script.fall), (TrackWeight::default(), 1, 1));
     assert!(!script.init_fail);
-    assert_eq!(config.routers[0].track_scripts[0].weight, script.weight);
+    assert_eq!(config.routers[0].tracking.scripts[0].weight, script.weight);
 }
 
 #[test]
 fn a_tracked_script_may_have_a_weight_of_its_own() {
     let text = "vrrp_script chk {\n script /bin/true\n user nobody\n weight -2 reverse\n}\n".to_owned()
         + &instance("track_script {\n chk weight 5\n}");
-    assert_eq!(good(&text).routers[0].track_scripts[0].weight, TrackWeight { weight: 5, reverse: true });
+    assert_eq!(good(&text).routers[0].tracking.scripts[0].weight, TrackWeight { weight: 5, reverse: true });
 }
 
 #[test]
@@ -231,7 +243,7 @@ fn an_address_line_with_everything() {
 #[test]
 fn tenths_of_a_second_need_version_3() {
     let router = good(&instance("version 3\nadvert_int 0.1")).routers[0].clone();
-    assert_eq!(router.advert_interval.centis(), 10);
+    assert_eq!(router.adverts.interval.centis(), 10);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use vipward_core::vrrp::announce::queue::AT_ONCE;
 use vipward_core::vrrp::book::MOST_ADDED;
 
 fn with(garp: Garp) -> Timeline {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { garp, ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig { announcements: garp, ..router() }]);
     t.becomes_master();
     t
 }
@@ -30,7 +30,11 @@ fn five_at_once_and_five_after_five_seconds() {
 #[test]
 fn a_burst_goes_round_by_round() {
     let garp = Garp { repeat: 2, ..Garp::default() };
-    let mut t = Timeline::of(vec![VirtualRouterConfig { garp, addresses: vec![vip(100), vip(101)], ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        announcements: garp,
+        addresses: vec![vip(100), vip(101)],
+        ..router()
+    }]);
     t.becomes_master();
     let round = ["garp 10.0.0.100", "garp 10.0.0.101"];
     t.gives_of("garp", &[round, round].concat());

@@ -2,7 +2,7 @@
 //! the instant itself.
 
 use crate::timeline::*;
-use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::config::{Adverts, InitialState, Preemption, VirtualRouterConfig};
 use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
 
@@ -10,7 +10,7 @@ use vipward_core::time::Duration;
 const TAKES_OVER: [&str; 3] = ["advert 100", "add 10.0.0.100/24", "garp 10.0.0.100"];
 
 fn nopreempt(config: VirtualRouterConfig) -> VirtualRouterConfig {
-    VirtualRouterConfig { preempt: false, ..config }
+    VirtualRouterConfig { preemption: Preemption { on: false, ..config.preemption }, ..config }
 }
 
 /// "If the Master_Down_timer fires": send an advert, broadcast gratuitous ARP, become MASTER.
@@ -117,7 +117,8 @@ fn nopreempt_means_nothing_with_state_master_and_to_an_owner() {
 /// As keepalived 2.2.7 did it: the first lower advert starts the delay, and while it runs they count as alive.
 #[test]
 fn preempt_delay_counts_from_the_first_lower_advert() {
-    let delayed = VirtualRouterConfig { preempt_delay: Duration::from_secs(5), ..priority(150) };
+    let delayed =
+        VirtualRouterConfig { preemption: Preemption { on: true, delay: Duration::from_secs(5) }, ..priority(150) };
     let mut t = Timeline::of(vec![delayed]);
     for at in ["0.5", "1.5", "2.5", "3.5", "4.5"] {
         t.at(at).hears(peer(2, 200)).nothing();
@@ -135,7 +136,8 @@ fn preempt_delay_counts_from_the_first_lower_advert() {
 
 #[test]
 fn preempt_delay_does_not_delay_when_there_is_nobody_to_preempt() {
-    let delayed = || VirtualRouterConfig { preempt_delay: Duration::from_secs(5), ..router() };
+    let delayed =
+        || VirtualRouterConfig { preemption: Preemption { on: true, delay: Duration::from_secs(5) }, ..router() };
     Timeline::of(vec![delayed()]).at("3.609375").wakes().is(Role::Master);
     // The lower MASTER dies meanwhile: nobody is preempted any more.
     let mut t = Timeline::of(vec![delayed()]);
@@ -189,7 +191,8 @@ fn version_2_learns_another_interval_as_well_and_says_so() {
 
 #[test]
 fn down_timer_adverts_says_how_many_may_be_missed() {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { down_timer_adverts: 5, ..router() }]);
+    let mut t =
+        Timeline::of(vec![VirtualRouterConfig { adverts: Adverts { down_timer: 5, ..router().adverts }, ..router() }]);
     t.at("5.609374999").wakes().nothing();
     t.at("5.609375").wakes().is(Role::Master);
 }

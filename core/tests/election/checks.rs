@@ -3,7 +3,7 @@
 
 use crate::timeline::*;
 use bytes::Bytes;
-use vipward_core::config::VirtualRouterConfig;
+use vipward_core::config::{Adverts, Preemption, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::{Role, Version};
 use vipward_core::vrrp::Event;
@@ -96,7 +96,10 @@ fn each_reason_is_told_and_counted() {
         "V: ",
         "sent to 224.0.0.18: one side uses unicast_peer, the other multicast",
     );
-    let strict = VirtualRouterConfig { check_unicast_src: true, ..unicast(router(), &[2]) };
+    let strict = VirtualRouterConfig {
+        adverts: Adverts { check_unicast_src: true, ..router().adverts },
+        ..unicast(router(), &[2])
+    };
     ignored(strict, &Peer { destination: ip(ME), ..peer(9, 200) }, None, "V: ", "the sender is not in unicast_peer");
     ignored(v3(100, 100), &p().v3(100), raw(&[0x31, 51, 200, 0, 0, 0, 0x6, 0xcc]), "V: ", "advert interval 0");
 }
@@ -121,7 +124,13 @@ fn what_is_right_is_heard() {
     let to_me = |source| Peer { destination: ip(ME), ttl: 64, ..peer(source, 200) };
     heard(unicast(router(), &[2]), to_me(2));
     heard(unicast(router(), &[2]), to_me(9));
-    heard(VirtualRouterConfig { check_unicast_src: true, ..unicast(router(), &[2]) }, to_me(2));
+    heard(
+        VirtualRouterConfig {
+            adverts: Adverts { check_unicast_src: true, ..router().adverts },
+            ..unicast(router(), &[2])
+        },
+        to_me(2),
+    );
     // The order of the addresses does not matter.
     let config = VirtualRouterConfig { addresses: vec![vip(100), vip(101)], ..router() };
     heard(config, Peer { addresses: vec![101, 100], ..peer(2, 200) });
@@ -178,7 +187,10 @@ fn one_vrid_in_two_groups() {
 /// Sums come by themselves after a minute.
 #[test]
 fn sums_are_told_once_a_minute() {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { preempt: false, ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        preemption: Preemption { on: false, ..router().preemption },
+        ..router()
+    }]);
     let stranger = || Peer { vrid: 50, ..peer(2, 200) };
     t.at("1").hears(stranger());
     for second in 2..=5 {

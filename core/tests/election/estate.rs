@@ -122,8 +122,8 @@ fn a_faster_pace_counts_from_now() {
 /// `garp_master_refresh` and the second burst go on; no burst of its own.
 #[test]
 fn announcements_go_on_as_they_were() {
-    let garp = Garp { delay: Duration::from_secs(2), refresh: Duration::from_secs(60), ..router().garp };
-    let router = VirtualRouterConfig { garp, ..router() };
+    let garp = Garp { delay: Duration::from_secs(2), refresh: Duration::from_secs(60), ..router().announcements };
+    let router = VirtualRouterConfig { announcements: garp, ..router() };
     let mut old = Timeline::of(vec![router.clone()]);
     old.becomes_master();
     let mut successor = old.at("4").successor(true);

@@ -1,7 +1,7 @@
 //! FAULT, keepalived's fourth state: into it, and out of it by itself when all is well again.
 
 use crate::timeline::*;
-use vipward_core::config::{InitialState, NotifyScripts, VirtualRouterConfig};
+use vipward_core::config::{InitialState, NotifyScripts, Tracking, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Effect, Event};
@@ -85,7 +85,10 @@ fn a_configured_source_needs_no_address_there() {
 
 #[test]
 fn dont_track_primary_ignores_a_link_that_is_down() {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { dont_track_primary: true, ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        tracking: Tracking { dont_track_primary: true, ..Tracking::default() },
+        ..router()
+    }]);
     t.at("1").link(false).nothing();
     t.becomes_master().is(Role::Master);
     t.handles(Event::LinkGone(eth(0))).is(Role::Fault);

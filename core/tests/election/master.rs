@@ -1,7 +1,7 @@
 //! RFC 9568 6.4.3 and RFC 3768 6.4.3: a MASTER, whom it yields to and whom it does not.
 
 use crate::timeline::*;
-use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::config::{Adverts, InitialState, Preemption, VirtualRouterConfig};
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Effect, Input};
 
@@ -126,7 +126,10 @@ fn one_that_was_wrongly_taken_for_dead_is_answered_once_more() {
 
 #[test]
 fn lower_prio_no_advert_only_announces() {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { lower_prio_no_advert: true, ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        adverts: Adverts { lower_prio_no_advert: true, ..router().adverts },
+        ..router()
+    }]);
     t.becomes_master();
     t.at("4")
         .hears(peer(2, 50))
@@ -137,7 +140,10 @@ fn lower_prio_no_advert_only_announces() {
 /// The one that yields speaks once more, so that the winner announces again.
 #[test]
 fn higher_prio_send_advert_speaks_before_it_yields() {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { higher_prio_send_advert: true, ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        adverts: Adverts { higher_prio_send_advert: true, ..router().adverts },
+        ..router()
+    }]);
     t.becomes_master();
     t.at("4").hears(peer(2, 200)).gives(&[
         "advert 100",
@@ -158,7 +164,10 @@ fn it_answers_another_master_that_stops() {
 /// A MASTER with `nopreempt` yields to a higher priority like any other.
 #[test]
 fn nopreempt_does_not_hold_on_to_mastership() {
-    let mut t = Timeline::of(vec![VirtualRouterConfig { preempt: false, ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        preemption: Preemption { on: false, ..router().preemption },
+        ..router()
+    }]);
     t.becomes_master();
     t.at("5").hears(peer(2, 101)).is(Role::Backup);
 }

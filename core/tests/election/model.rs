@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::config::{Config, VirtualRouterConfig};
+use vipward_core::config::{Adverts, Config, Preemption, VirtualRouterConfig};
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::{Link, ObservedAddress};
 use vipward_core::machine::Machine;
@@ -259,7 +259,7 @@ impl Segment {
         }
         let Setup { priority: p, preempt, preempt_delay, .. } = self.nodes[place].setup.clone();
         let config = self.config(place);
-        let centis = config.routers[0].advert_interval.centis();
+        let centis = config.routers[0].adverts.interval.centis();
         let interval = u64::from(centis) * 10 * MILLI;
         let mut reference = Reference {
             v3: self.v3,
@@ -289,9 +289,8 @@ impl Segment {
         let config = VirtualRouterConfig {
             version: if self.v3 { Version::V3 } else { Version::V2 },
             priority: Priority::new(p).unwrap(),
-            advert_interval: AdvertInterval::from_centis(self.centis(slow)).unwrap(),
-            preempt,
-            preempt_delay: Duration::from_nanos(preempt_delay),
+            adverts: Adverts::every(AdvertInterval::from_centis(self.centis(slow)).unwrap()),
+            preemption: Preemption { on: preempt, delay: Duration::from_nanos(preempt_delay) },
             ..router()
         };
         Config { routers: vec![config], ..Config::default() }

@@ -118,7 +118,7 @@ fn a_changed_interval_never_delays_the_next_advert() {
 fn a_backup_waits_on_as_it_was() {
     let mut t = Timeline::of(vec![router()]);
     t.at("1").hears(peer(2, 200));
-    loads(t.at("2"), vec![VirtualRouterConfig { garp: Default::default(), ..priority(150) }]);
+    loads(t.at("2"), vec![VirtualRouterConfig { announcements: Default::default(), ..priority(150) }]);
     t.at("4.609374999").wakes().nothing();
     t.at("4.609375").wakes().is(Role::Master);
 }

@@ -11,7 +11,8 @@ use vipward_core::command::Command;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    Config, Garp, InitialState, NotifyScripts, TrackWeight, TrackedScript, Transport, VirtualRouterConfig, VrrpScript,
+    Adverts, Config, Garp, InitialState, NotifyScripts, Preemption, TrackWeight, TrackedScript, Tracking, Transport,
+    VirtualRouterConfig, VrrpScript,
 };
 use vipward_core::datagram::Datagram;
 use vipward_core::estate::{Document, ElectionEstate, OfOne};
@@ -63,24 +64,16 @@ pub fn router() -> VirtualRouterConfig {
         vrid: Vrid::new(51).unwrap(),
         version: Version::V2,
         priority: Priority::DEFAULT,
-        advert_interval: AdvertInterval::DEFAULT,
-        preempt: true,
-        preempt_delay: Duration::ZERO,
+        preemption: Preemption { on: true, delay: Duration::ZERO },
+        adverts: Adverts::every(AdvertInterval::DEFAULT),
         transport: Transport::Multicast { group: GROUP },
         source: None,
         unicast_ttl: 255,
         password: None,
         addresses: vec![vip(100)],
         excluded: vec![],
-        track_scripts: vec![],
-        dont_track_primary: false,
-        down_timer_adverts: 3,
-        v3_checksum_as_v2: false,
-        check_unicast_src: false,
-        skip_check_adv_addr: false,
-        lower_prio_no_advert: false,
-        higher_prio_send_advert: false,
-        garp: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_repeat: 1, ..Garp::default() },
+        tracking: Tracking::default(),
+        announcements: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_repeat: 1, ..Garp::default() },
         notify: NotifyScripts::default(),
         places: Default::default(),
     }
@@ -92,7 +85,7 @@ pub fn priority(priority: u8) -> VirtualRouterConfig {
 
 pub fn v3(priority_: u8, centis: u16) -> VirtualRouterConfig {
     let advert_interval = AdvertInterval::from_centis(centis).unwrap();
-    VirtualRouterConfig { version: Version::V3, advert_interval, ..priority(priority_) }
+    VirtualRouterConfig { version: Version::V3, adverts: Adverts::every(advert_interval), ..priority(priority_) }
 }
 
 pub fn unicast(config: VirtualRouterConfig, peers: &[u8]) -> VirtualRouterConfig {
@@ -118,7 +111,7 @@ pub fn script(fall: u32, rise: u32) -> VrrpScript {
 /// `track_script { chk weight WEIGHT }`.
 pub fn tracking(config: VirtualRouterConfig, weight: i16, reverse: bool) -> VirtualRouterConfig {
     let tracked = TrackedScript { script: Arc::from("chk"), weight: TrackWeight { weight, reverse } };
-    VirtualRouterConfig { track_scripts: vec![tracked], ..config }
+    VirtualRouterConfig { tracking: Tracking { scripts: vec![tracked], ..Tracking::default() }, ..config }
 }
 
 /// Without `[vip] lease`: renewals come twice a second, and only the tests in `lease.rs` are about them.

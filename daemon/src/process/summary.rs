@@ -44,7 +44,7 @@ fn router(router: &VirtualRouterConfig) -> String {
         router.interface,
         router.version,
         router.priority,
-        router.advert_interval,
+        router.adverts.interval,
         shown(&addresses)
     )
 }

@@ -128,7 +128,7 @@ impl Battery<'_> {
             NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         };
         for script in config.iter().flat_map(|config| config.scripts.values()) {
-            let tracked = config.iter().flat_map(|config| &config.routers).flat_map(|router| &router.track_scripts);
+            let tracked = config.iter().flat_map(|config| &config.routers).flat_map(|router| &router.tracking.scripts);
             if tracked.clone().any(|tracked| tracked.script == script.name) {
                 let exits = |exits| Action::Script { script: script.name.clone(), node: id, exits };
                 let seen = script.interval.saturating_mul(script.rise.max(script.fall)).saturating_add(script.timeout);

@@ -52,13 +52,13 @@ impl Pace {
     pub fn of(configs: &[&Config]) -> Self {
         let routers = || configs.iter().flat_map(|config| &config.routers);
         // The slowest MASTER that a director may have to wait for is anybody's.
-        let slowest = routers().map(|router| router.advert_interval).max();
+        let slowest = routers().map(|router| router.adverts.interval).max();
         let down = routers().map(|router| {
-            let active = slowest.unwrap_or(router.advert_interval);
-            master_down_interval(router.version, router.priority, active, router.down_timer_adverts)
+            let active = slowest.unwrap_or(router.adverts.interval);
+            master_down_interval(router.version, router.priority, active, router.adverts.down_timer)
         });
         let takeover = down.max().unwrap_or_default().min(LONGEST);
-        let delay = routers().map(|router| router.preempt_delay).max().unwrap_or_default();
+        let delay = routers().map(|router| router.preemption.delay).max().unwrap_or_default();
         let servers = || configs.iter().flat_map(|config| &config.services).flat_map(|service| &service.real_servers);
         let checkers = || servers().flat_map(|server| &server.checkers);
         let first_probe = checkers()
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_drill_waits_for_the_slowest_of_the_directors() {
         let (fast, mut slow) = (config(150), config(100));
-        slow.routers[0].advert_interval = vipward_core::quantity::AdvertInterval::from_centis(1000).unwrap();
+        slow.routers[0].adverts.interval = vipward_core::quantity::AdvertInterval::from_centis(1000).unwrap();
         let pace = Pace::of(&[&fast, &slow]);
         assert_eq!(pace.takeover.as_millis(), 30_609, "three intervals of ten seconds and the skew of priority 100");
     }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn no_file_makes_a_drill_endless() {
         let mut endless = config(100);
-        endless.routers[0].preempt_delay = Duration::from_secs(1_000_000);
+        endless.routers[0].preemption.delay = Duration::from_secs(1_000_000);
         endless.services[0].real_servers[0].checkers[0].delay_loop = Duration::from_secs(u64::MAX / 2);
         let pace = Pace::of(&[&endless]);
         assert!([pace.settle, pace.takeover, pace.way_back, pace.notice].iter().all(|wait| *wait <= LONGEST));

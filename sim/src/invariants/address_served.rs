@@ -109,7 +109,7 @@ fn served(world: &World, id: NodeId, address: IpAddr) -> bool {
 }
 
 fn allowed(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Duration {
-    let adverts = longest_interval(world, address) * u32::from(router.down_timer_adverts);
+    let adverts = longest_interval(world, address) * u32::from(router.adverts.down_timer);
     by_the_slowest_clock(world, adverts) + after_a_farewell(world, router, address)
 }
 

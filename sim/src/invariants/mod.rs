@@ -109,7 +109,7 @@ impl Watch {
 
 /// The advert interval that a virtual router can be held to.
 fn interval(router: &VirtualRouterConfig) -> Duration {
-    router.advert_interval.duration()
+    router.adverts.interval.duration()
 }
 
 /// Seconds to the millisecond.

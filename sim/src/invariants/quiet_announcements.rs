@@ -50,11 +50,12 @@ fn longest_delay(world: &World, id: NodeId) -> Option<Duration> {
     let director = world.director(id)?;
     let mut longest = Duration::ZERO;
     for router in director.config.iter().flat_map(|config| &config.routers) {
-        if !router.garp.refresh.is_zero() {
+        if !router.announcements.refresh.is_zero() {
             return None;
         }
         // Two announcements may be one interval apart from the advert that causes them.
-        longest = longest.max(router.garp.delay).max(router.garp.lower_prio_delay) + router.advert_interval.duration();
+        longest = longest.max(router.announcements.delay).max(router.announcements.lower_prio_delay)
+            + router.adverts.interval.duration();
     }
     Some(longest)
 }

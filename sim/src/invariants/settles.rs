@@ -146,7 +146,7 @@ pub(super) fn priority(world: &World, id: NodeId, router: &VirtualRouterConfig) 
 
 /// As [`vipward_core::vrrp`] reads the configuration.
 pub(super) fn preempts(router: &VirtualRouterConfig) -> bool {
-    router.preempt || router.initial_state == InitialState::Master || router.priority == Priority::OWNER
+    router.preemption.on || router.initial_state == InitialState::Master || router.priority == Priority::OWNER
 }
 
 /// Master_Down_Interval at the longest.
@@ -155,16 +155,16 @@ pub(super) fn master_down(world: &World, router: &VirtualRouterConfig, interval:
         Version::V2 => Duration::from_secs(1),
         Version::V3 => interval,
     };
-    by_the_slowest_clock(world, interval * u32::from(router.down_timer_adverts) + skew)
+    by_the_slowest_clock(world, interval * u32::from(router.adverts.down_timer) + skew)
 }
 
 /// How long the slowest virtual router may take to settle.
 fn bound(world: &World) -> Duration {
     let configs = || world.directors().flat_map(|(_, director)| &director.config);
     let routers = || configs().flat_map(|config| &config.routers);
-    let interval = routers().map(|router| router.advert_interval.duration()).max().unwrap_or_default();
+    let interval = routers().map(|router| router.adverts.interval.duration()).max().unwrap_or_default();
     let down = routers().map(|router| master_down(world, router, interval)).max().unwrap_or_default();
-    let delay = routers().map(|router| router.preempt_delay).max().unwrap_or_default();
+    let delay = routers().map(|router| router.preemption.delay).max().unwrap_or_default();
     let scripts = configs().flat_map(|config| config.scripts.values());
     let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
     by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2 + leases(world)) + world.slowest + MARGIN

@@ -98,7 +98,7 @@ impl TakeoverInOrder {
                 let long = patience(world, router);
                 *other != id && *role == Role::Backup && steady(world, *other, &router.name, long) && calm(world, long)
             });
-            let interval = parts.iter().map(|(_, router, _)| router.advert_interval).max();
+            let interval = parts.iter().map(|(_, router, _)| router.adverts.interval).max();
             let skews: Vec<_> = waits
                 .filter_map(|(other, router, _)| {
                     let effective = Priority::new(priority(world, *other, router))?;
@@ -141,7 +141,7 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
                 ));
             }
             Role::Backup if claim > ours && awake(world, id, long) && same_long(world, id, name, long) => {
-                let step = (router.advert_interval.duration() / 256).min(Duration::from_secs(1) / 256);
+                let step = (router.adverts.interval.duration() / 256).min(Duration::from_secs(1) / 256);
                 let apart = step * u32::from(claim - ours);
                 if apart > CLOSE + long / 500 {
                     return Some(format!(
@@ -192,8 +192,8 @@ fn yields_to_a_lesser(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCa
 
 /// Longer than anybody waits for anything.
 fn patience(world: &World, router: &VirtualRouterConfig) -> Duration {
-    master_down(world, router, router.advert_interval.duration()) * 2
-        + router.preempt_delay
+    master_down(world, router, router.adverts.interval.duration()) * 2
+        + router.preemption.delay
         + Duration::from_secs(1)
         + world.slowest
 }

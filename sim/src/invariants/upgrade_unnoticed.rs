@@ -75,7 +75,7 @@ impl UpgradeUnnoticed {
             let vrid = router.vrid.get();
             let was_master = takeover.roles.get(&router.name) == Some(&Role::Master);
             if let Some(last) = world.last_adverts.get(&(takeover.node, vrid)).filter(|_| was_master) {
-                let interval = by_the_slowest_clock(world, router.advert_interval.duration());
+                let interval = by_the_slowest_clock(world, router.adverts.interval.duration());
                 let until = takeover.ended.max(last.at + interval) + STEPS;
                 self.due.insert((takeover.node, vrid), (until, last.at + MOMENT));
             }
@@ -131,7 +131,7 @@ fn too_old(world: &World, entry: &Entry) -> Option<String> {
     // It may have sent one in this very instant.
     let last =
         world.last_adverts.get(&(id, router.vrid.get())).and_then(|last| last.before(entry.at)).unwrap_or_default();
-    let (version, interval, adverts) = (router.version, router.advert_interval, router.down_timer_adverts);
+    let (version, interval, adverts) = (router.version, router.adverts.interval, router.adverts.down_timer);
     let patience = intervals::master_down_interval(version, Priority::new(254)?, interval, adverts);
     let silent = entry.at.since(last);
     (silent > by_the_slowest_clock(world, patience) + STEPS).then(|| {

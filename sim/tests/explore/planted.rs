@@ -118,7 +118,7 @@ impl Voter {
     fn early(&self) -> Duration {
         let best = Priority::new(254).unwrap();
         let excess = self.inner.routers().iter().filter(|it| it.role() == Role::Backup).map(|it| {
-            let (version, interval) = (it.config().version, it.config().advert_interval);
+            let (version, interval) = (it.config().version, it.config().adverts.interval);
             let skew = |priority| intervals::skew_time(version, priority, interval);
             skew(it.priority()).saturating_sub(skew(best))
         });

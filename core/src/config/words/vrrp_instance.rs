@@ -4,7 +4,9 @@ use super::said::{self, Lower, Said};
 use super::values::parse_seconds;
 use super::vrrp_garp::{Announcements, Announces};
 pub(super) use super::vrrp_instance_words::TABLE;
-use crate::config::model::{InitialState, NotifyScripts, TrackedScript, VirtualRouterConfig};
+use crate::config::model::{
+    Adverts, InitialState, NotifyScripts, Preemption, TrackedScript, Tracking, VirtualRouterConfig,
+};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::interface::{InterfaceAddress, InterfaceName};
@@ -139,24 +141,24 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         vrid,
         version: draft.version,
         priority: draft.priority,
-        advert_interval,
-        preempt: draft.preempt,
-        preempt_delay: draft.preempt_delay,
+        preemption: Preemption { on: draft.preempt, delay: draft.preempt_delay },
+        adverts: Adverts {
+            interval: advert_interval,
+            down_timer: draft.down_timer_adverts,
+            v3_checksum_as_v2: draft.v3_checksum_as_v2,
+            check_unicast_src: draft.check_unicast_src,
+            skip_check_adv_addr: draft.skip_check_adv_addr,
+            lower_prio_no_advert: draft.lower_prio_no_advert,
+            higher_prio_send_advert: draft.higher_prio_send_advert,
+        },
         transport,
         source,
         unicast_ttl: draft.unicast_ttl,
         password: draft.password,
         addresses: draft.addresses,
         excluded: draft.excluded,
-        track_scripts: draft.track_scripts,
-        dont_track_primary: draft.dont_track_primary,
-        down_timer_adverts: draft.down_timer_adverts,
-        v3_checksum_as_v2: draft.v3_checksum_as_v2,
-        check_unicast_src: draft.check_unicast_src,
-        skip_check_adv_addr: draft.skip_check_adv_addr,
-        lower_prio_no_advert: draft.lower_prio_no_advert,
-        higher_prio_send_advert: draft.higher_prio_send_advert,
-        garp: draft.announcements.whole(),
+        tracking: Tracking { scripts: draft.track_scripts, dont_track_primary: draft.dont_track_primary },
+        announcements: draft.announcements.whole(),
         notify: draft.notify,
         places: draft.places,
     });

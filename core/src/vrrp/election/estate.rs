@@ -143,7 +143,10 @@ impl Election {
         let masters = self.routers.iter().filter(|router| router.role() == Role::Master);
         let missing: Vec<(Holder, InterfaceAddress, u32)> = masters
             .flat_map(|router| {
-                router.addresses().iter().map(|vip| (router.holder(), vip.clone(), router.config().garp.repeat))
+                router
+                    .addresses()
+                    .iter()
+                    .map(|vip| (router.holder(), vip.clone(), router.config().announcements.repeat))
             })
             .filter(|(_, vip, _)| !self.book.is_there(&vip.key()))
             .collect();

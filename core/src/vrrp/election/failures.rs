@@ -41,7 +41,7 @@ impl Election {
             Effect::SendAdvert(datagram) => {
                 let place = datagram.payload.get(1).and_then(|vrid| self.find(&datagram, Vrid::new(*vrid)?));
                 if let Some(router) = place.and_then(|place| self.routers.get(place)) {
-                    retry_in = router.config().advert_interval.duration();
+                    retry_in = router.config().adverts.interval.duration();
                 }
                 format!("sending an advert to {} on {}", datagram.destination, datagram.interface)
             }

@@ -410,7 +410,7 @@ impl Election {
         for place in 0..self.routers.len() {
             let Some(config) = self.routers.get(place).map(VirtualRouter::config) else { continue };
             let Some(TrackedScript { weight: TrackWeight { weight, .. }, .. }) =
-                config.track_scripts.iter().find(|tracked| tracked.script == *name)
+                config.tracking.scripts.iter().find(|tracked| tracked.script == *name)
             else {
                 continue;
             };
@@ -443,7 +443,7 @@ impl Election {
         let interface = config.interface.clone();
         match self.links.get(&interface) {
             None => return Standing::Faulty(RoleCause::LinkGone { interface }),
-            Some(false) if !config.dont_track_primary => {
+            Some(false) if !config.tracking.dont_track_primary => {
                 return Standing::Faulty(RoleCause::LinkDown { interface });
             }
             Some(_) => {}
@@ -455,7 +455,7 @@ impl Election {
             return Standing::Faulty(RoleCause::NoSourceAddress { interface });
         };
         let mut unknown = false;
-        for TrackedScript { script, weight } in &config.track_scripts {
+        for TrackedScript { script, weight } in &config.tracking.scripts {
             match tracker::verdict(self.scripts.get(script), *weight) {
                 Verdict::Fault => return Standing::Faulty(RoleCause::ScriptDown { script: script.clone() }),
                 Verdict::Unknown => unknown = true,

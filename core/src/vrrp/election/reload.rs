@@ -97,7 +97,7 @@ impl Election {
     /// Keeps what is known of the scripts that are still tracked.
     fn load_scripts(&mut self, new: &Config, now: Instant) {
         let tracked: BTreeSet<&ScriptId> =
-            new.routers.iter().flat_map(|router| &router.track_scripts).map(|tracked| &tracked.script).collect();
+            new.routers.iter().flat_map(|router| &router.tracking.scripts).map(|tracked| &tracked.script).collect();
         let mut before = std::mem::take(&mut self.scripts);
         for (name, script) in new.scripts.iter().filter(|(name, _)| tracked.contains(name)) {
             let tracker = match before.remove(name) {

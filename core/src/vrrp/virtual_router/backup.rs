@@ -13,7 +13,7 @@ impl VirtualRouter {
     pub(super) fn hear_as_backup(&mut self, advert: &Advert<'_>, source: Ipv4Addr, now: Instant) {
         let preempts = self.preempts();
         let ours = self.priority;
-        let (version, adverts) = (self.config.version, self.config.down_timer_adverts);
+        let (version, adverts) = (self.config.version, self.config.adverts.down_timer);
         let delay = self.preempt_delay();
         let State::Backup(backup) = &mut self.state else { return };
         if advert.priority == 0 {
@@ -59,14 +59,16 @@ impl VirtualRouter {
 
     /// The owner always does (RFC 9568 6.1); with `state MASTER` keepalived takes `nopreempt` back.
     pub fn preempts(&self) -> bool {
-        self.config.preempt || self.config.initial_state == InitialState::Master || self.priority == Priority::OWNER
+        self.config.preemption.on
+            || self.config.initial_state == InitialState::Master
+            || self.priority == Priority::OWNER
     }
 
     /// As `nopreempt`, it does not go together with `state MASTER`.
     pub fn preempt_delay(&self) -> Duration {
         match self.config.initial_state {
             InitialState::Master => Duration::ZERO,
-            InitialState::Backup => self.config.preempt_delay,
+            InitialState::Backup => self.config.preemption.delay,
         }
     }
 }

@@ -37,7 +37,7 @@ impl VirtualRouter {
             return Err(IgnoreReason::WrongDestination { destination });
         }
         if let Transport::Unicast { peers } = &self.config.transport
-            && self.config.check_unicast_src
+            && self.config.adverts.check_unicast_src
             && !peers.contains(&IpAddr::V4(source))
         {
             return Err(IgnoreReason::NotAPeer);
@@ -78,7 +78,7 @@ impl VirtualRouter {
     /// Version 3 learns the MASTER's interval (RFC 9568 6.4.2). Version 2 should drop such an advert (RFC 3768 7.1), as
     /// keepalived does, and both become MASTER; we learn it there too, and say so.
     pub(super) fn compare_interval(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
-        let (theirs, ours) = (advert.interval, self.config.advert_interval);
+        let (theirs, ours) = (advert.interval, self.config.adverts.interval);
         if advert.version == Version::V2 && theirs != ours && self.limits.interval.admits(ctx.now) {
             let router = self.config.name.clone();
             ctx.decide(Decision::IntervalDiffers { router, source: source.into(), theirs, ours });

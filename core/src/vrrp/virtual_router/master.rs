@@ -36,13 +36,13 @@ impl VirtualRouter {
         } else {
             RoleCause::SamePriorityGreaterAddress { source: source.into(), priority: ours, ours: address.into() }
         };
-        if self.config.higher_prio_send_advert || self.took_it_for_dead(source, ctx) {
+        if self.config.adverts.higher_prio_send_advert || self.took_it_for_dead(source, ctx) {
             self.advertise(ctx);
         }
         self.leave(ctx);
         self.enter_backup(cause, Heard::Active { source, at: ctx.now }, Role::Master, ctx);
         if let State::Backup(backup) = &mut self.state {
-            let adverts = self.config.down_timer_adverts;
+            let adverts = self.config.adverts.down_timer;
             backup.active_interval = advert.interval;
             backup.waits = master_down_interval(self.config.version, self.priority, advert.interval, adverts);
             backup.down_at = ctx.now + backup.waits;
@@ -62,7 +62,7 @@ impl VirtualRouter {
     /// "Send an ADVERTISEMENT immediately to assert the Active state to the sending VRRP Router and to update any
     /// learning bridges" (RFC 9568 6.4.3); keepalived does so in version 2 as well, unless `lower_prio_no_advert`.
     fn assert_mastership(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
-        if !self.config.lower_prio_no_advert {
+        if !self.config.adverts.lower_prio_no_advert {
             self.advertise(ctx);
         }
         self.announce_again(ctx);
@@ -79,7 +79,7 @@ impl VirtualRouter {
             && master.holds
         {
             let to = &mut To { holder: Holder::Router(self.id), book: ctx.book };
-            master.announcements.lower_priority(&self.config.garp, &self.addresses, ctx.now, to);
+            master.announcements.lower_priority(&self.config.announcements, &self.addresses, ctx.now, to);
         }
     }
 
@@ -87,6 +87,6 @@ impl VirtualRouter {
         let State::Master(master) = &mut self.state else { return };
         ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
         master.last_advert = ctx.now;
-        master.advertise_at = ctx.now + self.config.advert_interval.duration();
+        master.advertise_at = ctx.now + self.config.adverts.interval.duration();
     }
 }

@@ -264,8 +264,8 @@ impl VirtualRouter {
     /// The shortest time between two adverts that it knows of: its own, and those of the MASTER that it hears.
     pub fn interval(&self) -> AdvertInterval {
         match &self.state {
-            State::Backup(backup) => self.config.advert_interval.min(backup.active_interval),
-            State::Init | State::Master(_) | State::Fault => self.config.advert_interval,
+            State::Backup(backup) => self.config.adverts.interval.min(backup.active_interval),
+            State::Init | State::Master(_) | State::Fault => self.config.adverts.interval,
         }
     }
 
@@ -314,7 +314,7 @@ impl VirtualRouter {
             }
             State::Master(master) => {
                 let silent = ctx.now.since(master.last_advert);
-                let interval = self.master_down_interval(self.config.advert_interval);
+                let interval = self.master_down_interval(self.config.adverts.interval);
                 if silent > interval {
                     self.leave(ctx);
                     self.enter_backup(RoleCause::Overslept { silent, interval }, Heard::Nobody, Role::Master, ctx);
@@ -346,7 +346,7 @@ impl VirtualRouter {
                     && master.holds
                 {
                     let to = &mut To { holder: Holder::Router(self.id), book: ctx.book };
-                    master.announcements.wake(&self.config.garp, &self.addresses, ctx.now, to);
+                    master.announcements.wake(&self.config.announcements, &self.addresses, ctx.now, to);
                 }
             }
         }
@@ -442,16 +442,16 @@ impl VirtualRouter {
         self.prepare();
         let State::Master(master) = &mut self.state else { return };
         // Those who learned the old interval must not wait longer than it for the news.
-        master.advertise_at = master.advertise_at.min(ctx.now + self.config.advert_interval.duration());
-        if master.holds && before.garp != self.config.garp {
-            master.announcements.reconfigure(&self.config.garp, ctx.now);
+        master.advertise_at = master.advertise_at.min(ctx.now + self.config.adverts.interval.duration());
+        if master.holds && before.announcements != self.config.announcements {
+            master.announcements.reconfigure(&self.config.announcements, ctx.now);
         }
         if !master.holds {
             return;
         }
         ctx.book.want(self.holder(), self.addresses.clone());
         let new: Vec<_> = self.addresses.iter().filter(|vip| !had.contains(&vip.key())).cloned().collect();
-        ctx.book.announce(self.holder(), new.iter(), self.config.garp.repeat);
+        ctx.book.announce(self.holder(), new.iter(), self.config.announcements.repeat);
     }
 
     /// Says goodbye, if MASTER: an advert of priority 0 (RFC 9568 6.4.3, Shutdown).
@@ -483,11 +483,11 @@ impl VirtualRouter {
     // Entry and exit.
 
     fn enter_backup(&mut self, cause: RoleCause, heard: Heard, from: Role, ctx: &mut Context<'_>) {
-        let waits = self.master_down_interval(self.config.advert_interval);
+        let waits = self.master_down_interval(self.config.adverts.interval);
         self.state = State::Backup(Backup {
             down_at: ctx.now + waits,
             waits,
-            active_interval: self.config.advert_interval,
+            active_interval: self.config.adverts.interval,
             heard,
             preempt_at: self.elected_delay(ctx.now),
             slept: false,
@@ -506,7 +506,7 @@ impl VirtualRouter {
         ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
         let holds = self.rule == Rule::Adverts;
         let announcements = if holds { self.take_addresses(ctx) } else { Announcements::default() };
-        let advertise_at = ctx.now + self.config.advert_interval.duration();
+        let advertise_at = ctx.now + self.config.adverts.interval.duration();
         let presumed_dead = match &cause {
             RoleCause::MasterDown { last_heard: Some((IpAddr::V4(source), _)), interval } => {
                 Some((*source, ctx.now + *interval))
@@ -528,7 +528,7 @@ impl VirtualRouter {
     fn take_addresses(&self, ctx: &mut Context<'_>) -> Announcements {
         ctx.book.want(self.holder(), self.addresses.clone());
         let to = &mut To { holder: self.holder(), book: ctx.book };
-        Announcements::start(&self.config.garp, &self.addresses, ctx.now, to)
+        Announcements::start(&self.config.announcements, &self.addresses, ctx.now, to)
     }
 
     // By lease.
@@ -613,7 +613,7 @@ impl VirtualRouter {
     }
 
     fn master_down_interval(&self, active: AdvertInterval) -> Duration {
-        master_down_interval(self.config.version, self.priority, active, self.config.down_timer_adverts)
+        master_down_interval(self.config.version, self.priority, active, self.config.adverts.down_timer)
     }
 
     // What is sent.
@@ -658,7 +658,7 @@ impl VirtualRouter {
             version: self.config.version,
             vrid: self.config.vrid,
             priority,
-            interval: self.config.advert_interval,
+            interval: self.config.adverts.interval,
             authentication: self.authentication(),
             addresses: AddressList::from_wire(&self.advertised),
         };
@@ -667,7 +667,7 @@ impl VirtualRouter {
             source: source.into(),
             destination: destination.into(),
             ttl,
-            payload: advert.encode((!self.config.v3_checksum_as_v2).then_some((source, destination))),
+            payload: advert.encode((!self.config.adverts.v3_checksum_as_v2).then_some((source, destination))),
         };
         match &self.config.transport {
             Transport::Multicast { group } => vec![to(*group, TTL)],

@@ -41,8 +41,8 @@ impl VirtualRouter {
     /// Nobody can have taken over yet: the most impatient of the others still waits for the next advert, which leaves when
     /// it was due.
     fn still_master(&self, left: &Master, now: Instant) -> Option<Master> {
-        let (version, interval) = (self.config.version, self.config.advert_interval);
-        let patience = master_down_interval(version, MOST_IMPATIENT, interval, self.config.down_timer_adverts);
+        let (version, interval) = (self.config.version, self.config.adverts.interval);
+        let patience = master_down_interval(version, MOST_IMPATIENT, interval, self.config.adverts.down_timer);
         if left.last_advert > now || now.since(left.last_advert) > patience {
             return None;
         }
@@ -50,7 +50,7 @@ impl VirtualRouter {
         // Only those that need no lease are left to anybody.
         master.holds = true;
         master.advertise_at = master.advertise_at.min(now + interval.duration());
-        master.announcements.reconfigure(&self.config.garp, now);
+        master.announcements.reconfigure(&self.config.announcements, now);
         Some(master)
     }
 

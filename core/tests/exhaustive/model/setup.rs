@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use vipward_core::config::Vip;
-use vipward_core::config::{Config, Garp, InitialState, NotifyScripts, Transport, VirtualRouterConfig};
+use vipward_core::config::{
+    Adverts, Config, Garp, InitialState, NotifyScripts, Preemption, Tracking, Transport, VirtualRouterConfig,
+};
 use vipward_core::interface::{InterfaceAddress, InterfaceName, ObservedAddress, Scope};
 use vipward_core::quantity::{AdvertInterval, Priority, Version, Vrid};
 use vipward_core::time::Duration;
@@ -177,25 +179,25 @@ impl Setup {
             vrid: Vrid::new(51).unwrap(),
             version: self.version,
             priority: Priority::new(priority).unwrap(),
-            advert_interval: AdvertInterval::from_centis(u16::try_from(interval * 100).unwrap()).unwrap(),
-            preempt,
-            preempt_delay: Duration::ZERO,
+            preemption: Preemption { on: preempt, delay: Duration::ZERO },
+            adverts: Adverts {
+                v3_checksum_as_v2: true,
+                ..Adverts::every(AdvertInterval::from_centis(u16::try_from(interval * 100).unwrap()).unwrap())
+            },
             transport: Transport::Multicast { group: GROUP },
             source: None,
             unicast_ttl: 255,
             password: None,
             addresses: vec![vip()],
             excluded: vec![],
-            track_scripts: vec![],
-            dont_track_primary: false,
-            down_timer_adverts: 3,
+            tracking: Tracking::default(),
             // A planted fault writes adverts anew, and from another source.
-            v3_checksum_as_v2: true,
-            check_unicast_src: false,
-            skip_check_adv_addr: false,
-            lower_prio_no_advert: false,
-            higher_prio_send_advert: false,
-            garp: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_delay: Duration::ZERO, ..Garp::default() },
+            announcements: Garp {
+                repeat: 1,
+                delay: Duration::ZERO,
+                lower_prio_delay: Duration::ZERO,
+                ..Garp::default()
+            },
             notify: NotifyScripts::default(),
             places: Default::default(),
         };

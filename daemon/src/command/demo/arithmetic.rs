@@ -29,8 +29,8 @@ impl Arithmetic {
         };
         let checkers = backup.services.iter().flat_map(|service| &service.real_servers).flat_map(|real| &real.checkers);
         Ok(Self {
-            advert_interval: ours.advert_interval.duration(),
-            skew: skew_time(theirs.version, theirs.priority, ours.advert_interval),
+            advert_interval: ours.adverts.interval.duration(),
+            skew: skew_time(theirs.version, theirs.priority, ours.adverts.interval),
             master_down: down(theirs, ours),
             server_down: checkers.map(until_down).max().unwrap_or_default(),
         })
@@ -38,7 +38,7 @@ impl Arithmetic {
 }
 
 fn down(backup: &VirtualRouterConfig, master: &VirtualRouterConfig) -> Duration {
-    master_down_interval(backup.version, backup.priority, master.advert_interval, backup.down_timer_adverts)
+    master_down_interval(backup.version, backup.priority, master.adverts.interval, backup.adverts.down_timer)
 }
 
 /// The server dies right after a probe; every further probe uses its whole time.
