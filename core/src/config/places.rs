@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 pub struct Places {
     head: Option<Span>,
     words: Vec<(&'static str, Span)>,
-    /// What is no word of the language. Lists may be long.
-    texts: BTreeMap<String, Span>,
+    /// What is no word of the language. Lists may be long, and most blocks have none.
+    texts: Option<Box<BTreeMap<String, Span>>>,
 }
 
 impl Places {
@@ -37,7 +37,7 @@ impl Places {
 
     /// Keeps the place of something else: an address, a peer.
     pub fn set(&mut self, word: &str, span: Span) {
-        self.texts.entry(word.to_owned()).or_insert(span);
+        self.texts.get_or_insert_default().entry(word.to_owned()).or_insert(span);
     }
 
     /// The place of `word`; the block's head if the word was not written.
@@ -54,7 +54,7 @@ impl Places {
             return self.head;
         }
         let written = self.words.iter().find(|(name, _)| *name == word).map(|(_, span)| *span);
-        written.or_else(|| self.texts.get(word).copied())
+        written.or_else(|| self.texts.as_ref()?.get(word).copied())
     }
 
     /// Gives back what was allocated for more words.
@@ -81,7 +81,8 @@ impl From<Places> for BTreeMap<String, Span> {
     fn from(places: Places) -> Self {
         let head = places.head.map(|span| (String::new(), span));
         let words = places.words.into_iter().map(|(name, span)| (name.to_owned(), span));
-        head.into_iter().chain(words).chain(places.texts).collect()
+        let texts = places.texts.map(|texts| *texts).unwrap_or_default();
+        head.into_iter().chain(words).chain(texts).collect()
     }
 }
 

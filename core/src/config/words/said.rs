@@ -1,7 +1,7 @@
 //! From lines to what they mean: calls the setter of each word's row, and says what can be said of every word alike.
 
 use super::row::{Default, Setter, Status, Table, Takes};
-use super::{Keyword, Standing, find};
+use super::{Block, Keyword, Standing, find};
 use crate::config::line::Word;
 use crate::config::model::VrrpScript;
 use crate::config::places::Places;
@@ -19,7 +19,7 @@ pub(in crate::config) struct Memory {
     /// Names that many blocks share: interfaces, schedulers, hosts.
     names: BTreeSet<Arc<str>>,
     /// Drafts with the defaults of their rows filled in.
-    fresh: Vec<(super::Block, Box<dyn Any>)>,
+    fresh: Vec<(Block, Box<dyn Any>)>,
     /// `global_defs`, and what it hands down.
     pub global: super::global_defs::Draft,
     /// `vrrp_script` blocks by name.
@@ -116,7 +116,9 @@ impl Lower<'_> {
         let (mut seen, mut blocks) = (Seen::default(), Seen::default());
         for line in lines {
             let Some(keyword) = line.keyword.filter(|keyword| keyword.block == table.block) else { continue };
-            if let Some(places) = draft.places() {
+            // A block of words keeps its own place; its word in the block around is never asked for.
+            let list = keyword.takes.block.is_none_or(|block| block.is_list() || block == Block::Authentication);
+            if let (true, Some(places)) = (list, draft.places()) {
                 places.word(keyword.canonical(), line.span());
             }
             let Some(row) = table.row(keyword.target) else { continue };
@@ -189,7 +191,7 @@ impl Lower<'_> {
             }),
             Standing::Renamed(to) => self.report.once(word, span, || {
                 // keepalived kept the old name for HTTP_GET and SSL_GET only.
-                let unheard = word == "nb_get_retry" && keyword.block != super::Block::HttpGet;
+                let unheard = word == "nb_get_retry" && keyword.block != Block::HttpGet;
                 let note = if unheard { "; keepalived ignores it in this block" } else { "" };
                 Diagnostic::warning("old-word", format!("`{word}` is the old name of `{to}`"))
                     .at(span, format!("read as `{to}`{note}"))
