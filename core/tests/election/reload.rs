@@ -1,7 +1,7 @@
 //! A reload works by difference: what it does not touch notices nothing.
 
 use crate::timeline::*;
-use vipward_core::config::{NotifyScripts, Transport, VirtualRouterConfig};
+use vipward_core::config::{NotifyScripts, Tracking, Transport, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 
@@ -55,7 +55,7 @@ fn routers_come_and_go_beside_one_that_stays() {
 fn what_is_not_wanted_any_more_at_the_end_of_the_event_never_comes() {
     let list = |last: &[u8], dont_track_primary| VirtualRouterConfig {
         addresses: last.iter().map(|n| vip(*n)).collect(),
-        dont_track_primary,
+        tracking: Tracking { dont_track_primary, ..Tracking::default() },
         ..router()
     };
     let mut t = Timeline::of(vec![list(&[100], true)]);
