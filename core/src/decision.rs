@@ -2,6 +2,7 @@
 //! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
 
 use crate::check::Failure;
+use crate::config::TrackerId;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::VirtualServerId;
 use crate::lease::Token;
@@ -125,8 +126,8 @@ pub enum RoleCause {
     LinkGone { interface: InterfaceName },
     /// The interface has no address to send from.
     NoSourceAddress { interface: InterfaceName },
-    /// A tracked script with weight 0 is down.
-    ScriptDown { script: Arc<str> },
+    /// Something tracked with weight 0 is down; up, with `reverse`.
+    Tracked { what: TrackerId, up: bool },
     /// Nothing proves that another director does not get the lease soon. `silent`: since a question was asked that was
     /// answered; none: never in this session.
     NoQuorum { silent: Option<Duration> },
@@ -149,7 +150,12 @@ pub enum RoleCause {
 /// Why a priority changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PriorityCause {
-    Script { script: Arc<str>, up: bool, weight: i16 },
+    /// Something tracked went up or down.
+    Tracked {
+        what: TrackerId,
+        up: bool,
+        weight: i16,
+    },
     Reload,
 }
 
@@ -283,6 +289,10 @@ impl Decision {
 /// How many names one sentence has at most, where there may be thousands.
 const MOST_NAMES: usize = 5;
 
+fn up_or_down(up: bool) -> &'static str {
+    if up { "up" } else { "down" }
+}
+
 /// Seconds to the millisecond: `3.609 s`.
 struct Secs(Duration);
 
@@ -347,7 +357,7 @@ impl fmt::Display for Decision {
                 write!(f, "{address} was taken off, and not by this process: put back")
             }
             Self::ScriptChanged { script, up, why } => {
-                write!(f, "script {script} is {}: {why}", if *up { "up" } else { "down" })
+                write!(f, "script {script} is {}: {why}", up_or_down(*up))
             }
             Self::ProbeFailed { service, server, failure, tries_left } => match tries_left {
                 0 => write!(f, "{service}: {server}: {failure}"),
@@ -472,7 +482,9 @@ impl fmt::Display for RoleCause {
             Self::LinkDown { interface } => write!(f, "{interface} is down"),
             Self::LinkGone { interface } => write!(f, "{interface} does not exist"),
             Self::NoSourceAddress { interface } => write!(f, "{interface} has no address of its own to send from"),
-            Self::ScriptDown { script } => write!(f, "script {script} is down and has weight 0"),
+            Self::Tracked { what, up } => {
+                write!(f, "{what} is {} and has weight 0{}", up_or_down(*up), if *up { " reverse" } else { "" })
+            }
             Self::NoQuorum { silent: Some(silent) } => write!(
                 f,
                 "no answer from the quorum service to anything asked in the last {}: another director may get the lease",
@@ -496,9 +508,7 @@ impl fmt::Display for RoleCause {
 impl fmt::Display for PriorityCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Script { script, up, weight } => {
-                write!(f, "script {script} is {} (weight {weight})", if *up { "up" } else { "down" })
-            }
+            Self::Tracked { what, up, weight } => write!(f, "{what} is {} (weight {weight})", up_or_down(*up)),
             Self::Reload => f.write_str("reload"),
         }
     }

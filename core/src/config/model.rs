@@ -12,6 +12,7 @@ use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -96,10 +97,28 @@ pub struct TrackWeight {
     pub reverse: bool,
 }
 
-/// One line of `track_script`.
+/// Something that virtual routers track.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TrackerId {
+    /// A `vrrp_script`.
+    Script(Arc<str>),
+    /// An interface beside a virtual router's own.
+    Interface(InterfaceName),
+}
+
+impl fmt::Display for TrackerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(name) => write!(f, "script {name}"),
+            Self::Interface(name) => write!(f, "tracked interface {name}"),
+        }
+    }
+}
+
+/// One line of `track_script`, `track_interface`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrackedScript {
-    pub script: Arc<str>,
+pub struct Tracked {
+    pub what: TrackerId,
     pub weight: TrackWeight,
 }
 
@@ -194,8 +213,8 @@ impl Adverts {
 /// What decides about priority or FAULT.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracking {
-    /// `track_script`.
-    pub scripts: Vec<TrackedScript>,
+    /// `track_script`, `track_interface`.
+    pub list: Vec<Tracked>,
     /// `dont_track_primary`: a link that is down does not mean FAULT.
     pub dont_track_primary: bool,
 }

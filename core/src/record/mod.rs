@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 /// Version of the format: the first byte of every record. Records name what they hold, so a field more or less changes
 /// nothing; it goes up when something means another thing than before.
-pub const FORMAT: u8 = 5;
+pub const FORMAT: u8 = 6;
 
 /// Which of a director's two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

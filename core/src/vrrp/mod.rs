@@ -14,7 +14,7 @@ pub mod lifetime;
 pub mod notify;
 pub mod packet;
 mod timers;
-pub mod tracker;
+pub mod track;
 pub mod virtual_router;
 
 pub use effect::Effect;

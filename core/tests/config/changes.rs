@@ -6,11 +6,8 @@ use vipward_core::config::Config;
 use vipward_core::config::words::{Block, Default, Keyword, Standing, Value, all, find};
 
 /// Acted on, but not to be seen in the configuration, and why.
-const INVISIBLE: [(&str, &str); 3] = [
-    ("no_virtual_ipaddress", "silences a warning"),
-    ("track_interface", "says for each interface whether it is tracked; only the instance's own is, and always"),
-    ("auth_type", "PASS is the only kind"),
-];
+const INVISIBLE: [(&str, &str); 2] =
+    [("no_virtual_ipaddress", "silences a warning"), ("auth_type", "PASS is the only kind")];
 
 /// Values of words that take any text, or whose range the row does not say: two that differ.
 fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
@@ -115,7 +112,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
             [format!("{} {{\n 192.0.2.7\n}}", keyword.word), format!("{} {{\n 192.0.2.8\n}}", keyword.word)]
         }
         ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],
-        ("track_interface", ..) => [String::new(), "track_interface {\n eth0\n}".to_owned()],
+        ("track_interface", ..) => [String::new(), "track_interface {\n eth1 weight 5\n}".to_owned()],
         ("track_script", ..) => ["track_script {\n}".to_owned(), "track_script {\n chk weight 5\n}".to_owned()],
         ("authentication", ..) => [String::new(), "authentication {\n auth_type PASS\n auth_pass x7Kf\n}".to_owned()],
         (_, Some(_), _) | (_, None, 0) => [beside.to_owned(), format!("{beside}{}{}", keyword.word, open(keyword))],

@@ -46,7 +46,7 @@ fn vrrp_instance() {
         (secs(5), Duration::ZERO, 1)
     );
     assert_eq!(router.notify, NotifyScripts::default());
-    assert!(router.excluded.is_empty() && router.tracking.scripts.is_empty());
+    assert!(router.excluded.is_empty() && router.tracking.list.is_empty());
 }
 
 #[test]
@@ -127,14 +127,14 @@ fn vrrp_script() {
     assert_eq!((script.interval, script.timeout), (secs(2), secs(2)));
     assert_eq!((script.weight, script.rise, script.fall), (TrackWeight::default(), 1, 1));
     assert!(!script.init_fail);
-    assert_eq!(config.routers[0].tracking.scripts[0].weight, script.weight);
+    assert_eq!(config.routers[0].tracking.list[0].weight, script.weight);
 }
 
 #[test]
 fn a_tracked_script_may_have_a_weight_of_its_own() {
     let text = "vrrp_script chk {\n script /bin/true\n user nobody\n weight -2 reverse\n}\n".to_owned()
         + &instance("track_script {\n chk weight 5\n}");
-    assert_eq!(good(&text).routers[0].tracking.scripts[0].weight, TrackWeight { weight: 5, reverse: true });
+    assert_eq!(good(&text).routers[0].tracking.list[0].weight, TrackWeight { weight: 5, reverse: true });
 }
 
 #[test]

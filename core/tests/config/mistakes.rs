@@ -72,7 +72,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         (
             "an inner brace missing before a block",
             vi("authentication {\n auth_type PASS\n auth_pass x7Kf\ntrack_interface {\n eth0 weight 3\n}"),
-            "E unclosed-block 8:1 W not-yet 12:2",
+            "E unclosed-block 8:1",
         ),
         ("a list left open", vi("").replace("/24\n    }", "/24\n    nopreempt"), "E unclosed-block 5:5"),
         (
@@ -131,7 +131,8 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("no peers", vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n}"), "E no-peers 9:1"),
         ("its own peer", vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n 192.0.2.11\n}"), "E own-peer 10:2"),
         ("its own interface tracked", vi("track_interface {\n eth0\n}"), "I tracked-anyway 9:2"),
-        ("another interface tracked", vi("track_interface {\n eth1\n}"), "W not-yet 9:2"),
+        ("another interface tracked", vi("track_interface {\n eth1\n}"), ""),
+        ("another option of a tracked interface", vi("track_interface {\n eth1 wieght 5\n}"), "E unknown-word 9:7"),
         ("two of one name", vi("") + &vi("").replace("51", "52").replace("2.100", "2.101"), "E duplicate-name 10:1"),
         ("one VRID twice", vi("") + &vi("").replace("VI_1", "VI_2").replace("2.100", "2.101"), "E duplicate-vrid 12:5"),
         (

@@ -48,7 +48,11 @@ fn many_addresses_are_added_and_announced_in_turns_and_at_once() {
         address: Ipv4Addr::new(10, 1, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()).into(),
         ..vip(1)
     });
-    let mut t = Timeline::of(vec![VirtualRouterConfig { announcements: Garp::default(), excluded: many.collect(), ..router() }]);
+    let mut t = Timeline::of(vec![VirtualRouterConfig {
+        announcements: Garp::default(),
+        excluded: many.collect(),
+        ..router()
+    }]);
     t.becomes_master();
     let counts = |lines: &[String], word: &str| lines.iter().filter(|line| line.contains(word)).count();
     let first: Vec<String> = t.last().iter().map(|output| format!("{output:?}")).collect();

@@ -21,3 +21,4 @@ mod reload;
 mod scripts;
 mod start;
 mod states;
+mod track_interface;

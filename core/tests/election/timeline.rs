@@ -11,8 +11,8 @@ use vipward_core::command::Command;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    Adverts, Config, Garp, InitialState, NotifyScripts, Preemption, TrackWeight, TrackedScript, Tracking, Transport,
-    VirtualRouterConfig, VrrpScript,
+    Adverts, Config, Garp, InitialState, NotifyScripts, Preemption, TrackWeight, Tracked, TrackerId, Tracking,
+    Transport, VirtualRouterConfig, VrrpScript,
 };
 use vipward_core::datagram::Datagram;
 use vipward_core::estate::{Document, ElectionEstate, OfOne};
@@ -110,8 +110,8 @@ pub fn script(fall: u32, rise: u32) -> VrrpScript {
 
 /// `track_script { chk weight WEIGHT }`.
 pub fn tracking(config: VirtualRouterConfig, weight: i16, reverse: bool) -> VirtualRouterConfig {
-    let tracked = TrackedScript { script: Arc::from("chk"), weight: TrackWeight { weight, reverse } };
-    VirtualRouterConfig { tracking: Tracking { scripts: vec![tracked], ..Tracking::default() }, ..config }
+    let tracked = Tracked { what: TrackerId::Script(Arc::from("chk")), weight: TrackWeight { weight, reverse } };
+    VirtualRouterConfig { tracking: Tracking { list: vec![tracked], ..Tracking::default() }, ..config }
 }
 
 /// Without `[vip] lease`: renewals come twice a second, and only the tests in `lease.rs` are about them.

@@ -6,7 +6,7 @@ use super::words;
 use crate::scenario::*;
 use std::sync::Arc;
 use vipward_core::check::{Answer, ProbeKind};
-use vipward_core::config::RealServer;
+use vipward_core::config::{RealServer, TrackerId};
 use vipward_core::time::{Duration, Instant};
 
 /// One fault, by itself.
@@ -128,8 +128,8 @@ impl Battery<'_> {
             NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         };
         for script in config.iter().flat_map(|config| config.scripts.values()) {
-            let tracked = config.iter().flat_map(|config| &config.routers).flat_map(|router| &router.tracking.scripts);
-            if tracked.clone().any(|tracked| tracked.script == script.name) {
+            let tracked = config.iter().flat_map(|config| &config.routers).flat_map(|router| &router.tracking.list);
+            if tracked.clone().any(|tracked| tracked.what == TrackerId::Script(script.name.clone())) {
                 let exits = |exits| Action::Script { script: script.name.clone(), node: id, exits };
                 let seen = script.interval.saturating_mul(script.rise.max(script.fall)).saturating_add(script.timeout);
                 let what = format!("has script {} fail", script.name);

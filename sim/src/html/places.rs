@@ -5,7 +5,7 @@ use crate::scenario::{Action, NodeId, NodeKind};
 use crate::trace::{Entry, What};
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::config::{Config, Places};
+use vipward_core::config::{Config, Places, TrackerId};
 use vipward_core::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use vipward_core::ipvs::VirtualServerId;
 use vipward_core::text::Span;
@@ -122,16 +122,15 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             RoleCause::LinkDown { .. } | RoleCause::LinkGone { .. } | RoleCause::NoSourceAddress { .. } => {
                 router(name, "interface")
             }
-            RoleCause::ScriptDown { script: of } => script(of, ""),
+            RoleCause::Tracked { what: TrackerId::Script(of), .. } => script(of, ""),
+            RoleCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
             // Whatever else there is names no line of its own.
             _ => router(name, ""),
         },
         Decision::PriorityChanged { router: name, cause, .. } => match cause {
-            PriorityCause::Script { script: of, .. } => script(of, "weight"),
+            PriorityCause::Tracked { what: TrackerId::Script(of), .. } => script(of, "weight"),
+            PriorityCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
             PriorityCause::Reload => router(name, "priority"),
-            // As above.
-            #[allow(unreachable_patterns, reason = "causes come with new trackers")]
-            _ => router(name, "priority"),
         },
         Decision::AdvertsIgnored { router: name, reason, .. } => {
             let word = match reason {

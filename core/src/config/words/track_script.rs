@@ -1,7 +1,8 @@
 //! `track_script` and `track_interface`: lines of names with options.
 
 use super::said::Lower;
-use crate::config::model::{TrackWeight, TrackedScript, VrrpScript};
+use super::vrrp_instance::Draft;
+use crate::config::model::{TrackWeight, Tracked, TrackerId, VrrpScript};
 use crate::config::tree::Statement;
 use crate::interface::InterfaceName;
 use crate::text::{Diagnostic, nearest_name};
@@ -14,7 +15,7 @@ impl Lower<'_> {
         &mut self,
         list: &Statement<'_>,
         scripts: &BTreeMap<Arc<str>, VrrpScript>,
-        tracked: &mut Vec<TrackedScript>,
+        tracked: &mut Vec<Tracked>,
     ) {
         for line in list.lines() {
             let name = &line.word;
@@ -51,28 +52,13 @@ impl Lower<'_> {
                     .help("move the vrrp_script above the instance if keepalived is to read this file too"),
                 );
             }
-            let weight = match line.args.split_first() {
-                None => script.weight,
-                Some((word, rest)) if &*word.text == "weight" => {
-                    let reverse_given = rest.len() > 1;
-                    match self.track_weight(line, rest) {
-                        Some(weight) if reverse_given => weight,
-                        Some(weight) => TrackWeight { reverse: script.weight.reverse, ..weight },
-                        None => script.weight,
-                    }
-                }
-                Some((word, _)) => {
-                    self.unknown_option(word, &["weight"], "track_script");
-                    script.weight
-                }
-            };
-            if tracked.iter().all(|other| *other.script != *name.text) {
-                tracked.push(TrackedScript { script: script.name.clone(), weight });
-            }
+            let weight = self.weight_of(line, script.weight, "track_script");
+            track(tracked, TrackerId::Script(script.name.clone()), weight);
         }
     }
 
-    pub(super) fn track_interfaces(&mut self, list: &Statement<'_>, interface: &InterfaceName) {
+    /// Adds the interfaces of one list. `interface`: the instance's own.
+    pub(super) fn track_interfaces(&mut self, list: &Statement<'_>, interface: &InterfaceName, draft: &mut Draft) {
         for line in list.lines() {
             let name = &line.word;
             if &*name.text == interface.as_str() && line.args.is_empty() {
@@ -81,12 +67,38 @@ impl Lower<'_> {
                         .at(name.span, "an instance always tracks its own interface")
                         .help("delete the line"),
                 );
-            } else {
-                self.report.once("track_interface", name.span, || {
-                    Diagnostic::warning("not-yet", "`track_interface` is known, but vipward does not act on it yet")
-                        .at(name.span, "when this interface fails, the virtual router stays where it is")
-                });
+                continue;
+            }
+            let Some(name) = self.interface(line, name) else { continue };
+            let weight = self.weight_of(line, TrackWeight::default(), "track_interface");
+            draft.places.set(name.as_str(), line.word.span);
+            track(&mut draft.tracked, TrackerId::Interface(name), weight);
+        }
+    }
+
+    /// `weight N [reverse]` of a line; what it doesn't say is as in `otherwise`.
+    fn weight_of(&mut self, line: &Statement<'_>, otherwise: TrackWeight, list: &str) -> TrackWeight {
+        match line.args.split_first() {
+            None => otherwise,
+            Some((word, rest)) if &*word.text == "weight" => {
+                let reverse_given = rest.len() > 1;
+                match self.track_weight(line, rest) {
+                    Some(weight) if reverse_given => weight,
+                    Some(weight) => TrackWeight { reverse: otherwise.reverse, ..weight },
+                    None => otherwise,
+                }
+            }
+            Some((word, _)) => {
+                self.unknown_option(word, &["weight"], list);
+                otherwise
             }
         }
+    }
+}
+
+/// Adds it to the list; the first line about a thing counts.
+fn track(tracked: &mut Vec<Tracked>, what: TrackerId, weight: TrackWeight) {
+    if tracked.iter().all(|other| other.what != what) {
+        tracked.push(Tracked { what, weight });
     }
 }

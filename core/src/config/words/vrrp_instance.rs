@@ -4,9 +4,7 @@ use super::said::{self, Lower, Said};
 use super::values::parse_seconds;
 use super::vrrp_garp::{Announcements, Announces};
 pub(super) use super::vrrp_instance_words::TABLE;
-use crate::config::model::{
-    Adverts, InitialState, NotifyScripts, Preemption, TrackedScript, Tracking, VirtualRouterConfig,
-};
+use crate::config::model::{Adverts, InitialState, NotifyScripts, Preemption, Tracked, Tracking, VirtualRouterConfig};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::interface::{InterfaceAddress, InterfaceName};
@@ -36,7 +34,7 @@ pub(super) struct Draft {
     pub addresses: Vec<InterfaceAddress>,
     pub excluded: Vec<InterfaceAddress>,
     pub no_address_meant: bool,
-    pub track_scripts: Vec<TrackedScript>,
+    pub tracked: Vec<Tracked>,
     pub dont_track_primary: bool,
     pub down_timer_adverts: u8,
     pub strict: bool,
@@ -71,7 +69,7 @@ impl Default for Draft {
             addresses: Vec::new(),
             excluded: Vec::new(),
             no_address_meant: false,
-            track_scripts: Vec::new(),
+            tracked: Vec::new(),
             dont_track_primary: false,
             down_timer_adverts: 0,
             strict: false,
@@ -157,7 +155,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         password: draft.password,
         addresses: draft.addresses,
         excluded: draft.excluded,
-        tracking: Tracking { scripts: draft.track_scripts, dont_track_primary: draft.dont_track_primary },
+        tracking: Tracking { list: draft.tracked, dont_track_primary: draft.dont_track_primary },
         announcements: draft.announcements.whole(),
         notify: draft.notify,
         places: draft.places,

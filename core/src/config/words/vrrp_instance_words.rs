@@ -96,11 +96,11 @@ const ROWS: &[Row<Draft>] = &[
     row("dont_track_primary", flag(), Nothing, Acted(|_, draft| draft.dont_track_primary = true), "the instance's own interface may be down"),
     row("track_interface", opens(Block::Tracked), Nothing, Acted(|said, draft| {
         let device = draft.device(said.lower);
-        said.lower.track_interfaces(said.line, &device);
-    }), "other interfaces that must be up"),
+        said.lower.track_interfaces(said.line, &device, draft);
+    }), "other interfaces that must be up, or change the priority"),
     row("track_script", opens(Block::Tracked), Nothing, Acted(|said, draft| {
         let scripts = std::mem::take(&mut said.lower.memory.scripts);
-        said.lower.track_scripts(said.line, &scripts, &mut draft.track_scripts);
+        said.lower.track_scripts(said.line, &scripts, &mut draft.tracked);
         said.lower.memory.scripts = scripts;
     }), "scripts that must succeed, or change the priority"),
     row("notify_master", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.master)), "command on becoming MASTER"),

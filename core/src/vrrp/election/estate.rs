@@ -8,7 +8,6 @@ use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
 use crate::vrrp::Outbox;
 use crate::vrrp::book::Holder;
-use crate::vrrp::tracker;
 use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -135,7 +134,7 @@ impl Election {
         // Whoever goes on has told its priority; whoever begins anew begins with what scripts have said before.
         for router in self.routers.iter().filter(|router| router.role() == Role::Init) {
             let (from, to) = (router.config().priority.get(), router.priority().get());
-            if let Some(cause) = tracker::first_cause(router.config(), &self.scripts).filter(|_| from != to) {
+            if let Some(cause) = self.trackers.first_cause(router.config()).filter(|_| from != to) {
                 out.decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause });
             }
         }

@@ -18,15 +18,16 @@ use super::counters::IgnoredAdverts;
 use super::lifetime::Renewals;
 use super::packet::{Advert, TTL};
 use super::timers::Timers;
-use super::tracker::{self, ScriptTracker, Scripts, Verdict};
+use super::track::script::ScriptTracker;
+use super::track::{Reading, Trackers, Tracks, interface};
 use super::virtual_router::{Context, Standing, VirtualRouter};
 use super::{Effect, Event, Input, Outbox};
 use crate::command::ScriptId;
 use crate::command::ScriptOutcome;
-use crate::config::{Config, TrackWeight, TrackedScript};
+use crate::config::{Config, TrackerId};
 use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
-use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use crate::decision::{Decision, IgnoreReason, RoleCause};
 use crate::interface::{InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
@@ -59,7 +60,8 @@ pub struct Election {
     /// Places in `routers`. Several may share a VRID, in different multicast groups or with different peers.
     index: BTreeMap<(InterfaceName, Vrid), Vec<usize>>,
     timers: Timers,
-    scripts: Scripts,
+    trackers: Trackers,
+    scripts: BTreeMap<ScriptId, ScriptTracker>,
     listening: BTreeSet<Listener>,
     retries: BTreeMap<Retry, Instant>,
     reread_at: Option<Instant>,
@@ -214,6 +216,7 @@ impl Election {
             Event::LinkChanged(link) => self.link_changed(link, now, out),
             Event::LinkGone(interface) => {
                 self.links.remove(&interface);
+                self.track_links(now, out);
                 self.assess(Some(&interface), now, out);
             }
             Event::AddressesRead(addresses) => self.addresses_read(addresses, now, out),
@@ -369,6 +372,7 @@ impl Election {
         }
         let new: Vec<InterfaceName> = self.links.keys().filter(|name| !before.contains_key(name)).cloned().collect();
         new.iter().for_each(|interface| self.listen_again(interface, out));
+        self.track_links(now, out);
         self.assess(None, now, out);
     }
 
@@ -377,6 +381,7 @@ impl Election {
         if self.links.insert(name.clone(), running).is_none() {
             self.listen_again(&name, out);
         }
+        self.track_links(now, out);
         self.assess(Some(&name), now, out);
     }
 
@@ -403,21 +408,31 @@ impl Election {
 
     fn script_finished(&mut self, name: &ScriptId, outcome: &ScriptOutcome, now: Instant, out: &mut Outbox) {
         let Some(script) = self.scripts.get_mut(name) else { return };
-        if !script.finished(outcome, out) {
-            return;
-        }
-        let up = script.up() == Some(true);
-        for place in 0..self.routers.len() {
+        script.finished(outcome, out);
+        let reading = script.reading();
+        self.tracker_read(&TrackerId::Script(name.clone()), reading, now, out);
+    }
+
+    /// A tracker says something: to the priority of its users, or about how they stand.
+    fn tracker_read(&mut self, what: &TrackerId, reading: Reading, now: Instant, out: &mut Outbox) {
+        for place in self.trackers.read(what, reading) {
             let Some(config) = self.routers.get(place).map(VirtualRouter::config) else { continue };
-            let Some(TrackedScript { weight: TrackWeight { weight, .. }, .. }) =
-                config.tracking.scripts.iter().find(|tracked| tracked.script == *name)
-            else {
-                continue;
-            };
-            let cause = PriorityCause::Script { script: name.clone(), up, weight: *weight };
-            let priority = tracker::effective_priority(config, &self.scripts);
+            let Some(tracked) = config.tracking.list.iter().find(|tracked| tracked.what == *what) else { continue };
+            let (priority, cause) = (self.trackers.priority(config), self.trackers.cause(tracked));
             self.with_router(place, now, out, |router, ctx| router.set_priority(priority, cause, ctx));
             self.assess_one(place, now, out);
+        }
+    }
+
+    /// What the links say to those that track them.
+    fn track_links(&mut self, now: Instant, out: &mut Outbox) {
+        let Phase::Running = self.phase else { return };
+        let tracked = self.trackers.ids().filter_map(|what| match what {
+            TrackerId::Interface(name) => Some((what.clone(), interface::reading(self.links.get(name).copied()))),
+            TrackerId::Script(_) => None,
+        });
+        for (what, reading) in tracked.collect::<Vec<_>>() {
+            self.tracker_read(&what, reading, now, out);
         }
     }
 
@@ -454,18 +469,14 @@ impl Election {
         let Some(source) = configured.or_else(|| self.book.primary(&interface, except, ipv4)) else {
             return Standing::Faulty(RoleCause::NoSourceAddress { interface });
         };
-        let mut unknown = false;
-        for TrackedScript { script, weight } in &config.tracking.scripts {
-            match tracker::verdict(self.scripts.get(script), *weight) {
-                Verdict::Fault => return Standing::Faulty(RoleCause::ScriptDown { script: script.clone() }),
-                Verdict::Unknown => unknown = true,
-                Verdict::Adds(_) => {}
-            }
+        let tracks = self.trackers.standing(config);
+        if let Tracks::Faulty(cause) = tracks {
+            return Standing::Faulty(cause);
         }
         if let Some(standing) = self.quorum_standing(router, source, now) {
             return standing;
         }
-        if unknown { Standing::Unknown { source } } else { Standing::Well { source } }
+        if tracks == Tracks::Unknown { Standing::Unknown { source } } else { Standing::Well { source } }
     }
 
     // Time.

@@ -2,7 +2,7 @@
 
 use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
-use crate::config::{Config, Transport, VirtualRouterConfig, VrrpScript};
+use crate::config::{Config, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
 use crate::quantity::Priority;
@@ -10,7 +10,8 @@ use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::book::MOST_ADDED;
 use crate::vrrp::lifetime;
-use crate::vrrp::tracker::{self, ScriptTracker};
+use crate::vrrp::track::interface;
+use crate::vrrp::track::script::ScriptTracker;
 use crate::vrrp::virtual_router::{Context, Rule};
 use crate::vrrp::{Effect, Outbox};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +42,9 @@ impl Election {
         if let Some(estate) = &inherited {
             self.take_up_scripts(estate, now);
         }
+        self.load_trackers(&new);
         for ((config, rule), kept) in new.routers.iter().zip(rules).zip(kept) {
-            let priority = tracker::effective_priority(config, &self.scripts);
+            let priority = self.trackers.priority(config);
             let router = match kept {
                 Some(mut router) => {
                     let mut ctx = Context { now, out, book: &mut self.book };
@@ -96,8 +98,13 @@ impl Election {
 
     /// Keeps what is known of the scripts that are still tracked.
     fn load_scripts(&mut self, new: &Config, now: Instant) {
-        let tracked: BTreeSet<&ScriptId> =
-            new.routers.iter().flat_map(|router| &router.tracking.scripts).map(|tracked| &tracked.script).collect();
+        let tracked = new.routers.iter().flat_map(|router| &router.tracking.list);
+        let tracked: BTreeSet<&ScriptId> = tracked
+            .filter_map(|tracked| match &tracked.what {
+                TrackerId::Script(script) => Some(script),
+                TrackerId::Interface(_) => None,
+            })
+            .collect();
         let mut before = std::mem::take(&mut self.scripts);
         for (name, script) in new.scripts.iter().filter(|(name, _)| tracked.contains(name)) {
             let tracker = match before.remove(name) {
@@ -108,6 +115,23 @@ impl Election {
                 None => ScriptTracker::new(script.clone(), now),
             };
             self.scripts.insert(name.clone(), tracker);
+        }
+    }
+
+    /// Who tracks what, and what each kind knows of it by now.
+    fn load_trackers(&mut self, new: &Config) {
+        self.trackers.load(new.routers.iter());
+        for what in self.trackers.ids().cloned().collect::<Vec<_>>() {
+            match &what {
+                TrackerId::Script(name) => {
+                    let Some(script) = self.scripts.get(name) else { continue };
+                    self.trackers.presume(&what, script.presumed());
+                    self.trackers.read(&what, script.reading());
+                }
+                TrackerId::Interface(name) => {
+                    self.trackers.read(&what, interface::reading(self.links.get(name).copied()));
+                }
+            }
         }
     }
 
