@@ -39,6 +39,31 @@ impl fmt::Debug for InterfaceName {
     }
 }
 
+/// IPv4 or IPv6: the adverts of one virtual router travel in one of them, and list addresses of that one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    #[default]
+    V4,
+    V6,
+}
+
+impl Family {
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// How long an address is on the wire.
+    pub const fn octets(self) -> usize {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 16,
+        }
+    }
+}
+
 /// The state of one interface's link. Not there at all is [`crate::vrrp::Event::LinkGone`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {

@@ -11,7 +11,7 @@ use vipward_core::estate::{
     BalancerEstate, CheckerEstate, Document, ElectionEstate, Estate, FORMAT, IgnoredEstate, Keeper, Kept, OfOne,
     RouterEstate, ScriptEstate, ServerEstate, ServiceEstate, Unusable,
 };
-use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
+use vipward_core::interface::{Family, InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Protocol, ServiceKey, VirtualServerId};
 use vipward_core::machine::{Machine, Output, Reason};
 use vipward_core::quantity::{AdvertInterval, Vrid};
@@ -60,6 +60,7 @@ fn election() -> Estate {
         name: format!("VI_{n}").into(),
         interface: InterfaceName::new("eth0"),
         vrid: Vrid::new(n).unwrap(),
+        family: Family::V4,
         state,
     };
     Estate::Election(ElectionEstate {

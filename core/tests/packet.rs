@@ -3,12 +3,21 @@
 #![allow(clippy::unwrap_used)] // All of it is tests.
 
 use proptest::prelude::*;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use vipward_core::interface::Family;
 use vipward_core::quantity::{AdvertInterval, Version, Vrid};
-use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
+use vipward_core::vrrp::packet::{AddressList, Advert, Authentication, wire_of};
 
 fn authentication() -> impl Strategy<Value = Authentication> {
     prop_oneof![Just(Authentication::None), any::<[u8; 8]>().prop_map(Authentication::Password)]
+}
+
+fn address(family: Family, octets: [u8; 16]) -> IpAddr {
+    let [a, b, c, d, ..] = octets;
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from(octets)),
+    }
 }
 
 proptest! {
@@ -22,20 +31,24 @@ proptest! {
         centis in 1u16..=4095,
         seconds in 1u16..=255,
         authentication in authentication(),
-        addresses in proptest::collection::vec(any::<[u8; 4]>(), 0..=255),
-        source: [u8; 4],
-        destination: [u8; 4],
+        v6: bool,
+        addresses in proptest::collection::vec(any::<[u8; 16]>(), 0..=255),
+        source: [u8; 16],
+        destination: [u8; 16],
         pseudo: bool,
     ) {
-        let (source, destination) = (Ipv4Addr::from(source), Ipv4Addr::from(destination));
-        let wire = addresses.concat();
+        // Version 2 knows IPv4 only.
+        let family = if v6 && version_3 { Family::V6 } else { Family::V4 };
+        let (source, destination) = (address(family, source), address(family, destination));
+        let wire: Vec<u8> = addresses.iter().flat_map(|octets| wire_of(address(family, *octets))).collect();
+        let pseudo = pseudo || family == Family::V6;
         let advert = Advert {
             version: if version_3 { Version::V3 } else { Version::V2 },
             vrid: Vrid::new(vrid).unwrap(),
             priority,
             interval: AdvertInterval::from_centis(if version_3 { centis } else { seconds * 100 }).unwrap(),
             authentication: if version_3 { Authentication::None } else { authentication },
-            addresses: AddressList::from_wire(&wire),
+            addresses: AddressList::from_wire(family, &wire),
         };
         let bytes = advert.encode(pseudo.then_some((source, destination)));
         prop_assert_eq!(Advert::decode(&bytes, source, destination), Ok(advert));
@@ -49,8 +62,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2048), source: [u8; 4]) {
-        if let Ok(advert) = Advert::decode(&bytes, source.into(), Ipv4Addr::new(224, 0, 0, 18)) {
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2048), v6: bool, source: [u8; 16]) {
+        let family = if v6 { Family::V6 } else { Family::V4 };
+        if let Ok(advert) = Advert::decode(&bytes, address(family, source), address(family, [18; 16])) {
             prop_assert_eq!(advert.addresses.iter().count(), advert.addresses.len());
         }
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use vipward_core::check::http;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    Adverts, CheckerConfig, Config, GlobalDefs, InitialState, Places, Preemption, RealServer, Tracking, Transport,
-    UrlCheck, VirtualRouterConfig, VirtualServer,
+    Adverts, CheckerConfig, Config, GlobalDefs, InitialState, Interfaces, Places, Preemption, RealServer, Tracking,
+    Transport, UrlCheck, VirtualRouterConfig, VirtualServer,
 };
-use vipward_core::interface::{InterfaceAddress, InterfaceName, Scope};
+use vipward_core::interface::{Family, InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
 use vipward_core::quantity::{AdvertInterval, Priority, Version, Vrid};
 use vipward_core::time::{Duration, Instant};
@@ -91,8 +91,9 @@ pub(crate) fn config(priority: u8) -> Config {
     let router = VirtualRouterConfig {
         name: "VI_1".into(),
         initial_state: InitialState::Backup,
-        interface: InterfaceName::new("eth0"),
+        interfaces: Interfaces::all(InterfaceName::new("eth0")),
         vrid: Vrid::new(51).unwrap(),
+        family: Family::V4,
         version: Version::V2,
         priority: Priority::new(priority).unwrap(),
         preemption: Preemption { on: true, delay: Duration::ZERO },

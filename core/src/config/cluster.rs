@@ -62,8 +62,10 @@ fn groups<'a>(nodes: &[Node<'a>]) -> Vec<Group<'a>> {
         for router in &node.config.routers {
             let keys = || {
                 let addresses = router.addresses.iter().map(|address| Common::Address(address.address));
-                addresses
-                    .chain([Common::Segment(router.vrid, &router.interface), Common::Name(router.vrid, &router.name)])
+                addresses.chain([
+                    Common::Segment(router.vrid, &router.interfaces.heard_on),
+                    Common::Name(router.vrid, &router.name),
+                ])
             };
             let mut fitting: BTreeSet<usize> = keys().filter_map(|key| owner.get(&key).copied()).collect();
             let target = fitting.pop_first().unwrap_or_else(|| {
@@ -251,7 +253,7 @@ impl<'a> Group<'a> {
         let prefix = |member: &Member<'a>| of(member).map(|address| address.prefix_len);
         let device = |member: &Member<'a>| {
             of(member)
-                .filter(|address| address.interface != member.router.interface)
+                .filter(|address| address.interface != member.router.interfaces.heard_on)
                 .map(|address| address.interface.clone())
         };
         let label = |member: &Member<'a>| of(member).and_then(|address| address.label.clone());
@@ -377,10 +379,10 @@ impl<'a> Group<'a> {
     }
 
     fn interfaces(&self, found: &mut Vec<Diagnostic>) {
-        if !self.agree(|member| member.router.interface.clone()) {
+        if !self.agree(|member| member.router.interfaces.heard_on.clone()) {
             let diagnostic = Diagnostic::info("interface-differs", "the nodes use interfaces with different names");
             found.push(
-                self.labels(diagnostic, "interface", |member| member.router.interface.to_string())
+                self.labels(diagnostic, "interface", |member| member.router.interfaces.heard_on.to_string())
                     .note("fine if both are on the same segment"),
             );
         }

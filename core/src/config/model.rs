@@ -5,7 +5,7 @@
 pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::Command;
 use crate::config::places::Places;
-use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
 use crate::lease::Coordination;
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
@@ -134,7 +134,7 @@ pub enum InitialState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
     /// To `vrrp_mcast_group4`, 224.0.0.18.
-    Multicast { group: Ipv4Addr },
+    Multicast { group: IpAddr },
     /// `unicast_peer`; never empty.
     Unicast { peers: Vec<IpAddr> },
 }
@@ -144,8 +144,10 @@ pub enum Transport {
 pub struct VirtualRouterConfig {
     pub name: Arc<str>,
     pub initial_state: InitialState,
-    pub interface: InterfaceName,
+    pub interfaces: Interfaces,
     pub vrid: Vrid,
+    /// Of the adverts, and of the addresses that they list.
+    pub family: Family,
     pub version: Version,
     /// 255: address owner.
     pub priority: Priority,
@@ -166,6 +168,30 @@ pub struct VirtualRouterConfig {
     pub announcements: Garp,
     pub notify: NotifyScripts,
     pub places: Places,
+}
+
+/// Where a virtual router is. All of it is `interface` as long as no word says otherwise. An address names the interface that
+/// it is held on by itself ([`InterfaceAddress::interface`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interfaces {
+    /// Adverts of others are heard on it.
+    pub heard_on: InterfaceName,
+    /// Its own adverts are sent from it, and from an address of it.
+    pub sent_from: InterfaceName,
+    /// When its link is down, the virtual router is in FAULT; none: `dont_track_primary`.
+    pub tracked: Option<InterfaceName>,
+}
+
+impl Interfaces {
+    /// One interface is all of them.
+    pub fn all(name: InterfaceName) -> Self {
+        Self { heard_on: name.clone(), sent_from: name.clone(), tracked: Some(name) }
+    }
+
+    /// Whether anything about this interface concerns the virtual router.
+    pub fn any_is(&self, name: &InterfaceName) -> bool {
+        [Some(&self.heard_on), Some(&self.sent_from), self.tracked.as_ref()].contains(&Some(name))
+    }
 }
 
 /// Whether a MASTER of lower priority is left alone.
@@ -215,8 +241,6 @@ impl Adverts {
 pub struct Tracking {
     /// `track_script`, `track_interface`.
     pub list: Vec<Tracked>,
-    /// `dont_track_primary`: a link that is down does not mean FAULT.
-    pub dont_track_primary: bool,
 }
 
 /// Pace of the announcements (`garp_*`, `vrrp_garp_*`).

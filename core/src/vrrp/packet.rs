@@ -1,4 +1,4 @@
-//! The VRRP message: RFC 3768 5.1 (version 2), RFC 9568 5.1 (version 3), IPv4.
+//! The VRRP message: RFC 3768 5.1 (version 2), RFC 9568 5.1 (version 3).
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -9,7 +9,7 @@
 //! |  Auth Type    |   Adver Int   |           Checksum            |  version 2: seconds
 //! |  0    |Max Advertise Interval |           Checksum            |  version 3: centiseconds
 //! +---------------+---------------+---------------+---------------+
-//! |                  addresses, 4 bytes each                      |
+//! |             addresses, 4 bytes each, or 16 (IPv6)             |
 //! +---------------+---------------+---------------+---------------+
 //! |             Authentication Data, 8 bytes, version 2           |
 //! +---------------+---------------+---------------+---------------+
@@ -18,9 +18,10 @@
 //! [`Advert`] holds what a message says; it borrows the addresses from the bytes, so hearing an advert allocates nothing.
 
 use crate::decision::IgnoreReason;
+use crate::interface::Family;
 use crate::quantity::{AdvertInterval, Version, Vrid};
 use bytes::Bytes;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -28,7 +29,6 @@ pub const PROTOCOL: u8 = 112;
 pub const TTL: u8 = 255;
 
 const HEADER: usize = 8;
-const ADDRESS: usize = 4;
 const AUTH_DATA: usize = 8;
 const ADVERTISEMENT: u8 = 1;
 const AUTH_NONE: u8 = 0;
@@ -68,40 +68,60 @@ impl Authentication {
     }
 }
 
-/// The addresses of an advert, as they stand on the wire: four bytes each.
+/// The addresses of an advert, as they stand on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressList<'a>(&'a [u8]);
+pub struct AddressList<'a> {
+    family: Family,
+    wire: &'a [u8],
+}
 
 impl<'a> AddressList<'a> {
-    /// Reads groups of four bytes; a rest is left out.
-    pub fn from_wire(bytes: &'a [u8]) -> Self {
-        Self(bytes.get(..bytes.len() - bytes.len() % ADDRESS).unwrap_or_default())
+    /// Reads whole addresses; a rest is left out.
+    pub fn from_wire(family: Family, bytes: &'a [u8]) -> Self {
+        let whole = bytes.len() - bytes.len() % family.octets();
+        Self { family, wire: bytes.get(..whole).unwrap_or_default() }
     }
 
     /// The bytes on the wire.
     pub fn wire(self) -> &'a [u8] {
-        self.0
+        self.wire
     }
 
     pub fn len(self) -> usize {
-        self.0.len() / ADDRESS
+        self.wire.len() / self.family.octets()
     }
 
     pub fn is_empty(self) -> bool {
-        self.0.is_empty()
+        self.wire.is_empty()
     }
 
-    pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> + 'a {
-        self.0.as_chunks::<ADDRESS>().0.iter().map(|octets| Ipv4Addr::from(*octets))
+    pub fn iter(self) -> impl Iterator<Item = IpAddr> + 'a {
+        self.wire.chunks_exact(self.family.octets()).filter_map(move |octets| {
+            let v4 = octets.first_chunk::<4>().map(|octets| IpAddr::from(*octets));
+            match self.family {
+                Family::V4 => v4,
+                Family::V6 => octets.first_chunk::<16>().map(|octets| IpAddr::from(Ipv6Addr::from(*octets))),
+            }
+        })
     }
+}
+
+/// An address as it stands in an advert.
+pub fn wire_of(address: IpAddr) -> impl Iterator<Item = u8> {
+    let (v4, v6) = match address {
+        IpAddr::V4(address) => (Some(address.octets()), None),
+        IpAddr::V6(address) => (None, Some(address.octets())),
+    };
+    v4.into_iter().flatten().chain(v6.into_iter().flatten())
 }
 
 impl<'a> Advert<'a> {
     /// Reads a message that came from `source` to `destination`; both are in version 3's pseudo header.
     ///
     /// The checks and their order are those of RFC 9568 7.1 that need no configuration. Version 3's checksum is taken
-    /// with the pseudo header (keepalived's default) and without (RFC 9568 5.2.8 for IPv4, `v3_checksum_as_v2`).
-    pub fn decode(bytes: &'a [u8], source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, IgnoreReason> {
+    /// with the pseudo header (keepalived's default) and, over IPv4, without (RFC 9568 5.2.8, `v3_checksum_as_v2`). The
+    /// addresses are of `source`'s family.
+    pub fn decode(bytes: &'a [u8], source: IpAddr, destination: IpAddr) -> Result<Self, IgnoreReason> {
         let truncated = |need| IgnoreReason::Truncated { len: bytes.len(), need };
         let (&[version_and_type, vrid, priority, count, fifth, sixth, _, _], rest) =
             bytes.split_first_chunk::<HEADER>().ok_or(truncated(HEADER))?;
@@ -116,15 +136,17 @@ impl<'a> Advert<'a> {
             return Err(IgnoreReason::UnknownType { kind });
         }
 
-        let addresses_len = usize::from(count) * ADDRESS;
+        let family = Family::of(source);
+        let addresses_len = usize::from(count) * family.octets();
         // Without authentication nothing reads the field (RFC 3768 5.3.10), and some senders leave it out.
         let auth_len = if version == Version::V2 && fifth != AUTH_NONE { AUTH_DATA } else { 0 };
         let short = || truncated(HEADER + addresses_len + auth_len);
         let (addresses, rest) = rest.split_at_checked(addresses_len).ok_or_else(short)?;
 
         let sum = sum_words(0, bytes);
-        let intact = fold(sum) == 0xffff
-            || version == Version::V3 && fold(sum_pseudo_header(sum, source, destination, bytes.len())) == 0xffff;
+        let plain = family == Family::V4 && fold(sum) == 0xffff;
+        let intact =
+            plain || version == Version::V3 && fold(sum_pseudo_header(sum, source, destination, bytes.len())) == 0xffff;
 
         let authentication = match (version, fifth) {
             (Version::V3, _) | (Version::V2, AUTH_NONE) => Authentication::None,
@@ -145,16 +167,18 @@ impl<'a> Advert<'a> {
             priority,
             interval: AdvertInterval::from_centis(centis).ok_or(IgnoreReason::ZeroInterval)?,
             authentication,
-            addresses: AddressList(addresses),
+            addresses: AddressList { family, wire: addresses },
         })
     }
 
-    /// Writes the message. `pseudo_header`: source and destination, when version 3 is to cover them with its checksum.
+    /// Writes the message. `pseudo_header`: source and destination, when version 3 is to cover them with its checksum; over
+    /// IPv6 it must (RFC 9568 5.2.8).
     ///
     /// At most 255 addresses fit; the rest is left out. Version 2 counts its interval in seconds, rounded down.
-    pub fn encode(&self, pseudo_header: Option<(Ipv4Addr, Ipv4Addr)>) -> Bytes {
+    pub fn encode(&self, pseudo_header: Option<(IpAddr, IpAddr)>) -> Bytes {
         let count = self.addresses.len().min(usize::from(u8::MAX));
-        let mut bytes = Vec::with_capacity(HEADER + count * ADDRESS + AUTH_DATA);
+        let addresses_len = count * self.addresses.family.octets();
+        let mut bytes = Vec::with_capacity(HEADER + addresses_len + AUTH_DATA);
         let centis = self.interval.centis();
         let (version, [fifth, sixth]) = match self.version {
             Version::V2 => (2, [self.authentication.kind(), u8::try_from(centis / 100).unwrap_or(u8::MAX)]),
@@ -171,7 +195,7 @@ impl<'a> Advert<'a> {
             0,
             0,
         ]);
-        bytes.extend_from_slice(self.addresses.wire().get(..count * ADDRESS).unwrap_or_default());
+        bytes.extend_from_slice(self.addresses.wire().get(..addresses_len).unwrap_or_default());
         if self.version == Version::V2 {
             bytes.extend_from_slice(&match self.authentication {
                 Authentication::Password(password) => password,
@@ -197,9 +221,13 @@ fn sum_words(sum: u32, bytes: &[u8]) -> u32 {
     rest.iter().fold(sum, |sum, byte| sum.wrapping_add(u32::from(*byte) << 8))
 }
 
-/// Adds source, destination, protocol and length, in the form of RFC 8200 8.1 with IPv4 addresses, as keepalived does.
-fn sum_pseudo_header(sum: u32, source: Ipv4Addr, destination: Ipv4Addr, len: usize) -> u32 {
-    let sum = sum_words(sum_words(sum, &source.octets()), &destination.octets());
+/// Adds source, destination, protocol and length, in the form of RFC 8200 8.1; with IPv4 addresses as keepalived does.
+fn sum_pseudo_header(sum: u32, source: IpAddr, destination: IpAddr, len: usize) -> u32 {
+    let words = |sum, address| match address {
+        IpAddr::V4(address) => sum_words(sum, &address.octets()),
+        IpAddr::V6(address) => sum_words(sum, &address.octets()),
+    };
+    let sum = words(words(sum, source), destination);
     sum.wrapping_add(u32::from(PROTOCOL)).wrapping_add(u32::try_from(len).unwrap_or_default())
 }
 
@@ -213,9 +241,10 @@ fn fold(sum: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
-    const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
-    const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+    const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
+    const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 
     // What keepalived 2.2.7 sent on a veth pair, from the VRRP header on.
     const KA_V2_PASS: &str = "2133 9602 0101 6219 0a09 0064 0a09 0065 3132 3334 3536 3738";
@@ -231,8 +260,8 @@ mod tests {
         Advert::decode(bytes, SOURCE, GROUP)
     }
 
-    fn vips() -> Vec<Ipv4Addr> {
-        vec![Ipv4Addr::new(10, 9, 0, 100), Ipv4Addr::new(10, 9, 0, 101)]
+    fn vips() -> Vec<IpAddr> {
+        vec![[10, 9, 0, 100].into(), [10, 9, 0, 101].into()]
     }
 
     /// Sets the checksum right again after a change.
@@ -281,7 +310,7 @@ mod tests {
         assert_ne!(plain, bytes);
         assert_eq!(decode(&plain).unwrap(), advert);
         // From another source the pseudo header does not fit; without one nobody can tell.
-        let stranger = Ipv4Addr::new(10, 9, 0, 77);
+        let stranger = IpAddr::from([10, 9, 0, 77]);
         assert_eq!(Advert::decode(&bytes, stranger, GROUP), Err(IgnoreReason::WrongChecksum));
         assert!(Advert::decode(&plain, stranger, GROUP).is_ok());
     }
@@ -341,8 +370,27 @@ mod tests {
     fn at_most_255_addresses_are_written() {
         let wire = [10, 9, 0, 1].repeat(300);
         let bytes = hex(KA_V3);
-        let many = Advert { addresses: AddressList::from_wire(&wire), ..decode(&bytes).unwrap() };
+        let many = Advert { addresses: AddressList::from_wire(Family::V4, &wire), ..decode(&bytes).unwrap() };
         let written = many.encode(None);
         assert_eq!(decode(&written).unwrap().addresses.len(), 255);
+    }
+
+    /// RFC 9568 5.2.8: over IPv6 the pseudo header of RFC 8200 8.1, always. These bytes are keepalived 2.2.7's as well.
+    #[test]
+    fn ipv6_has_addresses_of_16_bytes_and_a_pseudo_header() {
+        let (source, group): (IpAddr, IpAddr) = ("fe80::ff:fe00:1".parse().unwrap(), "ff02::12".parse().unwrap());
+        let bytes = hex("3133 9602 0032 0e67 fe80 0000 0000 0000 0000 0000 0000 0064
+                         2001 0db8 0000 0000 0000 0000 0000 0064");
+        let advert = Advert::decode(&bytes, source, group).unwrap();
+        let vips: Vec<IpAddr> = vec!["fe80::64".parse().unwrap(), "2001:db8::64".parse().unwrap()];
+        assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), vips);
+        assert_eq!((advert.priority, advert.interval.centis()), (150, 50));
+        assert_eq!(vips.iter().flat_map(|vip| wire_of(*vip)).collect::<Vec<_>>(), advert.addresses.wire());
+        assert_eq!(advert.encode(Some((source, group))), bytes);
+
+        let plain = advert.encode(None);
+        assert_eq!(Advert::decode(&plain, source, group), Err(IgnoreReason::WrongChecksum));
+        let short = &bytes[..8 + 20];
+        assert_eq!(Advert::decode(short, source, group), Err(IgnoreReason::Truncated { len: 28, need: 40 }));
     }
 }

@@ -32,9 +32,10 @@ fn vrrp_instance() {
     assert_eq!(router.adverts.interval.duration(), secs(1));
     assert!(router.preemption.on);
     assert_eq!(router.preemption.delay, Duration::ZERO);
-    assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 18) });
+    assert_eq!(router.transport, Transport::Multicast { group: [224, 0, 0, 18].into() });
     assert_eq!((router.source, router.unicast_ttl, router.password), (None, 255, None));
-    assert_eq!((router.adverts.down_timer, router.tracking.dont_track_primary), (3, false));
+    assert_eq!(router.adverts.down_timer, 3);
+    assert_eq!(router.interfaces, Interfaces::all(InterfaceName::new("eth0")));
     assert!(
         !router.adverts.v3_checksum_as_v2 && !router.adverts.check_unicast_src && !router.adverts.skip_check_adv_addr
     );
@@ -74,7 +75,7 @@ fn global_defs_flow_into_instances_wherever_they_stand() {
     let config = good(&text);
     let router = &config.routers[0];
     assert_eq!(router.version, Version::V3);
-    assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 81) });
+    assert_eq!(router.transport, Transport::Multicast { group: [224, 0, 0, 81].into() });
     assert_eq!(router.adverts.down_timer, 4);
     assert!(
         router.adverts.lower_prio_no_advert
@@ -104,7 +105,7 @@ fn an_instance_overrides_global_defs() {
         (Version::V2, 9, 9)
     );
     assert!(!router.adverts.skip_check_adv_addr);
-    assert_eq!(router.transport, Transport::Multicast { group: Ipv4Addr::new(224, 0, 0, 99) });
+    assert_eq!(router.transport, Transport::Multicast { group: [224, 0, 0, 99].into() });
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn an_empty_list_is_no_strangers() {
 #[test]
 fn one_vrid_in_two_groups() {
     let group = std::net::Ipv4Addr::new(224, 0, 0, 99);
-    let transport = vipward_core::config::Transport::Multicast { group };
+    let transport = vipward_core::config::Transport::Multicast { group: group.into() };
     let other = VirtualRouterConfig { name: "W".into(), addresses: vec![vip(101)], transport, ..router() };
     let mut t = Timeline::of(vec![router(), other]);
     t.until("4");

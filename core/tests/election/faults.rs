@@ -1,7 +1,7 @@
 //! FAULT, keepalived's fourth state: into it, and out of it by itself when all is well again.
 
 use crate::timeline::*;
-use vipward_core::config::{InitialState, NotifyScripts, Tracking, VirtualRouterConfig};
+use vipward_core::config::{InitialState, Interfaces, NotifyScripts, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Effect, Event};
@@ -68,9 +68,9 @@ fn it_sends_from_the_first_address_that_it_has() {
     let mut t = Timeline::unstarted(&[observed(ME, false), observed(4, false)]);
     t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![router()], vec![]));
     t.becomes_master();
-    assert_eq!(t.election.routers()[0].source(), Some(ip(ME)));
+    assert_eq!(t.election.routers()[0].source(), Some(ip(ME).into()));
     t.at("4").somebody(ME, false).nothing();
-    assert_eq!(t.election.routers()[0].source(), Some(ip(4)));
+    assert_eq!(t.election.routers()[0].source(), Some(ip(4).into()));
     t.at("4.5").hears(peer(ME, 100)).is(Role::Backup);
 }
 
@@ -80,13 +80,13 @@ fn a_configured_source_needs_no_address_there() {
     let mut t = Timeline::unstarted(&[]);
     let config_ = VirtualRouterConfig { source: Some(ip(9).into()), ..router() };
     t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![config_], vec![])).is(Role::Backup);
-    assert_eq!(t.election.routers()[0].source(), Some(ip(9)));
+    assert_eq!(t.election.routers()[0].source(), Some(ip(9).into()));
 }
 
 #[test]
 fn dont_track_primary_ignores_a_link_that_is_down() {
     let mut t = Timeline::of(vec![VirtualRouterConfig {
-        tracking: Tracking { dont_track_primary: true, ..Tracking::default() },
+        interfaces: Interfaces { tracked: None, ..Interfaces::all(eth(0)) },
         ..router()
     }]);
     t.at("1").link(false).nothing();

@@ -353,8 +353,8 @@ impl Segment {
             self.nodes[to].queue.push_back(datagram);
             return;
         }
-        let (IpAddr::V4(source), IpAddr::V4(group)) = (datagram.source, datagram.destination) else { unreachable!() };
-        let advert = Advert::decode(&datagram.payload, source, group).unwrap();
+        let advert = Advert::decode(&datagram.payload, datagram.source, datagram.destination).unwrap();
+        let IpAddr::V4(source) = datagram.source else { unreachable!() };
         let (priority, theirs) = (advert.priority.into(), u64::from(advert.interval.centis()) * 10 * MILLI);
         let now = self.now.as_nanos();
         let (_, reference) = self.nodes[to].running.as_mut().unwrap();

@@ -1,7 +1,7 @@
 //! A reload works by difference: what it does not touch notices nothing.
 
 use crate::timeline::*;
-use vipward_core::config::{NotifyScripts, Tracking, Transport, VirtualRouterConfig};
+use vipward_core::config::{Interfaces, NotifyScripts, Transport, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 
@@ -31,7 +31,7 @@ fn an_unchanged_configuration_changes_nothing() {
 fn routers_come_and_go_beside_one_that_stays() {
     let gone = VirtualRouterConfig {
         notify: NotifyScripts { fault: Some(command("/n/fault")), ..NotifyScripts::default() },
-        transport: Transport::Multicast { group: std::net::Ipv4Addr::new(224, 0, 0, 99) },
+        transport: Transport::Multicast { group: [224, 0, 0, 99].into() },
         ..named("gone", 52, 101)
     };
     let mut t = Timeline::of(vec![router(), gone]);
@@ -53,9 +53,9 @@ fn routers_come_and_go_beside_one_that_stays() {
 /// The same reload gives it an address and ends its role: that address is neither added nor announced.
 #[test]
 fn what_is_not_wanted_any_more_at_the_end_of_the_event_never_comes() {
-    let list = |last: &[u8], dont_track_primary| VirtualRouterConfig {
+    let list = |last: &[u8], dont_track_primary: bool| VirtualRouterConfig {
         addresses: last.iter().map(|n| vip(*n)).collect(),
-        tracking: Tracking { dont_track_primary, ..Tracking::default() },
+        interfaces: Interfaces { tracked: (!dont_track_primary).then(|| eth(0)), ..Interfaces::all(eth(0)) },
         ..router()
     };
     let mut t = Timeline::of(vec![list(&[100], true)]);
@@ -127,7 +127,7 @@ fn a_backup_waits_on_as_it_was() {
 #[test]
 fn another_vrid_or_interface_starts_from_the_beginning() {
     let vrid = VirtualRouterConfig { vrid: 60.try_into().unwrap(), ..router() };
-    let interface = VirtualRouterConfig { interface: eth(1), ..router() };
+    let interface = VirtualRouterConfig { interfaces: Interfaces::all(eth(1)), ..router() };
     let mut t = Timeline::of(vec![router()]);
     t.until("4");
     loads(&mut t, vec![vrid]).gives(&[

@@ -84,7 +84,7 @@ fn an_address_owner_keeps_its_own_address() {
     let mut t = Timeline::unstarted(&[observed(100, false)]);
     t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![state_master(priority(255))], vec![]));
     t.gives_of("add", &[]).is(Role::Master);
-    assert_eq!(t.election.routers()[0].source(), Some(ip(100)));
+    assert_eq!(t.election.routers()[0].source(), Some(ip(100).into()));
     t.at("1").stops().gives(&["advert 0", "V: MASTER -> INIT: stopped"]);
     assert_eq!(t.kernel(), [vip(100).key()]);
 }

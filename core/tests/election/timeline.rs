@@ -11,12 +11,12 @@ use vipward_core::command::Command;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    Adverts, Config, Garp, InitialState, NotifyScripts, Preemption, TrackWeight, Tracked, TrackerId, Tracking,
-    Transport, VirtualRouterConfig, VrrpScript,
+    Adverts, Config, Garp, InitialState, Interfaces, NotifyScripts, Preemption, TrackWeight, Tracked, TrackerId,
+    Tracking, Transport, VirtualRouterConfig, VrrpScript,
 };
 use vipward_core::datagram::Datagram;
 use vipward_core::estate::{Document, ElectionEstate, OfOne};
-use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
+use vipward_core::interface::{AddressKey, Family, InterfaceAddress, InterfaceName, Link, ObservedAddress, Scope};
 use vipward_core::machine::Machine;
 use vipward_core::machine::Output;
 use vipward_core::quantity::{AdvertInterval, Priority, Role, Version, Vrid};
@@ -60,13 +60,14 @@ pub fn router() -> VirtualRouterConfig {
     VirtualRouterConfig {
         name: Arc::from("V"),
         initial_state: InitialState::Backup,
-        interface: eth(0),
+        interfaces: Interfaces::all(eth(0)),
         vrid: Vrid::new(51).unwrap(),
+        family: Family::V4,
         version: Version::V2,
         priority: Priority::DEFAULT,
         preemption: Preemption { on: true, delay: Duration::ZERO },
         adverts: Adverts::every(AdvertInterval::DEFAULT),
-        transport: Transport::Multicast { group: GROUP },
+        transport: Transport::Multicast { group: GROUP.into() },
         source: None,
         unicast_ttl: 255,
         password: None,
@@ -111,7 +112,7 @@ pub fn script(fall: u32, rise: u32) -> VrrpScript {
 /// `track_script { chk weight WEIGHT }`.
 pub fn tracking(config: VirtualRouterConfig, weight: i16, reverse: bool) -> VirtualRouterConfig {
     let tracked = Tracked { what: TrackerId::Script(Arc::from("chk")), weight: TrackWeight { weight, reverse } };
-    VirtualRouterConfig { tracking: Tracking { list: vec![tracked], ..Tracking::default() }, ..config }
+    VirtualRouterConfig { tracking: Tracking { list: vec![tracked] }, ..config }
 }
 
 /// Without `[vip] lease`: renewals come twice a second, and only the tests in `lease.rs` are about them.
@@ -167,10 +168,10 @@ impl Peer {
             priority: self.priority,
             interval: AdvertInterval::from_centis(self.centis).unwrap(),
             authentication: self.authentication,
-            addresses: AddressList::from_wire(&wire),
+            addresses: AddressList::from_wire(Family::V4, &wire),
         };
         let source = ip(self.source);
-        self.carry(advert.encode(Some((source, self.destination))))
+        self.carry(advert.encode(Some((source.into(), self.destination.into()))))
     }
 
     pub fn carry(&self, payload: Bytes) -> Datagram {
@@ -425,9 +426,7 @@ fn effect_line(effect: &Effect) -> String {
             None => format!("stop listening {interface}"),
         },
         Effect::SendAdvert(datagram) => {
-            let (IpAddr::V4(source), IpAddr::V4(destination)) = (datagram.source, datagram.destination) else {
-                panic!("{datagram:?}");
-            };
+            let (source, destination) = (datagram.source, datagram.destination);
             let advert = Advert::decode(&datagram.payload, source, destination).expect("we send what we read");
             if destination == GROUP {
                 format!("advert {}", advert.priority)

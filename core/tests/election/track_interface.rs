@@ -9,7 +9,7 @@ use vipward_core::vrrp::Event;
 /// V tracks eth1 with this weight. eth1 is there and runs.
 fn timeline(weight: i16, reverse: bool) -> Timeline {
     let tracked = Tracked { what: TrackerId::Interface(eth(1)), weight: TrackWeight { weight, reverse } };
-    let router = VirtualRouterConfig { tracking: Tracking { list: vec![tracked], ..Tracking::default() }, ..router() };
+    let router = VirtualRouterConfig { tracking: Tracking { list: vec![tracked] }, ..router() };
     Timeline::with(config(vec![router], vec![]))
 }
 

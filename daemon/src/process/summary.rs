@@ -41,7 +41,7 @@ fn router(router: &VirtualRouterConfig) -> String {
         "{}: virtual_router_id {} on {}, VRRP version {}, priority {}, advert_int {}, {transport}, {}",
         router.name,
         router.vrid,
-        router.interface,
+        router.interfaces.heard_on,
         router.version,
         router.priority,
         router.adverts.interval,

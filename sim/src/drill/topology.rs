@@ -182,7 +182,7 @@ impl Build<'_> {
         let front = !all.is_empty();
         all.extend(
             routers(self.files)
-                .filter(|(at, router)| on(*at, &router.interface))
+                .filter(|(at, router)| on(*at, &router.interfaces.heard_on))
                 .flat_map(|(_, router)| speaking_networks(router)),
         );
         let mut networks: Vec<Network> = Vec::new();
@@ -218,7 +218,7 @@ impl Build<'_> {
         ports: &[super::wires::Port],
     ) -> Option<IpAddr> {
         let here: Vec<&VirtualRouterConfig> = routers(self.files)
-            .filter(|(other, router)| *other == at && router.interface == *interface)
+            .filter(|(other, router)| *other == at && router.interfaces.heard_on == *interface)
             .map(|(_, router)| router)
             .collect();
         if let Some(source) = here.iter().filter_map(|router| router.source).find(|source| network.contains(*source)) {
@@ -232,7 +232,7 @@ impl Build<'_> {
         let others = || {
             routers(self.files)
                 .filter(|(other, router)| {
-                    *other != at && ports.iter().any(|port| port.0 == *other && port.1 == router.interface)
+                    *other != at && ports.iter().any(|port| port.0 == *other && port.1 == router.interfaces.heard_on)
                 })
                 .map(|(_, router)| router)
         };

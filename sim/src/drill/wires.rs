@@ -26,7 +26,7 @@ pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> R
     let mut by_address: BTreeMap<IpAddr, Vec<(usize, &VirtualRouterConfig, &InterfaceName)>> = BTreeMap::new();
     let mut by_vrid: BTreeMap<u8, Vec<(usize, &VirtualRouterConfig)>> = BTreeMap::new();
     for (at, router) in routers(files) {
-        join.add((at, router.interface.clone()));
+        join.add((at, router.interfaces.heard_on.clone()));
         for address in router.addresses.iter().chain(&router.excluded) {
             join.add((at, address.interface.clone()));
             by_address.entry(address.address).or_default().push((at, router, &address.interface));
@@ -38,16 +38,16 @@ pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> R
         let Some((first, rest)) = holders.split_first() else { continue };
         for other in rest.iter().filter(|other| other.0 != first.0) {
             join.join(&(first.0, first.2.clone()), &(other.0, other.2.clone()));
-            join.join(&(first.0, first.1.interface.clone()), &(other.0, other.1.interface.clone()));
+            join.join(&(first.0, first.1.interfaces.heard_on.clone()), &(other.0, other.1.interfaces.heard_on.clone()));
             linked.extend([first.0, other.0]);
         }
     }
     for members in by_vrid.values() {
         for (at, a) in members.iter().enumerate() {
             for b in members.iter().skip(at + 1).filter(|b| b.0 != a.0) {
-                let alike = a.1.interface == b.1.interface || a.1.name == b.1.name;
+                let alike = a.1.interfaces.heard_on == b.1.interfaces.heard_on || a.1.name == b.1.name;
                 if alike && common_network(a.1, b.1) {
-                    join.join(&(a.0, a.1.interface.clone()), &(b.0, b.1.interface.clone()));
+                    join.join(&(a.0, a.1.interfaces.heard_on.clone()), &(b.0, b.1.interfaces.heard_on.clone()));
                     linked.extend([a.0, b.0]);
                 }
             }
@@ -102,7 +102,7 @@ fn no_cluster(files: &[DirectorFile], by_vrid: &BTreeMap<u8, Vec<(usize, &Virtua
             let place = router.places.of("virtual_ipaddress");
             finding = finding
                 .at(place, format!("{name}: in {}", super::words::list(&where_to)))
-                .also(router.places.of("interface"), format!("{name}: on {}", router.interface));
+                .also(router.places.of("interface"), format!("{name}: on {}", router.interfaces.heard_on));
         }
         return finding
             .note("adverts do not cross a router, and an address can be served on its own segment only")

@@ -96,7 +96,7 @@ pub(super) fn candidates(world: &World) -> BTreeMap<RouterKey, Vec<(NodeId, &Vir
 }
 
 pub(super) fn key_of(world: &World, id: NodeId, router: &VirtualRouterConfig) -> Option<RouterKey> {
-    let port = world.node(id).ports.iter().find(|port| port.interface == router.interface)?;
+    let port = world.node(id).ports.iter().find(|port| port.interface == router.interfaces.heard_on)?;
     Some((router.vrid.get(), port.segment, router.version))
 }
 

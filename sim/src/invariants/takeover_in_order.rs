@@ -170,7 +170,7 @@ fn yields_to_a_lesser(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCa
     };
     let rival = world.holder_of_own(source)?;
     let (ours, theirs) = (router(id)?, router(rival)?);
-    let port = world.node(id).ports.iter().find(|port| port.interface == ours.interface)?;
+    let port = world.node(id).ports.iter().find(|port| port.interface == ours.interfaces.heard_on)?;
     let (own, _) = port.address?;
     // What it said may be older than what it is.
     let long = patience(world, ours);

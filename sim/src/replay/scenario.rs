@@ -250,7 +250,7 @@ impl<'a> Life<'a> {
 
     fn uses(&self, interface: &str) -> bool {
         let routers = self.configs.last().into_iter().flat_map(|(_, config, _)| &config.routers);
-        routers.map(|router| router.interface.as_str()).any(|used| used == interface)
+        routers.map(|router| router.interfaces.heard_on.as_str()).any(|used| used == interface)
     }
 
     fn link(&mut self, at: Instant, up: bool) {

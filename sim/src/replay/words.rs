@@ -1,6 +1,5 @@
 //! Events, effects and times as people read them.
 
-use std::net::IpAddr;
 use vipward_core::balancer;
 use vipward_core::check::Verdict;
 use vipward_core::command::ScriptOutcome;
@@ -161,13 +160,8 @@ fn advert(datagram: &Datagram) -> String {
 
 /// VRID and priority.
 pub(super) fn decoded(datagram: &Datagram) -> Option<(u8, u8)> {
-    match (datagram.source, datagram.destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let advert = Advert::decode(&datagram.payload, source, destination).ok()?;
-            Some((advert.vrid.get(), advert.priority))
-        }
-        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
-    }
+    let advert = Advert::decode(&datagram.payload, datagram.source, datagram.destination).ok()?;
+    Some((advert.vrid.get(), advert.priority))
 }
 
 /// A time on the wall: `2026-11-23 10:03:27.612 UTC`.

@@ -71,7 +71,7 @@ impl Lower<'_> {
 
     /// How adverts travel, and with which source.
     pub(super) fn transport(&mut self, block: &Statement<'_>, draft: &Draft) -> (Transport, Option<IpAddr>) {
-        let multicast = Transport::Multicast { group: draft.group };
+        let multicast = Transport::Multicast { group: draft.group.into() };
         let Some(peers) = &draft.peers else {
             if draft.unicast_source.is_some() {
                 self.push(

@@ -4,10 +4,12 @@ use super::said::{self, Lower, Said};
 use super::values::parse_seconds;
 use super::vrrp_garp::{Announcements, Announces};
 pub(super) use super::vrrp_instance_words::TABLE;
-use crate::config::model::{Adverts, InitialState, NotifyScripts, Preemption, Tracked, Tracking, VirtualRouterConfig};
+use crate::config::model::{
+    Adverts, InitialState, Interfaces, NotifyScripts, Preemption, Tracked, Tracking, VirtualRouterConfig,
+};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
-use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
@@ -132,11 +134,16 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
     lower.election(block, &mut draft);
     let (transport, source) = lower.transport(block, &draft);
     let Some(vrid) = draft.vrid else { return };
+    let mut interfaces = Interfaces::all(draft.device(lower));
+    if draft.dont_track_primary {
+        interfaces.tracked = None;
+    }
     routers.push(VirtualRouterConfig {
         name,
         initial_state: draft.state,
-        interface: draft.device(lower),
+        interfaces,
         vrid,
+        family: Family::V4,
         version: draft.version,
         priority: draft.priority,
         preemption: Preemption { on: draft.preempt, delay: draft.preempt_delay },
@@ -155,7 +162,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         password: draft.password,
         addresses: draft.addresses,
         excluded: draft.excluded,
-        tracking: Tracking { list: draft.tracked, dont_track_primary: draft.dont_track_primary },
+        tracking: Tracking { list: draft.tracked },
         announcements: draft.announcements.whole(),
         notify: draft.notify,
         places: draft.places,

@@ -34,8 +34,8 @@ impl Lower<'_> {
                         .help("give each a name of its own"),
                 );
             }
-            if let Some(other) = vrids.insert((router.vrid, &router.interface), router) {
-                let (vrid, interface) = (router.vrid, &router.interface);
+            if let Some(other) = vrids.insert((router.vrid, &router.interfaces.heard_on), router) {
+                let (vrid, interface) = (router.vrid, &router.interfaces.heard_on);
                 self.push(
                     Diagnostic::error(
                         "duplicate-vrid",
@@ -79,11 +79,11 @@ impl Lower<'_> {
     /// `interface eth0`, and an address with `dev ens33`.
     fn other_interfaces(&mut self, config: &Config) {
         for router in &config.routers {
-            for address in router.addresses.iter().filter(|address| address.interface != router.interface) {
+            for address in router.addresses.iter().filter(|address| address.interface != router.interfaces.heard_on) {
                 self.push(
                     Diagnostic::warning(
                         "other-interface",
-                        format!("adverts on {}, but this address on {}", router.interface, address.interface),
+                        format!("adverts on {}, but this address on {}", router.interfaces.heard_on, address.interface),
                     )
                     .at(router.places.of(&address.address.to_string()), format!("put on {}", address.interface))
                     .also(router.places.of("interface"), "adverts go out here; only this link is watched")

@@ -11,8 +11,8 @@ use crate::quantity::Role;
 use crate::time::Instant;
 use crate::vrrp::Outbox;
 use crate::vrrp::book::AddressBook;
-use crate::vrrp::virtual_router::{Context, Standing, VirtualRouter};
-use std::net::Ipv4Addr;
+use crate::vrrp::virtual_router::{Context, Proposal, Standing, VirtualRouter};
+use std::net::IpAddr;
 
 impl Election {
     /// Notices that the session became good enough, or is not any more, by our own clock alone.
@@ -38,7 +38,7 @@ impl Election {
     }
 
     /// What the quorum service makes of a router that is well otherwise.
-    pub(super) fn quorum_standing(&self, router: &VirtualRouter, source: Ipv4Addr, now: Instant) -> Option<Standing> {
+    pub(super) fn quorum_standing(&self, router: &VirtualRouter, source: IpAddr, now: Instant) -> Option<Standing> {
         let part = self.leases.part(router.name())?;
         if self.leases.trusted(now) {
             return None;
@@ -67,15 +67,15 @@ pub(super) fn follow(
     let wanted = match part.mode {
         Mode::Off => return,
         Mode::Fence => router.role() == Role::Master,
-        Mode::Elect => stand(router, leases, part, now, &mut Context { now, out, book }),
+        Mode::Elect => stand(router, leases, part, now, &mut Context::new(now, out, book)),
     };
     leases.want(&key, wanted, now, out);
     let allowed = leases.may_hold(&key, part, router.holds(), now);
-    let mut ctx = Context { now, out, book };
+    let mut ctx = Context::new(now, out, book);
     if let (Mode::Elect, Role::Backup, true, true, Some(token)) =
         (part.mode, router.role(), wanted, allowed, leases.token(&key))
     {
-        router.promote(RoleCause::Elected { token }, &mut ctx);
+        router.enter(Proposal::master(RoleCause::Elected { token }), false, &mut ctx);
     }
     if router.allow(allowed, &mut ctx)
         && allowed
@@ -110,7 +110,7 @@ fn stand(router: &mut VirtualRouter, leases: &mut Leases, part: Part, now: Insta
             .then(|| RoleCause::LeaseElsewhere { by: leases.held_by(&key).cloned() });
         let cause = if claim.is_none() { Some(RoleCause::SpreadElsewhere) } else { gone.or(outranked) };
         match cause {
-            Some(cause) => router.demote(cause, ctx),
+            Some(cause) => router.enter(Proposal::backup(cause), false, ctx),
             None => return true,
         }
     }

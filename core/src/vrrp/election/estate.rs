@@ -3,7 +3,7 @@
 use super::{Election, Phase};
 use crate::command::ScriptId;
 use crate::decision::{Decision, RoleCause};
-use crate::interface::{InterfaceAddress, InterfaceName};
+use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
 use crate::vrrp::Outbox;
@@ -32,6 +32,8 @@ pub struct RouterEstate {
     pub name: Arc<str>,
     pub interface: InterfaceName,
     pub vrid: Vrid,
+    #[serde(default)]
+    pub family: Family,
     pub state: State,
 }
 
@@ -65,8 +67,9 @@ impl Election {
         };
         let router = |router: &VirtualRouter| RouterEstate {
             name: router.name().clone(),
-            interface: router.config().interface.clone(),
+            interface: router.config().interfaces.heard_on.clone(),
             vrid: router.config().vrid,
+            family: router.config().family,
             state: router.state().clone(),
         };
         Some(ElectionEstate {
@@ -81,7 +84,7 @@ impl Election {
     /// Ends without giving anything back, but for what can't be handed over: a lease is of a session, and that ends with
     /// this process. Routers that need one stop in order, so that another director has their addresses soon.
     pub(super) fn hand_over(&mut self, now: Instant, out: &mut Outbox) {
-        let mut ctx = Context { now, out, book: &mut self.book };
+        let mut ctx = Context::new(now, out, &mut self.book);
         let mut leased: Vec<_> = self.routers.iter_mut().filter(|router| router.rule() != Rule::Adverts).collect();
         leased.iter_mut().for_each(|router| router.resign(&mut ctx));
         leased.iter().for_each(|router| ctx.book.release(router.holder()));
@@ -118,7 +121,8 @@ impl Election {
             let Some(router) = self.routers.get(place) else { continue };
             let same = |left: &&RouterEstate| {
                 let config = router.config();
-                left.name == config.name && left.interface == config.interface && left.vrid == config.vrid
+                (&left.name, &left.interface, left.vrid, left.family)
+                    == (&config.name, &config.interfaces.heard_on, config.vrid, config.family)
             };
             let Some(left) = estate.routers.iter().find(same) else { continue };
             if router.rule() != Rule::Adverts {
@@ -126,7 +130,7 @@ impl Election {
                 continue;
             }
             let standing = self.standing(router, now);
-            let mut ctx = Context { now, out, book: &mut self.book };
+            let mut ctx = Context::new(now, out, &mut self.book);
             if let Some(router) = self.routers.get_mut(place) {
                 router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);
             }

@@ -5,11 +5,13 @@
 //! that another one holds by now.
 
 mod coordinate;
+mod dispose;
 pub mod estate;
 mod failures;
 mod reload;
 
 use self::coordinate::follow;
+use self::dispose::dispose;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
 use super::announce::queue::AT_ONCE;
@@ -24,11 +26,11 @@ use super::virtual_router::{Context, Standing, VirtualRouter};
 use super::{Effect, Event, Input, Outbox};
 use crate::command::ScriptId;
 use crate::command::ScriptOutcome;
-use crate::config::{Config, TrackerId};
+use crate::config::{Config, Interfaces, TrackerId};
 use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, RoleCause};
-use crate::interface::{InterfaceAddress, InterfaceName, Link, ObservedAddress};
+use crate::interface::{Family, InterfaceAddress, InterfaceName, Link, ObservedAddress};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
@@ -36,7 +38,7 @@ use crate::quantity::{AdvertInterval, Priority, Vrid};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How often the kernel's addresses are read and compared, should a notification have been lost.
@@ -58,7 +60,7 @@ pub struct Election {
     routers: Vec<VirtualRouter>,
     next_id: u32,
     /// Places in `routers`. Several may share a VRID, in different multicast groups or with different peers.
-    index: BTreeMap<(InterfaceName, Vrid), Vec<usize>>,
+    index: BTreeMap<(InterfaceName, Family, Vrid), Vec<usize>>,
     timers: Timers,
     trackers: Trackers,
     scripts: BTreeMap<ScriptId, ScriptTracker>,
@@ -216,7 +218,7 @@ impl Election {
             Event::LinkChanged(link) => self.link_changed(link, now, out),
             Event::LinkGone(interface) => {
                 self.links.remove(&interface);
-                self.track_links(now, out);
+                self.track_link(&interface, now, out);
                 self.assess(Some(&interface), now, out);
             }
             Event::AddressesRead(addresses) => self.addresses_read(addresses, now, out),
@@ -308,7 +310,7 @@ impl Election {
 
     /// All say goodbye before any gives up its addresses: the last peer should not wait for the first one's kernel.
     fn stop(&mut self, now: Instant, out: &mut Outbox) {
-        let mut ctx = Context { now, out, book: &mut self.book };
+        let mut ctx = Context::new(now, out, &mut self.book);
         self.routers.iter_mut().for_each(|router| router.resign(&mut ctx));
         // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
         self.routers.iter().for_each(|router| ctx.book.release(router.holder()));
@@ -339,14 +341,11 @@ impl Election {
         let ignored = |reason| (place, reason);
 
         let &Datagram { source, destination, ttl, .. } = datagram;
-        let (IpAddr::V4(source), IpAddr::V4(to)) = (source, destination) else {
-            return Err(ignored(IgnoreReason::WrongDestination { destination }));
-        };
         // RFC 9568 5.1.1.3. Unicast peers may be farther away, and keepalived lets them.
-        if to.is_multicast() && ttl != TTL {
+        if destination.is_multicast() && ttl != TTL {
             return Err(ignored(IgnoreReason::WrongTtl { ttl }));
         }
-        let advert = Advert::decode(&datagram.payload, source, to).map_err(ignored)?;
+        let advert = Advert::decode(&datagram.payload, source, destination).map_err(ignored)?;
         let place = place.ok_or((None, IgnoreReason::UnknownVrid { vrid: advert.vrid.get() }))?;
         self.look_back(place, now, out);
         self.with_router(place, now, out, |router, ctx| router.hear(&advert, source, destination, ctx))
@@ -356,7 +355,7 @@ impl Election {
 
     /// The router for a packet: of those with its VRID on its interface, the one in its group, else the first.
     fn find(&self, datagram: &Datagram, vrid: Vrid) -> Option<usize> {
-        let places = self.index.get(&(datagram.interface.clone(), vrid))?;
+        let places = self.index.get(&(datagram.interface.clone(), Family::of(datagram.destination), vrid))?;
         let takes = |place: &&usize| self.routers.get(**place).is_some_and(|router| router.takes(datagram.destination));
         places.iter().find(takes).or(places.first()).copied()
     }
@@ -372,7 +371,13 @@ impl Election {
         }
         let new: Vec<InterfaceName> = self.links.keys().filter(|name| !before.contains_key(name)).cloned().collect();
         new.iter().for_each(|interface| self.listen_again(interface, out));
-        self.track_links(now, out);
+        let tracked = self.trackers.ids().filter_map(|what| match what {
+            TrackerId::Interface(name) => Some(name.clone()),
+            TrackerId::Script(_) => None,
+        });
+        for name in tracked.collect::<Vec<_>>() {
+            self.track_link(&name, now, out);
+        }
         self.assess(None, now, out);
     }
 
@@ -381,7 +386,7 @@ impl Election {
         if self.links.insert(name.clone(), running).is_none() {
             self.listen_again(&name, out);
         }
-        self.track_links(now, out);
+        self.track_link(&name, now, out);
         self.assess(Some(&name), now, out);
     }
 
@@ -424,23 +429,18 @@ impl Election {
         }
     }
 
-    /// What the links say to those that track them.
-    fn track_links(&mut self, now: Instant, out: &mut Outbox) {
-        let Phase::Running = self.phase else { return };
-        let tracked = self.trackers.ids().filter_map(|what| match what {
-            TrackerId::Interface(name) => Some((what.clone(), interface::reading(self.links.get(name).copied()))),
-            TrackerId::Script(_) => None,
-        });
-        for (what, reading) in tracked.collect::<Vec<_>>() {
-            self.tracker_read(&what, reading, now, out);
-        }
+    /// What a link says to those that track it.
+    fn track_link(&mut self, name: &InterfaceName, now: Instant, out: &mut Outbox) {
+        let reading = interface::reading(self.links.get(name).copied());
+        self.tracker_read(&TrackerId::Interface(name.clone()), reading, now, out);
     }
 
     /// Tells routers how they stand: those on one interface, or all.
     fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         for place in 0..self.routers.len() {
-            let concerned = |router: &VirtualRouter| interface.is_none_or(|name| router.config().interface == *name);
+            let concerned =
+                |router: &VirtualRouter| interface.is_none_or(|name| router.config().interfaces.any_is(name));
             if self.routers.get(place).is_some_and(concerned) {
                 self.assess_one(place, now, out);
             }
@@ -455,19 +455,19 @@ impl Election {
 
     fn standing(&self, router: &VirtualRouter, now: Instant) -> Standing {
         let config = router.config();
-        let interface = config.interface.clone();
-        match self.links.get(&interface) {
-            None => return Standing::Faulty(RoleCause::LinkGone { interface }),
-            Some(false) if !config.tracking.dont_track_primary => {
-                return Standing::Faulty(RoleCause::LinkDown { interface });
-            }
-            Some(_) => {}
+        let Interfaces { heard_on, sent_from, tracked } = &config.interfaces;
+        if let Some(gone) = [heard_on, sent_from].into_iter().find(|name| !self.links.contains_key(*name)) {
+            return Standing::Faulty(RoleCause::LinkGone { interface: gone.clone() });
         }
-        let configured = config.source.and_then(ipv4);
+        if let Some(down) = tracked.as_ref().filter(|name| self.links.get(*name) != Some(&true)) {
+            return Standing::Faulty(RoleCause::LinkDown { interface: down.clone() });
+        }
+        let in_family = |address| (Family::of(address) == config.family).then_some(address);
+        let configured = config.source.and_then(in_family);
         // An owner sends from the address that it owns; anybody else's VIP is no address of its own.
         let except = if config.priority == Priority::OWNER { &[] } else { router.addresses() };
-        let Some(source) = configured.or_else(|| self.book.primary(&interface, except, ipv4)) else {
-            return Standing::Faulty(RoleCause::NoSourceAddress { interface });
+        let Some(source) = configured.or_else(|| self.book.primary(sent_from, except, in_family)) else {
+            return Standing::Faulty(RoleCause::NoSourceAddress { interface: sent_from.clone() });
         };
         let tracks = self.trackers.standing(config);
         if let Tracks::Faulty(cause) = tracks {
@@ -535,7 +535,11 @@ impl Election {
     ) -> Option<R> {
         let router = self.routers.get_mut(place)?;
         let before = (router.role(), router.source(), router.holds());
-        let result = f(router, &mut Context { now, out, book: &mut self.book });
+        let mut ctx = Context::new(now, out, &mut self.book);
+        let result = f(router, &mut ctx);
+        if let Some(proposal) = ctx.proposal.take() {
+            dispose(router, proposal, &mut ctx);
+        }
         follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
         if before != (router.role(), router.source(), router.holds()) {
@@ -544,12 +548,5 @@ impl Election {
         let interval = router.interval();
         self.shortest = Some(self.shortest.map_or(interval, |shortest| shortest.min(interval)));
         Some(result)
-    }
-}
-
-fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
-    match address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
     }
 }

@@ -15,7 +15,6 @@ use crate::vrrp::track::script::ScriptTracker;
 use crate::vrrp::virtual_router::{Context, Rule};
 use crate::vrrp::{Effect, Outbox};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Election {
@@ -33,7 +32,7 @@ impl Election {
         let kept: Vec<Option<VirtualRouter>> =
             new.routers.iter().zip(&rules).map(|(config, rule)| take_same(&mut before, config, *rule)).collect();
         let mut gone: Vec<VirtualRouter> = before.into_iter().flatten().collect();
-        let mut ctx = Context { now, out, book: &mut self.book };
+        let mut ctx = Context::new(now, out, &mut self.book);
         gone.iter_mut().for_each(|router| router.resign(&mut ctx));
         gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
 
@@ -47,7 +46,7 @@ impl Election {
             let priority = self.trackers.priority(config);
             let router = match kept {
                 Some(mut router) => {
-                    let mut ctx = Context { now, out, book: &mut self.book };
+                    let mut ctx = Context::new(now, out, &mut self.book);
                     if router.config() != config {
                         router.reconfigure(config.clone(), &mut ctx);
                     }
@@ -84,7 +83,7 @@ impl Election {
 
         self.index.clear();
         for (place, router) in self.routers.iter().enumerate() {
-            let key = (router.config().interface.clone(), router.config().vrid);
+            let key = (router.config().interfaces.heard_on.clone(), router.config().family, router.config().vrid);
             self.index.entry(key).or_default().push(place);
         }
         self.timers.reset(self.routers.len());
@@ -156,10 +155,10 @@ impl Election {
 /// What a router needs to hear.
 fn listener(config: &VirtualRouterConfig) -> Listener {
     let group = match &config.transport {
-        Transport::Multicast { group } => Some(IpAddr::V4(*group)),
+        Transport::Multicast { group } => Some(*group),
         Transport::Unicast { .. } => None,
     };
-    (config.interface.clone(), group)
+    (config.interfaces.heard_on.clone(), group)
 }
 
 /// The router of this name, if it can go on with the new configuration.

@@ -7,10 +7,10 @@ use crate::quantity::Priority;
 use crate::time::{Duration, Instant};
 use crate::vrrp::intervals::{master_down_interval, skew_time};
 use crate::vrrp::packet::Advert;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 impl VirtualRouter {
-    pub(super) fn hear_as_backup(&mut self, advert: &Advert<'_>, source: Ipv4Addr, now: Instant) {
+    pub(super) fn hear_as_backup(&mut self, advert: &Advert<'_>, source: IpAddr, now: Instant) {
         let preempts = self.preempts();
         let ours = self.priority;
         let (version, adverts) = (self.config.version, self.config.adverts.down_timer);
@@ -47,12 +47,12 @@ impl VirtualRouter {
         match backup.heard {
             Heard::Nobody => RoleCause::MasterDown { interval: backup.waits, last_heard: None },
             Heard::Active { source, at } => {
-                let last_heard = Some((IpAddr::V4(source), now.since(at)));
+                let last_heard = Some((source, now.since(at)));
                 RoleCause::MasterDown { interval: backup.waits, last_heard }
             }
-            Heard::Stopped { source, skew } => RoleCause::MasterStopped { source: source.into(), skew },
+            Heard::Stopped { source, skew } => RoleCause::MasterStopped { source, skew },
             Heard::Lower { source, priority } => {
-                RoleCause::Preempts { source: source.into(), theirs: priority, ours: self.priority.get() }
+                RoleCause::Preempts { source, theirs: priority, ours: self.priority.get() }
             }
         }
     }

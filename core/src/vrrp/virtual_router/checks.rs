@@ -9,10 +9,10 @@ use crate::decision::{Decision, IgnoreReason};
 use crate::quantity::{Priority, Version};
 use crate::vrrp::packet::{AddressList, Advert, Authentication};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 impl VirtualRouter {
-    pub(super) fn check(&self, advert: &Advert<'_>, source: Ipv4Addr, destination: IpAddr) -> Result<(), IgnoreReason> {
+    pub(super) fn check(&self, advert: &Advert<'_>, source: IpAddr, destination: IpAddr) -> Result<(), IgnoreReason> {
         if advert.version != self.config.version {
             let number = |version| match version {
                 Version::V2 => 2,
@@ -38,7 +38,7 @@ impl VirtualRouter {
         }
         if let Transport::Unicast { peers } = &self.config.transport
             && self.config.adverts.check_unicast_src
-            && !peers.contains(&IpAddr::V4(source))
+            && !peers.contains(&source)
         {
             return Err(IgnoreReason::NotAPeer);
         }
@@ -52,14 +52,14 @@ impl VirtualRouter {
     pub(super) fn compare_addresses(
         &mut self,
         theirs: AddressList<'_>,
-        source: Ipv4Addr,
+        source: IpAddr,
         ctx: &mut Context<'_>,
     ) -> Result<(), IgnoreReason> {
         if theirs.wire() == self.advertised {
             return Ok(());
         }
-        let ours: BTreeSet<Ipv4Addr> = AddressList::from_wire(&self.advertised).iter().collect();
-        let theirs: BTreeSet<Ipv4Addr> = theirs.iter().collect();
+        let ours: BTreeSet<IpAddr> = AddressList::from_wire(self.config.family, &self.advertised).iter().collect();
+        let theirs: BTreeSet<IpAddr> = theirs.iter().collect();
         if ours == theirs {
             return Ok(());
         }
@@ -67,30 +67,30 @@ impl VirtualRouter {
             return Err(IgnoreReason::AddressListDiffers);
         }
         if self.limits.addresses.admits(ctx.now) {
-            let list = |a: &BTreeSet<Ipv4Addr>, b| a.difference(b).copied().map(IpAddr::V4).collect();
+            let list = |a: &BTreeSet<IpAddr>, b| a.difference(b).copied().collect();
             let (missing, extra) = (list(&ours, &theirs), list(&theirs, &ours));
             let router = self.config.name.clone();
-            ctx.decide(Decision::AddressListDiffers { router, source: source.into(), missing, extra });
+            ctx.decide(Decision::AddressListDiffers { router, source, missing, extra });
         }
         Ok(())
     }
 
     /// Version 3 learns the MASTER's interval (RFC 9568 6.4.2). Version 2 should drop such an advert (RFC 3768 7.1), as
     /// keepalived does, and both become MASTER; we learn it there too, and say so.
-    pub(super) fn compare_interval(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+    pub(super) fn compare_interval(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         let (theirs, ours) = (advert.interval, self.config.adverts.interval);
         if advert.version == Version::V2 && theirs != ours && self.limits.interval.admits(ctx.now) {
             let router = self.config.name.clone();
-            ctx.decide(Decision::IntervalDiffers { router, source: source.into(), theirs, ours });
+            ctx.decide(Decision::IntervalDiffers { router, source, theirs, ours });
         }
     }
 
     /// Two owners can't be. RFC 5798 7.1 had an owner drop all adverts; RFC 9568 with erratum 8298 asks for a log line.
     /// The election goes on, so that the greater address wins and one MASTER is left (keepalived: the other one wins).
-    pub(super) fn compare_owner(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+    pub(super) fn compare_owner(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         let owner = Priority::OWNER;
         if self.priority == owner && advert.priority == owner.get() && self.limits.owner.admits(ctx.now) {
-            ctx.decide(Decision::SecondOwner { router: self.config.name.clone(), source: source.into() });
+            ctx.decide(Decision::SecondOwner { router: self.config.name.clone(), source });
         }
     }
 }

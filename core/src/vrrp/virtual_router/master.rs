@@ -1,19 +1,16 @@
 //! RFC 9568 6.4.3 and RFC 3768 6.4.3: what a MASTER hears, whom it yields to and whom it does not.
 
-use super::{Context, Heard, State, VirtualRouter};
+use super::{Context, Heard, Proposal, Proposed, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
-use crate::quantity::Role;
 use crate::vrrp::Effect;
 use crate::vrrp::announce::To;
 use crate::vrrp::book::Holder;
-use crate::vrrp::intervals::master_down_interval;
 use crate::vrrp::packet::Advert;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 impl VirtualRouter {
-    pub(super) fn hear_as_master(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+    pub(super) fn hear_as_master(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         let ours = self.priority.get();
-        let address = self.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
         if advert.priority == 0 {
             // Another MASTER stops: the addresses are ours alone, and everybody must hear that, the neighbours whom its
             // announcements drew away included.
@@ -22,37 +19,31 @@ impl VirtualRouter {
             return;
         }
         // "an unsigned integer comparison of the IPvX addresses in network byte order"
-        if advert.priority > ours || advert.priority == ours && source > address {
-            self.yield_to(advert, source, address, ctx);
+        if advert.priority > ours || advert.priority == ours && self.source.is_none_or(|ours| source > ours) {
+            self.yield_to(advert, source, ctx);
         } else {
             self.assert_mastership(advert, source, ctx);
         }
     }
 
-    fn yield_to(&mut self, advert: &Advert<'_>, source: Ipv4Addr, address: Ipv4Addr, ctx: &mut Context<'_>) {
+    fn yield_to(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         let (theirs, ours) = (advert.priority, self.priority.get());
         let cause = if theirs > ours {
-            RoleCause::HigherPriority { source: source.into(), theirs, ours }
+            RoleCause::HigherPriority { source, theirs, ours }
         } else {
-            RoleCause::SamePriorityGreaterAddress { source: source.into(), priority: ours, ours: address.into() }
+            RoleCause::SamePriorityGreaterAddress { source, priority: ours, ours: self.source.unwrap_or(source) }
         };
         if self.config.adverts.higher_prio_send_advert || self.took_it_for_dead(source, ctx) {
             self.advertise(ctx);
         }
-        self.leave(ctx);
-        self.enter_backup(cause, Heard::Active { source, at: ctx.now }, Role::Master, ctx);
-        if let State::Backup(backup) = &mut self.state {
-            let adverts = self.config.adverts.down_timer;
-            backup.active_interval = advert.interval;
-            backup.waits = master_down_interval(self.config.version, self.priority, advert.interval, adverts);
-            backup.down_at = ctx.now + backup.waits;
-        }
+        let to = Proposed::Backup { heard: Heard::Active { source, at: ctx.now }, learned: Some(advert.interval) };
+        ctx.propose(Proposal { to, cause });
     }
 
     /// The MASTER that we took for dead was alive: its adverts were lost, and ours may have been as well. Then it never
     /// learns that our announcements drew the neighbours over, and they stay here, where nobody answers any more. One
     /// more advert, as with `higher_prio_send_advert`, makes it announce itself again.
-    fn took_it_for_dead(&self, source: Ipv4Addr, ctx: &Context<'_>) -> bool {
+    fn took_it_for_dead(&self, source: IpAddr, ctx: &Context<'_>) -> bool {
         match &self.state {
             State::Master(master) => master.presumed_dead.is_some_and(|(who, until)| who == source && ctx.now <= until),
             State::Init | State::Backup(_) | State::Fault => false,
@@ -61,7 +52,7 @@ impl VirtualRouter {
 
     /// "Send an ADVERTISEMENT immediately to assert the Active state to the sending VRRP Router and to update any
     /// learning bridges" (RFC 9568 6.4.3); keepalived does so in version 2 as well, unless `lower_prio_no_advert`.
-    fn assert_mastership(&mut self, advert: &Advert<'_>, source: Ipv4Addr, ctx: &mut Context<'_>) {
+    fn assert_mastership(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         if !self.config.adverts.lower_prio_no_advert {
             self.advertise(ctx);
         }
@@ -69,7 +60,7 @@ impl VirtualRouter {
         let pause = self.master_down_interval(advert.interval);
         if self.limits.rival.admits_anew(ctx.now, pause) {
             let (router, priority) = (self.config.name.clone(), advert.priority);
-            ctx.decide(Decision::RivalMaster { router, source: source.into(), priority });
+            ctx.decide(Decision::RivalMaster { router, source, priority });
         }
     }
 

@@ -10,7 +10,8 @@
 //!       from anywhere
 //! ```
 //!
-//! Each state owns exactly its own timers. One function leaves a state and one enters it, whatever is on the other side.
+//! Each state owns exactly its own timers. The arrows are proposals ([`Proposal`]): the router says which role it wants and
+//! why, and the Election lets it enter one ([`VirtualRouter::enter`]), after what stands above a single router.
 //!
 //! The order of effects is part of the contract. Taking over: the advert first (rivals fall silent), then the addresses,
 //! then the announcements, then what people and scripts are told. Giving up: priority 0 first, then the addresses. A peer
@@ -20,97 +21,35 @@
 
 mod backup;
 mod checks;
+mod lease;
 mod master;
+mod role;
+mod state;
 mod take_up;
+mod wire;
 
-use super::announce::{Announcements, To};
+pub use role::{Proposal, Proposed};
+pub use state::{Backup, Heard, Master, State};
+
+use super::announce::To;
 use super::book::{AddressBook, Holder};
 use super::intervals::{master_down_interval, skew_time};
-use super::notify;
-use super::packet::{AddressList, Advert, Authentication, TTL};
-use crate::config::{InitialState, Transport, VirtualRouterConfig};
+use super::packet::Advert;
+use crate::config::{InitialState, Interfaces, Transport, VirtualRouterConfig};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
-use crate::door::News;
 use crate::interface::InterfaceAddress;
-use crate::lease::{DirectorName, Mode, Part};
+use crate::lease::{Mode, Part};
 use crate::limit::Limit;
 use crate::machine::LastWill;
 use crate::machine::Reason;
-use crate::quantity::{AdvertInterval, Priority, Role, Version};
+use crate::quantity::{AdvertInterval, Priority, Role};
 use crate::time::{Duration, Instant};
 use crate::vrrp::{Effect, Outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
-
-/// RFC 9568 6.4, and FAULT.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
-    /// Initialize: not started, stopped, or waiting for what a tracked script says first.
-    Init,
-    Backup(Backup),
-    Master(Master),
-    Fault,
-}
-
-/// What a BACKUP knows and waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backup {
-    /// Master_Down_Timer, Active_Down_Timer in RFC 9568.
-    pub down_at: Instant,
-    /// What it was set to.
-    pub waits: Duration,
-    /// Active_Adver_Interval: the MASTER's, once heard.
-    pub active_interval: AdvertInterval,
-    pub heard: Heard,
-    /// `preempt_delay`: until then a MASTER of lower priority is left in peace.
-    pub preempt_at: Option<Instant>,
-    /// The timer was already set anew once because it was long overdue.
-    pub slept: bool,
-}
-
-/// The last that a BACKUP heard; the cause when it takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Heard {
-    Nobody,
-    /// A MASTER to which we yield.
-    Active {
-        source: Ipv4Addr,
-        at: Instant,
-    },
-    /// Its priority 0.
-    Stopped {
-        source: Ipv4Addr,
-        skew: Duration,
-    },
-    /// A MASTER that is about to be preempted.
-    Lower {
-        source: Ipv4Addr,
-        priority: u8,
-    },
-}
-
-/// What a MASTER does by the clock. Written in estates, as [`Backup`] is: whatever is added needs a default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Master {
-    /// Adver_Timer.
-    pub advertise_at: Instant,
-    /// When the last advert left: the others count from then.
-    pub last_advert: Instant,
-    pub announcements: Announcements,
-    /// It has the addresses. Always so by VRRP alone; by a lease only while that is surely its own.
-    #[serde(default)]
-    pub holds: bool,
-    /// Said already: that another one has the lease, and that it goes on without the quorum service.
-    #[serde(default)]
-    pub told_held: bool,
-    #[serde(default)]
-    pub told_kept: bool,
-    /// The MASTER that was taken for dead, and how long a word from it means that it never was.
-    pub presumed_dead: Option<(Ipv4Addr, Instant)>,
-}
 
 /// What makes a router MASTER, and what gives it the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +58,7 @@ pub enum Rule {
     Adverts,
     /// Adverts make it MASTER, and its lease gives it the addresses ([`VirtualRouter::allow`]).
     Fenced,
-    /// Its lease, for both ([`VirtualRouter::promote`]): no advert is sent or heard.
+    /// Its lease, for both : no advert is sent or heard.
     Elected,
 }
 
@@ -138,9 +77,9 @@ impl Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It can take part, and sends from this address.
-    Well { source: Ipv4Addr },
+    Well { source: IpAddr },
     /// A tracked script with weight 0 has not ended yet: nothing changes until it does.
-    Unknown { source: Ipv4Addr },
+    Unknown { source: IpAddr },
     /// It can't.
     Faulty(RoleCause),
 }
@@ -150,9 +89,19 @@ pub struct Context<'a> {
     pub now: Instant,
     pub out: &'a mut Outbox,
     pub book: &'a mut AddressBook,
+    /// The role that the router wants to have since this event.
+    pub proposal: Option<Proposal>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub fn new(now: Instant, out: &'a mut Outbox, book: &'a mut AddressBook) -> Self {
+        Self { now, out, book, proposal: None }
+    }
+
+    fn propose(&mut self, proposal: Proposal) {
+        self.proposal = Some(proposal);
+    }
+
     fn decide(&mut self, decision: Decision) {
         self.out.decide(decision);
     }
@@ -168,7 +117,7 @@ pub struct VirtualRouter {
     /// The configured one, and what tracked scripts make of it.
     priority: Priority,
     /// Where adverts come from. `None` until it was well for the first time.
-    source: Option<Ipv4Addr>,
+    source: Option<IpAddr>,
     /// `virtual_ipaddress` as an advert lists it.
     advertised: Vec<u8>,
     /// All that moves: `virtual_ipaddress` and `virtual_ipaddress_excluded`.
@@ -252,7 +201,7 @@ impl VirtualRouter {
     }
 
     /// The address that it sends from.
-    pub fn source(&self) -> Option<Ipv4Addr> {
+    pub fn source(&self) -> Option<IpAddr> {
         self.source
     }
 
@@ -316,8 +265,7 @@ impl VirtualRouter {
                 let silent = ctx.now.since(master.last_advert);
                 let interval = self.master_down_interval(self.config.adverts.interval);
                 if silent > interval {
-                    self.leave(ctx);
-                    self.enter_backup(RoleCause::Overslept { silent, interval }, Heard::Nobody, Role::Master, ctx);
+                    ctx.propose(Proposal::backup(RoleCause::Overslept { silent, interval }));
                 }
             }
         }
@@ -335,7 +283,7 @@ impl VirtualRouter {
             State::Backup(backup) => {
                 if backup.down_at <= ctx.now {
                     let cause = self.takeover_cause(ctx.now);
-                    self.enter_master(cause, ctx);
+                    ctx.propose(Proposal::master(cause));
                 }
             }
             State::Master(master) => {
@@ -355,7 +303,7 @@ impl VirtualRouter {
     /// Whether this packet is for this router: by multicast into its group, or by unicast.
     pub fn takes(&self, destination: IpAddr) -> bool {
         match &self.config.transport {
-            Transport::Multicast { group } => destination == IpAddr::V4(*group),
+            Transport::Multicast { group } => destination == *group,
             Transport::Unicast { .. } => !destination.is_multicast(),
         }
     }
@@ -364,7 +312,7 @@ impl VirtualRouter {
     pub fn hear(
         &mut self,
         advert: &Advert<'_>,
-        source: Ipv4Addr,
+        source: IpAddr,
         destination: IpAddr,
         ctx: &mut Context<'_>,
     ) -> Result<(), IgnoreReason> {
@@ -392,13 +340,7 @@ impl VirtualRouter {
         match standing {
             Standing::Faulty(cause) => {
                 if from != Role::Fault {
-                    let reachable = !matches!(cause, RoleCause::LinkDown { .. } | RoleCause::LinkGone { .. });
-                    if reachable {
-                        self.resign(ctx);
-                    }
-                    self.leave(ctx);
-                    self.state = State::Fault;
-                    self.changed(from, cause, ctx);
+                    ctx.propose(Proposal::fault(cause));
                 }
             }
             Standing::Unknown { source } => self.send_from(source),
@@ -411,11 +353,7 @@ impl VirtualRouter {
                 };
                 // RFC 9568 6.4.1 starts every owner as MASTER; keepalived only one that says `state MASTER`.
                 let owner = self.priority == Priority::OWNER && self.config.initial_state == InitialState::Master;
-                if owner && self.adverts_count() {
-                    self.enter_master(RoleCause::Owner, ctx);
-                } else {
-                    self.enter_backup(cause, Heard::Nobody, from, ctx);
-                }
+                ctx.propose(if owner { Proposal::master(RoleCause::Owner) } else { Proposal::backup(cause) });
             }
         }
     }
@@ -432,7 +370,11 @@ impl VirtualRouter {
 
     /// True if a reload from `old` to `new` keeps the router what it is. Another interface or VRID is another router.
     pub fn same_router(old: &VirtualRouterConfig, new: &VirtualRouterConfig) -> bool {
-        old.interface == new.interface && old.vrid == new.vrid
+        let place = |config: &VirtualRouterConfig| {
+            let Interfaces { heard_on, sent_from, tracked: _ } = &config.interfaces;
+            (heard_on.clone(), sent_from.clone(), config.family, config.vrid)
+        };
+        place(old) == place(new)
     }
 
     /// Takes a changed configuration in place: the role stays, timers that run go on, a MASTER moves its addresses.
@@ -476,208 +418,11 @@ impl VirtualRouter {
         if from != Role::Init {
             self.state = State::Init;
             let told = if cause == RoleCause::Stop { Role::Init } else { Role::Fault };
-            self.changed_as(from, cause, told, ctx);
+            self.changed(from, cause, told, ctx);
         }
-    }
-
-    // Entry and exit.
-
-    fn enter_backup(&mut self, cause: RoleCause, heard: Heard, from: Role, ctx: &mut Context<'_>) {
-        let waits = self.master_down_interval(self.config.adverts.interval);
-        self.state = State::Backup(Backup {
-            down_at: ctx.now + waits,
-            waits,
-            active_interval: self.config.adverts.interval,
-            heard,
-            preempt_at: self.elected_delay(ctx.now),
-            slept: false,
-        });
-        self.changed(from, cause, ctx);
-    }
-
-    /// Until when a candidate does not preempt. One that hears adverts counts from the first of a lower priority.
-    fn elected_delay(&self, now: Instant) -> Option<Instant> {
-        let delay = self.preempt_delay();
-        (self.rule == Rule::Elected && !delay.is_zero()).then(|| now + delay)
-    }
-
-    fn enter_master(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
-        let from = self.role();
-        ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
-        let holds = self.rule == Rule::Adverts;
-        let announcements = if holds { self.take_addresses(ctx) } else { Announcements::default() };
-        let advertise_at = ctx.now + self.config.adverts.interval.duration();
-        let presumed_dead = match &cause {
-            RoleCause::MasterDown { last_heard: Some((IpAddr::V4(source), _)), interval } => {
-                Some((*source, ctx.now + *interval))
-            }
-            _ => None, // Only a MASTER that fell silent can have been alive all the same.
-        };
-        self.state = State::Master(Master {
-            advertise_at,
-            last_advert: ctx.now,
-            announcements,
-            holds,
-            told_held: false,
-            told_kept: false,
-            presumed_dead,
-        });
-        self.changed(from, cause, ctx);
-    }
-
-    fn take_addresses(&self, ctx: &mut Context<'_>) -> Announcements {
-        ctx.book.want(self.holder(), self.addresses.clone());
-        let to = &mut To { holder: self.holder(), book: ctx.book };
-        Announcements::start(&self.config.announcements, &self.addresses, ctx.now, to)
-    }
-
-    // By lease.
-
-    /// Whether its lease allows a MASTER the addresses, now. True if that changed something.
-    pub fn allow(&mut self, allowed: bool, ctx: &mut Context<'_>) -> bool {
-        if !matches!(&self.state, State::Master(master) if master.holds != allowed) {
-            return false;
-        }
-        let announcements = if allowed {
-            self.take_addresses(ctx)
-        } else {
-            ctx.book.release(self.holder());
-            Announcements::default()
-        };
-        if let State::Master(master) = &mut self.state {
-            (master.holds, master.announcements) = (allowed, announcements);
-        }
-        true
-    }
-
-    /// Another one has the lease of this MASTER: said once.
-    pub fn tell_held(&mut self, by: &DirectorName, ctx: &mut Context<'_>) {
-        if let State::Master(master) = &mut self.state
-            && !std::mem::replace(&mut master.told_held, true)
-        {
-            ctx.decide(Decision::LeaseHeld { router: self.config.name.clone(), by: by.clone() });
-        }
-    }
-
-    /// This MASTER has its addresses without a lease (`on_loss = "keep"`), or has one again: said once.
-    pub fn tell_kept(&mut self, kept: bool, ctx: &mut Context<'_>) {
-        if let State::Master(master) = &mut self.state
-            && !std::mem::replace(&mut master.told_kept, kept)
-            && kept
-        {
-            ctx.decide(Decision::KeptWithoutQuorum { router: self.config.name.clone() });
-        }
-    }
-
-    /// A candidate has its lease.
-    pub fn promote(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
-        if let State::Backup(_) = self.state {
-            self.enter_master(cause, ctx);
-        }
-    }
-
-    /// Whether a candidate's claim says that it preempts: `preempt_delay` is over.
-    pub fn claims_preemption(&self, now: Instant) -> bool {
-        match &self.state {
-            State::Backup(backup) => self.preempts() && backup.preempt_at.is_none_or(|at| at <= now),
-            State::Master(_) => self.preempts(),
-            State::Init | State::Fault => false,
-        }
-    }
-
-    /// The lease of an elected MASTER goes to somebody else.
-    pub fn demote(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
-        if let State::Master(_) = self.state {
-            self.leave(ctx);
-            self.enter_backup(cause, Heard::Nobody, Role::Master, ctx);
-        }
-    }
-
-    /// Leaves the state that it is in: only a MASTER has something to give back.
-    fn leave(&mut self, ctx: &mut Context<'_>) {
-        if let State::Master(_) = self.state {
-            ctx.book.release(self.holder());
-        }
-    }
-
-    /// Tells people and scripts.
-    fn changed(&mut self, from: Role, cause: RoleCause, ctx: &mut Context<'_>) {
-        self.changed_as(from, cause, self.role(), ctx);
-    }
-
-    fn changed_as(&mut self, from: Role, cause: RoleCause, told: Role, ctx: &mut Context<'_>) {
-        let (router, vrid, to) = (self.config.name.clone(), self.config.vrid, self.role());
-        ctx.out.news(News::RoleChanged { router: router.clone(), role: to });
-        ctx.decide(Decision::RoleChanged { router, vrid, from, to, cause });
-        notify::role_changed(&self.config.notify, &self.config.name, told, self.priority, ctx.out);
     }
 
     fn master_down_interval(&self, active: AdvertInterval) -> Duration {
         master_down_interval(self.config.version, self.priority, active, self.config.adverts.down_timer)
-    }
-
-    // What is sent.
-
-    fn send_from(&mut self, source: Ipv4Addr) {
-        if self.source != Some(source) {
-            self.source = Some(source);
-            self.prepare_adverts();
-        }
-    }
-
-    fn prepare(&mut self) {
-        self.addresses = self.config.addresses.iter().chain(&self.config.excluded).cloned().collect();
-        self.advertised = self
-            .config
-            .addresses
-            .iter()
-            .filter_map(|vip| match vip.address {
-                IpAddr::V4(address) => Some(address.octets()),
-                IpAddr::V6(_) => None,
-            })
-            .take(usize::from(u8::MAX))
-            .flatten()
-            .collect();
-        self.prepare_adverts();
-    }
-
-    fn prepare_adverts(&mut self) {
-        self.adverts = self.build_adverts(self.priority.get());
-    }
-
-    fn authentication(&self) -> Authentication {
-        match (self.config.version, self.config.password) {
-            (Version::V2, Some(password)) => Authentication::Password(password),
-            (Version::V2, None) | (Version::V3, _) => Authentication::None,
-        }
-    }
-
-    fn build_adverts(&self, priority: u8) -> Vec<Datagram> {
-        let Some(source) = self.source.filter(|_| self.adverts_count()) else { return Vec::new() };
-        let advert = Advert {
-            version: self.config.version,
-            vrid: self.config.vrid,
-            priority,
-            interval: self.config.adverts.interval,
-            authentication: self.authentication(),
-            addresses: AddressList::from_wire(&self.advertised),
-        };
-        let to = |destination: Ipv4Addr, ttl| Datagram {
-            interface: self.config.interface.clone(),
-            source: source.into(),
-            destination: destination.into(),
-            ttl,
-            payload: advert.encode((!self.config.adverts.v3_checksum_as_v2).then_some((source, destination))),
-        };
-        match &self.config.transport {
-            Transport::Multicast { group } => vec![to(*group, TTL)],
-            Transport::Unicast { peers } => peers
-                .iter()
-                .filter_map(|peer| match peer {
-                    IpAddr::V4(peer) => Some(to(*peer, self.config.unicast_ttl)),
-                    IpAddr::V6(_) => None,
-                })
-                .collect(),
-        }
     }
 }

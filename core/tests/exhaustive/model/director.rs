@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use vipward_core::datagram::Datagram;
-use vipward_core::interface::Link;
+use vipward_core::interface::{Family, Link};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::time::Instant;
@@ -280,7 +280,8 @@ impl Process {
 }
 
 /// Who has this address, also when [`Planted::TieBreakReversed`] moved it.
-fn director_at(source: Ipv4Addr) -> u8 {
+fn director_at(source: IpAddr) -> u8 {
+    let IpAddr::V4(source) = source else { return u8::MAX };
     match source.octets() {
         [9 | 11, _, _, who] => who,
         _ => (0..=8).find(|who| address(usize::from(*who)) == source).unwrap_or(u8::MAX),
@@ -296,7 +297,7 @@ fn datagram(setup: &Setup, from: usize, source: IpAddr, priority: u8) -> Datagra
         priority,
         interval: AdvertInterval::from_centis(u16::try_from(setup.directors[from].interval * 100).unwrap()).unwrap(),
         authentication: vipward_core::vrrp::packet::Authentication::None,
-        addresses: AddressList::from_wire(&vip),
+        addresses: AddressList::from_wire(Family::V4, &vip),
     };
     Datagram { interface: interface(), source, destination: GROUP.into(), ttl: TTL, payload: advert.encode(None) }
 }

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use vipward_core::config::Vip;
 use vipward_core::config::{
-    Adverts, Config, Garp, InitialState, NotifyScripts, Preemption, Tracking, Transport, VirtualRouterConfig,
+    Adverts, Config, Garp, InitialState, Interfaces, NotifyScripts, Preemption, Tracking, Transport,
+    VirtualRouterConfig,
 };
-use vipward_core::interface::{InterfaceAddress, InterfaceName, ObservedAddress, Scope};
+use vipward_core::interface::{Family, InterfaceAddress, InterfaceName, ObservedAddress, Scope};
 use vipward_core::quantity::{AdvertInterval, Priority, Version, Vrid};
 use vipward_core::time::Duration;
 
@@ -175,8 +176,9 @@ impl Setup {
         let router = VirtualRouterConfig {
             name: Arc::from("V"),
             initial_state: if state_master { InitialState::Master } else { InitialState::Backup },
-            interface: interface(),
+            interfaces: Interfaces::all(interface()),
             vrid: Vrid::new(51).unwrap(),
+            family: Family::V4,
             version: self.version,
             priority: Priority::new(priority).unwrap(),
             preemption: Preemption { on: preempt, delay: Duration::ZERO },
@@ -184,7 +186,7 @@ impl Setup {
                 v3_checksum_as_v2: true,
                 ..Adverts::every(AdvertInterval::from_centis(u16::try_from(interval * 100).unwrap()).unwrap())
             },
-            transport: Transport::Multicast { group: GROUP },
+            transport: Transport::Multicast { group: GROUP.into() },
             source: None,
             unicast_ttl: 255,
             password: None,
