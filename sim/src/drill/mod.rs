@@ -8,6 +8,7 @@ mod battery;
 mod files;
 mod findings;
 mod json;
+mod named;
 mod network;
 mod pace;
 mod row;

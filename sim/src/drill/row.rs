@@ -121,29 +121,34 @@ fn holdings(run: &Run) -> BTreeMap<IpAddr, History> {
             }
         }
     }
-    let mut change = |address: Option<IpAddr>, at: Instant, change: &dyn Fn(&mut BTreeSet<NodeId>)| {
-        for (of, history) in &mut histories {
-            if address.is_some_and(|address| address != *of) {
-                continue;
-            }
-            let Some((since, now)) = history.last_mut() else { continue };
-            let mut next = now.clone();
-            change(&mut next);
-            if *since == at {
-                *now = next;
-            } else if next != *now {
-                history.push((at, next));
-            }
+    let change = |history: &mut History, at: Instant, change: &dyn Fn(&mut BTreeSet<NodeId>)| {
+        let Some((since, now)) = history.last_mut() else { return };
+        let mut next = now.clone();
+        change(&mut next);
+        if *since == at {
+            *now = next;
+        } else if next != *now {
+            history.push((at, next));
         }
     };
     for entry in &run.trace {
         let Some(node) = entry.node else { continue };
         match &entry.what {
-            What::AddressAdded(key) => change(Some(key.address), entry.at, &|held| _ = held.insert(node)),
-            What::AddressRemoved(key) | What::AddressExpired(key) => {
-                change(Some(key.address), entry.at, &|held| _ = held.remove(&node))
+            What::AddressAdded(key) => {
+                if let Some(history) = histories.get_mut(&key.address) {
+                    change(history, entry.at, &|held| _ = held.insert(node));
+                }
             }
-            What::KernelForgot => change(None, entry.at, &|held| _ = held.remove(&node)),
+            What::AddressRemoved(key) | What::AddressExpired(key) => {
+                if let Some(history) = histories.get_mut(&key.address) {
+                    change(history, entry.at, &|held| _ = held.remove(&node));
+                }
+            }
+            What::KernelForgot => {
+                for history in histories.values_mut() {
+                    change(history, entry.at, &|held| _ = held.remove(&node));
+                }
+            }
             // Nothing else moves an address.
             _ => {}
         }

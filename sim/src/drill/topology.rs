@@ -1,15 +1,16 @@
 //! The network around the directors, worked out from their files. What the files do not say is assumed, and said.
 
 use super::files::DirectorFile;
+use super::named::{Backend, backends, held, named_addresses, services};
 use super::network::Network;
 use super::wires::{Wires, routers, speaking_networks};
 use super::words;
 use crate::scenario::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use vipward_core::config::{Transport, VirtualRouterConfig, VirtualServer};
+use vipward_core::config::{Transport, VirtualRouterConfig};
 use vipward_core::interface::InterfaceName;
-use vipward_core::ipvs::{Forwarding, Protocol};
+use vipward_core::ipvs::Protocol;
 use vipward_core::time::Duration;
 
 /// Host numbers in each network, where nothing else is written.
@@ -39,19 +40,6 @@ pub(super) struct Topology {
     pub assumptions: Vec<String>,
     /// Real servers whose answers to NATed connections go to one director, whoever is MASTER.
     pub stuck_gateways: Vec<IpAddr>,
-}
-
-/// What all files together say about one machine behind the directors.
-#[derive(Default)]
-struct Backend {
-    listens: BTreeSet<u16>,
-    loopback: BTreeSet<IpAddr>,
-    tunnel: bool,
-    nat: bool,
-    /// A `real_server` names it, not only a `sorry_server` or a `connect_ip`.
-    real: bool,
-    /// The files that name it.
-    named_by: BTreeSet<usize>,
 }
 
 struct Segment {
@@ -185,14 +173,13 @@ impl Build<'_> {
                 .filter(|(at, router)| on(*at, &router.interfaces.heard_on))
                 .flat_map(|(_, router)| speaking_networks(router)),
         );
-        let mut networks: Vec<Network> = Vec::new();
-        for network in &all {
-            let wider =
-                all.iter().any(|other| other != network && other.overlaps(*network) && other.len() < network.len());
-            if !wider && !networks.contains(network) {
-                networks.push(*network);
-            }
-        }
+        // Hundreds of addresses lie in a few networks.
+        let mut seen = BTreeSet::new();
+        all.retain(|network| seen.insert(*network));
+        let wider = |network: &Network| {
+            all.iter().any(|other| other != network && other.overlaps(*network) && other.len() < network.len())
+        };
+        let mut networks: Vec<Network> = all.iter().copied().filter(|network| !wider(network)).collect();
         if networks.is_empty() {
             let third = u8::try_from(id.0).unwrap_or(u8::MAX);
             networks.push(Network::of(IpAddr::from([UNNUMBERED, 254, third, 0]), 24));
@@ -310,11 +297,13 @@ impl Build<'_> {
             .map(|(_, service)| service.key.address)
             .collect();
         let mut targets: Vec<SocketAddr> = services.into_iter().collect();
+        let mut asked: BTreeSet<IpAddr> = targets.iter().map(|target| target.ip()).collect();
         for (_, router) in routers(self.files) {
             let own: Vec<IpAddr> = router.addresses.iter().chain(&router.excluded).map(|it| it.address).collect();
             if let Some(first) = own.first()
-                && !targets.iter().any(|target| own.contains(&target.ip()))
+                && !own.iter().any(|address| asked.contains(address))
             {
+                asked.insert(*first);
                 targets.push(SocketAddr::new(*first, ECHO));
             }
         }
@@ -442,63 +431,6 @@ impl Build<'_> {
         nodes.push(NodePlan { name: "router".into(), ports, kind: NodeKind::Router });
         routed
     }
-}
-
-fn services(files: &[DirectorFile]) -> impl Iterator<Item = (usize, &VirtualServer)> {
-    files.iter().enumerate().flat_map(|(at, file)| file.config.services.iter().map(move |service| (at, service)))
-}
-
-/// Every address that virtual routers hold.
-fn held(files: &[DirectorFile]) -> impl Iterator<Item = IpAddr> {
-    routers(files).flat_map(|(_, router)| router.addresses.iter().chain(&router.excluded)).map(|it| it.address)
-}
-
-/// Every address that belongs to somebody by what the files say, machines behind the directors excepted.
-fn named_addresses(files: &[DirectorFile]) -> impl Iterator<Item = IpAddr> {
-    let speakers = routers(files).flat_map(|(_, router)| {
-        let peers: &[IpAddr] = match &router.transport {
-            Transport::Unicast { peers } => peers,
-            Transport::Multicast { .. } => &[],
-        };
-        router.source.iter().chain(peers).copied()
-    });
-    held(files).chain(speakers).chain(services(files).map(|(_, service)| service.key.address.ip()))
-}
-
-/// Every machine behind the directors; one that several lines name is there once.
-fn backends(files: &[DirectorFile]) -> BTreeMap<IpAddr, Backend> {
-    let mut backends: BTreeMap<IpAddr, Backend> = BTreeMap::new();
-    let mut add = |at: usize, service: &VirtualServer, address: SocketAddr, forwarding: Forwarding, real: bool| {
-        let backend = backends.entry(address.ip()).or_default();
-        backend.real |= real;
-        backend.named_by.insert(at);
-        let vip = service.key.address;
-        backend.listens.insert(if address.port() == 0 { vip.port() } else { address.port() });
-        match forwarding {
-            Forwarding::Nat => backend.nat = true,
-            Forwarding::Dr | Forwarding::Tun => {
-                backend.listens.insert(vip.port());
-                backend.loopback.insert(vip.ip());
-                backend.tunnel |= forwarding == Forwarding::Tun;
-            }
-        }
-    };
-    for (at, service) in services(files) {
-        for server in &service.real_servers {
-            add(at, service, server.address, server.forwarding, true);
-        }
-        if let Some(sorry) = &service.sorry_server {
-            add(at, service, sorry.address, sorry.forwarding, false);
-        }
-    }
-    for (at, service) in services(files) {
-        for checker in service.real_servers.iter().flat_map(|server| &server.checkers) {
-            let backend = backends.entry(checker.target.ip()).or_default();
-            backend.listens.insert(checker.target.port());
-            backend.named_by.insert(at);
-        }
-    }
-    backends
 }
 
 /// What a client is called: by what it asks, where there are several.

@@ -5,11 +5,11 @@
 //! (one second in version 2). A farewell (priority 0) that it hears meanwhile, as a supervisor sends it for its dead worker,
 //! sets that to Skew_Time from there (6.4.2).
 
-use super::one_owner::longest_interval;
+use super::changes::{Changed, Changes};
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
 use crate::trace::What;
-use crate::world::World;
+use crate::world::{Layout, World};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use vipward_core::config::VirtualRouterConfig;
@@ -20,12 +20,16 @@ pub const NAME: &str = crate::scenario::invariant::ADDRESS_SERVED;
 
 #[derive(Default)]
 pub struct AddressServed {
-    unserved: BTreeMap<(NodeId, IpAddr), Unserved>,
-    version: Option<u64>,
+    unserved: Book,
+    changes: Changes,
+    /// When the first of those that are not reported is unserved for too long.
+    due: Option<Instant>,
     seen: usize,
     /// When the last farewell of each virtual router left.
     farewells: BTreeMap<u8, Instant>,
 }
+
+type Book = BTreeMap<(NodeId, IpAddr), Unserved>;
 
 /// A director that could take an address.
 #[derive(Clone, Copy)]
@@ -44,14 +48,15 @@ impl Invariant for AddressServed {
         for entry in world.trace.iter().skip(self.seen) {
             if let What::Advert { vrid, priority: 0, .. } = entry.what {
                 self.farewells.insert(vrid, entry.at);
-                self.version = None;
+                self.changes.forget();
             }
         }
         self.seen = world.trace.len();
-        if self.version.replace(world.version) != Some(world.version) {
-            self.look(world);
-        }
+        let looked = self.look(world);
         let mut broken = Vec::new();
+        if !looked && self.due.is_none_or(|at| at > world.now()) {
+            return broken;
+        }
         for ((id, address), unserved) in self.unserved.iter_mut().filter(|(_, unserved)| !unserved.reported) {
             if world.now().since(unserved.since) > unserved.allowed {
                 unserved.reported = true;
@@ -63,60 +68,95 @@ impl Invariant for AddressServed {
                 ));
             }
         }
+        let open = self.unserved.values().filter(|unserved| !unserved.reported);
+        self.due = open.map(|unserved| unserved.since + unserved.allowed + MOMENT).min();
         broken
     }
 
     fn next(&self, _world: &World) -> Option<Instant> {
-        let open = self.unserved.values().filter(|unserved| !unserved.reported);
-        open.map(|unserved| unserved.since + unserved.allowed + MOMENT).min()
+        self.due
     }
 }
 
 impl AddressServed {
-    /// Who could take what now.
-    fn look(&mut self, world: &World) {
-        let mut unserved = BTreeMap::new();
-        for (id, director) in world.directors() {
-            let routers = director.config.iter().flat_map(|config| &config.routers);
-            for router in routers.filter(|_| director.running() && world.node(id).on_network()) {
-                let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
-                // A lease may have to end first, which `settles` bounds.
-                if role == Role::Fault || director.config.iter().any(|it| it.coordinates(&router.name)) {
-                    continue;
+    /// Who could take what now. False: nothing is new.
+    fn look(&mut self, world: &World) -> bool {
+        let changed = self.changes.since(world);
+        let layout = world.layout();
+        let mut ways = Ways { world, open: BTreeMap::new() };
+        match changed {
+            Changed::Nothing => return false,
+            Changed::Addresses(addresses) => {
+                let ids: Vec<NodeId> = world.directors().map(|(id, _)| id).collect();
+                for address in addresses {
+                    let known = ids.iter().filter_map(|id| self.unserved.remove_entry(&(*id, address)));
+                    let before = known.collect();
+                    self.judge(&mut ways, &layout, address, &before);
                 }
-                let addresses = router.addresses.iter().map(|address| address.address);
-                for address in addresses.filter(|address| !served(world, id, *address)) {
-                    let allowed = allowed(world, router, address);
-                    let new = Unserved { since: world.now(), allowed, reported: false };
-                    let since = self.unserved.get(&(id, address)).copied().unwrap_or(new);
-                    let farewell = self.farewells.get(&router.vrid.get()).filter(|at| **at >= since.since);
-                    let again = farewell.map(|at| at.since(since.since) + after_a_farewell(world, router, address));
-                    unserved
-                        .insert((id, address), Unserved { allowed: allowed.max(again.unwrap_or_default()), ..since });
+            }
+            Changed::Everything => {
+                let before = std::mem::take(&mut self.unserved);
+                for address in layout.addresses() {
+                    self.judge(&mut ways, &layout, address, &before);
                 }
             }
         }
-        self.unserved = unserved;
+        true
+    }
+
+    fn judge(&mut self, ways: &mut Ways<'_>, layout: &Layout, address: IpAddr, before: &Book) {
+        let world = ways.world;
+        for (id, router) in layout.naming(address) {
+            let Some(director) = world.director(id).filter(|it| it.running() && world.node(id).on_network()) else {
+                continue;
+            };
+            if ways.served(id, address) || director.roles.get(&router.name) == Some(&Role::Fault) {
+                continue;
+            }
+            // A lease may have to end first, which `settles` bounds.
+            if director.config.iter().any(|it| it.coordinates(&router.name)) {
+                continue;
+            }
+            let interval = layout.longest_interval(address);
+            let allowed = allowed(world, router, interval);
+            let new = Unserved { since: world.now(), allowed, reported: false };
+            let since = before.get(&(id, address)).copied().unwrap_or(new);
+            let farewell = self.farewells.get(&router.vrid.get()).filter(|at| **at >= since.since);
+            let again = farewell.map(|at| at.since(since.since) + after_a_farewell(world, router, interval));
+            let allowed = allowed.max(again.unwrap_or_default());
+            self.unserved.insert((id, address), Unserved { allowed, ..since });
+        }
     }
 }
 
-/// Some running director holds the address, and `id` hears it.
-fn served(world: &World, id: NodeId, address: IpAddr) -> bool {
-    world.owners(address).into_iter().any(|owner| {
-        world.director(owner).is_some_and(|director| director.running())
-            && (owner == id || world.route(owner, id).is_some())
-    })
+/// The ways between directors, each looked up once.
+struct Ways<'w> {
+    world: &'w World,
+    open: BTreeMap<(NodeId, NodeId), bool>,
 }
 
-fn allowed(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Duration {
-    let adverts = longest_interval(world, address) * u32::from(router.adverts.down_timer);
-    by_the_slowest_clock(world, adverts) + after_a_farewell(world, router, address)
+impl Ways<'_> {
+    /// Some running director holds the address, and `id` hears it.
+    fn served(&mut self, id: NodeId, address: IpAddr) -> bool {
+        let world = self.world;
+        let open = &mut self.open;
+        let mut open = |from, to| *open.entry((from, to)).or_insert_with(|| world.route(from, to).is_some());
+        world.owners(address).any(|owner| {
+            world.director(owner).is_some_and(|director| director.running()) && (owner == id || open(owner, id))
+        })
+    }
 }
 
-fn after_a_farewell(world: &World, router: &VirtualRouterConfig, address: IpAddr) -> Duration {
+fn allowed(world: &World, router: &VirtualRouterConfig, interval: Duration) -> Duration {
+    by_the_slowest_clock(world, interval * u32::from(router.adverts.down_timer))
+        + after_a_farewell(world, router, interval)
+}
+
+/// `interval`: the slowest pace at which somebody advertises the address.
+fn after_a_farewell(world: &World, router: &VirtualRouterConfig, interval: Duration) -> Duration {
     let skew = match router.version {
         Version::V2 => Duration::from_secs(1),
-        Version::V3 => longest_interval(world, address),
+        Version::V3 => interval,
     };
     // The last advert may have been on its way for that long when its sender was gone.
     by_the_slowest_clock(world, skew) + MARGIN + world.slowest

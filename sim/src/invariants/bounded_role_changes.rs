@@ -33,6 +33,8 @@ const IN_A_ROW: u64 = 3;
 #[derive(Default)]
 pub struct BoundedRoleChanges {
     seen: usize,
+    /// When each step was.
+    steps: Vec<Instant>,
     changes: BTreeMap<(NodeId, Arc<str>), VecDeque<Change>>,
     lost: BTreeMap<(NodeId, Arc<str>), u64>,
     reported: BTreeSet<(NodeId, Arc<str>)>,
@@ -54,7 +56,9 @@ impl Invariant for BoundedRoleChanges {
 
     fn observe(&mut self, world: &World) -> Vec<String> {
         let mut broken = Vec::new();
-        for entry in world.trace.iter().skip(self.seen) {
+        let new = world.trace.get(self.seen..).unwrap_or_default();
+        self.steps.extend(new.iter().filter(|it| matches!(it.what, What::Step { .. })).map(|it| it.at));
+        for entry in new {
             let (Some(id), What::Decided(Decision::RoleChanged { router, from, to, cause, .. })) =
                 (entry.node, &entry.what)
             else {
@@ -72,10 +76,7 @@ impl Invariant for BoundedRoleChanges {
             changes.retain(|change| entry.at.since(change.at) < MINUTE);
             let lost = lost.saturating_sub(changes.front().map_or(0, |change| change.lost_before));
             let by_loss = usize::try_from(lost * 2 / IN_A_ROW).unwrap_or(usize::MAX);
-            let steps = world
-                .trace
-                .iter()
-                .filter(|other| matches!(other.what, What::Step { .. }) && entry.at.since(other.at) < MINUTE);
+            let steps = self.steps.iter().filter(|step| entry.at.since(**step) < MINUTE);
             let services_lost = changes.iter().filter(|change| change.service_lost).count();
             let by_itself = BY_ITSELF.max(PER_SERVICE_LOST * services_lost.min(SERVICE_LOST));
             let allowed = (by_itself + PER_STEP * steps.count()).saturating_add(by_loss);

@@ -3,6 +3,7 @@
 
 mod address_served;
 mod bounded_role_changes;
+mod changes;
 mod dead_destination;
 mod health_settles;
 mod lease;
@@ -19,7 +20,6 @@ mod upgrade_unnoticed;
 
 use crate::trace::{Entry, What};
 use crate::world::World;
-use vipward_core::config::VirtualRouterConfig;
 use vipward_core::time::{Duration, Instant};
 
 /// One rule.
@@ -105,11 +105,6 @@ impl Watch {
             }
         }
     }
-}
-
-/// The advert interval that a virtual router can be held to.
-fn interval(router: &VirtualRouterConfig) -> Duration {
-    router.adverts.interval.duration()
 }
 
 /// Seconds to the millisecond.

@@ -5,11 +5,13 @@
 //! nothing: what a killed daemon left in its kernel is not its claim any more. Nor is one judged whose session at the
 //! quorum service somebody ended by hand ([`World::ended_by_hand`]).
 
-use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, interval, secs};
+use super::changes::{Changed, Changes};
+use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
-use crate::world::World;
+use crate::world::{Layout, World};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 use vipward_core::time::{Duration, Instant};
 
 pub const NAME: &str = crate::scenario::invariant::ONE_OWNER;
@@ -17,7 +19,7 @@ pub const NAME: &str = crate::scenario::invariant::ONE_OWNER;
 #[derive(Default)]
 pub struct OneOwner {
     both: BTreeMap<(IpAddr, NodeId, NodeId), Both>,
-    version: Option<u64>,
+    changes: Changes,
 }
 
 /// Two hold one address.
@@ -33,12 +35,27 @@ impl Invariant for OneOwner {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
-        if self.version.replace(world.version) != Some(world.version) {
-            self.look(world);
+        match self.changes.since(world) {
+            Changed::Nothing => {}
+            Changed::Addresses(addresses) => {
+                for address in addresses {
+                    self.look(world, address, &mut BTreeMap::new());
+                }
+            }
+            Changed::Everything => {
+                let mut before = std::mem::take(&mut self.both);
+                for address in world.layout().addresses() {
+                    self.look(world, address, &mut before);
+                }
+            }
         }
         let mut broken = Vec::new();
+        if self.both.is_empty() {
+            return broken;
+        }
+        let mut patience = Patience::new(world);
         for ((address, a, b), both) in self.both.iter_mut().filter(|(_, both)| !both.reported) {
-            let allowed = allowed(world, *address, *a, *b, both);
+            let allowed = patience.allowed(*address, *a, *b, both);
             if world.now().since(both.since) > allowed {
                 both.reported = true;
                 broken.push(format!(
@@ -54,34 +71,57 @@ impl Invariant for OneOwner {
     }
 
     fn next(&self, world: &World) -> Option<Instant> {
+        if self.both.is_empty() {
+            return None;
+        }
+        let mut patience = Patience::new(world);
         let open = self.both.iter().filter(|(_, both)| !both.reported);
-        open.map(|((address, a, b), both)| both.since + allowed(world, *address, *a, *b, both) + MOMENT).min()
+        open.map(|((address, a, b), both)| both.since + patience.allowed(*address, *a, *b, both) + MOMENT).min()
     }
 }
 
-fn allowed(world: &World, address: IpAddr, a: NodeId, b: NodeId, both: &Both) -> Duration {
-    let lost = lost_between(world, a, b).saturating_sub(both.lost_before);
-    let adverts = u32::try_from(lost).unwrap_or(u32::MAX).saturating_add(1);
-    by_the_slowest_clock(world, longest_interval(world, address).saturating_mul(adverts)) + MARGIN + delays(world, a, b)
+/// How long two may hold one address; what is asked of two directors is asked once.
+struct Patience<'w> {
+    world: &'w World,
+    layout: Rc<Layout>,
+    pairs: BTreeMap<(NodeId, NodeId), (u64, Duration)>,
+}
+
+impl<'w> Patience<'w> {
+    fn new(world: &'w World) -> Self {
+        Self { world, layout: world.layout(), pairs: BTreeMap::new() }
+    }
+
+    fn allowed(&mut self, address: IpAddr, a: NodeId, b: NodeId, both: &Both) -> Duration {
+        let world = self.world;
+        let (lost, delays) =
+            *self.pairs.entry((a, b)).or_insert_with(|| (lost_between(world, a, b), delays(world, a, b)));
+        let adverts = u32::try_from(lost.saturating_sub(both.lost_before)).unwrap_or(u32::MAX).saturating_add(1);
+        let interval = self.layout.longest_interval(address);
+        by_the_slowest_clock(world, interval.saturating_mul(adverts)) + MARGIN + delays
+    }
 }
 
 impl OneOwner {
-    /// Who holds what together now.
-    fn look(&mut self, world: &World) {
-        let mut both = BTreeMap::new();
-        for address in world.virtual_addresses().into_keys() {
-            let owners = world.owners(address).into_iter();
-            let judged = |id: &NodeId| world.director(*id).is_some_and(|it| it.running()) && !world.ended_by_hand(*id);
-            let owners: Vec<NodeId> = owners.filter(judged).collect();
-            for (at, a) in owners.iter().enumerate() {
-                for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {
-                    let key = (address, *a, *b);
-                    let new = || Both { since: world.now(), lost_before: lost_between(world, *a, *b), reported: false };
-                    both.insert(key, self.both.remove(&key).unwrap_or_else(new));
-                }
+    /// Who holds the address together now; `before` has those that are not in the book.
+    fn look(&mut self, world: &World, address: IpAddr, before: &mut BTreeMap<(IpAddr, NodeId, NodeId), Both>) {
+        while let Some(key) = self.of(address) {
+            before.extend(self.both.remove(&key).map(|both| (key, both)));
+        }
+        let judged = |id: &NodeId| world.director(*id).is_some_and(|it| it.running()) && !world.ended_by_hand(*id);
+        let owners: Vec<NodeId> = world.owners(address).filter(judged).collect();
+        for (at, a) in owners.iter().enumerate() {
+            for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {
+                let key = (address, *a, *b);
+                let new = || Both { since: world.now(), lost_before: lost_between(world, *a, *b), reported: false };
+                self.both.insert(key, before.remove(&key).unwrap_or_else(new));
             }
         }
-        self.both = both;
+    }
+
+    fn of(&self, address: IpAddr) -> Option<(IpAddr, NodeId, NodeId)> {
+        let first = self.both.range((address, NodeId(0), NodeId(0))..).next();
+        first.map(|(key, _)| *key).filter(|key| key.0 == address)
     }
 }
 
@@ -102,15 +142,4 @@ fn delays(world: &World, a: NodeId, b: NodeId) -> Duration {
 fn lost_between(world: &World, a: NodeId, b: NodeId) -> u64 {
     let lost = |key| world.lost_adverts.get(&key).copied().unwrap_or(0);
     lost((a, b)) + lost((b, a))
-}
-
-/// The slowest pace at which somebody advertises the address.
-pub(super) fn longest_interval(world: &World, address: IpAddr) -> Duration {
-    world
-        .directors()
-        .flat_map(|(_, director)| director.config.iter().flat_map(|config| &config.routers))
-        .filter(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == address))
-        .map(interval)
-        .max()
-        .unwrap_or_default()
 }

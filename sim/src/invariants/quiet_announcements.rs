@@ -5,7 +5,7 @@
 use super::Invariant;
 use crate::scenario::NodeId;
 use crate::world::World;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::time::Duration;
 
 pub const NAME: &str = crate::scenario::invariant::QUIET_ANNOUNCEMENTS;
@@ -26,10 +26,16 @@ impl Invariant for QuietAnnouncements {
 
     fn observe(&mut self, world: &World) -> Vec<String> {
         let mut broken = Vec::new();
-        for (at, id, address) in world.announced.iter().skip(self.seen) {
+        let new = world.announced.get(self.seen..).unwrap_or_default();
+        let impaired = !new.is_empty() && world.impaired();
+        let mut delays = BTreeMap::new();
+        for (at, id, address) in new {
             let quiet = at.since(world.last_change.max(world.last_impairment));
-            let longest = longest_delay(world, *id);
-            if world.impaired() || longest.is_none_or(|longest| quiet <= longest + AFTER) {
+            if impaired || quiet <= AFTER {
+                continue;
+            }
+            let longest = *delays.entry(*id).or_insert_with(|| longest_delay(world, *id));
+            if longest.is_none_or(|longest| quiet <= longest + AFTER) {
                 continue;
             }
             if self.reported.insert(*id) {

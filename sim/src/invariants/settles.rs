@@ -12,8 +12,8 @@
 //! The right owner holds all of the router's addresses, and nobody who would preempt it has the higher priority.
 
 use super::{Invariant, MARGIN, by_the_slowest_clock};
-use crate::scenario::{NodeId, SegmentId};
-use crate::world::{Director, World};
+use crate::scenario::NodeId;
+use crate::world::{Director, Layout, RouterKey, World};
 use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::config::{InitialState, VirtualRouterConfig};
 use vipward_core::coordination::LONGEST_TRIAL;
@@ -33,9 +33,6 @@ pub struct Settles {
     judged: bool,
     reported: BTreeSet<RouterKey>,
 }
-
-/// A virtual router as the network sees it.
-pub(super) type RouterKey = (u8, SegmentId, Version);
 
 impl Invariant for Settles {
     fn name(&self) -> &'static str {
@@ -82,7 +79,7 @@ fn disturbed(world: &World) -> Instant {
 }
 
 /// Who can hold a virtual router's addresses now: running, on the network, not in FAULT.
-pub(super) fn candidates(world: &World) -> BTreeMap<RouterKey, Vec<(NodeId, &VirtualRouterConfig, Role)>> {
+fn candidates(world: &World) -> BTreeMap<RouterKey, Vec<(NodeId, &VirtualRouterConfig, Role)>> {
     let mut candidates: BTreeMap<RouterKey, Vec<_>> = BTreeMap::new();
     for (id, director) in world.directors().filter(|(id, it)| it.running() && world.node(*id).on_network()) {
         for router in director.config.iter().flat_map(|config| &config.routers) {
@@ -93,6 +90,20 @@ pub(super) fn candidates(world: &World) -> BTreeMap<RouterKey, Vec<(NodeId, &Vir
         }
     }
     candidates
+}
+
+/// The same of one virtual router.
+pub(super) fn parts<'l>(
+    world: &World,
+    layout: &'l Layout,
+    key: RouterKey,
+) -> Vec<(NodeId, &'l VirtualRouterConfig, Role)> {
+    let part = |(id, router): (NodeId, &'l VirtualRouterConfig)| {
+        let director = world.director(id).filter(|it| it.running() && world.node(id).on_network())?;
+        let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
+        (role != Role::Fault).then_some((id, router, role))
+    };
+    layout.parts(key).filter_map(part).collect()
 }
 
 pub(super) fn key_of(world: &World, id: NodeId, router: &VirtualRouterConfig) -> Option<RouterKey> {
@@ -121,7 +132,7 @@ fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRou
         ));
     }
     let lacks = |director: &Director| {
-        let held = |address| director.kernel.holds(address) || world.node(*owner).own(address);
+        let held = |address| director.kernel.addresses.holds(address) || world.node(*owner).own(address);
         config.addresses.iter().map(|it| it.address).find(|address| !held(*address))
     };
     let missing = world.director(*owner).and_then(lacks)?;

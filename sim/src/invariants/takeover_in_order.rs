@@ -5,11 +5,11 @@
 //! its queue; and of several BACKUPs the one with the highest priority is first, for that is what Skew_Time is for (6.1).
 //! Whoever hears priority 0 waits for Skew_Time alone. And a MASTER yields to the better claim only.
 
-use super::settles::{RouterKey, candidates, key_of, master_down, preempts, priority};
+use super::settles::{key_of, master_down, parts, preempts, priority};
 use super::{Invariant, MARGIN, MOMENT};
 use crate::scenario::NodeId;
 use crate::trace::What;
-use crate::world::{Director, World};
+use crate::world::{Director, RouterKey, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
@@ -67,7 +67,8 @@ impl Invariant for TakeoverInOrder {
             self.resigned.iter().filter(|(_, farewell)| farewell.until < world.now()).map(|(key, _)| *key).collect();
         for key in due {
             let Some(Farewell { by, at: since, waiting, .. }) = self.resigned.remove(&key) else { continue };
-            let parts = candidates(world).remove(&key).unwrap_or_default();
+            let layout = world.layout();
+            let parts = parts(world, &layout, key);
             let taken = parts.iter().any(|(_, _, role)| *role == Role::Master);
             let touched = world.last_step > since || parts.iter().any(|(id, ..)| world.node(*id).disturbed > since);
             let somebody = parts.iter().any(|(id, ..)| waiting.contains(id));
@@ -90,10 +91,9 @@ impl Invariant for TakeoverInOrder {
 
 impl TakeoverInOrder {
     fn resigns(&mut self, world: &World, id: NodeId, vrid: u8) {
-        for (key, parts) in candidates(world).into_iter().filter(|(key, _)| key.0 == vrid) {
-            if !world.on_segment(id, key.1) {
-                continue;
-            }
+        let layout = world.layout();
+        for key in layout.keys(vrid).filter(|key| world.on_segment(id, key.1)) {
+            let parts = parts(world, &layout, key);
             let waits = parts.iter().filter(|(other, router, role)| {
                 let long = patience(world, router);
                 *other != id && *role == Role::Backup && steady(world, *other, &router.name, long) && calm(world, long)
@@ -120,15 +120,15 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
         RoleCause::MasterStopped { .. } => false,
         _ => return None,
     };
-    let config = world.director(id)?.config.as_ref()?;
-    let router = config.routers.iter().find(|router| router.name == *name)?;
+    let layout = world.layout();
+    let router = layout.router(id, name)?;
     let key = key_of(world, id, router)?;
     let long = patience(world, router);
     if !calm(world, long) || world.now().since(world.node(id).disturbed) < long {
         return None;
     }
     let ours = priority(world, id, router);
-    let others = candidates(world).remove(&key)?.into_iter().filter(|(other, ..)| *other != id);
+    let others = parts(world, &layout, key).into_iter().filter(|(other, ..)| *other != id);
     for (other, theirs, role) in others.filter(|(other, it, _)| steady(world, *other, &it.name, long)) {
         let claim = priority(world, other, theirs);
         match role {
@@ -164,12 +164,9 @@ fn yields_to_a_lesser(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCa
         RoleCause::HigherPriority { source, .. } | RoleCause::SamePriorityGreaterAddress { source, .. } => *source,
         _ => return None,
     };
-    let router = |id: NodeId| {
-        let config = world.director(id)?.config.as_ref()?;
-        config.routers.iter().find(|router| router.name == *name)
-    };
+    let layout = world.layout();
     let rival = world.holder_of_own(source)?;
-    let (ours, theirs) = (router(id)?, router(rival)?);
+    let (ours, theirs) = (layout.router(id, name)?, layout.router(rival, name)?);
     let port = world.node(id).ports.iter().find(|port| port.interface == ours.interfaces.heard_on)?;
     let (own, _) = port.address?;
     // What it said may be older than what it is.

@@ -208,7 +208,7 @@ fn without_a_lease_the_dead_may_hold_what_they_held() {
     run.world.act(&Action::Kill(LB1));
     run.until(60_000);
     assert_eq!(run.broken_by("lease"), [""; 0]);
-    assert_eq!(run.world.owners(VIP.parse().unwrap()), [LB1]);
+    assert_eq!(run.world.owners(VIP.parse().unwrap()).collect::<Vec<_>>(), [LB1]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl World {
     pub fn act(&mut self, action: &Action) {
         let (node, word, text) = self.describe(action);
         self.note(node, What::Step { word, text });
-        self.stir();
+        self.shake();
         self.disturb(action);
         match action {
             Action::Kill(node) => self.kill(*node),

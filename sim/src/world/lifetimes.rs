@@ -24,7 +24,7 @@ pub enum Lifetime {
 
 impl Lifetime {
     /// When something happens to it.
-    fn due(self) -> Option<Instant> {
+    pub(super) fn due(self) -> Option<Instant> {
         match self {
             Self::Forever => None,
             Self::Until(at) | Self::Ends(at) => Some(at),
@@ -49,14 +49,10 @@ impl World {
         let lifetime = self.lifetime(id);
         let mut refused = Ok(());
         for address in addresses {
-            let held = self.director_mut(id).and_then(|it| it.kernel.addresses.get_mut(&address.key()));
-            match held {
-                Some(held) => held.lifetime = lifetime,
-                None => {
-                    if let Err(error) = self.put_address(id, address) {
-                        refused = Err(error);
-                    }
-                }
+            let key = address.key();
+            let renewed = self.director_mut(id).is_some_and(|it| it.kernel.addresses.renew(&key, lifetime));
+            if !renewed && let Err(error) = self.put_address(id, address) {
+                refused = Err(error);
             }
         }
         refused
@@ -70,6 +66,9 @@ impl World {
         }
         for id in self.ids() {
             let Some(director) = self.director(id) else { continue };
+            if director.kernel.addresses.next_due().is_none_or(|at| at > now) {
+                continue;
+            }
             let due = |lifetime: Lifetime| lifetime.due().is_some_and(|at| at <= now);
             let addresses = director.kernel.addresses.iter().filter(|(_, held)| due(held.lifetime));
             let addresses: Vec<(AddressKey, Lifetime)> =
@@ -82,8 +81,8 @@ impl World {
                 };
                 if ends <= now {
                     self.expire(id, key);
-                } else if let Some(held) = self.director_mut(id).and_then(|it| it.kernel.addresses.get_mut(&key)) {
-                    held.lifetime = Lifetime::Ends(ends);
+                } else if let Some(director) = self.director_mut(id) {
+                    director.kernel.addresses.renew(&key, Lifetime::Ends(ends));
                 }
             }
         }
@@ -104,7 +103,7 @@ impl World {
             super::State::Director(director) => Some(director),
             super::State::Server(_) | super::State::Other => None,
         });
-        directors.flat_map(|director| director.kernel.addresses.values()).filter_map(|held| held.lifetime.due()).min()
+        directors.filter_map(|director| director.kernel.addresses.next_due()).min()
     }
 
     /// Drawn only when it matters, by a stream of the node's own kernel.

@@ -5,8 +5,10 @@
 //! A runner tells it how far time has gone ([`World::advance`]), applies the scenario's steps ([`World::act`]), and
 //! joins directors to it by the calls in `process.rs`, `packets.rs` and `tables.rs`.
 
+mod addresses;
 mod clocks;
 mod faults;
+mod layout;
 mod lifetimes;
 mod neighbours;
 mod node;
@@ -21,8 +23,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::{Addresses, Held};
+pub use layout::{Layout, RouterKey};
 pub use lifetimes::Lifetime;
-pub use node::{Director, Half, Held, Kernel, Mail, Node, Process, Server, State};
+pub use node::{Director, Half, Kernel, Mail, Node, Process, Server, State};
 pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
 pub use process::Takeover;
@@ -32,8 +36,10 @@ use crate::trace::{Dispatch, Entry, Request, What};
 use faults::Rule;
 use neighbours::Neighbour;
 use rand_chacha::ChaCha8Rng;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::time::{Duration, Instant};
 
@@ -59,7 +65,8 @@ pub struct World {
     dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
     /// And one for each director's kernel.
     kernel_dice: BTreeMap<NodeId, ChaCha8Rng>,
-    neighbours: BTreeMap<(NodeId, IpAddr), Neighbour>,
+    /// By address: most are in no cache at all.
+    neighbours: BTreeMap<IpAddr, BTreeMap<NodeId, Neighbour>>,
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
@@ -80,6 +87,9 @@ pub struct World {
     /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
     /// only when it moves.
     pub version: u64,
+    /// Likewise, but not of addresses, IPVS tables and what directors decide: each of those is in the record.
+    pub ground: u64,
+    layout: RefCell<Rc<Layout>>,
     /// When the last step was, and the last one that touched ways between nodes.
     pub last_step: Instant,
     /// When a daemon's process last began, which a supervisor may let it do long after the step that ended the one before.
@@ -140,6 +150,8 @@ impl World {
             late_adverts: BTreeMap::new(),
             ghosts: Vec::new(),
             version: 0,
+            ground: 0,
+            layout: RefCell::default(),
             last_step: Instant::ZERO,
             last_start: Instant::ZERO,
             last_impairment: Instant::ZERO,
@@ -241,27 +253,10 @@ impl World {
     }
 
     /// Directors whose kernel holds `address` now and has power: what the network can see of it.
-    pub fn owners(&self, address: IpAddr) -> Vec<NodeId> {
+    pub fn owners(&self, address: IpAddr) -> impl Iterator<Item = NodeId> {
         self.directors()
-            .filter(|(id, director)| self.node(*id).power && director.kernel.holds(address))
+            .filter(move |(id, director)| director.kernel.addresses.holds(address) && self.node(*id).power)
             .map(|(id, _)| id)
-            .collect()
-    }
-
-    /// Every virtual address that a director's configuration names, and who names it.
-    pub fn virtual_addresses(&self) -> BTreeMap<IpAddr, Vec<NodeId>> {
-        let mut addresses: BTreeMap<IpAddr, Vec<NodeId>> = BTreeMap::new();
-        for (id, director) in self.directors() {
-            for router in director.config.iter().flat_map(|config| &config.routers) {
-                for address in router.addresses.iter().chain(&router.excluded) {
-                    let named = addresses.entry(address.address).or_default();
-                    if !named.contains(&id) {
-                        named.push(id);
-                    }
-                }
-            }
-        }
-        addresses
     }
 
     pub(crate) fn note(&mut self, node: Option<NodeId>, what: What) {
@@ -275,6 +270,12 @@ impl World {
             return;
         }
         self.trace.push(Entry { at: self.now, node, what });
+    }
+
+    /// Something changed that is neither an address, nor an IPVS table, nor a decision.
+    fn shake(&mut self) {
+        self.ground += 1;
+        self.stir();
     }
 
     /// Something changed that directors have to react to.

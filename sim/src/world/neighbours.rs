@@ -21,9 +21,13 @@ pub(super) struct Neighbour {
 }
 
 impl World {
+    pub(super) fn neighbour(&self, asker: NodeId, address: IpAddr) -> Option<Neighbour> {
+        self.neighbours.get(&address)?.get(&asker).copied()
+    }
+
     /// Who `asker` sends a packet for `address` to.
     pub(super) fn resolve(&mut self, asker: NodeId, address: IpAddr, segment: SegmentId) -> Option<NodeId> {
-        let known = self.neighbours.get(&(asker, address)).copied();
+        let known = self.neighbour(asker, address);
         if let Some(entry) = known
             && self.now.since(entry.confirmed) < REACHABLE
         {
@@ -40,10 +44,13 @@ impl World {
         });
         match holder {
             Some(holder) => {
-                self.neighbours.insert((asker, address), Neighbour { holder, confirmed: self.now });
+                let entry = Neighbour { holder, confirmed: self.now };
+                self.neighbours.entry(address).or_default().insert(asker, entry);
             }
             None => {
-                self.neighbours.remove(&(asker, address));
+                if let Some(known) = self.neighbours.get_mut(&address) {
+                    known.remove(&asker);
+                }
             }
         }
         holder
@@ -52,7 +59,7 @@ impl World {
     /// An answer came from there: the entry is good.
     pub(super) fn confirm(&mut self, asker: NodeId, address: IpAddr, holder: NodeId) {
         let now = self.now;
-        if let Some(entry) = self.neighbours.get_mut(&(asker, address))
+        if let Some(entry) = self.neighbours.get_mut(&address).and_then(|known| known.get_mut(&asker))
             && entry.holder == holder
         {
             entry.confirmed = now;
@@ -61,10 +68,13 @@ impl World {
 
     /// A gratuitous ARP for `address` by `from`: whoever hears it and has an entry, changes it.
     pub(super) fn gratuitous_arp(&mut self, from: NodeId, address: IpAddr, segment: SegmentId) {
-        for id in self.ids().filter(|id| *id != from) {
+        let Some(known) = self.neighbours.get(&address) else { return };
+        let askers: Vec<NodeId> = known.keys().copied().filter(|id| *id != from).collect();
+        for id in askers {
             let Some(quality) = self.link(from, id, segment) else { continue };
-            if self.neighbours.contains_key(&(id, address)) && self.send(from, id, quality).is_ok() {
-                self.neighbours.insert((id, address), Neighbour { holder: from, confirmed: self.now });
+            if self.send(from, id, quality).is_ok() {
+                let entry = Neighbour { holder: from, confirmed: self.now };
+                self.neighbours.entry(address).or_default().insert(id, entry);
             }
         }
     }
@@ -78,7 +88,7 @@ impl World {
             && !router
             && (node.own(address)
                 || match &node.state {
-                    State::Director(director) => director.kernel.holds(address),
+                    State::Director(director) => director.kernel.addresses.holds(address),
                     State::Server(_) | State::Other => false,
                 })
     }

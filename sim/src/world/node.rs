@@ -1,16 +1,15 @@
 //! The state of one node.
 
-use super::lifetimes::Lifetime;
+use super::addresses::Addresses;
 use super::packets::Socket;
 use super::supervise::Supervised;
-use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan};
+use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan, SegmentId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::balancer;
 use vipward_core::config::Config;
 use vipward_core::estate::Estate;
-use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::schedule::Picker;
 use vipward_core::ipvs::{ServiceKey, Table};
 use vipward_core::machine::ToBoth;
@@ -22,6 +21,8 @@ use vipward_core::vrrp;
 #[derive(Debug)]
 pub struct Node {
     pub ports: Vec<PortPlan>,
+    /// Where these are: each once, in the order of the scenario.
+    pub segments: BTreeSet<SegmentId>,
     pub power: bool,
     /// The cable is in: links have a carrier.
     pub plugged: bool,
@@ -68,7 +69,8 @@ impl Node {
             }),
             NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => State::Other,
         };
-        Self { ports: plan.ports.clone(), power: true, plugged: true, disturbed: Instant::ZERO, state }
+        let segments = plan.ports.iter().map(|port| port.segment).collect();
+        Self { ports: plan.ports.clone(), segments, power: true, plugged: true, disturbed: Instant::ZERO, state }
     }
 
     /// Packets can leave and arrive.
@@ -183,27 +185,12 @@ pub(super) struct Upgrade {
 /// Kernel tables. They survive a killed daemon, not a power cut.
 #[derive(Debug, Default)]
 pub struct Kernel {
-    /// Addresses beside the node's own.
-    pub addresses: BTreeMap<AddressKey, Held>,
+    pub addresses: Addresses,
     pub ipvs: Table,
     /// Connections under way.
     pub(super) connections: BTreeMap<(ServiceKey, SocketAddr), u32>,
     /// Each service's scheduler with its memory.
     pub(super) pickers: BTreeMap<ServiceKey, Picker>,
-}
-
-/// An address in the kernel.
-#[derive(Debug)]
-pub struct Held {
-    /// With vipward's protocol number.
-    pub ours: bool,
-    pub lifetime: Lifetime,
-}
-
-impl Kernel {
-    pub fn holds(&self, address: IpAddr) -> bool {
-        self.addresses.keys().any(|key| key.address == address)
-    }
 }
 
 /// A real server.

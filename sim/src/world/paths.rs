@@ -73,17 +73,13 @@ impl World {
             || self.plan.segments.iter().any(|segment| segment.loss > Share(0) || !segment.delay.is_zero())
     }
 
-    /// The segments that two nodes share.
+    /// The segments that two nodes share, in the order of the scenario.
     pub fn shared_segments(&self, a: NodeId, b: NodeId) -> Vec<SegmentId> {
-        let mut shared: Vec<SegmentId> =
-            self.node(a).ports.iter().map(|port| port.segment).filter(|segment| self.on_segment(b, *segment)).collect();
-        shared.sort_unstable();
-        shared.dedup();
-        shared
+        self.node(a).segments.iter().copied().filter(|segment| self.on_segment(b, *segment)).collect()
     }
 
     pub fn on_segment(&self, id: NodeId, segment: SegmentId) -> bool {
-        self.node(id).ports.iter().any(|port| port.segment == segment)
+        self.node(id).segments.contains(&segment)
     }
 
     /// The way by IP: over a shared segment, else through the router.

@@ -66,13 +66,14 @@ impl World {
         let stored = director.stored.clone();
         self.begin(id, config, &stored);
         self.note(Some(id), What::Started);
-        self.stir();
+        self.shake();
     }
 
     /// A new process: what it is told first.
     fn begin(&mut self, id: NodeId, config: Arc<Config>, left: &BTreeMap<Half, Estate>) {
         let (links, addresses, seed) = (self.links(id), self.addresses(id), self.seed);
         self.last_start = self.now;
+        self.ground += 1;
         let Some(director) = self.director_mut(id) else { return };
         director.incarnation += 1;
         director.stopped.clear();
@@ -149,7 +150,7 @@ impl World {
             self.heir_took_over(node);
             self.takeovers.push(Takeover { node, began, ended: self.now, roles });
             self.note(Some(node), What::TakenUp);
-            self.stir();
+            self.shake();
         }
     }
 
@@ -181,6 +182,7 @@ impl World {
     pub(super) fn end(&mut self, id: NodeId) {
         let (now, relay) = (self.now, self.relays(id));
         self.forget_client(id);
+        self.ground += 1;
         if let Some(director) = self.director_mut(id).filter(|director| director.process != Process::Absent) {
             director.process = Process::Absent;
             director.process_since = now;
@@ -218,7 +220,7 @@ impl World {
             self.end(id);
             self.note(Some(id), What::Stopped);
             self.worker_ended(id, supervisor::End::Exited(0));
-            self.stir();
+            self.shake();
         }
     }
 
@@ -227,6 +229,7 @@ impl World {
             self.freeze_quorum(frozen);
             return;
         }
+        self.ground += 1;
         let now = self.now;
         let Some(director) = self.director_mut(id) else { return };
         let (from, to) = if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };

@@ -149,7 +149,7 @@ impl World {
     fn attempt(&mut self, client: NodeId, target: SocketAddr) -> Result<Tried, String> {
         let (director, there) = self.deliver(client, target.ip())?;
         let name = self.name(director).to_owned();
-        let holds = |director: &Director| director.kernel.holds(target.ip());
+        let holds = |director: &Director| director.kernel.addresses.holds(target.ip());
         if !self.director(director).is_some_and(holds) && !self.node(director).own(target.ip()) {
             return Err(format!("{name} gets the packet and holds {} no more", target.ip()));
         }
@@ -347,7 +347,7 @@ impl World {
     fn confirm_way(&mut self, client: NodeId, address: IpAddr) {
         let asker = if self.on_link(client, address).is_some() { Some(client) } else { self.router() };
         if let Some(asker) = asker
-            && let Some(holder) = self.neighbours.get(&(asker, address)).map(|entry| entry.holder)
+            && let Some(holder) = self.neighbour(asker, address).map(|entry| entry.holder)
         {
             self.confirm(asker, address, holder);
         }

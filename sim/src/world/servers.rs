@@ -9,7 +9,7 @@ impl World {
         if let Some(server) = self.server_mut(id) {
             server.closings += u64::from(server.listening && !listening);
             server.listening = listening;
-            self.stir();
+            self.shake();
         }
     }
 

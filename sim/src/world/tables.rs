@@ -1,7 +1,8 @@
 //! Kernel tables of directors: what [`vipward_core::seam::World`] changes and reads.
 
 use super::World;
-use super::node::{Half, Held, Mail};
+use super::addresses::Held;
+use super::node::{Half, Mail};
 use crate::scenario::NodeId;
 use crate::trace::What;
 use std::net::IpAddr;
@@ -26,7 +27,7 @@ impl World {
             let key = AddressKey { interface: port.interface.clone(), address, prefix_len };
             Some(ObservedAddress { key, ours: false })
         });
-        let added = self.director(id).into_iter().flat_map(|director| &director.kernel.addresses);
+        let added = self.director(id).into_iter().flat_map(|director| director.kernel.addresses.iter());
         own.chain(added.map(|(key, held)| ObservedAddress { key: key.clone(), ours: held.ours })).collect()
     }
 
@@ -46,7 +47,7 @@ impl World {
         }
         let key = address.key();
         let there = self.node(id).own(address.address)
-            || self.director(id).is_some_and(|director| director.kernel.addresses.contains_key(&key));
+            || self.director(id).is_some_and(|director| director.kernel.addresses.contains(&key));
         if there {
             return Ok(false);
         }

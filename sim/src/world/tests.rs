@@ -38,6 +38,10 @@ fn world(scenario: Scenario) -> World {
 }
 
 /// What the visitor's last finished request came to.
+fn owners(world: &World) -> Vec<NodeId> {
+    world.owners(VIP.parse().unwrap()).collect()
+}
+
 fn last(world: &World) -> &Outcome {
     &world.requests.last().unwrap().outcome
 }
@@ -256,10 +260,10 @@ fn kernel_tables_survive_a_kill_and_not_a_power_cut() {
     hold(&mut world, LB1);
     serve(&mut world, LB1, Forwarding::Dr);
     world.act(&Action::Kill(LB1));
-    assert_eq!(world.owners(VIP.parse().unwrap()), [LB1]);
+    assert_eq!(owners(&world), [LB1]);
     assert_eq!(world.ipvs_table(LB1).services.len(), 1);
     world.act(&Action::PowerOff(LB1));
-    assert_eq!(world.owners(VIP.parse().unwrap()), []);
+    assert_eq!(owners(&world), []);
     world.act(&Action::Start(LB1));
     assert_eq!(world.ipvs_table(LB1).services.len(), 0);
 }
@@ -277,7 +281,7 @@ fn gone_at(seed: u64, action: Option<Action>) -> u64 {
     if let Some(action) = action {
         world.act(&action);
     }
-    while !world.owners(VIP.parse().unwrap()).is_empty() {
+    while !owners(&world).is_empty() {
         assert_eq!(world.next_expiry().map(|at| at > world.now()), Some(true));
         let now = world.now().as_nanos() / 1_000_000;
         until(&mut world, now + 1);
@@ -310,11 +314,11 @@ fn a_renewal_keeps_an_address_and_puts_one_on_that_is_gone() {
         until(&mut world, second * 1_000);
         world.renew_addresses(LB1, &[vip()]).unwrap();
     }
-    assert_eq!(world.owners(VIP.parse().unwrap()), [LB1]);
+    assert_eq!(owners(&world), [LB1]);
     assert_eq!(entries(&world), before, "renewals leave no trace");
     world.act(&Action::DeleteAddress { address: VIP.parse().unwrap(), node: LB1 });
     world.renew_addresses(LB1, &[vip()]).unwrap();
-    assert_eq!(world.owners(VIP.parse().unwrap()), [LB1], "as Linux does it");
+    assert_eq!(owners(&world), [LB1], "as Linux does it");
     let nowhere = InterfaceAddress { interface: InterfaceName::new("eth7"), ..vip() };
     assert_eq!(world.renew_addresses(LB1, &[nowhere, vip()]), Err("No such device".to_owned()));
 }
