@@ -52,6 +52,7 @@ pub struct GlobalDefs {
     pub smtp_connect_timeout: Duration,
     /// `enable_script_security`.
     pub script_security: bool,
+    pub announcement_pauses: AnnouncementPauses,
     pub places: Places,
 }
 
@@ -64,7 +65,27 @@ impl Default for GlobalDefs {
             smtp_server: None,
             smtp_connect_timeout: Duration::from_secs(30),
             script_security: false,
+            announcement_pauses: AnnouncementPauses::default(),
             places: Places::default(),
+        }
+    }
+}
+
+/// The least time between two announcements on one interface; zero: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncementPauses {
+    /// `vrrp_garp_interval`: between two gratuitous ARPs.
+    pub garp: Duration,
+    /// `vrrp_gna_interval`: between two unsolicited neighbour advertisements.
+    pub gna: Duration,
+}
+
+impl AnnouncementPauses {
+    /// For this kind of address.
+    pub fn of(self, family: Family) -> Duration {
+        match family {
+            Family::V4 => self.garp,
+            Family::V6 => self.gna,
         }
     }
 }

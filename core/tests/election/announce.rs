@@ -100,9 +100,38 @@ fn an_announcement_that_failed_is_tried_again_after_a_second_if_it_is_still_righ
     let failed = Effect::Announce { interface: eth(0), address: ip(100).into() };
     let mut t = with(Garp { delay: Duration::ZERO, ..Garp::default() });
     t.at("4").fails(failed.clone());
-    t.gives(&["announcing 10.0.0.100 on eth0 failed: no; next try in 1.000 s"]);
+    t.gives(&["announcing 10.0.0.100 failed: no; next try in 1.000 s"]);
     t.fails(failed.clone()).nothing();
     assert_eq!(announcements(t.until("8")), ["5.000 garp 10.0.0.100"]);
     t.at("8").fails(failed).hears(peer(2, 200));
     assert_eq!(announcements(t.until("10")), [""; 0]);
+}
+
+/// `vrrp_garp_interval`: on one interface one leaves at a time; adverts are not held up.
+#[test]
+fn announcements_keep_their_distance() {
+    let routers = vec![VirtualRouterConfig {
+        addresses: (100..103).map(vip).collect(),
+        announcements: Garp { repeat: 2, delay: Duration::ZERO, ..Garp::default() },
+        ..router()
+    }];
+    let mut config = config(routers, vec![]);
+    config.global.announcement_pauses.garp = Duration::from_millis(400);
+    let mut t = Timeline::with(config);
+    let sent: Vec<String> =
+        t.until("6.3").into_iter().filter(|line| line.contains("garp") || line.contains("advert")).collect();
+    assert_eq!(
+        sent,
+        [
+            "3.609 advert 100",
+            "3.609 garp 10.0.0.100",
+            "4.009 garp 10.0.0.101",
+            "4.409 garp 10.0.0.102",
+            "4.609 advert 100",
+            "4.809 garp 10.0.0.100",
+            "5.209 garp 10.0.0.101",
+            "5.609 advert 100",
+            "5.609 garp 10.0.0.102",
+        ]
+    );
 }

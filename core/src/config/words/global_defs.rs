@@ -3,7 +3,7 @@
 use super::Block;
 use super::global_process;
 use super::row::Default::{Is, Nothing, Told};
-use super::row::Status::{Acted, Always, Kept, Mail, NotYet};
+use super::row::Status::{Acted, Always, Kept, Mail};
 use super::row::{
     FOREVER, Row, Table, boolean, choice, flag, interface, ipv4, number, opens, row, seconds, switch, text, texts,
 };
@@ -149,8 +149,12 @@ const ROWS: &[Row<Draft>] = &[
     row("smtp_alert_checker", boolean(), Nothing, Mail(None), "mail on health changes unless a server says otherwise"),
     row("no_email_faults", flag(), Nothing, Mail(None), "no mail for FAULT"),
     row("no_checker_emails", flag(), Nothing, Mail(None), "no mail for single checkers"),
-    row("vrrp_garp_interval", seconds(0, FOREVER), Nothing, NotYet(""), "pause between two gratuitous ARPs on an interface"),
-    row("vrrp_gna_interval", seconds(0, FOREVER), Nothing, NotYet(""), "pause between two neighbour advertisements on an interface"),
+    row("vrrp_garp_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
+        keep(&mut draft.global.announcement_pauses.garp, said.seconds());
+    }), "pause between two gratuitous ARPs on an interface"),
+    row("vrrp_gna_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
+        keep(&mut draft.global.announcement_pauses.gna, said.seconds());
+    }), "pause between two neighbour advertisements on an interface"),
 ];
 
 const GARP: &[Row<Draft>] = &vrrp_garp::rows(

@@ -174,11 +174,6 @@ impl Lower<'_> {
                     .at(span, format!("`{word}` is read, but does nothing yet"))
                     .help("use `notify` scripts to be told about changes")
             }),
-            Standing::NotYet(_) if is_zero_interval(line) => self.report.once(word, span, || {
-                Diagnostic::info("zero-interval", format!("`{word} 0` does nothing"))
-                    .at(line.span(), "no pause is the default; keepalived calls 0 out of range")
-                    .help("delete the line")
-            }),
             Standing::NotYet(instead) => self.report.once(word, span, || {
                 let label = if instead.is_empty() { "it does nothing for now".to_owned() } else { instead.to_owned() };
                 Diagnostic::warning("not-yet", format!("`{word}` is known, but vipward does not act on it yet"))
@@ -258,13 +253,4 @@ pub(super) fn of<'a, 't>(
     word: &'a str,
 ) -> impl Iterator<Item = &'a Statement<'t>> + use<'a, 't> {
     lines.iter().filter(move |line| line.keyword.is_some_and(|keyword| keyword.canonical() == word))
-}
-
-/// `vrrp_garp_interval 0` and its sister: the distributions' sample files have them.
-fn is_zero_interval(line: &Statement<'_>) -> bool {
-    matches!(&*line.word.text, "vrrp_garp_interval" | "vrrp_gna_interval")
-        && line
-            .args
-            .first()
-            .is_some_and(|value| super::values::parse_seconds(&value.text).is_some_and(|it| it.is_zero()))
 }

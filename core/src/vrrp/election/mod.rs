@@ -249,7 +249,9 @@ impl Election {
         for address in self.book.take_foreign() {
             out.decide(Decision::AddressNotOurs { address });
         }
-        for (interface, address) in self.book.take_announcements(now, AT_ONCE, |_, _| Duration::ZERO) {
+        let pauses = self.config.global.announcement_pauses;
+        let pause = |_: &InterfaceName, address| pauses.of(Family::of(address));
+        for (interface, address) in self.book.take_announcements(now, AT_ONCE, pause) {
             out.push(Effect::Announce { interface, address });
         }
         // When the kernel has said whether it takes them this time.
