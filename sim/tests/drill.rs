@@ -86,11 +86,31 @@ fn a_drill_is_the_same_however_many_cases_run_at_once() {
 
 #[test]
 fn every_example_can_be_drilled() {
-    for folder in ["active-active", "lvs-dr", "nopreempt", "sorry-server", "three-directors", "tracked-script"] {
+    let folders = [
+        "active-active",
+        "lvs-dr",
+        "nopreempt",
+        "sorry-server",
+        "three-directors",
+        "tracked-interface",
+        "tracked-script",
+    ];
+    for folder in folders {
         let drill = run(&example(folder));
         assert_eq!(drill.verdict(), Verdict::Held, "{folder}:\n{}", drill.text(false));
         assert_eq!(row(&drill, "nothing happens").failed, 0, "{folder}");
     }
+}
+
+/// The rehearsal has an interface that a file tracks and nothing else names, and plays its loss.
+#[test]
+fn a_tracked_interface_is_there_and_fails() {
+    let drill = run(&example("tracked-interface"));
+    assert_eq!(drill.verdict(), Verdict::Held);
+    let text = drill.text(false);
+    let line = |fault: &str| text.lines().find(|line| line.starts_with(fault)).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("lb1 loses the link of eth1").contains("lb1 → lb2 → lb1"), "{text}");
+    assert!(!line("lb2 loses the link of eth1").contains('→'), "{text}");
 }
 
 /// The files of a widely copied tutorial: what could be understood runs, and every cause has its lines.

@@ -81,6 +81,7 @@ scenarios! {
     split_brain "split-brain"
     spread_three_directors "spread-three-directors"
     three_directors "three-directors"
+    tracked_interface "tracked-interface"
     tracked_script "tracked-script"
     tutorial "tutorial"
     unplugged_master "unplugged-master"

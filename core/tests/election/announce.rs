@@ -100,7 +100,7 @@ fn an_announcement_that_failed_is_tried_again_after_a_second_if_it_is_still_righ
     let failed = Effect::Announce { interface: eth(0), address: ip(100).into() };
     let mut t = with(Garp { delay: Duration::ZERO, ..Garp::default() });
     t.at("4").fails(failed.clone());
-    t.gives(&["announcing 10.0.0.100 failed: no; next try in 1.000 s"]);
+    t.gives(&["announcing 10.0.0.100 on eth0 failed: no; next try in 1.000 s"]);
     t.fails(failed.clone()).nothing();
     assert_eq!(announcements(t.until("8")), ["5.000 garp 10.0.0.100"]);
     t.at("8").fails(failed).hears(peer(2, 200));

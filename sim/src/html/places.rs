@@ -72,13 +72,13 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Start(id)
         | Action::Freeze(id)
         | Action::Resume(id)
-        | Action::Unplug(id)
-        | Action::Plug(id)
         | Action::Down(id)
         | Action::Up(id)
         | Action::ServerDies(id)
         | Action::EndSession(id) => node == Some(*id),
         Action::Reload { node: id, .. }
+        | Action::Unplug { node: id, .. }
+        | Action::Plug { node: id, .. }
         | Action::Slow { node: id, .. }
         | Action::Status { node: id, .. }
         | Action::Flap { node: id, .. }

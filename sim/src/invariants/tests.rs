@@ -262,7 +262,7 @@ fn a_router_in_fault_that_an_upgrade_heals() {
     let text = "lb1 was upgraded and its VI_1, which was FAULT, begins anew as BACKUP";
     assert_eq!(upgraded_in_fault(None).broken(), [("upgrade-unnoticed", text)]);
     // Its cable is in again when the new process looks.
-    assert_eq!(upgraded_in_fault(Some(Action::Plug(LB1))).broken(), []);
+    assert_eq!(upgraded_in_fault(Some(Action::Plug { node: LB1, interface: None })).broken(), []);
 }
 
 /// Also where the advert that it owes leaves in the same instant.
@@ -292,7 +292,7 @@ fn a_master_that_goes_on_after_too_long_a_silence() {
 fn nobody_blames_a_frozen_director_for_an_address_that_it_can_not_take() {
     let mut run = EventRun::new(electors());
     run.world.act(&Action::Freeze(LB1));
-    run.world.act(&Action::Unplug(LB2));
+    run.world.act(&Action::Unplug { node: LB2, interface: None });
     run.until(20_000);
     assert_eq!(run.broken(), []);
 }

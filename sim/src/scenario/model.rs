@@ -209,10 +209,16 @@ pub enum Action {
         node: NodeId,
         file: ConfigFile,
     },
-    /// `unplug`: the cable is out, the link has no carrier.
-    Unplug(NodeId),
+    /// `unplug`: the cable is out, the link has no carrier; of one `interface`, or of all.
+    Unplug {
+        node: NodeId,
+        interface: Option<InterfaceName>,
+    },
     /// `plug`: it is in again.
-    Plug(NodeId),
+    Plug {
+        node: NodeId,
+        interface: Option<InterfaceName>,
+    },
     /// `isolate`, `cut`, `lose`, `delay`, `jitter`, `duplicate`: packets from some to some suffer.
     Impair {
         from: Party,

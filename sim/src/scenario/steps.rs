@@ -6,6 +6,7 @@ use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum, is_se
 use super::words::{self, Word, nearest};
 use std::sync::Arc;
 use toml::de::DeValue;
+use vipward_core::interface::InterfaceName;
 use vipward_core::text::Diagnostic;
 use vipward_core::time::{Duration, Instant};
 
@@ -116,8 +117,8 @@ impl Reader<'_> {
                 }
                 Some(Action::Reload { node, file })
             }
-            "unplug" => self.node(value, "node", is_any).map(Action::Unplug),
-            "plug" => self.node(value, "node", is_any).map(Action::Plug),
+            "unplug" => self.cable(value, table).map(|(node, interface)| Action::Unplug { node, interface }),
+            "plug" => self.cable(value, table).map(|(node, interface)| Action::Plug { node, interface }),
             "isolate" => {
                 let node = Party::Node(self.node(value, "node", is_any)?);
                 let (from, to, both) = match table.get("direction") {
@@ -210,6 +211,21 @@ impl Reader<'_> {
             // Every word of the table `STEPS` has its arm above.
             _ => None,
         }
+    }
+
+    /// A node, and one interface of it if the line names one.
+    fn cable(&mut self, value: &Value<'_>, table: &Table<'_>) -> Option<(NodeId, Option<InterfaceName>)> {
+        let node = self.node(value, "node", is_any)?;
+        let Some(named) = table.get("interface") else { return Some((node, None)) };
+        let name = self.text(named, "the name of an interface")?;
+        let ports = self.nodes.get(node.0).into_iter().flat_map(|node| &node.ports);
+        let names: Vec<String> = ports.map(|port| port.interface.to_string()).collect();
+        if !names.iter().any(|known| known == name) {
+            let near = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
+            self.no_such("interface", name, self.of_value(named), near.as_deref(), &names);
+            return None;
+        }
+        Some((node, Some(InterfaceName::new(name))))
     }
 
     pub(super) fn check_script(&mut self, node: NodeId, script: &str, value: &Value<'_>) {

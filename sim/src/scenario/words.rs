@@ -62,8 +62,8 @@ pub const STEPS: &[Word] = &[
     ),
     word("resume", &[], "after freeze"),
     word("reload", &["with", "settings", "mistakes"], "SIGHUP, `with` another configuration file"),
-    word("unplug", &[], "the cable is out: no carrier"),
-    word("plug", &[], "the cable is in again"),
+    word("unplug", &["interface"], "the cable is out: no carrier, of one `interface` or of all"),
+    word("plug", &["interface"], "the cable is in again"),
     word(
         "isolate",
         &["direction"],

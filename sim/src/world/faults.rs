@@ -4,7 +4,7 @@ use super::World;
 use super::node::{Director, Flap, Process, State};
 use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
 use crate::trace::What;
-use vipward_core::interface::Link;
+use vipward_core::interface::InterfaceName;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Event;
 
@@ -46,8 +46,8 @@ impl World {
             Action::ServerDies(node) => self.server_dies(*node),
             Action::EndSession(node) => self.end_session(*node),
             Action::Reload { node, file } => self.reload(*node, file),
-            Action::Unplug(node) => self.set_plugged(*node, false),
-            Action::Plug(node) => self.set_plugged(*node, true),
+            Action::Unplug { node, interface } => self.set_plugged(*node, interface.as_ref(), false),
+            Action::Plug { node, interface } => self.set_plugged(*node, interface.as_ref(), true),
             Action::Impair { from, to, both, impairment } => {
                 self.rules.push(Rule { from: *from, to: *to, impairment: *impairment });
                 if *both && from != to {
@@ -99,8 +99,8 @@ impl World {
             | Action::PowerOff(id)
             | Action::Stop(id)
             | Action::Start(id)
-            | Action::Unplug(id)
-            | Action::Plug(id)
+            | Action::Unplug { node: id, .. }
+            | Action::Plug { node: id, .. }
             | Action::Reload { node: id, .. }
             | Action::Script { node: id, .. }
             | Action::EndSession(id)
@@ -131,12 +131,18 @@ impl World {
         });
     }
 
-    fn set_plugged(&mut self, id: NodeId, plugged: bool) {
+    /// Of one interface, or of all.
+    fn set_plugged(&mut self, id: NodeId, interface: Option<&InterfaceName>, plugged: bool) {
+        let concerned = |name: &InterfaceName| interface.is_none_or(|only| only == name);
         let node = self.node_mut(id);
-        node.plugged = plugged;
-        let running = plugged && node.power;
-        let links: Vec<Link> = node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect();
-        for link in links {
+        for name in node.ports.iter().map(|port| &port.interface).filter(|name| concerned(name)) {
+            if plugged {
+                node.unplugged.remove(name);
+            } else {
+                node.unplugged.insert(name.clone());
+            }
+        }
+        for link in self.links(id).into_iter().filter(|link| concerned(&link.name)) {
             self.tell_election(id, Event::LinkChanged(link));
         }
     }
@@ -184,8 +190,8 @@ impl World {
                 let refused = if file.config.is_none() { ", which has mistakes: what runs stays as it is" } else { "" };
                 (Some(*node), "RELOAD", format!("SIGHUP with {}{refused}", file.path.display()))
             }
-            Action::Unplug(id) => (Some(*id), "UNPLUG", "cable out".to_owned()),
-            Action::Plug(id) => (Some(*id), "PLUG", "cable in".to_owned()),
+            Action::Unplug { node, interface } => (Some(*node), "UNPLUG", cable(interface.as_ref(), "out")),
+            Action::Plug { node, interface } => (Some(*node), "PLUG", cable(interface.as_ref(), "in")),
             Action::Impair { from, to, both, impairment } => {
                 let (word, verb) = match impairment {
                     Impairment::Cut => ("CUT", "nothing".to_owned()),
@@ -233,5 +239,13 @@ impl World {
                 (Some(*node), "DELETED", format!("somebody takes {address} off by hand"))
             }
         }
+    }
+}
+
+/// `eth1: cable out`.
+fn cable(interface: Option<&InterfaceName>, is: &str) -> String {
+    match interface {
+        Some(name) => format!("{name}: cable {is}"),
+        None => format!("cable {is}"),
     }
 }

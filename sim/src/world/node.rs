@@ -10,6 +10,7 @@ use std::sync::Arc;
 use vipward_core::balancer;
 use vipward_core::config::Config;
 use vipward_core::estate::Estate;
+use vipward_core::interface::InterfaceName;
 use vipward_core::ipvs::schedule::Picker;
 use vipward_core::ipvs::{ServiceKey, Table};
 use vipward_core::machine::ToBoth;
@@ -24,8 +25,8 @@ pub struct Node {
     /// Where these are: each once, in the order of the scenario.
     pub segments: BTreeSet<SegmentId>,
     pub power: bool,
-    /// The cable is in: links have a carrier.
-    pub plugged: bool,
+    /// Interfaces whose cable is out: their links have no carrier.
+    pub unplugged: BTreeSet<InterfaceName>,
     /// When a step last touched its network, its power or its daemon; a freeze and its end do not count.
     pub disturbed: Instant,
     pub state: State,
@@ -70,12 +71,29 @@ impl Node {
             NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => State::Other,
         };
         let segments = plan.ports.iter().map(|port| port.segment).collect();
-        Self { ports: plan.ports.clone(), segments, power: true, plugged: true, disturbed: Instant::ZERO, state }
+        Self {
+            ports: plan.ports.clone(),
+            segments,
+            power: true,
+            unplugged: BTreeSet::new(),
+            disturbed: Instant::ZERO,
+            state,
+        }
     }
 
-    /// Packets can leave and arrive.
+    /// Packets can leave and arrive, by one interface at least.
     pub fn on_network(&self) -> bool {
-        self.power && self.plugged
+        self.power && self.ports.iter().any(|port| !self.unplugged.contains(&port.interface))
+    }
+
+    /// Packets can leave to this segment and arrive from there.
+    pub fn attached(&self, segment: SegmentId) -> bool {
+        self.ports.iter().any(|port| port.segment == segment && self.runs(port))
+    }
+
+    /// The link has a carrier.
+    pub fn runs(&self, port: &PortPlan) -> bool {
+        self.power && !self.unplugged.contains(&port.interface)
     }
 
     /// The port's own addresses.

@@ -45,7 +45,7 @@ pub enum Lost {
 impl World {
     /// The way between two nodes on one segment, in this direction; none when it is closed.
     pub fn link(&self, from: NodeId, to: NodeId, segment: SegmentId) -> Option<Quality> {
-        let attached = |id| self.node(id).on_network() && self.on_segment(id, segment);
+        let attached = |id| self.node(id).attached(segment);
         if from == to {
             return attached(from).then(Quality::default);
         }

@@ -16,8 +16,7 @@ impl World {
     /// Every link of the node.
     pub fn links(&self, id: NodeId) -> Vec<Link> {
         let node = self.node(id);
-        let running = node.on_network();
-        node.ports.iter().map(|port| Link { name: port.interface.clone(), running }).collect()
+        node.ports.iter().map(|port| Link { name: port.interface.clone(), running: node.runs(port) }).collect()
     }
 
     /// Every address of the node: its own, which nobody here ever takes off, and those in the kernel's table.

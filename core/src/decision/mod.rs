@@ -1,0 +1,288 @@
+//! The decision stream: what a director decided, and why. Logs, timelines, `explain`, metrics and notifications all
+//! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
+
+mod words;
+
+use crate::check::Failure;
+use crate::config::TrackerId;
+use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
+use crate::ipvs::VirtualServerId;
+use crate::lease::Token;
+use crate::quantity::{AdvertInterval, Role, Vrid};
+use crate::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// How loud a decision is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As intended: a role taken over in order, a server that came back.
+    Info,
+    /// Service is degraded or a peer misbehaves; somebody should look in the morning.
+    Warning,
+    /// Somebody should look now.
+    Error,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    /// A virtual router changed its role.
+    RoleChanged { router: Arc<str>, vrid: Vrid, from: Role, to: Role, cause: RoleCause },
+    /// It goes on in the role in which a predecessor left it. `silent`: how long ago that one's last advert left, if it was
+    /// MASTER. Nobody else notices, so scripts are not told.
+    RoleInherited { router: Arc<str>, vrid: Vrid, role: Role, priority: u8, silent: Option<Duration> },
+    /// Its effective priority changed.
+    PriorityChanged { router: Arc<str>, from: u8, to: u8, cause: PriorityCause },
+    /// Packets that were not taken as adverts: the first at once, then a sum at most once a minute for each reason.
+    /// `router` is known when interface and VRID fit one of ours.
+    AdvertsIgnored { router: Option<Arc<str>>, source: IpAddr, reason: IgnoreReason, count: u64 },
+    /// A MASTER hears another one, which yields to it: two masters, until that one hears us.
+    RivalMaster { router: Arc<str>, source: IpAddr, priority: u8 },
+    /// A peer advertises other addresses than are configured here, but some of ours. It counts as alive all the same
+    /// (RFC 9568 7.1 asks for a log line, no more); keepalived drops it and becomes MASTER beside it.
+    AddressListDiffers { router: Arc<str>, source: IpAddr, missing: Vec<IpAddr>, extra: Vec<IpAddr> },
+    /// A VRRPv2 peer has another `advert_int`. It counts as alive and its interval is learned, as in version 3; by
+    /// RFC 3768 7.1, which keepalived follows, it would be dropped and both would be MASTER.
+    IntervalDiffers { router: Arc<str>, source: IpAddr, theirs: AdvertInterval, ours: AdvertInterval },
+    /// Two routers say that they own the addresses (priority 255). The greater address wins; somebody must mend it.
+    SecondOwner { router: Arc<str>, source: IpAddr },
+    /// Somebody else put a VIP on this director. It is left alone, so it stays whoever is MASTER.
+    AddressNotOurs { address: AddressKey },
+    /// An address that a killed predecessor left behind is taken off.
+    LeftoverRemoved { address: AddressKey },
+    /// An address of ours was taken off, by somebody or by the kernel at the end of its lifetime; it is put back.
+    AddressRestored { address: InterfaceAddress },
+    /// A tracked script changed its state.
+    ScriptChanged { script: Arc<str>, up: bool, why: String },
+    /// A checker's attempt failed; `tries_left` more before the real server is down.
+    ProbeFailed { service: VirtualServerId, server: SocketAddr, failure: Failure, tries_left: u32 },
+    /// All checkers of a real server pass.
+    ServerUp { service: VirtualServerId, server: SocketAddr },
+    /// A checker has given a real server up.
+    ServerDown { service: VirtualServerId, server: SocketAddr, failure: Failure },
+    /// `alpha`: a real server starts down.
+    ServerStartsDown { service: VirtualServerId, server: SocketAddr },
+    /// Checkers go on where a predecessor left them: so many of all. By that these real servers are `down`, and these
+    /// virtual servers have no quorum.
+    VerdictsInherited {
+        checkers: usize,
+        of: usize,
+        down: Vec<(VirtualServerId, SocketAddr)>,
+        without_quorum: Vec<VirtualServerId>,
+    },
+    /// Live weight reached `quorum`.
+    QuorumGained { service: VirtualServerId, weight: u64, quorum: u32 },
+    /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
+    QuorumLost { service: VirtualServerId, weight: u64, quorum: u32, sorry_server: Option<SocketAddr> },
+    /// The kernel's table was not as wanted, though nobody here changed it; `changes` operations mend it.
+    TableRepaired { changes: usize },
+    /// An effect could not be carried out; it is tried again.
+    EffectFailed { what: String, error: String, retry_in: Duration },
+    /// The quorum service opened a session; after this many seconds without a word from us it ends.
+    SessionOpened { timeout: Duration },
+    /// It grants none that lasts long enough: no lease can be relied on.
+    SessionTooShort { timeout: Duration, least: Duration },
+    /// It says that our session is over.
+    SessionLost,
+    /// It can't be reached, or refuses us.
+    ServiceUnreachable { reason: String },
+    /// It answers in the same session again, so long after [`Self::ServiceUnreachable`].
+    ServiceAnswers { after: Duration },
+    /// A MASTER got its lease, and with it the addresses.
+    LeaseGranted { router: Arc<str>, token: Token },
+    /// A MASTER has no addresses, because another director has its lease: two MASTERs that don't hear each other.
+    LeaseHeld { router: Arc<str>, by: Arc<str> },
+    /// Somebody deleted our lease at the service.
+    LeaseGone { router: Arc<str> },
+    /// A MASTER has its addresses although the quorum service can't be asked (`on_loss = "keep"`).
+    KeptWithoutQuorum { router: Arc<str> },
+    /// A configuration came into force.
+    ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
+}
+
+/// Why a role changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoleCause {
+    /// The configuration was loaded and the interface is up.
+    Startup,
+    /// Address owner: priority 255 (RFC 9568 6.4.1).
+    Owner,
+    /// No advert for the Master_Down_Interval (6.4.2). `last_heard`: the last MASTER and how long ago.
+    MasterDown { interval: Duration, last_heard: Option<(IpAddr, Duration)> },
+    /// The MASTER sent priority 0: it stopped (6.4.2); taken over after Skew_Time.
+    MasterStopped { source: IpAddr, skew: Duration },
+    /// The MASTER heard has a lower priority, and preempting is allowed.
+    Preempts { source: IpAddr, theirs: u8, ours: u8 },
+    /// Another MASTER has a higher priority (6.4.3).
+    HigherPriority { source: IpAddr, theirs: u8, ours: u8 },
+    /// Another MASTER has the same priority and the greater address (6.4.3).
+    SamePriorityGreaterAddress { source: IpAddr, priority: u8, ours: IpAddr },
+    /// This process did not run for longer than the others wait for it: suspend, pause, live migration.
+    Overslept { silent: Duration, interval: Duration },
+    /// The interface is down.
+    LinkDown { interface: InterfaceName },
+    /// The interface does not exist.
+    LinkGone { interface: InterfaceName },
+    /// The interface has no address to send from.
+    NoSourceAddress { interface: InterfaceName },
+    /// Something tracked with weight 0 is down; up, with `reverse`.
+    Tracked { what: TrackerId, up: bool },
+    /// Nothing proves that another director does not get the lease soon. `silent`: since a question was asked that was
+    /// answered; none: never in this session.
+    NoQuorum { silent: Option<Duration> },
+    /// `elect`: the best candidate, and the lease is its own.
+    Elected { token: Token },
+    /// `elect`: a candidate with a higher priority preempts.
+    Outranked { by: Arc<str>, theirs: u8, ours: u8 },
+    /// `elect`: the lease is not ours any more.
+    LeaseElsewhere { by: Option<Arc<str>> },
+    /// `spread`: it belongs to other directors.
+    SpreadElsewhere,
+    /// What caused FAULT is over.
+    Recovered,
+    /// Reload changed what can't change while running.
+    Reconfigured,
+    /// Orderly stop.
+    Stop,
+}
+
+/// Why a priority changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PriorityCause {
+    /// Something tracked went up or down.
+    Tracked {
+        what: TrackerId,
+        up: bool,
+        weight: i16,
+    },
+    Reload,
+}
+
+/// Why a packet of protocol 112 was not taken as an advert. The order is the order of the checks (RFC 9568 7.1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum IgnoreReason {
+    /// TTL or hop limit is not 255: it came over a router. Unicast peers may be farther away.
+    WrongTtl {
+        ttl: u8,
+    },
+    /// Shorter than its header or its own address count says.
+    Truncated {
+        len: usize,
+        need: usize,
+    },
+    /// Neither version 2 nor 3.
+    UnknownVersion {
+        version: u8,
+    },
+    /// The other version than configured.
+    VersionDiffers {
+        theirs: u8,
+        ours: u8,
+    },
+    /// Not an advertisement.
+    UnknownType {
+        kind: u8,
+    },
+    WrongChecksum,
+    /// No virtual router with this VRID on this interface.
+    UnknownVrid {
+        vrid: u8,
+    },
+    /// Our own packet came back.
+    LoopedBack,
+    /// `auth_type` differs (VRRPv2).
+    AuthTypeDiffers {
+        theirs: u8,
+        ours: u8,
+    },
+    /// `auth_pass` differs (VRRPv2).
+    PasswordDiffers,
+    /// None of its addresses is ours: another virtual router that happens to have the same VRID.
+    AddressListDiffers,
+    /// It came by unicast, and multicast is configured, or the other way round.
+    WrongDestination {
+        destination: IpAddr,
+    },
+    /// The sender is not in `unicast_peer` (`check_unicast_src`).
+    NotAPeer,
+    /// An advert interval of zero.
+    ZeroInterval,
+}
+
+impl IgnoreReason {
+    /// One word for the kind, whatever the numbers in it: counters and limits go by it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::WrongTtl { .. } => "wrong_ttl",
+            Self::Truncated { .. } => "truncated",
+            Self::UnknownVersion { .. } => "unknown_version",
+            Self::VersionDiffers { .. } => "version_differs",
+            Self::UnknownType { .. } => "unknown_type",
+            Self::WrongChecksum => "wrong_checksum",
+            Self::UnknownVrid { .. } => "unknown_vrid",
+            Self::LoopedBack => "looped_back",
+            Self::AuthTypeDiffers { .. } => "auth_type_differs",
+            Self::PasswordDiffers => "password_differs",
+            Self::AddressListDiffers => "address_list_differs",
+            Self::WrongDestination { .. } => "wrong_destination",
+            Self::NotAPeer => "not_a_peer",
+            Self::ZeroInterval => "zero_interval",
+        }
+    }
+}
+
+impl Decision {
+    /// How loud it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::RoleChanged { to, cause, .. } => match (to, cause) {
+                (Role::Fault, _) => Severity::Error,
+                (
+                    _,
+                    RoleCause::LeaseElsewhere { .. }
+                    | RoleCause::Overslept { .. }
+                    | RoleCause::MasterDown { last_heard: Some(_), .. },
+                ) => Severity::Warning,
+                (Role::Init | Role::Backup | Role::Master, _) => Severity::Info,
+            },
+            Self::AdvertsIgnored { .. }
+            | Self::RivalMaster { .. }
+            | Self::AddressListDiffers { .. }
+            | Self::IntervalDiffers { .. }
+            | Self::AddressNotOurs { .. }
+            | Self::LeftoverRemoved { .. }
+            | Self::AddressRestored { .. }
+            | Self::ProbeFailed { .. }
+            | Self::TableRepaired { .. }
+            | Self::SessionLost
+            | Self::ServiceUnreachable { .. }
+            | Self::LeaseHeld { .. }
+            | Self::LeaseGone { .. }
+            | Self::KeptWithoutQuorum { .. } => Severity::Warning,
+            Self::ScriptChanged { up, .. } => {
+                if *up {
+                    Severity::Info
+                } else {
+                    Severity::Warning
+                }
+            }
+            Self::ServerDown { .. } => Severity::Warning,
+            Self::QuorumLost { .. }
+            | Self::SecondOwner { .. }
+            | Self::EffectFailed { .. }
+            | Self::SessionTooShort { .. } => Severity::Error,
+            Self::RoleInherited { .. }
+            | Self::VerdictsInherited { .. }
+            | Self::PriorityChanged { .. }
+            | Self::SessionOpened { .. }
+            | Self::ServiceAnswers { .. }
+            | Self::LeaseGranted { .. }
+            | Self::ServerUp { .. }
+            | Self::ServerStartsDown { .. }
+            | Self::QuorumGained { .. }
+            | Self::ConfigApplied { .. } => Severity::Info,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the world around the virtual routers says: links, addresses, trackers.
+
+use super::{Election, Phase};
+use crate::command::{ScriptId, ScriptOutcome};
+use crate::config::{Interfaces, TrackerId};
+use crate::decision::RoleCause;
+use crate::interface::{Family, InterfaceName, Link, ObservedAddress};
+use crate::quantity::Priority;
+use crate::time::Instant;
+use crate::vrrp::track::{Reading, Tracks, interface};
+use crate::vrrp::virtual_router::{Standing, VirtualRouter};
+use crate::vrrp::{Effect, Outbox};
+
+impl Election {
+    pub(super) fn links_read(&mut self, links: Vec<Link>, now: Instant, out: &mut Outbox) {
+        let before = std::mem::replace(&mut self.links, links.into_iter().map(|l| (l.name, l.running)).collect());
+        if let Phase::Starting { links_read, .. } = &mut self.phase {
+            *links_read = true;
+            self.start_if_complete(now, out);
+            return;
+        }
+        let new: Vec<InterfaceName> = self.links.keys().filter(|name| !before.contains_key(name)).cloned().collect();
+        new.iter().for_each(|interface| self.listen_again(interface, out));
+        let tracked = self.trackers.ids().filter_map(|what| match what {
+            TrackerId::Interface(name) => Some(name.clone()),
+            TrackerId::Script(_) => None,
+        });
+        for name in tracked.collect::<Vec<_>>() {
+            self.track_link(&name, now, out);
+        }
+        self.assess(None, now, out);
+    }
+
+    pub(super) fn link_changed(&mut self, link: Link, now: Instant, out: &mut Outbox) {
+        let Link { name, running } = link;
+        if self.links.insert(name.clone(), running).is_none() {
+            self.listen_again(&name, out);
+        }
+        self.track_link(&name, now, out);
+        self.assess(Some(&name), now, out);
+    }
+
+    /// Membership in a group is lost with the interface.
+    fn listen_again(&mut self, appeared: &InterfaceName, out: &mut Outbox) {
+        let listeners = self.listening.iter().filter(|(interface, _)| interface == appeared).cloned();
+        out.extend(listeners.map(|(interface, group)| Effect::Listen { interface, group }));
+    }
+
+    pub(super) fn addresses_read(&mut self, addresses: Vec<ObservedAddress>, now: Instant, out: &mut Outbox) {
+        self.book.read(addresses);
+        if let Phase::Starting { addresses_read, .. } = &mut self.phase {
+            *addresses_read = true;
+            self.start_if_complete(now, out);
+            return;
+        }
+        self.addresses_changed(None, now, out);
+    }
+
+    pub(super) fn addresses_changed(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
+        let Phase::Running = self.phase else { return };
+        self.assess(interface, now, out);
+    }
+
+    pub(super) fn script_finished(&mut self, name: &ScriptId, outcome: &ScriptOutcome, now: Instant, out: &mut Outbox) {
+        let Some(script) = self.scripts.get_mut(name) else { return };
+        script.finished(outcome, out);
+        let reading = script.reading();
+        self.tracker_read(&TrackerId::Script(name.clone()), reading, now, out);
+    }
+
+    /// A tracker says something: to the priority of its users, or about how they stand.
+    fn tracker_read(&mut self, what: &TrackerId, reading: Reading, now: Instant, out: &mut Outbox) {
+        for place in self.trackers.read(what, reading) {
+            let Some(config) = self.routers.get(place).map(VirtualRouter::config) else { continue };
+            let Some(tracked) = config.tracking.list.iter().find(|tracked| tracked.what == *what) else { continue };
+            let (priority, cause) = (self.trackers.priority(config), self.trackers.cause(tracked));
+            self.with_router(place, now, out, |router, ctx| router.set_priority(priority, cause, ctx));
+            self.assess_one(place, now, out);
+        }
+    }
+
+    /// What a link says to those that track it.
+    pub(super) fn track_link(&mut self, name: &InterfaceName, now: Instant, out: &mut Outbox) {
+        let reading = interface::reading(self.links.get(name).copied());
+        self.tracker_read(&TrackerId::Interface(name.clone()), reading, now, out);
+    }
+
+    /// Tells routers how they stand: those on one interface, or all.
+    pub(super) fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
+        let Phase::Running = self.phase else { return };
+        for place in 0..self.routers.len() {
+            let concerned =
+                |router: &VirtualRouter| interface.is_none_or(|name| router.config().interfaces.any_is(name));
+            if self.routers.get(place).is_some_and(concerned) {
+                self.assess_one(place, now, out);
+            }
+        }
+    }
+
+    pub(super) fn assess_one(&mut self, place: usize, now: Instant, out: &mut Outbox) {
+        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router, now)) {
+            self.with_router(place, now, out, |router, ctx| router.assess(standing, ctx));
+        }
+    }
+
+    pub(super) fn standing(&self, router: &VirtualRouter, now: Instant) -> Standing {
+        let config = router.config();
+        let Interfaces { heard_on, sent_from, tracked } = &config.interfaces;
+        if let Some(gone) = [heard_on, sent_from].into_iter().find(|name| !self.links.contains_key(*name)) {
+            return Standing::Faulty(RoleCause::LinkGone { interface: gone.clone() });
+        }
+        if let Some(down) = tracked.as_ref().filter(|name| self.links.get(*name) != Some(&true)) {
+            return Standing::Faulty(RoleCause::LinkDown { interface: down.clone() });
+        }
+        let in_family = |address| (Family::of(address) == config.family).then_some(address);
+        let configured = config.source.and_then(in_family);
+        // An owner sends from the address that it owns; anybody else's VIP is no address of its own.
+        let except = if config.priority == Priority::OWNER { &[] } else { router.addresses() };
+        let Some(source) = configured.or_else(|| self.book.primary(sent_from, except, in_family)) else {
+            return Standing::Faulty(RoleCause::NoSourceAddress { interface: sent_from.clone() });
+        };
+        let tracks = self.trackers.standing(config);
+        if let Tracks::Faulty(cause) = tracks {
+            return Standing::Faulty(cause);
+        }
+        if let Some(standing) = self.quorum_standing(router, source, now) {
+            return standing;
+        }
+        if tracks == Tracks::Unknown { Standing::Unknown { source } } else { Standing::Well { source } }
+    }
+}
