@@ -281,7 +281,7 @@ impl Supervisor {
             Event::Ended { worker: id, end } => {
                 self.retired.remove(&id);
                 if self.is_heir(id) {
-                    self.heir_ended(Failure::Ended(end), now, &mut out);
+                    self.successor_ended(Failure::Ended(end), now, &mut out);
                 } else if let Some(worker) = self.worker.take_if(|worker| worker.id == id)
                     && let Some(worker) = self.lost_in_upgrade(worker, now, &mut out)
                 {
@@ -294,7 +294,7 @@ impl Supervisor {
             }
             Event::NotStarted { worker: id, error } => {
                 if self.is_heir(id) {
-                    self.heir_ended(Failure::NotStarted(error), now, &mut out);
+                    self.successor_ended(Failure::NotStarted(error), now, &mut out);
                 } else if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
                     self.lost(worker, None, Some(Saying::NotStarted { error }), now, &mut out);
                 }
@@ -351,7 +351,7 @@ impl Supervisor {
 
     fn reported(&mut self, id: WorkerId, report: Report, now: Instant, out: &mut Vec<Effect>) {
         if self.is_heir(id) {
-            return self.heir_reported(report, now, out);
+            return self.successor_reported(report, now, out);
         }
         let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id) else { return };
         worker.ready |= report == Report::Ready;

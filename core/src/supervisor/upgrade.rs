@@ -129,7 +129,7 @@ impl Supervisor {
     }
 
     /// The successor has something to tell.
-    pub(super) fn heir_reported(&mut self, report: Report, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn successor_reported(&mut self, report: Report, now: Instant, out: &mut Vec<Effect>) {
         let Some(upgrade) = &mut self.upgrade else { return };
         match report {
             Report::Prepared { notes } => {
@@ -188,7 +188,7 @@ impl Supervisor {
         let Some(upgrade) = &mut self.upgrade else { return };
         out.push(Effect::Kill(upgrade.successor.id));
         match upgrade.stage {
-            Stage::Preparing | Stage::Reverting(_) => self.heir_ended(failure, now, out),
+            Stage::Preparing | Stage::Reverting(_) => self.successor_ended(failure, now, out),
             // Not before it is dead does anybody else act.
             Stage::HandingOver | Stage::TakingOver => {
                 upgrade.stage = Stage::Reverting(failure);
@@ -198,7 +198,7 @@ impl Supervisor {
     }
 
     /// The successor is dead, or has touched nothing.
-    pub(super) fn heir_ended(&mut self, failure: Failure, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn successor_ended(&mut self, failure: Failure, now: Instant, out: &mut Vec<Effect>) {
         let Some(Upgrade { client, stage, orphaned, reload, stop, .. }) = self.upgrade.take() else { return };
         let (failure, handed_over) = match stage {
             Stage::Preparing => (failure, false),
@@ -235,7 +235,7 @@ impl Supervisor {
                 if let Some(upgrade) = &mut self.upgrade {
                     upgrade.stage = Stage::Preparing;
                 }
-                self.heir_ended(Failure::WorkerLost, now, out);
+                self.successor_ended(Failure::WorkerLost, now, out);
                 Some(worker)
             }
         }

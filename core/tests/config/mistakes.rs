@@ -37,7 +37,11 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             vi("") + "vrrp_sync_group G {\n group {\n VI_1\n }\n}",
             "W not-yet 10:1 I lone-group 10:1",
         ),
-        ("the sample's zero", "global_defs {\n vrrp_garp_interval 0\n vrrp_gna_interval 0\n}".to_owned(), ""),
+        (
+            "the sample's zero",
+            "global_defs {\n vrrp_garp_interval 0\n vrrp_gna_interval 0\n}".to_owned(),
+            "I zero-interval 3:2",
+        ),
         (
             "mail",
             "global_defs {\n notification_email {\n a@example.org\n }\n smtp_server 127.0.0.1\n}".to_owned(),
@@ -68,7 +72,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         (
             "an inner brace missing before a block",
             vi("authentication {\n auth_type PASS\n auth_pass x7Kf\ntrack_interface {\n eth0 weight 3\n}"),
-            "E unclosed-block 8:1",
+            "E unclosed-block 8:1 W own-interface 12:2",
         ),
         ("a list left open", vi("").replace("/24\n    }", "/24\n    nopreempt"), "E unclosed-block 5:5"),
         (
@@ -126,7 +130,8 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("a source without unicast", vi("unicast_src_ip 192.0.2.11"), "W no-peers 8:1"),
         ("no peers", vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n}"), "E no-peers 9:1"),
         ("its own peer", vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n 192.0.2.11\n}"), "E own-peer 10:2"),
-        ("its own interface tracked", vi("track_interface {\n eth0\n}"), "I tracked-anyway 9:2"),
+        ("its own interface tracked", vi("track_interface {\n eth0\n}"), "I own-interface 9:2"),
+        ("its own interface with a weight", vi("track_interface {\n eth0 weight 5\n}"), "W own-interface 9:2"),
         ("another interface tracked", vi("track_interface {\n eth1\n}"), ""),
         ("another option of a tracked interface", vi("track_interface {\n eth1 wieght 5\n}"), "E unknown-word 9:7"),
         ("two of one name", vi("") + &vi("").replace("51", "52").replace("2.100", "2.101"), "E duplicate-name 10:1"),

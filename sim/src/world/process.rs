@@ -147,7 +147,7 @@ impl World {
                 self.ask_to_stop(node);
             }
             let Upgrade { began, roles, .. } = upgrade;
-            self.heir_took_over(node);
+            self.successor_took_over(node);
             self.takeovers.push(Takeover { node, began, ended: self.now, roles });
             self.note(Some(node), What::TakenUp);
             self.shake();

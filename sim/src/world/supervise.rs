@@ -75,7 +75,7 @@ impl World {
     }
 
     /// A new process acts.
-    pub(super) fn heir_took_over(&mut self, id: NodeId) {
+    pub(super) fn successor_took_over(&mut self, id: NodeId) {
         let supervised = self.director_mut(id).and_then(|director| director.supervised.as_mut());
         if let Some(supervised) = supervised
             && let Some(worker) = supervised.successor.take()

@@ -152,9 +152,9 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_garp_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
         keep(&mut draft.global.announcement_pauses.garp, said.seconds());
     }), "pause between two gratuitous ARPs on an interface"),
-    row("vrrp_gna_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
+    row("vrrp_gna_interval", seconds(0, FOREVER), Is("0"), Kept(|said, draft| {
         keep(&mut draft.global.announcement_pauses.gna, said.seconds());
-    }), "pause between two neighbour advertisements on an interface"),
+    }, "no virtual router has IPv6 addresses yet"), "pause between two neighbour advertisements on an interface"),
 ];
 
 const GARP: &[Row<Draft>] = &vrrp_garp::rows(

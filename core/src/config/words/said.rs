@@ -174,6 +174,11 @@ impl Lower<'_> {
                     .at(span, format!("`{word}` is read, but does nothing yet"))
                     .help("use `notify` scripts to be told about changes")
             }),
+            Standing::NotYet(_) if is_zero_interval(line) => self.report.once(word, span, || {
+                Diagnostic::info("zero-interval", format!("`{word} 0` does nothing"))
+                    .at(line.span(), "no pause is the default; keepalived calls 0 out of range")
+                    .help("delete the line")
+            }),
             Standing::NotYet(instead) => self.report.once(word, span, || {
                 let label = if instead.is_empty() { "it does nothing for now".to_owned() } else { instead.to_owned() };
                 Diagnostic::warning("not-yet", format!("`{word}` is known, but vipward does not act on it yet"))
@@ -253,4 +258,13 @@ pub(super) fn of<'a, 't>(
     word: &'a str,
 ) -> impl Iterator<Item = &'a Statement<'t>> + use<'a, 't> {
     lines.iter().filter(move |line| line.keyword.is_some_and(|keyword| keyword.canonical() == word))
+}
+
+/// `vrrp_gna_interval 0`: the distributions' sample files have it.
+fn is_zero_interval(line: &Statement<'_>) -> bool {
+    &*line.word.text == "vrrp_gna_interval"
+        && line
+            .args
+            .first()
+            .is_some_and(|value| super::values::parse_seconds(&value.text).is_some_and(|it| it.is_zero()))
 }

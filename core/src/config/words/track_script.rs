@@ -61,10 +61,17 @@ impl Lower<'_> {
     pub(super) fn track_interfaces(&mut self, list: &Statement<'_>, interface: &InterfaceName, draft: &mut Draft) {
         for line in list.lines() {
             let name = &line.word;
-            if &*name.text == interface.as_str() && line.args.is_empty() {
+            if &*name.text == interface.as_str() {
+                // keepalived 2.2.7 ignores it as well, with a weight and with `dont_track_primary`.
+                let message = format!("`{}` is the instance's own interface: the line has no effect", name.text);
+                let diagnostic = if line.args.is_empty() {
+                    Diagnostic::info("own-interface", message)
+                } else {
+                    Diagnostic::warning("own-interface", message)
+                };
                 self.push(
-                    Diagnostic::info("tracked-anyway", format!("`{}` is tracked anyway", name.text))
-                        .at(name.span, "an instance always tracks its own interface")
+                    diagnostic
+                        .at(name.span, "it is tracked without weight, unless `dont_track_primary` says otherwise")
                         .help("delete the line"),
                 );
                 continue;

@@ -35,7 +35,7 @@ use super::announce::To;
 use super::book::{AddressBook, Holder};
 use super::intervals::{master_down_interval, skew_time};
 use super::packet::Advert;
-use crate::config::{InitialState, Interfaces, Transport, VirtualRouterConfig};
+use crate::config::{InitialState, Transport, VirtualRouterConfig};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
@@ -370,11 +370,10 @@ impl VirtualRouter {
 
     /// True if a reload from `old` to `new` keeps the router what it is. Another interface or VRID is another router.
     pub fn same_router(old: &VirtualRouterConfig, new: &VirtualRouterConfig) -> bool {
-        let place = |config: &VirtualRouterConfig| {
-            let Interfaces { heard_on, sent_from, tracked: _ } = &config.interfaces;
-            (heard_on.clone(), sent_from.clone(), config.family, config.vrid)
-        };
-        place(old) == place(new)
+        let (before, after) = (&old.interfaces, &new.interfaces);
+        before.heard_on == after.heard_on
+            && before.sent_from == after.sent_from
+            && (old.family, old.vrid) == (new.family, new.vrid)
     }
 
     /// Takes a changed configuration in place: the role stays, timers that run go on, a MASTER moves its addresses.
