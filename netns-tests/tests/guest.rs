@@ -278,23 +278,12 @@ fn an_upgrade_leaves_table_counters_and_clients_alone() {
             line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap()
         };
         wait_for(SOON, || (connections() > 0).then_some(())).expect("the kernel counts");
-        let (mut done, mut refused) = (0, 0);
-        while done < 100 {
+        for _ in 0..100 {
             let (before, since) = (connections(), Instant::now());
             let mut command = Command::new(vipward());
             command.arg("upgrade").arg("--control").arg(pair.control(&pair.lb1));
             let output = pair.lb1.output(command).unwrap();
-            // An emulated machine may need longer than a hand-over may last. Then all must be as it was, and it is tried
-            // again, as an operator would.
-            let too_slow = !output.status.success()
-                && String::from_utf8_lossy(&output.stderr).contains("did not take over within 1 s");
-            assert!(output.status.success() || too_slow, "{output:?}: {}", lb1.output());
-            if too_slow {
-                refused += 1;
-                assert!(refused <= 10, "{refused} of {} upgrades refused: {}", done + refused, lb1.output());
-            } else {
-                done += 1;
-            }
+            assert!(output.status.success(), "{output:?}: {}", lb1.output());
             let now = connections();
             assert!(now >= before, "begun anew: {now} connections after {before}");
             wait_for(SOON, || (!client.samples_since(since).is_empty()).then_some(())).expect("the client goes on");
@@ -304,7 +293,7 @@ fn an_upgrade_leaves_table_counters_and_clients_alone() {
         let asked = client.samples().len();
         let counted = || usize::try_from(connections()).is_ok_and(|n| n >= asked);
         wait_for(SOON, || counted().then_some(())).expect("each request is counted");
-        println!("100 upgrades, {refused} more that took too long, {asked} requests over new connections through IPVS");
+        println!("100 upgrades, {asked} requests over new connections through IPVS");
         let failed: Vec<_> = client.samples().into_iter().filter_map(|sample| sample.answer.err()).collect();
         assert_eq!(failed, [""; 0], "{}", lb1.output());
         let news: Vec<String> = lb2.lines(said).into_iter().map(|line| line.text).collect();

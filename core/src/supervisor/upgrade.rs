@@ -19,8 +19,9 @@ use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How long the old worker may take to end its machines and to give their estates away, and how long the successor to take
-/// them up. Together less than the three advert intervals of a second for which peers wait.
+/// How long the old worker may take to end its machines and to give their estates away, and how long the successor until it
+/// elects. Together less than the three advert intervals of a second for which peers wait. One that has a MASTER again keeps
+/// its addresses by itself: as long as it gives signs of life, its virtual servers may take [`START`].
 pub const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// How long a successor that was killed may take to be dead. One that is stuck in the kernel for longer can't act either.
@@ -40,6 +41,8 @@ pub(super) struct Upgrade {
     pub(super) successor: Worker,
     stage: Stage,
     until: Instant,
+    /// The successor has a MASTER again: until when its virtual servers must be taken over.
+    elects: Option<Instant>,
     /// [`NOTES`] of the successor's version.
     notes: u32,
     /// The old one died after it had handed over: its last will holds.
@@ -73,6 +76,8 @@ pub enum Failure {
     NotPrepared,
     NotHandedOver,
     NotTakenOver,
+    /// It elects, and its virtual servers are not taken over.
+    NotWhole,
     /// The old worker died meanwhile.
     WorkerLost,
 }
@@ -98,6 +103,9 @@ impl fmt::Display for Failure {
             Self::NotPrepared => write!(f, "the new process was not ready within {} s", START.as_secs()),
             Self::NotHandedOver => write!(f, "the old process did not hand over within {} s", HAND_OVER.as_secs()),
             Self::NotTakenOver => write!(f, "the new process did not take over within {} s", HAND_OVER.as_secs()),
+            Self::NotWhole => {
+                write!(f, "the new process did not take its virtual servers over within {} s", START.as_secs())
+            }
             Self::WorkerLost => f.write_str("the old process died meanwhile"),
         }
     }
@@ -121,6 +129,7 @@ impl Supervisor {
             successor,
             stage: Stage::Preparing,
             until: now + START,
+            elects: None,
             notes: 0,
             orphaned: None,
             reload: false,
@@ -145,9 +154,17 @@ impl Supervisor {
                 Stage::HandingOver | Stage::TakingOver => self.succeed(now, out),
                 Stage::Preparing | Stage::Reverting(_) => {}
             },
-            Report::LastWill { .. } | Report::Records(_) => upgrade.successor.learn(report),
-            // Signs of life before it lives, and what only a worker says.
-            Report::Ready | Report::Alive { .. } | Report::Reloaded | Report::HandedOver => {}
+            Report::LastWill { .. } => {
+                upgrade.successor.learn(report);
+                if !upgrade.successor.shares.is_empty() {
+                    upgrade.elects.get_or_insert(now + START);
+                    upgrade.lives(now);
+                }
+            }
+            Report::Records(_) => upgrade.successor.learn(report),
+            Report::Alive { .. } => upgrade.lives(now),
+            // What only a worker says.
+            Report::Ready | Report::Reloaded | Report::HandedOver => {}
         }
     }
 
@@ -247,6 +264,7 @@ impl Supervisor {
             Some(upgrade) if upgrade.until <= now => match &upgrade.stage {
                 Stage::Preparing => Failure::NotPrepared,
                 Stage::HandingOver => Failure::NotHandedOver,
+                Stage::TakingOver if upgrade.elects.is_some_and(|by| by <= now) => Failure::NotWhole,
                 Stage::TakingOver => Failure::NotTakenOver,
                 Stage::Reverting(why) => why.clone(),
             },
@@ -278,6 +296,13 @@ impl Upgrade {
     /// When it goes no further by itself.
     pub(super) fn until(&self) -> Instant {
         self.until
+    }
+
+    /// The successor gives a sign of life. Before it elects that says nothing.
+    fn lives(&mut self, now: Instant) {
+        if let (Stage::TakingOver, Some(by)) = (&self.stage, self.elects) {
+            self.until = (now + HAND_OVER).min(by);
+        }
     }
 
     /// The worker has been told to hand over: its silence means nothing.

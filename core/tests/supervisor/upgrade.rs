@@ -323,3 +323,41 @@ fn a_supervisor_goes_on_from_its_notes() {
     t.at("2.52").wakes();
     assert_eq!(t.effects.iter().map(words).take(2).collect::<Vec<_>>(), ["kill 1", "farewell 5 10.0.0.100"]);
 }
+
+/// It has the addresses again and gives signs of life: its virtual servers may take longer than the peers wait for adverts.
+#[test]
+fn a_successor_that_elects_may_be_slow_with_its_virtual_servers() {
+    let alive = || Report::Alive { effects: 0 };
+    let mut t = Timeline::taking_over();
+    t.at("2.4").hears_of(1, holds(5, 100)).does(&[]);
+    t.next("3.400");
+    for at in ["3.3", "4.2", "5.1"] {
+        t.at(at).hears_of(1, alive()).does(&[]);
+    }
+    t.hears_of(1, Report::TookOver);
+    assert_eq!(t.effects.iter().map(words).next().as_deref(), Some("tell 0 to retire"));
+
+    // Silent: it hangs, as any worker.
+    let mut t = Timeline::taking_over();
+    t.at("2.4").hears_of(1, holds(5, 100)).does(&[]);
+    t.at("3.4").wakes().does(&["kill 1"]);
+    t.ended(1, SIGKILL).does_and_refuses(&["tell 0 to take back"], "the new process did not take over within 1 s", &[]);
+
+    // Not for ever.
+    let mut t = Timeline::taking_over();
+    t.at("2.4").hears_of(1, holds(5, 100)).does(&[]);
+    for second in 3..=32 {
+        t.at(&second.to_string()).hears_of(1, alive()).does(&[]);
+    }
+    t.next("32.400").at("32.4").wakes().does(&["kill 1"]);
+    t.ended(1, SIGKILL).does_and_refuses(
+        &["tell 0 to take back"],
+        "the new process did not take its virtual servers over within 30 s",
+        &[],
+    );
+
+    // Before it elects a sign of life says nothing.
+    let mut t = Timeline::taking_over();
+    t.at("2.4").hears_of(1, alive()).does(&[]);
+    t.next("2.510");
+}
