@@ -47,6 +47,17 @@ enum Fault {
     /// lb2 does not hear lb1.
     Unheard(u64, u64),
     Frozen(u64, u64),
+    /// The cable of eth1 is out, which has no address and is tracked.
+    Unplugged(u64, u64),
+}
+
+fn text_of(fault: Fault, priority: u8) -> String {
+    match fault {
+        Fault::Unplugged(..) => {
+            text(priority).replace("    advert_int", "    track_interface {\n        eth1\n    }\n    advert_int")
+        }
+        Fault::None | Fault::Killed(_) | Fault::Returned(..) | Fault::Unheard(..) | Fault::Frozen(..) => text(priority),
+    }
 }
 
 fn text(priority: u8) -> String {
@@ -63,8 +74,11 @@ fn config(text: &str) -> Arc<Config> {
 
 fn first_events(host: u8, text: &str) -> Vec<vrrp::Input> {
     let key = AddressKey { interface: InterfaceName::new("eth0"), address: [192, 0, 2, host].into(), prefix_len: 24 };
+    let tracked = text.contains("eth1").then_some("eth1");
+    let links = std::iter::once("eth0").chain(tracked);
+    let links = links.map(|name| Link { name: InterfaceName::new(name), running: true }).collect();
     vec![
-        Event::LinksRead(vec![Link { name: InterfaceName::new("eth0"), running: true }]).into(),
+        Event::LinksRead(links).into(),
         Event::AddressesRead(vec![ObservedAddress { key, ours: false }]).into(),
         Input::ConfigLoaded { config: config(text), seed: 7 },
     ]
@@ -72,7 +86,7 @@ fn first_events(host: u8, text: &str) -> Vec<vrrp::Input> {
 
 /// Two directors for 20 s; a new file begins at 8 s. The entries of both, without beginnings. lb2's clock is 5,000 s ahead.
 fn world(fault: Fault) -> [Vec<Entry>; 2] {
-    let texts = [text(150), text(100)];
+    let texts = [text_of(fault, 150), text_of(fault, 100)];
     let kept = [Kept::default(), Kept::default()];
     let mut machines = kept.clone().map(|kept| Recorded::new(Election::default(), kept));
     let mut mail: Vec<(usize, vrrp::Input)> = Vec::new();
@@ -88,10 +102,16 @@ fn world(fault: Fault) -> [Vec<Entry>; 2] {
             mail.retain(|(who, _)| *who == 1);
             mail.extend(first_events(11, &texts[0]).into_iter().map(|event| (0, event)));
         }
+        if let Fault::Unplugged(from, until) = fault
+            && [from, until].contains(&millis)
+        {
+            let link = Link { name: InterfaceName::new("eth1"), running: millis == until };
+            mail.push((0, Event::LinkChanged(link).into()));
+        }
         let runs = |who: usize| match fault {
             Fault::Killed(at) => who == 1 || millis < at,
             Fault::Returned(from, until) | Fault::Frozen(from, until) => who == 1 || !(from..until).contains(&millis),
-            Fault::None | Fault::Unheard(..) => true,
+            Fault::None | Fault::Unheard(..) | Fault::Unplugged(..) => true,
         };
         let clock = |who: usize| Instant::from_millis(millis + if who == 1 { 5_000_000 } else { 0 });
         // What waits is heard before a timer, as the driver does it.
@@ -125,6 +145,10 @@ fn files(who: usize, entries: &[Entry]) -> Vec<Vec<u8>> {
 }
 
 fn files_of_run(run: u64, who: usize, entries: &[Entry]) -> Vec<Vec<u8>> {
+    files_with(run, who, entries, &text(if who == 0 { 150 } else { 100 }))
+}
+
+fn files_with(run: u64, who: usize, entries: &[Entry], text: &str) -> Vec<Vec<u8>> {
     let second = entries.iter().rposition(|entry| matches!(entry, Entry::State { .. })).unwrap();
     let split = if second == 0 { vec![entries] } else { vec![&entries[..second], &entries[second..]] };
     let begin = |file| Begin {
@@ -136,9 +160,7 @@ fn files_of_run(run: u64, who: usize, entries: &[Entry]) -> Vec<Vec<u8>> {
         // 2026-01-01, and the difference of the clocks.
         epoch: 1_767_225_600_000_000_000 - if who == 1 { 5_000_000_000_000 } else { 0 },
     };
-    let texts = || {
-        Entry::Files(vec![File { name: format!("lb{}.conf", who + 1), text: text(if who == 0 { 150 } else { 100 }) }])
-    };
+    let texts = || Entry::Files(vec![File { name: format!("lb{}.conf", who + 1), text: text.to_owned() }]);
     split
         .into_iter()
         .enumerate()
@@ -173,6 +195,9 @@ fn save(directors: &[Vec<Vec<u8>>]) -> Saved {
 
 fn saved(fault: Fault) -> Saved {
     let [lb1, lb2] = world(fault);
+    if let Fault::Unplugged(..) = fault {
+        return save(&[files_with(0, 0, &lb1, &text_of(fault, 150)), files_with(1, 1, &lb2, &text_of(fault, 100))]);
+    }
     if let Fault::Returned(..) = fault {
         let second = lb1.iter().rposition(|entry| matches!(entry, Entry::State { .. })).unwrap();
         let (first, second) = lb1.split_at(second);
@@ -409,6 +434,17 @@ fn a_machine_that_did_not_run_becomes_frozen() {
     assert!(scenario.contains("freeze = \"lb1\"") && scenario.contains("resume = \"lb1\""), "{scenario}");
     assert!(!scenario.contains("cut"), "{scenario}");
     assert!(run.contains("did not run for"), "{run}");
+}
+
+/// The interface is there although it has no address, and its cable alone is pulled.
+#[test]
+fn a_tracked_link_that_was_down_is_unplugged() {
+    let (scenario, run) = again(Fault::Unplugged(9_500, 14_500));
+    let steps: Vec<&str> = scenario.lines().filter(|line| line.contains(" at = ") && !line.contains("role")).collect();
+    assert_eq!(steps.len(), 2, "{scenario}");
+    assert!(steps[0].contains("unplug = \"lb1\", interface = \"eth1\""), "{scenario}");
+    assert!(steps[1].contains("plug = \"lb1\", interface = \"eth1\""), "{scenario}");
+    assert!(run.contains("tracked interface eth1 is down"), "{run}");
 }
 
 #[test]

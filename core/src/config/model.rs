@@ -3,7 +3,7 @@
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
 pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
-use crate::command::Command;
+use crate::command::{Command, ScriptId};
 use crate::config::places::Places;
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
@@ -262,6 +262,24 @@ impl Adverts {
 pub struct Tracking {
     /// `track_script`, `track_interface`.
     pub list: Vec<Tracked>,
+}
+
+impl Tracking {
+    /// `track_interface`: interfaces beside the virtual router's own.
+    pub fn interfaces(&self) -> impl Iterator<Item = &InterfaceName> {
+        self.list.iter().filter_map(|tracked| match &tracked.what {
+            TrackerId::Interface(name) => Some(name),
+            TrackerId::Script(_) => None,
+        })
+    }
+
+    /// `track_script`.
+    pub fn scripts(&self) -> impl Iterator<Item = &ScriptId> {
+        self.list.iter().filter_map(|tracked| match &tracked.what {
+            TrackerId::Script(name) => Some(name),
+            TrackerId::Interface(_) => None,
+        })
+    }
 }
 
 /// Pace of the announcements (`garp_*`, `vrrp_garp_*`).

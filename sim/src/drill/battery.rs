@@ -2,13 +2,12 @@
 
 use super::pace::Pace;
 use super::topology::Topology;
-use super::wires::tracked_interfaces;
 use super::words;
 use crate::scenario::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use vipward_core::check::{Answer, ProbeKind};
-use vipward_core::config::{RealServer, TrackerId};
+use vipward_core::config::RealServer;
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::{Duration, Instant};
 
@@ -131,7 +130,7 @@ impl Battery<'_> {
             NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
         };
         let routers = || config.iter().flat_map(|config| &config.routers);
-        let tracked: BTreeSet<&InterfaceName> = routers().flat_map(tracked_interfaces).collect();
+        let tracked: BTreeSet<&InterfaceName> = routers().flat_map(|router| router.tracking.interfaces()).collect();
         for interface in tracked {
             let port = || Some(interface.clone());
             let unplug = Action::Unplug { node: id, interface: port() };
@@ -139,8 +138,7 @@ impl Battery<'_> {
             add(&format!("loses the link of {interface}"), unplug, vec![plug], away);
         }
         for script in config.iter().flat_map(|config| config.scripts.values()) {
-            let mut tracked = routers().flat_map(|router| &router.tracking.list);
-            if tracked.any(|tracked| tracked.what == TrackerId::Script(script.name.clone())) {
+            if routers().flat_map(|router| router.tracking.scripts()).any(|tracked| *tracked == script.name) {
                 let exits = |exits| Action::Script { script: script.name.clone(), node: id, exits };
                 let seen = script.interval.saturating_mul(script.rise.max(script.fall)).saturating_add(script.timeout);
                 let what = format!("has script {} fail", script.name);

@@ -8,7 +8,7 @@ use super::files::DirectorFile;
 use super::network::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use vipward_core::config::{TrackerId, Transport, VirtualRouterConfig};
+use vipward_core::config::{Transport, VirtualRouterConfig};
 use vipward_core::interface::InterfaceName;
 use vipward_core::text::Diagnostic;
 
@@ -20,14 +20,6 @@ pub(super) struct Wires {
     pub segments: Vec<Vec<Port>>,
 }
 
-/// The interfaces that a virtual router tracks beside its own.
-pub(super) fn tracked_interfaces(router: &VirtualRouterConfig) -> impl Iterator<Item = &InterfaceName> {
-    router.tracking.list.iter().filter_map(|tracked| match &tracked.what {
-        TrackerId::Interface(name) => Some(name),
-        TrackerId::Script(_) => None,
-    })
-}
-
 /// Joins what belongs together. `Err`: these files form no cluster, and why.
 pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> Result<Wires, Diagnostic> {
     let mut join = Join::default();
@@ -36,7 +28,7 @@ pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> R
     for (at, router) in routers(files) {
         join.add((at, router.interfaces.heard_on.clone()));
         // Where it leads the file does not say: it is there, and can fail.
-        for name in tracked_interfaces(router) {
+        for name in router.tracking.interfaces() {
             join.add((at, name.clone()));
         }
         for address in router.addresses.iter().chain(&router.excluded) {

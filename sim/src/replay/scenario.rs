@@ -17,6 +17,7 @@ use vipward_core::config::LIFETIME;
 use vipward_core::config::{Config, cluster};
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
+use vipward_core::interface::InterfaceName;
 use vipward_core::machine::Input;
 use vipward_core::quantity::Role;
 use vipward_core::record::Step;
@@ -116,7 +117,7 @@ struct Life<'a> {
     /// From when until when it did not run.
     frozen: Vec<(Instant, Instant)>,
     /// When a link of the configuration went down (false) or up.
-    links: Vec<(Instant, bool)>,
+    links: Vec<(Instant, InterfaceName, bool)>,
     scripts: Vec<(Instant, Arc<str>, i32)>,
     deleted: Vec<(Instant, IpAddr)>,
     verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
@@ -212,8 +213,8 @@ impl<'a> Life<'a> {
         match event {
             vrrp::Event::AdvertReceived(advert) => self.heard.push((at, advert.clone())),
             vrrp::Event::LinksRead(links) => self.interfaces.extend(links.iter().map(|link| link.name.to_string())),
-            vrrp::Event::LinkChanged(link) if self.uses(link.name.as_str()) => self.link(at, link.running),
-            vrrp::Event::LinkGone(name) if self.uses(name.as_str()) => self.link(at, false),
+            vrrp::Event::LinkChanged(link) => self.link(at, &link.name, link.running),
+            vrrp::Event::LinkGone(name) => self.link(at, name, false),
             vrrp::Event::AddressesRead(addresses) => {
                 for address in addresses.iter().filter(|address| !address.ours) {
                     if let IpAddr::V4(ip) = address.key.address
@@ -234,10 +235,7 @@ impl<'a> Life<'a> {
                     self.scripts.push((at, script.clone(), status));
                 }
             }
-            vrrp::Event::LinkChanged(_)
-            | vrrp::Event::LinkGone(_)
-            | vrrp::Event::AddressChanged { .. }
-            | vrrp::Event::Lease(_) => {}
+            vrrp::Event::AddressChanged { .. } | vrrp::Event::Lease(_) => {}
         }
     }
 
@@ -248,14 +246,25 @@ impl<'a> Life<'a> {
         self.frozen.last().is_some_and(slept)
     }
 
-    fn uses(&self, interface: &str) -> bool {
-        let routers = self.configs.last().into_iter().flat_map(|(_, config, _)| &config.routers);
-        routers.map(|router| router.interfaces.heard_on.as_str()).any(|used| used == interface)
+    /// The interfaces on which virtual routers hear adverts.
+    fn heard_on(&self) -> BTreeSet<&InterfaceName> {
+        let routers = self.configs.iter().flat_map(|(_, config, _)| &config.routers);
+        routers.map(|router| &router.interfaces.heard_on).collect()
     }
 
-    fn link(&mut self, at: Instant, up: bool) {
-        if self.links.last().is_none_or(|(_, before)| *before != up) && (!up || !self.links.is_empty()) {
-            self.links.push((at, up));
+    /// The interfaces whose links decide about roles and priorities.
+    fn uses(&self) -> BTreeSet<&InterfaceName> {
+        let routers = self.configs.iter().flat_map(|(_, config, _)| &config.routers);
+        let tracked = routers.flat_map(|router| router.interfaces.tracked.iter().chain(router.tracking.interfaces()));
+        tracked.chain(self.heard_on()).collect()
+    }
+
+    fn link(&mut self, at: Instant, name: &InterfaceName, up: bool) {
+        if self.uses().contains(name) {
+            let before = self.links.iter().rev().find(|(_, other, _)| other == name).is_none_or(|(_, _, up)| *up);
+            if before != up {
+                self.links.push((at, name.clone(), up));
+            }
         }
     }
 
@@ -263,7 +272,11 @@ impl<'a> Life<'a> {
     fn listens(&self, at: Instant) -> bool {
         let configured = self.configs.first().is_some_and(|(from, _, _)| *from < at);
         let frozen = self.frozen.iter().any(|(from, until)| *from <= at && at <= *until);
-        let plugged = self.links.iter().rev().find(|(from, _)| *from <= at).is_none_or(|(_, up)| *up);
+        let mut heard_on = self.heard_on().into_iter();
+        let plugged = heard_on.all(|name| {
+            let last = self.links.iter().rev().find(|(from, other, _)| *from <= at && other == name);
+            last.is_none_or(|(_, _, up)| *up)
+        });
         configured && !frozen && plugged && at < self.ended
     }
 }
@@ -387,11 +400,18 @@ impl Network {
                     interfaces.entry(interface.as_str()).or_insert((*address, *length));
                 }
             }
+            let known: BTreeSet<&str> = interfaces.keys().copied().collect();
             for (interface, (address, length)) in interfaces {
                 let network = (masked(address, length), length);
                 let at = self.segments.iter().position(|segment| *segment == network).unwrap_or_default();
                 let port = format!("{address}/{length} on {}", segment(at));
                 let _ = writeln!(text, "interfaces.{} = {}", quoted(interface), quoted(&port));
+            }
+            // What is tracked may have no address.
+            let used: BTreeSet<&InterfaceName> = director.runs.iter().flat_map(Life::uses).collect();
+            for name in used.into_iter().filter(|name| !known.contains(name.as_str())) {
+                let _ =
+                    writeln!(text, "interfaces.{} = {}", quoted(name.as_str()), quoted(&format!("on {}", segment(0))));
             }
         }
         for (address, (ports, at)) in &self.servers {
@@ -491,8 +511,9 @@ fn lives(director: &Director<'_>, all: &[Director<'_>], end: Instant, folder: &s
             steps.add(*from, format!("freeze = {name}"));
             steps.add(*until, format!("resume = {name}"));
         }
-        for (at, up) in &life.links {
-            steps.add(*at, format!("{} = {name}", if *up { "plug" } else { "unplug" }));
+        for (at, interface, up) in &life.links {
+            let word = if *up { "plug" } else { "unplug" };
+            steps.add(*at, format!("{word} = {name}, interface = {}", quoted(interface.as_str())));
         }
         for (at, script, status) in &life.scripts {
             // The scenario's script must fail before the run that failed.

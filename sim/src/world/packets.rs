@@ -77,7 +77,7 @@ impl World {
         let Some(port) = node.ports.iter().find(|port| port.interface == advert.interface) else {
             return Err("No such device".to_owned());
         };
-        if !node.on_network() {
+        if !node.runs(port) {
             return Err("Network is down".to_owned());
         }
         let segment = port.segment.0;
@@ -168,7 +168,8 @@ impl World {
     }
 
     fn receive(&mut self, id: NodeId, datagram: Datagram) {
-        if !self.node(id).on_network() {
+        let node = self.node(id);
+        if !node.ports.iter().any(|port| port.interface == datagram.interface && node.runs(port)) {
             return;
         }
         let Some(director) = self.director_mut(id) else { return };
@@ -231,12 +232,13 @@ impl World {
     /// One gratuitous ARP.
     pub fn announce(&mut self, id: NodeId, interface: &InterfaceName, address: IpAddr) -> Result<(), String> {
         let node = self.node(id);
-        let Some(segment) = node.ports.iter().find(|port| port.interface == *interface).map(|port| port.segment) else {
+        let Some(port) = node.ports.iter().find(|port| port.interface == *interface) else {
             return Err("No such device".to_owned());
         };
-        if !node.on_network() {
+        if !node.runs(port) {
             return Err("Network is down".to_owned());
         }
+        let segment = port.segment;
         self.note(Some(id), What::Announced { address });
         self.announced.push((self.now, id, address));
         self.gratuitous_arp(id, address, segment);

@@ -371,7 +371,7 @@ impl World {
 
     fn why_closed(&self, from: NodeId, to: NodeId) -> String {
         let dark = [from, to].into_iter().find(|id| !self.node(*id).power);
-        let unplugged = [from, to].into_iter().find(|id| !self.node(*id).unplugged.is_empty());
+        let unplugged = [from, to].into_iter().find(|id| !self.node(*id).on_network());
         match (dark, unplugged) {
             (Some(id), _) => format!("{} has no power", self.name(id)),
             (None, Some(id)) => format!("{} is unplugged", self.name(id)),

@@ -97,13 +97,7 @@ impl Election {
 
     /// Keeps what is known of the scripts that are still tracked.
     fn load_scripts(&mut self, new: &Config, now: Instant) {
-        let tracked = new.routers.iter().flat_map(|router| &router.tracking.list);
-        let tracked: BTreeSet<&ScriptId> = tracked
-            .filter_map(|tracked| match &tracked.what {
-                TrackerId::Script(script) => Some(script),
-                TrackerId::Interface(_) => None,
-            })
-            .collect();
+        let tracked: BTreeSet<&ScriptId> = new.routers.iter().flat_map(|router| router.tracking.scripts()).collect();
         let mut before = std::mem::take(&mut self.scripts);
         for (name, script) in new.scripts.iter().filter(|(name, _)| tracked.contains(name)) {
             let tracker = match before.remove(name) {
