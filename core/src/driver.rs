@@ -4,8 +4,8 @@
 //! - What waits is heard before a timer that has expired: a paused director must hear the adverts in its queue before
 //!   it claims an address.
 //! - The same before a machine hands over: its successor has another socket.
-//! - But work per turn is bounded ([`MAX_WAITING`] of each kind): a flood of one kind can neither keep a timer from
-//!   firing nor hide what waits behind it.
+//! - But work per turn is bounded, in number ([`MAX_WAITING`] of each kind) and in time ([`TURN`]): a flood of one kind can
+//!   neither keep a timer from firing nor hide what waits behind it.
 //! - Effects are carried out lane by lane, and one that fails comes back as an event before anything else is heard.
 //! - Nothing is given away by a turn that could not take off what it stands for ([`crate::machine::Effect::gives_away`]).
 //! - What happens at one instant has one order: one seed, one run.
@@ -13,7 +13,7 @@
 
 use crate::machine::{Effect, Input, InputOf, Like, Machine, Output};
 use crate::seam::{Done, Source, WorkId, World};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use futures::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,12 @@ use std::task::{Context, Poll};
 /// holds (1 MiB, which Linux doubles; 768 bytes a packet), so that a director that was paused hears every advert in its queue first,
 /// and few enough that a flood delays a timer by milliseconds.
 pub const MAX_WAITING: usize = 4096;
+
+/// How long what waits of one kind is taken before the next has its turn, once [`TAKEN_AT_LEAST`] have been. A packet costs
+/// some microseconds; those that cost more because of what they make the machine do are fewer.
+pub const TURN: Duration = Duration::from_millis(50);
+/// See [`TURN`]. A machine that was stopped in the middle of a turn still hears so many before it trusts its timers.
+pub const TAKEN_AT_LEAST: usize = 256;
 
 /// The kinds of what waits, in the order in which they are taken: what the world tells, then probes and scripts that have
 /// ended.
@@ -55,15 +61,16 @@ where
     loop {
         for kind in KINDS {
             let mut taken = 0;
-            while taken < MAX_WAITING
-                && let Some(input) = turn.waiting(kind)
-            {
+            let began = turn.world.now();
+            let mut more = true;
+            while more && let Some(input) = turn.waiting(kind) {
                 taken += 1;
                 if turn.step(input).await {
                     return;
                 }
+                more = taken < MAX_WAITING && (taken < TAKEN_AT_LEAST || turn.now.since(began) < TURN);
             }
-            if taken == MAX_WAITING {
+            if !more {
                 // A director under load never sleeps, but the world's own tasks must go on.
                 tokio::task::yield_now().await;
             }

@@ -122,6 +122,12 @@ impl AdvertInterval {
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.0 as u64 * 10)
     }
+
+    /// So many times it; saturates.
+    pub const fn times(self, factor: u16) -> Self {
+        let centis = self.0.saturating_mul(factor);
+        Self(if centis == 0 { 1 } else { centis })
+    }
 }
 
 impl TryFrom<u16> for AdvertInterval {

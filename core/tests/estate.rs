@@ -35,7 +35,7 @@ fn election() -> Estate {
             holds: false,
             told_held: false,
             told_kept: false,
-            presumed_dead: Some(([10, 0, 0, 9].into(), at)),
+            answers: Default::default(),
         }),
         State::Backup(Backup {
             down_at: Instant::from_nanos(15_609_375_000),

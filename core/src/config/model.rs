@@ -231,8 +231,9 @@ pub struct Adverts {
     pub interval: AdvertInterval,
     /// `vrrp_down_timer_adverts` / `down_timer_adverts`, default 3: adverts missed before takeover.
     pub down_timer: u8,
-    /// `v3_checksum_as_v2`: send VRRPv3 over IPv4 without the pseudo header (both are accepted).
-    pub v3_checksum_as_v2: bool,
+    /// `v3_checksum_as_v2`: whether the checksum of VRRPv3 over IPv4 is sent without the pseudo header. Without the word
+    /// (`None`) with it, and without it to peers that send theirs so. Both are accepted.
+    pub v3_checksum_as_v2: Option<bool>,
     /// `check_unicast_src`: drop unicast adverts from strangers.
     pub check_unicast_src: bool,
     /// `skip_check_adv_addr`: check the addresses only in the first advert of each MASTER.
@@ -248,7 +249,7 @@ impl Adverts {
         Self {
             interval,
             down_timer: 3,
-            v3_checksum_as_v2: false,
+            v3_checksum_as_v2: None,
             check_unicast_src: false,
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,

@@ -8,7 +8,7 @@ use crate::config::TrackerId;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::VirtualServerId;
 use crate::lease::Token;
-use crate::quantity::{AdvertInterval, Role, Vrid};
+use crate::quantity::{AdvertInterval, Role, Version, Vrid};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -38,14 +38,26 @@ pub enum Decision {
     /// Packets that were not taken as adverts: the first at once, then a sum at most once a minute for each reason.
     /// `router` is known when interface and VRID fit one of ours.
     AdvertsIgnored { router: Option<Arc<str>>, source: IpAddr, reason: IgnoreReason, count: u64 },
-    /// A MASTER hears another one, which yields to it: two masters, until that one hears us.
+    /// A MASTER hears another one, which should yield to it: two MASTERs, until that one hears us.
     RivalMaster { router: Arc<str>, source: IpAddr, priority: u8 },
+    /// It still does not after some of its intervals.
+    RivalStays { router: Arc<str>, source: IpAddr, version: Version },
+    /// A peer's checksum of VRRPv3 over IPv4 leaves the pseudo header out (RFC 9568 5.2.8), so it is answered that way;
+    /// `beside`: by multicast both forms are sent, since others may need the usual one.
+    ChecksumLearned { router: Arc<str>, source: IpAddr, beside: bool },
     /// A peer advertises other addresses than are configured here, but some of ours. It counts as alive all the same
     /// (RFC 9568 7.1 asks for a log line, no more); keepalived drops it and becomes MASTER beside it.
     AddressListDiffers { router: Arc<str>, source: IpAddr, missing: Vec<IpAddr>, extra: Vec<IpAddr> },
-    /// A VRRPv2 peer has another `advert_int`. It counts as alive and its interval is learned, as in version 3; by
-    /// RFC 3768 7.1, which keepalived follows, it would be dropped and both would be MASTER.
-    IntervalDiffers { router: Arc<str>, source: IpAddr, theirs: AdvertInterval, ours: AdvertInterval },
+    /// A peer has another `advert_int`. It counts as alive. In version 3 its interval is learned (RFC 9568 6.4.2; 7.1 asks
+    /// for a log line). In version 2 it is learned too, but never more than a few times our own; by RFC 3768 7.1, which
+    /// keepalived follows, it would be dropped and both would be MASTER.
+    IntervalDiffers {
+        router: Arc<str>,
+        source: IpAddr,
+        version: Version,
+        theirs: AdvertInterval,
+        ours: AdvertInterval,
+    },
     /// Two routers say that they own the addresses (priority 255). The greater address wins; somebody must mend it.
     SecondOwner { router: Arc<str>, source: IpAddr },
     /// Somebody else put a VIP on this director. It is left alone, so it stays whoever is MASTER.
@@ -201,6 +213,8 @@ pub enum IgnoreReason {
     PasswordDiffers,
     /// None of its addresses is ours: another virtual router that happens to have the same VRID.
     AddressListDiffers,
+    /// It lists no address at all (RFC 9568 5.2.5, erratum 8299).
+    NoAddresses,
     /// It came by unicast, and multicast is configured, or the other way round.
     WrongDestination {
         destination: IpAddr,
@@ -226,6 +240,7 @@ impl IgnoreReason {
             Self::AuthTypeDiffers { .. } => "auth_type_differs",
             Self::PasswordDiffers => "password_differs",
             Self::AddressListDiffers => "address_list_differs",
+            Self::NoAddresses => "no_addresses",
             Self::WrongDestination { .. } => "wrong_destination",
             Self::NotAPeer => "not_a_peer",
             Self::ZeroInterval => "zero_interval",
@@ -249,6 +264,7 @@ impl Decision {
             },
             Self::AdvertsIgnored { .. }
             | Self::RivalMaster { .. }
+            | Self::RivalStays { .. }
             | Self::AddressListDiffers { .. }
             | Self::IntervalDiffers { .. }
             | Self::AddressNotOurs { .. }
@@ -274,6 +290,7 @@ impl Decision {
             | Self::EffectFailed { .. }
             | Self::SessionTooShort { .. } => Severity::Error,
             Self::RoleInherited { .. }
+            | Self::ChecksumLearned { .. }
             | Self::VerdictsInherited { .. }
             | Self::PriorityChanged { .. }
             | Self::SessionOpened { .. }

@@ -1,6 +1,7 @@
 //! Decisions and their causes in words: what logs, timelines and messages print.
 
 use super::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use crate::quantity::Version;
 use crate::time::Duration;
 use std::fmt;
 use std::net::IpAddr;
@@ -50,6 +51,25 @@ impl fmt::Display for Decision {
                     "{router}: {source} is MASTER too, with the lower claim (priority {priority}); announcing again"
                 )
             }
+            Self::RivalStays { router, source, version } => {
+                write!(f, "{router}: {source} is still MASTER beside this one: it does not hear our adverts, or drops them; ")?;
+                f.write_str(match version {
+                    Version::V2 => {
+                        "compare advert_int, authentication and virtual_ipaddress on both, then look for a firewall or a \
+                         switch that passes one direction only"
+                    }
+                    Version::V3 => {
+                        "compare virtual_ipaddress and the form of the checksum (v3_checksum_as_v2) on both, then look for \
+                         a firewall or a switch that passes one direction only"
+                    }
+                })
+            }
+            Self::ChecksumLearned { router, source, beside } => write!(
+                f,
+                "{router}: {source} leaves the pseudo header out of its checksum (RFC 9568): our adverts go out {}; \
+                 v3_checksum_as_v2 on or off settles it",
+                if *beside { "in both forms" } else { "to it in that form" }
+            ),
             Self::AddressListDiffers { router, source, missing, extra } => {
                 write!(f, "{router}: {source} advertises other addresses than configured here:")?;
                 if !missing.is_empty() {
@@ -60,11 +80,13 @@ impl fmt::Display for Decision {
                 }
                 Ok(())
             }
-            Self::IntervalDiffers { router, source, theirs, ours } => write!(
-                f,
-                "{router}: {source} has advert_int {theirs}, configured here is {ours} (VRRPv2 needs them equal); \
-                 counted as alive"
-            ),
+            Self::IntervalDiffers { router, source, version, theirs, ours } => {
+                write!(f, "{router}: {source} has advert_int {theirs}, configured here is {ours}")?;
+                f.write_str(match version {
+                    Version::V2 => " (VRRPv2 needs them equal); counted as alive",
+                    Version::V3 => "; learned from it, as VRRPv3 does",
+                })
+            }
             Self::SecondOwner { router, source } => {
                 write!(f, "{router}: {source} says that it is the address owner (priority 255) too: only one can be")
             }
@@ -252,6 +274,7 @@ impl fmt::Display for IgnoreReason {
             Self::WrongDestination { destination } => {
                 write!(f, "sent to {destination}: one side uses unicast_peer, the other multicast")
             }
+            Self::NoAddresses => f.write_str("it lists no address"),
             Self::NotAPeer => f.write_str("the sender is not in unicast_peer"),
             Self::ZeroInterval => f.write_str("advert interval 0"),
         }

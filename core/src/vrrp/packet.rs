@@ -171,6 +171,11 @@ impl<'a> Advert<'a> {
         })
     }
 
+    /// Whether a message of version 3 over IPv4 has the checksum of RFC 9568 5.2.8, without the pseudo header.
+    pub fn checksum_is_plain(bytes: &[u8]) -> bool {
+        fold(sum_words(0, bytes)) == 0xffff
+    }
+
     /// Writes the message. `pseudo_header`: source and destination, when version 3 is to cover them with its checksum; over
     /// IPv6 it must (RFC 9568 5.2.8).
     ///

@@ -37,7 +37,7 @@ fn vrrp_instance() {
     assert_eq!(router.adverts.down_timer, 3);
     assert_eq!(router.interfaces, Interfaces::all(InterfaceName::new("eth0")));
     assert!(
-        !router.adverts.v3_checksum_as_v2 && !router.adverts.check_unicast_src && !router.adverts.skip_check_adv_addr
+        router.adverts.v3_checksum_as_v2.is_none() && !router.adverts.check_unicast_src && !router.adverts.skip_check_adv_addr
     );
     assert!(!router.adverts.lower_prio_no_advert && !router.adverts.higher_prio_send_advert);
     assert_eq!(router.announcements, Garp::default());
@@ -82,7 +82,7 @@ fn global_defs_flow_into_instances_wherever_they_stand() {
             && router.adverts.higher_prio_send_advert
             && router.adverts.check_unicast_src
     );
-    assert!(router.adverts.skip_check_adv_addr && router.adverts.v3_checksum_as_v2);
+    assert!(router.adverts.skip_check_adv_addr && router.adverts.v3_checksum_as_v2 == Some(true));
     let garp = Garp {
         repeat: 1,
         delay: secs(2),

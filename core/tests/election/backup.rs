@@ -159,7 +159,9 @@ fn preempt_delay_does_not_delay_when_there_is_nobody_to_preempt() {
 #[test]
 fn version_3_learns_the_masters_interval() {
     let mut t = Timeline::of(vec![v3(100, 100)]);
-    t.at("0.5").hears(peer(2, 200).v3(200)).nothing();
+    t.at("0.5")
+        .hears(peer(2, 200).v3(200))
+        .gives(&["V: 10.0.0.2 has advert_int 2 s, configured here is 1 s; learned from it, as VRRPv3 does"]);
     t.at("2.5").hears(peer(2, 200).v3(200)).nothing();
     t.at("9.718749999").wakes().nothing();
     t.at("9.71875").wakes().is(Role::Master);
@@ -168,25 +170,61 @@ fn version_3_learns_the_masters_interval() {
 
     // Skew_Time after a priority 0 is a share of the learned interval.
     let mut t = Timeline::of(vec![v3(100, 100)]);
-    t.at("0.5").hears(peer(2, 200).v3(10)).nothing();
+    t.at("0.5").hears(peer(2, 200).v3(10)).is(Role::Backup);
     t.at("0.6").hears(peer(2, 0).v3(10)).nothing();
     t.at("0.660937499").wakes().nothing();
     t.at("0.6609375").wakes().is(Role::Master);
 }
 
+/// One packet with a long interval must not take the address from everybody for minutes: a MASTER that is heard so for the
+/// first time is waited for no longer than in three times our own interval. One that says it again means it.
+#[test]
+fn a_long_interval_is_believed_when_it_is_said_again() {
+    // 3 * 3 s + 3 s * 156 / 256, not 3 * 40 s.
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.at("1").hears(peer(2, 200).v3(4000)).is(Role::Backup);
+    t.at("11.828124999").wakes().nothing();
+    t.at("11.828125").wakes().is(Role::Master);
+    // It answers at once, and is believed.
+    t.at("11.9").hears(peer(2, 200).v3(4000)).is(Role::Backup);
+    t.at("156.275").wakes().is(Role::Master);
+    // Another one is another one.
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.at("1").hears(peer(2, 200).v3(4000)).is(Role::Backup);
+    t.at("2").hears(peer(9, 200).v3(4000)).is(Role::Backup);
+    t.at("12.828125").wakes().is(Role::Master);
+    // Nor does a MASTER that yields to it wait any longer.
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.becomes_master();
+    t.at("4").hears(peer(2, 200).v3(4000)).is(Role::Backup);
+    t.at("14.828125").wakes().is(Role::Master);
+}
+
+/// Version 2 has no long interval that could be meant: one advert of priority 254 and interval 255 s took the address from
+/// everybody for 765 s.
+#[test]
+fn version_2_never_waits_for_long() {
+    let mut t = Timeline::of(vec![router()]);
+    for at in ["1", "2", "3"] {
+        t.at(at).hears(Peer { centis: 25_500, ..peer(2, 254) }).is(Role::Backup);
+    }
+    t.at("12.609374999").wakes().nothing();
+    t.at("12.609375").wakes().is(Role::Master);
+}
+
 /// RFC 3768 7.1 would drop it, and there would be two. Told, learned, obeyed.
 #[test]
 fn version_2_learns_another_interval_as_well_and_says_so() {
-    let slow = || Peer { centis: 500, ..peer(2, 200) };
+    let slow = || Peer { centis: 300, ..peer(2, 200) };
     let mut t = Timeline::of(vec![router()]);
     t.at("1")
         .hears(slow())
-        .gives(&["V: 10.0.0.2 has advert_int 5 s, configured here is 1 s (VRRPv2 needs them equal); counted as alive"]);
-    for at in ["6", "11", "16", "21"] {
+        .gives(&["V: 10.0.0.2 has advert_int 3 s, configured here is 1 s (VRRPv2 needs them equal); counted as alive"]);
+    for at in ["4", "7", "10", "13"] {
         t.at(at).hears(slow()).nothing();
     }
-    t.at("36.609374999").wakes().nothing();
-    t.at("36.609375").wakes().is(Role::Master);
+    t.at("22.609374999").wakes().nothing();
+    t.at("22.609375").wakes().is(Role::Master);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use vipward_core::config::{Adverts, Preemption, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::{Role, Version};
 use vipward_core::vrrp::Event;
-use vipward_core::vrrp::packet::Authentication;
+use vipward_core::vrrp::packet::{Advert, Authentication};
 
 /// Hears it as BACKUP and as MASTER; in both it is told with these words, counted, and changes nothing.
 #[track_caller]
@@ -162,14 +162,61 @@ fn a_peer_with_another_list_counts_as_alive() {
     t.at("4.5").hears(other(200)).is(Role::Backup);
 }
 
-/// An empty list says nothing about who owns what.
+/// RFC 9568 5.2.5 with erratum 8299: an advert lists one address at least. Obeyed, five of them kept a director BACKUP while
+/// nobody had the address.
 #[test]
-fn an_empty_list_is_no_strangers() {
+fn an_advert_without_addresses_is_ignored() {
+    let empty = || Peer { addresses: vec![], ..peer(2, 200) };
     let mut t = Timeline::of(vec![router()]);
-    t.at("3")
-        .hears(Peer { addresses: vec![], ..peer(2, 200) })
-        .gives(&["V: 10.0.0.2 advertises other addresses than configured here: it lacks 10.0.0.100"]);
+    t.at("3").hears(empty()).gives(&["V: ignored an advert from 10.0.0.2: it lists no address"]);
+    t.at("3.609375").wakes().is(Role::Master);
+    t.at("4").hears(empty()).is(Role::Master);
+    // A router that has none here either, as one that only runs scripts, hears its like.
+    let mut t = Timeline::of(vec![VirtualRouterConfig { addresses: vec![], ..router() }]);
+    t.at("3").hears(empty()).nothing();
     t.at("4").wakes().is(Role::Backup);
+}
+
+/// A peer that leaves the pseudo header out of its checksum (RFC 9568 5.2.8) does not read ours with it. By unicast it is
+/// answered as it speaks, by multicast in both forms, since those who only listen may need the other; said once.
+#[test]
+fn a_peer_is_answered_in_the_form_of_its_checksum() {
+    let plain = |t: &Timeline| t.sent().iter().map(|sent| Advert::checksum_is_plain(&sent.payload)).collect::<Vec<_>>();
+    let told = |how| {
+        [format!(
+            "V: 10.0.0.2 leaves the pseudo header out of its checksum (RFC 9568): our adverts go out {how}; \
+             v3_checksum_as_v2 on or off settles it"
+        )]
+    };
+    let from = |p: Peer| p.v3(100).plain();
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.becomes_master();
+    assert_eq!(plain(&t), [false]);
+    t.at("4").handles(from(peer(2, 50))).gives_of("V: 10.0.0.2 leaves", &[&told("in both forms")[0]]);
+    assert_eq!(plain(&t), [false, true]);
+    t.at("4.5").handles(from(peer(2, 50))).gives_of("V: 10.0.0.2 leaves", &[]);
+    t.at("4.6").hears(peer(3, 50).v3(100));
+    assert_eq!(plain(&t), [false, true], "there may be more of them");
+
+    let pair = |config| unicast(config, &[2, 9]);
+    let mut t = Timeline::of(vec![pair(v3(100, 100))]);
+    t.becomes_master();
+    let to_me = |p: Peer| Peer { destination: ip(ME), ..p };
+    t.at("4").handles(from(to_me(peer(2, 50)))).gives_of("V: 10.0.0.2 leaves", &[&told("to it in that form")[0]]);
+    assert_eq!(plain(&t), [true, false]);
+    t.at("4.5").handles(from(to_me(peer(77, 50)))).gives_of("V: 10.0.0.77 leaves", &[]);
+    assert_eq!(plain(&t), [true, false], "no peer of ours");
+    t.at("5").hears(to_me(peer(2, 50).v3(100)));
+    assert_eq!(plain(&t), [false, false], "it was mended there");
+
+    // Settled by the configuration.
+    for setting in [false, true] {
+        let adverts = Adverts { v3_checksum_as_v2: Some(setting), ..v3(100, 100).adverts };
+        let mut t = Timeline::of(vec![VirtualRouterConfig { adverts, ..v3(100, 100) }]);
+        t.becomes_master();
+        t.at("4").handles(from(peer(2, 50))).gives_of("V: 10.0.0.2 leaves", &[]);
+        assert_eq!(plain(&t), [setting]);
+    }
 }
 
 /// Two routers may share a VRID on one interface, in different groups: each hears its own.

@@ -184,6 +184,7 @@ fn a_master_whose_lease_another_one_has_says_so_once_and_announces_nothing() {
 fn the_lease_goes_back_after_the_addresses_and_not_while_one_may_still_be_there() {
     let mut t = holder(OnLoss::Release);
     t.at("4.2").hears(peer(2, 101)).gives(&[
+        "advert 100",
         "remove 10.0.0.100/24",
         "give the lease of V back",
         "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 101 over 100",

@@ -31,24 +31,23 @@ struct Reference {
     interval: u64,
     preempt: bool,
     preempt_delay: u64,
+    /// Who said last that it has a long interval, and which.
+    long: Option<(u8, u64)>,
     state: RefState,
 }
 
 #[derive(Clone, Debug)]
 enum RefState {
     Backup(RefBackup),
-    Master { advertise_at: u64, last: u64, presumed_dead: Option<(u8, u64)> },
+    Master { advertise_at: u64, last: u64, answered: u64 },
 }
 
 #[derive(Clone, Debug)]
 struct RefBackup {
     down_at: u64,
-    waits: u64,
     interval: u64,
     preempt_at: Option<u64>,
     slept: bool,
-    /// Whom it yields to.
-    alive: Option<u8>,
 }
 
 impl Reference {
@@ -61,29 +60,38 @@ impl Reference {
         3 * interval + self.skew(interval)
     }
 
-    fn waits(&mut self, now: u64, waits: u64, interval: u64, alive: Option<u8>) -> usize {
+    /// More than three times its own interval is believed by version 3 alone, and when it is said again.
+    fn learn(&mut self, source: u8, theirs: u64) -> u64 {
+        if theirs <= 3 * self.interval {
+            return theirs;
+        }
+        let again = self.long.replace((source, theirs)) == Some((source, theirs));
+        if self.v3 && again { theirs } else { 3 * self.interval }
+    }
+
+    fn waits(&mut self, now: u64, waits: u64, interval: u64) -> usize {
         let down_at = now + waits;
-        self.state = RefState::Backup(RefBackup { down_at, waits, interval, preempt_at: None, slept: false, alive });
+        self.state = RefState::Backup(RefBackup { down_at, interval, preempt_at: None, slept: false });
         0
     }
 
-    fn becomes_backup(&mut self, now: u64, interval: u64, alive: Option<u8>) -> usize {
-        self.waits(now, self.master_down(interval), interval, alive)
+    fn becomes_backup(&mut self, now: u64, interval: u64) -> usize {
+        self.waits(now, self.master_down(interval), interval)
     }
 
-    fn advertises(&mut self, now: u64, presumed_dead: Option<(u8, u64)>) -> usize {
-        self.state = RefState::Master { advertise_at: now + self.interval, last: now, presumed_dead };
+    fn advertises(&mut self, now: u64, answered: u64) -> usize {
+        self.state = RefState::Master { advertise_at: now + self.interval, last: now, answered };
         1
     }
 
     fn oversleep(&mut self, now: u64) {
         match self.state.clone() {
             RefState::Master { last, .. } if now - last > self.master_down(self.interval) => {
-                self.becomes_backup(now, self.interval, None);
+                self.becomes_backup(now, self.interval);
             }
             RefState::Backup(backup) if !backup.slept && now > backup.down_at + backup.interval => {
                 let waits = backup.interval + self.skew(backup.interval);
-                self.state = RefState::Backup(RefBackup { down_at: now + waits, waits, slept: true, ..backup });
+                self.state = RefState::Backup(RefBackup { down_at: now + waits, slept: true, ..backup });
             }
             RefState::Master { .. } | RefState::Backup(_) => {}
         }
@@ -93,12 +101,8 @@ impl Reference {
     fn wake(&mut self, now: u64) -> usize {
         self.oversleep(now);
         match self.state.clone() {
-            RefState::Backup(backup) if now >= backup.down_at => {
-                self.advertises(now, backup.alive.map(|source| (source, now + backup.waits)))
-            }
-            RefState::Master { advertise_at, presumed_dead, .. } if now >= advertise_at => {
-                self.advertises(now, presumed_dead)
-            }
+            RefState::Backup(backup) if now >= backup.down_at => self.advertises(now, 0),
+            RefState::Master { advertise_at, answered, .. } if now >= advertise_at => self.advertises(now, answered),
             RefState::Backup(_) | RefState::Master { .. } => 0,
         }
     }
@@ -107,30 +111,36 @@ impl Reference {
         self.oversleep(now);
         match self.state.clone() {
             RefState::Backup(backup) if priority == 0 => {
-                self.waits(now, self.skew(backup.interval), backup.interval, None)
+                self.waits(now, self.skew(backup.interval), backup.interval)
             }
             RefState::Backup(backup) if self.preempt && priority < self.priority => {
+                let theirs = self.learn(source, theirs);
                 let until = backup.preempt_at.unwrap_or(now + self.preempt_delay);
                 let preempt_at = (self.preempt_delay > 0).then_some(until);
                 if now < until {
-                    self.becomes_backup(now, theirs, Some(source));
+                    self.becomes_backup(now, theirs);
                 } else {
-                    self.state = RefState::Backup(RefBackup { alive: None, ..backup });
+                    self.state = RefState::Backup(backup);
                 }
                 if let RefState::Backup(backup) = &mut self.state {
                     backup.preempt_at = preempt_at;
                 }
                 0
             }
-            RefState::Backup(_) => self.becomes_backup(now, theirs, Some(source)),
-            RefState::Master { presumed_dead, .. }
+            RefState::Backup(_) => {
+                let theirs = self.learn(source, theirs);
+                self.becomes_backup(now, theirs)
+            }
+            RefState::Master { .. }
                 if priority > self.priority || priority == self.priority && source > self.address =>
             {
-                let mistaken = presumed_dead.is_some_and(|(who, until)| who == source && now <= until);
-                self.becomes_backup(now, theirs, Some(source));
-                usize::from(mistaken)
+                let theirs = self.learn(source, theirs);
+                self.becomes_backup(now, theirs);
+                1
             }
-            RefState::Master { presumed_dead, .. } => self.advertises(now, presumed_dead),
+            // Eight at once, then four a second.
+            RefState::Master { answered, .. } if answered.max(now) - now > 7 * 250 * MILLI => 0,
+            RefState::Master { answered, .. } => self.advertises(now, answered.max(now) + 250 * MILLI),
         }
     }
 }
@@ -268,9 +278,10 @@ impl Segment {
             interval,
             preempt,
             preempt_delay,
-            state: RefState::Master { advertise_at: 0, last: 0, presumed_dead: None },
+            long: None,
+            state: RefState::Master { advertise_at: 0, last: 0, answered: 0 },
         };
-        reference.becomes_backup(self.now.as_nanos(), interval, None);
+        reference.becomes_backup(self.now.as_nanos(), interval);
         self.nodes[place].paused = false;
         self.nodes[place].queue.clear();
         self.nodes[place].running = Some((Election::default(), reference));
@@ -450,7 +461,7 @@ impl Segment {
         if let Some((_, reference)) = &mut self.nodes[place].running
             && up
         {
-            reference.becomes_backup(now, reference.interval, None);
+            reference.becomes_backup(now, reference.interval);
         }
     }
 

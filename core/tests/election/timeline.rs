@@ -174,6 +174,13 @@ impl Peer {
         self.carry(advert.encode(Some((source.into(), self.destination.into()))))
     }
 
+    /// The same with the checksum of RFC 9568 5.2.8, without a pseudo header.
+    pub fn plain(&self) -> Event {
+        let with = self.datagram();
+        let advert = Advert::decode(&with.payload, with.source, with.destination).unwrap();
+        Event::AdvertReceived(self.carry(advert.encode(None)))
+    }
+
     pub fn carry(&self, payload: Bytes) -> Datagram {
         Datagram {
             interface: self.interface.clone(),
@@ -327,6 +334,20 @@ impl Timeline {
     }
 
     // What must come out.
+
+    /// The adverts that came out.
+    pub fn sent(&self) -> Vec<Datagram> {
+        let sent = self.last.iter().filter_map(|output| match output {
+            Output::Effect(Effect::SendAdvert(datagram)) => Some(datagram.clone()),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    /// How many lines of what came out begin so.
+    pub fn count(&self, kind: &str) -> usize {
+        self.said().iter().filter(|line| line.starts_with(kind)).count()
+    }
 
     #[track_caller]
     pub fn gives(&mut self, expected: &[&str]) -> &mut Self {

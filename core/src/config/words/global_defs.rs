@@ -32,7 +32,7 @@ pub(in crate::config) struct Inherited {
     pub version: Version,
     pub group: Ipv4Addr,
     pub down_timer_adverts: u8,
-    pub v3_checksum_as_v2: bool,
+    pub v3_checksum_as_v2: Option<bool>,
     pub lower_prio_no_advert: bool,
     pub higher_prio_send_advert: bool,
     pub check_unicast_src: bool,
@@ -50,7 +50,7 @@ impl std::default::Default for Inherited {
             version: Version::V2,
             group: Ipv4Addr::UNSPECIFIED,
             down_timer_adverts: 0,
-            v3_checksum_as_v2: false,
+            v3_checksum_as_v2: None,
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
             check_unicast_src: false,
@@ -102,8 +102,8 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_down_timer_adverts", number(1, 100), Is("3"), Acted(|said, draft| {
         keep(&mut draft.inherited.down_timer_adverts, said.number());
     }), "adverts missed before takeover"),
-    row("v3_checksum_as_v2", switch(), Is("off"), Acted(|said, draft| {
-        draft.inherited.v3_checksum_as_v2 = said.switch();
+    row("v3_checksum_as_v2", switch(), Told("with it, and without it to peers that leave it out"), Acted(|said, draft| {
+        draft.inherited.v3_checksum_as_v2 = Some(said.switch());
     }), "VRRPv3 over IPv4 without the pseudo header in the checksum"),
     row("vrrp_lower_prio_no_advert", switch(), Is("off"), Acted(|said, draft| {
         draft.inherited.lower_prio_no_advert = said.switch();

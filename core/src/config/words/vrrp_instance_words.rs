@@ -61,7 +61,7 @@ const ROWS: &[Row<Draft>] = &[
         draft.higher_prio_send_advert = said.switch();
     }), "send one more advert before yielding"),
     row("v3_checksum_as_v2", switch(), Of(Block::GlobalDefs, "v3_checksum_as_v2"), Acted(|said, draft| {
-        draft.v3_checksum_as_v2 = said.switch();
+        draft.v3_checksum_as_v2 = Some(said.switch());
     }), "VRRPv3 over IPv4 without the pseudo header in the checksum"),
     row("mcast_src_ip", ip(), Told("the interface's first address"), Acted(|said, draft| {
         draft.mcast_source = own_ip(said);

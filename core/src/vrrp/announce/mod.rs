@@ -8,7 +8,8 @@ pub mod queue;
 
 use crate::config::Garp;
 use crate::interface::InterfaceAddress;
-use crate::time::Instant;
+use crate::limit::Allowance;
+use crate::time::{Duration, Instant};
 use crate::vrrp::book::{AddressBook, Holder};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,19 @@ pub struct Announcements {
     /// The second burst, and how many rounds it has.
     again: Option<(Instant, u32)>,
     refresh_at: Option<Instant>,
+    /// Bursts that lower priorities asked for.
+    #[serde(default)]
+    answers: Allowance,
+    /// One that they asked for too soon.
+    #[serde(default)]
+    owed_at: Option<Instant>,
 }
+
+/// Lower priorities get a burst at most so often, after [`ANSWERS_AT_ONCE`] that come without delay. What is asked for too
+/// soon comes late and once.
+pub const ANSWERS_EVERY: Duration = Duration::from_millis(500);
+/// See [`ANSWERS_EVERY`]: a healed network of four directors needs three.
+pub const ANSWERS_AT_ONCE: u32 = 4;
 
 impl Announcements {
     /// A new MASTER: the first burst.
@@ -27,15 +40,29 @@ impl Announcements {
         Self {
             again: (!garp.delay.is_zero()).then(|| (now + garp.delay, garp.repeat)),
             refresh_at: (!garp.refresh.is_zero()).then(|| now + garp.refresh),
+            ..Self::default()
         }
     }
 
     /// Another director thought that it was MASTER. A second burst that is already due stays where it is, so that a
     /// rival that never stops can't put it off for ever.
     pub fn lower_priority(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, to: &mut To<'_>) {
-        to.burst(addresses, garp.lower_prio_repeat);
+        self.answer(garp, addresses, now, to);
         if self.again.is_none() && !garp.lower_prio_delay.is_zero() {
             self.again = Some((now + garp.lower_prio_delay, garp.lower_prio_repeat));
+        }
+    }
+
+    /// A burst for a lower priority, now or later.
+    fn answer(&mut self, garp: &Garp, addresses: &[InterfaceAddress], now: Instant, to: &mut To<'_>) {
+        if let Err(later) = self.answers.take(now, ANSWERS_EVERY, ANSWERS_AT_ONCE) {
+            self.owed_at.get_or_insert(later);
+            return;
+        }
+        self.owed_at = None;
+        // Those of before, if they wait for their turn still, do as well.
+        if to.book.announcing(to.holder) < 2 {
+            to.burst(addresses, garp.lower_prio_repeat);
         }
     }
 
@@ -46,6 +73,9 @@ impl Announcements {
         {
             to.burst(addresses, rounds);
             self.again = None;
+        }
+        if self.owed_at.is_some_and(|at| at <= now) {
+            self.answer(garp, addresses, now, to);
         }
         if self.refresh_at.is_some_and(|at| at <= now) {
             to.burst(addresses, garp.refresh_repeat);
@@ -64,7 +94,7 @@ impl Announcements {
 
     /// When something is due.
     pub fn next(&self) -> Option<Instant> {
-        self.again.map(|(at, _)| at).into_iter().chain(self.refresh_at).min()
+        self.again.map(|(at, _)| at).into_iter().chain(self.refresh_at).chain(self.owed_at).min()
     }
 }
 

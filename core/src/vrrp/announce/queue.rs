@@ -64,6 +64,11 @@ impl Queue {
         }
     }
 
+    /// How many bursts of this holder wait.
+    pub fn waiting(&self, holder: Holder) -> usize {
+        self.interfaces.values().flat_map(|line| &line.bursts).filter(|burst| burst.holder == holder).count()
+    }
+
     /// This holder announces nothing any more.
     pub fn cancel(&mut self, holder: Holder) {
         for line in self.interfaces.values_mut() {

@@ -164,6 +164,11 @@ impl AddressBook {
         self.announcements.push(holder, addresses, rounds);
     }
 
+    /// How many bursts of announcements of this holder wait for their turn.
+    pub fn announcing(&self, holder: Holder) -> usize {
+        self.announcements.waiting(holder)
+    }
+
     /// The announcements whose turn it is, at most `most`; what nobody wants any more, or is not there, is left out.
     /// `pause`: between two on one interface, for this kind of address.
     pub fn take_announcements(

@@ -121,6 +121,8 @@ impl Machine for Election {
                 // Before anything else is done or heard: what nobody may rely on any more is given up.
                 self.check_session(now, &mut out);
                 self.check_overslept(now, &mut out);
+                // Whatever else waits, and however long it takes: what keeps addresses alive comes first.
+                self.renewals.wake(&self.book, now, &mut out);
             }
         }
         match input {
@@ -350,7 +352,10 @@ impl Election {
         let advert = Advert::decode(&datagram.payload, source, destination).map_err(ignored)?;
         let place = place.ok_or((None, IgnoreReason::UnknownVrid { vrid: advert.vrid.get() }))?;
         self.look_back(place, now, out);
-        self.with_router(place, now, out, |router, ctx| router.hear(&advert, source, destination, ctx))
+        self.with_router(place, now, out, |router, ctx| {
+            let plain = Advert::checksum_is_plain(&datagram.payload);
+            router.hear(&advert, plain, source, destination, ctx)
+        })
             .unwrap_or(Ok(()))
             .map_err(|reason| (Some(place), reason))
     }
@@ -397,7 +402,6 @@ impl Election {
             self.leases.wake(now, out);
             self.coordinate(&Concerned::All, now, out);
         }
-        self.renewals.wake(&self.book, now, out);
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         self.book.wake(now);
         self.retry(now, out);

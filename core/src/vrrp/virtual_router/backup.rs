@@ -15,6 +15,7 @@ impl VirtualRouter {
         let ours = self.priority;
         let (version, adverts) = (self.config.version, self.config.adverts.down_timer);
         let delay = self.preempt_delay();
+        let learned = if advert.priority == 0 { advert.interval } else { self.learn(advert, source) };
         let State::Backup(backup) = &mut self.state else { return };
         if advert.priority == 0 {
             let skew = skew_time(version, ours, backup.active_interval);
@@ -36,8 +37,8 @@ impl VirtualRouter {
             backup.preempt_at = None;
         }
         backup.heard = Heard::Active { source, at: now };
-        backup.active_interval = advert.interval;
-        backup.waits = master_down_interval(version, ours, advert.interval, adverts);
+        backup.active_interval = learned;
+        backup.waits = master_down_interval(version, ours, learned, adverts);
         backup.down_at = now + backup.waits;
         backup.slept = false;
     }

@@ -6,10 +6,14 @@
 use super::{Context, VirtualRouter};
 use crate::config::Transport;
 use crate::decision::{Decision, IgnoreReason};
-use crate::quantity::{Priority, Version};
+use crate::interface::Family;
+use crate::quantity::{AdvertInterval, Priority, Version};
 use crate::vrrp::packet::{AddressList, Advert, Authentication};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+/// How many times its own interval a router counts with at most, after one advert with a longer one.
+pub const LEARNED: u16 = 3;
 
 impl VirtualRouter {
     pub(super) fn check(&self, advert: &Advert<'_>, source: IpAddr, destination: IpAddr) -> Result<(), IgnoreReason> {
@@ -48,7 +52,7 @@ impl VirtualRouter {
     /// A peer whose list shares an address with ours is told about and counts as alive: RFC 9568 7.1 asks for no more
     /// than a log line, and dropping it (RFC 3768 7.1, keepalived) makes two owners of the shared addresses for as long
     /// as two files differ. One that shares none speaks of another virtual router; yielding to it would leave ours to
-    /// nobody. An empty list says nothing about who owns what, so it is not taken for a stranger's.
+    /// nobody. An empty list is for a router without addresses only: anybody else's is no advert.
     pub(super) fn compare_addresses(
         &mut self,
         theirs: AddressList<'_>,
@@ -63,7 +67,11 @@ impl VirtualRouter {
         if ours == theirs {
             return Ok(());
         }
-        if !ours.is_empty() && !theirs.is_empty() && ours.is_disjoint(&theirs) {
+        // RFC 9568 5.2.5 with erratum 8299: it counts at least one.
+        if theirs.is_empty() {
+            return Err(IgnoreReason::NoAddresses);
+        }
+        if !ours.is_empty() && ours.is_disjoint(&theirs) {
             return Err(IgnoreReason::AddressListDiffers);
         }
         if self.limits.addresses.admits(ctx.now) {
@@ -75,14 +83,59 @@ impl VirtualRouter {
         Ok(())
     }
 
-    /// Version 3 learns the MASTER's interval (RFC 9568 6.4.2). Version 2 should drop such an advert (RFC 3768 7.1), as
-    /// keepalived does, and both become MASTER; we learn it there too, and say so.
+    /// Another interval is told about: in version 2 again and again, since it must not be; in version 3 once for each peer
+    /// and interval (RFC 9568 7.1).
     pub(super) fn compare_interval(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
-        let (theirs, ours) = (advert.interval, self.config.adverts.interval);
-        if advert.version == Version::V2 && theirs != ours && self.limits.interval.admits(ctx.now) {
-            let router = self.config.name.clone();
-            ctx.decide(Decision::IntervalDiffers { router, source, theirs, ours });
+        let (version, theirs, ours) = (advert.version, advert.interval, self.config.adverts.interval);
+        if theirs == ours {
+            return;
         }
+        let news = self.told_interval.replace((source, theirs)) != Some((source, theirs));
+        if (news || version == Version::V2) && self.limits.interval.admits(ctx.now) {
+            let router = self.config.name.clone();
+            ctx.decide(Decision::IntervalDiffers { router, source, version, theirs, ours });
+        }
+    }
+
+    /// The interval to count with after this advert.
+    ///
+    /// Version 3 learns the MASTER's (RFC 9568 6.4.2). Version 2 should drop an advert with another one (RFC 3768 7.1), as
+    /// keepalived does, and both become MASTER; it is learned there too. But one packet must not take the addresses from
+    /// everybody for minutes: version 2 counts with [`LEARNED`] times its own at most, and version 3 with more only when the
+    /// same peer says it again.
+    pub(super) fn learn(&mut self, advert: &Advert<'_>, source: IpAddr) -> AdvertInterval {
+        let most = self.config.adverts.interval.times(LEARNED);
+        if advert.interval <= most {
+            return advert.interval;
+        }
+        let again = self.long_interval.replace((source, advert.interval)) == Some((source, advert.interval));
+        if again && advert.version == Version::V3 { advert.interval } else { most }
+    }
+
+    /// A peer of version 3 over IPv4 whose checksum leaves the pseudo header out (RFC 9568 5.2.8) can't read ours with it.
+    /// By unicast it gets what it sends. By multicast both forms are sent: those who only listen may need the other.
+    pub(super) fn learn_checksum(&mut self, plain: bool, source: IpAddr, ctx: &mut Context<'_>) {
+        if self.config.version != Version::V3
+            || self.config.family != Family::V4
+            || self.config.adverts.v3_checksum_as_v2.is_some()
+            || self.plain_checksum.contains(&source) == plain
+        {
+            return;
+        }
+        let beside = match &self.config.transport {
+            Transport::Unicast { peers } if !peers.contains(&source) => return,
+            Transport::Unicast { .. } => false,
+            // Once is enough, and for as long as this configuration holds.
+            Transport::Multicast { .. } if !plain || !self.plain_checksum.is_empty() => return,
+            Transport::Multicast { .. } => true,
+        };
+        if plain {
+            self.plain_checksum.insert(source);
+            ctx.decide(Decision::ChecksumLearned { router: self.config.name.clone(), source, beside });
+        } else {
+            self.plain_checksum.remove(&source);
+        }
+        self.prepare_adverts();
     }
 
     /// Two owners can't be. RFC 5798 7.1 had an owner drop all adverts; RFC 9568 with erratum 8298 asks for a log line.

@@ -2,11 +2,17 @@
 
 use super::{Context, Heard, Proposal, Proposed, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
+use crate::time::Duration;
 use crate::vrrp::Effect;
 use crate::vrrp::announce::To;
 use crate::vrrp::book::Holder;
 use crate::vrrp::packet::Advert;
 use std::net::IpAddr;
+
+/// Adverts are answered at once as often as this, and then every [`ANSWERS_EVERY`].
+pub const ANSWERS_AT_ONCE: u32 = 8;
+/// See [`ANSWERS_AT_ONCE`]. The adverts of a MASTER's own timer are no answers.
+pub const ANSWERS_EVERY: Duration = Duration::from_millis(250);
 
 impl VirtualRouter {
     pub(super) fn hear_as_master(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
@@ -14,7 +20,7 @@ impl VirtualRouter {
         if advert.priority == 0 {
             // Another MASTER stops: the addresses are ours alone, and everybody must hear that, the neighbours whom its
             // announcements drew away included.
-            self.advertise(ctx);
+            self.answer(ctx);
             self.announce_again(ctx);
             return;
         }
@@ -33,34 +39,37 @@ impl VirtualRouter {
         } else {
             RoleCause::SamePriorityGreaterAddress { source, priority: ours, ours: self.source.unwrap_or(source) }
         };
-        if self.config.adverts.higher_prio_send_advert || self.took_it_for_dead(source, ctx) {
-            self.advertise(ctx);
-        }
-        let to = Proposed::Backup { heard: Heard::Active { source, at: ctx.now }, learned: Some(advert.interval) };
+        // Its own first announcements may have been lost with the adverts that we did not hear, and ours drew the neighbours
+        // here, where nobody answers any more. To hear a lower priority makes it announce itself again. Not in the RFC, and
+        // not only as `higher_prio_send_advert` says: who yields does not know what the other one has heard.
+        self.advertise(ctx);
+        let to = Proposed::Backup { heard: Heard::Active { source, at: ctx.now }, learned: Some(self.learn(advert, source)) };
         ctx.propose(Proposal { to, cause });
-    }
-
-    /// The MASTER that we took for dead was alive: its adverts were lost, and ours may have been as well. Then it never
-    /// learns that our announcements drew the neighbours over, and they stay here, where nobody answers any more. One
-    /// more advert, as with `higher_prio_send_advert`, makes it announce itself again.
-    fn took_it_for_dead(&self, source: IpAddr, ctx: &Context<'_>) -> bool {
-        match &self.state {
-            State::Master(master) => master.presumed_dead.is_some_and(|(who, until)| who == source && ctx.now <= until),
-            State::Init | State::Backup(_) | State::Fault => false,
-        }
     }
 
     /// "Send an ADVERTISEMENT immediately to assert the Active state to the sending VRRP Router and to update any
     /// learning bridges" (RFC 9568 6.4.3); keepalived does so in version 2 as well, unless `lower_prio_no_advert`.
     fn assert_mastership(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         if !self.config.adverts.lower_prio_no_advert {
-            self.advertise(ctx);
+            self.answer(ctx);
         }
         self.announce_again(ctx);
         let pause = self.master_down_interval(advert.interval);
+        let router = self.config.name.clone();
         if self.limits.rival.admits_anew(ctx.now, pause) {
-            let (router, priority) = (self.config.name.clone(), advert.priority);
-            ctx.decide(Decision::RivalMaster { router, source, priority });
+            self.rival_since = Some(ctx.now);
+            ctx.decide(Decision::RivalMaster { router, source, priority: advert.priority });
+        } else if self.rival_since.is_some_and(|since| ctx.now.since(since) >= advert.interval.duration() * 3) {
+            self.rival_since = None;
+            ctx.decide(Decision::RivalStays { router, source, version: advert.version });
+        }
+    }
+
+    /// Advertises at once. Whoever sends a thousand packets a second gets a few answers.
+    fn answer(&mut self, ctx: &mut Context<'_>) {
+        let State::Master(master) = &mut self.state else { return };
+        if master.answers.take(ctx.now, ANSWERS_EVERY, ANSWERS_AT_ONCE).is_ok() {
+            self.advertise(ctx);
         }
     }
 

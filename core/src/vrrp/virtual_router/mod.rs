@@ -125,6 +125,13 @@ pub struct VirtualRouter {
     /// The adverts of a MASTER, one for each destination, ready to send.
     adverts: Vec<Datagram>,
     limits: Limits,
+    /// The last interval other than ours, and whose it is; and the last that was longer than what is believed at once.
+    told_interval: Option<(IpAddr, AdvertInterval)>,
+    long_interval: Option<(IpAddr, AdvertInterval)>,
+    /// Peers whose checksum leaves the pseudo header out; by multicast one stands for all.
+    plain_checksum: BTreeSet<IpAddr>,
+    /// Another MASTER with the lower claim was told of then, and may still be there.
+    rival_since: Option<Instant>,
 }
 
 /// Warnings that a peer could cause every second.
@@ -150,6 +157,10 @@ impl VirtualRouter {
             addresses: Arc::default(),
             adverts: Vec::new(),
             limits: Limits::default(),
+            told_interval: None,
+            long_interval: None,
+            plain_checksum: BTreeSet::new(),
+            rival_since: None,
         };
         router.prepare();
         router
@@ -308,10 +319,12 @@ impl VirtualRouter {
         }
     }
 
-    /// The checks of RFC 9568 7.1 and RFC 3768 7.1 that need a configuration, then the election.
+    /// The checks of RFC 9568 7.1 and RFC 3768 7.1 that need a configuration, then the election. `plain`: its checksum is right
+    /// without a pseudo header.
     pub fn hear(
         &mut self,
         advert: &Advert<'_>,
+        plain: bool,
         source: IpAddr,
         destination: IpAddr,
         ctx: &mut Context<'_>,
@@ -326,6 +339,7 @@ impl VirtualRouter {
         self.compare_addresses(advert.addresses, source, ctx)?;
         self.compare_interval(advert, source, ctx);
         self.compare_owner(advert, source, ctx);
+        self.learn_checksum(plain, source, ctx);
         match &self.state {
             State::Init | State::Fault => {}
             State::Backup(_) => self.hear_as_backup(advert, source, ctx.now),
@@ -379,6 +393,7 @@ impl VirtualRouter {
     /// Takes a changed configuration in place: the role stays, timers that run go on, a MASTER moves its addresses.
     pub fn reconfigure(&mut self, config: VirtualRouterConfig, ctx: &mut Context<'_>) {
         let before = std::mem::replace(&mut self.config, config);
+        self.plain_checksum.clear();
         let had: BTreeSet<_> = self.addresses.iter().map(InterfaceAddress::key).collect();
         self.prepare();
         let State::Master(master) = &mut self.state else { return };

@@ -3,6 +3,7 @@
 use super::{Backup, Context, Heard, Master, Rule, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
 use crate::door::News;
+use crate::limit::Allowance;
 use crate::quantity::{AdvertInterval, Role};
 use crate::time::Instant;
 use crate::vrrp::announce::{Announcements, To};
@@ -89,10 +90,6 @@ impl VirtualRouter {
         ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
         let announcements = if holds { self.take_addresses(ctx) } else { Announcements::default() };
         let advertise_at = ctx.now + self.config.adverts.interval.duration();
-        let presumed_dead = match &cause {
-            RoleCause::MasterDown { last_heard: Some((source, _)), interval } => Some((*source, ctx.now + *interval)),
-            _ => None, // Only a MASTER that fell silent can have been alive all the same.
-        };
         self.state = State::Master(Master {
             advertise_at,
             last_advert: ctx.now,
@@ -100,7 +97,7 @@ impl VirtualRouter {
             holds,
             told_held: false,
             told_kept: false,
-            presumed_dead,
+            answers: Allowance::default(),
         });
         self.changed(from, cause, self.role(), ctx);
     }

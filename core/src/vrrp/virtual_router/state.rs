@@ -1,5 +1,6 @@
 //! What a virtual router is, and what it knows and waits for as that.
 
+use crate::limit::Allowance;
 use crate::quantity::AdvertInterval;
 use crate::time::{Duration, Instant};
 use crate::vrrp::announce::Announcements;
@@ -69,6 +70,7 @@ pub struct Master {
     pub told_held: bool,
     #[serde(default)]
     pub told_kept: bool,
-    /// The MASTER that was taken for dead, and how long a word from it means that it never was.
-    pub presumed_dead: Option<(IpAddr, Instant)>,
+    /// Adverts that answer those of other MASTERs.
+    #[serde(default)]
+    pub answers: Allowance,
 }

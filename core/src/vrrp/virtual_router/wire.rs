@@ -50,19 +50,27 @@ impl VirtualRouter {
             authentication: self.authentication(),
             addresses: AddressList::from_wire(self.config.family, &self.advertised),
         };
-        let to = |destination: IpAddr, ttl| Datagram {
+        let to = |destination: IpAddr, ttl, plain: bool| Datagram {
             interface: self.config.interfaces.sent_from.clone(),
             source,
             destination,
             ttl,
-            payload: advert.encode((!self.config.adverts.v3_checksum_as_v2).then_some((source, destination))),
+            payload: advert.encode((!plain).then_some((source, destination))),
         };
+        let configured = self.config.adverts.v3_checksum_as_v2;
         match &self.config.transport {
-            Transport::Multicast { group } => vec![to(*group, TTL)],
+            Transport::Multicast { group } => {
+                let beside = configured.is_none() && !self.plain_checksum.is_empty();
+                let forms = [Some(configured == Some(true)), beside.then_some(true)];
+                forms.into_iter().flatten().map(|plain| to(*group, TTL, plain)).collect()
+            }
             Transport::Unicast { peers } => peers
                 .iter()
                 .filter(|peer| Family::of(**peer) == self.config.family)
-                .map(|peer| to(*peer, self.config.unicast_ttl))
+                .map(|peer| {
+                    let plain = configured.unwrap_or_else(|| self.plain_checksum.contains(peer));
+                    to(*peer, self.config.unicast_ttl, plain)
+                })
                 .collect(),
         }
     }

@@ -16,7 +16,7 @@ use vipward_core::machine::Machine;
 use vipward_core::quantity::{AdvertInterval, Vrid};
 use vipward_core::time::Instant;
 use vipward_core::vrrp::packet::{AddressList, Advert, TTL};
-use vipward_core::vrrp::virtual_router::{Heard, State};
+use vipward_core::vrrp::virtual_router::State;
 use vipward_core::vrrp::{Effect, Election, Event, Input};
 
 /// What a running director is, as far as it matters. Times are ticks from now.
@@ -29,11 +29,10 @@ pub struct Local {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// `active`: the MASTER's interval in seconds, as learned. `slept`: the timer was long overdue once. `heard`: the
-    /// MASTER to which it yields.
-    Backup { down: Ticks, active: Ticks, slept: bool, heard: Option<u8> },
-    /// `last`: when its last advert left. `dead`: whom it took for dead, and how long a word from that one is answered.
-    Master { advertise: Ticks, last: Ticks, dead: Option<(u8, Ticks)> },
+    /// `active`: the MASTER's interval in seconds, as learned. `slept`: the timer was long overdue once.
+    Backup { down: Ticks, active: Ticks, slept: bool },
+    /// `last`: when its last advert left.
+    Master { advertise: Ticks, last: Ticks },
 }
 
 /// `BACKUP 3.500`: the role, and seconds until its timer fires.
@@ -58,33 +57,16 @@ impl Local {
         }
     }
 
-    /// Without what never matters to `me`: a MASTER yields only to one that beats it, so it may forget the others.
-    pub fn relevant(self, setup: &Setup, me: usize) -> Self {
-        let beats = |who: u8| rules::beats(setup, usize::from(who), me);
-        let role = match self.role {
-            Role::Backup { down, active, slept, heard } => {
-                Role::Backup { down, active, slept, heard: heard.filter(|who| beats(*who)) }
-            }
-            Role::Master { advertise, last, dead } => {
-                Role::Master { advertise, last, dead: dead.filter(|(who, _)| beats(*who)) }
-            }
-        };
-        Self { role, ..self }
-    }
-
     /// The same after some time in which nothing happened. What is long overdue does not get any later: only a frozen
     /// director is, and it asks no more than whether `Active_Adver_Interval` or `Master_Down_Interval` is over.
     pub fn later(self, setup: &Setup, by: Ticks) -> Self {
         let long = -setup.longest_wait() - 1;
         let at = |ticks: Ticks| (ticks - by).max(long);
         let role = match self.role {
-            Role::Backup { down, active, slept, heard } => {
-                Role::Backup { down: at(down).max(-setup.longest_interval() * SECOND - 1), active, slept, heard }
+            Role::Backup { down, active, slept } => {
+                Role::Backup { down: at(down).max(-setup.longest_interval() * SECOND - 1), active, slept }
             }
-            Role::Master { advertise, last, dead } => {
-                let dead = dead.map(|(who, until)| (who, until - by)).filter(|(_, until)| *until >= 0);
-                Role::Master { advertise: at(advertise), last: at(last), dead }
-            }
+            Role::Master { advertise, last } => Role::Master { advertise: at(advertise), last: at(last) },
         };
         Self { role, ..self }
     }
@@ -155,19 +137,10 @@ impl Process {
                 down: ticks(backup.down_at)?,
                 active: Ticks::from(backup.active_interval.centis() / 100),
                 slept: backup.slept,
-                heard: match backup.heard {
-                    Heard::Active { source, .. } => Some(director_at(source)),
-                    Heard::Nobody | Heard::Stopped { .. } | Heard::Lower { .. } => None,
-                },
             },
             State::Master(master) => Role::Master {
                 advertise: ticks(master.advertise_at)?,
                 last: ticks(master.last_advert)?,
-                dead: master
-                    .presumed_dead
-                    .filter(|(_, until)| now <= *until)
-                    .map(|(source, until)| ticks(until).map(|until| (director_at(source), until)))
-                    .transpose()?,
             },
             State::Init | State::Fault => return Err(format!("it is {}", router.role())),
         };
@@ -376,7 +349,7 @@ impl Directors {
             let broken = broken.filter(|_| setup.rules);
             return Ok(Answer { next: None, owns: process.owns, sent, broken });
         }
-        let after = process.local(now)?.relevant(setup, process.who).later(setup, 0);
+        let after = process.local(now)?.later(setup, 0);
         let broken = rules::check(setup, process.who, before, stimulus, after, &sent).err().filter(|_| setup.rules);
         let key = (process.who, after);
         if let Some(id) = self.ids.get(&key) {
@@ -417,7 +390,7 @@ fn early_wakeup_is_harmless(setup: &Setup, process: &Process, after: Local, now:
     }
     let mut woken = process.clone();
     let sent = woken.meets(setup, Stimulus::Wakeup, now)?;
-    if sent.is_empty() && woken.local(now)?.relevant(setup, process.who) == after {
+    if sent.is_empty() && woken.local(now)? == after {
         Ok(())
     } else {
         Err(format!("woken before its timer fires, it sends {sent:?} and is {:?}", woken.local(now)))

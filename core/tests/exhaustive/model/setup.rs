@@ -183,7 +183,7 @@ impl Setup {
             priority: Priority::new(priority).unwrap(),
             preemption: Preemption { on: preempt, delay: Duration::ZERO },
             adverts: Adverts {
-                v3_checksum_as_v2: true,
+                v3_checksum_as_v2: Some(true),
                 ..Adverts::every(AdvertInterval::from_centis(u16::try_from(interval * 100).unwrap()).unwrap())
             },
             transport: Transport::Multicast { group: GROUP.into() },

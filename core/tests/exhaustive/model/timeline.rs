@@ -94,7 +94,7 @@ fn compare(
     for ((who, state), process) in (0u8..).zip(&world.directors).zip(processes) {
         let lived = process
             .as_ref()
-            .map(|process| process.local(now).map(|local| local.relevant(setup, usize::from(who)).later(setup, 0)))
+            .map(|process| process.local(now).map(|local| local.later(setup, 0)))
             .transpose()?;
         let remembered = match *state {
             State::Up { id, age, .. } => Some(known.local(setup, id, age)),

@@ -85,17 +85,13 @@ impl World {
                     let flags = u8::from(local.owns) | u8::from(frozen) << 1;
                     let ticks = |at: Ticks| i16::try_from(at).unwrap().to_be_bytes();
                     match local.role {
-                        Role::Backup { down, active, slept, heard } => {
+                        Role::Backup { down, active, slept } => {
                             key.push(0x10 | flags | u8::from(slept) << 2);
                             key.push(u8::try_from(active).unwrap());
-                            key.push(heard.unwrap_or(u8::MAX));
                             key.extend(ticks(down));
                         }
-                        Role::Master { advertise, last, dead } => {
+                        Role::Master { advertise, last } => {
                             key.push(0x20 | flags);
-                            let (who, until) = dead.unwrap_or((u8::MAX, 0));
-                            key.push(who);
-                            key.extend(ticks(until));
                             key.extend(ticks(advertise));
                             key.extend(ticks(last));
                         }
