@@ -51,13 +51,7 @@ pub enum Decision {
     /// A peer has another `advert_int`. It counts as alive. In version 3 its interval is learned (RFC 9568 6.4.2; 7.1 asks
     /// for a log line). In version 2 it is learned too, but never more than a few times our own; by RFC 3768 7.1, which
     /// keepalived follows, it would be dropped and both would be MASTER.
-    IntervalDiffers {
-        router: Arc<str>,
-        source: IpAddr,
-        version: Version,
-        theirs: AdvertInterval,
-        ours: AdvertInterval,
-    },
+    IntervalDiffers { router: Arc<str>, source: IpAddr, version: Version, theirs: AdvertInterval, ours: AdvertInterval },
     /// Two routers say that they own the addresses (priority 255). The greater address wins; somebody must mend it.
     SecondOwner { router: Arc<str>, source: IpAddr },
     /// Somebody else put a VIP on this director. It is left alone, so it stays whoever is MASTER.
@@ -139,6 +133,8 @@ pub enum RoleCause {
     LinkGone { interface: InterfaceName },
     /// The interface has no address to send from.
     NoSourceAddress { interface: InterfaceName },
+    /// The address that it is to send from (`mcast_src_ip`, `unicast_src_ip`) is on no interface.
+    SourceAddressGone { address: IpAddr },
     /// Something tracked with weight 0 is down; up, with `reverse`.
     Tracked { what: TrackerId, up: bool },
     /// Nothing proves that another director does not get the lease soon. `silent`: since a question was asked that was

@@ -52,7 +52,10 @@ impl fmt::Display for Decision {
                 )
             }
             Self::RivalStays { router, source, version } => {
-                write!(f, "{router}: {source} is still MASTER beside this one: it does not hear our adverts, or drops them; ")?;
+                write!(
+                    f,
+                    "{router}: {source} is still MASTER beside this one: it does not hear our adverts, or drops them; "
+                )?;
                 f.write_str(match version {
                     Version::V2 => {
                         "compare advert_int, authentication and virtual_ipaddress on both, then look for a firewall or a \
@@ -223,6 +226,9 @@ impl fmt::Display for RoleCause {
             Self::LinkDown { interface } => write!(f, "{interface} is down"),
             Self::LinkGone { interface } => write!(f, "{interface} does not exist"),
             Self::NoSourceAddress { interface } => write!(f, "{interface} has no address of its own to send from"),
+            Self::SourceAddressGone { address } => {
+                write!(f, "{address}, which it is to send from, is on no interface of this host")
+            }
             Self::Tracked { what, up } => {
                 write!(f, "{what} is {} and has weight 0{}", up_or_down(*up), if *up { " reverse" } else { "" })
             }

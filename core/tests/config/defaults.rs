@@ -37,7 +37,9 @@ fn vrrp_instance() {
     assert_eq!(router.adverts.down_timer, 3);
     assert_eq!(router.interfaces, Interfaces::all(InterfaceName::new("eth0")));
     assert!(
-        router.adverts.v3_checksum_as_v2.is_none() && !router.adverts.check_unicast_src && !router.adverts.skip_check_adv_addr
+        router.adverts.v3_checksum_as_v2.is_none()
+            && !router.adverts.check_unicast_src
+            && !router.adverts.skip_check_adv_addr
     );
     assert!(!router.adverts.lower_prio_no_advert && !router.adverts.higher_prio_send_advert);
     assert_eq!(router.announcements, Garp::default());

@@ -2,6 +2,7 @@
 
 use crate::timeline::*;
 use vipward_core::config::{InitialState, Interfaces, NotifyScripts, VirtualRouterConfig};
+use vipward_core::interface::{AddressKey, InterfaceAddress, Link, ObservedAddress};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Effect, Event};
@@ -74,13 +75,46 @@ fn it_sends_from_the_first_address_that_it_has() {
     t.at("4.5").hears(peer(ME, 100)).is(Role::Backup);
 }
 
-/// `mcast_src_ip`, `unicast_src_ip`: no look at the interface.
+/// `mcast_src_ip` and `unicast_src_ip` may be on any interface, but on one they must be: else nobody hears the MASTER, and
+/// there is another.
 #[test]
-fn a_configured_source_needs_no_address_there() {
-    let mut t = Timeline::unstarted(&[]);
-    let config_ = VirtualRouterConfig { source: Some(ip(9).into()), ..router() };
-    t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![config_], vec![])).is(Role::Backup);
+fn a_configured_source_must_be_there() {
+    let on_eth1 = |present| {
+        let key = AddressKey { interface: eth(1), ..vip(9).key() };
+        Event::AddressChanged { address: ObservedAddress { key, ours: false }, present }
+    };
+    let config_ = || VirtualRouterConfig { source: Some(ip(9).into()), ..router() };
+    let mut t = Timeline::of(vec![config_()]);
+    let gone = "10.0.0.9, which it is to send from, is on no interface of this host";
+    t.gives_of("V:", &[&format!("V: INIT -> FAULT: {gone}")]);
+    t.at("1").handles(on_eth1(true)).gives(&["V: FAULT -> BACKUP: the fault is over"]);
     assert_eq!(t.election.routers()[0].source(), Some(ip(9).into()));
+    t.until("5");
+    t.is(Role::Master).handles(on_eth1(false)).gives(&[
+        "advert 0",
+        "remove 10.0.0.100/24",
+        &format!("V: MASTER -> FAULT: {gone}"),
+    ]);
+    t.at("6").handles(on_eth1(true)).is(Role::Backup);
+    // By a reload.
+    t.at("7")
+        .loads(config(vec![VirtualRouterConfig { source: Some(ip(8).into()), ..router() }], vec![]))
+        .is(Role::Fault);
+    t.at("8").loads(config(vec![config_()], vec![])).is(Role::Backup);
+}
+
+/// VRRP on eth0, a VIP on eth1: nobody reaches it while eth1 is down, so another director should have it.
+#[test]
+fn the_link_of_a_virtual_address_must_be_up_too() {
+    let elsewhere = InterfaceAddress { interface: eth(1), ..vip(100) };
+    let mut t = Timeline::of(vec![VirtualRouterConfig { addresses: vec![elsewhere], ..router() }]);
+    t.until("4");
+    t.is(Role::Master);
+    let eth1 = |running| Event::LinkChanged(Link { name: eth(1), running });
+    t.handles(eth1(false)).gives(&["advert 0", "remove 10.0.0.100/24", "V: MASTER -> FAULT: eth1 is down"]);
+    t.at("5").handles(eth1(true)).gives(&["V: FAULT -> BACKUP: the fault is over"]);
+    t.at("8.609375").wakes().gives_of("garp", &["garp 10.0.0.100"]);
+    t.handles(Event::LinkGone(eth(1))).is(Role::Fault).gives_of("V:", &["V: MASTER -> FAULT: eth1 does not exist"]);
 }
 
 #[test]

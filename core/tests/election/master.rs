@@ -1,8 +1,8 @@
 //! RFC 9568 6.4.3 and RFC 3768 6.4.3: a MASTER, whom it yields to and whom it does not.
 
 use crate::timeline::*;
-use vipward_core::machine::Machine;
 use vipward_core::config::{Adverts, InitialState, Preemption, VirtualRouterConfig};
+use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Effect, Input};
 
@@ -47,9 +47,11 @@ fn its_adverts_are_keepaliveds() {
 #[test]
 fn it_yields_to_a_higher_priority() {
     let mut t = master();
-    t.at("5")
-        .hears(peer(2, 101))
-        .gives(&["advert 100", "remove 10.0.0.100/24", "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 101 over 100"]);
+    t.at("5").hears(peer(2, 101)).gives(&[
+        "advert 100",
+        "remove 10.0.0.100/24",
+        "V: MASTER -> BACKUP: 10.0.0.2 has the higher priority: 101 over 100",
+    ]);
     t.at("8.609374999").wakes().nothing();
     t.at("8.609375")
         .wakes()

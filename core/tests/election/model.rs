@@ -110,9 +110,7 @@ impl Reference {
     fn hear(&mut self, now: u64, priority: u64, source: u8, theirs: u64) -> usize {
         self.oversleep(now);
         match self.state.clone() {
-            RefState::Backup(backup) if priority == 0 => {
-                self.waits(now, self.skew(backup.interval), backup.interval)
-            }
+            RefState::Backup(backup) if priority == 0 => self.waits(now, self.skew(backup.interval), backup.interval),
             RefState::Backup(backup) if self.preempt && priority < self.priority => {
                 let theirs = self.learn(source, theirs);
                 let until = backup.preempt_at.unwrap_or(now + self.preempt_delay);

@@ -54,6 +54,8 @@ pub struct AddressBook {
     next_rank: u64,
     /// Addresses that are not ours, by interface and rank.
     foreign: BTreeMap<InterfaceName, BTreeSet<(u64, IpAddr)>>,
+    /// Addresses that are there, whosever they are, and on how many interfaces.
+    present: BTreeMap<IpAddr, usize>,
     wanted: Wanted<InterfaceAddress>,
     /// What [`Self::settle`] has to look at.
     dirty: BTreeSet<AddressKey>,
@@ -79,6 +81,7 @@ impl AddressBook {
     pub fn read(&mut self, addresses: Vec<ObservedAddress>) {
         let mut before = std::mem::take(&mut self.seen);
         self.foreign.clear();
+        self.present.clear();
         for ObservedAddress { key, ours } in addresses {
             let old = before.remove(&key);
             let applied = old.as_ref().and_then(|seen| seen.applied.clone());
@@ -143,6 +146,11 @@ impl AddressBook {
     /// Whether it is there, whoever put it there.
     pub fn is_there(&self, key: &AddressKey) -> bool {
         self.seen.contains_key(key)
+    }
+
+    /// Whether this host has the address, on whatever interface.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.present.contains_key(&address)
     }
 
     /// `holder` wants these and nothing else.
@@ -338,12 +346,21 @@ impl AddressBook {
         if !ours {
             self.foreign.entry(key.interface.clone()).or_default().insert((rank, key.address));
         }
-        self.seen.insert(key, Seen { ours, applied, rank });
+        let address = key.address;
+        if self.seen.insert(key, Seen { ours, applied, rank }).is_none() {
+            *self.present.entry(address).or_default() += 1;
+        }
     }
 
     fn remove(&mut self, key: &AddressKey) {
-        if let Some(seen) = self.seen.remove(key)
-            && !seen.ours
+        let Some(seen) = self.seen.remove(key) else { return };
+        if let Some(interfaces) = self.present.get_mut(&key.address) {
+            *interfaces -= 1;
+            if *interfaces == 0 {
+                self.present.remove(&key.address);
+            }
+        }
+        if !seen.ours
             && let Some(own) = self.foreign.get_mut(&key.interface)
         {
             own.remove(&(seen.rank, key.address));

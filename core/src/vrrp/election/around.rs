@@ -89,8 +89,13 @@ impl Election {
     pub(super) fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
         for place in 0..self.routers.len() {
-            let concerned =
-                |router: &VirtualRouter| interface.is_none_or(|name| router.config().interfaces.any_is(name));
+            // A configured source may be on any interface.
+            let concerned = |router: &VirtualRouter| {
+                let config = router.config();
+                interface.is_none_or(|name| {
+                    config.interfaces.any_is(name) || router.held_on().contains(name) || config.source.is_some()
+                })
+            };
             if self.routers.get(place).is_some_and(concerned) {
                 self.assess_one(place, now, out);
             }
@@ -112,8 +117,21 @@ impl Election {
         if let Some(down) = tracked.as_ref().filter(|name| self.links.get(*name) != Some(&true)) {
             return Standing::Faulty(RoleCause::LinkDown { interface: down.clone() });
         }
+        // Nobody reaches an address on a dead link.
+        for name in router.held_on() {
+            let interface = name.clone();
+            match self.links.get(name) {
+                Some(true) => {}
+                Some(false) => return Standing::Faulty(RoleCause::LinkDown { interface }),
+                None => return Standing::Faulty(RoleCause::LinkGone { interface }),
+            }
+        }
         let in_family = |address| (Family::of(address) == config.family).then_some(address);
         let configured = config.source.and_then(in_family);
+        // Its adverts would not leave, and nobody would hear that it is MASTER.
+        if let Some(address) = configured.filter(|address| !self.book.has(*address)) {
+            return Standing::Faulty(RoleCause::SourceAddressGone { address });
+        }
         // An owner sends from the address that it owns; anybody else's VIP is no address of its own.
         let except = if config.priority == Priority::OWNER { &[] } else { router.addresses() };
         let Some(source) = configured.or_else(|| self.book.primary(sent_from, except, in_family)) else {

@@ -356,8 +356,8 @@ impl Election {
             let plain = Advert::checksum_is_plain(&datagram.payload);
             router.hear(&advert, plain, source, destination, ctx)
         })
-            .unwrap_or(Ok(()))
-            .map_err(|reason| (Some(place), reason))
+        .unwrap_or(Ok(()))
+        .map_err(|reason| (Some(place), reason))
     }
 
     /// The router for a packet: of those with its VRID on its interface, the one in its group, else the first.

@@ -43,7 +43,10 @@ impl VirtualRouter {
         // here, where nobody answers any more. To hear a lower priority makes it announce itself again. Not in the RFC, and
         // not only as `higher_prio_send_advert` says: who yields does not know what the other one has heard.
         self.advertise(ctx);
-        let to = Proposed::Backup { heard: Heard::Active { source, at: ctx.now }, learned: Some(self.learn(advert, source)) };
+        let to = Proposed::Backup {
+            heard: Heard::Active { source, at: ctx.now },
+            learned: Some(self.learn(advert, source)),
+        };
         ctx.propose(Proposal { to, cause });
     }
 

@@ -38,7 +38,7 @@ use super::packet::Advert;
 use crate::config::{InitialState, Transport, VirtualRouterConfig};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
-use crate::interface::InterfaceAddress;
+use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::lease::{Mode, Part};
 use crate::limit::Limit;
 use crate::machine::LastWill;
@@ -122,6 +122,8 @@ pub struct VirtualRouter {
     advertised: Vec<u8>,
     /// All that moves: `virtual_ipaddress` and `virtual_ipaddress_excluded`.
     addresses: Arc<[InterfaceAddress]>,
+    /// Other interfaces than the one where adverts are heard, on which some of them are.
+    held_on: BTreeSet<InterfaceName>,
     /// The adverts of a MASTER, one for each destination, ready to send.
     adverts: Vec<Datagram>,
     limits: Limits,
@@ -155,6 +157,7 @@ impl VirtualRouter {
             source: None,
             advertised: Vec::new(),
             addresses: Arc::default(),
+            held_on: BTreeSet::new(),
             adverts: Vec::new(),
             limits: Limits::default(),
             told_interval: None,
@@ -219,6 +222,11 @@ impl VirtualRouter {
     /// `virtual_ipaddress` and `virtual_ipaddress_excluded`.
     pub fn addresses(&self) -> &[InterfaceAddress] {
         &self.addresses
+    }
+
+    /// The interfaces of its addresses, the one aside where adverts are heard: their links must be up as well.
+    pub fn held_on(&self) -> &BTreeSet<InterfaceName> {
+        &self.held_on
     }
 
     /// The shortest time between two adverts that it knows of: its own, and those of the MASTER that it hears.

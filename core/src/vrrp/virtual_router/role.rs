@@ -52,8 +52,14 @@ impl VirtualRouter {
             Proposed::Master => self.enter_master(cause, holds, ctx),
             Proposed::Backup { heard, learned } => self.enter_backup(cause, heard, learned, ctx),
             Proposed::Fault => {
-                let reachable = !matches!(cause, RoleCause::LinkDown { .. } | RoleCause::LinkGone { .. });
-                if reachable {
+                // A link other than the one that adverts leave by may be the one that is down.
+                let mute = match &cause {
+                    RoleCause::LinkDown { interface } | RoleCause::LinkGone { interface } => {
+                        *interface == self.config.interfaces.sent_from
+                    }
+                    _ => false,
+                };
+                if !mute {
                     self.resign(ctx);
                 }
                 self.leave(ctx);

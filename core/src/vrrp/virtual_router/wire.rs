@@ -18,6 +18,9 @@ impl VirtualRouter {
 
     pub(super) fn prepare(&mut self) {
         self.addresses = self.config.addresses.iter().chain(&self.config.excluded).cloned().collect();
+        let own = &self.config.interfaces.heard_on;
+        let elsewhere = self.addresses.iter().map(|vip| &vip.interface).filter(|name| *name != own);
+        self.held_on = elsewhere.cloned().collect();
         self.advertised = self
             .config
             .addresses

@@ -138,10 +138,9 @@ impl Process {
                 active: Ticks::from(backup.active_interval.centis() / 100),
                 slept: backup.slept,
             },
-            State::Master(master) => Role::Master {
-                advertise: ticks(master.advertise_at)?,
-                last: ticks(master.last_advert)?,
-            },
+            State::Master(master) => {
+                Role::Master { advertise: ticks(master.advertise_at)?, last: ticks(master.last_advert)? }
+            }
             State::Init | State::Fault => return Err(format!("it is {}", router.role())),
         };
         let local = Local { role, owns: self.owns };

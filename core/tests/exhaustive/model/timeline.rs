@@ -92,10 +92,8 @@ fn compare(
     now: Instant,
 ) -> Result<(), String> {
     for ((who, state), process) in (0u8..).zip(&world.directors).zip(processes) {
-        let lived = process
-            .as_ref()
-            .map(|process| process.local(now).map(|local| local.later(setup, 0)))
-            .transpose()?;
+        let lived =
+            process.as_ref().map(|process| process.local(now).map(|local| local.later(setup, 0))).transpose()?;
         let remembered = match *state {
             State::Up { id, age, .. } => Some(known.local(setup, id, age)),
             State::Down { .. } => None,
