@@ -9,10 +9,19 @@ use std::collections::BTreeMap;
 /// A step with more effects than this is told of before they are carried out.
 const LONG_STEP: usize = 64;
 
+/// How often a machine that ends waits for room for what it has not told.
+const LAST_TRIES: u32 = 100;
+
 /// The way to the supervisor.
 pub trait ReportSink {
     /// Takes a report whole, or refuses it at once when there is no room: a machine never waits for its supervisor.
     fn report(&mut self, report: Report) -> bool;
+
+    /// Waits until what was taken is on its way, some milliseconds at most. False: not yet. For the last words of a machine
+    /// that has nothing else to do any more.
+    fn settle(&mut self) -> bool {
+        true
+    }
 }
 
 /// Wraps a machine.
@@ -59,11 +68,18 @@ impl<M: Machine + LeavesWill, S: ReportSink> Machine for Guarded<M, S> {
     type Estate = M::Estate;
 
     fn handle(&mut self, input: InputOf<M>, now: Instant) -> OutboxOf<M> {
+        let last = input.is_last();
         // A heartbeat is no business of the machine's, nor of its record.
         let idle = matches!(input, Input::Wakeup) && self.machine.next_wakeup().is_none_or(|(at, _)| at > now);
         let effects = if idle { Outbox::default() } else { self.machine.handle(input, now) };
         // Before the effects are carried out: whoever dies among them leaves what he was about to put there.
         self.tell_last_will();
+        for _ in 0..if last { LAST_TRIES } else { 0 } {
+            if self.reports.settle() && self.untold.is_empty() {
+                break;
+            }
+            self.tell_last_will();
+        }
         if self.next_heartbeat <= now || effects.len() > LONG_STEP {
             self.reports.report(Report::Alive { effects: u32::try_from(effects.len()).unwrap_or(u32::MAX) });
             self.next_heartbeat = now + HEARTBEAT;

@@ -15,10 +15,12 @@
 mod guarded;
 mod saying;
 mod upgrade;
+pub mod watch;
 
 pub use guarded::{Guarded, ReportSink};
 pub use saying::Saying;
 pub use upgrade::{CARRY, Failure, HAND_OVER, NOTES};
+pub use watch::{Look, ThreadState, Waits};
 
 use crate::machine::LastWill;
 use crate::time::{Duration, Instant};
@@ -26,14 +28,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use upgrade::Upgrade;
+use watch::{Doubt, Seen};
 
 /// How often a worker shows that its driver loop turns.
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
 
-/// A worker that says nothing for so long is taken for hung. Five heartbeats: no scheduler keeps a thread that runs
-/// before all others, or with the highest ordinary priority, from the processor for that long. And short enough that the
-/// farewell (peers take over in Skew_Time) comes before the kernel takes addresses off by itself, 1.5 to 2 s after the
-/// last turn of a loop: then nobody would have said anything to the peers.
+/// A worker that says nothing for so long, and holds addresses, is killed if its thread is seen to hang ([`watch`]). Five
+/// heartbeats; and short enough that the farewell (peers take over in Skew_Time) comes before the kernel takes addresses off
+/// by itself, 1.5 to 2 s after the last turn of a loop: then nobody would have said anything to the peers.
 pub const SILENCE: Duration = Duration::from_secs(1);
 
 /// What a step may take in addition for each of its effects: a MASTER of 5,000 addresses takes over with 30,000 of them,
@@ -55,6 +57,10 @@ pub const LONG_LIFE: Duration = Duration::from_secs(60);
 /// A supervisor that comes so much too late to a deadline did not run: then neither did the worker, or its signs of life
 /// are still under way, and the deadline says nothing about it.
 pub const OVERSLEPT: Duration = Duration::from_millis(250);
+
+/// Two requests to stop that come so soon after each other are one: a service manager and a terminal, or a signal to a
+/// whole process group.
+pub const ONE_STOP: Duration = Duration::from_secs(1);
 
 /// How often a service manager hears that all is well, at most.
 const FEED: Duration = Duration::from_secs(1);
@@ -121,6 +127,11 @@ pub enum Event {
         worker: WorkerId,
         end: End,
     },
+    /// What was seen of the worker's thread ([`Effect::Look`]). None: it could not be looked at.
+    Looked {
+        worker: WorkerId,
+        look: Option<Look>,
+    },
     /// It could not even be started.
     NotStarted {
         worker: WorkerId,
@@ -162,6 +173,8 @@ pub enum Effect {
         worker: WorkerId,
         order: Order,
     },
+    /// Look what the worker's thread does: [`Event::Looked`].
+    Look(WorkerId),
     /// SIGKILL.
     Kill(WorkerId),
     /// Send the datagrams, then take the addresses off, in the name of a worker that can't any more.
@@ -257,6 +270,8 @@ struct Worker {
     heard: Instant,
     /// How long it may be silent from then on.
     patience: Duration,
+    /// It has been silent for so long that it is looked at.
+    doubt: Option<Doubt>,
     shares: BTreeMap<u32, LastWill>,
     record: Option<PathBuf>,
 }
@@ -267,9 +282,9 @@ impl Supervisor {
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         if let Some(worker) = &mut self.worker
-            && now.since(worker.heard + worker.patience) > OVERSLEPT
+            && now.since(worker.due()) > OVERSLEPT
         {
-            worker.heard = now;
+            (worker.heard, worker.doubt) = (now, None);
         }
         if let Some(upgrade) = &mut self.upgrade
             && now.since(upgrade.until()) > OVERSLEPT
@@ -292,6 +307,7 @@ impl Supervisor {
                     self.lost(worker, Some(end), saying, now, &mut out);
                 }
             }
+            Event::Looked { worker, look } => self.looked(worker, look, now, &mut out),
             Event::NotStarted { worker: id, error } => {
                 if self.is_heir(id) {
                     self.successor_ended(Failure::NotStarted(error), now, &mut out);
@@ -332,7 +348,7 @@ impl Supervisor {
     /// When [`Event::Wakeup`] is due next; an instant in the past means: at once.
     pub fn next_wakeup(&self) -> Option<Instant> {
         let silent = self.worker.as_ref().filter(|worker| self.must_speak(worker));
-        let silent = silent.map(|worker| worker.heard + worker.patience);
+        let silent = silent.map(Worker::due);
         let upgrade = self.upgrade.as_ref().map(Upgrade::until);
         let retired = self.retired.values().min().copied();
         [silent, self.restart_at, self.stop_by, upgrade, retired].into_iter().flatten().min()
@@ -356,7 +372,7 @@ impl Supervisor {
         let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id) else { return };
         worker.ready |= report == Report::Ready;
         if worker.ready {
-            worker.heard = now;
+            (worker.heard, worker.doubt) = (now, None);
         }
         match report {
             Report::Ready => {
@@ -386,6 +402,9 @@ impl Supervisor {
         if self.stop_waits(now, out) {
             return;
         }
+        if self.stop_by.is_some_and(|by| now.since(by - STOP) < ONE_STOP) {
+            return;
+        }
         if self.stop_by.is_some() || self.upgrade.is_some() {
             return self.end_at_once(Some(Saying::StoppedAtOnce), out);
         }
@@ -404,18 +423,7 @@ impl Supervisor {
         if self.stop_by.is_some_and(|at| at <= now) {
             return self.end_at_once(Some(Saying::DoesNotStop { after: STOP }), out);
         }
-        let hung = |worker: &Worker| self.must_speak(worker) && worker.heard + worker.patience <= now;
-        if self.worker.as_ref().is_some_and(hung)
-            && let Some(worker) = self.worker.take()
-        {
-            let silent = now.since(worker.heard);
-            let saying = Saying::Silent { silent, ready: worker.ready };
-            // First of all: a worker that came back to life would put on again what is taken off.
-            out.push(Effect::Kill(worker.id));
-            if let Some(worker) = self.lost_in_upgrade(worker, now, out) {
-                self.lost(worker, None, Some(saying), now, out);
-            }
-        }
+        self.watch(now, out);
         self.upgrade_wakeup(now, out);
         while let Some((worker, _)) = self.retired.iter().find(|(_, until)| **until <= now) {
             let worker = *worker;
@@ -432,11 +440,59 @@ impl Supervisor {
         }
     }
 
+    /// Looks after a worker that is silent.
+    fn watch(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let Some(worker) = self.worker.as_ref().filter(|worker| self.must_speak(worker) && worker.due() <= now) else {
+            return;
+        };
+        if !worker.ready {
+            return self.kill_silent(None, now, out);
+        }
+        let (id, unanswered) = (worker.id, worker.doubt.as_ref().is_some_and(Doubt::is_unanswered));
+        if unanswered {
+            // As if nothing could be seen.
+            return self.looked(id, None, now, out);
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.doubt.get_or_insert_default().ask(now);
+            out.push(Effect::Look(id));
+        }
+    }
+
+    /// What was seen of the worker says whether it hangs, or only waits.
+    fn looked(&mut self, id: WorkerId, look: Option<Look>, now: Instant, out: &mut Vec<Effect>) {
+        let must_speak = self.worker.as_ref().is_some_and(|worker| self.must_speak(worker));
+        let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id && must_speak) else { return };
+        let Some(doubt) = worker.doubt.as_mut().filter(|doubt| doubt.is_unanswered()) else { return };
+        let seen = doubt.answered(look, now);
+        let silent = now.since(worker.heard);
+        if silent >= watch::limit(seen, worker.patience, !worker.shares.is_empty()) {
+            let waits = if let Seen::Waits(waits) = seen { Some(waits) } else { None };
+            return self.kill_silent(waits, now, out);
+        }
+        if let Seen::Waits(waits) = seen
+            && silent >= worker.patience
+            && !std::mem::replace(&mut doubt.told, true)
+        {
+            out.push(Effect::Say(Saying::Waits { silent, waits }));
+        }
+    }
+
+    fn kill_silent(&mut self, waits: Option<Waits>, now: Instant, out: &mut Vec<Effect>) {
+        let Some(worker) = self.worker.take() else { return };
+        let saying = Saying::Silent { silent: now.since(worker.heard), ready: worker.ready, waits };
+        // First of all: a worker that came back to life would put on again what is taken off.
+        out.push(Effect::Kill(worker.id));
+        if let Some(worker) = self.lost_in_upgrade(worker, now, out) {
+            self.lost(worker, None, Some(saying), now, out);
+        }
+    }
+
     fn new_worker(&mut self, now: Instant) -> Worker {
         let id = WorkerId(self.next_id);
         self.next_id += 1;
         let shares = BTreeMap::new();
-        Worker { id, started: now, ready: false, heard: now, patience: START, shares, record: None }
+        Worker { id, started: now, ready: false, heard: now, patience: START, doubt: None, shares, record: None }
     }
 
     /// The worker is no more. `end`: how it ended by itself; `saying`: what people are told of it, which takes a log that
@@ -482,6 +538,15 @@ impl Supervisor {
 }
 
 impl Worker {
+    /// When its silence is looked into, or what was asked about it is overdue.
+    fn due(&self) -> Instant {
+        match &self.doubt {
+            Some(doubt) => doubt.due(),
+            None if self.ready => self.heard + (self.patience - watch::AGAIN),
+            None => self.heard + self.patience,
+        }
+    }
+
     /// What is to be done in its name, and where its record is.
     fn learn(&mut self, report: Report) {
         match report {

@@ -1,6 +1,6 @@
 //! What a supervisor says to people.
 
-use super::{End, Failure};
+use super::{End, Failure, Waits};
 use crate::decision::Severity;
 use crate::time::Duration;
 use std::fmt;
@@ -20,6 +20,13 @@ pub enum Saying {
     Silent {
         silent: Duration,
         ready: bool,
+        /// It did not even hang.
+        waits: Option<Waits>,
+    },
+    /// It is silent and is not killed for it: it waits for the machine.
+    Waits {
+        silent: Duration,
+        waits: Waits,
     },
     /// Its last will was carried out.
     Farewell {
@@ -50,9 +57,11 @@ impl Saying {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Upgraded => Severity::Info,
-            Self::Farewell { .. } | Self::Restart { .. } | Self::NotRenewed | Self::CarriedTooLong { .. } => {
-                Severity::Warning
-            }
+            Self::Waits { .. }
+            | Self::Farewell { .. }
+            | Self::Restart { .. }
+            | Self::NotRenewed
+            | Self::CarriedTooLong { .. } => Severity::Warning,
             Self::Ended { .. }
             | Self::NotStarted { .. }
             | Self::Silent { .. }
@@ -68,10 +77,22 @@ impl fmt::Display for Saying {
         match self {
             Self::Ended { end, lived } => write!(f, "the worker {end} after {:.1} s", lived.as_secs_f64()),
             Self::NotStarted { error } => write!(f, "the worker could not be started: {error}"),
-            Self::Silent { silent, ready: true } => {
+            Self::Silent { silent, ready: true, waits: None } => {
                 write!(f, "the worker hangs: not a word from it for {:.1} s; killed", silent.as_secs_f64())
             }
-            Self::Silent { silent, ready: false } => {
+            Self::Silent { silent, ready: true, waits: Some(waits) } => {
+                write!(
+                    f,
+                    "the worker has not run for {:.1} s, {waits}; killed, for the peers must know",
+                    silent.as_secs_f64()
+                )
+            }
+            Self::Waits { silent, waits } => write!(
+                f,
+                "the worker has not run for {:.1} s, {waits}: this machine is overloaded; waiting for it",
+                silent.as_secs_f64()
+            ),
+            Self::Silent { silent, ready: false, .. } => {
                 write!(f, "the worker was not ready after {:.0} s; killed", silent.as_secs_f64())
             }
             Self::Farewell { datagrams, addresses } => {

@@ -19,6 +19,9 @@ pub enum Event {
     LinkGone(InterfaceName),
     /// Every address on every interface: at start, on [`super::Effect::ReadAddresses`], after lost notifications.
     AddressesRead(Vec<ObservedAddress>),
+    /// Other directors live on this host, in the same network: told before the first configuration. Without it, every address
+    /// with our protocol number was left behind by a dead one.
+    NeighboursLive,
     /// One address appeared (`present`) or vanished.
     AddressChanged { address: ObservedAddress, present: bool },
     /// The answer to [`super::Effect::RunScript`].

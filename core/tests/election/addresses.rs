@@ -25,6 +25,54 @@ fn an_address_that_somebody_takes_off_is_put_back_at_once() {
     t.at("4.2").somebody(77, false).nothing();
 }
 
+/// Whoever insists on taking it off gets no storm of packets and messages: it comes back at once, and then after longer and
+/// longer, up to five seconds. Left alone for a while, it comes back at once again.
+#[test]
+fn an_address_that_vanishes_again_and_again_comes_back_more_slowly() {
+    let mut t = master();
+    let mut back = Vec::new();
+    let mut at = 4_000;
+    while at < 40_000 {
+        t.at(&format!("{}.{:03}", at / 1000, at % 1000));
+        if t.has(100) {
+            t.somebody(100, false);
+        } else if t.election.next_wakeup().is_some_and(|(wakeup, _)| wakeup <= t.now()) {
+            t.wakes();
+        }
+        if t.count("add") > 0 {
+            back.push(at - 4_000);
+        }
+        at += 1;
+    }
+    let pauses: Vec<u32> = back.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(back[0], 0);
+    assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000, 5000], "milliseconds");
+    t.until("60");
+    t.at("60").somebody(100, false).gives_of("add", &["add 10.0.0.100/24"]);
+}
+
+/// A second director on one host, with other addresses: what it puts there carries the same mark, and is none of ours.
+#[test]
+fn what_another_living_director_put_there_is_left_alone() {
+    // It was there before us, and lives.
+    let mut t = Timeline::unstarted(&[observed(ME, false), observed(77, true)]);
+    t.tells_links(&[(0, true)]).reads_addresses().handles(Event::NeighboursLive).nothing();
+    t.loads(config(vec![router()], vec![])).gives_of("remove", &[]);
+    t.at("1").reads_addresses().gives_of("remove", &[]);
+    t.at("2").somebody(77, false).nothing();
+    // Alone, it is what a killed predecessor left.
+    let mut t = Timeline::unstarted(&[observed(ME, false), observed(77, true)]);
+    t.tells_links(&[(0, true)]).reads_addresses().loads(config(vec![router()], vec![]));
+    t.gives_of("remove", &["remove 10.0.0.77/24"]);
+    // What comes later with the mark is another one's, whether one was there at start or not.
+    let mut t = master();
+    t.at("4").appears_marked(78).nothing();
+    t.at("5").reads_addresses().gives_of("remove", &[]);
+    // But not what we put there ourselves and could not take off.
+    t.at("6").hears(peer(2, 200)).gives_of("remove", &["remove 10.0.0.100/24"]);
+    t.at("6.1").appears_marked(100).gives_of("remove", &["remove 10.0.0.100/24"]);
+}
+
 /// A notification that got lost: every ten seconds the addresses are read.
 #[test]
 fn addresses_are_read_and_compared_every_ten_seconds() {

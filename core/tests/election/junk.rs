@@ -89,7 +89,7 @@ proptest! {
     }
 
     /// Any events in any order, on time, late and early: nothing panics, the same events give the same effects, and only
-    /// a MASTER has the address.
+    /// a MASTER has the address, and has it unless it was just taken off.
     #[test]
     fn any_events_are_survived_and_repeatable(
         steps in proptest::collection::vec((0usize..1000, 0u64..4000), 1..60),
@@ -100,7 +100,7 @@ proptest! {
             t.tells_links(&[(0, true)]).reads_addresses();
             t.loads(config(vec![tracking(router(), 0, false)], vec![script(1, 1)]));
             let mut said = Vec::new();
-            let mut millis = 0;
+            let (mut millis, mut taken_off) = (0, None);
             for (which, gap) in &steps {
                 millis += gap;
                 t.at(&format!("{}.{:03}", millis / 1000, millis % 1000));
@@ -117,8 +117,14 @@ proptest! {
                     _ => t.handles(event),
                 };
                 said.push(t.said());
+                if name.starts_with("VIP") {
+                    taken_off = Some(millis);
+                }
                 let master = t.election.routers().iter().any(|router| router.role() == Role::Master);
-                assert_eq!(t.kernel().contains(&vip(100).key()), master, "after {name}");
+                let there = t.kernel().contains(&vip(100).key());
+                // What somebody takes off again and again comes back more slowly.
+                let waits = master && !there && taken_off.is_some_and(|at| millis - at <= 5_000);
+                assert!(there == master || waits, "after {name}");
             }
             said
         };

@@ -95,6 +95,7 @@ pub fn events() -> Vec<(&'static str, Input)> {
         ("links read, none", event(Event::LinksRead(vec![]))),
         ("own address gone", address(ME, false, false)),
         ("second address", address(6, false, true)),
+        ("neighbours live", event(Event::NeighboursLive)),
         ("VIP gone", address(100, true, false)),
         ("VIP there, ours", address(100, true, true)),
         ("VIP there, not ours", address(100, false, true)),
@@ -129,6 +130,7 @@ pub fn events() -> Vec<(&'static str, Input)> {
                 | Event::LinkChanged(_)
                 | Event::LinkGone(_)
                 | Event::AddressesRead(_)
+                | Event::NeighboursLive
                 | Event::AddressChanged { .. }
                 | Event::ScriptFinished { .. }
                 | Event::Lease(_),

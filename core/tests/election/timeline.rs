@@ -293,6 +293,18 @@ impl Timeline {
         self.handles(Event::AddressChanged { address, present })
     }
 
+    /// An address with our protocol number appears on eth0.
+    pub fn appears_marked(&mut self, last: u8) -> &mut Self {
+        let address = ObservedAddress { key: vip(last).key(), ours: true };
+        self.kernel.push(address.clone());
+        self.handles(Event::AddressChanged { address, present: true })
+    }
+
+    /// Whether the kernel has it.
+    pub fn has(&self, last: u8) -> bool {
+        self.kernel.iter().any(|there| there.key == vip(last).key())
+    }
+
     /// An address goes, and nobody is told.
     pub fn forgets(&mut self, last: u8) {
         self.kernel.retain(|there| there.key != vip(last).key());

@@ -95,7 +95,7 @@ fn a_heir_that_can_not_start_changes_nothing() {
     let mut t = Timeline::preparing();
     let why = "the new process exited with status 2: the configuration has errors, which the log shows";
     t.at("1.2").ended(1, EXIT_2).does_and_refuses(&[], why, &[]);
-    t.next("1.900");
+    t.next("1.700");
     let mut t = Timeline::preparing();
     let event = Event::NotStarted { worker: WorkerId(1), error: "/usr/bin/vipward: No such file".to_owned() };
     let why = "the new process could not be started: /usr/bin/vipward: No such file";
@@ -130,7 +130,7 @@ fn a_heir_that_does_not_take_over_is_killed_and_the_old_one_takes_back() {
         "the new process did not take over within 1 s",
         &[],
     );
-    t.next("3.610").at("3.5").hears(Report::Alive { effects: 0 }).does(&["service alive"]);
+    t.next("3.410").at("3.4").hears(Report::Alive { effects: 0 }).does(&["service alive"]);
     t.at("4").event(Event::Upgrade { client: 8 }).does(&["start successor 2"]);
 }
 
@@ -167,7 +167,7 @@ fn a_worker_that_does_not_hand_over_takes_back() {
         &[],
     );
     // It is as stuck as it was.
-    t.at("3.51").wakes();
+    t.hangs_at("3.31", "3.51");
     assert_eq!(t.effects.iter().map(words).take(2).collect::<Vec<_>>(), ["kill 0", "farewell 1 10.0.0.100"]);
 }
 
@@ -320,7 +320,11 @@ fn a_supervisor_goes_on_from_its_notes() {
     let notes = serde_json::to_string(&t.supervisor).unwrap();
     t.supervisor = serde_json::from_str(&notes).unwrap();
     t.ended(0, End::Exited(0)).does(&[]);
-    t.at("2.52").wakes();
+    for at in ["2.32", "2.52"] {
+        t.at(at).wakes().does(&["look at 1"]);
+        let look = Look { state: Sleeping, ran: Duration::ZERO };
+        t.event(Event::Looked { worker: WorkerId(1), look: Some(look) });
+    }
     assert_eq!(t.effects.iter().map(words).take(2).collect::<Vec<_>>(), ["kill 1", "farewell 5 10.0.0.100"]);
 }
 

@@ -34,6 +34,9 @@ use vipward_core::vrrp::Election;
 /// How long a stopping machine's notify scripts may take. What runs then goes on without us; what waits never starts.
 const LAST_SCRIPTS: Duration = Duration::from_secs(5);
 
+/// The name of the Election's thread, by which the supervisor finds it.
+pub const ELECTION: &str = "election";
+
 /// Why a machine could not be started.
 #[derive(Debug)]
 pub enum NotStarted {
@@ -73,7 +76,7 @@ pub enum AfterGiving {
 impl Thread<Election> {
     /// The Election, before all ordinary work of this computer where that is permitted.
     pub fn election(door: Door, tap: Option<Tap>, line: Line, copies: Slot) -> io::Result<Self> {
-        Self::start("election", |inputs, inside| {
+        Self::start(ELECTION, |inputs, inside| {
             raise_priority("the election");
             election(inputs, inside, door, tap, line, copies)
         })

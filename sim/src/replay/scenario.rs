@@ -215,6 +215,8 @@ impl<'a> Life<'a> {
             vrrp::Event::LinksRead(links) => self.interfaces.extend(links.iter().map(|link| link.name.to_string())),
             vrrp::Event::LinkChanged(link) => self.link(at, &link.name, link.running),
             vrrp::Event::LinkGone(name) => self.link(at, name, false),
+            // A scenario has one director on each node.
+            vrrp::Event::NeighboursLive => {}
             vrrp::Event::AddressesRead(addresses) => {
                 for address in addresses.iter().filter(|address| !address.ours) {
                     if let IpAddr::V4(ip) = address.key.address

@@ -90,6 +90,7 @@ impl Words for vrrp::Event {
             }
             Self::LinkChanged(link) => format!("{} is {}", link.name, if link.running { "up" } else { "down" }),
             Self::LinkGone(name) => format!("{name} is gone"),
+            Self::NeighboursLive => "other directors live on this host".to_owned(),
             Self::AddressesRead(addresses) => format!("{} addresses read", addresses.len()),
             Self::AddressChanged { address, present } => {
                 format!("{} {}", address.key, if *present { "is there" } else { "is gone" })

@@ -4,8 +4,10 @@ use super::{Half, World};
 use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
 use vipward_core::machine::{LastWill, ToBoth};
-use vipward_core::supervisor::{Beginning, Effect, End, Event, NOTES, Order, Report, Supervisor, WorkerId};
-use vipward_core::time::Instant;
+use vipward_core::supervisor::{
+    Beginning, Effect, End, Event, Look, NOTES, Order, Report, Supervisor, ThreadState, WorkerId,
+};
+use vipward_core::time::{Duration, Instant};
 
 /// `SIGKILL`.
 const KILLED: End = End::Killed(9);
@@ -140,6 +142,11 @@ impl World {
                     self.supervise(id, Event::Reported { worker, report: Report::Ready });
                 }
                 Effect::Tell { order: Order::Stop, .. } => self.tell(id, &ToBoth::Stop),
+                Effect::Look(worker) => {
+                    // What is silent here hangs: nothing else keeps a worker from running while its supervisor does.
+                    let look = Some(Look { state: ThreadState::Sleeping, ran: Duration::ZERO });
+                    self.supervise(id, Event::Looked { worker, look });
+                }
                 Effect::Kill(_) => self.end(id),
                 Effect::Farewell(last_will) => self.farewell(id, &last_will),
                 Effect::Say(saying) => self.note(Some(id), What::Supervisor(saying)),

@@ -47,10 +47,30 @@ struct Seen {
     rank: u64,
 }
 
+/// How soon an address that vanishes again and again is put back: at once, then after this, and then each time after twice as
+/// long, up to [`LONGEST_AWAY`]. Whoever insists on taking it off gets no storm.
+pub const AWAY: Duration = Duration::from_millis(100);
+/// See [`AWAY`].
+pub const LONGEST_AWAY: Duration = Duration::from_secs(5);
+/// An address that was left alone for so long is put back at once again.
+pub const CALM: Duration = Duration::from_secs(10);
+
+/// An address that was put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Restored {
+    at: Instant,
+    /// How long the next time has to wait.
+    away: Duration,
+}
+
 /// What is there, what is wanted, and what could not be done.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AddressBook {
     seen: BTreeMap<AddressKey, Seen>,
+    /// Put there by this process or left to it, in its life or at its beginning. What else carries our protocol number when
+    /// it has begun, and is none of `vips`, is another director's of this host.
+    own: BTreeSet<AddressKey>,
+    begun: bool,
     next_rank: u64,
     /// Addresses that are not ours, by interface and rank.
     foreign: BTreeMap<InterfaceName, BTreeSet<(u64, IpAddr)>>,
@@ -63,6 +83,8 @@ pub struct AddressBook {
     held: BTreeSet<AddressKey>,
     /// Wanted, was there, and vanished without our doing.
     lost: BTreeSet<AddressKey>,
+    /// When it was put back last, how often in a row, and when it may be again.
+    restored: BTreeMap<AddressKey, Restored>,
     /// Could not be added; left alone until then.
     failed: BTreeMap<AddressKey, Instant>,
     due: BTreeSet<(Instant, AddressKey)>,
@@ -85,7 +107,7 @@ impl AddressBook {
         for ObservedAddress { key, ours } in addresses {
             let old = before.remove(&key);
             let applied = old.as_ref().and_then(|seen| seen.applied.clone());
-            let ours = ours || applied.is_some();
+            let ours = self.is_ours(&key, ours) || applied.is_some();
             let same = old.is_some_and(|seen| seen.ours == ours);
             self.insert(key.clone(), ours, applied);
             if !same {
@@ -111,7 +133,7 @@ impl AddressBook {
                 self.remove(&key);
             }
             (Some(seen), true) => {
-                let ours = ours || seen.applied.is_some();
+                let ours = self.is_ours(&key, ours) || seen.applied.is_some();
                 if seen.ours == ours {
                     return false;
                 }
@@ -119,10 +141,41 @@ impl AddressBook {
                 self.remove(&key);
                 self.insert_at(key.clone(), ours, applied, rank);
             }
-            (None, true) => self.insert(key.clone(), ours, None),
+            (None, true) => {
+                let ours = self.is_ours(&key, ours);
+                self.insert(key.clone(), ours, None);
+            }
         }
         self.touch(key);
         true
+    }
+
+    /// `marked`: it carries our protocol number.
+    fn is_ours(&self, key: &AddressKey, marked: bool) -> bool {
+        marked && (!self.begun || self.own.contains(key) || self.vips.contains(key))
+    }
+
+    /// From now on what carries our protocol number is ours only if this process put it there, or the configuration names it.
+    /// Of what does so already all was left behind by a predecessor; with living `neighbours`, other directors of this host,
+    /// only what was inherited or is named. Two directors of one host never name the same: the second one does not start.
+    pub fn begin(&mut self, neighbours: bool) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        let marked: Vec<AddressKey> =
+            self.seen.iter().filter(|(_, seen)| seen.ours).map(|(key, _)| key.clone()).collect();
+        for key in marked {
+            if !neighbours {
+                self.own.insert(key);
+            } else if !self.own.contains(&key)
+                && !self.vips.contains(&key)
+                && let Some(rank) = self.seen.get(&key).map(|seen| seen.rank)
+            {
+                self.remove(&key);
+                self.insert_at(key.clone(), false, None, rank);
+                self.touch(key);
+            }
+        }
     }
 
     /// What a predecessor put there and is there still is ours. `exact`: nothing has happened since, as if this process had
@@ -131,6 +184,7 @@ impl AddressBook {
         for address in applied {
             let key = address.key();
             if let Some(rank) = self.seen.get(&key).map(|seen| seen.rank) {
+                self.own.insert(key.clone());
                 self.remove(&key);
                 self.insert_at(key.clone(), true, exact.then_some(address), rank);
                 self.touch(key);
@@ -234,7 +288,12 @@ impl AddressBook {
             } else if let Some((_, place)) = wanted
                 && self.failed.get(&key).is_none_or(|at| *at <= now)
             {
-                additions.push((place, key));
+                match self.restored.get(&key).map(|last| last.at + last.away).filter(|at| *at > now) {
+                    Some(later) if self.lost.contains(&key) => {
+                        self.due.insert((later, key));
+                    }
+                    Some(_) | None => additions.push((place, key)),
+                }
             }
         }
         additions.sort();
@@ -246,6 +305,10 @@ impl AddressBook {
             let Some(address) = self.wanted.get(&key).map(|(address, _)| address.clone()) else { continue };
             let retried = self.forget_failure(&key);
             let restored = self.lost.remove(&key);
+            if restored {
+                self.note_restored(&key, now);
+            }
+            self.own.insert(key.clone());
             self.insert(key.clone(), true, Some(address.clone()));
             self.note_held(&key);
             changes.push(Change::Add { address, restored, retried });
@@ -367,6 +430,12 @@ impl AddressBook {
         }
     }
 
+    fn note_restored(&mut self, key: &AddressKey, now: Instant) {
+        let last = self.restored.get(key).filter(|last| now.since(last.at) < CALM.max(last.away * 2));
+        let away = last.map_or(AWAY, |last| (last.away * 2).min(LONGEST_AWAY));
+        self.restored.insert(key.clone(), Restored { at: now, away });
+    }
+
     fn forget_failure(&mut self, key: &AddressKey) -> bool {
         let failed = self.failed.remove(key);
         if let Some(at) = failed {
@@ -381,7 +450,11 @@ impl AddressBook {
         self.mention(&key);
         if self.wanted.get(&key).is_none() {
             self.lost.remove(&key);
+            self.restored.remove(&key);
             self.forget_failure(&key);
+            if !self.seen.contains_key(&key) {
+                self.own.remove(&key);
+            }
         }
         self.dirty.insert(key);
     }

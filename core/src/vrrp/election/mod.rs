@@ -53,6 +53,8 @@ pub struct Election {
     phase: Phase,
     /// What a predecessor left, until the first configuration says what of it fits.
     inherited: Option<ElectionEstate>,
+    /// Other directors live on this host.
+    neighbours: bool,
     links: BTreeMap<InterfaceName, bool>,
     book: AddressBook,
     renewals: Renewals,
@@ -224,6 +226,7 @@ impl Election {
                 self.assess(Some(&interface), now, out);
             }
             Event::AddressesRead(addresses) => self.addresses_read(addresses, now, out),
+            Event::NeighboursLive => self.neighbours = true,
             Event::AddressChanged { address, present } => {
                 let interface = address.key.interface.clone();
                 if self.book.observe(address, present) {

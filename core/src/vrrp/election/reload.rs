@@ -67,6 +67,10 @@ impl Election {
         if let Some(estate) = inherited {
             self.take_up(estate, now, out);
         }
+        // An address owner's VIPs are its own addresses by definition.
+        let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
+        self.book.name_vips(shared.flat_map(VirtualRouter::addresses).map(InterfaceAddress::key));
+        self.book.begin(self.neighbours);
         // At start what nobody wants goes before anything listens, and what was taken up comes back. At a reload it is known
         // only at the end of the event which router still wants its addresses: until then nothing is added.
         self.change(now, if took_up { MOST_ADDED } else { 0 }, out);
@@ -77,10 +81,6 @@ impl Election {
         self.wills.extend(gone.iter().chain(&self.routers).map(VirtualRouter::id));
         self.places = self.routers.iter().enumerate().map(|(place, router)| (router.id(), place)).collect();
         self.shortest = self.routers.iter().map(VirtualRouter::interval).min();
-        // An address owner's VIPs are its own addresses by definition.
-        let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
-        self.book.name_vips(shared.flat_map(VirtualRouter::addresses).map(InterfaceAddress::key));
-
         self.index.clear();
         for (place, router) in self.routers.iter().enumerate() {
             let key = (router.config().interfaces.heard_on.clone(), router.config().family, router.config().vrid);

@@ -2,17 +2,28 @@
 
 use super::{Context, Heard, Proposal, Proposed, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
-use crate::time::Duration;
+use crate::limit::Limit;
+use crate::time::{Duration, Instant};
 use crate::vrrp::Effect;
 use crate::vrrp::announce::To;
 use crate::vrrp::book::Holder;
 use crate::vrrp::packet::Advert;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Adverts are answered at once as often as this, and then every [`ANSWERS_EVERY`].
 pub const ANSWERS_AT_ONCE: u32 = 8;
 /// See [`ANSWERS_AT_ONCE`]. The adverts of a MASTER's own timer are no answers.
 pub const ANSWERS_EVERY: Duration = Duration::from_millis(250);
+
+/// Another MASTER with the lower claim.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Rival {
+    /// Heard first and last, without a Master_Down_Interval of silence between.
+    since: Instant,
+    last: Instant,
+    told_that_it_stays: bool,
+}
 
 impl VirtualRouter {
     pub(super) fn hear_as_master(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
@@ -57,13 +68,23 @@ impl VirtualRouter {
             self.answer(ctx);
         }
         self.announce_again(ctx);
-        let pause = self.master_down_interval(advert.interval);
+        self.tell_of_rival(advert, source, ctx);
+    }
+
+    /// One advert of a lower priority is what a MASTER that is preempted says as it yields. A second one is a second MASTER.
+    fn tell_of_rival(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
+        let (now, pause) = (ctx.now, self.master_down_interval(advert.interval));
+        let Some(rival) = self.rival.as_mut().filter(|rival| now.since(rival.last) <= pause) else {
+            self.rival = Some(Rival { since: now, last: now, told_that_it_stays: false });
+            self.limits.rival = Limit::default();
+            return;
+        };
+        rival.last = now;
         let router = self.config.name.clone();
-        if self.limits.rival.admits_anew(ctx.now, pause) {
-            self.rival_since = Some(ctx.now);
+        if self.limits.rival.admits(now) {
             ctx.decide(Decision::RivalMaster { router, source, priority: advert.priority });
-        } else if self.rival_since.is_some_and(|since| ctx.now.since(since) >= advert.interval.duration() * 3) {
-            self.rival_since = None;
+        } else if now.since(rival.since) >= advert.interval.duration() * 3 && !rival.told_that_it_stays {
+            rival.told_that_it_stays = true;
             ctx.decide(Decision::RivalStays { router, source, version: advert.version });
         }
     }

@@ -132,8 +132,7 @@ pub struct VirtualRouter {
     long_interval: Option<(IpAddr, AdvertInterval)>,
     /// Peers whose checksum leaves the pseudo header out; by multicast one stands for all.
     plain_checksum: BTreeSet<IpAddr>,
-    /// Another MASTER with the lower claim was told of then, and may still be there.
-    rival_since: Option<Instant>,
+    rival: Option<master::Rival>,
 }
 
 /// Warnings that a peer could cause every second.
@@ -163,7 +162,7 @@ impl VirtualRouter {
             told_interval: None,
             long_interval: None,
             plain_checksum: BTreeSet::new(),
-            rival_since: None,
+            rival: None,
         };
         router.prepare();
         router

@@ -27,7 +27,6 @@ pub fn check(
         }
     }
     let (role, messages) = expected(setup, me, before.map(|local| local.role), stimulus);
-    let role = role;
     if after.role != role {
         return Err(format!("it should be {role} and is {}", after.role));
     }

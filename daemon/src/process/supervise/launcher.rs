@@ -1,11 +1,12 @@
-//! The thread that starts workers.
+//! The thread that starts workers, and looks at them.
 //!
 //! A system call filter passes on to what a thread starts, and the scripts of users are not ours to confine. So the
 //! thread that supervises has a filter and starts nothing; this one has none, and does nothing but what it is told. A new
 //! version of the supervisor would inherit the filter as well: so it is this thread that becomes it.
 
 use super::evidence;
-use super::notes;
+use super::{notes, threads};
+use crate::process::thread;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2};
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use vipward_core::supervisor::{Beginning, WorkerId};
+use vipward_core::supervisor::{Beginning, Look, WorkerId};
 
 /// Its stack is locked in memory whole.
 const STACK: usize = 256 << 10;
@@ -30,7 +31,14 @@ const RESUME: &str = "--resume=";
 enum Job {
     Start { worker: WorkerId, beginning: Beginning, socket: OwnedFd },
     Keep { record: PathBuf },
+    Look { worker: WorkerId, pid: Pid },
     Renew { notes: notes::Written, tell: Sender<io::Error> },
+}
+
+/// What it has to say.
+pub enum Answer {
+    Started(Started),
+    Looked { worker: WorkerId, look: Option<Look> },
 }
 
 /// What became of a start.
@@ -42,8 +50,8 @@ pub struct Started {
 /// The way to the launcher and back.
 pub struct Launcher {
     jobs: Sender<Job>,
-    started: Receiver<Started>,
-    /// Readable when something was started.
+    answers: Receiver<Answer>,
+    /// Readable when there is an answer.
     bell: File,
 }
 
@@ -52,11 +60,11 @@ impl Launcher {
     pub fn start() -> io::Result<Self> {
         let (bell, ring) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let (jobs, todo) = channel();
-        let (tell, started) = channel();
+        let (tell, answers) = channel();
         let (program, arguments) = (program()?, arguments());
         let thread = std::thread::Builder::new().name("launcher".to_owned()).stack_size(STACK);
         thread.spawn(move || work(&program, &arguments, &todo, &tell, File::from(ring)))?;
-        Ok(Self { jobs, started, bell: bell.into() })
+        Ok(Self { jobs, answers, bell: bell.into() })
     }
 
     /// Starts a worker with this as its standard input.
@@ -76,11 +84,16 @@ impl Launcher {
         let _ = self.jobs.send(Job::Keep { record });
     }
 
+    /// Looks what the thread does that gives this worker's signs of life.
+    pub fn look(&self, worker: WorkerId, pid: Pid) {
+        let _ = self.jobs.send(Job::Look { worker, pid });
+    }
+
     /// The next answer that is there.
-    pub fn answer(&self) -> Option<Started> {
+    pub fn answer(&self) -> Option<Answer> {
         // The bell rings once for each answer or less; it is silenced before it is looked whether there is one.
         let _ = (&self.bell).read(&mut [0; 64]);
-        self.started.try_recv().ok()
+        self.answers.try_recv().ok()
     }
 }
 
@@ -90,7 +103,12 @@ impl AsFd for Launcher {
     }
 }
 
-fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sender<Started>, mut ring: File) {
+fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sender<Answer>, mut ring: File) {
+    let mut answer = |answer| {
+        let told = tell.send(answer).is_ok();
+        let _ = ring.write(&[1]);
+        told
+    };
     for job in todo {
         match job {
             Job::Start { worker, beginning, socket } => {
@@ -100,10 +118,15 @@ fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sen
                 let child = command.spawn();
                 let pid = child.map(|child| i32::try_from(child.id()).unwrap_or_default());
                 let result = pid.map(Pid::from_raw).map_err(|error| format!("{}: {error}", program.display()));
-                if tell.send(Started { worker, result }).is_err() {
+                if !answer(Answer::Started(Started { worker, result })) {
                     return;
                 }
-                let _ = ring.write(&[1]);
+            }
+            Job::Look { worker, pid } => {
+                let look = threads::look(pid, thread::ELECTION);
+                if !answer(Answer::Looked { worker, look }) {
+                    return;
+                }
             }
             Job::Keep { record } => evidence::keep(&record),
             Job::Renew { notes, tell } => {

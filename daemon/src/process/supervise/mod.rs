@@ -11,6 +11,7 @@ mod launcher;
 mod notes;
 mod sandbox;
 mod service;
+mod threads;
 pub mod wire;
 
 use crate::options::cli::Run;
@@ -169,8 +170,12 @@ impl Shell {
                 return Some(outcome);
             }
         }
-        while let Some(started) = self.launcher.answer() {
-            if let Some(outcome) = self.started(started) {
+        while let Some(answer) = self.launcher.answer() {
+            let outcome = match answer {
+                launcher::Answer::Started(started) => self.started(started),
+                launcher::Answer::Looked { worker, look } => self.step(Event::Looked { worker, look }),
+            };
+            if let Some(outcome) = outcome {
                 return Some(outcome);
             }
         }
@@ -301,6 +306,12 @@ impl Shell {
                 }
                 Effect::Renew => self.renew(),
                 Effect::Tell { worker, order } => self.tell(worker, order, None),
+                Effect::Look(worker) => {
+                    // One whose number is not known yet can't be looked at, and the answer does not come.
+                    if let Some(pid) = self.workers.get(&worker).and_then(|child| child.pid) {
+                        self.launcher.look(worker, pid);
+                    }
+                }
                 Effect::Kill(worker) => {
                     if let Some(child) = self.workers.get_mut(&worker) {
                         child.socket = None;

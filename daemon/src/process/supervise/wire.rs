@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 use vipward_core::machine::LastWill;
 use vipward_core::supervisor::{Report, ReportSink};
 
@@ -78,6 +79,9 @@ pub fn receive_packet<'b>(socket: &impl AsRawFd, buffer: &'b mut [u8; LONGEST]) 
     }
 }
 
+/// How long it is waited for room before the next try.
+const SETTLE: Duration = Duration::from_millis(10);
+
 /// A worker's way to its supervisor.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -113,6 +117,14 @@ impl ReportSink for Line {
         self.waiting.extend(split(report).iter().map(encode));
         self.flush();
         true
+    }
+
+    fn settle(&mut self) -> bool {
+        if !self.flush() {
+            std::thread::sleep(SETTLE);
+            self.flush();
+        }
+        self.waiting.is_empty()
     }
 }
 
