@@ -44,7 +44,10 @@ const STOP: Duration = Duration::from_secs(10);
 /// Runs until its supervisor ends it, or is gone.
 pub fn run(worker: &Worker) -> Exit {
     let options = &worker.run;
-    log::start(options.log_level);
+    if let Err(error) = log::start(options.log_level) {
+        log::print(&format!("no thread for the log: {error}\n"));
+        return Exit::Failed;
+    }
     let socket = match Supervisor::find() {
         Ok(socket) => socket,
         Err(error) => {
@@ -67,7 +70,7 @@ pub fn run(worker: &Worker) -> Exit {
     let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
     let said = settings.complete(&mut config, &config_id(options));
     if said.iter().any(Diagnostic::is_error) {
-        eprint!("{}", render(&beside, &said, io::stderr().is_terminal()));
+        log::print(&render(&beside, &said, io::stderr().is_terminal()));
         return Exit::Diagnostics;
     }
     configuration::log(&beside, &said);
@@ -94,7 +97,7 @@ fn settings(options: &Run) -> Option<(Settings, Sources)> {
     let mut sources = Sources::default();
     let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
     if settings.is_none() {
-        eprint!("{}", render(&sources, &diagnostics, io::stderr().is_terminal()));
+        log::print(&render(&sources, &diagnostics, io::stderr().is_terminal()));
     }
     let mut settings = settings?;
     if let Some(file) = &options.record {
@@ -119,7 +122,7 @@ fn first_configuration(options: &Run, sources: &mut Sources) -> Option<Config> {
         configuration::log(sources, &loaded.diagnostics);
         return Some(config);
     }
-    eprint!("{}", render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
+    log::print(&render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
     None
 }
 

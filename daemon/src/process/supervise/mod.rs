@@ -44,7 +44,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until a signal ends it, or the worker can't.
 pub fn run(options: &Run) -> ExitCode {
-    log::start(options.log_level);
+    if let Err(error) = log::start(options.log_level) {
+        log::print(&format!("no thread for the log: {error}\n"));
+        return Exit::Failed.into();
+    }
     match Shell::open(options) {
         Ok(mut shell) => shell.run(),
         Err(error) => {
