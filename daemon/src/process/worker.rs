@@ -85,7 +85,8 @@ pub fn run(worker: &Worker) -> Exit {
         None => None,
     };
     let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
-    let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, place));
+    let ended =
+        runtime.block_on(work(worker, config, recording.as_ref(), supervisor, place, settings.scripts.notify_timeout));
     if let Some(recording) = recording {
         recording.finish();
     }
@@ -224,13 +225,14 @@ async fn work(
     recording: Option<&Recording>,
     supervisor: Supervisor,
     place: Place,
+    longest: Duration,
 ) -> io::Result<Exit> {
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
-    let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot())?;
-    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot())?;
+    let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot(), longest)?;
+    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), longest)?;
     let mut relay = None;
     for ready in [election.ready().await, balancer.ready().await] {
         match ready {
