@@ -20,6 +20,7 @@ use options::cli::{Cli, Command, Config};
 use process::{supervise, worker};
 use std::process::ExitCode;
 use system::exit::Exit;
+use system::log;
 
 fn main() -> ExitCode {
     abort_on_panic();
@@ -32,22 +33,25 @@ fn main() -> ExitCode {
             return if asked { Exit::Fine } else { Exit::Usage }.into();
         }
     };
-    match cli.command {
-        Command::Run(options) => return supervise::run(&options),
-        Command::Worker(options) => worker::run(&options),
-        Command::Upgrade(options) => upgrade::run(&options),
-        Command::Check(options) => check::check(&options),
-        Command::Config(Config::Words(options)) => words::words(&options),
-        Command::Demo => return demo::run(),
-    }
-    .into()
+    let status = match cli.command {
+        Command::Run(options) => supervise::run(&options),
+        Command::Worker(options) => worker::run(&options).into(),
+        Command::Upgrade(options) => upgrade::run(&options).into(),
+        Command::Check(options) => check::check(&options).into(),
+        Command::Config(Config::Words(options)) => words::words(&options).into(),
+        Command::Demo => demo::run(),
+    };
+    log::drain(log::LAST_LINES);
+    status
 }
 
 /// A director that lost one of its threads would hold its addresses and decide nothing. Dead it is replaced by a peer.
 fn abort_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
+        if !log::panic(panic) {
+            print(panic);
+        }
         std::process::abort();
     }));
 }

@@ -5,12 +5,16 @@
 mod director;
 
 use director::{Director, GOOD, SOON, VIPWARD, file};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The worker of a director that is up.
@@ -22,7 +26,7 @@ fn worker(director: &Director) -> Pid {
     })
 }
 
-fn until<T>(condition: impl Fn() -> Option<T>) -> T {
+fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;
     loop {
         if let Some(found) = condition() {
@@ -135,6 +139,150 @@ fn a_worker_that_nobody_supervises_does_not_start() {
     let output = Command::new(VIPWARD).args(["worker", "-f"]).arg(&path).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("started by `vipward run`"), "{output:?}");
+}
+
+/// A configuration that makes MASTERs at once, of which the first writes `marker`, and each sends a hundred adverts a
+/// second: so many that a log of every packet floods.
+fn masters(folder: &Path) -> String {
+    let script = folder.join("master");
+    let marker = folder.join("marker");
+    fs::write(&script, format!("#!/bin/sh\n: > {}\n", marker.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let router = |number: u8| {
+        let text = GOOD.replace("VI_1", &format!("VI_{number}")).replace("_id 51", &format!("_id {number}"));
+        let text = text.replace("192.0.2.100", &format!("192.0.2.{}", 100 + number));
+        text.replace("priority 100", "priority 255\n    version 3\n    advert_int 0.01")
+    };
+    let first = router(1).replace("version 3", &format!("version 3\n    notify_master {}", script.display()));
+    (2..=20).fold(first, |text, number| text + &router(number))
+}
+
+/// A director on an interface that exists, with its log in `stderr`.
+fn start_on_a_link(path: &Path, stderr: OwnedFd, more: impl FnOnce(&mut Command)) -> Ends {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let inside = "ip link add nix0 type veth peer name nix1 && ip addr add 192.0.2.1/24 dev nix0 && \
+                  ip link set nix1 up && ip link set nix0 up && exec \"$@\"";
+    command.args(["--net", "sh", "-c", inside, "sh", VIPWARD, "run", "-f"]).arg(path);
+    command.arg("--control").arg(path.with_extension("sock")).arg("--state").arg(path.with_extension("state"));
+    more(&mut command);
+    Ends(command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap())
+}
+
+/// A process that does not outlive its test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn can_unshare(test: &str) -> bool {
+    Director::start(test, Path::new("/nonexistent")).is_some()
+}
+
+/// The worker of this process, if there is one.
+fn child_of(pid: u32) -> Option<Pid> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    children.collect::<String>().split_whitespace().next().and_then(|pid| pid.parse().ok()).map(Pid::from_raw)
+}
+
+/// How many packets have left by nix0 in the network of this process.
+fn sent(pid: Pid) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
+    let line = text.lines().find(|line| line.trim_start().starts_with("nix0:")).unwrap();
+    line.split_whitespace().nth(10).unwrap().parse().unwrap()
+}
+
+/// Puts into a pipe what it takes.
+fn fill(pipe: &OwnedFd) {
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL).unwrap());
+    fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).unwrap();
+    while nix::unistd::write(pipe, b"x").is_ok() {}
+    fcntl(pipe, FcntlArg::F_SETFL(flags)).unwrap();
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    if !can_unshare("a_log_that_nobody_reads_stops_nothing") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, marker) = (folder.path().join("lb1.conf"), folder.path().join("marker"));
+    fs::write(&path, masters(folder.path())).unwrap();
+    let (read, write) = nix::unistd::pipe().unwrap();
+    fill(&write);
+    let mut director = start_on_a_link(&path, write, |command| {
+        command.args(["--log-level", "trace"]);
+    });
+    until(|| marker.exists().then_some(()));
+    let first = until(|| child_of(director.0.id()));
+    fs::remove_file(&marker).unwrap();
+    kill(first, Signal::SIGKILL).unwrap();
+    until(|| marker.exists().then_some(()));
+    let second = until(|| child_of(director.0.id()).filter(|pid| *pid != first));
+    // More than may wait.
+    until(|| (sent(second) > 10_000).then_some(()));
+    assert!(running(second), "it is not taken for hung");
+    assert_eq!(child_of(director.0.id()), Some(second));
+    kill(Pid::from_raw(director.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let ended = until(|| director.0.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+    drop(read);
+}
+
+#[test]
+fn a_log_that_is_read_late_tells_what_is_missing_and_one_that_is_closed_stops_nothing() {
+    if !can_unshare("a_log_that_is_read_late_tells_what_is_missing_and_one_that_is_closed_stops_nothing") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, marker) = (folder.path().join("lb1.conf"), folder.path().join("marker"));
+    fs::write(&path, masters(folder.path())).unwrap();
+    let (read, write) = nix::unistd::pipe().unwrap();
+    let mut director = start_on_a_link(&path, write, |command| {
+        command.args(["--log-level", "trace"]);
+    });
+    until(|| marker.exists().then_some(()));
+    let worker = until(|| child_of(director.0.id()));
+    until(|| (sent(worker) > 10_000).then_some(()));
+    let mut lines = BufReader::new(fs::File::from(read)).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.ends_with("lines of the log were dropped: standard error was not read")));
+    drop(lines);
+    // From now on each write is an error.
+    fs::remove_file(&marker).unwrap();
+    kill(worker, Signal::SIGKILL).unwrap();
+    until(|| marker.exists().then_some(()));
+    kill(Pid::from_raw(director.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let ended = until(|| director.0.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_stops_nothing() {
+    let (folder, path) = file(GOOD);
+    let address = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&address).unwrap();
+    let filling = UnixDatagram::unbound().unwrap();
+    filling.set_nonblocking(true).unwrap();
+    while filling.send_to(b"x", &address).is_ok() {}
+    let test = "a_service_manager_that_does_not_listen_stops_nothing";
+    let start = Director::start_with(test, &path, |command| {
+        command.env("NOTIFY_SOCKET", &address);
+    });
+    let Some(mut director) = start else { return };
+    director.says("nix0 does not exist");
+    kill(worker(&director), Signal::SIGKILL).unwrap();
+    director.says("the worker was killed by SIGKILL after");
+    director.says("nix0 does not exist");
+    director.signal(Signal::SIGTERM);
+    assert_eq!(director.ends(), Some(0));
+    drop(manager);
 }
 
 /// What a thread may do, from its `/proc` file.

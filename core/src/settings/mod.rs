@@ -5,12 +5,14 @@
 mod coordination;
 mod reader;
 mod record;
+mod scripts;
 mod state;
 mod vip;
 
 use crate::config::Vip;
 pub use coordination::CoordinationTable;
 pub use record::Record;
+pub use scripts::Scripts;
 pub use state::State;
 
 use crate::config::Config;
@@ -28,6 +30,7 @@ pub const NAME: &str = "vipward.toml";
 pub struct Settings {
     pub record: Record,
     pub state: State,
+    pub scripts: Scripts,
     pub vip: Vip,
     pub coordination: CoordinationTable,
 }
@@ -50,6 +53,7 @@ type ReadKey = fn(&mut Settings, &mut Reader<'_>, &Key<'_>, &Value<'_>);
 const TABLES: &[(&str, &[&str], ReadKey)] = &[
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
     ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
+    ("scripts", scripts::KEYS, |settings, reader, key, value| settings.scripts.read(reader, key, value)),
     ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
     ("vip", vip::KEYS, |settings, reader, key, value| vip::read(&mut settings.vip, reader, key, value)),
 ];
@@ -135,6 +139,9 @@ mod tests {
         assert_eq!(read.record, Record { file, max_bytes: 1_000_000, files: 3 });
         assert_eq!(settings("[record]\nfile = \"/a\"").unwrap().record.file, Some(PathBuf::from("/a")));
         assert_eq!(settings("[state]\ndir = \"s\"").unwrap().state.dir, PathBuf::from("/etc/keepalived/s"));
+        let scripts = settings("[scripts]\nnotify_timeout = 5").unwrap().scripts;
+        assert_eq!(scripts.notify_timeout, crate::time::Duration::from_secs(5));
+        assert!(settings("[scripts]\nnotify_timeout = 0").is_err());
         assert!(!settings("[vip]\nlease = false").unwrap().vip.lease);
     }
 

@@ -105,7 +105,7 @@ impl<M: Machine, T> LinuxWorld<M, T> {
     fn note(&self, input: InputOf<M>) -> InputOf<M> {
         if let Input::ConfigLoaded { config, .. } = &input {
             self.loading.set(true);
-            self.scripts.set_security(config.global.script_security);
+            self.scripts.loaded(config);
         }
         input
     }
@@ -155,6 +155,9 @@ impl<M: Machine, T> Common for LinuxWorld<M, T> {
     }
 
     fn record(&self, _: Instant, decision: &Decision) {
+        if let Decision::RoleChanged { router, to, .. } = decision {
+            self.scripts.entered(router, *to);
+        }
         log::decision(decision);
     }
 
@@ -242,7 +245,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 return Ok(Done::Answer(vrrp::Event::AddressesRead(addresses.read().await?).into()));
             }
             vrrp::Effect::RunScript { script, command, timeout } => {
-                let (script, run) = (script.clone(), self.scripts.run(command, *timeout));
+                let (script, run) = (script.clone(), self.scripts.run(script, command, *timeout));
                 let result = async move { vrrp::Event::ScriptFinished { script, outcome: run.await }.into() };
                 return Ok(Done::Begun(None, Box::pin(result)));
             }

@@ -1,6 +1,7 @@
 //! The processes of a director and their threads: supervisor, worker, hand-over.
 
 pub mod hand_over;
+pub mod neighbours;
 pub mod summary;
 pub mod supervise;
 pub mod thread;

@@ -7,6 +7,7 @@
 //! Each listens on an abstract UNIX socket of its own ([`PREFIX`] and a number), which belongs to the network namespace and
 //! is gone when its process is, however that ends. Whoever connects is told what it runs. `/proc/net/unix` lists them.
 
+use crate::system::clock;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Uid, getppid};
 use std::collections::BTreeSet;
@@ -19,9 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vipward_core::config::Config;
 use vipward_core::interface::Family;
-use vipward_core::seam::Clock;
-
-use crate::system::clock::BootClock;
 
 /// How the names begin.
 const PREFIX: &str = "vipward/";
@@ -51,7 +49,7 @@ pub fn claims(config: &Config) -> Claims {
         };
         format!("virtual_router_id {} on {} ({family}){group}", router.vrid, router.interfaces.heard_on)
     });
-    let servers = config.virtual_servers.iter().map(|server| format!("virtual server {}", server.id));
+    let servers = config.services.iter().map(|service| format!("virtual server {}", service.id()));
     let addresses = config.routers.iter().flat_map(|router| router.addresses.iter().chain(&router.excluded));
     let addresses = addresses.map(|vip| format!("virtual address {} on {}", vip.address, vip.interface));
     routers.chain(servers).chain(addresses).collect()
@@ -70,13 +68,33 @@ struct Told {
     claims: Claims,
 }
 
+/// Makes this director seen, and looks for others: how many there are. An error says what of its own is theirs already.
+/// Where it can't be done it is said, and this director begins as if it were alone.
+pub fn begin(file: &Path, config: &Config) -> Result<(Option<Presence>, usize), String> {
+    let presence = match Presence::open(file, claims(config)) {
+        Ok(presence) => presence,
+        Err(error) => {
+            tracing::warn!("other directors of this host won't see this one: {error}");
+            return Ok((None, 0));
+        }
+    };
+    let neighbours = presence.neighbours();
+    for Neighbour { supervisor, file, .. } in &neighbours {
+        tracing::info!("another director lives here: process {supervisor} with {file}");
+    }
+    match presence.in_the_way(&neighbours) {
+        Some(why) => Err(why),
+        None => Ok((Some(presence), neighbours.len())),
+    }
+}
+
 /// Another director that lives here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     pub pid: i32,
     /// The process of its supervisor.
     pub supervisor: i32,
-    /// When it began, in nanoseconds of [`BootClock`]: of two that start at once the later one yields.
+    /// When it began, in nanoseconds since boot: of two that start at once the later one yields.
     since: u64,
     pub file: String,
     pub claims: Claims,
@@ -85,7 +103,7 @@ pub struct Neighbour {
 impl Presence {
     /// From now on others see it.
     pub fn open(file: &Path, claims: Claims) -> io::Result<Self> {
-        let since = BootClock::start()?.now().as_nanos();
+        let since = clock::now().as_nanos();
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string();
         let told = Arc::new(Mutex::new(Told { since, file, claims }));
         let name = format!("{PREFIX}{}-{since:x}", std::process::id());
@@ -97,7 +115,8 @@ impl Presence {
                 match stream {
                     // Whoever does not listen gets nothing, and the next one has its turn.
                     Ok(mut stream) => {
-                        let _ = stream.set_write_timeout(Some(PATIENCE)).and_then(|()| stream.write_all(text.as_bytes()));
+                        let _ =
+                            stream.set_write_timeout(Some(PATIENCE)).and_then(|()| stream.write_all(text.as_bytes()));
                     }
                     // No descriptors, as a rule.
                     Err(_) => std::thread::sleep(PATIENCE),
@@ -105,6 +124,18 @@ impl Presence {
             }
         })?;
         Ok(Self { name, told })
+    }
+
+    /// It runs this from now on, unless somebody else does: then it says why not, and all stays as it was.
+    pub fn claim_anew(&self, config: &Config) -> Result<(), String> {
+        let claims = claims(config);
+        match self.neighbours().iter().find_map(|one| shared(&claims, one)) {
+            Some(why) => Err(why),
+            None => {
+                self.claim(claims);
+                Ok(())
+            }
+        }
     }
 
     /// It runs this from now on.
@@ -183,7 +214,13 @@ fn ask(name: &str) -> Option<Neighbour> {
     if told.is_none() {
         // It lives, whatever it is: its addresses are not to be taken for leftovers.
         tracing::debug!("another director, process {}, does not say what it runs", who.pid());
-        return Some(Neighbour { pid: who.pid(), supervisor: 0, since: 0, file: "?".to_owned(), claims: Claims::new() });
+        return Some(Neighbour {
+            pid: who.pid(),
+            supervisor: 0,
+            since: 0,
+            file: "?".to_owned(),
+            claims: Claims::new(),
+        });
     }
     told
 }
@@ -213,7 +250,9 @@ mod tests {
     fn a_line_of_proc_names_a_director() {
         let line = "ffff8b1c: 00000002 00000000 00010000 0001 01 12345 @vipward/77-1f";
         assert_eq!(name_of(line), Some("vipward/77-1f"));
-        for other in ["", "Num       RefCount Protocol Flags    Type St Inode Path", "a: 1 /run/vipward/x", "a: 1 @dbus"] {
+        for other in
+            ["", "Num       RefCount Protocol Flags    Type St Inode Path", "a: 1 /run/vipward/x", "a: 1 @dbus"]
+        {
             assert_eq!(name_of(other), None, "{other}");
         }
     }

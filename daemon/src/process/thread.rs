@@ -74,19 +74,26 @@ pub enum AfterGiving {
 }
 
 impl Thread<Election> {
-    /// The Election, before all ordinary work of this computer where that is permitted.
-    pub fn election(door: Door, tap: Option<Tap>, line: Line, copies: Slot) -> io::Result<Self> {
-        Self::start(ELECTION, |inputs, inside| {
+    /// The Election, before all ordinary work of this computer where that is permitted. `longest`: how long a notify script
+    /// may run.
+    pub fn election(door: Door, tap: Option<Tap>, line: Line, copies: Slot, longest: Duration) -> io::Result<Self> {
+        Self::start(ELECTION, move |inputs, inside| {
             raise_priority("the election");
-            election(inputs, inside, door, tap, line, copies)
+            election(inputs, inside, door, tap, line, copies, longest)
         })
     }
 }
 
 impl Thread<Balancer> {
-    /// The Balancer.
-    pub fn balancer(door: Door, dataplane: Choice, tap: Option<Tap>, copies: Slot) -> io::Result<Self> {
-        Self::start("balancer", move |_, inside| balancer(dataplane, inside, door, tap, copies))
+    /// The Balancer. `longest`: as above.
+    pub fn balancer(
+        door: Door,
+        dataplane: Choice,
+        tap: Option<Tap>,
+        copies: Slot,
+        longest: Duration,
+    ) -> io::Result<Self> {
+        Self::start("balancer", move |_, inside| balancer(dataplane, inside, door, tap, copies, longest))
     }
 }
 
@@ -188,6 +195,7 @@ async fn election(
     tap: Option<Tap>,
     line: Line,
     copies: Slot,
+    longest: Duration,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let links = Rc::new(Links::default());
@@ -197,7 +205,7 @@ async fn election(
     let monitor = Monitor::open(addresses.clone(), links.clone(), inputs).await.map_err(NotStarted::Failed)?;
     tokio::task::spawn_local(monitor.run());
     let clock = BootClock::start().map_err(failed)?;
-    let scripts = Rc::new(Scripts::default());
+    let scripts = Rc::new(Scripts::start(longest).map_err(failed)?);
     let lease = Rc::new(ZooKeeper::new());
     let own = Elects { network, addresses, lease: lease.clone() };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
@@ -222,12 +230,13 @@ async fn balancer(
     door: Door,
     tap: Option<Tap>,
     copies: Slot,
+    longest: Duration,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
     let world = World { uses: format!("dataplane: {dataplane}"), relay: dataplane.as_relay() };
-    let scripts = Rc::new(Scripts::default());
+    let scripts = Rc::new(Scripts::start(longest).map_err(failed)?);
     let own = Balances { dataplane, streams: Rc::new(ProbeStreams(clock.clone())) };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     let machine: Box<dyn Like<Balancer>> = match tap {

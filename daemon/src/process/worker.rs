@@ -8,6 +8,7 @@ use crate::options::configuration;
 use crate::options::configuration::{Disk, host_name, load, seed};
 use crate::process::hand_over;
 use crate::process::hand_over::{Giving, Listener, Piece};
+use crate::process::neighbours::{self, Claims, Presence};
 use crate::process::summary;
 use crate::process::supervise::wire;
 use crate::process::supervise::wire::Line;
@@ -36,7 +37,7 @@ use vipward_core::settings::{self, Settings};
 use vipward_core::supervisor::{NOTES, Order, Report, ReportSink};
 use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_core::time::Duration;
-use vipward_core::vrrp::Election;
+use vipward_core::vrrp::{self, Election};
 
 /// How long an orderly stop may take altogether.
 const STOP: Duration = Duration::from_secs(10);
@@ -44,7 +45,10 @@ const STOP: Duration = Duration::from_secs(10);
 /// Runs until its supervisor ends it, or is gone.
 pub fn run(worker: &Worker) -> Exit {
     let options = &worker.run;
-    log::start(options.log_level);
+    if let Err(error) = log::start(options.log_level) {
+        log::print(&format!("no thread for the log: {error}\n"));
+        return Exit::Failed;
+    }
     let socket = match Supervisor::find() {
         Ok(socket) => socket,
         Err(error) => {
@@ -67,10 +71,17 @@ pub fn run(worker: &Worker) -> Exit {
     let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
     let said = settings.complete(&mut config, &config_id(options));
     if said.iter().any(Diagnostic::is_error) {
-        eprint!("{}", render(&beside, &said, io::stderr().is_terminal()));
+        log::print(&render(&beside, &said, io::stderr().is_terminal()));
         return Exit::Diagnostics;
     }
     configuration::log(&beside, &said);
+    let (presence, neighbours) = match neighbours::begin(&options.file, &config) {
+        Ok(begun) => begun,
+        Err(why) => {
+            tracing::error!("not started: {why}");
+            return Exit::Failed;
+        }
+    };
     if let Some(file) = &settings.record.file {
         supervisor.reports.report(Report::Records(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
     }
@@ -82,7 +93,8 @@ pub fn run(worker: &Worker) -> Exit {
         None => None,
     };
     let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
-    let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, place));
+    let beside = Beside { presence, neighbours, place, longest: settings.scripts.notify_timeout };
+    let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, beside));
     if let Some(recording) = recording {
         recording.finish();
     }
@@ -94,7 +106,7 @@ fn settings(options: &Run) -> Option<(Settings, Sources)> {
     let mut sources = Sources::default();
     let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
     if settings.is_none() {
-        eprint!("{}", render(&sources, &diagnostics, io::stderr().is_terminal()));
+        log::print(&render(&sources, &diagnostics, io::stderr().is_terminal()));
     }
     let mut settings = settings?;
     if let Some(file) = &options.record {
@@ -119,7 +131,7 @@ fn first_configuration(options: &Run, sources: &mut Sources) -> Option<Config> {
         configuration::log(sources, &loaded.diagnostics);
         return Some(config);
     }
-    eprint!("{}", render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
+    log::print(&render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
     None
 }
 
@@ -204,6 +216,8 @@ struct Director<'a> {
     relay: Option<Arc<Relay>>,
     place: Place,
     shelf: Shelf,
+    /// As other directors of this host see it.
+    presence: Option<Presence>,
 }
 
 /// What an operator's order or a death leads to.
@@ -215,19 +229,29 @@ enum Turn {
     Retired,
 }
 
+/// What a director has beside its configuration.
+struct Beside {
+    presence: Option<Presence>,
+    /// How many other directors live in this network namespace.
+    neighbours: usize,
+    place: Place,
+    /// How long a notify script may run.
+    longest: Duration,
+}
+
 async fn work(
     worker: &Worker,
     config: Config,
     recording: Option<&Recording>,
     supervisor: Supervisor,
-    place: Place,
+    Beside { presence, neighbours, place, longest }: Beside,
 ) -> io::Result<Exit> {
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
-    let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot())?;
-    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot())?;
+    let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot(), longest)?;
+    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), longest)?;
     let mut relay = None;
     for ready in [election.ready().await, balancer.ready().await] {
         match ready {
@@ -241,7 +265,10 @@ async fn work(
     for line in summary::of(&options.file, &config) {
         tracing::info!("{line}");
     }
-    let mut director = Director { options, recording, supervisor, election, balancer, relay, place, shelf };
+    if neighbours > 0 {
+        let _ = election.inputs.send(vrrp::Event::NeighboursLive.into());
+    }
+    let mut director = Director { options, recording, supervisor, election, balancer, relay, place, shelf, presence };
     // Only now, when both worlds are there: a director that lacks something touches nothing.
     if worker.successor {
         director.supervisor.reports.report(Report::Prepared { notes: NOTES });
@@ -344,7 +371,7 @@ impl Director<'_> {
         match told {
             Told::Order(Order::Stop, _) => return Ok(Turn::Stop),
             Told::Order(Order::Reload, _) => {
-                if let Some(config) = reload(self.options, self.recording) {
+                if let Some(config) = reload(self.options, self.recording).filter(|config| self.may_run(config)) {
                     self.tell(&loaded(config));
                 }
                 self.supervisor.reports.report(Report::Reloaded);
@@ -358,6 +385,15 @@ impl Director<'_> {
             }
         }
         Ok(Turn::On)
+    }
+
+    /// Whether nobody else in this network namespace runs any of it.
+    fn may_run(&self, config: &Config) -> bool {
+        let claimed = self.presence.as_ref().map_or(Ok(()), |presence| presence.claim_anew(config));
+        if let Err(why) = &claimed {
+            tracing::error!("the running configuration stays: {why}");
+        }
+        claimed.is_ok()
     }
 
     /// Ends the machines without giving anything back, and gives their estates to the successor.
@@ -430,6 +466,7 @@ impl Director<'_> {
     /// Another process acts. What was begun here ends here: connections and notify scripts. The supervisor limits it.
     async fn carry(mut self) -> Exit {
         tracing::info!("retired: the connections that are here go on to their end");
+        self.presence.iter().for_each(|presence| presence.claim(Claims::new()));
         let Self { supervisor, election, balancer, relay, .. } = &mut self;
         let rest = async {
             tokio::join!(election.done(), balancer.done());

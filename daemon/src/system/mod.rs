@@ -5,3 +5,4 @@ pub mod exit;
 pub mod log;
 pub mod passing;
 pub mod privileges;
+pub mod quiet;

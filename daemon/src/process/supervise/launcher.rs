@@ -7,6 +7,7 @@
 use super::evidence;
 use super::{notes, threads};
 use crate::process::thread;
+use crate::system::log;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2};
 use std::ffi::OsString;
@@ -18,9 +19,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use vipward_core::supervisor::{Beginning, Look, WorkerId};
+use vipward_core::time::Duration;
 
 /// Its stack is locked in memory whole.
 const STACK: usize = 256 << 10;
+
+/// How long what is logged may take to be written before this process becomes another program. Far less than a
+/// worker's silence may last: whoever does not read the log must not make the supervisor deaf.
+const LAST_LINES: Duration = Duration::from_millis(100);
 
 /// The end of a path in `/proc` whose file was replaced.
 const DELETED: &str = " (deleted)";
@@ -163,6 +169,8 @@ fn become_the_new_one(program: &Path, arguments: &[OsString], notes: &notes::Wri
         Ok(inherited) => inherited,
         Err(error) => return error,
     };
+    // The thread that writes ends with this as well. The supervisor waits meanwhile.
+    log::drain(LAST_LINES);
     let error = Command::new(program).arg("run").arg(format!("{RESUME}{}", inherited.number())).args(arguments).exec();
     notes.disinherit();
     error

@@ -45,7 +45,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until a signal ends it, or the worker can't.
 pub fn run(options: &Run) -> ExitCode {
-    log::start(options.log_level);
+    if let Err(error) = log::start(options.log_level) {
+        log::print(&format!("no thread for the log: {error}\n"));
+        return Exit::Failed.into();
+    }
     match Shell::open(options) {
         Ok(mut shell) => shell.run(),
         Err(error) => {
@@ -107,6 +110,16 @@ impl Shell {
         let (supervisor, workers, control) = match left {
             None => {
                 let control = Control::open(&options.control);
+                // Another director of this host would answer in this one's name.
+                if let Err(error) = &control
+                    && error.kind() == io::ErrorKind::AddrInUse
+                {
+                    let path = options.control.display();
+                    return Err(io::Error::other(format!(
+                        "not started: another director answers at {path}: stop it first, or give this one a socket of its \
+                         own with --control"
+                    )));
+                }
                 let control =
                     control.map_err(|error| no_control = Some(format!("{}: {error}", options.control.display())));
                 (Supervisor::default(), BTreeMap::new(), control.ok())

@@ -1,29 +1,48 @@
 //! The service manager, by systemd's protocol (sd_notify(3)). Without `NOTIFY_SOCKET` nobody listens.
 
+use nix::sys::socket::{MsgFlags, UnixAddr, sendto};
 use sd_notify::NotifyState;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use vipward_core::supervisor::Service;
 
 /// Tells it one thing.
 pub fn notify(news: Service) {
+    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let told = match news {
         Service::Ready => {
             let main = NotifyState::MainPid(std::process::id());
-            sd_notify::notify(&[NotifyState::Ready, main, NotifyState::Status("worker runs")])
+            tell(&address, &[NotifyState::Ready, main, NotifyState::Status("worker runs")])
         }
         Service::Reloading => match NotifyState::monotonic_usec_now() {
-            Ok(now) => {
-                sd_notify::notify(&[NotifyState::Reloading, now, NotifyState::Status("reading the configuration")])
-            }
+            Ok(now) => tell(&address, &[NotifyState::Reloading, now, NotifyState::Status("reading the configuration")]),
             Err(error) => Err(error),
         },
-        Service::Stopping => sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]),
-        Service::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+        Service::Stopping => tell(&address, &[NotifyState::Stopping, NotifyState::Status("stopping")]),
+        Service::Alive => tell(&address, &[NotifyState::Watchdog]),
         Service::Down { restart_in } => {
             let status = format!("worker died; the next one starts in {:.1} s", restart_in.as_secs_f64());
-            sd_notify::notify(&[NotifyState::Status(&status)])
+            tell(&address, &[NotifyState::Status(&status)])
         }
     };
     if let Err(error) = told {
         tracing::debug!("can't tell the service manager: {error}");
     }
+}
+
+/// One message, or an error at once. `sd_notify::notify` would wait for a service manager that does not read.
+fn tell(address: &OsStr, news: &[NotifyState<'_>]) -> io::Result<()> {
+    let message: String = news.iter().map(|news| format!("{news}\n")).collect();
+    let address = match address.as_bytes() {
+        [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
+        _ => UnixAddr::new(Path::new(address))?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    sendto(socket.as_raw_fd(), message.as_bytes(), &address, flags)?;
+    Ok(())
 }
