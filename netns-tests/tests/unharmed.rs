@@ -1,0 +1,204 @@
+//! What must not take the VIP away: another director on the same host, a machine that does not schedule, a flood of cheap
+//! packets.
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use vipward_lab::watch::{Watch, What};
+use vipward_lab::{Node, Process, Signal, wait_for};
+use vipward_netns_tests::{Pair, Router, VIP, in_lab};
+
+/// A loaded machine may be this late, and no test minds.
+const SOON: Duration = Duration::from_secs(30);
+
+const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 101));
+
+/// The other director's file: another VRID, another VIP.
+fn other() -> String {
+    Router::master().text().replace("virtual_router_id 51", "virtual_router_id 52").replace(".100/24", ".101/24")
+}
+
+/// One more director on lb1 with this text, with files and a control socket of its own.
+fn second(pair: &Pair, name: &str, text: &str) -> Process {
+    let file = pair.file(&format!("{name}.conf"), text).unwrap();
+    let mut command = Command::new(vipward_netns_tests::vipward());
+    command.arg("run").arg("--control").arg(pair.folder.path().join(format!("{name}.sock")));
+    command.arg("--state").arg(pair.folder.path().join("state"));
+    command.args(["--dataplane", "relay", "-f"]).arg(file);
+    pair.lb1.spawn(command).unwrap()
+}
+
+fn has(node: &Node, address: IpAddr) {
+    wait_for(SOON, || node.has(address).then_some(())).unwrap_or_else(|| panic!("{address} does not come"));
+}
+
+/// How often one of these addresses went while this was done. A renewal is told as if it came.
+fn moves(node: &Node, meanwhile: impl FnOnce()) -> usize {
+    let watch = Watch::start(node).unwrap();
+    meanwhile();
+    let moved = |what: &What| matches!(what, What::Address { address, present: false } if [VIP, OTHER].contains(&address.address));
+    watch.seen().iter().filter(|seen| moved(&seen.what)).count()
+}
+
+#[test]
+fn two_directors_of_one_host_live_side_by_side() {
+    in_lab("two_directors_of_one_host_live_side_by_side", &[], || {
+        let pair = Pair::build().unwrap();
+        let first = pair.vipward_with(&pair.lb1, &Router::master().text()).unwrap();
+        has(&pair.lb1, VIP);
+        let neighbour = second(&pair, "other", &other());
+        has(&pair.lb1, OTHER);
+        let moved = moves(&pair.lb1, || std::thread::sleep(Duration::from_secs(5)));
+        assert_eq!(moved, 0, "{}\n{}", first.output(), neighbour.output());
+        // One is killed whole and starts again: it takes off what it left itself, and nothing of the other's.
+        first.signal(Signal::SIGSTOP);
+        first.children().unwrap().into_iter().for_each(|child| vipward_lab::signal(child, Signal::SIGKILL));
+        first.kill();
+        let watch = Watch::start(&pair.lb1).unwrap();
+        let again = pair.vipward_with(&pair.lb1, &Router::master().text()).unwrap();
+        wait_for(SOON, || again.output().contains(" MASTER").then_some(())).expect("it is MASTER again");
+        has(&pair.lb1, VIP);
+        let touched = watch
+            .seen()
+            .into_iter()
+            .find(|seen| matches!(&seen.what, What::Address { address, present: false } if address.address == OTHER));
+        assert!(touched.is_none() && pair.lb1.has(OTHER), "{}\n{}", again.output(), neighbour.output());
+    });
+}
+
+#[test]
+fn what_another_director_of_the_host_runs_is_refused() {
+    in_lab("what_another_director_of_the_host_runs_is_refused", &[], || {
+        let pair = Pair::build().unwrap();
+        let mut first = pair.vipward_with(&pair.lb1, &Router::master().text()).unwrap();
+        has(&pair.lb1, VIP);
+        let moved = moves(&pair.lb1, || {
+            // The same virtual router, by hand, beside the service.
+            let ended = second(&pair, "again", &Router::master().text()).wait(SOON).unwrap();
+            assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
+            let why = "is run here already by process";
+            assert!(ended.output.contains(why), "{}", ended.output);
+            // The same control socket.
+            let ended = pair.vipward_with(&pair.lb1, &other()).unwrap().wait(SOON).unwrap();
+            assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
+            assert!(ended.output.contains("another director answers at"), "{}", ended.output);
+            // And by a reload of one that lives beside it.
+            let mut neighbour = second(&pair, "other", &other());
+            has(&pair.lb1, OTHER);
+            let both =
+                Router::master().text() + &other().replace("VI_1", "VI_2").replace("global_defs", "ignored_defs");
+            let both = both.split("ignored_defs").next().unwrap().to_owned()
+                + both.split("vrrp_version 2\n}\n").last().unwrap();
+            pair.file("other.conf", &both).unwrap();
+            neighbour.signal(Signal::SIGHUP);
+            neighbour.wait_for_line("the running configuration stays", SOON).unwrap();
+            assert!(neighbour.output().contains(why), "{}", neighbour.output());
+            assert!(pair.lb1.has(VIP) && pair.lb1.has(OTHER));
+            drop(neighbour);
+        });
+        // The other's VIP went with it.
+        assert!(moved <= 1, "{moved}: {}", first.output());
+        assert!(first.running() && pair.lb1.has(VIP));
+    });
+}
+
+/// A real-time task keeps the worker from its processor, as a paused host would; the worker is runnable.
+#[test]
+fn a_worker_without_a_processor_keeps_its_roles() {
+    in_lab("a_worker_without_a_processor_keeps_its_roles", &[], || {
+        if std::thread::available_parallelism().unwrap().get() < 2 {
+            println!("NOT RUN: needs two processors");
+            return;
+        }
+        let pair = Pair::build().unwrap();
+        let mut master = pair.vipward_with(&pair.lb1, &Router::master().text()).unwrap();
+        has(&pair.lb1, VIP);
+        let mut backup = pair.vipward_with(&pair.lb2, &Router::backup().text()).unwrap();
+        backup.wait_for_line("-> BACKUP", SOON).unwrap();
+        let [worker] = master.children().unwrap()[..] else { panic!("one worker") };
+        let before = master.lines(0).len();
+        let pin = |processor: &str, pid: u32| {
+            let pinned = Command::new("taskset").args(["-apc", processor, &pid.to_string()]).output().unwrap();
+            assert!(pinned.status.success(), "{pinned:?}");
+        };
+        pin("0", master.pid());
+        pin("1", worker);
+        let limit = "/proc/sys/kernel/sched_rt_runtime_us";
+        let usual = std::fs::read_to_string(limit).unwrap();
+        if std::fs::write(limit, "-1").is_err() {
+            println!("NOT RUN: real-time tasks can't have a processor whole here");
+            return;
+        }
+        let mut hog = Command::new("timeout");
+        hog.args(["-s", "KILL", "1.6", "taskset", "-c", "1", "chrt", "-f", "99", "sh", "-c", "while :; do :; done"]);
+        let began = Instant::now();
+        let hogged = hog.status();
+        std::fs::write(limit, usual).unwrap();
+        println!("{hogged:?} after {} ms", began.elapsed().as_millis());
+        std::thread::sleep(Duration::from_secs(3));
+        let said = master.lines(before).iter().map(|line| line.text.clone()).collect::<Vec<_>>().join("\n");
+        assert_eq!(master.children().unwrap(), [worker], "the same worker: {said}");
+        assert!(pair.lb1.has(VIP) && !pair.lb2.has(VIP), "{said}");
+        assert!(master.running() && !said.contains("killed"), "{said}");
+    });
+}
+
+/// A thousand adverts a second of a lower priority, with a hundred addresses: each of them is answered by a MASTER.
+#[test]
+fn a_flood_of_adverts_takes_no_address_away() {
+    in_lab("a_flood_of_adverts_takes_no_address_away", &[], || {
+        let pair = Pair::build().unwrap();
+        let mut list = String::new();
+        for host in 100..200 {
+            let _ = writeln!(list, "        192.0.2.{host}/32");
+        }
+        let text = Router::master().text().replace("        192.0.2.100/24\n", &list);
+        let mut master = pair.vipward_with(&pair.lb1, &text).unwrap();
+        master.wait_for_line("-> MASTER", SOON).unwrap();
+        wait_for(SOON, || pair.lb1.has(IpAddr::from([192, 0, 2, 199])).then_some(())).expect("all addresses come");
+        let watch = Watch::start(&pair.lb1).unwrap();
+        flood(&pair.client, advert(51, 50, 100..200), 6_000, Duration::from_millis(1));
+        let seen = watch.seen();
+        let lost = seen.iter().filter(|seen| matches!(seen.what, What::Address { present: false, .. })).count();
+        let arps = seen.iter().filter(|seen| matches!(seen.what, What::Arp { sent: true, .. })).count();
+        println!("{lost} addresses lost, {arps} announcements");
+        assert_eq!(lost, 0, "{}", master.output());
+        // Five for each address at two bursts a second, and four bursts at once.
+        assert!(arps < 40 * 500, "{arps} announcements");
+        assert!(!master.output().contains("MASTER -> "), "{}", master.output());
+    });
+}
+
+/// A VRRPv2 advert of the client's (RFC 3768 5), 1 s.
+fn advert(vrid: u8, priority: u8, hosts: std::ops::Range<u8>) -> Vec<u8> {
+    let mut bytes = vec![0x21, vrid, priority, u8::try_from(hosts.len()).unwrap(), 0, 1, 0, 0];
+    bytes.extend(hosts.flat_map(|host| [192, 0, 2, host]));
+    bytes.extend([0; 8]);
+    let mut sum: u32 = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let checksum = !u16::try_from(sum).unwrap();
+    bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+/// Sends this packet of protocol 112 to the VRRP group so many times, so far apart.
+fn flood(node: &Node, bytes: Vec<u8>, times: u32, pause: Duration) {
+    node.run(move || {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(112)))?;
+        socket.set_multicast_if_v4(&Ipv4Addr::new(192, 0, 2, 200))?;
+        socket.set_multicast_ttl_v4(255)?;
+        let group = SockAddr::from(SocketAddr::from(([224, 0, 0, 18], 0)));
+        let began = Instant::now();
+        for n in 0..times {
+            // ENOBUFS when the receivers are slow: the next one.
+            let _ = socket.send_to(&bytes, &group);
+            std::thread::sleep((pause * n).saturating_sub(began.elapsed()));
+        }
+        Ok(())
+    })
+    .unwrap();
+}
