@@ -58,6 +58,7 @@ scenarios! {
     elect_nopreempt "elect-nopreempt"
     elect_without_vrrp "elect-without-vrrp"
     false_takeover "false-takeover"
+    false_takeover_later "false-takeover-later"
     fence_frozen_master "fence-frozen-master"
     fence_leader_change "fence-leader-change"
     fence_partition "fence-partition"

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use vipward_core::settings::Record;
 
@@ -42,6 +42,9 @@ impl Ring {
             if self.files <= 1 {
                 fs::remove_file(&self.file)?;
             }
+        }
+        if let Some(folder) = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.file)
     }

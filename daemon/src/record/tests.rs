@@ -108,16 +108,17 @@ fn what_is_no_recording_is_left_alone() {
     assert!(Ring { file: "/dev/null".into(), ..link }.turn().is_err());
 }
 
-/// A folder that is not there yet: the director works, the steps are kept, and are written once there is a place.
+/// Something is in the folder's place: the director works, the steps are kept, and are written once the folder can be made.
 #[test]
 fn a_disk_that_refuses_is_tried_again_and_nothing_waits_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let ring = Ring { file: folder.path().join("later").join("r"), max_bytes: 1 << 30, files: 3 };
+    std::fs::write(folder.path().join("later"), "in the way").unwrap();
     let (recording, mut machine) = recorded(&ring);
     for at in 0..u64::try_from(QUEUE).unwrap() + 100 {
         machine.handle(Input::Wakeup, Instant::from_millis(at));
     }
-    std::fs::create_dir(folder.path().join("later")).unwrap();
+    std::fs::remove_file(folder.path().join("later")).unwrap();
     wait_for("the file comes", || ring.file.exists());
     wait_for("there is room again", || {
         let mut tap = recording.tap();

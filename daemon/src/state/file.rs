@@ -1,8 +1,9 @@
 //! One state file: an estate as one line of JSON, and below it the CRC-32 of that line.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use nix::unistd::Uid;
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use vipward_core::estate::{Document, Estate, Unusable};
 
@@ -17,12 +18,15 @@ pub fn write(path: &Path, boot: &str, estate: Estate) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         // Addresses and names of what is inside are not for everybody.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        nobody_else_writes(folder)?;
     }
     let new = beside(path);
+    // What an earlier try left there, or somebody has put there to be written to: the name goes, and not what it points to.
+    remove(&new)?;
     let written = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
+        .custom_flags(libc::O_NOFOLLOW)
         .mode(0o600)
         .open(&new)
         .and_then(|mut file| file.write_all(&bytes))
@@ -36,11 +40,21 @@ pub fn write(path: &Path, boot: &str, estate: Estate) -> io::Result<()> {
 
 /// Reads what an earlier process of this boot left; `None`: nothing.
 pub fn read(path: &Path, boot: &str) -> io::Result<Option<Result<Estate, Unusable>>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let mut file = match opened {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    let there = file.metadata()?;
+    if !there.is_file() || !trusted(&there) {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it belongs to somebody else, or is no regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     let damaged = |what: &str| Some(Err(Unusable::Damaged(what.to_owned())));
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(damaged("it has no end")) };
     let (line, rest) = bytes.split_at(end + 1);
@@ -56,6 +70,23 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Root's or our own.
+fn trusted(there: &Metadata) -> bool {
+    there.uid() == 0 || there.uid() == Uid::effective().as_raw()
+}
+
+/// In a folder where others may put files, they could put one where ours is. With the sticky bit they can't take its place.
+fn nobody_else_writes(folder: &Path) -> io::Result<()> {
+    const OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let there = fs::metadata(folder)?;
+    if trusted(&there) && (there.mode() & OTHERS == 0 || there.mode() & STICKY != 0) {
+        return Ok(());
+    }
+    let why = format!("{} belongs to somebody else, or others may write into it", folder.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 fn beside(path: &Path) -> PathBuf {

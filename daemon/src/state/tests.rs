@@ -110,3 +110,30 @@ fn a_folder_that_can_not_be_is_tried_again() {
     until(|| place.read(MachineName::Balancer) == Some(balancer(9_999)));
     shelf.clear();
 }
+
+/// Somebody who may write into the folder must not have us write to another file, or believe one of theirs.
+#[test]
+fn planted_files_are_not_followed_and_not_believed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.state");
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "precious").unwrap();
+    let estate = || Estate::Election(Default::default());
+    symlink(&precious, path.with_extension("new")).unwrap();
+    file::write(&path, "boot", estate()).unwrap();
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+    assert!(file::read(&path, "boot").unwrap().unwrap().is_ok());
+    std::fs::remove_file(&path).unwrap();
+    symlink(&precious, &path).unwrap();
+    assert!(file::read(&path, "boot").is_err());
+    file::write(&path, "boot", estate()).unwrap();
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+    // A folder for everybody.
+    let mode = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o777);
+    let error = file::write(&path, "boot", estate()).unwrap_err();
+    assert!(error.to_string().contains("others may write into it"), "{error}");
+    mode(0o1777);
+    file::write(&path, "boot", estate()).unwrap();
+}

@@ -71,12 +71,16 @@ impl VirtualRouter {
         self.tell_of_rival(advert, source, ctx);
     }
 
-    /// One advert of a lower priority is what a MASTER that is preempted says as it yields. A second one is a second MASTER.
+    /// One advert of a lower priority is what a MASTER that was just preempted says as it yields. Any other is a second MASTER.
     fn tell_of_rival(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         let (now, pause) = (ctx.now, self.master_down_interval(advert.interval));
         let Some(rival) = self.rival.as_mut().filter(|rival| now.since(rival.last) <= pause) else {
             self.rival = Some(Rival { since: now, last: now, told_that_it_stays: false });
             self.limits.rival = Limit::default();
+            if now.since(self.master_since) > pause && self.limits.rival.admits(now) {
+                let router = self.config.name.clone();
+                ctx.decide(Decision::RivalMaster { router, source, priority: advert.priority });
+            }
             return;
         };
         rival.last = now;

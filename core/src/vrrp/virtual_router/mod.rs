@@ -133,6 +133,8 @@ pub struct VirtualRouter {
     /// Peers whose checksum leaves the pseudo header out; by multicast one stands for all.
     plain_checksum: BTreeSet<IpAddr>,
     rival: Option<master::Rival>,
+    /// When it became MASTER last, in this process.
+    master_since: Instant,
 }
 
 /// Warnings that a peer could cause every second.
@@ -163,6 +165,7 @@ impl VirtualRouter {
             long_interval: None,
             plain_checksum: BTreeSet::new(),
             rival: None,
+            master_since: Instant::ZERO,
         };
         router.prepare();
         router

@@ -93,6 +93,7 @@ impl VirtualRouter {
 
     fn enter_master(&mut self, cause: RoleCause, holds: bool, ctx: &mut Context<'_>) {
         let from = self.role();
+        self.master_since = ctx.now;
         ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
         let announcements = if holds { self.take_addresses(ctx) } else { Announcements::default() };
         let advertise_at = ctx.now + self.config.adverts.interval.duration();

@@ -9,7 +9,7 @@ use nix::sys::stat::{Mode, umask};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::Path;
 
 /// Asks for an upgrade.
@@ -67,7 +67,10 @@ impl Control {
         }
         let address = UnixAddr::new(path)?;
         let stream = || socket(AddressFamily::Unix, SockType::Stream, FLAGS, None);
-        if path.exists() {
+        if let Ok(there) = fs::symlink_metadata(path) {
+            if !there.file_type().is_socket() {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and is no socket: left alone"));
+            }
             if connect(stream()?.as_raw_fd(), &address).is_ok() {
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, "another director listens there"));
             }
@@ -180,6 +183,21 @@ mod tests {
         junk.read_to_string(&mut heard).unwrap();
         assert_eq!(heard, "failed: no such request\n");
         assert_eq!(control.clients.len(), 0);
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious.conf");
+        fs::write(&path, "precious").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for place in [&path, &link, &folder.path().to_owned()] {
+            let error = Control::open(place).err().unwrap();
+            assert!(error.to_string().contains("no socket"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]
