@@ -5,12 +5,14 @@
 mod coordination;
 mod reader;
 mod record;
+mod run;
 mod state;
 mod vip;
 
 use crate::config::Vip;
 pub use coordination::CoordinationTable;
 pub use record::Record;
+pub use run::Run;
 pub use state::State;
 
 use crate::config::Config;
@@ -26,6 +28,7 @@ pub const NAME: &str = "vipward.toml";
 /// Everything that the file can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    pub run: Run,
     pub record: Record,
     pub state: State,
     pub vip: Vip,
@@ -48,6 +51,7 @@ type ReadKey = fn(&mut Settings, &mut Reader<'_>, &Key<'_>, &Value<'_>);
 
 /// Tables, the keys of each, and who reads them.
 const TABLES: &[(&str, &[&str], ReadKey)] = &[
+    ("run", run::KEYS, |settings, reader, key, value| settings.run.read(reader, key, value)),
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
     ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
     ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
@@ -135,6 +139,7 @@ mod tests {
         assert_eq!(read.record, Record { file, max_bytes: 1_000_000, files: 3 });
         assert_eq!(settings("[record]\nfile = \"/a\"").unwrap().record.file, Some(PathBuf::from("/a")));
         assert_eq!(settings("[state]\ndir = \"s\"").unwrap().state.dir, PathBuf::from("/etc/keepalived/s"));
+        assert!(settings("[run]\nallow_empty = true").unwrap().run.allow_empty);
         assert!(!settings("[vip]\nlease = false").unwrap().vip.lease);
     }
 
@@ -156,6 +161,15 @@ mod tests {
         assert!(diagnostics[0].message.contains("x.toml"), "{diagnostics:?}");
         files.insert(config.with_file_name(NAME), b"[record]\nfiles = 2\n".to_vec());
         assert_eq!(load(&mut Sources::default(), &files, config, None).0.unwrap().record.files, 2);
+    }
+
+    #[test]
+    fn nothing_to_run_is_an_error_unless_it_is_meant() {
+        let empty = Config::default();
+        let said = Settings::default().nothing_to_run(&empty).unwrap();
+        assert!(said.is_error() && said.code == "nothing-to-run");
+        assert_eq!(settings("[run]\nallow_empty = true").unwrap().nothing_to_run(&empty), None);
+        assert_eq!(Settings::default().nothing_to_run(&completed("").0), None);
     }
 
     const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100 }\n}\n\
