@@ -233,6 +233,8 @@ impl Lower<'_> {
                     .at(place, format!("expected {needs}"))
                     .help(format!("write `{} {needs}{block}`: {}", keyword.word, keyword.meaning())),
             );
+        } else if line.args.first().is_some_and(|value| value.text == "=") {
+            // Said where the value is looked at.
         } else if let Some(extra) = line.args.get(takes.max) {
             let span = line.args.last().map_or(extra.span, |last| extra.span.to(last.span));
             let number = match takes.max {

@@ -38,7 +38,11 @@ const ROWS: &[Row<Draft>] = &[
         keep(&mut draft.priority, said.number().and_then(Priority::new));
     }), "the highest wins; 255: address owner"),
     row("advert_int", text("SECONDS"), Is("1"), Acted(|said, draft| {
-        if let Some(value) = said.value() { draft.advert_int = Some((value.text.to_string(), value.span)) }
+        match said.value() {
+            Some(value) if value.text == "=" => said.lower.bad(said.line, value, "seconds"),
+            Some(value) => draft.advert_int = Some((value.text.to_string(), value.span)),
+            None => {}
+        }
     }), "time between two adverts: whole seconds from 1 to 255 in version 2, from 0.01 to 40.95 in version 3"),
     row("nopreempt", flag(), Nothing, Acted(|_, draft| draft.preempt = false), "leave a MASTER of lower priority alone; needs `state BACKUP`"),
     row("preempt", flag(), Nothing, Always("it is the default"), "take over from a MASTER of lower priority"),
