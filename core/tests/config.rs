@@ -20,5 +20,7 @@ mod mistakes;
 mod nodes;
 #[path = "config/pairs.rs"]
 mod pairs;
+#[path = "config/runs.rs"]
+mod runs;
 #[path = "config/table.rs"]
 mod table;

@@ -40,11 +40,37 @@ fn the_command_line_has_a_status_of_its_own() {
 fn check_passes_a_sound_file_and_one_that_has_only_warnings() {
     let (_folder, path) = file(GOOD);
     assert_eq!(status(&vipward(&["check", path.to_str().unwrap()])), 0);
-    fs::write(&path, format!("global_defs {{\n    notification_email {{\n        a@b.example\n    }}\n}}\n{GOOD}"))
-        .unwrap();
+    fs::write(&path, GOOD.replace("virtual_router_id 51", "virtual_router_id 51\n    state SLAVE")).unwrap();
     let output = vipward(&["check", path.to_str().unwrap()]);
     assert!(text(&output.stdout).contains("warning["), "{output:?}");
     assert_eq!(status(&output), 0);
+    assert_eq!(status(&vipward(&["check", "--strict", path.to_str().unwrap()])), 2);
+}
+
+#[test]
+fn nothing_to_run_starts_nothing_unless_it_is_meant() {
+    for empty in ["", "# nothing\n", "@other global_defs {\n@other }\n"] {
+        let (folder, path) = file(empty);
+        let check = || status(&vipward(&["check", path.to_str().unwrap()]));
+        assert_eq!(check(), 2, "{empty}");
+        let output = vipward(&["run", "-f", path.to_str().unwrap()]);
+        assert_eq!(status(&output), 2, "{output:?}");
+        assert!(text(&output.stderr).contains("allow_empty"), "{output:?}");
+        fs::write(folder.path().join("vipward.toml"), "[run]\nallow_empty = true\n").unwrap();
+        assert_eq!(check(), 0, "{empty}");
+    }
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_panic() {
+    let (_folder, path) = file(&broken());
+    for arguments in [&["check", path.to_str().unwrap()][..], &["config", "words"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(VIPWARD).args(arguments).stdout(writer).output().unwrap();
+        assert!(output.status.code().is_some_and(|code| code == 0 || code == 2), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
 }
 
 #[test]

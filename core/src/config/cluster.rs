@@ -23,13 +23,22 @@ pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
             continue;
         }
         group.vrid(&mut found);
-        group.priorities(&mut found);
+        // What a node says wrongly it hears about from its own file.
+        if group.sound("priority") {
+            group.priorities(&mut found);
+            group.preemption(&mut found);
+        }
         group.states(&mut found);
-        group.preemption(&mut found);
-        group.addresses(&mut found);
+        if group.sound("virtual_ipaddress") {
+            group.addresses(&mut found);
+        }
         group.wire(&mut found);
-        group.transport(&mut found);
-        group.interfaces(&mut found);
+        if ["unicast_peer", "unicast_src_ip", "mcast_src_ip", "mcast_dst_ip"].iter().all(|word| group.sound(word)) {
+            group.transport(&mut found);
+        }
+        if group.sound("interface") {
+            group.interfaces(&mut found);
+        }
     }
     found
 }
@@ -98,7 +107,7 @@ fn same_router_id(nodes: &[Node<'_>], found: &mut Vec<Diagnostic>) {
     }
     for (id, nodes) in by_id.into_iter().filter(|(_, nodes)| nodes.len() > 1) {
         let mut diagnostic =
-            Diagnostic::warning("same-router-id", format!("{} nodes call themselves `{id}`", nodes.len()));
+            Diagnostic::info("same-router-id", format!("{} nodes call themselves `{id}`", nodes.len()));
         for node in nodes {
             diagnostic = diagnostic.at(node.config.global.places.of("router_id"), format!("on {}", node.name));
         }
@@ -251,12 +260,15 @@ impl<'a> Group<'a> {
     fn one_address(&self, address: IpAddr, found: &mut Vec<Diagnostic>) {
         let of = |member: &Member<'a>| member.router.addresses.iter().find(|other| other.address == address);
         let prefix = |member: &Member<'a>| of(member).map(|address| address.prefix_len);
+        // Nodes name their interfaces as they like: what counts is whether it is the instance's own.
         let device = |member: &Member<'a>| {
-            of(member)
-                .filter(|address| address.interface != member.router.interfaces.heard_on)
-                .map(|address| address.interface.clone())
+            of(member).is_some_and(|address| address.interface != member.router.interfaces.heard_on)
         };
-        let label = |member: &Member<'a>| of(member).and_then(|address| address.label.clone());
+        let label = |member: &Member<'a>| {
+            let address = of(member)?;
+            let label = address.label.as_deref()?;
+            Some(label.strip_prefix(address.interface.as_str()).unwrap_or(label).to_owned())
+        };
         if self.agree(prefix) && self.agree(device) && self.agree(label) {
             return;
         }
@@ -267,11 +279,19 @@ impl<'a> Group<'a> {
             diagnostic =
                 diagnostic.note("the address moves with another prefix: routes to its network come and go with it");
         }
-        found.push(diagnostic.help("write the line alike on every node, with the network's prefix"));
+        let help = match (self.agree(prefix), self.agree(device)) {
+            (false, _) => "write the same prefix on every node, that of the network",
+            (true, false) => "put it on the instance's own interface on every node, or on none",
+            (true, true) => "write the same label on every node, behind the interface's own name",
+        };
+        found.push(diagnostic.help(help));
     }
 
     /// What must be equal for one node to take another's adverts.
     fn wire(&self, found: &mut Vec<Diagnostic>) {
+        if !self.sound("version") {
+            return;
+        }
         if !self.agree(|member| member.router.version) {
             let diagnostic = Diagnostic::error("version-differs", "the nodes speak different versions of VRRP");
             found.push(
@@ -279,7 +299,7 @@ impl<'a> Group<'a> {
                     .note("they drop each other's adverts, and each becomes MASTER")
                     .help("write the same `version` (or `vrrp_version`) on every node"),
             );
-        } else if !self.agree(|member| member.router.password) {
+        } else if self.sound("authentication") && !self.agree(|member| member.router.password) {
             let diagnostic = Diagnostic::error("authentication-differs", "the nodes do not authenticate alike");
             found.push(
                 self.labels(diagnostic, "authentication", |member| match member.router.password {
@@ -290,7 +310,7 @@ impl<'a> Group<'a> {
                 .help("write the same `auth_pass` on every node, or delete `authentication` everywhere"),
             );
         }
-        if !self.agree(|member| member.router.adverts.interval) {
+        if self.sound("advert_int") && !self.agree(|member| member.router.adverts.interval) {
             let old = self.0.iter().any(|member| member.router.version == Version::V2);
             let (diagnostic, leads_to) = if old {
                 let message = "the nodes have different `advert_int`s, which VRRPv2 forbids";
@@ -311,7 +331,7 @@ impl<'a> Group<'a> {
                     .help("write the same `advert_int` on every node"),
             );
         }
-        if !self.agree(|member| member.router.adverts.down_timer) {
+        if self.sound("down_timer_adverts") && !self.agree(|member| member.router.adverts.down_timer) {
             let diagnostic =
                 Diagnostic::warning("down-timer-differs", "the nodes wait for different numbers of adverts");
             found.push(
@@ -355,6 +375,9 @@ impl<'a> Group<'a> {
             }
             return;
         }
+        if self.same_source(found) {
+            return;
+        }
         for sender in &self.0 {
             let Some(source) = sender.router.source else { continue };
             for receiver in self.0.iter().filter(|receiver| receiver.index != sender.index) {
@@ -376,6 +399,34 @@ impl<'a> Group<'a> {
                 }
             }
         }
+    }
+
+    /// A file that was copied from one node to another, this line and all.
+    fn same_source(&self, found: &mut Vec<Diagnostic>) -> bool {
+        let mut by_source: BTreeMap<IpAddr, Vec<&Member<'a>>> = BTreeMap::new();
+        for member in &self.0 {
+            if let Some(source) = member.router.source {
+                by_source.entry(source).or_default().push(member);
+            }
+        }
+        let several = |members: &[&Member<'a>]| {
+            members.iter().any(|member| Some(member.index) != members.first().map(|it| it.index))
+        };
+        let Some((source, members)) = by_source.into_iter().find(|(_, members)| several(members)) else { return false };
+        let mut diagnostic =
+            Diagnostic::error("same-source", format!("several nodes send their adverts from {source}"));
+        for member in members {
+            diagnostic = diagnostic.at(member.router.places.of("unicast_src_ip"), format!("on {}", member.node));
+        }
+        found.push(diagnostic.note("each takes the other's adverts for its own, and each becomes MASTER").help(
+            "write each node's own address in its `unicast_src_ip`, and those of the others in its `unicast_peer`",
+        ));
+        true
+    }
+
+    /// Whether what all members say in `word` was understood.
+    fn sound(&self, word: &str) -> bool {
+        self.0.iter().all(|member| member.router.places.sound(word))
     }
 
     fn interfaces(&self, found: &mut Vec<Diagnostic>) {

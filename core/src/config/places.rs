@@ -21,6 +21,8 @@ pub struct Places {
     /// What is no word of the language. Lists may be long, and most blocks have none.
     #[expect(clippy::box_collection, reason = "a block without texts is two words shorter, and there are many")]
     texts: Option<Box<BTreeMap<String, Span>>>,
+    /// Words with a mistake in what they say: something else stands in the model.
+    wrong: Vec<&'static str>,
 }
 
 impl Places {
@@ -44,6 +46,16 @@ impl Places {
     /// The place of `word`; the block's head if the word was not written.
     pub fn of(&self, word: &str) -> Span {
         self.find(word).or(self.head).unwrap_or_default()
+    }
+
+    /// Keeps that what `word` says was not understood, so that no other message builds on it.
+    pub(super) fn mistaken(&mut self, word: &'static str) {
+        self.wrong.push(word);
+    }
+
+    /// Whether what `word` says was understood, or it was not written.
+    pub fn sound(&self, word: &str) -> bool {
+        !self.wrong.contains(&word)
     }
 
     pub fn has(&self, word: &str) -> bool {

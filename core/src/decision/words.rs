@@ -168,7 +168,8 @@ impl fmt::Display for Decision {
                 f.write_str("configuration applied")?;
                 for (word, names) in [("added", added), ("removed", removed), ("changed", changed)] {
                     if !names.is_empty() {
-                        write!(f, "; {word} {}", names.join(", "))?;
+                        write!(f, "; {word} ")?;
+                        few(f, names.iter().cloned())?;
                     }
                 }
                 Ok(())
@@ -270,8 +271,11 @@ impl fmt::Display for IgnoreReason {
             Self::VersionDiffers { theirs, ours } => write!(f, "VRRP version {theirs}, configured is {ours}"),
             Self::UnknownType { kind } => write!(f, "unknown VRRP type {kind}"),
             Self::WrongChecksum => f.write_str("wrong checksum"),
-            Self::UnknownVrid { vrid } => write!(f, "virtual_router_id {vrid} is not configured here"),
-            Self::LoopedBack => f.write_str("own packet came back: does a switch or another host loop it?"),
+            Self::UnknownVrid { vrid } => write!(f, "virtual_router_id {vrid} is not configured on this interface"),
+            Self::LoopedBack => f.write_str(
+                "it comes from our own address: does another node send from the same one (unicast_src_ip, mcast_src_ip), or \
+                 does a switch loop our packets back?",
+            ),
             Self::AuthTypeDiffers { theirs, ours } => {
                 write!(f, "authentication type {theirs}, configured is {ours} (0 none, 1 PASS, 2 AH)")
             }

@@ -5,6 +5,7 @@
 mod coordination;
 mod reader;
 mod record;
+mod run;
 mod scripts;
 mod state;
 mod vip;
@@ -12,6 +13,7 @@ mod vip;
 use crate::config::Vip;
 pub use coordination::CoordinationTable;
 pub use record::Record;
+pub use run::Run;
 pub use scripts::Scripts;
 pub use state::State;
 
@@ -28,6 +30,7 @@ pub const NAME: &str = "vipward.toml";
 /// Everything that the file can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    pub run: Run,
     pub record: Record,
     pub state: State,
     pub scripts: Scripts,
@@ -51,6 +54,7 @@ type ReadKey = fn(&mut Settings, &mut Reader<'_>, &Key<'_>, &Value<'_>);
 
 /// Tables, the keys of each, and who reads them.
 const TABLES: &[(&str, &[&str], ReadKey)] = &[
+    ("run", run::KEYS, |settings, reader, key, value| settings.run.read(reader, key, value)),
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
     ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
     ("scripts", scripts::KEYS, |settings, reader, key, value| settings.scripts.read(reader, key, value)),
@@ -139,6 +143,7 @@ mod tests {
         assert_eq!(read.record, Record { file, max_bytes: 1_000_000, files: 3 });
         assert_eq!(settings("[record]\nfile = \"/a\"").unwrap().record.file, Some(PathBuf::from("/a")));
         assert_eq!(settings("[state]\ndir = \"s\"").unwrap().state.dir, PathBuf::from("/etc/keepalived/s"));
+        assert!(settings("[run]\nallow_empty = true").unwrap().run.allow_empty);
         let scripts = settings("[scripts]\nnotify_timeout = 5").unwrap().scripts;
         assert_eq!(scripts.notify_timeout, crate::time::Duration::from_secs(5));
         assert!(settings("[scripts]\nnotify_timeout = 0").is_err());
@@ -163,6 +168,15 @@ mod tests {
         assert!(diagnostics[0].message.contains("x.toml"), "{diagnostics:?}");
         files.insert(config.with_file_name(NAME), b"[record]\nfiles = 2\n".to_vec());
         assert_eq!(load(&mut Sources::default(), &files, config, None).0.unwrap().record.files, 2);
+    }
+
+    #[test]
+    fn nothing_to_run_is_an_error_unless_it_is_meant() {
+        let empty = Config::default();
+        let said = Settings::default().nothing_to_run(&empty).unwrap();
+        assert!(said.is_error() && said.code == "nothing-to-run");
+        assert_eq!(settings("[run]\nallow_empty = true").unwrap().nothing_to_run(&empty), None);
+        assert_eq!(Settings::default().nothing_to_run(&completed("").0), None);
     }
 
     const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100 }\n}\n\

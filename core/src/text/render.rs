@@ -2,12 +2,15 @@
 
 use super::diagnostic::{Diagnostic, Label, Severity};
 use super::source::{FileId, Sources, Span};
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Lines between two places of one file up to which they are shown as one piece.
 const FAR: usize = 200;
+
+/// Bytes of a file that one message shows at most. A place in a longer line is named and not shown.
+const SHOWN: usize = 10_000;
 
 /// All messages as text: kind and code, place, source line with caret, what it leads to, what to do. An empty line
 /// between two. `color` adds terminal colours.
@@ -35,7 +38,7 @@ fn group<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Group<'a> {
 
 /// One snippet for each file, more where places lie far apart; those with a primary place first. A snippet holds only
 /// the lines it needs, so that a message costs the same in a large file.
-fn snippets<'a>(sources: &'a Sources, labels: &'a [Label]) -> Vec<Snippet<'a, Annotation<'a>>> {
+fn snippets<'a>(sources: &'a Sources, labels: &'a [Label]) -> Vec<Element<'a>> {
     let mut by_file: BTreeMap<(bool, FileId), Vec<&Label>> = BTreeMap::new();
     for label in labels {
         let file = label.span.file;
@@ -60,16 +63,22 @@ fn snippets<'a>(sources: &'a Sources, labels: &'a [Label]) -> Vec<Snippet<'a, An
     snippets
 }
 
-fn snippet<'a>(sources: &'a Sources, file: FileId, labels: &[&'a Label]) -> Snippet<'a, Annotation<'a>> {
+fn snippet<'a>(sources: &'a Sources, file: FileId, labels: &[&'a Label]) -> Element<'a> {
     let first = labels.iter().map(|label| sources.line_index(file, label.span.start)).min().unwrap_or(0);
     let last = labels.iter().map(|label| sources.line_index(file, label.span.end)).max().unwrap_or(0);
     let (start, end) = (sources.line_start(file, first), sources.line_start(file, last + 1));
     let text = sources.text(file).get(start..end).unwrap_or("");
-    Snippet::source(text).line_start(first + 1).path(sources.name(file)).annotations(labels.iter().map(|label| {
+    if text.len() > SHOWN {
+        let first = labels.iter().find(|label| label.primary).or(labels.first());
+        let at = sources.location(first.map(|label| label.span).unwrap_or_default());
+        return Origin::path(at.file).line(at.line as usize).char_column(at.column as usize).into();
+    }
+    let annotations = labels.iter().map(|label| {
         let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(within(text, start, label.span));
         if label.text.is_empty() { annotation } else { annotation.label(&label.text) }
-    }))
+    });
+    Snippet::source(text).line_start(first + 1).path(sources.name(file)).annotations(annotations).into()
 }
 
 /// The place within the piece of text that begins at `offset`; stays on character boundaries whatever comes in.

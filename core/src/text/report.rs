@@ -1,6 +1,6 @@
 //! Collects messages: none twice, and what repeats all over a file only once.
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::source::{FileId, Sources, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,10 @@ pub(crate) struct Report {
     seen: BTreeSet<(&'static str, Option<Span>, String)>,
     repeated: BTreeMap<(FileId, String), Repeated>,
     left_out: usize,
+    /// Messages that another one made needless.
+    withdrawn: BTreeSet<usize>,
+    /// How many errors were pushed, those that are not shown included.
+    errors: usize,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +32,7 @@ struct Repeated {
 impl Report {
     /// Takes a message unless the very same one is there: a definition used twice has its mistake once.
     pub fn push(&mut self, diagnostic: Diagnostic) -> Option<usize> {
+        self.errors += usize::from(diagnostic.is_error());
         if self.diagnostics.len() >= MOST {
             self.left_out += 1;
             return None;
@@ -67,8 +72,36 @@ impl Report {
         }
     }
 
+    /// Puts another message in the place of one that was taken, now that more is known.
+    pub fn replace(&mut self, index: usize, diagnostic: Diagnostic) {
+        self.errors += usize::from(diagnostic.is_error());
+        if let Some(slot) = self.diagnostics.get_mut(index) {
+            *slot = diagnostic;
+        }
+    }
+
+    /// Takes messages back that turned out needless.
+    pub fn withdraw(&mut self, which: impl Fn(&Diagnostic) -> bool) {
+        let found = self.diagnostics.iter().enumerate().filter(|(_, diagnostic)| which(diagnostic));
+        self.withdrawn.extend(found.map(|(index, _)| index));
+    }
+
+    /// Makes warnings infos: nothing is lost after all.
+    pub fn soften(&mut self, which: impl Fn(&Diagnostic) -> bool) {
+        for diagnostic in &mut self.diagnostics {
+            if diagnostic.severity == Severity::Warning && which(diagnostic) {
+                diagnostic.severity = Severity::Info;
+            }
+        }
+    }
+
+    /// How many errors there have been, to see whether something added one.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+        self.errors > 0
     }
 
     /// All messages in the order of the text.
@@ -87,6 +120,8 @@ impl Report {
                 diagnostic.notes.insert(0, note);
             }
         }
+        let mut index = 0..;
+        self.diagnostics.retain(|_| index.next().is_none_or(|index| !self.withdrawn.contains(&index)));
         self.diagnostics.sort_by_key(|diagnostic| {
             let span = diagnostic.span().unwrap_or_default();
             (span.file, span.start)

@@ -74,7 +74,7 @@ fn loops() {
         let text = format!("global_defs {{\n notification_email {{\n {line}\n }}\n}}");
         let (sources, loaded) = load(&text);
         let said = list(&sources, &loaded.diagnostics);
-        assert!(said.iter().all(|said| said.starts_with("W no-mail")), "{line}: {said:?}");
+        assert!(said.iter().all(|said| said.starts_with("I no-mail")), "{line}: {said:?}");
         loaded.config.unwrap().global.notification_email.join(" ")
     };
     assert_eq!(emails("~SEQ(N, 3) a$N"), "a1 a2 a3");
@@ -149,6 +149,38 @@ fn included_files() {
             "empty-include /etc/lb/one.inc:3:1",
         ]
     );
+}
+
+#[test]
+fn what_an_include_line_expands() {
+    let include = |line: &str| {
+        let files = disk(&[
+            ("/etc/lb/main.conf", &format!("{line}\n")),
+            ("/etc/lb/a.conf", "global_defs {\n router_id a\n}\n"),
+            ("/etc/lb/b.conf", "global_defs {\n vrrp_version 3\n}\n"),
+        ]);
+        let mut sources = Sources::default();
+        let loaded = config::load(&mut sources, &files, Path::new("/etc/lb/main.conf"), &Options::default());
+        (list(&sources, &loaded.diagnostics).join(" "), loaded.best_effort().global.router_id.clone())
+    };
+    let a = Some("a".to_owned());
+    assert_eq!(include("include ${_PWD}/a.conf"), (String::new(), a.clone()));
+    assert_eq!(include("include {a,b}.conf"), (String::new(), a.clone()));
+    assert_eq!(include("include {a,c}.conf"), ("W empty-include 1:1".to_owned(), a));
+    assert_eq!(include("include nothing*.conf"), ("W empty-include 1:1".to_owned(), None));
+    for line in ["include $DIR/a.conf", "include ${DIR}/*.conf", "include {a.conf"] {
+        assert_eq!(include(line), ("E empty-include 1:1".to_owned(), None), "{line}");
+    }
+}
+
+#[test]
+fn a_file_with_zeros_is_an_error_at_the_first() {
+    let (sources, loaded) = load("global_defs {\n router_id a\0\0\n}\nvrrp_instance");
+    assert_eq!(list(&sources, &loaded.diagnostics), ["E zero-byte 2:13"]);
+    let wide: Vec<u8> = "global_defs {\n}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let (sources, loaded) = load_bytes(&wide, &Options::default());
+    assert_eq!(list(&sources, &loaded.diagnostics), ["E utf-16 1:1"]);
+    assert!(loaded.diagnostics[0].help[0].contains("iconv -f UTF-16"));
 }
 
 #[test]

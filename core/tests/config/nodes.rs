@@ -63,11 +63,44 @@ fn each_mistake_by_itself() {
         ("down-timer-differs", master(""), backup("down_timer_adverts 4")),
         ("unicast-differs", master(""), backup(&peers("192.0.2.12", "192.0.2.11"))),
         ("missing-peer", master(&peers("192.0.2.11", "192.0.2.12")), backup(&peers("192.0.2.12", "192.0.2.99"))),
+        ("same-source", master(&peers("192.0.2.11", "192.0.2.12")), backup(&peers("192.0.2.11", "192.0.2.12"))),
         ("group-differs", master(""), backup("mcast_dst_ip 224.0.0.99")),
     ] {
         assert_eq!(check(&[&lb1, &lb2]), [want]);
         assert_eq!(check(&[&lb2, &lb1]), [want], "the other way round");
     }
+}
+
+/// What one file says wrongly is no difference between two.
+#[test]
+fn a_mistake_in_one_file_is_said_there_only() {
+    let between = |lb1: &str, lb2: &str| {
+        let loaded = [lb1, lb2].map(|text| crate::helpers::load(text).1);
+        assert!(loaded[1].has_errors(), "{lb2}");
+        let nodes: Vec<_> =
+            loaded.iter().map(|loaded| cluster::Node { name: "lb", config: loaded.best_effort() }).collect();
+        cluster::check(&nodes).iter().map(|said| said.code).collect::<Vec<_>>()
+    };
+    for (right, wrong) in [
+        ("priority 50", "priority 300"),
+        ("192.0.2.100/24", "192.0.2.100/24x"),
+        ("interface eth0", "interface eth0/1"),
+        ("state BACKUP", "advert_int x"),
+        ("state BACKUP", "version 4"),
+    ] {
+        assert_eq!(between(&master(""), &backup("").replace(right, wrong)), [""; 0], "{wrong}");
+    }
+}
+
+#[test]
+fn interfaces_that_only_have_other_names_are_no_difference() {
+    let device =
+        |text: String, name: &str| text.replace("eth0", name).replace("/24", &format!("/24 dev {name} label {name}:1"));
+    assert_eq!(check(&[&device(master(""), "eth0"), &device(backup(""), "ens33")]), ["interface-differs"]);
+    assert_eq!(
+        check(&[&device(master(""), "eth0"), &device(backup(""), "ens33").replace("dev ens33", "dev ens34")]),
+        ["address-differs", "interface-differs"]
+    );
 }
 
 #[test]

@@ -46,17 +46,17 @@ fn the_tutorials_pair_gives_no_other_messages_than_these() {
         "W no-mail 3:4",
         "W public-password 33:21",
         "E slash-comment 44:1",
-        "E unclosed-block 45:1",
+        "W unclosed-block 45:1",
         "I dr-arp 48:5",
         "W dead-word 49:5",
-        "E bad-value 50:25",
+        "W bad-value 50:25",
         "W dr-segment 53:5",
         "W old-word 61:13",
     ];
     let mut want: Vec<&str> = both.to_vec();
     want.insert(3, "W other-interface 39:11");
     want.extend(both);
-    want.extend(["W same-router-id 13:4", "E vrid-differs 23:6", "W address-differs 39:11"]);
+    want.extend(["I same-router-id 13:4", "E vrid-differs 23:6", "W address-differs 39:11"]);
     assert_eq!(list(&sources, &diagnostics), want);
 }
 

@@ -56,9 +56,21 @@ fn each_reason_is_told_and_counted() {
     ignored(router(), &p(), changed(2, 201), "V: ", "wrong checksum");
     ignored(router(), &p().v3(100), None, "V: ", "VRRP version 3, configured is 2");
     ignored(v3(100, 100), &p(), None, "V: ", "VRRP version 2, configured is 3");
-    ignored(router(), &Peer { vrid: 50, ..p() }, None, "", "virtual_router_id 50 is not configured here");
-    ignored(router(), &Peer { interface: eth(1), ..p() }, None, "", "virtual_router_id 51 is not configured here");
-    ignored(router(), &peer(ME, 200), None, "V: ", "own packet came back: does a switch or another host loop it?");
+    ignored(router(), &Peer { vrid: 50, ..p() }, None, "", "virtual_router_id 50 is not configured on this interface");
+    ignored(
+        router(),
+        &Peer { interface: eth(1), ..p() },
+        None,
+        "",
+        "virtual_router_id 51 is not configured on this interface",
+    );
+    ignored(
+        router(),
+        &peer(ME, 200),
+        None,
+        "V: ",
+        "it comes from our own address: does another node send from the same one (unicast_src_ip, mcast_src_ip), or does a switch loop our packets back?",
+    );
     ignored(
         router(),
         &password(b"secret\0\0"),
@@ -244,5 +256,8 @@ fn sums_are_told_once_a_minute() {
         t.at(&format!("{second}")).hears(peer(2, 200)).hears(stranger()).nothing();
     }
     let told: Vec<_> = t.until("200").into_iter().filter(|line| line.contains("ignored")).collect();
-    assert_eq!(told, ["61.000 ignored 4 adverts, the last from 10.0.0.2: virtual_router_id 50 is not configured here"]);
+    assert_eq!(
+        told,
+        ["61.000 ignored 4 adverts, the last from 10.0.0.2: virtual_router_id 50 is not configured on this interface"]
+    );
 }

@@ -5,7 +5,7 @@ use crate::options::configuration::{Disk, host_name, load};
 use crate::system::exit::Exit;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use vipward_core::config::cluster::{self, Node};
 use vipward_core::settings;
@@ -37,9 +37,13 @@ pub fn check(options: &Check) -> Exit {
         let (settings, said) = settings::load(&mut sources, &Disk, &file, None);
         diagnostics.extend(said);
         let of_this = nodes.iter().zip(&loaded).filter(|((path, ..), _)| path.with_file_name(settings::NAME) == file);
-        for ((_, id, _), loaded) in of_this {
+        for ((path, id, _), loaded) in of_this {
             let said = settings.iter().flat_map(|it| it.complete(&mut loaded.best_effort().clone(), id));
             let said: Vec<Diagnostic> = said.filter(|said| !diagnostics.contains(said)).collect();
+            diagnostics.extend(said);
+            // Where there are errors, what is missing may have been misunderstood.
+            let empty = settings.iter().filter(|_| !loaded.has_errors());
+            let said = empty.filter_map(|it| it.nothing_to_run(loaded.best_effort())).map(|said| named(said, path, id));
             diagnostics.extend(said);
         }
     }
@@ -52,11 +56,22 @@ pub fn check(options: &Check) -> Exit {
     };
     // Ends with the process: nobody needs a large configuration to be taken apart first.
     std::mem::forget(loaded);
-    if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
-        eprintln!("vipward check: can't print: {error}");
-        return Exit::Failed;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `vipward check | head`: the exit status tells all the same.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("vipward check: can't print: {error}");
+            return Exit::Failed;
+        }
+        Ok(()) | Err(_) => {}
     }
-    if diagnostics.iter().any(Diagnostic::is_error) { Exit::Diagnostics } else { Exit::Fine }
+    let counts = if options.strict { Severity::Warning } else { Severity::Error };
+    if diagnostics.iter().any(|said| said.severity >= counts) { Exit::Diagnostics } else { Exit::Fine }
+}
+
+/// Says in which file and for which director, as no line can be pointed at.
+fn named(mut said: Diagnostic, file: &Path, id: &str) -> Diagnostic {
+    said.message = format!("{}, read for `{id}`: {}", file.display(), said.message);
+    said
 }
 
 /// The directors to compare: file, `@ID`, name in messages. One file with several ids is shared by several directors.

@@ -38,7 +38,7 @@ pub enum Command {
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
-    /// alone leave the exit status at 0. A `vipward.toml` beside them is checked too.
+    /// alone leave the exit status at 0, unless `--strict` is given. A `vipward.toml` beside them is checked too.
     Check(Check),
     /// Ask about the configuration language
     #[command(subcommand)]
@@ -112,6 +112,9 @@ pub struct Check {
     /// default: the host's name up to the first dot
     #[arg(short = 'i', long, value_name = "ID")]
     pub config_id: Vec<String>,
+    /// Let warnings count in the exit status as errors do
+    #[arg(long)]
+    pub strict: bool,
     /// How messages look
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -69,7 +69,8 @@ pub fn run(worker: &Worker) -> Exit {
     let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
     let mut sources = Sources::default();
     let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
-    let said = settings.complete(&mut config, &config_id(options));
+    let mut said = settings.complete(&mut config, &config_id(options));
+    said.extend(settings.nothing_to_run(&config));
     if said.iter().any(Diagnostic::is_error) {
         log::print(&render(&beside, &said, io::stderr().is_terminal()));
         return Exit::Diagnostics;
@@ -510,12 +511,13 @@ fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
     configuration::log(&sources, &loaded.diagnostics);
     configuration::log(&beside, &said);
     let completed = loaded.config.zip(settings).and_then(|(mut config, settings)| {
-        let said = settings.complete(&mut config, &config_id(options));
+        let mut said = settings.complete(&mut config, &config_id(options));
+        said.extend(settings.nothing_to_run(&config));
         configuration::log(&beside, &said);
         (!said.iter().any(Diagnostic::is_error)).then_some(config)
     });
     if completed.is_none() {
-        tracing::error!("{} or its settings have errors: the running configuration stays", options.file.display());
+        tracing::error!("{} or its settings can't be run: the running configuration stays", options.file.display());
         return None;
     }
     if let Some(recording) = recording {

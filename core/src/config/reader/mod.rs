@@ -2,8 +2,10 @@
 //!
 //! Everything here is bounded ([`super::options::Limits`]): a file that would grow without end is an error.
 
+mod bytes;
 mod expand;
 mod flaws;
+mod include;
 mod loops;
 mod plain;
 
@@ -143,10 +145,13 @@ impl<'a, 't> Reader<'a, 't> {
             }
         };
         self.count += 1;
-        let (text, broken) = decode(bytes);
-        let text = Arc::new(text);
+        let decoded = bytes::decode(bytes);
+        let (text, broken) = (Arc::new(decoded.text), decoded.broken);
         let file = self.sources.share(name, text.clone());
         let text = self.texts.keep(text);
+        if !self.readable(file, decoded.wide, text) {
+            return;
+        }
         if let Some((first, last)) = broken.first().zip(broken.last()) {
             self.not_utf8(file, text, *first, *last, broken.len());
         }
@@ -257,40 +262,6 @@ impl<'a, 't> Reader<'a, 't> {
             self.meaning.take(line, self.report);
         }
     }
-
-    fn folder(&self) -> PathBuf {
-        self.open.last().and_then(|path| path.parent()).map(Path::to_owned).unwrap_or_default()
-    }
-
-    /// `include PATTERN`. keepalived's other five words differ in what they complain about; vipward always complains when
-    /// nothing matches.
-    fn include(&mut self, pattern: &str, span: Span) {
-        if self.open.len() >= self.options.limits.include_depth || self.count >= self.options.limits.files {
-            self.report.push(
-                Diagnostic::error("endless-include", "too many files include each other")
-                    .at(span, format!("{} files deep, {} in all", self.open.len(), self.count)),
-            );
-            return;
-        }
-        let pattern = self.folder().join(pattern);
-        let wild = pattern.to_string_lossy().contains(['*', '?', '[', '{']);
-        let paths = if wild { self.files.glob(&pattern.to_string_lossy()) } else { vec![pattern.clone()] };
-        if paths.is_empty() {
-            self.report.push(
-                Diagnostic::warning("empty-include", format!("no file matches `{}`", pattern.display())).at(span, ""),
-            );
-        }
-        for path in paths {
-            if self.open.contains(&path) {
-                self.report.push(
-                    Diagnostic::error("endless-include", format!("`{}` includes itself", path.display()))
-                        .at(span, "this closes the circle; it is not read again"),
-                );
-            } else if self.count < self.options.limits.files {
-                self.file(&path, Some(span));
-            }
-        }
-    }
 }
 
 fn with_place(diagnostic: Diagnostic, place: Option<Span>, text: &str) -> Diagnostic {
@@ -298,24 +269,6 @@ fn with_place(diagnostic: Diagnostic, place: Option<Span>, text: &str) -> Diagno
         Some(span) => diagnostic.at(span, text),
         None => diagnostic,
     }
-}
-
-/// UTF-8, or as much of it as there is: a byte that fits nowhere becomes the Latin-1 character of its number, so that
-/// nothing is lost. Also the places of those.
-fn decode(bytes: Vec<u8>) -> (String, Vec<usize>) {
-    let bytes = match String::from_utf8(bytes) {
-        Ok(text) => return (text, Vec::new()),
-        Err(error) => error.into_bytes(),
-    };
-    let (mut text, mut broken) = (String::with_capacity(bytes.len()), Vec::new());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            broken.push(text.len());
-            text.push(char::from(*byte));
-        }
-    }
-    (text, broken)
 }
 
 fn line_end(text: &str, start: usize) -> usize {

@@ -6,6 +6,7 @@ use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::interface::{InterfaceAddress, InterfaceName, Scope};
 use crate::text::Diagnostic;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 impl Lower<'_> {
@@ -17,18 +18,24 @@ impl Lower<'_> {
         places: &mut Places,
         addresses: &mut Vec<InterfaceAddress>,
     ) {
+        let mut known: BTreeMap<IpAddr, usize> =
+            addresses.iter().enumerate().map(|(at, address)| (address.address, at)).collect();
         for line in list.lines() {
             let Some(address) = self.address(line, &list.word.text, interface) else { continue };
             let place = address.address.to_string();
-            if addresses.iter().any(|other| other.address == address.address) {
-                self.push(
-                    Diagnostic::error("duplicate-address", format!("{place} stands twice in one list"))
-                        .at(line.span(), "the second time")
-                        .also(places.of(&place), "the first time")
-                        .help("delete one of them"),
-                );
+            if let Some(before) = known.get(&address.address).and_then(|at| addresses.get(*at)) {
+                let twice = format!("{place} stands twice in one list");
+                let diagnostic = if *before == address {
+                    Diagnostic::warning("duplicate-address", twice)
+                        .note("keepalived counts it twice in its adverts: a node with keepalived drops those of one that counts it once")
+                        .help("delete one of them, on every node")
+                } else {
+                    Diagnostic::error("duplicate-address", twice).help("delete one of them")
+                };
+                self.push(diagnostic.at(line.span(), "the second time").also(places.of(&place), "the first time"));
                 continue;
             }
+            known.insert(address.address, addresses.len());
             places.set(&place, line.span());
             addresses.push(address);
         }

@@ -46,7 +46,8 @@ impl Said<'_, '_, '_> {
             [one] => split(one),
             many => many.iter().map(|word| word.text.to_string()).collect(),
         };
-        self.command(argv)
+        let (argv, span) = self.command(argv)?;
+        Some((redirect(self, argv, span), span))
     }
 
     fn command(&mut self, argv: Vec<String>) -> Option<(Vec<String>, Span)> {
@@ -85,12 +86,28 @@ impl Lower<'_> {
         });
         if let Some(sign) = sign {
             self.push(
-                Diagnostic::error("shell-syntax", format!("`{sign}` means nothing here: no shell reads this command"))
-                    .at(span, format!("`{program}` would get `{sign}` as an argument"))
-                    .help("put the command into a script file, or write: \"/bin/sh -c '...'\""),
+                Diagnostic::warning(
+                    "shell-syntax",
+                    format!("`{sign}` means nothing here: no shell reads this command"),
+                )
+                .at(span, format!("`{program}` gets `{sign}` as an argument, as in keepalived"))
+                .help("put the command into a script file, or write: \"/bin/sh -c '...'\""),
             );
         }
     }
+}
+
+/// `</path`: keepalived has a shell read a command that is no program, and for that this says whether the file can be
+/// read.
+fn redirect(said: &mut Said<'_, '_, '_>, argv: Vec<String>, span: Span) -> Vec<String> {
+    let [one] = argv.as_slice() else { return argv };
+    let Some(path) = one.strip_prefix('<').filter(|path| path.starts_with('/')) else { return argv };
+    said.lower.push(
+        Diagnostic::warning("shell-syntax", format!("`{one}` is no program: a shell reads it, as in keepalived"))
+            .at(span, "succeeds while the file can be read, whatever is in it")
+            .help(format!("write `script \"/usr/bin/test -r {path}\"`")),
+    );
+    vec!["/bin/sh".to_owned(), "-c".to_owned(), argv.concat()]
 }
 
 /// Splits at spaces; quotes within keep words together.

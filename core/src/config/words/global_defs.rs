@@ -119,7 +119,7 @@ const ROWS: &[Row<Draft>] = &[
     }, "the addresses of every advert are compared"), "check a MASTER's addresses only in its first advert"),
     row("vrrp_strict", flag(), Nothing, Kept(|_, draft| {
         draft.inherited.strict = true;
-    }, "nothing is refused for it"), "refuse what the RFC does not know"),
+    }, "of its rules only one is kept: no authentication"), "refuse what the RFC does not know"),
     row("vrrp_min_garp", switch(), Is("off"), Acted(|said, draft| {
         draft.min_garp = said.switch();
     }), "one announcement and no second burst"),

@@ -140,7 +140,9 @@ impl Lower<'_> {
                 self.twice(line, lines, keyword);
             }
             if let Some(set) = row.status.setter() {
+                let before = self.report.errors();
                 set(&mut Said { lower: self, line, takes: &row.takes }, draft);
+                self.mistaken(before, keyword, draft);
             }
         }
         for index in blocks.iter() {
@@ -152,7 +154,7 @@ impl Lower<'_> {
         }
     }
 
-    fn each<'l, 't: 'l, D>(
+    fn each<'l, 't: 'l, D: Draft>(
         &mut self,
         lines: impl Iterator<Item = &'l Statement<'t>>,
         takes: &'static Takes,
@@ -160,7 +162,21 @@ impl Lower<'_> {
         draft: &mut D,
     ) {
         for line in lines {
+            let before = self.report.errors();
             set(&mut Said { lower: self, line, takes }, draft);
+            if let Some(keyword) = line.keyword {
+                self.mistaken(before, keyword, draft);
+            }
+        }
+    }
+
+    /// Keeps that a line had an error of its own.
+    fn mistaken<D: Draft>(&self, before: usize, keyword: &'static Keyword, draft: &mut D) {
+        if self.report.errors() > before
+            && keyword.takes.block.is_none_or(|block| block.is_list() || block == Block::Authentication)
+            && let Some(places) = draft.places()
+        {
+            places.mistaken(keyword.canonical());
         }
     }
 
@@ -179,6 +195,12 @@ impl Lower<'_> {
                     .at(line.span(), "no pause is the default; keepalived calls 0 out of range")
                     .help("delete the line")
             }),
+            // A packet filter that somebody counts on: running without it would be wrong.
+            Standing::NotYet(_) if word == "no_accept" => self.push(
+                Diagnostic::error("not-yet", "`no_accept` is known, but vipward does not act on it yet")
+                    .at(span, "this host would take packets for the addresses")
+                    .help("delete the line, and drop those packets in a packet filter if they must not arrive"),
+            ),
             Standing::NotYet(instead) => self.report.once(word, span, || {
                 let label = if instead.is_empty() { "it does nothing for now".to_owned() } else { instead.to_owned() };
                 Diagnostic::warning("not-yet", format!("`{word}` is known, but vipward does not act on it yet"))
@@ -211,6 +233,8 @@ impl Lower<'_> {
                     .at(place, format!("expected {needs}"))
                     .help(format!("write `{} {needs}{block}`: {}", keyword.word, keyword.meaning())),
             );
+        } else if line.args.first().is_some_and(|value| value.text == "=") {
+            // Said where the value is looked at.
         } else if let Some(extra) = line.args.get(takes.max) {
             let span = line.args.last().map_or(extra.span, |last| extra.span.to(last.span));
             let number = match takes.max {

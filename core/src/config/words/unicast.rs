@@ -15,7 +15,7 @@ impl Lower<'_> {
     pub(super) fn peers(&mut self, list: &Statement<'_>, places: &mut Places, peers: &mut Vec<IpAddr>) {
         for line in list.lines() {
             let word = &line.word;
-            match word.text.parse::<IpAddr>() {
+            match self.bare_ip("unicast_peer", word).map_or_else(|| word.text.parse::<IpAddr>(), Ok) {
                 Ok(IpAddr::V6(_)) => self.no_ipv6(word.span, "this peer would hear nothing"),
                 Ok(address) => {
                     if peers.contains(&address) {
@@ -46,6 +46,20 @@ impl Lower<'_> {
                 }
             }
         }
+    }
+
+    /// `192.0.2.1/24` where an address is meant: keepalived leaves the prefix out. None: it has no prefix, or is no address.
+    pub(super) fn bare_ip(&mut self, list: &str, word: &Word<'_>) -> Option<IpAddr> {
+        if !word.text.contains('/') {
+            return None;
+        }
+        let (address, _) = parse_prefixed(&word.text).ok()?;
+        self.push(
+            Diagnostic::warning("prefix-ignored", format!("`{list}` takes an address without a prefix"))
+                .at(word.span, "the prefix is ignored, as keepalived does")
+                .help(format!("write `{address}`")),
+        );
+        Some(address)
     }
 
     pub(super) fn bad_address(&mut self, word: &Word<'_>, list: &str) {

@@ -91,10 +91,16 @@ impl<'l, 't> Said<'l, '_, 't> {
 
 impl Lower<'_> {
     pub fn bad(&mut self, line: &Statement<'_>, value: &Word<'_>, must: &str) {
-        self.push(
-            Diagnostic::error("bad-value", format!("`{}` can't be `{}`", line.word.text, value.text))
-                .at(value.span, format!("must be {must}")),
-        );
+        let mut diagnostic = Diagnostic::error("bad-value", format!("`{}` can't be `{}`", line.word.text, value.text))
+            .at(value.span, format!("must be {must}"));
+        // `priority = 100`
+        if let (true, [_, meant @ ..]) = (value.text == "=", line.args.as_slice())
+            && !meant.is_empty()
+        {
+            let meant = meant.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" ");
+            diagnostic = diagnostic.help(format!("write `{} {meant}`", line.word.text));
+        }
+        self.push(diagnostic);
     }
 
     pub fn number_of<T: TryFrom<i64>>(

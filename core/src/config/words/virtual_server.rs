@@ -109,7 +109,7 @@ const ROWS: &[Row<Draft>] = &[
         keep(&mut draft.persistence_granularity, granularity(said));
     }), "clients of one such network count as one"),
     row("quorum", count(1), Is("1"), Acted(|said, draft| {
-        keep(&mut draft.quorum, said.number());
+        keep(&mut draft.quorum, quorum(said));
     }), "live weight that is needed"),
     row("hysteresis", count(0), Is("0"), Acted(|said, draft| {
         keep(&mut draft.hysteresis, said.number());
@@ -204,11 +204,24 @@ fn persistence(said: &mut Said<'_, '_, '_>) -> Option<u32> {
     let Some(value) = said.value() else { return Some(360) };
     if value.text.parse::<u32>() == Ok(0) {
         said.lower.push(
-            Diagnostic::error("bad-value", "`persistence_timeout` can't be 0")
-                .at(value.span, "must be seconds from 1 to 2678400")
+            Diagnostic::warning("bad-value", "`persistence_timeout 0` is out of range")
+                .at(value.span, "no persistence")
                 .help("for no persistence, delete the line"),
         );
         return None;
+    }
+    said.number()
+}
+
+fn quorum(said: &mut Said<'_, '_, '_>) -> Option<u32> {
+    let value = said.value()?;
+    if value.text.parse::<u32>() == Ok(0) {
+        said.lower.push(
+            Diagnostic::warning("bad-value", "`quorum 0` is out of range")
+                .at(value.span, "1 is taken, as in keepalived")
+                .help("write `quorum 1`, or delete the line"),
+        );
+        return Some(1);
     }
     said.number()
 }
@@ -220,11 +233,18 @@ fn granularity(said: &mut Said<'_, '_, '_>) -> Option<Ipv4Addr> {
         Some(prefix) => Some(Ipv4Addr::from(u32::MAX << (32 - prefix))),
         None => value.text.parse::<Ipv4Addr>().ok().filter(|mask| {
             let mask = u32::from(*mask);
-            mask != 0 && mask.leading_ones() + mask.trailing_zeros() == 32
+            mask.leading_ones() + mask.trailing_zeros() == 32
         }),
     };
     if mask.is_none() {
         said.lower.bad(said.line, value, "a netmask, such as 255.255.255.0, or a prefix length from 1 to 32");
+    }
+    if mask == Some(Ipv4Addr::UNSPECIFIED) {
+        said.lower.push(
+            Diagnostic::warning("one-client", "`persistence_granularity 0.0.0.0` makes all clients one")
+                .at(value.span, "as long as one of them is there, all go to the same real server")
+                .help("for no persistence, delete `persistence_timeout` as well"),
+        );
     }
     mask
 }

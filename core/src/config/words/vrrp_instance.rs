@@ -130,7 +130,11 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
     let Some(name) = said.name() else { return };
     let lower = &mut *said.lower;
     lower.needed(block, &name, &draft);
+    let before = lower.report.errors();
     let advert_interval = lower.advert_interval(&draft);
+    if lower.report.errors() > before {
+        draft.places.mistaken("advert_int");
+    }
     lower.election(block, &mut draft);
     let (transport, source) = lower.transport(block, &draft);
     let Some(vrid) = draft.vrid else { return };

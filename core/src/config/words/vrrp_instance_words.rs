@@ -38,7 +38,11 @@ const ROWS: &[Row<Draft>] = &[
         keep(&mut draft.priority, said.number().and_then(Priority::new));
     }), "the highest wins; 255: address owner"),
     row("advert_int", text("SECONDS"), Is("1"), Acted(|said, draft| {
-        if let Some(value) = said.value() { draft.advert_int = Some((value.text.to_string(), value.span)) }
+        match said.value() {
+            Some(value) if value.text == "=" => said.lower.bad(said.line, value, "seconds"),
+            Some(value) => draft.advert_int = Some((value.text.to_string(), value.span)),
+            None => {}
+        }
     }), "time between two adverts: whole seconds from 1 to 255 in version 2, from 0.01 to 40.95 in version 3"),
     row("nopreempt", flag(), Nothing, Acted(|_, draft| draft.preempt = false), "leave a MASTER of lower priority alone; needs `state BACKUP`"),
     row("preempt", flag(), Nothing, Always("it is the default"), "take over from a MASTER of lower priority"),
@@ -53,7 +57,7 @@ const ROWS: &[Row<Draft>] = &[
     }, "the addresses of every advert are compared"), "check a MASTER's addresses only in its first advert"),
     row("strict_mode", switch(), Of(Block::GlobalDefs, "vrrp_strict"), Kept(|said, draft| {
         draft.strict = said.switch();
-    }, "nothing is refused for it"), "refuse what the RFC does not know"),
+    }, "of its rules only one is kept: no authentication"), "refuse what the RFC does not know"),
     row("lower_prio_no_advert", switch(), Of(Block::GlobalDefs, "vrrp_lower_prio_no_advert"), Acted(|said, draft| {
         draft.lower_prio_no_advert = said.switch();
     }), "do not answer an advert of lower priority"),
@@ -143,7 +147,7 @@ const LATER: &[Row<Draft>] = &[
     row("promote_secondaries", flag(), Nothing, NotYet(""), "let other addresses of the subnet survive the removal of one"),
     row("virtual_routes", opens(Block::Lines), Nothing, NotYet("these routes are not set"), "routes of the MASTER"),
     row("virtual_rules", opens(Block::Lines), Nothing, NotYet("these rules are not set"), "policy rules of the MASTER"),
-    row("no_accept", flag(), Nothing, NotYet("packets for the addresses are taken"), "drop packets for the addresses unless owner"),
+    row("no_accept", flag(), Nothing, NotYet("it is an error, since packets for the addresses would be taken"), "drop packets for the addresses unless owner"),
     row("lvs_sync_daemon_interface", interface(), Nothing, NotYet("connections are not synchronised"), "interface of the connection synchronisation"),
     row("lvs_sync_daemon_inteface", interface(), Nothing, Renamed("lvs_sync_daemon_interface"), "interface of the connection synchronisation"),
     row("track_file", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "files that change the priority"),
@@ -158,24 +162,27 @@ const LATER: &[Row<Draft>] = &[
     row("auth_hmac", opens(Block::AuthHmac), Nothing, NotYet("adverts are not signed"), "adverts signed with HMAC-SHA256"),
 ];
 
+/// Anything but the two words is BACKUP, as in keepalived; the election decides anyway.
 fn state(said: &mut Said<'_, '_, '_>) -> InitialState {
     let Some(value) = said.value() else { return InitialState::Backup };
-    let (state, meant) = match &*value.text {
+    let next = said.line.args.get(1).filter(|_| value.text == "=").unwrap_or(value);
+    let meant = match &*value.text {
         "MASTER" => return InitialState::Master,
         "BACKUP" => return InitialState::Backup,
-        other if other.eq_ignore_ascii_case("MASTER") => (InitialState::Master, "MASTER"),
-        _ => (InitialState::Backup, "BACKUP"),
+        _ if next.text.eq_ignore_ascii_case("MASTER") => "MASTER",
+        _ => "BACKUP",
     };
     said.lower.push(
-        Diagnostic::error("bad-value", format!("`state` can't be `{}`", value.text))
-            .at(value.span, "must be MASTER or BACKUP, in capitals; keepalived takes BACKUP")
+        Diagnostic::warning("bad-value", format!("`state` can't be `{}`", value.text))
+            .at(value.span, "neither MASTER nor BACKUP, in capitals: BACKUP is taken, as in keepalived")
             .help(format!("write `state {meant}`")),
     );
-    state
+    InitialState::Backup
 }
 
 fn own_ip(said: &mut Said<'_, '_, '_>) -> Option<IpAddr> {
-    let address = said.ip()?;
+    let value = said.value()?;
+    let address = said.lower.bare_ip(&said.line.word.text, value).or_else(|| said.ip())?;
     if address.is_ipv6() {
         said.lower.no_ipv6(said.line.span(), "this virtual router would have no source for its adverts");
         return None;
@@ -204,10 +211,14 @@ fn authenticate(said: &mut Said<'_, '_, '_>, draft: &mut Draft) {
                 .help("delete the block"),
         );
     } else if draft.strict {
+        let places = [draft.places.of("strict_mode"), said.lower.memory.global.global.places.of("vrrp_strict")];
+        said.lower
+            .report
+            .withdraw(|other| other.code == "not-yet" && other.span().is_some_and(|it| places.contains(&it)));
         said.lower.push(
-            Diagnostic::error("no-authentication", "strict mode drops authentication")
-                .at(auth.span(), "has no effect")
-                .note("RFC 3768 removed it from VRRPv2")
+            Diagnostic::warning("no-authentication", "strict mode drops authentication")
+                .at(auth.span(), "ignored, as keepalived does")
+                .note("of what strict mode asks for, vipward does only this")
                 .help("delete the block on every node, or `vrrp_strict`"),
         );
     } else {

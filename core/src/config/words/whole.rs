@@ -1,9 +1,10 @@
 //! What only shows when the whole configuration is known.
 
 use super::said::{self, Lower};
-use crate::config::model::Config;
+use crate::config::model::{Config, Tracked, TrackerId};
 use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
+use crate::quantity::Priority;
 use crate::text::Diagnostic;
 use crate::text::Span;
 use std::collections::BTreeMap;
@@ -17,7 +18,9 @@ impl Lower<'_> {
         self.same_twice(config);
         self.other_interfaces(config);
         self.scripts(config);
+        self.owners(config);
         self.groups(root);
+        self.nothing_lost(root, config);
         let vips = vips(root, config);
         self.services(config, &vips);
         self.direct_routing(config, &vips);
@@ -34,7 +37,7 @@ impl Lower<'_> {
                         .help("give each a name of its own"),
                 );
             }
-            if let Some(other) = vrids.insert((router.vrid, &router.interfaces.heard_on), router) {
+            if let Some(other) = vrids.insert((router.family, router.vrid, &router.interfaces.heard_on), router) {
                 let (vrid, interface) = (router.vrid, &router.interfaces.heard_on);
                 self.push(
                     Diagnostic::error(
@@ -113,13 +116,54 @@ impl Lower<'_> {
         }
     }
 
+    /// The priority of an address owner never changes (RFC 9568 5.2.4): what would change it is left out.
+    fn owners(&mut self, config: &Config) {
+        for router in config.routers.iter().filter(|router| router.priority == Priority::OWNER) {
+            let weighs = |tracked: &&Tracked| tracked.weight.weight != 0;
+            let Some(tracked) = router.tracking.list.iter().find(weighs) else { continue };
+            let (what, list) = match &tracked.what {
+                TrackerId::Script(name) => (name.to_string(), "track_script"),
+                TrackerId::Interface(name) => (name.to_string(), "track_interface"),
+            };
+            let place = router.places.of(list);
+            self.push(
+                Diagnostic::warning("owner-weight", format!("weights have no effect on an address owner: `{what}`"))
+                    .at(place, "it changes nothing here, as in keepalived")
+                    .also(router.places.of("priority"), "because of this")
+                    .help("use a priority of 254 or less"),
+            );
+        }
+    }
+
+    /// Warnings about words that would do nothing in keepalived either become infos.
+    fn nothing_lost(&mut self, root: &[Statement<'_>], config: &Config) {
+        let alerts = |lines: &[Statement<'_>]| {
+            lines.iter().any(|line| {
+                let off = line.args.first().is_some_and(|value| matches!(&*value.text, "off" | "no" | "false"));
+                line.word.text.starts_with("smtp_alert") && !off
+            })
+        };
+        // Real servers send mail unless told otherwise; everything else asks for it.
+        let senders = !config.services.is_empty() || root.iter().any(|block| alerts(block.lines()));
+        if config.global.notification_email.is_empty() || !senders {
+            self.report.soften(|said| said.code == "no-mail");
+        }
+        if config.services.is_empty() {
+            self.report.soften(|said| said.code == "not-yet" && said.message.starts_with("`lvs_sync_daemon_in"));
+        }
+        self.report.soften(|said| said.code == "not-yet" && said.message.contains("skip_check_adv_addr`"));
+    }
+
     fn groups(&mut self, root: &[Statement<'_>]) {
+        let members = |group: &Statement<'_>| {
+            let lists = said::of(group.lines(), "group").flat_map(|list| list.lines());
+            lists.map(|line| 1 + line.args.len()).sum::<usize>()
+        };
+        if said::of(root, "vrrp_sync_group").all(|group| members(group) == 1) {
+            self.report.withdraw(|said| said.code == "not-yet" && said.message.starts_with("`vrrp_sync_group`"));
+        }
         for group in said::of(root, "vrrp_sync_group") {
-            let members = said::of(group.lines(), "group")
-                .flat_map(|list| list.lines())
-                .map(|line| 1 + line.args.len())
-                .sum::<usize>();
-            if members == 1 {
+            if members(group) == 1 {
                 self.push(
                     Diagnostic::info("lone-group", "a sync group of one does nothing")
                         .at(group.span(), "only one member")
@@ -176,12 +220,18 @@ impl Lower<'_> {
                     "dr-segment",
                     format!("{} is not on the segment of {vip}/{prefix}", server.address.ip()),
                 )
-                .at(server.places.of(""), "DR can't send over a router: this server gets nothing")
+                .at(
+                    server.places.of(""),
+                    "DR can't send over a router: reached only if the director has a leg in its network",
+                )
                 .also(place, "forwarded like this");
                 if written.is_none() {
                     diagnostic = diagnostic.note(format!("{vip} has no prefix here; /{prefix} is assumed"));
                 }
-                self.push(diagnostic.help("use an address on the director's segment, or `lb_kind NAT` or `TUN`"));
+                self.push(
+                    diagnostic
+                        .help("if it has none, use an address on a segment of the director, or `lb_kind NAT` or `TUN`"),
+                );
             }
         }
         if let Some(place) = first {

@@ -2,16 +2,20 @@
 //! line behind it into nonsense. So the tree knows which words belong where ([`super::words`]) and how far lines are
 //! indented: it finds the block that was left open, says so once, and goes on as if it had been closed.
 
+mod orphans;
+mod unclosed;
+
 use super::line::{Token, Word};
 use super::words::{self, Block, Keyword, Nearest};
 use crate::text::Diagnostic;
 use crate::text::Span;
 use crate::text::report::Report;
+use orphans::Orphans;
 use std::borrow::Cow;
 
 /// One line, or one block with its head.
 #[derive(Clone, Debug)]
-pub(super) struct Statement<'t> {
+pub(in crate::config) struct Statement<'t> {
     pub word: Word<'t>,
     pub args: Vec<Word<'t>>,
     /// What the word is taken for; none in lists and where nobody knows it.
@@ -62,7 +66,7 @@ const DEEPEST: usize = 64;
 const RUN: usize = 100;
 
 #[derive(Debug, Default)]
-pub(super) struct Tree<'t> {
+pub(in crate::config) struct Tree<'t> {
     root: Vec<Statement<'t>>,
     frames: Vec<Frame<'t>>,
     /// Statements of the root that nothing can change any more.
@@ -79,6 +83,8 @@ pub(super) struct Tree<'t> {
     closed: Option<(Span, Block, Option<usize>)>,
     /// The message about a word that nobody knows, and how many more lines like it followed.
     garbage: Option<(usize, usize)>,
+    /// Words of another block that stand in a row here: perhaps the line that opens their block is missing.
+    orphans: Option<Orphans>,
 }
 
 impl<'t> Tree<'t> {
@@ -130,6 +136,7 @@ impl<'t> Tree<'t> {
     pub fn finish(mut self, report: &mut Report) -> Vec<Statement<'t>> {
         self.plain(report);
         self.end_garbage(report);
+        self.end_orphans(report);
         if !self.frames.is_empty() {
             self.unclosed(0, None, report);
             while !self.frames.is_empty() {
@@ -170,7 +177,7 @@ impl<'t> Tree<'t> {
                     .at(statement.span().after(), "expected `{` here")
                     .help(format!("write `{} {{` and close the block with `}}`", statement.text())),
             );
-            self.push_frame(statement, block);
+            self.push_frame(statement, block, report);
             return;
         }
         self.add(statement);
@@ -205,11 +212,14 @@ impl<'t> Tree<'t> {
                 Block::Unknown
             }
         };
-        self.push_frame(head, block);
+        self.push_frame(head, block, report);
     }
 
-    fn push_frame(&mut self, head: Statement<'t>, block: Block) {
+    fn push_frame(&mut self, head: Statement<'t>, block: Block, report: &mut Report) {
         self.closed = None;
+        if head.keyword.is_some() && self.orphans.as_ref().is_some_and(|orphans| orphans.depth >= self.frames.len()) {
+            self.end_orphans(report);
+        }
         if self.frames.is_empty() {
             self.done.append(&mut self.root);
         }
@@ -230,12 +240,16 @@ impl<'t> Tree<'t> {
     fn nameless(&mut self, span: Span, report: &mut Report) {
         report.push(Diagnostic::error("nameless-block", "`{` without a word in front of it").at(span, "opens nothing"));
         let word = Word { text: Cow::Borrowed(""), span };
-        self.push_frame(Statement { word, args: Vec::new(), keyword: None, body: None }, Block::Unknown);
+        let head = Statement { word, args: Vec::new(), keyword: None, body: None };
+        self.push_frame(head, Block::Unknown, report);
     }
 
     fn close(&mut self, span: Span, indent: Option<usize>, report: &mut Report) {
         self.end_garbage(report);
         let Some(frame) = self.frames.last() else {
+            if self.unopened(span, report) {
+                return;
+            }
             report.push(
                 Diagnostic::error("stray-brace", "this brace closes nothing")
                     .at(span, "no block is open here")
@@ -331,14 +345,16 @@ impl<'t> Tree<'t> {
         }
         let mut since = list.split_off(at + 1);
         let Some(mut head) = list.pop() else { return false };
-        let first = since.first().map_or(statement, |first| first);
-        report.push(
-            Diagnostic::error("stray-brace", format!("this brace ends `{}` too early", head.word.text))
-                .at(brace, "one brace too many")
-                .also(first.word.span, format!("`{}` still belongs to it", first.word.text))
-                .also(head.span(), "this block")
-                .help("delete the brace"),
-        );
+        if !self.unopened(brace, report) {
+            let first = since.first().map_or(statement, |first| first);
+            report.push(
+                Diagnostic::error("stray-brace", format!("this brace ends `{}` too early", head.word.text))
+                    .at(brace, "one brace too many")
+                    .also(first.word.span, format!("`{}` still belongs to it", first.word.text))
+                    .also(head.span(), "this block")
+                    .help("delete the brace"),
+            );
+        }
         let mut body = head.body.take().unwrap_or_default();
         for line in &mut since {
             line.keyword = words::find(block, &line.word.text).or(line.keyword);
@@ -349,37 +365,6 @@ impl<'t> Tree<'t> {
         true
     }
 
-    /// Reports the frames from `from` on as not closed: in one message, at the line that opens the block at fault.
-    fn unclosed(&mut self, from: usize, before: Option<Span>, report: &mut Report) {
-        let suspect = self.suspects.iter().find(|suspect| suspect.depth > from).cloned();
-        let open: Vec<(Span, Cow<'t, str>)> =
-            self.frames.iter().skip(from).map(|frame| (frame.head.span(), frame.head.word.text.clone())).collect();
-        let message = match (&suspect, open.as_slice()) {
-            (Some(suspect), _) => format!("`{}` is never closed", suspect.word),
-            (None, [(_, word)]) => format!("`{word}` is never closed"),
-            (None, several) => format!("{} blocks are never closed", several.len()),
-        };
-        let help = if open.len() > 1 && suspect.is_none() { "add a `}` for each" } else { "add the missing `}`" };
-        let mut diagnostic = Diagnostic::error("unclosed-block", message);
-        if let Some(suspect) = &suspect {
-            diagnostic = diagnostic
-                .at(suspect.head, "this block is left open")
-                .also(suspect.close, "by its indent, this brace is meant for a block farther out");
-        } else {
-            for (span, _) in open {
-                diagnostic = diagnostic.at(span, "this block is left open");
-            }
-        }
-        if let Some(span) = before {
-            diagnostic = diagnostic.also(span, "this does not belong inside it");
-        }
-        if before.is_none() {
-            diagnostic = diagnostic.note("everything up to the end of the file is read as part of it");
-        }
-        report.push(diagnostic.help(help));
-        self.suspects.retain(|suspect| suspect.depth <= from);
-    }
-
     /// A word that means nothing here.
     fn unknown(&mut self, statement: &mut Statement<'t>, has_block: bool, report: &mut Report) {
         let block = self.block();
@@ -387,7 +372,7 @@ impl<'t> Tree<'t> {
         let place = self.place();
         // Thousands of lines of something else: no use to look for the word that was meant in each.
         if report.is_full() {
-            report.push(Diagnostic::error("unknown-word", "").at(statement.word.span, ""));
+            report.push(Diagnostic::warning("unknown-word", "").at(statement.word.span, ""));
             return;
         }
         if let Some((_, more @ RUN..)) = &mut self.garbage
@@ -417,6 +402,9 @@ impl<'t> Tree<'t> {
             }
             Some(Nearest::Glued(keyword, at)) => {
                 let span = statement.word.span;
+                // `mcast_src_ip=192.0.2.1`: the sign belongs to neither.
+                let at =
+                    at + usize::from(word.get(at..).is_some_and(|value| value.starts_with('=') && value.len() > 1));
                 let value = word.get(at..).unwrap_or("");
                 report.push(
                     Diagnostic::error("missing-space", format!("no space between `{}` and its value", keyword.word))
@@ -439,23 +427,23 @@ impl<'t> Tree<'t> {
                 statement.args.drain(..count.saturating_sub(1).min(statement.args.len()));
                 statement.keyword = Some(keyword);
             }
-            Some(Nearest::Elsewhere(keyword)) => {
-                let home = |block: Block| match block {
-                    Block::Root => "the top level of the file".to_owned(),
-                    other => format!("`{}`", other.name()),
-                };
-                let all = words::all().filter(|other| other.word == keyword.word);
-                let homes = all.take(3).map(|other| home(other.block)).collect::<Vec<_>>().join(" or ");
+            Some(Nearest::Elsewhere(keyword)) => self.misplaced(statement, keyword, has_block, report),
+            None if block == Block::SyncGroup => {
+                let members = std::iter::once(&statement.word).chain(&statement.args).map(|word| &*word.text);
+                let members = members.collect::<Vec<_>>().join(" ");
                 report.push(
-                    Diagnostic::error("misplaced-word", format!("`{word}` does not belong here"))
-                        .at(statement.word.span, format!("not known {place}"))
-                        .help(format!("it belongs in {homes}: is a brace missing, or is this the wrong block?")),
+                    Diagnostic::warning("unknown-word", format!("`{word}` stands in no `group`"))
+                        .at(statement.span(), "no member: ignored, as in keepalived")
+                        .help(format!(
+                            "write the names of the members in a block of their own: `group {{ {members} }}`"
+                        )),
                 );
             }
             None => {
+                let ignored = if has_block { "it and its block are ignored" } else { "the line is ignored" };
                 let index = report.push(
-                    unknown()
-                        .at(statement.word.span, format!("not known {place}"))
+                    Diagnostic::warning("unknown-word", format!("unknown word `{word}`"))
+                        .at(statement.word.span, format!("not known {place}: {ignored}, as in keepalived"))
                         .help("to keep the text as a remark, put `#` in front of it"),
                 );
                 if let (Some(index), false) = (index, has_block) {
