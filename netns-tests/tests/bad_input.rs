@@ -153,7 +153,7 @@ fn packets_from_hell_are_counted_and_do_not_hurt() {
         send(&pair.client, packets);
         process.wait_for_line("wrong checksum", SOON).unwrap();
         process.wait_for_line("TTL 254 instead of 255", SOON).unwrap();
-        process.wait_for_line("virtual_router_id 99 is not configured here", SOON).unwrap();
+        process.wait_for_line("virtual_router_id 99 is not configured on this interface", SOON).unwrap();
         process.wait_for_line("truncated", SOON).unwrap();
         process.wait_for_line("unknown VRRP version 7", SOON).unwrap();
         assert!(process.running() && pair.lb1.has(VIP));

@@ -79,7 +79,7 @@ fn different_virtual_router_ids_make_two_masters_and_equal_ones_do_not() {
             lb1.wait_for_line("-> MASTER", SOON).unwrap();
             lb2.wait_for_line("-> MASTER", SOON).unwrap();
             assert!(pair.lb1.has(vip) && pair.lb2.has(vip), "both hold the address");
-            lb1.wait_for_line("virtual_router_id 51 is not configured here", SOON).unwrap();
+            lb1.wait_for_line("virtual_router_id 51 is not configured on this interface", SOON).unwrap();
         }
         let mended = master.replace("virtual_router_id 50", "virtual_router_id 51");
         let mut lb1 = pair.vipward_with(&pair.lb1, &mended).unwrap();
