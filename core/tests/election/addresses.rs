@@ -68,7 +68,15 @@ fn what_another_living_director_put_there_is_left_alone() {
     let mut t = master();
     t.at("4").appears_marked(78).nothing();
     t.at("5").reads_addresses().gives_of("remove", &[]);
+    // An address that moves from our configuration into another director's, even though we had it once.
+    let mut t = master();
+    t.at("4").loads(config(vec![VirtualRouterConfig { addresses: vec![vip(101)], ..router() }], vec![]));
+    t.gives_of("remove", &["remove 10.0.0.100/24"]);
+    t.at("5").reads_addresses();
+    t.at("6").appears_marked(100).gives_of("remove", &[]);
+    t.at("7").reads_addresses().gives_of("remove", &[]);
     // But not what we put there ourselves and could not take off.
+    let mut t = master();
     t.at("6").hears(peer(2, 200)).gives_of("remove", &["remove 10.0.0.100/24"]);
     t.at("6.1").appears_marked(100).gives_of("remove", &["remove 10.0.0.100/24"]);
 }

@@ -120,12 +120,19 @@ impl AddressBook {
             }
             self.touch(key);
         }
+        // What was taken off, and is really gone, may be another director's the next time.
+        for key in self.own.iter().filter(|key| !self.seen.contains_key(*key)).cloned().collect::<Vec<_>>() {
+            self.disown(&key);
+        }
     }
 
     /// One address appeared or vanished. False if that was known: the kernel tells of what this process did as well.
     pub fn observe(&mut self, ObservedAddress { key, ours }: ObservedAddress, present: bool) -> bool {
         match (self.seen.get(&key), present) {
-            (None, false) => return false,
+            (None, false) => {
+                self.disown(&key);
+                return false;
+            }
             (Some(seen), false) => {
                 if seen.applied.is_some() {
                     self.lost.insert(key.clone());
@@ -148,6 +155,13 @@ impl AddressBook {
         }
         self.touch(key);
         true
+    }
+
+    /// It is not there: unless somebody wants it here, it is nobody's.
+    fn disown(&mut self, key: &AddressKey) {
+        if self.wanted.get(key).is_none() {
+            self.own.remove(key);
+        }
     }
 
     /// `marked`: it carries our protocol number.
@@ -431,7 +445,7 @@ impl AddressBook {
     }
 
     fn note_restored(&mut self, key: &AddressKey, now: Instant) {
-        let last = self.restored.get(key).filter(|last| now.since(last.at) < CALM.max(last.away * 2));
+        let last = self.restored.get(key).filter(|last| now.since(last.at) < CALM);
         let away = last.map_or(AWAY, |last| (last.away * 2).min(LONGEST_AWAY));
         self.restored.insert(key.clone(), Restored { at: now, away });
     }
@@ -453,7 +467,7 @@ impl AddressBook {
             self.restored.remove(&key);
             self.forget_failure(&key);
             if !self.seen.contains_key(&key) {
-                self.own.remove(&key);
+                self.disown(&key);
             }
         }
         self.dirty.insert(key);
