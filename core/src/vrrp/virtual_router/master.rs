@@ -2,7 +2,6 @@
 
 use super::{Context, Heard, Proposal, Proposed, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
-use crate::limit::Limit;
 use crate::time::{Duration, Instant};
 use crate::vrrp::Effect;
 use crate::vrrp::announce::To;
@@ -22,6 +21,7 @@ pub(super) struct Rival {
     /// Heard first and last, without a Master_Down_Interval of silence between.
     since: Instant,
     last: Instant,
+    told: bool,
     told_that_it_stays: bool,
 }
 
@@ -51,8 +51,8 @@ impl VirtualRouter {
             RoleCause::SamePriorityGreaterAddress { source, priority: ours, ours: self.source.unwrap_or(source) }
         };
         // Its own first announcements may have been lost with the adverts that we did not hear, and ours drew the neighbours
-        // here, where nobody answers any more. To hear a lower priority makes it announce itself again. Not in the RFC, and
-        // not only as `higher_prio_send_advert` says: who yields does not know what the other one has heard.
+        // here, where nobody answers any more. To hear a lower priority makes it announce itself again. Not in the RFC;
+        // keepalived does so with `higher_prio_send_advert` only. Who yields does not know what the other one has heard.
         self.advertise(ctx);
         let to = Proposed::Backup {
             heard: Heard::Active { source, at: ctx.now },
@@ -72,25 +72,22 @@ impl VirtualRouter {
     }
 
     /// One advert of a lower priority is what a MASTER that was just preempted says as it yields. Any other is a second MASTER.
+    /// That is told once, and once more with the likely causes if it stays; not for ever.
     fn tell_of_rival(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
         let (now, pause) = (ctx.now, self.master_down_interval(advert.interval));
-        let Some(rival) = self.rival.as_mut().filter(|rival| now.since(rival.last) <= pause) else {
-            self.rival = Some(Rival { since: now, last: now, told_that_it_stays: false });
-            self.limits.rival = Limit::default();
-            if now.since(self.master_since) > pause && self.limits.rival.admits(now) {
-                let router = self.config.name.clone();
-                ctx.decide(Decision::RivalMaster { router, source, priority: advert.priority });
-            }
-            return;
-        };
+        let before = self.rival.filter(|rival| now.since(rival.last) <= pause);
+        let mut rival = before.unwrap_or(Rival { since: now, last: now, told: false, told_that_it_stays: false });
         rival.last = now;
+        let last_words = before.is_none() && now.since(self.master_since) <= pause;
         let router = self.config.name.clone();
-        if self.limits.rival.admits(now) {
+        if !rival.told && !last_words {
+            rival.told = true;
             ctx.decide(Decision::RivalMaster { router, source, priority: advert.priority });
-        } else if now.since(rival.since) >= advert.interval.duration() * 3 && !rival.told_that_it_stays {
+        } else if !rival.told_that_it_stays && now.since(rival.since) >= advert.interval.duration() * 3 {
             rival.told_that_it_stays = true;
             ctx.decide(Decision::RivalStays { router, source, version: advert.version });
         }
+        self.rival = Some(rival);
     }
 
     /// Advertises at once. Whoever sends a thousand packets a second gets a few answers.

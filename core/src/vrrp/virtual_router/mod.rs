@@ -140,7 +140,6 @@ pub struct VirtualRouter {
 /// Warnings that a peer could cause every second.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Limits {
-    rival: Limit,
     addresses: Limit,
     interval: Limit,
     owner: Limit,
