@@ -238,9 +238,8 @@ pub struct Adverts {
     pub check_unicast_src: bool,
     /// `skip_check_adv_addr`: check the addresses only in the first advert of each MASTER.
     pub skip_check_adv_addr: bool,
-    /// `lower_prio_no_advert`, `higher_prio_send_advert`.
+    /// `lower_prio_no_advert`.
     pub lower_prio_no_advert: bool,
-    pub higher_prio_send_advert: bool,
 }
 
 impl Adverts {
@@ -253,7 +252,6 @@ impl Adverts {
             check_unicast_src: false,
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,
-            higher_prio_send_advert: false,
         }
     }
 }

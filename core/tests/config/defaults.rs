@@ -41,7 +41,7 @@ fn vrrp_instance() {
             && !router.adverts.check_unicast_src
             && !router.adverts.skip_check_adv_addr
     );
-    assert!(!router.adverts.lower_prio_no_advert && !router.adverts.higher_prio_send_advert);
+    assert!(!router.adverts.lower_prio_no_advert);
     assert_eq!(router.announcements, Garp::default());
     assert_eq!(router.announcements.repeat, 5);
     assert_eq!(
@@ -79,11 +79,7 @@ fn global_defs_flow_into_instances_wherever_they_stand() {
     assert_eq!(router.version, Version::V3);
     assert_eq!(router.transport, Transport::Multicast { group: [224, 0, 0, 81].into() });
     assert_eq!(router.adverts.down_timer, 4);
-    assert!(
-        router.adverts.lower_prio_no_advert
-            && router.adverts.higher_prio_send_advert
-            && router.adverts.check_unicast_src
-    );
+    assert!(router.adverts.lower_prio_no_advert && router.adverts.check_unicast_src);
     assert!(router.adverts.skip_check_adv_addr && router.adverts.v3_checksum_as_v2 == Some(true));
     let garp = Garp {
         repeat: 1,

@@ -272,7 +272,7 @@ fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>)
     if outage.cause.contains("holds") {
         finding = finding
             .note("the one that keeps the address never heard that there was another, and announces nothing; neighbours believe the other one until their entry expires")
-            .help("`vrrp_garp_master_refresh 10` in global_defs announces the address every 10 s; `vrrp_higher_prio_send_advert true` lets the loser be heard once more");
+            .help("`vrrp_garp_master_refresh 10` in global_defs announces the address every 10 s");
     }
     found.push(finding);
 }

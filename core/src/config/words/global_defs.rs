@@ -34,7 +34,6 @@ pub(in crate::config) struct Inherited {
     pub down_timer_adverts: u8,
     pub v3_checksum_as_v2: Option<bool>,
     pub lower_prio_no_advert: bool,
-    pub higher_prio_send_advert: bool,
     pub check_unicast_src: bool,
     pub skip_check_adv_addr: bool,
     pub strict: bool,
@@ -52,7 +51,6 @@ impl std::default::Default for Inherited {
             down_timer_adverts: 0,
             v3_checksum_as_v2: None,
             lower_prio_no_advert: false,
-            higher_prio_send_advert: false,
             check_unicast_src: false,
             skip_check_adv_addr: false,
             strict: false,
@@ -108,9 +106,8 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_lower_prio_no_advert", switch(), Is("off"), Acted(|said, draft| {
         draft.inherited.lower_prio_no_advert = said.switch();
     }), "a MASTER does not answer an advert of lower priority"),
-    row("vrrp_higher_prio_send_advert", switch(), Is("off"), Acted(|said, draft| {
-        draft.inherited.higher_prio_send_advert = said.switch();
-    }), "a MASTER sends one more advert before it yields"),
+    row("vrrp_higher_prio_send_advert", switch(), Nothing, Always("every MASTER that yields does"),
+        "a MASTER sends one more advert before it yields"),
     row("vrrp_check_unicast_src", flag(), Nothing, Acted(|_, draft| {
         draft.inherited.check_unicast_src = true;
     }), "drop unicast adverts that come from no peer"),

@@ -44,7 +44,6 @@ pub(super) struct Draft {
     pub check_unicast_src: bool,
     pub skip_check_adv_addr: bool,
     pub lower_prio_no_advert: bool,
-    pub higher_prio_send_advert: bool,
     pub announcements: Announcements,
     pub notify: NotifyScripts,
     pub places: Places,
@@ -79,7 +78,6 @@ impl Default for Draft {
             check_unicast_src: false,
             skip_check_adv_addr: false,
             lower_prio_no_advert: false,
-            higher_prio_send_advert: false,
             announcements: Announcements::default(),
             notify: NotifyScripts::default(),
             places: Places::default(),
@@ -111,7 +109,6 @@ impl Draft {
         self.check_unicast_src = outer.check_unicast_src;
         self.skip_check_adv_addr = outer.skip_check_adv_addr;
         self.lower_prio_no_advert = outer.lower_prio_no_advert;
-        self.higher_prio_send_advert = outer.higher_prio_send_advert;
         self.announcements = outer.announcements;
     }
 
@@ -158,7 +155,6 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
             check_unicast_src: draft.check_unicast_src,
             skip_check_adv_addr: draft.skip_check_adv_addr,
             lower_prio_no_advert: draft.lower_prio_no_advert,
-            higher_prio_send_advert: draft.higher_prio_send_advert,
         },
         transport,
         source,

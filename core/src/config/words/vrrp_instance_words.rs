@@ -61,9 +61,7 @@ const ROWS: &[Row<Draft>] = &[
     row("lower_prio_no_advert", switch(), Of(Block::GlobalDefs, "vrrp_lower_prio_no_advert"), Acted(|said, draft| {
         draft.lower_prio_no_advert = said.switch();
     }), "do not answer an advert of lower priority"),
-    row("higher_prio_send_advert", switch(), Of(Block::GlobalDefs, "vrrp_higher_prio_send_advert"), Acted(|said, draft| {
-        draft.higher_prio_send_advert = said.switch();
-    }), "send one more advert before yielding"),
+    row("higher_prio_send_advert", switch(), Nothing, Always("every MASTER that yields does"), "send one more advert before yielding"),
     row("v3_checksum_as_v2", switch(), Of(Block::GlobalDefs, "v3_checksum_as_v2"), Acted(|said, draft| {
         draft.v3_checksum_as_v2 = Some(said.switch());
     }), "VRRPv3 over IPv4 without the pseudo header in the checksum"),
