@@ -7,6 +7,7 @@
 mod daemon;
 pub mod dying;
 mod example;
+pub mod forge;
 pub mod measure;
 pub mod owners;
 mod pair;

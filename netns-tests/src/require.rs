@@ -1,4 +1,4 @@
-//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm` turns "cannot run here" into
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime` turns "cannot run here" into
 //! failure.
 
 use crate::zookeeper;
@@ -20,6 +20,8 @@ pub enum Need {
     Zookeeper,
     /// QEMU and what `netns-tests/vm/setup` needs beside it.
     Vm,
+    /// A processor that a real-time task may have whole: two of them, the right to it, and `chrt` and `taskset`.
+    RealTime,
 }
 
 impl fmt::Display for Need {
@@ -30,6 +32,7 @@ impl fmt::Display for Need {
             Self::Nginx => "nginx",
             Self::Zookeeper => "zookeeper",
             Self::Vm => "vm",
+            Self::RealTime => "realtime",
         })
     }
 }
@@ -70,6 +73,17 @@ fn look(need: Need) -> Result<(), String> {
             Err(format!("there is no {}; apt-get install zookeeper", zookeeper::JAR))
         }
         Need::Zookeeper => Ok(()),
+        Need::RealTime => {
+            if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+                return Err("there is one processor only".to_owned());
+            }
+            if let Some(missing) = ["chrt", "taskset", "timeout"].into_iter().find(|name| program(name).is_none()) {
+                return Err(format!("there is no {missing}; apt-get install util-linux coreutils"));
+            }
+            let limit = "/proc/sys/kernel/sched_rt_runtime_us";
+            let usual = std::fs::read_to_string(limit).and_then(|usual| std::fs::write(limit, usual));
+            usual.map_err(|error| format!("{limit}: {error}"))
+        }
         Need::Vm => match program("qemu-system-x86_64") {
             Some(_) => Ok(()),
             None => Err("there is no QEMU; netns-tests/vm/README.md names the packages".to_owned()),

@@ -1,10 +1,9 @@
 //! What must not hurt: broken files, missing interfaces and privileges, what a predecessor left, packets from hell.
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
-use vipward_lab::{Node, Signal, wait_for};
+use vipward_lab::{Signal, wait_for};
+use vipward_netns_tests::forge::{advert_v3, send};
 use vipward_netns_tests::{Pair, Router, VIP, in_lab, vipward};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -46,6 +45,14 @@ fn a_broken_file_at_sighup_leaves_the_running_one() {
         process.signal(Signal::SIGHUP);
         process.wait_for_line_after(before, "prioritty", SOON).unwrap();
         assert!(pair.lb1.has(VIP) && process.running());
+        // One that has nothing to run would take every address off.
+        for emptied in ["", "# nothing\n", "global_defs {\n}\n"] {
+            let before = process.lines(0).len();
+            pair.file("lb1.conf", emptied).unwrap();
+            process.signal(Signal::SIGHUP);
+            process.wait_for_line_after(before, "the running configuration stays", SOON).unwrap();
+            assert!(pair.lb1.has(VIP) && process.running(), "{emptied:?}: {}", process.output());
+        }
         // And the mended one counts: another address comes, the first one stays.
         let mended = FAST.text().replace("192.0.2.100/24\n", "192.0.2.100/24\n        192.0.2.101/24\n");
         pair.file("lb1.conf", &mended).unwrap();
@@ -132,9 +139,9 @@ fn packets_from_hell_are_counted_and_do_not_hurt() {
         let pair = Pair::build().unwrap();
         let mut process = pair.vipward_with(&pair.lb1, &FAST.text()).unwrap();
         process.wait_for_line("-> MASTER", SOON).unwrap();
-        let good = advert(51, 255, &[VIP_OCTETS]);
+        let good = advert_v3(51, 255, 10, &[VIP_OCTETS]);
         let wrong_checksum = [&good[..6], &[good[6] ^ 0xff, good[7]], &good[8..]].concat();
-        let foreign = advert(99, 255, &[VIP_OCTETS]);
+        let foreign = advert_v3(99, 255, 10, &[VIP_OCTETS]);
         let truncated = good[..7].to_vec();
         let version_7 = [&[0x71], &good[1..]].concat();
         let mut packets =
@@ -150,7 +157,7 @@ fn packets_from_hell_are_counted_and_do_not_hurt() {
             };
             packets.push(((0..length).map(|_| byte()).collect(), 255));
         }
-        send(&pair.client, packets);
+        send(&pair.client, packets).unwrap();
         process.wait_for_line("wrong checksum", SOON).unwrap();
         process.wait_for_line("TTL 254 instead of 255", SOON).unwrap();
         process.wait_for_line("virtual_router_id 99 is not configured on this interface", SOON).unwrap();
@@ -166,32 +173,3 @@ fn packets_from_hell_are_counted_and_do_not_hurt() {
 }
 
 const VIP_OCTETS: [u8; 4] = [192, 0, 2, 100];
-
-/// A VRRPv3 advert of the client's (RFC 9568 5), 0.1 s.
-fn advert(vrid: u8, priority: u8, addresses: &[[u8; 4]]) -> Vec<u8> {
-    let mut bytes = vec![0x31, vrid, priority, u8::try_from(addresses.len()).unwrap(), 0, 10, 0, 0];
-    bytes.extend(addresses.iter().flatten());
-    let pseudo = [&[192, 0, 2, 200, 224, 0, 0, 18, 0, 112, 0, u8::try_from(bytes.len()).unwrap()][..], &bytes].concat();
-    let mut sum: u32 = pseudo.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    let checksum = !u16::try_from(sum).unwrap();
-    bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
-    bytes
-}
-
-/// Sends packets of protocol 112, each with its TTL, to the VRRP group.
-fn send(node: &Node, packets: Vec<(Vec<u8>, u32)>) {
-    node.run(move || {
-        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(112)))?;
-        socket.set_multicast_if_v4(&Ipv4Addr::new(192, 0, 2, 200))?;
-        let group = SockAddr::from(SocketAddr::from(([224, 0, 0, 18], 0)));
-        for (bytes, ttl) in packets {
-            socket.set_multicast_ttl_v4(ttl)?;
-            socket.send_to(&bytes, &group)?;
-        }
-        Ok(())
-    })
-    .unwrap();
-}

@@ -1,14 +1,14 @@
 //! What must not take the VIP away: another director on the same host, a machine that does not schedule, a flood of cheap
 //! packets.
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use vipward_lab::watch::{Watch, What};
 use vipward_lab::{Node, Process, Signal, wait_for};
-use vipward_netns_tests::{Pair, Router, VIP, in_lab};
+use vipward_netns_tests::forge::{advert_v2, flood};
+use vipward_netns_tests::{Need, Pair, Router, VIP, in_lab};
 
 /// A loaded machine may be this late, and no test minds.
 const SOON: Duration = Duration::from_secs(30);
@@ -107,42 +107,44 @@ fn what_another_director_of_the_host_runs_is_refused() {
 /// A real-time task keeps the worker from its processor, as a paused host would; the worker is runnable.
 #[test]
 fn a_worker_without_a_processor_keeps_its_roles() {
-    in_lab("a_worker_without_a_processor_keeps_its_roles", &[], || {
-        if std::thread::available_parallelism().unwrap().get() < 2 {
-            println!("NOT RUN: needs two processors");
-            return;
-        }
+    in_lab("a_worker_without_a_processor_keeps_its_roles", &[Need::RealTime], || {
         let pair = Pair::build().unwrap();
         let mut master = pair.vipward_with(&pair.lb1, &Router::master().text()).unwrap();
         has(&pair.lb1, VIP);
         let mut backup = pair.vipward_with(&pair.lb2, &Router::backup().text()).unwrap();
         backup.wait_for_line("-> BACKUP", SOON).unwrap();
         let [worker] = master.children().unwrap()[..] else { panic!("one worker") };
-        let before = master.lines(0).len();
-        let pin = |processor: &str, pid: u32| {
+        for (processor, pid) in [("0", master.pid()), ("1", worker)] {
             let pinned = Command::new("taskset").args(["-apc", processor, &pid.to_string()]).output().unwrap();
             assert!(pinned.status.success(), "{pinned:?}");
-        };
-        pin("0", master.pid());
-        pin("1", worker);
-        let limit = "/proc/sys/kernel/sched_rt_runtime_us";
-        let usual = std::fs::read_to_string(limit).unwrap();
-        if std::fs::write(limit, "-1").is_err() {
-            println!("NOT RUN: real-time tasks can't have a processor whole here");
-            return;
         }
-        let mut hog = Command::new("timeout");
-        hog.args(["-s", "KILL", "1.6", "taskset", "-c", "1", "chrt", "-f", "99", "sh", "-c", "while :; do :; done"]);
-        let began = Instant::now();
-        let hogged = hog.status();
-        std::fs::write(limit, usual).unwrap();
-        println!("{hogged:?} after {} ms", began.elapsed().as_millis());
-        std::thread::sleep(Duration::from_secs(3));
-        let said = master.lines(before).iter().map(|line| line.text.clone()).collect::<Vec<_>>().join("\n");
+        // The supervisor may sleep through it itself on a busy machine: then it was no trial of what it sees.
+        let seen = (0..5).any(|_| {
+            let before = master.lines(0).len();
+            starve(Duration::from_millis(1600));
+            std::thread::sleep(Duration::from_secs(3));
+            master.lines(before).iter().any(|line| line.text.contains("it gets no processor"))
+        });
+        let said = master.output();
+        assert!(seen, "nobody saw that it had no processor: {said}");
         assert_eq!(master.children().unwrap(), [worker], "the same worker: {said}");
+        assert!(master.running() && !said.contains("killed") && !said.contains("MASTER -> "), "{said}");
         assert!(pair.lb1.has(VIP) && !pair.lb2.has(VIP), "{said}");
-        assert!(master.running() && !said.contains("killed"), "{said}");
     });
+}
+
+/// Keeps processor 1 from everything else for so long.
+fn starve(time: Duration) {
+    let limit = "/proc/sys/kernel/sched_rt_runtime_us";
+    let usual = std::fs::read_to_string(limit).unwrap();
+    std::fs::write(limit, "-1").unwrap();
+    let began = Instant::now();
+    let hog = Command::new("timeout")
+        .args(["-s", "KILL", &time.as_secs_f64().to_string()])
+        .args(["taskset", "-c", "1", "chrt", "-f", "99", "sh", "-c", "while :; do :; done"])
+        .status();
+    std::fs::write(limit, usual).unwrap();
+    assert!(began.elapsed() >= time, "it ended early: {hog:?}");
 }
 
 /// A thousand adverts a second of a lower priority, with a hundred addresses: each of them is answered by a MASTER.
@@ -159,46 +161,20 @@ fn a_flood_of_adverts_takes_no_address_away() {
         master.wait_for_line("-> MASTER", SOON).unwrap();
         wait_for(SOON, || pair.lb1.has(IpAddr::from([192, 0, 2, 199])).then_some(())).expect("all addresses come");
         let watch = Watch::start(&pair.lb1).unwrap();
-        flood(&pair.client, advert(51, 50, 100..200), 6_000, Duration::from_millis(1));
+        let list: Vec<[u8; 4]> = (100..200).map(|host| [192, 0, 2, host]).collect();
+        let sent = flood(&pair.client, advert_v2(51, 50, 1, &list), 6_000, Duration::from_millis(1)).unwrap();
         let seen = watch.seen();
         let lost = seen.iter().filter(|seen| matches!(seen.what, What::Address { present: false, .. })).count();
         let arps = seen.iter().filter(|seen| matches!(seen.what, What::Arp { sent: true, .. })).count();
-        println!("{lost} addresses lost, {arps} announcements");
+        let answers = seen.iter().filter(|seen| matches!(seen.what, What::Advert { sent: true, .. })).count();
+        println!("{sent} adverts, {answers} of its own, {lost} addresses lost, {arps} announcements");
+        // It was a flood, it was heard, and it was answered.
+        assert!(sent > 3_000, "{sent} adverts left");
+        assert!(master.output().contains("192.0.2.200 is MASTER too"), "{}", master.output());
+        assert!(arps > 500 && answers < 200, "{arps} announcements, {answers} adverts");
         assert_eq!(lost, 0, "{}", master.output());
         // Five for each address at two bursts a second, and four bursts at once.
         assert!(arps < 40 * 500, "{arps} announcements");
         assert!(!master.output().contains("MASTER -> "), "{}", master.output());
     });
-}
-
-/// A VRRPv2 advert of the client's (RFC 3768 5), 1 s.
-fn advert(vrid: u8, priority: u8, hosts: std::ops::Range<u8>) -> Vec<u8> {
-    let mut bytes = vec![0x21, vrid, priority, u8::try_from(hosts.len()).unwrap(), 0, 1, 0, 0];
-    bytes.extend(hosts.flat_map(|host| [192, 0, 2, host]));
-    bytes.extend([0; 8]);
-    let mut sum: u32 = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    let checksum = !u16::try_from(sum).unwrap();
-    bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
-    bytes
-}
-
-/// Sends this packet of protocol 112 to the VRRP group so many times, so far apart.
-fn flood(node: &Node, bytes: Vec<u8>, times: u32, pause: Duration) {
-    node.run(move || {
-        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(112)))?;
-        socket.set_multicast_if_v4(&Ipv4Addr::new(192, 0, 2, 200))?;
-        socket.set_multicast_ttl_v4(255)?;
-        let group = SockAddr::from(SocketAddr::from(([224, 0, 0, 18], 0)));
-        let began = Instant::now();
-        for n in 0..times {
-            // ENOBUFS when the receivers are slow: the next one.
-            let _ = socket.send_to(&bytes, &group);
-            std::thread::sleep((pause * n).saturating_sub(began.elapsed()));
-        }
-        Ok(())
-    })
-    .unwrap();
 }
