@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use upgrade::Upgrade;
-use watch::{Doubt, Seen};
+use watch::Doubt;
 
 /// How often a worker shows that its driver loop turns.
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
@@ -437,54 +437,6 @@ impl Supervisor {
             let beginning = if self.spoken { Beginning::AfterFarewell } else { Beginning::Usual };
             out.push(Effect::Start(worker.id, beginning));
             self.worker = Some(worker);
-        }
-    }
-
-    /// Looks after a worker that is silent.
-    fn watch(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let Some(worker) = self.worker.as_ref().filter(|worker| self.must_speak(worker) && worker.due() <= now) else {
-            return;
-        };
-        if !worker.ready {
-            return self.kill_silent(None, now, out);
-        }
-        let (id, unanswered) = (worker.id, worker.doubt.as_ref().is_some_and(Doubt::is_unanswered));
-        if unanswered {
-            // As if nothing could be seen.
-            return self.looked(id, None, now, out);
-        }
-        if let Some(worker) = &mut self.worker {
-            worker.doubt.get_or_insert_default().ask(now);
-            out.push(Effect::Look(id));
-        }
-    }
-
-    /// What was seen of the worker says whether it hangs, or only waits.
-    fn looked(&mut self, id: WorkerId, look: Option<Look>, now: Instant, out: &mut Vec<Effect>) {
-        let must_speak = self.worker.as_ref().is_some_and(|worker| self.must_speak(worker));
-        let Some(worker) = self.worker.as_mut().filter(|worker| worker.id == id && must_speak) else { return };
-        let Some(doubt) = worker.doubt.as_mut().filter(|doubt| doubt.is_unanswered()) else { return };
-        let seen = doubt.answered(look, now);
-        let silent = now.since(worker.heard);
-        if silent >= watch::limit(seen, worker.patience, !worker.shares.is_empty()) {
-            let waits = if let Seen::Waits(waits) = seen { Some(waits) } else { None };
-            return self.kill_silent(waits, now, out);
-        }
-        if let Seen::Waits(waits) = seen
-            && silent >= worker.patience
-            && !std::mem::replace(&mut doubt.told, true)
-        {
-            out.push(Effect::Say(Saying::Waits { silent, waits }));
-        }
-    }
-
-    fn kill_silent(&mut self, waits: Option<Waits>, now: Instant, out: &mut Vec<Effect>) {
-        let Some(worker) = self.worker.take() else { return };
-        let saying = Saying::Silent { silent: now.since(worker.heard), ready: worker.ready, waits };
-        // First of all: a worker that came back to life would put on again what is taken off.
-        out.push(Effect::Kill(worker.id));
-        if let Some(worker) = self.lost_in_upgrade(worker, now, out) {
-            self.lost(worker, None, Some(saying), now, out);
         }
     }
 

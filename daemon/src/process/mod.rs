@@ -2,6 +2,7 @@
 
 pub mod hand_over;
 pub mod neighbours;
+pub mod orders;
 pub mod summary;
 pub mod supervise;
 pub mod thread;
