@@ -116,7 +116,7 @@ fn words(effect: &Effect) -> String {
         Effect::Tell { worker, order: Order::TakeBack } => format!("tell {} to take back", worker.0),
         Effect::Tell { worker, order: Order::Retire } => format!("tell {} to retire", worker.0),
         Effect::Tell { worker, order: Order::Stop } => format!("tell {} to stop", worker.0),
-        Effect::Tell { worker, order: Order::Reload } => format!("tell {} to reload", worker.0),
+        Effect::Tell { worker, order: Order::Reload { number } } => format!("tell {} to reload, {number}", worker.0),
         Effect::Look(worker) => format!("look at {}", worker.0),
         Effect::Kill(worker) => format!("kill {}", worker.0),
         Effect::Farewell(last_will) => {
@@ -467,8 +467,53 @@ fn a_stop_between_two_workers_is_the_end() {
 #[test]
 fn a_reload_is_the_workers_and_the_service_manager_hears_of_both_ends() {
     let mut t = Timeline::holding();
-    t.at("1").event(Event::Reload).does(&["service reloading", "tell 0 to reload"]);
-    t.at("1.1").hears(Report::Reloaded).does(&["service ready"]);
+    t.at("1").event(SIGHUP).does(&["service reloading", "tell 0 to reload, 1"]);
+    t.at("1.1").hears(reloaded(1)).does(&["service ready"]);
+}
+
+#[test]
+fn who_asks_for_a_reload_hears_what_came_of_it() {
+    let mut t = Timeline::holding();
+    t.at("1").event(reload(7)).does(&["service reloading", "tell 0 to reload, 1"]);
+    t.event(reload(8)).does(&["service reloading", "tell 0 to reload, 2"]);
+    // What was read for the first may be older than what the second wants.
+    t.at("1.1").hears(reloaded(1)).does(&["service ready", "answer 7: done"]);
+    t.hears(not_reloaded(2, "a.conf:3:1: unknown word")).does(&["service ready", "answer 8: a.conf:3:1: unknown word"]);
+    // One verdict may answer for several.
+    t.event(reload(9)).does(&["service reloading", "tell 0 to reload, 3"]);
+    t.event(reload(10)).does(&["service reloading", "tell 0 to reload, 4"]);
+    t.hears(reloaded(4)).does(&["service ready", "answer 9: done", "answer 10: done"]);
+}
+
+#[test]
+fn who_asks_for_a_reload_hears_that_nobody_can_answer() {
+    let mut t = Timeline::running();
+    t.at("0.5").event(reload(7)).does(&["service reloading", "tell 0 to reload, 1"]);
+    t.at("1").ended(0, SIGKILL).does(&[
+        "the worker was killed by SIGKILL after 1.0 s",
+        "answer 7: the running process died meanwhile",
+        "the next worker starts in 0.1 s",
+        "service down for 100 ms",
+    ]);
+    t.event(reload(8)).does(&["answer 8: no worker runs now: it is being started again"]);
+    let mut t = Timeline::running();
+    t.at("1").event(reload(7)).does(&["service reloading", "tell 0 to reload, 1"]);
+    t.event(Event::Stop).does(&["service stopping", "answer 7: the director stops", "tell 0 to stop"]);
+    t.event(reload(8)).does(&["answer 8: the director stops"]);
+}
+
+const SIGHUP: Event = Event::Reload { client: None };
+
+fn reload(client: u64) -> Event {
+    Event::Reload { client: Some(client) }
+}
+
+fn reloaded(number: u32) -> Report {
+    Report::Reloaded { number, refused: None }
+}
+
+fn not_reloaded(number: u32, why: &str) -> Report {
+    Report::Reloaded { number, refused: Some(why.to_owned()) }
 }
 
 #[test]

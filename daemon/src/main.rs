@@ -36,7 +36,8 @@ fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(options) => supervise::run(&options),
         Command::Worker(options) => worker::run(&options).into(),
-        Command::Upgrade(options) => upgrade::run(&options).into(),
+        Command::Upgrade(options) => upgrade::upgrade(&options).into(),
+        Command::Reload(options) => upgrade::reload(&options).into(),
         Command::Check(options) => check::check(&options).into(),
         Command::Config(Config::Words(options)) => words::words(&options).into(),
         Command::Demo => demo::run(),

@@ -178,3 +178,22 @@ fn a_flood_of_adverts_takes_no_address_away() {
         assert!(!master.output().contains("MASTER -> "), "{}", master.output());
     });
 }
+
+/// Thousands of decisions, and as many lines of the log as somebody can read.
+#[test]
+fn a_link_that_flaps_without_end_fills_no_log() {
+    in_lab("a_link_that_flaps_without_end_fills_no_log", &[], || {
+        let pair = Pair::build().unwrap();
+        let mut director = pair.vipward_with(&pair.lb1, &Router::master().text()).unwrap();
+        has(&pair.lb1, VIP);
+        let mut flaps = Command::new("sh");
+        flaps.arg("-c").arg("for i in $(seq 300); do ip link set eth0 down; ip link set eth0 up; done");
+        assert!(pair.lb1.output(flaps).unwrap().status.success());
+        has(&pair.lb1, VIP);
+        let told = director.lines(0).len();
+        println!("300 times down and up: {told} lines of log");
+        assert!(told < 150, "{}", director.output());
+        director.wait_for_line("more like this in the last", Duration::from_secs(120)).unwrap();
+        assert!(director.running() && pair.lb1.has(VIP));
+    });
+}

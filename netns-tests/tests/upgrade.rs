@@ -111,12 +111,20 @@ fn what_can_not_take_over_changes_nothing() {
             "{text}"
         );
         std::fs::write(&file, &right).unwrap();
-        // The very program that runs: no upgrade, but a reload.
+        // The very program that runs: no upgrade, but a reload, and its verdict.
         let (before, said) = (worker(&working.master), working.master.lines(0).len());
-        let mut reload = Command::new(vipward_netns_tests::vipward());
-        reload.args(["upgrade", "--if-replaced", "--control"]).arg(working.pair.control(&working.pair.lb1));
-        assert!(working.pair.lb1.output(reload).unwrap().status.success());
+        let reload = || {
+            let mut reload = Command::new(vipward_netns_tests::vipward());
+            reload.args(["upgrade", "--if-replaced", "--control"]).arg(working.pair.control(&working.pair.lb1));
+            working.pair.lb1.output(reload).unwrap()
+        };
+        assert!(reload().status.success());
         working.master.wait_for_line_after(said, "was read again", SOON).unwrap();
+        std::fs::write(&file, right.replace("virtual_router_id 51", "virtual_router_id 951")).unwrap();
+        let refused = reload();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && said.contains("lb1.conf:"), "{said}");
+        std::fs::write(&file, &right).unwrap();
         assert_eq!(worker(&working.master), before);
         // Nobody is there.
         let mut nowhere = Command::new(vipward_netns_tests::vipward());

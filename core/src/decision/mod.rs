@@ -1,7 +1,10 @@
 //! The decision stream: what a director decided, and why. Logs, timelines, `explain`, metrics and notifications all
 //! read this one stream; its `Display` is the sentence that an operator reads at 3 a.m.
 
+mod kind;
 mod words;
+
+pub use kind::Kind;
 
 use crate::check::Failure;
 use crate::config::TrackerId;

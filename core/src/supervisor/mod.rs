@@ -13,6 +13,7 @@
 //! ```
 
 mod guarded;
+mod reload;
 mod saying;
 mod upgrade;
 pub mod watch;
@@ -81,8 +82,9 @@ pub enum Report {
     LastWill { share: u32, first: bool, part: LastWill },
     /// It records what it does into this file.
     Records(PathBuf),
-    /// It has read its configuration again, or has said why it did not.
-    Reloaded,
+    /// Its verdict on [`Order::Reload`] of this number and all before it. `refused`: why the running configuration stays,
+    /// in one line.
+    Reloaded { number: u32, refused: Option<String> },
     /// A successor has all that it needs but the estates. `notes`: its version's [`NOTES`].
     Prepared { notes: u32 },
     /// Its machines have ended, and their estates are on their way to the successor.
@@ -96,8 +98,8 @@ pub enum Report {
 pub enum Order {
     /// End in order.
     Stop,
-    /// Read the configuration again.
-    Reload,
+    /// Read the configuration again. Each order has the next number.
+    Reload { number: u32 },
     /// End the machines and give their estates to the successor at the other end of the line that comes with this.
     HandOver,
     /// Take up what comes over the line that comes with this.
@@ -143,8 +145,10 @@ pub enum Event {
     },
     /// The operator wants an orderly end; the second time, one at once.
     Stop,
-    /// The operator wants the configuration read again.
-    Reload,
+    /// The operator wants the configuration read again: by a signal, or as a `client` that waits for the verdict.
+    Reload {
+        client: Option<u64>,
+    },
     /// The operator, `client`, wants what is on the disk now to run.
     Upgrade {
         client: u64,
@@ -162,7 +166,7 @@ pub enum Effect {
         old: WorkerId,
         successor: WorkerId,
     },
-    /// What became of an upgrade.
+    /// What became of an upgrade or a reload.
     Answer {
         client: u64,
         answer: Result<(), Failure>,
@@ -241,6 +245,10 @@ pub struct Supervisor {
     retired: BTreeMap<WorkerId, Instant>,
     /// Somebody spoke for the last worker.
     spoken: bool,
+    /// The number of the last [`Order::Reload`].
+    reloads: u32,
+    /// Clients that wait for the verdict on the order of this number.
+    waiting: Vec<(u64, u32)>,
 }
 
 impl Default for Supervisor {
@@ -256,6 +264,8 @@ impl Default for Supervisor {
             upgrade: None,
             retired: BTreeMap::new(),
             spoken: false,
+            reloads: 0,
+            waiting: Vec::new(),
         }
     }
 }
@@ -325,19 +335,14 @@ impl Supervisor {
                 }
             }
             Event::Stop => self.stop(now, &mut out),
-            Event::Reload if self.reload_waits() => {}
-            Event::Reload => match &self.worker {
-                Some(worker) if self.stop_by.is_none() => {
-                    out.push(Effect::Service(Service::Reloading));
-                    out.push(Effect::Tell { worker: worker.id, order: Order::Reload });
-                }
-                // The next one reads it anyway.
-                Some(_) | None => {}
-            },
+            Event::Reload { client } => self.reload(client, &mut out),
             Event::Upgrade { client } => self.begin_upgrade(client, now, &mut out),
             Event::Wakeup => self.wakeup(now, &mut out),
         }
         if let Some(Effect::Exit(_)) = out.last() {
+            let exit = out.pop();
+            self.no_verdict(&Failure::Stopping, &mut out);
+            out.extend(exit);
             let rest = self.retired.keys().copied().chain(self.upgrade.as_ref().map(|upgrade| upgrade.successor.id));
             let last = out.len() - 1;
             out.splice(last..last, rest.map(Effect::Kill));
@@ -391,7 +396,7 @@ impl Supervisor {
                 }
             }
             Report::LastWill { .. } | Report::Records(_) => worker.learn(report),
-            Report::Reloaded => out.push(Effect::Service(Service::Ready)),
+            Report::Reloaded { number, refused } => self.reloaded(number, refused.as_deref(), out),
             Report::HandedOver => self.handed_over(now),
             // A successor's, and this one is none.
             Report::Prepared { .. } | Report::TookOver => {}
@@ -409,6 +414,7 @@ impl Supervisor {
             return self.end_at_once(Some(Saying::StoppedAtOnce), out);
         }
         out.push(Effect::Service(Service::Stopping));
+        self.no_verdict(&Failure::Stopping, out);
         self.restart_at = None;
         match &self.worker {
             Some(worker) => {
@@ -453,6 +459,7 @@ impl Supervisor {
         let farewell = farewell(worker.shares, out);
         self.spoken |= farewell.is_some();
         out.extend(saying.into_iter().chain(farewell).map(Effect::Say));
+        self.no_verdict(&Failure::WorkerLost, out);
         if self.stop_by.is_some() {
             let outcome = match end {
                 Some(End::Exited(status)) => Outcome::Same(status),
@@ -515,7 +522,7 @@ impl Worker {
             // Nothing that would be needed after its death.
             Report::Ready
             | Report::Alive { .. }
-            | Report::Reloaded
+            | Report::Reloaded { .. }
             | Report::Prepared { .. }
             | Report::HandedOver
             | Report::TookOver => {}

@@ -31,7 +31,7 @@ const DYING: Duration = Duration::from_secs(1);
 pub const CARRY: Duration = Duration::from_secs(3600);
 
 /// Version of what a supervisor writes down for the process that takes its place.
-pub const NOTES: u32 = 2;
+pub const NOTES: u32 = 3;
 
 /// An upgrade under way.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,12 +60,12 @@ enum Stage {
     Reverting(Failure),
 }
 
-/// Why an upgrade came to nothing.
+/// Why an upgrade or a reload came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Another one is under way.
     Busy,
-    /// No worker runs that could hand over.
+    /// No worker runs that could hand over or read.
     NoWorker,
     Stopping,
     NotStarted(String),
@@ -78,15 +78,17 @@ pub enum Failure {
     NotTakenOver,
     /// It elects, and its virtual servers are not taken over.
     NotWhole,
-    /// The old worker died meanwhile.
+    /// The worker died meanwhile.
     WorkerLost,
+    /// The configuration can't be run, for this reason: the running one stays.
+    Refused(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => f.write_str("another upgrade is under way"),
-            Self::NoWorker => f.write_str("no worker is there to hand over"),
+            Self::NoWorker => f.write_str("no worker runs now: it is being started again"),
             Self::Stopping => f.write_str("the director stops"),
             Self::NotStarted(error) => write!(f, "the new process could not be started: {error}"),
             Self::Ended(end) => {
@@ -106,7 +108,8 @@ impl fmt::Display for Failure {
             Self::NotWhole => {
                 write!(f, "the new process did not take its virtual servers over within {} s", START.as_secs())
             }
-            Self::WorkerLost => f.write_str("the old process died meanwhile"),
+            Self::WorkerLost => f.write_str("the running process died meanwhile"),
+            Self::Refused(why) => f.write_str(why),
         }
     }
 }
@@ -132,7 +135,8 @@ impl Supervisor {
             elects: None,
             notes: 0,
             orphaned: None,
-            reload: false,
+            // Who waits for a verdict that the old one may not give any more.
+            reload: !self.waiting.is_empty(),
             stop: false,
         });
     }
@@ -164,7 +168,7 @@ impl Supervisor {
             Report::Records(_) => upgrade.successor.learn(report),
             Report::Alive { .. } => upgrade.lives(now),
             // What only a worker says.
-            Report::Ready | Report::Reloaded | Report::HandedOver => {}
+            Report::Ready | Report::Reloaded { .. } | Report::HandedOver => {}
         }
     }
 
@@ -185,13 +189,12 @@ impl Supervisor {
             self.retired.insert(old.id, now + CARRY);
         }
         (successor.ready, successor.heard, successor.patience) = (true, now, SILENCE);
-        let worker = successor.id;
         self.worker = Some(successor);
         out.push(Effect::Answer { client, answer: Ok(()) });
         out.push(Effect::Service(Service::Ready));
         out.push(Effect::Say(Saying::Upgraded));
         if reload {
-            out.push(Effect::Tell { worker, order: Order::Reload });
+            self.tell_to_reload(out);
         }
         match (stop, notes) {
             (true, _) => self.stop(now, out),
@@ -226,7 +229,7 @@ impl Supervisor {
             (worker.heard, worker.patience) = (now, SILENCE);
             out.push(Effect::Tell { worker: worker.id, order: Order::TakeBack });
             if reload {
-                out.push(Effect::Tell { worker: worker.id, order: Order::Reload });
+                self.tell_to_reload(out);
             }
         }
         out.push(Effect::Say(Saying::NotUpgraded { why: failure.clone() }));

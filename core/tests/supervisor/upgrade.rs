@@ -177,7 +177,7 @@ fn a_worker_that_dies_before_it_has_handed_over_is_lost_as_ever() {
     for mut t in [Timeline::preparing(), Timeline::handing_over()] {
         t.at("1.6").ended(0, SIGKILL).does_and_refuses(
             &["kill 1"],
-            "the old process died meanwhile",
+            "the running process died meanwhile",
             &[
                 "farewell 1 10.0.0.100",
                 "the worker was killed by SIGKILL after 1.6 s",
@@ -223,9 +223,9 @@ fn only_one_upgrade_at_a_time_and_only_from_a_worker_that_runs() {
     let mut t = Timeline::preparing();
     t.event(Event::Upgrade { client: 8 }).does(&["answer 8: another upgrade is under way"]);
     let mut t = Timeline::new();
-    t.event(Event::Upgrade { client: 8 }).does(&["answer 8: no worker is there to hand over"]);
+    t.event(Event::Upgrade { client: 8 }).does(&["answer 8: no worker runs now: it is being started again"]);
     t.wakes().does(&["start 0"]);
-    t.event(Event::Upgrade { client: 8 }).does(&["answer 8: no worker is there to hand over"]);
+    t.event(Event::Upgrade { client: 8 }).does(&["answer 8: no worker runs now: it is being started again"]);
     let mut t = Timeline::running();
     t.event(Event::Stop).does(&["service stopping", "tell 0 to stop"]);
     t.event(Event::Upgrade { client: 8 }).does(&["answer 8: the director stops"]);
@@ -270,24 +270,42 @@ fn a_stop_waits_for_the_end_of_a_hand_over_and_a_second_one_does_not() {
 #[test]
 fn a_reload_reaches_whoever_runs_afterwards() {
     let mut t = Timeline::preparing();
-    t.event(Event::Reload).does(&["service reloading", "tell 0 to reload"]);
+    t.event(SIGHUP).does(&["service reloading", "tell 0 to reload, 1"]);
     t.at("1.2").hears_of(1, Report::Prepared { notes: 0 }).does(&["introduce 0 to 1"]);
-    t.event(Event::Reload).does(&[]);
+    t.event(reload(9)).does(&[]);
     t.hears_of(1, Report::TookOver).does(&[
         "tell 0 to retire",
         "answer 7: done",
         "service ready",
         "upgraded: a new worker has taken over",
-        "tell 1 to reload",
+        "tell 1 to reload, 2",
         "the supervisor stays the old version's: the new one's can't go on where it is; a restart replaces it",
     ]);
+    t.hears_of(1, not_reloaded(2, "no such file")).does(&["service ready", "answer 9: no such file"]);
     let mut t = Timeline::handing_over();
-    t.event(Event::Reload).does(&[]);
+    t.event(SIGHUP).does(&[]);
     t.at("1.6").ended(1, SIGKILL).does_and_refuses(
-        &["tell 0 to take back", "tell 0 to reload"],
+        &["tell 0 to take back", "tell 0 to reload, 1"],
         "the new process was killed by SIGKILL",
         &[],
     );
+}
+
+#[test]
+fn an_upgrade_that_overtakes_a_reload_answers_for_it() {
+    let mut t = Timeline::running();
+    t.at("1").event(reload(5)).does(&["service reloading", "tell 0 to reload, 1"]);
+    t.event(Event::Upgrade { client: 7 }).does(&["start successor 1"]);
+    t.at("1.2").hears_of(1, Report::Prepared { notes: NOTES }).does(&["introduce 0 to 1"]);
+    t.hears_of(1, Report::TookOver).does(&[
+        "tell 0 to retire",
+        "answer 7: done",
+        "service ready",
+        "upgraded: a new worker has taken over",
+        "tell 1 to reload, 2",
+        "renew",
+    ]);
+    t.hears_of(1, reloaded(2)).does(&["service ready", "answer 5: done"]);
 }
 
 #[test]

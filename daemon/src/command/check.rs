@@ -1,7 +1,8 @@
 //! `vipward check`: what is wrong with one configuration, or between those of a cluster.
 
 use crate::options::cli::{Check, Format};
-use crate::options::configuration::{Disk, host_name, load};
+use crate::options::configuration::{host_name, load};
+use crate::options::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -21,7 +22,8 @@ pub fn check(options: &Check) -> Exit {
         }
     };
     let mut sources = Sources::default();
-    let loaded: Vec<_> = nodes.iter().map(|(file, id, _)| load(&mut sources, file, id)).collect();
+    let loaded: Vec<_> =
+        nodes.iter().map(|(file, id, _)| load(&mut sources, &Disk::with_pipe(file), file, id)).collect();
     let mut diagnostics: Vec<Diagnostic> = loaded.iter().flat_map(|loaded| loaded.diagnostics.clone()).collect();
     if loaded.len() > 1 {
         let cluster: Vec<_> = nodes
@@ -34,7 +36,7 @@ pub fn check(options: &Check) -> Exit {
     // One `vipward.toml` may stand beside several configurations.
     let beside: BTreeSet<PathBuf> = options.files.iter().map(|file| file.with_file_name(settings::NAME)).collect();
     for file in beside {
-        let (settings, said) = settings::load(&mut sources, &Disk, &file, None);
+        let (settings, said) = settings::load(&mut sources, &Disk::new(LooksAt::default()), &file, None);
         diagnostics.extend(said);
         let of_this = nodes.iter().zip(&loaded).filter(|((path, ..), _)| path.with_file_name(settings::NAME) == file);
         for ((path, id, _), loaded) in of_this {

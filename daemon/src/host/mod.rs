@@ -9,7 +9,7 @@ use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
 use crate::system::clock::BootClock;
-use crate::system::log;
+use crate::system::quiet::Limited;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -22,12 +22,16 @@ use tokio::sync::oneshot;
 use vipward_core::balancer::{self, Balancer};
 use vipward_core::check;
 use vipward_core::command::Command;
-use vipward_core::decision::Decision;
+use vipward_core::decision::{Decision, Kind};
 use vipward_core::door::News;
 use vipward_core::machine::{Input, InputOf, Machine};
 use vipward_core::seam::{Clock, Common, Done, Refusal, Source, Streams, WorkId, World};
 use vipward_core::time::Instant;
 use vipward_core::vrrp::{self, Election};
+
+/// Decisions of one kind that are logged in a minute; then only the last one and how many there were. A link that goes up
+/// and down in a loop makes thousands a second. The record has them all.
+const MOST_OF_A_KIND: u32 = 20;
 
 /// One machine's side of the door between the two.
 pub struct Door {
@@ -52,6 +56,7 @@ pub struct LinuxWorld<M: Machine, T> {
     door: Door,
     clock: Rc<BootClock>,
     scripts: Rc<Scripts>,
+    log: Rc<Limited<Kind>>,
     /// Hears when the machine has handled its first configuration.
     loaded: Cell<Option<oneshot::Sender<()>>>,
     loading: Cell<bool>,
@@ -84,7 +89,8 @@ impl<M: Machine, T> LinuxWorld<M, T> {
     ) -> Self {
         let loaded = Cell::new(Some(loaded));
         let (loading, first) = (Cell::new(false), Cell::new(None));
-        Self { inbox: RefCell::new(inbox), door, clock, scripts, loaded, loading, first, own }
+        let log = Limited::start();
+        Self { inbox: RefCell::new(inbox), door, clock, scripts, log, loaded, loading, first, own }
     }
 
     /// Tells the machine something before all that waits.
@@ -158,7 +164,7 @@ impl<M: Machine, T> Common for LinuxWorld<M, T> {
         if let Decision::RoleChanged { router, to, .. } = decision {
             self.scripts.entered(router, *to);
         }
-        log::decision(decision);
+        self.log.say(decision.kind(), MOST_OF_A_KIND, decision.severity(), || decision.to_string());
     }
 
     fn news(&self, news: &News) {

@@ -35,6 +35,11 @@ pub enum Command {
     /// Nobody notices: roles, adverts, verdicts, tables and connections go on. The configuration is read again. If the
     /// new program does not start or the configuration has errors, all stays as it was, and the exit status is 1.
     Upgrade(Upgrade),
+    /// Let a running director read its configuration again, and say what came of it
+    ///
+    /// As SIGHUP does, but this waits for the verdict. If the configuration has errors the running one stays, the first
+    /// error is printed, and the exit status is 1.
+    Reload(Reload),
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
@@ -50,7 +55,7 @@ pub enum Command {
     Demo,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Run {
     /// The configuration, in keepalived's language
     #[arg(short = 'f', long = "use-file", value_name = "FILE", default_value = "/etc/keepalived/keepalived.conf")]
@@ -98,9 +103,16 @@ pub struct Upgrade {
     /// The running director's `--control`
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     pub control: PathBuf,
-    /// If this very program runs already, only let it read its configuration again
+    /// If this very program runs already, only let it read its configuration again, as `vipward reload` does
     #[arg(long)]
     pub if_replaced: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
 }
 
 #[derive(Debug, Args)]

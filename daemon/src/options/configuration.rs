@@ -1,38 +1,30 @@
 //! Configurations from the disk.
 
+use crate::options::cli::Run;
+use crate::options::disk::Disk;
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use vipward_core::config::{self, Loaded, Options};
-use vipward_core::text::{Diagnostic, Files, Severity, Sources};
-
-/// The file system.
-pub struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-
-    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
-        // In the order of their names; what can't be read is missed by the reader, who knows the `include` line.
-        glob::glob(pattern).map(|paths| paths.filter_map(Result::ok).collect()).unwrap_or_default()
-    }
-}
+use vipward_core::text::{Diagnostic, Severity, Sources};
 
 /// Reads one file and all that it includes. Files and messages share `sources`, so that several can be compared.
-pub fn load(sources: &mut Sources, file: &Path, config_id: &str) -> Loaded {
+pub fn load(sources: &mut Sources, disk: &Disk, file: &Path, config_id: &str) -> Loaded {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let options = Options { config_id: config_id.to_owned(), environment, seed: seed(), ..Options::default() };
-    config::load(sources, &Disk, file, &options)
+    config::load(sources, disk, file, &options)
 }
 
 /// The host's name up to the first dot: keepalived's default for `-i`.
 pub fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim_end().split('.').next().unwrap_or_default().to_owned()
+}
+
+/// Which `@ID` lines count for a director.
+pub fn config_id(options: &Run) -> String {
+    options.config_id.clone().unwrap_or_else(host_name)
 }
 
 /// What stands in for randomness in core, from the operating system.
@@ -45,14 +37,19 @@ pub fn seed() -> u64 {
 /// What was found in a file, into the log: a line each.
 pub fn log(sources: &Sources, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
-        let place = diagnostic.span().map(|span| format!("{}: ", sources.location(span))).unwrap_or_default();
-        let line = format!("{place}{} [{}]", diagnostic.message, diagnostic.code);
+        let line = line(sources, diagnostic);
         match diagnostic.severity {
             Severity::Info => tracing::info!("{line}"),
             Severity::Warning => tracing::warn!("{line}"),
             Severity::Error => tracing::error!("{line}"),
         }
     }
+}
+
+/// One of them: where, what, and its code.
+pub fn line(sources: &Sources, diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.span().map(|span| format!("{}: ", sources.location(span))).unwrap_or_default();
+    format!("{place}{} [{}]", diagnostic.message, diagnostic.code)
 }
 
 #[cfg(test)]

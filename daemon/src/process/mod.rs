@@ -3,6 +3,7 @@
 pub mod hand_over;
 pub mod neighbours;
 pub mod orders;
+pub mod reading;
 pub mod summary;
 pub mod supervise;
 pub mod thread;

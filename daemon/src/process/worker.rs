@@ -4,19 +4,19 @@
 use crate::dataplane::relay::Relay;
 use crate::host::Door;
 use crate::options::cli::{Run, Worker};
-use crate::options::configuration;
-use crate::options::configuration::{Disk, host_name, load, seed};
+use crate::options::configuration::{config_id, seed};
 use crate::process::hand_over;
 use crate::process::hand_over::{Giving, Listener, Piece};
 use crate::process::neighbours::{self, Claims, Presence};
 use crate::process::orders::{Supervisor, Told, leave_signals_to_the_supervisor};
+use crate::process::reading::{Read, Reading};
 use crate::process::summary;
 use crate::process::thread::{AfterGiving, NotStarted, Thread};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
 use crate::system::exit::Exit;
 use crate::system::log;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -25,14 +25,15 @@ use vipward_core::config::Config;
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate, OfOne};
 use vipward_core::machine::{Input, Machine, ToBoth};
 use vipward_core::record::MachineName;
-use vipward_core::settings::{self, Settings};
 use vipward_core::supervisor::{NOTES, Order, Report, ReportSink};
-use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::{self, Election};
 
 /// How long an orderly stop may take altogether.
 const STOP: Duration = Duration::from_secs(10);
+
+/// How often a supervisor that does not read its packets is tried to be told of a verdict, 10 ms each time.
+const VERDICT_TRIES: u32 = 100;
 
 /// Runs until its supervisor ends it, or is gone.
 pub fn run(worker: &Worker) -> Exit {
@@ -58,16 +59,12 @@ pub fn run(worker: &Worker) -> Exit {
         Err(error) => return io_failed(error),
     };
     drop(inside);
-    let Some((settings, beside)) = settings(options) else { return Exit::Diagnostics };
-    let mut sources = Sources::default();
-    let Some(mut config) = first_configuration(options, &mut sources) else { return Exit::Diagnostics };
-    let mut said = settings.complete(&mut config, &config_id(options));
-    said.extend(settings.nothing_to_run(&config));
-    if said.iter().any(Diagnostic::is_error) {
-        log::print(&render(&beside, &said, io::stderr().is_terminal()));
-        return Exit::Diagnostics;
-    }
-    configuration::log(&beside, &said);
+    let read = match runtime.block_on(first_configuration(options, &mut supervisor)) {
+        Ok(read) => read,
+        Err(ended) => return ended,
+    };
+    let sources = read.sources;
+    let Some((config, settings)) = read.plan else { return Exit::Diagnostics };
     let (presence, neighbours) = match neighbours::begin(&options.file, &config) {
         Ok(begun) => begun,
         Err(why) => {
@@ -94,42 +91,35 @@ pub fn run(worker: &Worker) -> Exit {
     ended.unwrap_or_else(io_failed)
 }
 
-/// `vipward.toml`, its text, and what the command line puts in its place; messages as for a configuration.
-fn settings(options: &Run) -> Option<(Settings, Sources)> {
-    let mut sources = Sources::default();
-    let (settings, diagnostics) = settings::load(&mut sources, &Disk, &options.file, options.settings.as_deref());
-    if settings.is_none() {
-        log::print(&render(&sources, &diagnostics, io::stderr().is_terminal()));
-    }
-    let mut settings = settings?;
-    if let Some(file) = &options.record {
-        settings.record.file = Some(file.clone());
-    }
-    if let Some(folder) = &options.state {
-        settings.state.dir = folder.clone();
-    }
-    Some((settings, sources))
-}
-
 fn io_failed(error: io::Error) -> Exit {
     tracing::error!("{error}");
     Exit::Failed
 }
 
-/// Reads the file; its messages go to standard error as `vipward check` shows them if it can't be run, else into the
-/// log.
-fn first_configuration(options: &Run, sources: &mut Sources) -> Option<Config> {
-    let loaded = load(sources, &options.file, &config_id(options));
-    if let Some(config) = loaded.config {
-        configuration::log(sources, &loaded.diagnostics);
-        return Some(config);
+/// Reads the files; what is wrong goes to standard error as `vipward check` shows it if they can't be run, else into the
+/// log. An operator's stop counts meanwhile.
+async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> Result<Read, Exit> {
+    let mut reading = Reading::begin(options).map_err(io_failed)?;
+    let read = loop {
+        tokio::select! {
+            biased;
+            told = supervisor.next() => match told {
+                Told::Order(Order::Stop, _) | Told::Gone => return Err(Exit::Fine),
+                // Nothing to do with one that does not act yet.
+                Told::Order(_, _) => {}
+            },
+            read = reading.done() => break read,
+        }
+    };
+    let read = read.map_err(|why| {
+        tracing::error!("not started: {why}");
+        Exit::Failed
+    })?;
+    match &read.plan {
+        Some(_) => read.log(),
+        None => log::print(&read.render()),
     }
-    log::print(&render(sources, &loaded.diagnostics, io::stderr().is_terminal()));
-    None
-}
-
-fn config_id(options: &Run) -> String {
-    options.config_id.clone().unwrap_or_else(host_name)
+    Ok(read)
 }
 
 /// A director at work: what its main thread has of it.
@@ -142,6 +132,9 @@ struct Director<'a> {
     relay: Option<Arc<Relay>>,
     place: Place,
     shelf: Shelf,
+    /// What is read for the order of this number, and a later order that waits for the end of that.
+    reading: Option<(u32, Reading)>,
+    wanted: Option<u32>,
     /// As other directors of this host see it.
     presence: Option<Presence>,
 }
@@ -194,7 +187,19 @@ async fn work(
     if neighbours > 0 {
         let _ = election.inputs.send(vrrp::Event::NeighboursLive.into());
     }
-    let mut director = Director { options, recording, supervisor, election, balancer, relay, place, shelf, presence };
+    let mut director = Director {
+        options,
+        recording,
+        supervisor,
+        election,
+        balancer,
+        relay,
+        place,
+        shelf,
+        reading: None,
+        wanted: None,
+        presence,
+    };
     // Only now, when both worlds are there: a director that lacks something touches nothing.
     if worker.successor {
         director.supervisor.reports.report(Report::Prepared { notes: NOTES });
@@ -282,6 +287,7 @@ impl Director<'_> {
             let turn = tokio::select! {
                 biased;
                 told = self.supervisor.next() => self.obey(told).await?,
+                (number, read) = read_by(&mut self.reading) => self.was_read(number, read),
                 () = self.election.done() => return Ok(ended("election")),
                 () = self.balancer.done() => return Ok(ended("balancer")),
             };
@@ -296,12 +302,11 @@ impl Director<'_> {
     async fn obey(&mut self, told: Told) -> io::Result<Turn> {
         match told {
             Told::Order(Order::Stop, _) => return Ok(Turn::Stop),
-            Told::Order(Order::Reload, _) => {
-                if let Some(config) = reload(self.options, self.recording).filter(|config| self.may_run(config)) {
-                    self.tell(&loaded(config));
-                }
-                self.supervisor.reports.report(Report::Reloaded);
-            }
+            Told::Order(Order::Reload { number }, _) => match &self.reading {
+                // The file may have changed since that was begun.
+                Some(_) => self.wanted = Some(number),
+                None => self.begin_reading(number),
+            },
             Told::Order(Order::HandOver, Some(line)) => return self.hand_over(line).await,
             // These have a place in a hand-over only.
             Told::Order(Order::HandOver | Order::Inherit | Order::TakeBack | Order::Retire, _) => {}
@@ -313,13 +318,52 @@ impl Director<'_> {
         Ok(Turn::On)
     }
 
-    /// Whether nobody else in this network namespace runs any of it.
-    fn may_run(&self, config: &Config) -> bool {
-        let claimed = self.presence.as_ref().map_or(Ok(()), |presence| presence.claim_anew(config));
-        if let Err(why) = &claimed {
+    fn begin_reading(&mut self, number: u32) {
+        match Reading::begin(self.options) {
+            Ok(reading) => self.reading = Some((number, reading)),
+            Err(error) => self.verdict(number, Err(error.to_string())),
+        }
+    }
+
+    /// The new configuration, or what is wrong with it.
+    fn was_read(&mut self, number: u32, read: Result<Read, String>) -> Turn {
+        self.reading = None;
+        let verdict = read.and_then(|read| self.take_up(read));
+        self.verdict(number, verdict);
+        if let Some(number) = self.wanted.take() {
+            self.begin_reading(number);
+        }
+        Turn::On
+    }
+
+    /// Lets it run, if nobody else in this network namespace runs any of it.
+    fn take_up(&mut self, read: Read) -> Result<(), String> {
+        read.log();
+        let reason = read.reason();
+        let Some((config, _)) = read.plan else { return Err(reason) };
+        self.presence.as_ref().map_or(Ok(()), |presence| presence.claim_anew(&config))?;
+        if let Some(recording) = self.recording {
+            recording.configuration(&read.sources);
+        }
+        tracing::info!("{} was read again", self.options.file.display());
+        self.tell(&loaded(config));
+        Ok(())
+    }
+
+    fn verdict(&mut self, number: u32, verdict: Result<(), String>) {
+        let refused = verdict.err();
+        if let Some(why) = &refused {
             tracing::error!("the running configuration stays: {why}");
         }
-        claimed.is_ok()
+        // An operator waits for it.
+        let verdict = Report::Reloaded { number, refused };
+        let reports = &mut self.supervisor.reports;
+        for _ in 0..VERDICT_TRIES {
+            if reports.report(verdict.clone()) {
+                break;
+            }
+            reports.settle();
+        }
     }
 
     /// Ends the machines without giving anything back, and gives their estates to the successor.
@@ -427,29 +471,12 @@ fn begin<M: Machine>(thread: &Thread<M>, estate: Option<M::Estate>, loaded: &ToB
     let _ = thread.inputs.send(loaded.clone().input());
 }
 
-/// SIGHUP: the new configuration, or the reasons in the log.
-fn reload(options: &Run, recording: Option<&Recording>) -> Option<Config> {
-    let mut sources = Sources::default();
-    let loaded = load(&mut sources, &options.file, &config_id(options));
-    let mut beside = Sources::default();
-    let (settings, said) = settings::load(&mut beside, &Disk, &options.file, options.settings.as_deref());
-    configuration::log(&sources, &loaded.diagnostics);
-    configuration::log(&beside, &said);
-    let completed = loaded.config.zip(settings).and_then(|(mut config, settings)| {
-        let mut said = settings.complete(&mut config, &config_id(options));
-        said.extend(settings.nothing_to_run(&config));
-        configuration::log(&beside, &said);
-        (!said.iter().any(Diagnostic::is_error)).then_some(config)
-    });
-    if completed.is_none() {
-        tracing::error!("{} or its settings can't be run: the running configuration stays", options.file.display());
-        return None;
+/// What is being read, when it is there. Never, if nothing is.
+async fn read_by(reading: &mut Option<(u32, Reading)>) -> (u32, Result<Read, String>) {
+    match reading {
+        Some((number, reading)) => (*number, reading.done().await),
+        None => std::future::pending().await,
     }
-    if let Some(recording) = recording {
-        recording.configuration(&sources);
-    }
-    tracing::info!("{} was read again", options.file.display());
-    completed
 }
 
 fn not_started(why: &NotStarted) -> Exit {

@@ -21,7 +21,6 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use vipward_core::decision::{Decision, Severity};
 
 /// How long the end of a process waits for lines that are not written yet.
 pub const LAST_LINES: Duration = Duration::from_millis(500);
@@ -110,13 +109,4 @@ pub fn panic(panic: &PanicHookInfo<'_>) -> bool {
     queue.put(text.as_bytes());
     queue.drain(LAST_LINES);
     true
-}
-
-/// One decision, as loud as it says itself.
-pub fn decision(decision: &Decision) {
-    match decision.severity() {
-        Severity::Info => tracing::info!("{decision}"),
-        Severity::Warning => tracing::warn!("{decision}"),
-        Severity::Error => tracing::error!("{decision}"),
-    }
 }

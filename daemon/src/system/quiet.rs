@@ -2,20 +2,57 @@
 //!
 //! [`vipward_core::limit`] does the same for what a machine decides by itself to tell once a minute.
 
+use crate::system::clock;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use vipward_core::decision::Severity;
 use vipward_core::limit::QUIET;
 use vipward_core::time::{Duration, Instant};
 
-/// How often [`Quiet::due`] should be asked for sums.
-pub const LOOK: Duration = Duration::from_secs(1);
+/// How often [`Quiet::due`] is asked for sums.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Kinds that are told apart. What comes beyond is one kind more.
-const MOST_KINDS: usize = 4096;
+const MOST_KINDS: usize = 1 << 16;
+
+/// The lines of one thread.
+pub struct Limited<K>(RefCell<Quiet<K>>);
+
+impl<K: Ord + 'static> Limited<K> {
+    /// Starts to tell sums, in the current `LocalSet`.
+    pub fn start() -> Rc<Self> {
+        let all = Rc::new(Self(RefCell::default()));
+        let own = Rc::downgrade(&all);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let Some(all) = own.upgrade() else { return };
+                all.sums();
+            }
+        });
+        all
+    }
+
+    /// Tells it, if fewer than `most` of this kind were told in the last minute; or counts it.
+    pub fn say(&self, kind: K, most: u32, severity: Severity, line: impl FnOnce() -> String) {
+        let mut line = Some(line);
+        let mut words = || line.take().map(|line| line()).unwrap_or_default();
+        if self.0.borrow_mut().admits(kind, most, clock::now(), || (severity, words())) {
+            say(severity, &words());
+        }
+    }
+
+    fn sums(&self) {
+        for (severity, line) in self.0.borrow_mut().due(clock::now()) {
+            say(severity, &line);
+        }
+    }
+}
 
 /// Limits lines, kind by kind.
 #[derive(Debug)]
-pub struct Quiet<K> {
+struct Quiet<K> {
     kinds: BTreeMap<Option<K>, Kind>,
 }
 
@@ -36,7 +73,7 @@ impl<K> Default for Quiet<K> {
 impl<K: Ord> Quiet<K> {
     /// True: tell it now. At most `most` of one kind are told within [`QUIET`]; of the others only the last one and
     /// their number ([`Self::due`]). `line` is asked for only when it is not told.
-    pub fn admits(&mut self, kind: K, most: u32, now: Instant, line: impl FnOnce() -> (Severity, String)) -> bool {
+    fn admits(&mut self, kind: K, most: u32, now: Instant, line: impl FnOnce() -> (Severity, String)) -> bool {
         let kind = Some(kind);
         let kind = if self.kinds.len() < MOST_KINDS || self.kinds.contains_key(&kind) { kind } else { None };
         let kind = self.kinds.entry(kind).or_insert(Kind { since: now, told: 0, untold: 0, last: None });
@@ -53,7 +90,7 @@ impl<K: Ord> Quiet<K> {
     }
 
     /// The sums that are due: the last line of each kind, and how many like it were not told.
-    pub fn due(&mut self, now: Instant) -> Vec<(Severity, String)> {
+    fn due(&mut self, now: Instant) -> Vec<(Severity, String)> {
         let mut sums = Vec::new();
         self.kinds.retain(|_, kind| {
             let passed = now.since(kind.since);
@@ -72,7 +109,7 @@ impl<K: Ord> Quiet<K> {
 }
 
 /// Into the log.
-pub fn say(severity: Severity, line: &str) {
+fn say(severity: Severity, line: &str) {
     match severity {
         Severity::Info => tracing::info!("{line}"),
         Severity::Warning => tracing::warn!("{line}"),

@@ -5,6 +5,7 @@ use super::model::*;
 use super::values::is_director;
 use super::words::{self, nearest};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -77,12 +78,25 @@ fn read_text(files: &dyn Files, path: &Path) -> std::io::Result<String> {
     String::from_utf8(files.read(path)?).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }
 
+/// The longest file that is read, in bytes.
+const LONGEST: u64 = 128 << 20;
+
 /// The disk.
 pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        std::fs::read(path)
+        // A pipe of the shell, as in `vipward-sim drill <(generate)`, is meant; others have no writer.
+        let meant = path.starts_with("/dev/fd");
+        if !meant && !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+        if read as u64 > LONGEST {
+            return Err(std::io::Error::other(format!("a file of more than {} MiB", LONGEST >> 20)));
+        }
+        Ok(bytes)
     }
 
     fn glob(&self, pattern: &str) -> Vec<PathBuf> {
@@ -267,5 +281,18 @@ impl Reader<'_> {
 
     pub(super) fn missing(&mut self, span: Span, word: &str, what: &str) {
         self.error(Diagnostic::error("missing-word", format!("`{word}` is missing")).at(span, what));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read() {
+        for path in ["/dev/zero", "/proc/self"] {
+            let error = Disk.read(Path::new(path)).unwrap_err();
+            assert_eq!(error.to_string(), "not a regular file");
+        }
     }
 }

@@ -156,7 +156,8 @@ impl World {
                     }
                 }
                 // A reload goes straight to the worker here, and nobody records or manages services.
-                Effect::Tell { order: Order::Reload, .. } | Effect::KeepEvidence { .. } | Effect::Service(_) => {}
+                Effect::Tell { order: Order::Reload { .. }, .. } | Effect::KeepEvidence { .. } | Effect::Service(_) => {
+                }
                 Effect::Introduce { successor, .. } => {
                     if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
                         supervised.successor = Some(successor);

@@ -1,11 +1,8 @@
 //! What scripts say on standard error: into the log, line by line, as much of it as a log can bear.
 
-use crate::system::clock;
-use crate::system::quiet::{LOOK, Quiet, say};
-use std::cell::RefCell;
+use crate::system::quiet::Limited;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use tokio::net::unix::pipe;
 use vipward_core::decision::Severity;
 
@@ -18,27 +15,10 @@ const MOST: u32 = 10;
 /// Bytes that are read at the end of a script: what a pipe holds.
 const REST: usize = 64 << 10;
 
-/// All that scripts of one thread say.
-#[derive(Default)]
-pub struct Complaints(RefCell<Quiet<String>>);
+/// All that scripts of one thread say, by the name of the script.
+pub type Complaints = Limited<String>;
 
 impl Complaints {
-    /// Starts to tell sums, in the current `LocalSet`.
-    pub fn start() -> Rc<Self> {
-        let all = Rc::new(Self::default());
-        let own = Rc::downgrade(&all);
-        tokio::task::spawn_local(async move {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                let Some(all) = own.upgrade() else { return };
-                for (severity, line) in all.0.borrow_mut().due(clock::now()) {
-                    say(severity, &line);
-                }
-            }
-        });
-        all
-    }
-
     /// One script's way into the log.
     pub fn of(&self, name: &str) -> Speaker<'_> {
         Speaker { all: self, name: name.to_owned() }
@@ -53,11 +33,7 @@ pub struct Speaker<'a> {
 
 impl Speaker<'_> {
     fn say(&self, line: &str) {
-        let line = format!("{} says: {line}", self.name);
-        let told = || (Severity::Info, line.clone());
-        if self.all.0.borrow_mut().admits(self.name.clone(), MOST, clock::now(), told) {
-            tracing::info!("{line}");
-        }
+        self.all.say(self.name.clone(), MOST, Severity::Info, || format!("{} says: {line}", self.name));
     }
 }
 

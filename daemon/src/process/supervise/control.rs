@@ -12,8 +12,27 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::Path;
 
-/// Asks for an upgrade.
-pub const UPGRADE: &[u8] = b"upgrade\n";
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// That what is on the disk now runs.
+    Upgrade,
+    /// That the configuration is read again.
+    Reload,
+}
+
+impl Request {
+    pub fn line(self) -> &'static [u8] {
+        match self {
+            Self::Upgrade => b"upgrade\n",
+            Self::Reload => b"reload\n",
+        }
+    }
+
+    fn read(line: &[u8]) -> Option<Self> {
+        [Self::Upgrade, Self::Reload].into_iter().find(|request| request.line() == line)
+    }
+}
 
 /// More than any request has: what is left unread in a socket resets it, and the answer is lost.
 const LONGEST_REQUEST: usize = 256;
@@ -29,11 +48,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// `done`, or `failed: ` and why.
+    /// `done`, or `failed: ` and why; one line.
     pub fn line(&self) -> String {
         match self {
             Self::Done => "done\n".to_owned(),
-            Self::Failed(why) => format!("failed: {why}\n"),
+            Self::Failed(why) => format!("failed: {}\n", why.replace('\n', " ")),
         }
     }
 
@@ -98,9 +117,9 @@ impl Control {
         self.next
     }
 
-    /// The next client that asks for an upgrade. Whoever asks for anything else, or goes, or says nothing while many
-    /// others come, is let go. `watch` gets each new one's socket, which may have something to say later.
-    pub fn asked(&mut self, mut watch: impl FnMut(&OwnedFd)) -> Option<Client> {
+    /// The next client that asks for something that there is. Whoever asks for anything else, or goes, or says nothing
+    /// while many others come, is let go. `watch` gets each new one's socket, which may have something to say later.
+    pub fn asked(&mut self, mut watch: impl FnMut(&OwnedFd)) -> Option<(Request, Client)> {
         for _ in 0..MOST_CLIENTS {
             let Ok(raw) = accept4(self.listener.as_raw_fd(), FLAGS) else { break };
             if self.clients.len() == MOST_CLIENTS {
@@ -118,11 +137,13 @@ impl Control {
             let mut line = [0; LONGEST_REQUEST];
             match recv(client.socket.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT) {
                 Err(nix::Error::EAGAIN | nix::Error::EINTR) => place += 1,
-                Ok(length) if line.get(..length) == Some(UPGRADE) => return Some(self.clients.remove(place)),
                 Ok(0) | Err(_) => drop(self.clients.remove(place)),
-                Ok(_) => {
+                Ok(length) => {
                     let client = self.clients.remove(place);
-                    client.answer(&Answer::Failed("no such request".to_owned()));
+                    match line.get(..length).and_then(Request::read) {
+                        Some(request) => return Some((request, client)),
+                        None => client.answer(&Answer::Failed("no such request".to_owned())),
+                    }
                 }
             }
         }
@@ -153,6 +174,8 @@ mod tests {
         for answer in [Answer::Done, Answer::Failed("no: such thing".to_owned())] {
             assert_eq!(Answer::read(&answer.line()), Some(answer));
         }
+        let long = Answer::Failed("two\nlines".to_owned());
+        assert_eq!(Answer::read(&long.line()), Some(Answer::Failed("two lines".to_owned())));
         for none in ["", "done", "perhaps\n", "failed: half an answer"] {
             assert_eq!(Answer::read(none), None);
         }
@@ -169,10 +192,10 @@ mod tests {
         junk.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let gone = UnixStream::connect(&path).unwrap();
         let mut client = UnixStream::connect(&path).unwrap();
-        client.write_all(UPGRADE).unwrap();
+        client.write_all(b"upgrade\n").unwrap();
         drop(gone);
-        let asked = control.asked(|_| {}).unwrap();
-        assert_eq!(asked.number, 2);
+        let (request, asked) = control.asked(|_| {}).unwrap();
+        assert_eq!((request, asked.number), (Request::Upgrade, 2));
         asked.answer(&Answer::Done);
         drop(asked);
         let mut heard = String::new();

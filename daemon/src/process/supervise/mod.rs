@@ -19,7 +19,7 @@ use crate::system::clock;
 use crate::system::exit::Exit;
 use crate::system::log;
 use crate::system::privileges::raise_priority;
-use control::{Answer, Client, Control};
+use control::{Answer, Client, Control, Request};
 use farewell::Farewell;
 use launcher::Launcher;
 use nix::errno::Errno;
@@ -71,7 +71,7 @@ struct Shell {
     /// None: there is no place for it, for this reason, unless it has been said.
     control: Option<Control>,
     no_control: Option<String>,
-    /// Who waits for what becomes of an upgrade.
+    /// Who waits for what becomes of an upgrade or a reload.
     asked: BTreeMap<u64, Client>,
     buffer: Box<[u8; wire::LONGEST]>,
 }
@@ -107,7 +107,7 @@ impl Shell {
         waited.add(&signals, readable())?;
         waited.add(&launcher, readable())?;
         let mut no_control = None;
-        let (supervisor, workers, control) = match left {
+        let (supervisor, workers, control, asked) = match left {
             None => {
                 let control = Control::open(&options.control);
                 // Another director of this host would answer in this one's name.
@@ -122,13 +122,16 @@ impl Shell {
                 }
                 let control =
                     control.map_err(|error| no_control = Some(format!("{}: {error}", options.control.display())));
-                (Supervisor::default(), BTreeMap::new(), control.ok())
+                (Supervisor::default(), BTreeMap::new(), control.ok(), BTreeMap::new())
             }
             Some(left) => {
                 let child = |(pid, socket)| Child { pid: Some(Pid::from_raw(pid)), socket, doomed: false };
                 let workers = left.workers.into_iter().map(|(id, worker)| (id, child(worker))).collect();
                 tracing::info!("the supervisor is the new version's as well");
-                (left.supervisor, workers, left.control.map(|(listener, next)| Control::resume(listener, next)))
+                let asked =
+                    left.clients.into_iter().map(|(number, socket)| (number, Client { number, socket })).collect();
+                let control = left.control.map(|(listener, next)| Control::resume(listener, next));
+                (left.supervisor, workers, control, asked)
             }
         };
         for socket in workers.values().filter_map(|child: &Child| child.socket.as_ref()) {
@@ -149,7 +152,7 @@ impl Shell {
             farewell,
             control,
             no_control,
-            asked: BTreeMap::new(),
+            asked,
             buffer: Box::new([0; wire::LONGEST]),
         })
     }
@@ -171,7 +174,7 @@ impl Shell {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             let event = match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
                 Ok(Ok(Signal::SIGTERM | Signal::SIGINT)) => Event::Stop,
-                Ok(Ok(Signal::SIGHUP)) => Event::Reload,
+                Ok(Ok(Signal::SIGHUP)) => Event::Reload { client: None },
                 Ok(Ok(signal @ (Signal::SIGUSR1 | Signal::SIGUSR2))) => {
                     tracing::info!("{signal} has no meaning here");
                     continue;
@@ -198,10 +201,14 @@ impl Shell {
                 return Some(outcome);
             }
         }
-        while let Some(client) = self.next_request() {
+        while let Some((request, client)) = self.next_request() {
             let number = client.number;
             self.asked.insert(number, client);
-            if let Some(outcome) = self.step(Event::Upgrade { client: number }) {
+            let event = match request {
+                Request::Upgrade => Event::Upgrade { client: number },
+                Request::Reload => Event::Reload { client: Some(number) },
+            };
+            if let Some(outcome) = self.step(event) {
                 return Some(outcome);
             }
         }
@@ -209,7 +216,7 @@ impl Shell {
         if due { self.step(Event::Wakeup) } else { None }
     }
 
-    fn next_request(&mut self) -> Option<Client> {
+    fn next_request(&mut self) -> Option<(Request, Client)> {
         let Self { control, waited, .. } = self;
         control.as_mut()?.asked(|socket| {
             // One that is not watched waits until something else happens.
@@ -342,7 +349,9 @@ impl Shell {
                     service::notify(news);
                     // A director that can't be asked for anything is a director all the same.
                     if let Some(why) = self.no_control.take_if(|_| news == Service::Ready) {
-                        tracing::warn!("`vipward upgrade` won't find this director: {why} (see `--control`)");
+                        tracing::warn!(
+                            "`vipward upgrade` and `vipward reload` won't find this director: {why} (see `--control`)"
+                        );
                     }
                 }
                 Effect::Say(saying) => match saying.severity() {
@@ -409,6 +418,9 @@ impl Shell {
         }
         if let Some(control) = &self.control {
             draft.control(control.listener().try_clone()?, control.next());
+        }
+        for (number, client) in &self.asked {
+            draft.client(*number, client.socket.try_clone()?);
         }
         draft.write(&self.supervisor)
     }

@@ -16,6 +16,8 @@ struct Notes<S> {
     supervisor: S,
     workers: BTreeMap<WorkerId, Worker>,
     control: Option<Control>,
+    /// Who waits for an answer.
+    clients: BTreeMap<u64, RawFd>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,12 +52,13 @@ impl Inherited {
 pub struct Draft {
     workers: BTreeMap<WorkerId, Worker>,
     control: Option<Control>,
+    clients: BTreeMap<u64, RawFd>,
     descriptors: Vec<OwnedFd>,
 }
 
 impl Draft {
     pub fn new() -> Self {
-        Self { workers: BTreeMap::new(), control: None, descriptors: Vec::new() }
+        Self { workers: BTreeMap::new(), control: None, clients: BTreeMap::new(), descriptors: Vec::new() }
     }
 
     /// A worker by its process's number, and its line while it has one.
@@ -71,10 +74,16 @@ impl Draft {
         self.descriptors.push(listener);
     }
 
+    /// Somebody who waits for an answer.
+    pub fn client(&mut self, number: u64, socket: OwnedFd) {
+        self.clients.insert(number, socket.as_raw_fd());
+        self.descriptors.push(socket);
+    }
+
     /// # Errors
     /// What can't be written.
     pub fn write(self, supervisor: &Supervisor) -> io::Result<Written> {
-        let notes = Notes { supervisor, workers: self.workers, control: self.control };
+        let notes = Notes { supervisor, workers: self.workers, control: self.control, clients: self.clients };
         let bytes = postcard::to_extend(&notes, Vec::new()).map_err(io::Error::other)?;
         Ok(Written { bytes, descriptors: self.descriptors })
     }
@@ -104,6 +113,7 @@ pub struct Left {
     pub supervisor: Supervisor,
     pub workers: BTreeMap<WorkerId, (i32, Option<OwnedFd>)>,
     pub control: Option<(OwnedFd, u64)>,
+    pub clients: BTreeMap<u64, OwnedFd>,
 }
 
 /// Reads the notes from the descriptor of that number.
@@ -119,7 +129,9 @@ pub fn read(number: RawFd) -> io::Result<Left> {
         workers.insert(id, (worker.pid, worker.socket.map(take).transpose()?));
     }
     let control = notes.control.map(|it| io::Result::Ok((take(it.listener)?, it.next))).transpose()?;
-    Ok(Left { supervisor: notes.supervisor, workers, control })
+    let clients = notes.clients.into_iter().map(|(number, socket)| io::Result::Ok((number, take(socket)?)));
+    let clients = clients.collect::<io::Result<_>>()?;
+    Ok(Left { supervisor: notes.supervisor, workers, control, clients })
 }
 
 /// A descriptor that the version before left open.
@@ -165,6 +177,7 @@ mod tests {
         draft.worker(WorkerId(0), 4711, Some(ours));
         draft.worker(WorkerId(1), 4712, None);
         draft.control(dup(&theirs).unwrap(), 9);
+        draft.client(8, dup(&theirs).unwrap());
         let written = draft.write(&supervisor).unwrap();
         let notes = written.inherit().unwrap();
         let number = dup(&notes.0).unwrap().into_raw_fd();
@@ -173,6 +186,7 @@ mod tests {
         let mut left = read(number).unwrap();
         assert_eq!(left.supervisor.next_wakeup(), supervisor.next_wakeup());
         assert_eq!(left.control.as_ref().map(|it| it.1), Some(9));
+        assert_eq!(left.clients.keys().collect::<Vec<_>>(), [&8]);
         assert_eq!(left.workers.iter().map(|(id, (pid, _))| (id.0, *pid)).collect::<Vec<_>>(), [(0, 4711), (1, 4712)]);
         let socket = left.workers.remove(&WorkerId(0)).unwrap().1.unwrap();
         wire::send_packet(&theirs, b"hello").unwrap();

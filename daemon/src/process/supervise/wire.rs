@@ -15,7 +15,7 @@ use vipward_core::machine::LastWill;
 use vipward_core::supervisor::{Report, ReportSink};
 
 /// Changes whenever [`Report`] or [`vipward_core::supervisor::Order`] does.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// No packet is longer.
 pub const LONGEST: usize = 64 << 10;
