@@ -7,12 +7,13 @@
 //! - But work per turn is bounded, in number ([`MAX_WAITING`] of each kind) and in time ([`TURN`]): a flood of one kind can
 //!   neither keep a timer from firing nor hide what waits behind it.
 //! - Effects are carried out lane by lane, and one that fails comes back as an event before anything else is heard.
-//! - Nothing is given away by a turn that could not take off what it stands for ([`crate::machine::Effect::gives_away`]).
+//! - Nothing is given away by a turn that could not take off what it stands for ([`crate::machine::Effect::gives_away`]), and
+//!   nothing is announced that was refused in the same turn ([`crate::machine::Effect::tells_of`]).
 //! - What happens at one instant has one order: one seed, one run.
 //! - The caller's other tasks get their turn, whatever floods in.
 
-use crate::machine::{Effect, Input, InputOf, Like, Machine, Output};
-use crate::seam::{Done, Source, WorkId, World};
+use crate::machine::{Effect, Input, InputOf, Lane, Like, Machine, Output};
+use crate::seam::{Done, Refusal, Source, WorkId, World};
 use crate::time::{Duration, Instant};
 use futures::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -207,11 +208,24 @@ where
     }
 
     /// What has no answer, in one go: a thousand changes are a few calls of the kernel.
-    async fn carry_out_all(&mut self, batch: Vec<K::Effect>) {
-        if batch.is_empty() {
-            return;
+    async fn carry_out_all(&mut self, mut batch: Vec<K::Effect>) {
+        let mut told = batch.split_off(batch.partition_point(|effect| effect.lane() < Lane::Announce));
+        let refused = self.try_all(&batch).await;
+        if !refused.is_empty() && !told.is_empty() {
+            let missing: Vec<&K::Effect> = refused.iter().filter_map(|(place, _)| batch.get(*place)).collect();
+            told.retain(|effect| !missing.iter().any(|change| effect.tells_of(change)));
         }
-        let mut refused = self.world.carry_out_all(&batch).await;
+        self.came_back(batch, refused);
+        let refused = self.try_all(&told).await;
+        self.came_back(told, refused);
+    }
+
+    async fn try_all(&self, batch: &[K::Effect]) -> Vec<(usize, Refusal)> {
+        if batch.is_empty() { Vec::new() } else { self.world.carry_out_all(batch).await }
+    }
+
+    /// What was refused of a batch is the machine's to know.
+    fn came_back(&mut self, batch: Vec<K::Effect>, mut refused: Vec<(usize, Refusal)>) {
         if refused.is_empty() {
             return;
         }

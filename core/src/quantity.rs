@@ -97,7 +97,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Advertisement_Interval in centiseconds (RFC 9568 5.2.6; `advert_int`). Version 3: 1..=4095. Version 2: whole
+/// Advertisement_Interval in centiseconds (RFC 9568 5.2.7; `advert_int`). Version 3: 1..=4095. Version 2: whole
 /// seconds, 100..=25500 in steps of 100. The reader checks which; the type only rules out zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]

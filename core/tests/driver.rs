@@ -372,6 +372,21 @@ async fn no_lease_is_given_back_by_a_turn_that_could_not_take_an_address_off() {
     assert_eq!(log, expected);
 }
 
+/// RFC 9568 8.1.2: clients must not learn that the address is here.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_refused_is_not_announced() {
+    let world = TestWorld::new();
+    world.refuse.set(Some("add"));
+    world.tells([link(0), Input::Stop]);
+    let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101));
+    let announce = |address| Effect::Announce { interface: eth0(), address }.into();
+    let mut outputs =
+        vec![announce(VIP), announce(other), announce(VIP), Effect::AddAddress(address()).into(), run_script("chk")];
+    let log = world.drives(&[], |_| std::mem::take(&mut outputs)).await;
+    let expected = ["0.0 eth0 gone", "  add", "  announce", "  run", "0.0 failed add: refused"];
+    assert_eq!(log[..5], expected, "{log:#?}");
+}
+
 /// A probe whose answer nobody wants any more ends without a word; a script goes on.
 #[tokio::test(start_paused = true)]
 async fn what_was_cancelled_is_not_heard_of() {

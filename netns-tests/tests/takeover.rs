@@ -1,7 +1,9 @@
 //! A backup takes over from a MASTER that was killed or stopped. Times are printed beside the RFC's arithmetic; what is
 //! asserted of them is only that nobody takes over too early.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
+use vipward_lab::client::ask;
 use vipward_lab::watch::{Watch, What};
 use vipward_lab::{Process, Signal, wait_for};
 use vipward_netns_tests::measure::{master_down, show, skew, takeover};
@@ -162,5 +164,43 @@ fn a_pulled_cable_is_a_fault_and_the_other_director_takes_over() {
         wait_for(SOON, || (!pair.lb1.has(VIP) && pair.lb2.has(VIP)).then_some(())).expect("the VIP moves");
         pair.front.plug(&pair.lb1, "eth0", true).unwrap();
         wait_for(SOON, || (pair.lb1.has(VIP) && !pair.lb2.has(VIP)).then_some(())).expect("and comes back");
+    });
+}
+
+/// A port of the VIP where nobody listens: whoever has the VIP refuses.
+fn refuses(pair: &Pair) {
+    let answer = ask(&pair.client, SocketAddr::new(VIP, 81), SOON);
+    assert!(answer.as_ref().is_err_and(|why| why.contains("refused")), "{answer:?}");
+}
+
+/// RFC 9568 6.4.2 and 6.4.3: a BACKUP does not respond to ARP requests for the VIP, a MASTER does.
+#[test]
+fn only_the_master_answers_arp_for_the_vip() {
+    in_lab("only_the_master_answers_arp_for_the_vip", &[], || {
+        let Running { pair, master, mut backup, watch } = running(3, "0.1");
+        // The client knows no hardware address for it yet.
+        refuses(&pair);
+        let answers = || {
+            watch
+                .seen()
+                .iter()
+                .filter(|one| matches!(one.what, What::Arp { sender, sent: true, .. } if IpAddr::V4(sender) == VIP))
+                .count()
+        };
+        assert_eq!(answers(), 0, "lb2 is BACKUP");
+        master.signal(Signal::SIGTERM);
+        backup.wait_for_line("-> MASTER", SOON).unwrap();
+        wait_for(SOON, || (answers() > 0).then_some(())).expect("lb2 announces the VIP");
+        refuses(&pair);
+    });
+}
+
+/// RFC 9568 8.3.1: what is sent to the VIP itself is not forwarded, also by a host that forwards.
+#[test]
+fn a_master_keeps_what_is_sent_to_the_vip() {
+    in_lab("a_master_keeps_what_is_sent_to_the_vip", &[], || {
+        let Running { pair, .. } = running(3, "0.1");
+        pair.lb1.sysctl("net/ipv4/ip_forward", "1").unwrap();
+        refuses(&pair);
     });
 }

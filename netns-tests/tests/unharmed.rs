@@ -197,3 +197,53 @@ fn a_link_that_flaps_without_end_fills_no_log() {
         assert!(director.running() && pair.lb1.has(VIP));
     });
 }
+
+/// The host's own address, which came after the VIP: to the kernel it is the VIP's secondary, and by default goes with it.
+#[test]
+fn the_hosts_own_address_outlives_the_vip() {
+    in_lab("the_hosts_own_address_outlives_the_vip", &[], || {
+        let pair = Pair::build().unwrap();
+        for name in ["all", "default", "eth0"] {
+            pair.lb1.sysctl(&format!("net/ipv4/conf/{name}/promote_secondaries"), "0").unwrap();
+        }
+        let own = IpAddr::from([192, 0, 2, 77]);
+        let ip = |arguments: &str| {
+            let mut command = Command::new("ip");
+            command.args(arguments.split(' '));
+            String::from_utf8(pair.lb1.output(command).unwrap().stdout).unwrap()
+        };
+        let text = Router { more: "mcast_src_ip 198.51.100.1", ..Router::master() }.text();
+        // Only the VIP is in this subnet, until the host gets an address of its own there.
+        ip("addr flush dev eth0");
+        ip("addr add 198.51.100.1/24 dev eth0");
+        let mut ended = 0;
+        let mut goes = |how: &str, end: &dyn Fn(Process)| {
+            let director = pair.vipward_with(&pair.lb1, &text).unwrap();
+            has(&pair.lb1, VIP);
+            ip("addr add 192.0.2.77/24 dev eth0");
+            assert!(ip("addr show dev eth0").contains("192.0.2.77/24 scope global secondary"), "{}", ip("addr"));
+            end(director);
+            wait_for(SOON, || (!pair.lb1.has(VIP)).then_some(())).unwrap_or_else(|| panic!("{how}: the VIP stays"));
+            assert!(pair.lb1.has(own), "{how}: {}", ip("addr show dev eth0"));
+            ip("addr del 192.0.2.77/24 dev eth0");
+            ended += 1;
+        };
+        goes("SIGTERM", &|director| {
+            director.signal(Signal::SIGTERM);
+            assert!(director.wait(SOON).unwrap().status.success());
+        });
+        goes("the worker is killed, its supervisor speaks", &|director| {
+            director.children().unwrap().into_iter().for_each(|child| vipward_lab::signal(child, Signal::SIGKILL));
+            wait_for(SOON, || (!pair.lb1.has(VIP)).then_some(())).expect("it is taken off");
+            assert!(pair.lb1.has(own), "{}", director.output());
+            director.signal(Signal::SIGTERM);
+            assert!(director.wait(SOON).unwrap().status.success());
+        });
+        goes("all is killed, the lifetime ends", &|director| {
+            director.signal(Signal::SIGSTOP);
+            director.children().unwrap().into_iter().for_each(|child| vipward_lab::signal(child, Signal::SIGKILL));
+            director.kill();
+        });
+        assert_eq!(ended, 3);
+    });
+}

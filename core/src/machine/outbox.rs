@@ -52,6 +52,11 @@ pub trait Effect {
     fn gives_away(&self) -> Option<&'static str> {
         None
     }
+
+    /// It tells others that what `change` puts there is there. If that was refused in the same turn, this is left out.
+    fn tells_of(&self, _change: &Self) -> bool {
+        false
+    }
 }
 
 /// What a machine asks for: what both can ask for, or an effect of its own.

@@ -72,6 +72,15 @@ impl machine::Effect for Effect {
         matches!(self, Self::RemoveAddress(_))
     }
 
+    fn tells_of(&self, change: &Self) -> bool {
+        match (self, change) {
+            (Self::Announce { interface, address }, Self::AddAddress(added)) => {
+                *interface == added.interface && *address == added.address
+            }
+            _ => false, // Of no other pair does one say what the other did.
+        }
+    }
+
     /// Somebody else would get the lease at once.
     fn gives_away(&self) -> Option<&'static str> {
         match self {

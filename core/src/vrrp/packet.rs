@@ -320,6 +320,24 @@ mod tests {
         assert!(Advert::decode(&plain, stranger, GROUP).is_ok());
     }
 
+    /// RFC 3768 5.3.8: over the VRRP message alone.
+    #[test]
+    fn version_2_checksum_is_never_taken_with_a_pseudo_header() {
+        let mut bytes = hex(KA_V2_OWNER);
+        bytes[6..8].fill(0);
+        let sum = !fold(sum_pseudo_header(sum_words(0, &bytes), SOURCE, GROUP, bytes.len()));
+        bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(decode(&bytes), Err(IgnoreReason::WrongChecksum));
+    }
+
+    /// RFC 3768 5.3.10: without authentication the field is ignored.
+    #[test]
+    fn an_unused_authentication_field_is_ignored() {
+        let bytes = mend(hex("2133 ff01 0001 0000 0a09 0064 dead beef dead beef"));
+        let advert = decode(&bytes).unwrap();
+        assert_eq!((advert.authentication, advert.addresses.iter().count()), (Authentication::None, 1));
+    }
+
     /// RFC 9568 7.1, RFC 3768 7.1: one row a check.
     #[test]
     fn drops_what_is_no_advert() {

@@ -253,3 +253,21 @@ fn a_sorry_server_takes_port_and_forwarding_of_its_service() {
     let second = sorry("sorry_server 198.51.100.9 8080\nsorry_server_lvs_method TUN");
     assert_eq!((second.address.port(), second.forwarding), (8080, Forwarding::Tun));
 }
+
+/// RFC 9568 5.2, RFC 3768 5.3.
+#[test]
+fn the_ends_of_every_range_are_taken() {
+    for (vrid, priority) in [(1, 1), (255, 254)] {
+        let text = instance("").replace("51", &vrid.to_string()).replace("100\n", &format!("{priority}\n"));
+        let router = &good(&text).routers[0];
+        assert_eq!((router.vrid.get(), router.priority.get()), (vrid, priority));
+    }
+    for (more, centis) in [
+        ("advert_int 1", 100),
+        ("advert_int 255", 25_500),
+        ("version 3\nadvert_int 0.01", 1),
+        ("version 3\nadvert_int 40.95", 4095),
+    ] {
+        assert_eq!(good(&instance(more)).routers[0].adverts.interval.centis(), centis, "{more}");
+    }
+}

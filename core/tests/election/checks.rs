@@ -261,3 +261,21 @@ fn sums_are_told_once_a_minute() {
         ["61.000 ignored 4 adverts, the last from 10.0.0.2: virtual_router_id 50 is not configured on this interface"]
     );
 }
+
+/// RFC 9568 2.5: a peer, or who speaks in its name, can change it with every packet.
+#[test]
+fn a_checksum_that_changes_to_and_fro_is_told_at_a_limited_rate() {
+    let mut t = Timeline::of(vec![unicast(v3(100, 100), &[2])]);
+    t.becomes_master();
+    let from = || Peer { destination: ip(ME), ..peer(2, 50).v3(100) };
+    let mut told = 0;
+    for n in 0..100 {
+        t.until(&format!("{:.2}", 4.0 + f64::from(n) * 0.01));
+        match n % 2 {
+            0 => t.handles(from().plain()),
+            _ => t.hears(from()),
+        };
+        told += t.count("V: 10.0.0.2 leaves");
+    }
+    assert_eq!(told, 1);
+}

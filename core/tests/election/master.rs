@@ -264,3 +264,28 @@ fn unicast_peers_get_one_advert_each() {
     t.becomes_master().gives_of("advert", &["advert 100 to 10.0.0.2 ttl 64", "advert 100 to 10.0.0.9 ttl 64"]);
     t.at("4").stops().gives_of("advert", &["advert 0 to 10.0.0.2 ttl 64", "advert 0 to 10.0.0.9 ttl 64"]);
 }
+
+/// RFC 9568 2.5: what can be caused at will is told at a limited rate, whatever interval the packets claim.
+#[test]
+fn a_rival_that_comes_and_goes_is_told_at_a_limited_rate() {
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.becomes_master();
+    let mut told = 0;
+    for n in 0..250 {
+        t.until(&format!("{:.2}", 10.0 + f64::from(n) * 0.04));
+        t.hears(peer(2, 50).v3(1));
+        told += t.count("V: 10.0.0.2 is MASTER too");
+    }
+    assert_eq!(told, 1);
+}
+
+/// RFC 9568 7.1: an owner too logs a MASTER that is none.
+#[test]
+fn an_owner_tells_of_a_lower_master() {
+    let owner = VirtualRouterConfig { initial_state: InitialState::Master, ..priority(255) };
+    let mut t = Timeline::of(vec![owner]);
+    t.until("5");
+    t.hears(peer(2, 50));
+    t.gives_of("V:", &["V: 10.0.0.2 is MASTER too, with the lower claim (priority 50); announcing again"]);
+    t.is(Role::Master);
+}

@@ -8,3 +8,4 @@ pub mod links;
 pub mod netlink;
 pub mod network;
 pub mod requests;
+pub mod secondaries;

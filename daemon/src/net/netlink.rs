@@ -6,6 +6,7 @@
 use crate::net::adverts::PROTOCOL;
 use crate::net::links::{Interface, Links};
 use crate::net::requests::{Requests, deaf_to};
+use crate::net::secondaries::{self, Secondaries};
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{StreamExt, TryStreamExt};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkMessage, NetlinkPayload};
@@ -17,6 +18,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_proto::sys::{AsyncSocket, SocketAddr};
 use rtnetlink::{Handle, MulticastGroup};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -40,6 +42,7 @@ pub struct Addresses {
     handle: Handle,
     links: Rc<Links>,
     requests: Rc<Requests>,
+    secondaries: Rc<Secondaries>,
     /// Of what is added and renewed; none: for ever.
     lifetime: Rc<Cell<Option<Duration>>>,
 }
@@ -51,6 +54,23 @@ pub enum Change<'a> {
     Remove(&'a AddressKey),
 }
 
+/// What a message to the kernel is for.
+enum Asked<'a> {
+    /// The change at this place.
+    Change(usize),
+    /// That the other addresses of this interface stay.
+    Promote(u32, &'a InterfaceName),
+}
+
+/// Whether an error says that there is nothing to do.
+fn as_good(change: Option<&Change<'_>>, error: &io::Error) -> bool {
+    let codes: &[i32] = match change {
+        Some(Change::Add(_)) => &[libc::EEXIST],
+        Some(Change::Remove(_)) | None => &[libc::EADDRNOTAVAIL, libc::ENODEV],
+    };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
 /// How many changes one message to the kernel holds: what the socket's buffer takes.
 const AT_ONCE: usize = 256;
 
@@ -59,7 +79,13 @@ impl Addresses {
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::task::spawn_local(connection);
-        Ok(Self { handle, links, requests: Rc::new(Requests::open()?), lifetime: Rc::default() })
+        Ok(Self {
+            handle,
+            links,
+            requests: Rc::new(Requests::open()?),
+            secondaries: Rc::default(),
+            lifetime: Rc::default(),
+        })
     }
 
     /// How long what is added or renewed from now on stays.
@@ -96,37 +122,61 @@ impl Addresses {
     pub fn change(&self, changes: &[Change<'_>]) -> Vec<(usize, String)> {
         let mut refused = Vec::new();
         let mut asked = Vec::with_capacity(changes.len());
+        let mut promoted = BTreeSet::new();
         for (place, change) in changes.iter().enumerate() {
-            match change {
-                Change::Add(address) => match self.links.index(&address.interface) {
-                    Ok(index) => {
-                        let message = new_address(index, address, self.lifetime.get());
-                        asked.push((place, NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message)));
-                    }
-                    Err(error) => refused.push((place, error)),
-                },
-                Change::Remove(key) => {
-                    if let Ok(index) = self.links.index(&key.interface) {
-                        asked.push((place, 0, RouteNetlinkMessage::DelAddress(removal(index, key))));
-                    }
+            let (interface, address, prefix_len) = match change {
+                Change::Add(address) => (&address.interface, address.address, address.prefix_len),
+                Change::Remove(key) => (&key.interface, key.address, key.prefix_len),
+            };
+            let index = match (self.links.index(interface), change) {
+                (Ok(index), _) => index,
+                (Err(error), Change::Add(_)) => {
+                    refused.push((place, error));
+                    continue;
                 }
+                // It has taken its addresses along.
+                (Err(_), Change::Remove(_)) => continue,
+            };
+            let may_lose = secondaries::may_have(address, prefix_len)
+                && match change {
+                    Change::Add(_) => self.secondaries.first(index),
+                    Change::Remove(_) => true,
+                };
+            if may_lose && promoted.insert(index) {
+                asked.push((
+                    Asked::Promote(index, interface),
+                    0,
+                    RouteNetlinkMessage::SetLink(secondaries::promote(index)),
+                ));
             }
+            let (flags, message) = match change {
+                Change::Add(address) => {
+                    let message = new_address(index, address, self.lifetime.get());
+                    (NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message))
+                }
+                Change::Remove(key) => (0, RouteNetlinkMessage::DelAddress(removal(index, key))),
+            };
+            asked.push((Asked::Change(place), flags, message));
         }
         for part in asked.chunks(AT_ONCE) {
             match self.requests.ask(part.iter().map(|(_, flags, message)| (*flags, message.clone()))) {
                 Ok(answers) => {
                     for (place, error) in answers {
-                        let Some((place, _, _)) = part.get(place) else { continue };
-                        let as_good: &[i32] = match changes.get(*place) {
-                            Some(Change::Add(_)) => &[libc::EEXIST],
-                            Some(Change::Remove(_)) | None => &[libc::EADDRNOTAVAIL, libc::ENODEV],
-                        };
-                        if !error.raw_os_error().is_some_and(|code| as_good.contains(&code)) {
-                            refused.push((*place, error.to_string()));
+                        match part.get(place) {
+                            Some((Asked::Change(place), ..)) if !as_good(changes.get(*place), &error) => {
+                                refused.push((*place, error.to_string()));
+                            }
+                            Some((Asked::Promote(index, name), ..)) => {
+                                self.secondaries.refused(*index, name.as_str(), &error);
+                            }
+                            Some((Asked::Change(_), ..)) | None => {}
                         }
                     }
                 }
-                Err(error) => refused.extend(part.iter().map(|(place, _, _)| (*place, error.to_string()))),
+                Err(error) => refused.extend(part.iter().filter_map(|(asked, ..)| match asked {
+                    Asked::Change(place) => Some((*place, error.to_string())),
+                    Asked::Promote(..) => None,
+                })),
             }
         }
         refused

@@ -203,7 +203,7 @@ impl Lower<'_> {
         }
     }
 
-    /// Version 3 counts in centiseconds up to 40.95 s (RFC 9568 5.2.6), version 2 in whole seconds up to 255 (RFC 3768
+    /// Version 3 counts in centiseconds up to 40.95 s (RFC 9568 5.2.7), version 2 in whole seconds up to 255 (RFC 3768
     /// 5.3.7).
     fn advert_interval(&mut self, draft: &Draft) -> AdvertInterval {
         let Some((text, span)) = &draft.advert_int else { return AdvertInterval::DEFAULT };
@@ -260,7 +260,7 @@ impl Lower<'_> {
             );
         }
         if draft.priority == Priority::OWNER {
-            let text = "255 means: the VIP is this host's own address; it never yields, and its priority never changes";
+            let text = "255 means: the VIP is this host's own address; it yields to another owner at most, and its priority never changes";
             let help = if master {
                 "use 254 or less unless the host really owns the VIP"
             } else {

@@ -142,7 +142,7 @@ const LATER: &[Row<Draft>] = &[
     row("use_vmac_addr", flag(), Nothing, NotYet("the virtual router answers with the interface's own MAC address"), "the same for addresses on other interfaces"),
     row("vmac_xmit_base", flag(), Nothing, NotYet("the virtual router answers with the interface's own MAC address"), "adverts go by the interface below"),
     row("use_ipvlan", texts(0, 6, "[NAME] [IP] [MODE]"), Nothing, NotYet("the virtual router answers with the interface's own MAC address"), "run on an ipvlan interface"),
-    row("promote_secondaries", flag(), Nothing, NotYet(""), "let other addresses of the subnet survive the removal of one"),
+    row("promote_secondaries", flag(), Nothing, Always("it is set where virtual addresses are held"), "let other addresses of the subnet survive the removal of one"),
     row("virtual_routes", opens(Block::Lines), Nothing, NotYet("these routes are not set"), "routes of the MASTER"),
     row("virtual_rules", opens(Block::Lines), Nothing, NotYet("these rules are not set"), "policy rules of the MASTER"),
     row("no_accept", flag(), Nothing, NotYet("it is an error, since packets for the addresses would be taken"), "drop packets for the addresses unless owner"),

@@ -131,7 +131,9 @@ impl VirtualRouter {
         };
         if plain {
             self.plain_checksum.insert(source);
-            ctx.decide(Decision::ChecksumLearned { router: self.config.name.clone(), source, beside });
+            if self.limits.checksum.admits(ctx.now) {
+                ctx.decide(Decision::ChecksumLearned { router: self.config.name.clone(), source, beside });
+            }
         } else {
             self.plain_checksum.remove(&source);
         }

@@ -74,7 +74,9 @@ impl VirtualRouter {
     /// One advert of a lower priority is what a MASTER that was just preempted says as it yields. Any other is a second MASTER.
     /// That is told once, and once more with the likely causes if it stays; not for ever.
     fn tell_of_rival(&mut self, advert: &Advert<'_>, source: IpAddr, ctx: &mut Context<'_>) {
-        let (now, pause) = (ctx.now, self.master_down_interval(advert.interval));
+        // A forged interval of 10 ms must not make a story of every packet.
+        let own = self.master_down_interval(self.config.adverts.interval);
+        let (now, pause) = (ctx.now, self.master_down_interval(advert.interval).max(own));
         let before = self.rival.filter(|rival| now.since(rival.last) <= pause);
         let mut rival = before.unwrap_or(Rival { since: now, last: now, told: false, told_that_it_stays: false });
         rival.last = now;

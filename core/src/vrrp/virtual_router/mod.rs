@@ -143,6 +143,7 @@ struct Limits {
     addresses: Limit,
     interval: Limit,
     owner: Limit,
+    checksum: Limit,
 }
 
 impl VirtualRouter {

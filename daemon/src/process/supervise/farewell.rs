@@ -4,13 +4,13 @@
 //! one that sends adverts.
 
 use crate::net::adverts;
-use crate::net::netlink;
+use crate::net::{netlink, secondaries};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use vipward_core::interface::{AddressKey, InterfaceName};
 use vipward_core::machine::LastWill;
@@ -71,9 +71,16 @@ impl Farewell {
         }
     }
 
-    /// Takes addresses off. The kernel does it before it returns, and answers only what failed.
+    /// Takes addresses off, and leaves others of their subnets there. The kernel does it before it returns, and answers only
+    /// what failed.
     fn remove(&self, addresses: &[(u32, &AddressKey)]) -> io::Result<()> {
         let mut batch = Vec::new();
+        let alone = |address: &AddressKey| !secondaries::may_have(address.address, address.prefix_len);
+        let interfaces = addresses.iter().filter(|(_, address)| !alone(address)).map(|(index, _)| *index);
+        for index in interfaces.collect::<BTreeSet<u32>>() {
+            // The worker has said so if that is refused.
+            append(&mut batch, u32::MAX, RouteNetlinkMessage::SetLink(secondaries::promote(index)));
+        }
         for (place, (index, address)) in addresses.iter().enumerate() {
             let removal = RouteNetlinkMessage::DelAddress(netlink::removal(*index, address));
             append(&mut batch, u32::try_from(place).unwrap_or(u32::MAX), removal);
