@@ -228,6 +228,33 @@ mod http_get {
     }
 
     /// A keep-alive server answers and then waits for more: the body's own end counts.
+    /// Nothing of it makes a server dead: keepalived reads the status and the body alone.
+    #[tokio::test(start_paused = true)]
+    async fn passes_on_headers_of_every_shape() {
+        let many: String = (0..900).map(|n| format!("X-{n}: y\r\n")).collect();
+        let shapes =
+            [many.as_str(), "X-Folded: one\r\n two\r\n", "X-Space : y\r\n", "no colon at all\r\n", "X-Empty:\r\n"];
+        for shape in shapes {
+            let response = format!("HTTP/1.1 200 OK\r\n{shape}Content-Length: 2\r\n\r\nok");
+            let shown: String = shape.chars().take(20).collect();
+            assert_eq!(verdict(answers(response), get(url())).await.0, Verdict::Passed, "{shown}");
+        }
+    }
+
+    /// It answers whoever connects, and reads later or never.
+    #[tokio::test(start_paused = true)]
+    async fn passes_on_a_server_that_answers_before_it_reads() {
+        let network = server(|mut stream| async move {
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nok").await;
+        });
+        assert_eq!(verdict(network, get(url())).await.0, Verdict::Passed);
+        let network = server(|mut stream| async move {
+            let _ = stream.write_all(b"HTTP/1.0 500 Oh\r\n\r\n").await;
+            std::future::pending::<()>().await;
+        });
+        assert!(matches!(failure(network, get(url())).await, Failure::Http(Wrong::Status { got: 500, .. })));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn does_not_wait_for_a_server_that_keeps_the_connection() {
         let keeps = server(|mut stream| async move {

@@ -4,6 +4,7 @@
 //! Memory is bounded whatever comes: the head of a response is refused beyond [`MAX_HEAD`], and its body is digested
 //! piece by piece, never kept. Time is bounded by the caller.
 
+use super::after_request::AfterRequest;
 use super::probe::not_connected;
 use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Shown, Streams};
 use crate::time::Duration;
@@ -22,6 +23,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// How many bytes status line and headers may have, and how many are read ahead.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// How many headers.
+const MAX_HEADERS: usize = 1000;
 
 /// How many pieces of a body are taken before others get their turn: a server that always has more to send must not
 /// keep the time limit from being looked at.
@@ -191,8 +195,13 @@ impl Get {
         let request = self.request(target)?;
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            // What browsers and keepalived take from a server is no reason to call it dead.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
             .title_case_headers(true)
-            .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+            .handshake::<_, Empty<Bytes>>(TokioIo::new(AfterRequest::new(stream)))
             .await
             .map_err(|error| not_http(&error))?;
         let mut connection = Box::pin(connection);

@@ -7,6 +7,7 @@
 //!
 //! [`probe`] has what all kinds share: one attempt, its name, its limit in time and its verdict.
 
+mod after_request;
 pub mod http;
 mod model;
 pub mod ping;
