@@ -8,6 +8,7 @@ mod daemon;
 pub mod dying;
 mod example;
 pub mod forge;
+pub mod hostile;
 pub mod measure;
 pub mod owners;
 mod pair;

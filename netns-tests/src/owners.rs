@@ -50,6 +50,31 @@ pub fn nobody(one: &[Stretch], other: &[Stretch], since: SystemTime) -> Option<D
     Some(got.duration_since(before.to?).unwrap_or_default())
 }
 
+/// How long neither had it between two instants, and how long both had.
+pub fn unserved_and_shared(
+    one: &[Stretch],
+    other: &[Stretch],
+    from: SystemTime,
+    to: SystemTime,
+) -> (Duration, Duration) {
+    let has = |stretches: &[Stretch], at: SystemTime| {
+        stretches.iter().any(|stretch| stretch.from <= at && stretch.to.is_none_or(|end| at < end))
+    };
+    let edges = one.iter().chain(other).flat_map(|stretch| [Some(stretch.from), stretch.to]).flatten();
+    let mut edges: Vec<SystemTime> = edges.filter(|edge| *edge > from && *edge < to).chain([from, to]).collect();
+    edges.sort();
+    let (mut nobody, mut two) = (Duration::ZERO, Duration::ZERO);
+    for (begin, end) in edges.iter().zip(edges.iter().skip(1)) {
+        let length = end.duration_since(*begin).unwrap_or_default();
+        match (has(one, *begin), has(other, *begin)) {
+            (false, false) => nobody += length,
+            (true, true) => two += length,
+            (true, false) | (false, true) => {}
+        }
+    }
+    (nobody, two)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +95,16 @@ mod tests {
         assert_eq!(both(&one, &[stretch(4, 10)]), Duration::ZERO);
         let open = [Stretch { from: at(12), to: None }];
         assert_eq!(both(&one, &open), Duration::from_secs(8));
+    }
+
+    #[test]
+    fn what_is_neither_ones_and_what_is_both_ones_within_a_time() {
+        let (one, other) = ([stretch(1, 4), stretch(10, 20)], [stretch(3, 6), Stretch { from: at(12), to: None }]);
+        let of = |from, to| unserved_and_shared(&one, &other, at(from), at(to));
+        let seconds = Duration::from_secs;
+        assert_eq!(of(0, 30), (seconds(1 + 4), seconds(1 + 8)));
+        assert_eq!(of(7, 9), (seconds(2), Duration::ZERO));
+        assert_eq!(of(13, 15), (Duration::ZERO, seconds(2)));
     }
 
     #[test]

@@ -306,7 +306,7 @@ fn word_of(decision: &Decision) -> String {
         Decision::ProbeFailed { .. } => "probe",
         Decision::ScriptChanged { .. } => "script",
         Decision::ConfigApplied { .. } => "config",
-        Decision::EffectFailed { .. } => "failed",
+        Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } => "failed",
         Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",
         Decision::SessionOpened { .. } => "session",
         Decision::LeaseGranted { .. } => "lease",

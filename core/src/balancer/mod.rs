@@ -10,6 +10,7 @@
 //! Costs, with n checkers in all: a verdict is O(log n) and the size of its own virtual server; a configuration or a
 //! table read back is linear.
 
+mod carrier;
 mod effect;
 pub mod estate;
 mod event;
@@ -34,6 +35,7 @@ use service::{LiveService, TakenUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use carrier::Carrier;
 pub use effect::Effect;
 pub use event::Event;
 
@@ -63,6 +65,8 @@ pub struct Balancer {
     failures: Failures,
     /// Of all probes ever started.
     attempts: u64,
+    #[serde(default)]
+    carrier: Carrier,
     /// What a predecessor left, until the first configuration says what of it fits.
     inherited: Option<BalancerEstate>,
     life: Life,
@@ -105,6 +109,10 @@ impl Machine for Balancer {
         match input {
             Input::ConfigLoaded { config, seed } => self.load(config, seed, now, &mut effects),
             Input::Event(Event::IpvsRead(table)) => self.compare(&table, now, &mut effects),
+            Input::Event(Event::CarriedBy(carrier)) => {
+                self.carrier = carrier;
+                return effects;
+            }
             Input::Event(Event::ProbeFinished { probe, verdict }) => self.judge(probe, verdict, now, &mut effects),
             // Nothing of what an Election tells decides about a real server.
             Input::News(_) => {}
@@ -162,9 +170,20 @@ impl Balancer {
         Table { services: self.services.values().flat_map(entries).collect() }
     }
 
+    /// What the carrier can serve of a configuration.
+    fn served<'a>(&self, config: &'a Config) -> BTreeMap<VirtualServerId, &'a VirtualServer> {
+        let mut servers = by_id(config);
+        servers.retain(|_, server| self.carrier.lacks(server).is_none());
+        servers
+    }
+
     fn load(&mut self, config: Arc<Config>, seed: u64, now: Instant, effects: &mut Outbox) {
-        let before = by_id(&self.config);
-        let after = by_id(&config);
+        let before = self.served(&self.config);
+        let after = self.served(&config);
+        for server in &config.services {
+            let service = server.id();
+            effects.decide(self.carrier.lacks(server).map(|why| Decision::ServiceNotServed { service, why }));
+        }
         if let Some(applied) = difference(&before, &after) {
             effects.decide(applied);
         }

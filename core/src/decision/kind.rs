@@ -44,6 +44,7 @@ impl Decision {
             Self::QuorumGained { service, .. } => ("quorum-gained", service.to_string()),
             Self::QuorumLost { service, .. } => ("quorum-lost", service.to_string()),
             Self::TableRepaired { .. } => ("table-repaired", String::new()),
+            Self::ServiceNotServed { service, .. } => ("service-not-served", service.to_string()),
             Self::EffectFailed { what, .. } => ("effect-failed", what.clone()),
             Self::SessionOpened { .. } => ("session-opened", String::new()),
             Self::SessionTooShort { .. } => ("session-too-short", String::new()),

@@ -87,6 +87,8 @@ pub enum Decision {
     QuorumLost { service: VirtualServerId, weight: u64, quorum: u32, sorry_server: Option<SocketAddr> },
     /// The kernel's table was not as wanted, though nobody here changed it; `changes` operations mend it.
     TableRepaired { changes: usize },
+    /// What the file asks of this virtual server can't be had on this host. The others are served.
+    ServiceNotServed { service: VirtualServerId, why: String },
     /// An effect could not be carried out; it is tried again.
     EffectFailed { what: String, error: String, retry_in: Duration },
     /// The quorum service opened a session; after this many seconds without a word from us it ends.
@@ -285,6 +287,7 @@ impl Decision {
             }
             Self::ServerDown { .. } => Severity::Warning,
             Self::QuorumLost { .. }
+            | Self::ServiceNotServed { .. }
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }
             | Self::SessionTooShort { .. } => Severity::Error,

@@ -129,6 +129,7 @@ impl fmt::Display for Decision {
                     None => f.write_str("nobody answers"),
                 }
             }
+            Self::ServiceNotServed { service, why } => write!(f, "virtual_server {service} is not served: {why}"),
             Self::TableRepaired { changes } => write!(
                 f,
                 "the IPVS table was changed by somebody else: {changes} {} to mend it",

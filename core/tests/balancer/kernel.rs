@@ -1,8 +1,9 @@
 //! The kernel's table: adopted at start, mended when somebody else changes it, tried again when it refuses, given back.
 
 use crate::world::*;
-use vipward_core::balancer::{Effect, Event, Input};
-use vipward_core::ipvs::{Op, Table};
+use vipward_core::balancer::{Carrier, Effect, Event, Input};
+use vipward_core::config::VirtualServer;
+use vipward_core::ipvs::{Forwarding, Op, Protocol, Table};
 use vipward_core::time::Duration;
 
 const STRANGER: &str = "10.96.0.1:443";
@@ -253,4 +254,38 @@ fn an_old_answer_does_not_cover_a_refusal() {
     insta::assert_snapshot!(world.timeline(), @"
       9.000   removing destination 192.0.2.2:80 from TCP 10.0.0.1:80
     ");
+}
+
+/// One of each kind: NAT over TCP, DR over TCP, NAT over UDP.
+fn three_kinds() -> Vec<VirtualServer> {
+    let mut services = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map(|vip| service(vip, &[WEB1]));
+    services[1].real_servers[0].forwarding = Forwarding::Dr;
+    services[2].key.protocol = Protocol::Udp;
+    services.into()
+}
+
+/// What the relay can't do as the file says is an error for that service alone; who chose the relay knows how it forwards.
+#[test]
+fn a_service_that_can_not_be_had_as_it_is_asked_for_is_not_served_and_the_others_are() {
+    let mut world = World::new();
+    world.quiet = true;
+    world.happens(Event::CarriedBy(Carrier::Relay { instead: Some("this kernel has no IPVS (module ip_vs)".into()) }));
+    world.load(three_kinds());
+    world.until(secs(20));
+    insta::assert_snapshot!(world.timeline());
+    assert_eq!(world.kernel.services.len(), 1);
+    // A reload that asks for what can be had.
+    let mut services = three_kinds();
+    services[1].real_servers[0].forwarding = Forwarding::Nat;
+    world.load(services);
+    world.until(secs(40));
+    assert_eq!(world.kernel.services.len(), 2);
+
+    let mut world = World::new();
+    world.quiet = true;
+    world.happens(Event::CarriedBy(Carrier::Relay { instead: None }));
+    world.load(three_kinds());
+    world.until(secs(20));
+    insta::assert_snapshot!(world.timeline());
+    assert_eq!(world.kernel.services.len(), 2);
 }

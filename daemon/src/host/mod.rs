@@ -232,6 +232,15 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 effects.next();
             }
             let of_these = self.own.addresses.change(&changes);
+            for (place, change) in changes.iter().enumerate().filter(|_| tracing::enabled!(tracing::Level::DEBUG)) {
+                if of_these.iter().any(|(refused, _)| *refused == place) {
+                    continue;
+                }
+                match change {
+                    Change::Add(address) => tracing::debug!("added {address}"),
+                    Change::Remove(key) => tracing::debug!("removed {key}"),
+                }
+            }
             refused.extend(of_these.into_iter().map(|(place, error)| (first + place, error)));
         }
         refused
@@ -243,7 +252,10 @@ impl World<Election> for LinuxWorld<Election, Elects> {
             vrrp::Effect::Listen { interface, group } => network.listen(interface, *group)?,
             vrrp::Effect::StopListening { interface, group } => network.stop_listening(interface, *group)?,
             vrrp::Effect::SendAdvert(advert) => network.send_advert(advert)?,
-            vrrp::Effect::Announce { interface, address } => network.announce(interface, *address)?,
+            vrrp::Effect::Announce { interface, address } => {
+                network.announce(interface, *address)?;
+                tracing::debug!("announced {address} on {interface}");
+            }
             vrrp::Effect::AddAddress(address) => addresses.add(address)?,
             vrrp::Effect::RemoveAddress(key) => addresses.remove(key)?,
             vrrp::Effect::RenewAddresses { addresses: held } => addresses.renew(held)?,

@@ -1,6 +1,7 @@
 //! Events, effects and times as people read them.
 
 use vipward_core::balancer;
+use vipward_core::balancer::Carrier;
 use vipward_core::check::Verdict;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::datagram::Datagram;
@@ -131,6 +132,8 @@ impl Words for vrrp::Effect {
 impl Words for balancer::Event {
     fn in_words(&self) -> String {
         match self {
+            Self::CarriedBy(Carrier::Ipvs) => "virtual servers are carried by IPVS".to_owned(),
+            Self::CarriedBy(Carrier::Relay { .. }) => "virtual servers are carried by the relay".to_owned(),
             Self::IpvsRead(table) => format!("IPVS table read: {} services", table.services.len()),
             Self::ProbeFinished { probe, verdict } => match verdict {
                 Verdict::Passed => format!("probe of {} passed", probe.server),

@@ -29,7 +29,9 @@ impl Tone {
 
 /// Time and name take so many columns in front of each sentence.
 const INDENT: usize = 17;
-/// Cells of the living line, each a stretch of 100 ms.
+/// The longest that the shares of both servers get, at the end of the living line.
+const SHARES: usize = 24;
+/// Cells of the living line at most, each a stretch of 100 ms.
 const CELLS: usize = 40;
 const CELL: Duration = Duration::from_millis(100);
 
@@ -43,12 +45,13 @@ pub struct Screen {
 impl Screen {
     pub fn new() -> Self {
         let terminal = std::io::stdout().is_terminal();
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let columns = set.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)));
         Self {
             start: Instant::now(),
             terminal,
             colours: terminal && std::env::var_os("NO_COLOR").is_none(),
-            width: columns.unwrap_or(80_usize).clamp(60, 100),
+            width: columns.unwrap_or(80_usize).clamp(40, 100),
         }
     }
 
@@ -90,7 +93,8 @@ impl Screen {
         }
         let now = Instant::now();
         let mut line = String::from("         client  ");
-        for cell in (1..=CELLS).rev() {
+        let (cells, shares) = cells(self.width);
+        for cell in (1..=cells).rev() {
             let from = now.checked_sub(CELL * u32::try_from(cell).unwrap_or(1)).unwrap_or(self.start);
             let mut inside = samples.iter().filter(|one| one.asked >= from && one.asked < from + CELL).peekable();
             let mark = match (inside.peek().is_some(), inside.all(|one| one.answer.is_ok())) {
@@ -102,7 +106,7 @@ impl Screen {
         }
         let last_second = now.checked_sub(Duration::from_secs(1)).unwrap_or(self.start);
         let recent: Vec<_> = samples.iter().filter(|one| one.asked >= last_second).collect();
-        for web in ["web1", "web2"] {
+        for web in ["web1", "web2"].into_iter().filter(|_| shares) {
             let share = recent.iter().filter(|one| one.answer.as_deref() == Ok(web)).count();
             let _ = write!(line, "  {web} {:>3} %", (share * 100).checked_div(recent.len()).unwrap_or(0));
         }
@@ -128,6 +132,16 @@ impl Screen {
     fn clock(&self, at: Instant) -> String {
         let since = at.saturating_duration_since(self.start);
         format!("{:>4}.{:02}", since.as_secs(), since.subsec_millis() / 10)
+    }
+}
+
+/// How many cells fit into a line of so many columns, the last of which stays free, as some terminals go on below it; and
+/// whether the shares fit too.
+fn cells(width: usize) -> (usize, bool) {
+    let room = width.saturating_sub(INDENT + 1);
+    match room.checked_sub(SHARES).filter(|left| *left >= 10) {
+        Some(left) => (left.min(CELLS), true),
+        None => (room.min(CELLS), false),
     }
 }
 
@@ -163,6 +177,17 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("enormously long", 4), ["enormously", "long"]);
         assert_eq!(wrap("", 4), [""]);
+    }
+
+    /// A line that is longer than the terminal would be printed anew below itself, ten times a second.
+    #[test]
+    fn the_living_line_fits_every_terminal() {
+        for width in 40..=100 {
+            let (cells, shares) = cells(width);
+            let longest = INDENT + cells + if shares { "  web1 100 %  web2 100 %".len() } else { 0 };
+            assert!(longest < width, "{width}: {longest}");
+        }
+        assert_eq!(cells(80), (38, true));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use vipward_lab::client::outages;
 
 const NETWORK: &str = "
-vipward demo: two directors, two web servers and a client, in namespaces of their own
+vipward demo: two directors, two web servers, a client, in namespaces of their own
 
                 client 192.0.2.200       asks http://192.0.2.100/ every 10 ms
                    │
