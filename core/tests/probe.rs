@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use vipward_core::check::http::{Get, Wrong};
-use vipward_core::check::{self, Failure, HttpVersion, Probe, ProbeKind, UrlCheck, Verdict, ping, tcp};
+use vipward_core::check::{self, Failure, HttpVersion, Probe, ProbeKind, Shortage, UrlCheck, Verdict, ping, tcp};
 use vipward_core::seam::{Clock, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -53,6 +53,11 @@ impl Streams for OneServer {
     /// Echoes where it would connect.
     async fn echo(&self, _: IpAddr) -> io::Result<()> {
         (self.connect)().await.map(drop)
+    }
+
+    /// In this world memory is what one has not enough of.
+    fn shortage(&self, error: &io::Error) -> Option<Shortage> {
+        (error.kind() == io::ErrorKind::OutOfMemory).then_some(Shortage::Memory)
     }
 }
 
@@ -115,7 +120,7 @@ async fn verdict(network: OneServer, kind: ProbeKind) -> (Verdict, Duration) {
 async fn failure(network: OneServer, kind: ProbeKind) -> Failure {
     match verdict(network, kind).await.0 {
         Verdict::Failed(failure) => failure,
-        Verdict::Passed => panic!("passed"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -123,6 +128,15 @@ fn words(failure: Failure) -> String {
     match failure {
         Failure::Http(Wrong::Protocol(words)) => words,
         other => panic!("{other}"),
+    }
+}
+
+/// Whatever the kind.
+#[tokio::test(start_paused = true)]
+async fn what_is_short_here_is_no_verdict_about_the_server() {
+    for kind in [CONNECT, ECHO, get(url())] {
+        let verdict = verdict(refuses(io::ErrorKind::OutOfMemory), kind).await.0;
+        assert_eq!(verdict, Verdict::NotAsked(Shortage::Memory));
     }
 }
 
@@ -410,6 +424,10 @@ mod http_get {
 
             async fn echo(&self, _: IpAddr) -> io::Result<()> {
                 std::future::pending().await
+            }
+
+            fn shortage(&self, _: &io::Error) -> Option<Shortage> {
+                None
             }
         }
         let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind: get(url()) };

@@ -18,6 +18,7 @@ pub mod failures;
 pub mod kernel;
 pub mod queue;
 pub mod service;
+mod unasked;
 
 use crate::check::{ProbeId, Verdict};
 use crate::config::{Config, VirtualServer};
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use service::{LiveService, TakenUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use unasked::Unasked;
 
 pub use carrier::Carrier;
 pub use effect::Effect;
@@ -63,6 +65,8 @@ pub struct Balancer {
     queue: ProbeQueue,
     kernel: Kernel,
     failures: Failures,
+    #[serde(default)]
+    unasked: Unasked,
     /// Of all probes ever started.
     attempts: u64,
     #[serde(default)]
@@ -135,6 +139,7 @@ impl Machine for Balancer {
             Input::Wakeup | Input::TakeBack => {}
         }
         effects.decide(self.failures.sum(now));
+        effects.decide(self.unasked.over(now));
         self.start_probes(now, &mut effects);
         // Last: the answer must show what the operations before it did.
         if self.kernel.wants_read(now) {
@@ -237,6 +242,10 @@ impl Balancer {
         self.queue.push(service.due(probe.server, position), place);
 
         let is_up = service.is_up(probe.server);
+        if let Outcome::NotAsked(shortage) = outcome {
+            effects.decide(self.unasked.note(probe.service, probe.server, shortage, now));
+            return;
+        }
         effects.decide(said(outcome, probe.service, probe.server, was_up, is_up));
         if was_up != is_up {
             service.update_quorum(probe.service, effects);
@@ -345,6 +354,8 @@ fn said(
     is_up: bool,
 ) -> Option<Decision> {
     match outcome {
+        // Told by the episode.
+        Outcome::NotAsked(_) => None,
         Outcome::Passed | Outcome::StillDown => None,
         Outcome::Forgiven { failure, tries_left } => {
             Some(Decision::ProbeFailed { service, server, failure, tries_left })

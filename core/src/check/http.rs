@@ -6,7 +6,7 @@
 
 use super::after_request::AfterRequest;
 use super::probe::not_connected;
-use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Shown, Streams};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
 use crate::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -19,7 +19,6 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// How many bytes status line and headers may have, and how many are read ahead.
 const MAX_HEAD: usize = 64 * 1024;
@@ -153,10 +152,10 @@ impl Kind for Settings {
 impl Attempt for Get {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake, Exchange::Request];
 
-    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, progress: &Progress) -> Result<(), Failure> {
-        let stream = streams.connect(target).await.map_err(|error| not_connected(&error))?;
+    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, progress: &Progress) -> Result<(), Trouble> {
+        let stream = streams.connect(target).await.map_err(|error| not_connected(&error, streams))?;
         progress.next();
-        Ok(self.fetch(stream, target).await?)
+        self.fetch(stream, target, streams).await
     }
 
     fn judge(&self, answer: Answer) -> Result<(), Failure> {
@@ -188,10 +187,7 @@ impl Attempt for Get {
 
 impl Get {
     /// Over a stream that is connected to `target`.
-    async fn fetch<S>(&self, stream: S, target: SocketAddr) -> Result<(), Wrong>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
+    async fn fetch<S: Streams>(&self, stream: S::Stream, target: SocketAddr, streams: &S) -> Result<(), Trouble> {
         let request = self.request(target)?;
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEAD)
@@ -203,9 +199,9 @@ impl Get {
             .title_case_headers(true)
             .handshake::<_, Empty<Bytes>>(TokioIo::new(AfterRequest::new(stream)))
             .await
-            .map_err(|error| not_http(&error))?;
+            .map_err(|error| not_http(&error, streams))?;
         let mut connection = Box::pin(connection);
-        let mut exchange = Box::pin(self.exchange(sender, request));
+        let mut exchange = Box::pin(self.exchange(sender, request, streams));
         // Nothing is spawned: the connection moves only while we wait for the exchange.
         tokio::select! {
             biased;
@@ -235,12 +231,15 @@ impl Get {
         &self,
         mut sender: SendRequest<Empty<Bytes>>,
         request: Request<Empty<Bytes>>,
-    ) -> Result<(), Wrong> {
-        let response = sender.send_request(request).await.map_err(|error| not_http(&error))?;
+        streams: &impl Streams,
+    ) -> Result<(), Trouble> {
+        let response = sender.send_request(request).await.map_err(|error| not_http(&error, streams))?;
         self.status(response.status().as_u16())?;
-        let got = digest(response).await?;
+        let got = digest(response, streams).await?;
         match self.url.digest {
-            Some(expected) if expected != got => Err(Wrong::Digest { path: self.url.path.clone(), got: hex(&got) }),
+            Some(expected) if expected != got => {
+                Err(Wrong::Digest { path: self.url.path.clone(), got: hex(&got) }.into())
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -252,12 +251,12 @@ impl Get {
 }
 
 /// The MD5 of the whole body; also without a `digest` to compare with, since a response that never ends is not one.
-async fn digest(response: Response<Incoming>) -> Result<[u8; 16], Wrong> {
+async fn digest(response: Response<Incoming>, streams: &impl Streams) -> Result<[u8; 16], Trouble> {
     let mut body = response.into_body();
     let mut md5 = Md5::new();
     let mut pieces = 0;
     while let Some(frame) = body.frame().await {
-        if let Some(piece) = frame.map_err(|error| not_http(&error))?.data_ref() {
+        if let Some(piece) = frame.map_err(|error| not_http(&error, streams))?.data_ref() {
             md5.update(piece);
         }
         pieces += 1;
@@ -268,16 +267,19 @@ async fn digest(response: Response<Incoming>) -> Result<[u8; 16], Wrong> {
     Ok(md5.finalize().into())
 }
 
-/// hyper's words, with the reason behind them if there is one.
-fn not_http(error: &hyper::Error) -> Wrong {
+/// hyper's words, with the reason behind them if there is one; unless that reason is a shortage of ours.
+fn not_http(error: &hyper::Error, streams: &impl Streams) -> Trouble {
     let mut words = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
+        if let Some(shortage) = error.downcast_ref().and_then(|error| streams.shortage(error)) {
+            return Trouble::NotAsked(shortage);
+        }
         // Writing to a string can't fail.
         let _ = write!(words, ": {error}");
         source = error.source();
     }
-    Wrong::Protocol(words)
+    Wrong::Protocol(words).into()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -17,7 +17,7 @@ pub mod tcp;
 
 pub use http::{HttpVersion, UrlCheck};
 pub use model::{Answer, Exchange, Shown};
-pub use probe::{Failure, Probe, ProbeId, Progress, Verdict, run};
+pub use probe::{Failure, Probe, ProbeId, Progress, Shortage, Trouble, Verdict, run};
 pub use streams::Streams;
 
 use crate::time::Duration;
@@ -62,7 +62,7 @@ pub trait Attempt {
         target: SocketAddr,
         streams: &S,
         progress: &Progress,
-    ) -> impl Future<Output = Result<(), Failure>>;
+    ) -> impl Future<Output = Result<(), Trouble>>;
 
     /// What an answer to a [`Exchange::Request`] means.
     fn judge(&self, answer: Answer) -> Result<(), Failure>;
@@ -174,7 +174,7 @@ macro_rules! kinds {
                 target: SocketAddr,
                 streams: &S,
                 progress: &Progress,
-            ) -> Result<(), Failure> {
+            ) -> Result<(), Trouble> {
                 match self {
                     $(Self::$kind(attempt) => attempt.converse(target, streams, progress).await),+
                 }

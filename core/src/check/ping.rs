@@ -3,7 +3,7 @@
 //!
 //! One attempt is one request: a lost packet is a failed attempt, which `retry` forgives.
 
-use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Streams};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::io::{Error, ErrorKind};
@@ -34,8 +34,8 @@ impl Kind for Settings {
 impl Attempt for Echo {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Echo];
 
-    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, _: &Progress) -> Result<(), Failure> {
-        streams.echo(target.ip()).await.map_err(|error| no_echo(&error))
+    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, _: &Progress) -> Result<(), Trouble> {
+        streams.echo(target.ip()).await.map_err(|error| no_echo(&error, streams))
     }
 
     /// Nothing is asked that has more than one answer.
@@ -48,9 +48,12 @@ impl Attempt for Echo {
     }
 }
 
-fn no_echo(error: &Error) -> Failure {
-    match error.kind() {
+fn no_echo(error: &Error, streams: &impl Streams) -> Trouble {
+    if let Some(shortage) = streams.shortage(error) {
+        return Trouble::NotAsked(shortage);
+    }
+    Trouble::Failed(match error.kind() {
         ErrorKind::TimedOut => Failure::ResponseTimeout,
         _ => Failure::Unreachable(error.to_string()),
-    }
+    })
 }

@@ -43,6 +43,57 @@ pub struct Probe {
 pub enum Verdict {
     Passed,
     Failed(Failure),
+    /// Nothing: this host lacked what it takes to ask.
+    NotAsked(Shortage),
+}
+
+/// What this host lacks, whatever the real server does. Only what passes by itself is one: a packet filter of our own that
+/// forbids the way, or a route that is missing, lasts, and clients of the virtual server meet the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Shortage {
+    /// File descriptors of this process (EMFILE).
+    Descriptors,
+    /// File descriptors of the host (ENFILE).
+    HostDescriptors,
+    /// Memory of the kernel, or buffers of its network (ENOMEM, ENOBUFS).
+    Memory,
+    /// Local ports towards this real server (EADDRNOTAVAIL).
+    Ports,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptors => "this process has no file descriptor left (RLIMIT_NOFILE)",
+            Self::HostDescriptors => "this host has no file descriptor left (fs.file-max)",
+            Self::Memory => "the kernel of this host has no memory left for it",
+            Self::Ports => "this host has no local port left (net.ipv4.ip_local_port_range)",
+        })
+    }
+}
+
+/// Why an attempt did not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The real server's doing.
+    Failed(Failure),
+    /// Ours.
+    NotAsked(Shortage),
+}
+
+impl<F: Into<Failure>> From<F> for Trouble {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+impl From<Trouble> for Verdict {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Failed(failure) => Self::Failed(failure),
+            Trouble::NotAsked(shortage) => Self::NotAsked(shortage),
+        }
+    }
 }
 
 /// Why an attempt failed.
@@ -108,7 +159,7 @@ pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
     };
     match in_time {
         Some(Ok(())) => Verdict::Passed,
-        Some(Err(failure)) => Verdict::Failed(failure),
+        Some(Err(trouble)) => trouble.into(),
         None => {
             let cut_off = probe.kind.exchanges().get(progress.0.get());
             Verdict::Failed(cut_off.map_or(Failure::ResponseTimeout, |exchange| exchange.overdue()))
@@ -129,10 +180,13 @@ async fn last_look<F: Future>(mut attempt: Pin<&mut F>) -> Option<F::Output> {
 }
 
 /// Why there is no connection, for every kind that begins with one.
-pub(super) fn not_connected(error: &Error) -> Failure {
-    match error.kind() {
+pub(super) fn not_connected(error: &Error, streams: &impl Streams) -> Trouble {
+    if let Some(shortage) = streams.shortage(error) {
+        return Trouble::NotAsked(shortage);
+    }
+    Trouble::Failed(match error.kind() {
         ErrorKind::ConnectionRefused => Failure::Refused,
         ErrorKind::TimedOut => Failure::ConnectTimeout,
         _ => Failure::Unreachable(error.to_string()),
-    }
+    })
 }

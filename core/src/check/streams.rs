@@ -1,5 +1,6 @@
 //! The part of [`crate::seam`] over which checkers converse.
 
+use super::Shortage;
 use crate::time::Clock;
 use std::future::Future;
 use std::io;
@@ -15,4 +16,7 @@ pub trait Streams: Clock {
 
     /// An ICMP or ICMPv6 echo request and its reply. No time limit of its own; a lost one is not sent again.
     fn echo(&self, target: IpAddr) -> impl Future<Output = io::Result<()>>;
+
+    /// What this host lacks, if an error of one of these says so; `None`: it tells of the other side, or of the way there.
+    fn shortage(&self, error: &io::Error) -> Option<Shortage>;
 }

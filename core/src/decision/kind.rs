@@ -37,6 +37,8 @@ impl Decision {
             Self::AddressRestored { address: it } => ("address-restored", address(&it.key())),
             Self::ScriptChanged { script, .. } => ("script-changed", script.to_string()),
             Self::ProbeFailed { service, server, .. } => ("probe-failed", format!("{service} {server}")),
+            Self::ProbeNotAsked { shortage, .. } => ("probe-not-asked", format!("{shortage:?}")),
+            Self::ProbesAskedAgain { shortage, .. } => ("probes-asked-again", format!("{shortage:?}")),
             Self::ServerUp { service, server } => ("server-up", format!("{service} {server}")),
             Self::ServerDown { service, server, .. } => ("server-down", format!("{service} {server}")),
             Self::ServerStartsDown { service, server } => ("server-starts-down", format!("{service} {server}")),

@@ -6,7 +6,7 @@ mod words;
 
 pub use kind::Kind;
 
-use crate::check::Failure;
+use crate::check::{Failure, Shortage};
 use crate::config::TrackerId;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::VirtualServerId;
@@ -67,6 +67,11 @@ pub enum Decision {
     ScriptChanged { script: Arc<str>, up: bool, why: String },
     /// A checker's attempt failed; `tries_left` more before the real server is down.
     ProbeFailed { service: VirtualServerId, server: SocketAddr, failure: Failure, tries_left: u32 },
+    /// A checker could not ask its real server for want of something here, the first of an episode; whatever can't be asked
+    /// keeps its state.
+    ProbeNotAsked { service: VirtualServerId, server: SocketAddr, shortage: Shortage },
+    /// Such an episode is over: for a minute every attempt could be made.
+    ProbesAskedAgain { shortage: Shortage, times: u64, lasted: Duration },
     /// All checkers of a real server pass.
     ServerUp { service: VirtualServerId, server: SocketAddr },
     /// A checker has given a real server up.
@@ -288,6 +293,7 @@ impl Decision {
             Self::ServerDown { .. } => Severity::Warning,
             Self::QuorumLost { .. }
             | Self::ServiceNotServed { .. }
+            | Self::ProbeNotAsked { .. }
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }
             | Self::SessionTooShort { .. } => Severity::Error,
@@ -298,6 +304,7 @@ impl Decision {
             | Self::SessionOpened { .. }
             | Self::ServiceAnswers { .. }
             | Self::LeaseGranted { .. }
+            | Self::ProbesAskedAgain { .. }
             | Self::ServerUp { .. }
             | Self::ServerStartsDown { .. }
             | Self::QuorumGained { .. }

@@ -107,6 +107,16 @@ impl fmt::Display for Decision {
                 0 => write!(f, "{service}: {server}: {failure}"),
                 n => write!(f, "{service}: {server}: {failure}; {n} more {} before it is out", tries(*n)),
             },
+            Self::ProbeNotAsked { service, server, shortage } => write!(
+                f,
+                "{service}: {server} could not be asked: {shortage}; real servers that can't be asked keep their state"
+            ),
+            Self::ProbesAskedAgain { shortage, times, lasted } => write!(
+                f,
+                "real servers are asked again; {times} {} within {} could not be made: {shortage}",
+                if *times == 1 { "probe" } else { "probes" },
+                Secs(*lasted)
+            ),
             Self::ServerUp { service, server } => write!(f, "{service}: {server} is up: its checkers pass"),
             Self::ServerDown { service, server, failure } => write!(f, "{service}: {server} is down: {failure}"),
             Self::ServerStartsDown { service, server } => {

@@ -10,6 +10,9 @@
 //! | failed, tries left | `delay_before_retry` |
 //! | failed for good, or failed while down | `delay_loop` |
 //! | passed while down, more steps to pass, `fast_recovery` | at once |
+//! | not asked, for want of something here | 1, 2, 4 s and so on, but no longer than `delay_loop` |
+//!
+//! An attempt that could not be made says nothing about the real server: health, step and tries stay as they are.
 //!
 //! A real server that has passed a probe falls after `retry` + 1 failures in a row. One that is only assumed to be up,
 //! because no probe has ended yet, falls with the first failure.
@@ -23,7 +26,7 @@
 //! What this means for a server that flaps: it can't rise sooner than one `delay_loop` after it fell, and it can't fall
 //! sooner than `delay_loop` + `retry` x `delay_before_retry` after it rose, whatever the network does.
 
-use crate::check::{Failure, Probe, ProbeId, Verdict};
+use crate::check::{Failure, Probe, ProbeId, Shortage, Verdict};
 use crate::config::CheckerConfig;
 use crate::health::estate::{CheckerEstate, fingerprint};
 use crate::time::{Duration, Instant};
@@ -31,6 +34,9 @@ use serde::{Deserialize, Serialize};
 
 /// The reader refuses a `delay_loop` of zero. Should one come by another way, it must not stop the time.
 const SHORTEST_DELAY_LOOP: Duration = Duration::from_millis(1);
+
+/// After the first attempt of a row that could not be made; twice as long after each more.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is overdue by no more than this was only handed from one process to the next.
 const TIMELY: Duration = Duration::from_secs(1);
@@ -43,6 +49,9 @@ pub struct Checker {
     /// The step of the next probe.
     step: usize,
     phase: Phase,
+    /// How many attempts in a row could not be made.
+    #[serde(default)]
+    unasked: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +92,8 @@ pub enum Outcome {
     Rose,
     /// It was down and still is.
     StillDown,
+    /// Nothing: it could not be asked.
+    NotAsked(Shortage),
 }
 
 impl Checker {
@@ -93,7 +104,7 @@ impl Checker {
             Start::Proven => Health::Up { tries_left: config.retry },
             Start::Down => Health::Down { passed: 0 },
         };
-        Self { config, health, step: 0, phase: Phase::Waiting { until: first } }
+        Self { config, health, step: 0, phase: Phase::Waiting { until: first }, unasked: 0 }
     }
 
     /// What a successor goes on with.
@@ -169,9 +180,15 @@ impl Checker {
         if self.phase != Phase::Probing(id) {
             return None;
         }
+        let row = std::mem::take(&mut self.unasked);
         let (outcome, pause) = match verdict {
             Verdict::Passed => self.passed(),
             Verdict::Failed(failure) => self.failed(failure),
+            Verdict::NotAsked(shortage) => {
+                self.unasked = row.saturating_add(1);
+                let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(row).unwrap_or(u32::MAX));
+                (Outcome::NotAsked(shortage), pause.min(self.delay_loop()).max(FIRST_PAUSE))
+            }
         };
         self.phase = Phase::Waiting { until: now + pause };
         Some(outcome)
@@ -299,6 +316,37 @@ mod tests {
         assert_eq!(rose, [false, false, false, false, false, true]);
     }
 
+    #[test]
+    fn what_could_not_be_asked_changes_nothing_and_is_asked_again_soon_and_then_less_often() {
+        let not_asked = Verdict::NotAsked(Shortage::Descriptors);
+        let mut checker = Checker::new(config(2), Start::Down, at(0));
+        checker.begin(id(0), at(0));
+        checker.finish(id(0), Verdict::Passed, at(0));
+        let (mut now, mut pauses) = (checker.due().unwrap(), Vec::new());
+        for attempt in 1..=6 {
+            let probe = checker.begin(id(attempt), now).unwrap();
+            assert_eq!(probe.kind.about(), "/2", "the step stays");
+            let outcome = checker.finish(id(attempt), not_asked.clone(), now);
+            assert_eq!(outcome, Some(Outcome::NotAsked(Shortage::Descriptors)));
+            pauses.push(checker.due().unwrap().since(now).as_secs());
+            now = checker.due().unwrap();
+        }
+        assert_eq!(pauses, [1, 2, 4, 6, 6, 6], "no longer than delay_loop");
+        checker.begin(id(7), now);
+        assert_eq!(checker.finish(id(7), Verdict::Passed, now), Some(Outcome::Rose), "the run goes on");
+        now = checker.due().unwrap();
+        checker.begin(id(8), now);
+        checker.finish(id(8), Verdict::Failed(Failure::Refused), now);
+        now = checker.due().unwrap();
+        checker.begin(id(9), now);
+        checker.finish(id(9), not_asked, now);
+        assert_eq!(checker.due(), Some(now + Duration::from_secs(1)), "a new row");
+        let now = checker.due().unwrap();
+        checker.begin(id(10), now);
+        let outcome = checker.finish(id(10), Verdict::Failed(Failure::Refused), now);
+        assert_eq!(outcome, Some(Outcome::Forgiven { failure: Failure::Refused, tries_left: 1 }), "the tries stay");
+    }
+
     /// No setting stops the time: a wake-up always lies ahead after a verdict that ends a round.
     #[test]
     fn a_delay_loop_of_zero_is_not_zero() {
@@ -319,7 +367,7 @@ mod tests {
             delay_loop in 1..10_u64,
             fast_recovery: bool,
             start in prop_oneof![Just(Start::Assumed), Just(Start::Proven), Just(Start::Down)],
-            answers in prop::collection::vec((any::<bool>(), 0..3000_u64), 1..200),
+            answers in prop::collection::vec((prop::option::weighted(0.8, any::<bool>()), 0..3000_u64), 1..200),
         ) {
             let mut config = config(urls);
             if let CheckerKind::Http(http) = &mut config.kind {
@@ -340,8 +388,13 @@ mod tests {
                 prop_assert!(checker.begin(id(attempt), begun).is_some());
                 let now = begun + Duration::from_millis(millis);
                 let was_up = checker.is_up();
-                let verdict = if good { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
+                let verdict = match good {
+                    Some(true) => Verdict::Passed,
+                    Some(false) => Verdict::Failed(Failure::Refused),
+                    None => Verdict::NotAsked(Shortage::Ports),
+                };
                 prop_assert!(checker.finish(id(attempt), verdict, now).is_some());
+                prop_assert!(good.is_some() || was_up == checker.is_up());
                 if was_up != checker.is_up() {
                     let least = if was_up { before_fall } else { before_rise };
                     let since = changed.map_or(Duration::MAX, |changed| now.since(changed));

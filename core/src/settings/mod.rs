@@ -5,6 +5,7 @@
 mod coordination;
 mod reader;
 mod record;
+mod relay;
 mod run;
 mod scripts;
 mod state;
@@ -13,6 +14,7 @@ mod vip;
 use crate::config::Vip;
 pub use coordination::CoordinationTable;
 pub use record::Record;
+pub use relay::{Relay, RelayLimits};
 pub use run::Run;
 pub use scripts::Scripts;
 pub use state::State;
@@ -34,6 +36,7 @@ pub struct Settings {
     pub record: Record,
     pub state: State,
     pub scripts: Scripts,
+    pub relay: Relay,
     pub vip: Vip,
     pub coordination: CoordinationTable,
 }
@@ -42,9 +45,10 @@ impl Settings {
     /// Completes keepalived's file with what a machine decides by. The messages are about `vipward.toml`, and `config` is
     /// not to be run if one is an error. `director`: the name that this director runs under.
     pub fn complete(&self, config: &mut Config, director: &str) -> Vec<Diagnostic> {
-        let (coordination, diagnostics) = self.coordination.resolve(config, self.vip, director);
+        let (coordination, mut diagnostics) = self.coordination.resolve(config, self.vip, director);
         config.coordination = coordination;
         config.vip = self.vip;
+        diagnostics.extend(self.relay.unknown_services(config));
         diagnostics
     }
 }
@@ -58,6 +62,7 @@ const TABLES: &[(&str, &[&str], ReadKey)] = &[
     ("record", record::KEYS, |settings, reader, key, value| settings.record.read(reader, key, value)),
     ("state", state::KEYS, |settings, reader, key, value| settings.state.read(reader, key, value)),
     ("scripts", scripts::KEYS, |settings, reader, key, value| settings.scripts.read(reader, key, value)),
+    ("relay", relay::KEYS, |settings, reader, key, value| settings.relay.read(reader, key, value)),
     ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
     ("vip", vip::KEYS, |settings, reader, key, value| vip::read(&mut settings.vip, reader, key, value)),
 ];
@@ -177,6 +182,49 @@ mod tests {
         assert!(said.is_error() && said.code == "nothing-to-run");
         assert_eq!(settings("[run]\nallow_empty = true").unwrap().nothing_to_run(&empty), None);
         assert_eq!(Settings::default().nothing_to_run(&completed("").0), None);
+    }
+
+    #[test]
+    fn a_table_of_a_virtual_server_says_what_differs_from_the_usual() {
+        use crate::time::Duration;
+        let text = "[relay]\nidle_timeout = 900\nconnections = 100\n[relay.services.\"192.0.2.100:80\"]\nstall_timeout = 5\n\
+                    connections = 10\n[relay.services.\"[2001:db8::1]:80\"]\nhalf_close_timeout = 7\n";
+        let relay = settings(text).unwrap().relay;
+        let usual = RelayLimits {
+            connections: Some(100),
+            idle: Duration::from_secs(900),
+            half_close: Duration::from_secs(120),
+            stall: Duration::from_secs(120),
+        };
+        assert_eq!(relay.limits("192.0.2.100:81".parse().unwrap()), usual);
+        let one = RelayLimits { connections: Some(10), stall: Duration::from_secs(5), ..usual };
+        assert_eq!(relay.limits("192.0.2.100:80".parse().unwrap()), one);
+        let other = RelayLimits { half_close: Duration::from_secs(7), ..usual };
+        assert_eq!(relay.limits("[2001:db8::1]:80".parse().unwrap()), other);
+        assert_eq!(settings("").unwrap().relay.limits("192.0.2.100:80".parse().unwrap()), RelayLimits::default());
+        for (range, inside, outside) in [
+            ("connections", [1, 1_000_000], [0, 1_000_001]),
+            ("idle_timeout", [1, 604_800], [0, 604_801]),
+            ("half_close_timeout", [1, 86_400], [0, 86_401]),
+            ("stall_timeout", [1, 86_400], [0, 86_401]),
+        ] {
+            assert!(inside.iter().all(|it| settings(&format!("[relay]\n{range} = {it}")).is_ok()), "{range}");
+            assert!(outside.iter().all(|it| settings(&format!("[relay]\n{range} = {it}")).is_err()), "{range}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_the_relay_are_shown_at_their_place() {
+        insta::assert_snapshot!(
+            settings(
+                "[relay]\nidle_timeout = 0\nservice = 1\n[relay.services.\"192.0.2.100\"]\n[relay.services.\"192.0.2.100:80\"]\n\
+                 stall_timeout = \"2m\"\nconnection = 7\n[relay.services.\"[2001:db8::1]:80\"]\n\
+                 [relay.services.\"[2001:db8:0::1]:80\"]\n"
+            )
+            .unwrap_err()
+        );
+        let (_, said) = completed("[relay.services.\"192.0.2.100:80\"]\nconnections = 1\n");
+        insta::assert_snapshot!(said);
     }
 
     const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100 }\n}\n\

@@ -2,6 +2,7 @@
 
 use crate::world::*;
 use vipward_core::balancer::{Effect, Event, Input};
+use vipward_core::check::Shortage;
 use vipward_core::config::CheckerKind;
 use vipward_core::machine::Machine;
 use vipward_core::time::Duration;
@@ -173,6 +174,72 @@ fn a_probe_that_could_not_be_started_says_nothing_about_the_server() {
     insta::assert_snapshot!(world.timeline(), @r"
       6.000 starting a probe of 192.0.2.1:80 failed: Too many open files; next try in 1.000 s
       7.000 probe 192.0.2.1:80: good after 1000 ms
+    ");
+}
+
+/// Ten minutes without a descriptor: nobody leaves the table, also whoever was one try from it; nobody enters it.
+#[test]
+fn what_is_short_here_takes_no_server_out() {
+    let mut configured = service(VIP, &[WEB1, WEB2, WEB3]);
+    configured.quorum = 2;
+    configured.sorry_server = Some(sorry());
+    let mut world = World::with(vec![configured]);
+    world.mood(WEB3, Mood::Refuses);
+    world.until(secs(5));
+    world.quiet = true;
+    world.until(secs(15));
+    world.mood(WEB1, Mood::Refuses);
+    world.until(Duration::from_millis(19_500));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1 192.0.2.2:80=1");
+    [WEB1, WEB2, WEB3].iter().for_each(|web| world.mood(web, Mood::Short(Shortage::Descriptors)));
+    let before = world.probes_started;
+    world.timeline();
+    world.until(secs(600));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1 192.0.2.2:80=1");
+    let asked = world.probes_started - before;
+    assert!((250..=310).contains(&asked), "{asked} attempts of three checkers in 580 s: each 6 s, and seldom sooner");
+    [WEB2, WEB3].iter().for_each(|web| world.mood(web, Mood::Good(Duration::ZERO)));
+    world.mood(WEB1, Mood::Refuses);
+    world.until(secs(700));
+    insta::assert_snapshot!(world.timeline(), @r"
+     20.000 TCP 10.0.0.1:80: 192.0.2.1:80 could not be asked: this process has no file descriptor left (RLIMIT_NOFILE); real servers that can't be asked keep their state
+    603.000   adding destination 192.0.2.99:80 to TCP 10.0.0.1:80, weight 1
+    603.000   removing destination 192.0.2.1:80 from TCP 10.0.0.1:80
+    603.000   removing destination 192.0.2.2:80 from TCP 10.0.0.1:80
+    603.000 TCP 10.0.0.1:80: 192.0.2.1:80 is down: connection refused
+    603.000 TCP 10.0.0.1:80: quorum lost: live weight 1 of 2; sorry server 192.0.2.99:80 answers
+    603.000   adding destination 192.0.2.2:80 to TCP 10.0.0.1:80, weight 1
+    603.000   adding destination 192.0.2.3:80 to TCP 10.0.0.1:80, weight 1
+    603.000   removing destination 192.0.2.99:80 from TCP 10.0.0.1:80
+    603.000 TCP 10.0.0.1:80: 192.0.2.3:80 is up: its checkers pass
+    603.000 TCP 10.0.0.1:80: quorum gained: live weight 2 of 2
+    657.000 real servers are asked again; 296 probes within 577.000 s could not be made: this process has no file descriptor left (RLIMIT_NOFILE)
+    ");
+}
+
+/// One after the other, and each for itself: whoever has a descriptor is judged as ever.
+#[test]
+fn each_shortage_is_told_once_while_it_lasts() {
+    let mut world = World::with(vec![service(VIP, &[WEB1, WEB2])]);
+    world.quiet = true;
+    world.until(secs(5));
+    world.timeline();
+    for (second, mood) in [
+        (10, Mood::Short(Shortage::Ports)),
+        (40, Mood::Good(Duration::ZERO)),
+        (70, Mood::Short(Shortage::Ports)),
+        (80, Mood::Short(Shortage::Memory)),
+        (90, Mood::Good(Duration::ZERO)),
+    ] {
+        world.until(secs(second));
+        world.mood(WEB1, mood);
+    }
+    world.until(secs(300));
+    insta::assert_snapshot!(world.timeline(), @r"
+     12.000 TCP 10.0.0.1:80: 192.0.2.1:80 could not be asked: this host has no local port left (net.ipv4.ip_local_port_range); real servers that can't be asked keep their state
+     86.000 TCP 10.0.0.1:80: 192.0.2.1:80 could not be asked: the kernel of this host has no memory left for it; real servers that can't be asked keep their state
+    140.000 real servers are asked again; 11 probes within 68.000 s could not be made: this host has no local port left (net.ipv4.ip_local_port_range)
+    146.000 real servers are asked again; 1 probe within 0.000 s could not be made: the kernel of this host has no memory left for it
     ");
 }
 

@@ -22,6 +22,7 @@ fn mood() -> impl Strategy<Value = Mood> {
         (0..4000_u64).prop_map(|ms| Mood::Good(Duration::from_millis(ms % 2900))),
         Just(Mood::Refuses),
         Just(Mood::Silent),
+        Just(Mood::Short(vipward_core::check::Shortage::Memory)),
         Just(Mood::Fails('b')),
     ]
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::balancer::{Balancer, Effect, Event, Input};
-use vipward_core::check::{self, Exchange, Failure, Probe, ProbeId, UrlCheck, Verdict};
+use vipward_core::check::{self, Exchange, Failure, Probe, ProbeId, Shortage, UrlCheck, Verdict};
 use vipward_core::config::{CheckerConfig, Config, Places, RealServer, SorryServer, VirtualServer};
 use vipward_core::estate::{BalancerEstate, Document, OfOne};
 use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table, VirtualServerId};
@@ -106,6 +106,8 @@ pub enum Mood {
     Refuses,
     /// No answer until the timeout.
     Silent,
+    /// It can't be asked: this is short here.
+    Short(Shortage),
     /// HTTP status 500 for the path that ends with this letter, otherwise good.
     Fails(char),
 }
@@ -279,12 +281,17 @@ impl World {
             Mood::Refuses if exchanges == [Exchange::Echo] => (Duration::ZERO, Verdict::Passed),
             Mood::Refuses => (Duration::ZERO, Verdict::Failed(Failure::Refused)),
             Mood::Silent => (probe.timeout, Verdict::Failed(exchanges[0].overdue())),
+            Mood::Short(shortage) => (Duration::ZERO, Verdict::NotAsked(shortage)),
             Mood::Fails(letter) if path.ends_with(letter) => {
                 (Duration::ZERO, Verdict::Failed(probe.kind.judge(check::Answer::Status(500)).unwrap_err()))
             }
             Mood::Fails(_) => (Duration::ZERO, Verdict::Passed),
         };
-        let word = if verdict == Verdict::Passed { "good" } else { "bad" };
+        let word = match verdict {
+            Verdict::Passed => "good",
+            Verdict::Failed(_) => "bad",
+            Verdict::NotAsked(_) => "not asked",
+        };
         if !self.quiet {
             self.note(&format!("probe {}{path}: {word} after {} ms", probe.target, after.as_millis()));
         }

@@ -10,6 +10,7 @@ use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
 use crate::system::clock::BootClock;
 use crate::system::quiet::Limited;
+use crate::system::shortage;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -20,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use vipward_core::balancer::{self, Balancer};
-use vipward_core::check;
+use vipward_core::check::{self, Shortage};
 use vipward_core::command::Command;
 use vipward_core::decision::{Decision, Kind};
 use vipward_core::door::News;
@@ -326,6 +327,10 @@ impl Streams for ProbeStreams {
 
     async fn echo(&self, target: IpAddr) -> io::Result<()> {
         echo(target).await
+    }
+
+    fn shortage(&self, error: &io::Error) -> Option<Shortage> {
+        shortage::of(error)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What every other room stands on: the clock, the log, exit statuses, packets between processes, rights.
+//! What every other room stands on: the clock, the log, exit statuses, packets between processes, rights, what is
+//! short here.
 
 pub mod clock;
 pub mod exit;
@@ -6,3 +7,4 @@ pub mod log;
 pub mod passing;
 pub mod privileges;
 pub mod quiet;
+pub mod shortage;

@@ -157,7 +157,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
         }
         Decision::AddressRestored { address } => address_place(config, address.address),
         Decision::ScriptChanged { script: of, .. } => script(of, ""),
-        Decision::ProbeFailed { service: id, server, .. } => {
+        Decision::ProbeFailed { service: id, server, .. } | Decision::ProbeNotAsked { service: id, server, .. } => {
             let server = service(id)?.real_servers.iter().find(|it| it.address == *server)?;
             server.checkers.first().and_then(|checker| place(&checker.places, "")).or_else(|| place(&server.places, ""))
         }

@@ -667,6 +667,8 @@ fn servers(directors: &[Director<'_>], network: &Network, steps: &mut Steps) {
             Verdict::Passed if *http => WELL,
             // A connection says nothing about what is answered.
             Verdict::Passed => Health { listening: true, slow: false, ..before },
+            // It tells of the director.
+            Verdict::NotAsked(_) => before,
             Verdict::Failed(failure) => match failure.shows() {
                 Shown::Absent => Health { listening: false, ..before },
                 Shown::Late => Health { slow: true, ..before },

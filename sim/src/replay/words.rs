@@ -138,6 +138,7 @@ impl Words for balancer::Event {
             Self::ProbeFinished { probe, verdict } => match verdict {
                 Verdict::Passed => format!("probe of {} passed", probe.server),
                 Verdict::Failed(failure) => format!("probe of {}: {failure}", probe.server),
+                Verdict::NotAsked(shortage) => format!("probe of {} could not be made: {shortage}", probe.server),
             },
         }
     }

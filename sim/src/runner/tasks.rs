@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpStream, UdpSocket};
-use vipward_core::check::{self, Probe, Verdict};
+use vipward_core::check::{self, Probe, Shortage, Verdict};
 use vipward_core::seam::{Refusal, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -134,6 +134,11 @@ impl Streams for Daemon<Tasks> {
             }
             Some(Err(Lost::NoWay(_) | Lost::Chance)) => std::future::pending().await,
         }
+    }
+
+    /// Nothing is short in a simulated world.
+    fn shortage(&self, _: &io::Error) -> Option<Shortage> {
+        None
     }
 }
 
