@@ -5,6 +5,15 @@
 #[allow(dead_code)] // the daemon uses all of it
 mod relay;
 
+/// What the relay stands on.
+#[path = "../src/system"]
+#[allow(dead_code)]
+mod system {
+    pub mod clock;
+    pub mod quiet;
+    pub mod shortage;
+}
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -22,15 +31,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let key = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 53], port)) };
     let relay = relay::Relay::start()?;
-    relay.apply(&Op::AddService {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(relay.apply_in_time(&Op::AddService {
         key,
         service: Service { scheduler: Scheduler(Arc::from("rr")), persistence: None },
-    })?;
-    relay.apply(&Op::AddDestination {
+    }))?;
+    runtime.block_on(relay.apply_in_time(&Op::AddDestination {
         service: key,
         address: destination,
         destination: Destination { weight: 1, forwarding: Forwarding::Nat, upper_threshold: 0, lower_threshold: 0 },
-    })?;
+    }))?;
     println!("{:24}{:>14}{:>14}", "", "direct", "by the relay");
     let row = |what: &str, unit: &str, direct: f64, relayed: f64| {
         println!("{what:24}{direct:>10.1} {unit:3}{relayed:>10.1} {unit:3}");

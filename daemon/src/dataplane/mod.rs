@@ -65,7 +65,7 @@ impl Dataplane {
     pub async fn apply(&self, op: &Op) -> Result<(), Refusal> {
         match self {
             Self::Ipvs(ipvs) => ipvs.apply(op).await,
-            Self::Relay { relay, .. } => relay.apply(op),
+            Self::Relay { relay, .. } => relay.apply_in_time(op).await,
         }
     }
 

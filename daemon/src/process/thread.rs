@@ -12,6 +12,7 @@ use crate::process::supervise::wire::Line;
 use crate::record::Tap;
 use crate::state::Slot;
 use crate::system::clock::BootClock;
+use crate::system::exit::Exit;
 use crate::system::privileges::{Capability, raise_priority};
 use futures::future::LocalBoxFuture;
 use std::future::Future;
@@ -43,6 +44,19 @@ pub enum NotStarted {
     Missing(Capability),
     Dataplane(String),
     Failed(String),
+}
+
+impl NotStarted {
+    /// Says why, and tells how the process ends for it.
+    pub fn exit(&self) -> Exit {
+        let (why, exit) = match self {
+            Self::Missing(capability) => (format!("missing {capability}"), Exit::Privilege),
+            Self::Dataplane(why) => (why.clone(), Exit::Dataplane),
+            Self::Failed(why) => (why.clone(), Exit::Failed),
+        };
+        tracing::error!("not started: {why}");
+        exit
+    }
 }
 
 /// A machine on its thread.

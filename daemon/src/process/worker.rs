@@ -11,7 +11,7 @@ use crate::process::neighbours::{self, Claims, Presence};
 use crate::process::orders::{Supervisor, Told, leave_signals_to_the_supervisor};
 use crate::process::reading::{Read, Reading};
 use crate::process::summary;
-use crate::process::thread::{AfterGiving, NotStarted, Thread};
+use crate::process::thread::{AfterGiving, Thread};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
 use crate::system::exit::Exit;
@@ -25,6 +25,7 @@ use vipward_core::config::Config;
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate, OfOne};
 use vipward_core::machine::{Input, Machine, ToBoth};
 use vipward_core::record::MachineName;
+use vipward_core::settings::Relay as Allowed;
 use vipward_core::supervisor::{NOTES, Order, Report, ReportSink};
 use vipward_core::time::Duration;
 use vipward_core::vrrp::{self, Election};
@@ -83,7 +84,8 @@ pub fn run(worker: &Worker) -> Exit {
         None => None,
     };
     let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
-    let beside = Beside { presence, neighbours, place, longest: settings.scripts.notify_timeout };
+    let beside =
+        Beside { presence, neighbours, place, longest: settings.scripts.notify_timeout, allowed: settings.relay };
     let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, beside));
     if let Some(recording) = recording {
         recording.finish();
@@ -156,6 +158,8 @@ struct Beside {
     place: Place,
     /// How long a notify script may run.
     longest: Duration,
+    /// What a relay allows, if there is one.
+    allowed: Allowed,
 }
 
 async fn work(
@@ -163,7 +167,7 @@ async fn work(
     config: Config,
     recording: Option<&Recording>,
     supervisor: Supervisor,
-    Beside { presence, neighbours, place, longest }: Beside,
+    Beside { presence, neighbours, place, longest, allowed }: Beside,
 ) -> io::Result<Exit> {
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
@@ -178,8 +182,11 @@ async fn work(
                 tracing::info!("{}", world.uses);
                 relay = relay.or(world.relay);
             }
-            Err(why) => return Ok(not_started(&why)),
+            Err(why) => return Ok(why.exit()),
         }
+    }
+    if let Some(relay) = &relay {
+        relay.allow(&config, &allowed);
     }
     for line in summary::of(&options.file, &config) {
         tracing::info!("{line}");
@@ -340,12 +347,13 @@ impl Director<'_> {
     fn take_up(&mut self, read: Read) -> Result<(), String> {
         read.log();
         let reason = read.reason();
-        let Some((config, _)) = read.plan else { return Err(reason) };
+        let Some((config, settings)) = read.plan else { return Err(reason) };
         self.presence.as_ref().map_or(Ok(()), |presence| presence.claim_anew(&config))?;
         if let Some(recording) = self.recording {
             recording.configuration(&read.sources);
         }
         tracing::info!("{} was read again", self.options.file.display());
+        self.relay.iter().for_each(|relay| relay.allow(&config, &settings.relay));
         self.tell(&loaded(config));
         Ok(())
     }
@@ -476,23 +484,6 @@ async fn read_by(reading: &mut Option<(u32, Reading)>) -> (u32, Result<Read, Str
     match reading {
         Some((number, reading)) => (*number, reading.done().await),
         None => std::future::pending().await,
-    }
-}
-
-fn not_started(why: &NotStarted) -> Exit {
-    match why {
-        NotStarted::Missing(capability) => {
-            tracing::error!("not started: missing {capability}");
-            Exit::Privilege
-        }
-        NotStarted::Dataplane(why) => {
-            tracing::error!("not started: {why}");
-            Exit::Dataplane
-        }
-        NotStarted::Failed(why) => {
-            tracing::error!("not started: {why}");
-            Exit::Failed
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use vipward_core::limit::QUIET;
 use vipward_core::time::{Duration, Instant};
 
 /// How often [`Quiet::due`] is asked for sums.
-const LOOK: Duration = Duration::from_secs(1);
+pub const LOOK: Duration = Duration::from_secs(1);
 
 /// Kinds that are told apart. What comes beyond is one kind more.
 const MOST_KINDS: usize = 1 << 16;
@@ -52,7 +52,7 @@ impl<K: Ord + 'static> Limited<K> {
 
 /// Limits lines, kind by kind.
 #[derive(Debug)]
-struct Quiet<K> {
+pub struct Quiet<K> {
     kinds: BTreeMap<Option<K>, Kind>,
 }
 
@@ -73,7 +73,7 @@ impl<K> Default for Quiet<K> {
 impl<K: Ord> Quiet<K> {
     /// True: tell it now. At most `most` of one kind are told within [`QUIET`]; of the others only the last one and
     /// their number ([`Self::due`]). `line` is asked for only when it is not told.
-    fn admits(&mut self, kind: K, most: u32, now: Instant, line: impl FnOnce() -> (Severity, String)) -> bool {
+    pub fn admits(&mut self, kind: K, most: u32, now: Instant, line: impl FnOnce() -> (Severity, String)) -> bool {
         let kind = Some(kind);
         let kind = if self.kinds.len() < MOST_KINDS || self.kinds.contains_key(&kind) { kind } else { None };
         let kind = self.kinds.entry(kind).or_insert(Kind { since: now, told: 0, untold: 0, last: None });
@@ -90,7 +90,7 @@ impl<K: Ord> Quiet<K> {
     }
 
     /// The sums that are due: the last line of each kind, and how many like it were not told.
-    fn due(&mut self, now: Instant) -> Vec<(Severity, String)> {
+    pub fn due(&mut self, now: Instant) -> Vec<(Severity, String)> {
         let mut sums = Vec::new();
         self.kinds.retain(|_, kind| {
             let passed = now.since(kind.since);
@@ -109,7 +109,7 @@ impl<K: Ord> Quiet<K> {
 }
 
 /// Into the log.
-fn say(severity: Severity, line: &str) {
+pub fn say(severity: Severity, line: &str) {
     match severity {
         Severity::Info => tracing::info!("{line}"),
         Severity::Warning => tracing::warn!("{line}"),

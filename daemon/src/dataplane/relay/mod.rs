@@ -7,25 +7,44 @@
 //!
 //! The relay has threads of its own, one fewer than the machine has cores: bulk traffic must not delay an advert.
 
+//!
+//! It never uses up the descriptors of the process ([`room`]): probes, and whatever else needs some, have theirs.
+
 mod carry;
+mod complaints;
+#[cfg(test)]
+mod limits_tests;
 mod listen;
+mod room;
 #[cfg(test)]
 mod tests;
+mod watch;
 
+use complaints::{Complaint, Complaints};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use room::{Needs, Room};
 use socket2::Socket;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tracing::warn;
+use tracing::{info, warn};
+use vipward_core::config::Config;
 use vipward_core::ipvs::{Algorithm, Connections, Op, Picker, Protocol, Service, ServiceKey, Table};
 use vipward_core::seam::Refusal;
+use vipward_core::settings::{Relay as Settings, RelayLimits};
 use vipward_core::time::Instant;
+
+/// How often a port that another process still holds is asked for again, and how many times in the life of a relay: after a
+/// predecessor's death that is a matter of moments, and whoever holds it longer is told of.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+const ASKED_AGAIN: u32 = 100;
 
 /// A running relay. Dropping it closes every listener and cuts every connection. It can be handed over: what it had
 /// accepted it carries to its end, what still waits to be accepted is the other process's ([`Relay::hand_over`]).
@@ -33,6 +52,15 @@ pub struct Relay {
     state: Arc<State>,
     /// `None` only while it is being dropped.
     runtime: Option<Runtime>,
+    /// How many times a port may still be asked for again.
+    patience: AtomicU32,
+}
+
+/// Why an operation was refused.
+struct Refused {
+    why: Refusal,
+    /// Another socket listens there.
+    taken: bool,
 }
 
 impl Relay {
@@ -45,15 +73,58 @@ impl Relay {
             .thread_name("relay")
             .enable_all()
             .build()?;
-        Ok(Self { state: Arc::new(State::new()), runtime: Some(runtime) })
+        let state = Arc::new(State::new());
+        runtime.spawn(complaints::tell_sums(Arc::downgrade(&state)));
+        let relay = Self { state, runtime: Some(runtime), patience: AtomicU32::new(ASKED_AGAIN) };
+        relay.allow(&Config::default(), &Settings::default());
+        Ok(relay)
+    }
+
+    /// What holds from now on: limits, and how many connections there may be beside what `config` needs.
+    pub fn allow(&self, config: &Config, settings: &Settings) {
+        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+        let needs = Needs::of(config);
+        let most = needs.connections(descriptors);
+        let mut tables = self.state.lock();
+        tables.limits = settings.clone();
+        tables.room.resize(most);
+        drop(tables);
+        self.state.freed.notify_waiters();
+        if *config != Config::default() {
+            let reserve = needs.reserve(descriptors);
+            info!(
+                "the relay carries {most} connections at most: of {descriptors} descriptors {reserve} are for the rest"
+            );
+        }
+    }
+
+    /// As [`Relay::apply`]. If another process still holds the port, it is asked for again for a moment.
+    pub async fn apply_in_time(&self, op: &Op) -> Result<(), Refusal> {
+        loop {
+            let Err(Refused { why, taken }) = self.try_apply(op) else { return Ok(()) };
+            let left = self.patience.load(Ordering::Relaxed);
+            if !taken || left == 0 {
+                return Err(why);
+            }
+            if left == ASKED_AGAIN {
+                info!("{why}; asking again for {} ms at most", (ASK_AGAIN * ASKED_AGAIN).as_millis());
+            }
+            self.patience.store(left - 1, Ordering::Relaxed);
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
     }
 
     /// Changes the table, as IPVS would, with IPVS's errors. A new TCP service is listened to when this returns,
     /// whether its VIP is on this host already or comes later; a service that goes is closed when this returns, while
     /// the connections that it has go on to their end.
+    #[cfg(test)]
     pub fn apply(&self, op: &Op) -> Result<(), Refusal> {
+        self.try_apply(op).map_err(|refused| refused.why)
+    }
+
+    fn try_apply(&self, op: &Op) -> Result<(), Refused> {
         let mut tables = self.state.lock();
-        tables.table.apply(op).map_err(|refusal| refusal.to_string())?;
+        tables.table.apply(op).map_err(|refusal| Refused { why: refusal.to_string(), taken: false })?;
         match op {
             Op::AddService { key, service } => {
                 say_what_is_missing(key, service);
@@ -64,15 +135,18 @@ impl Relay {
                 match listener {
                     Ok(listener) => {
                         tables.services.insert(*key, Serving { listener, ..Serving::default() });
+                        tables.room.open(*key);
                     }
                     Err(error) => {
                         tables.table.services.remove(key);
-                        return Err(format!("cannot listen on {}: {error}", key.address));
+                        let taken = error.kind() == io::ErrorKind::AddrInUse;
+                        return Err(Refused { why: format!("cannot listen on {}: {error}", key.address), taken });
                     }
                 }
             }
             Op::RemoveService { key } => {
                 tables.services.remove(key);
+                tables.room.close(*key);
             }
             Op::EditService { key, service } => say_what_is_missing(key, service),
             Op::AddDestination { .. } | Op::EditDestination { .. } | Op::RemoveDestination { .. } => {}
@@ -140,6 +214,7 @@ impl Relay {
     pub fn inherit(&self, table: Table, listeners: Vec<(ServiceKey, OwnedFd)>) {
         let mut tables = self.state.lock();
         tables.services = table.services.keys().map(|key| (*key, Serving::default())).collect();
+        table.services.keys().for_each(|key| tables.room.open(*key));
         tables.table = table;
         for (key, socket) in listeners {
             let Some(serving) = tables.services.get_mut(&key) else { continue };
@@ -149,7 +224,7 @@ impl Relay {
             }
         }
         // Those whose socket did not come are opened anew by whoever finds that they are missing.
-        let Tables { table, services } = &mut *tables;
+        let Tables { table, services, .. } = &mut *tables;
         services.retain(|key, serving| {
             let whole = serving.listener.is_some() || key.protocol != Protocol::Tcp;
             if !whole {
@@ -209,11 +284,17 @@ struct State {
     /// Each connection holds a clone.
     carrying: Arc<()>,
     tables: Mutex<Tables>,
+    /// A connection has ended, or there is more room.
+    freed: Notify,
+    complaints: Complaints,
 }
 
+#[derive(Default)]
 struct Tables {
     table: Table,
     services: BTreeMap<ServiceKey, Serving>,
+    room: Room,
+    limits: Settings,
 }
 
 /// A service while it is in the table.
@@ -266,8 +347,49 @@ impl Drop for OpenListener {
 
 impl State {
     fn new() -> Self {
-        let tables = Tables { table: Table::default(), services: BTreeMap::new() };
-        Self { started: std::time::Instant::now(), carrying: Arc::new(()), tables: Mutex::new(tables) }
+        Self {
+            started: std::time::Instant::now(),
+            carrying: Arc::new(()),
+            tables: Mutex::new(Tables::default()),
+            freed: Notify::new(),
+            complaints: Complaints::default(),
+        }
+    }
+
+    /// Since the relay was started.
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn limits(&self, key: ServiceKey) -> RelayLimits {
+        self.lock().limits.limits(key.address)
+    }
+
+    fn complain(&self, key: ServiceKey, complaint: &Complaint) {
+        self.complaints.tell(key, complaint, self.now());
+    }
+
+    /// Waits until this service may take a connection.
+    async fn room(&self, key: ServiceKey) {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // From here on nothing that is freed is missed.
+            freed.as_mut().enable();
+            let room = {
+                let tables = self.lock();
+                tables.room.has(key, tables.limits.limits(key.address).connections)
+            };
+            let Err(full) = room else { return };
+            self.complain(key, &Complaint::Full(full));
+            freed.await;
+        }
+    }
+
+    /// Counts a connection until what this returns is dropped.
+    fn admit(self: &Arc<Self>, key: ServiceKey) -> Admitted {
+        self.lock().room.enter(key);
+        Admitted { state: self.clone(), key }
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -276,9 +398,9 @@ impl State {
 
     /// Schedules a connection of `client`, not to `avoid`, and counts it until the return value is dropped.
     fn schedule(&self, key: ServiceKey, client: IpAddr, avoid: Option<SocketAddr>) -> Option<Scheduled> {
-        let now = Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let now = self.now();
         let mut tables = self.lock();
-        let Tables { table, services } = &mut *tables;
+        let Tables { table, services, .. } = &mut *tables;
         let entry = table.services.get(&key)?;
         let Serving { picker, tokens, .. } = services.get_mut(&key)?;
         tokens.retain(|address, token| entry.destinations.contains_key(address) || Arc::strong_count(token) > 1);
@@ -293,6 +415,25 @@ impl State {
         }?;
         let counted = tokens.entry(destination).or_default().clone();
         Some(Scheduled { destination, _counted: counted })
+    }
+}
+
+/// A connection that counts for its service until this is dropped.
+struct Admitted {
+    state: Arc<State>,
+    key: ServiceKey,
+}
+
+impl Admitted {
+    fn complain(&self, complaint: &Complaint) {
+        self.state.complain(self.key, complaint);
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.state.lock().room.leave(self.key);
+        self.state.freed.notify_waiters();
     }
 }
 

@@ -7,17 +7,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use vipward_core::ipvs::{Destination, Forwarding, Persistence, Scheduler};
 
-const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(10);
 
 /// A server that greets every connection with its letter and then echoes until the client has closed its half.
-struct Server {
-    address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     listener: Option<TcpListener>,
     _accepting: JoinHandle<()>,
 }
 
 impl Server {
-    fn start(letter: u8) -> Self {
+    pub fn start(letter: u8) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = listener.try_clone().unwrap();
@@ -43,14 +43,14 @@ impl Server {
     }
 }
 
-struct Fixture {
-    relay: Relay,
-    key: ServiceKey,
+pub struct Fixture {
+    pub relay: Relay,
+    pub key: ServiceKey,
 }
 
 impl Fixture {
     /// A relay with one service on a free port of a loopback address that nobody has configured.
-    fn new(scheduler: &str) -> Self {
+    pub fn new(scheduler: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let key = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 53], port)) };
         let fixture = Self { relay: Relay::start().unwrap(), key };
@@ -58,7 +58,7 @@ impl Fixture {
         fixture
     }
 
-    fn add(&self, server: &Server, weight: u32) {
+    pub fn add(&self, server: &Server, weight: u32) {
         let op = Op::AddDestination { service: self.key, address: server.address, destination: destination(weight) };
         self.relay.apply(&op).unwrap();
     }
@@ -73,7 +73,7 @@ impl Fixture {
     }
 
     /// Opens a connection; the letter tells who has it.
-    fn open(&self) -> Option<(TcpStream, char)> {
+    pub fn open(&self) -> Option<(TcpStream, char)> {
         let mut stream = TcpStream::connect_timeout(&self.key.address, SOON).ok()?;
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut letter = [0];
@@ -86,11 +86,11 @@ impl Fixture {
         (0..n).map(|_| self.open().map_or('-', |(_, letter)| letter)).collect()
     }
 
-    fn active(&self, server: &Server) -> u32 {
+    pub fn active(&self, server: &Server) -> u32 {
         self.relay.connections(&self.key, server.address).active
     }
 
-    fn wait_until_active(&self, server: &Server, wanted: u32) {
+    pub fn wait_until_active(&self, server: &Server, wanted: u32) {
         let deadline = std::time::Instant::now() + SOON;
         while self.active(server) != wanted {
             assert!(std::time::Instant::now() < deadline, "{} connections, not {wanted}", self.active(server));
@@ -99,15 +99,15 @@ impl Fixture {
     }
 }
 
-fn service(scheduler: &str) -> Service {
+pub fn service(scheduler: &str) -> Service {
     Service { scheduler: Scheduler(Arc::from(scheduler)), persistence: None }
 }
 
-fn destination(weight: u32) -> Destination {
+pub fn destination(weight: u32) -> Destination {
     Destination { weight, forwarding: Forwarding::Nat, upper_threshold: 0, lower_threshold: 0 }
 }
 
-fn echo(stream: &mut TcpStream, text: &str) -> String {
+pub fn echo(stream: &mut TcpStream, text: &str) -> String {
     stream.write_all(text.as_bytes()).unwrap();
     let mut back = vec![0; text.len()];
     stream.read_exact(&mut back).unwrap();
