@@ -1,5 +1,5 @@
-//! The relay when something is short: a flood on one service takes nothing from the others, and a connection that nobody
-//! takes anything from ends. And after a death it serves again.
+//! The relay when something is short: a flood on one service takes nothing from the others, a worker without descriptors
+//! judges nobody, and a connection that nobody takes anything from ends. And after a death it serves again.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -112,6 +112,49 @@ fn a_flood_on_one_service_takes_nothing_from_another() {
         answers(&pair.client, other());
         assert!(!director.output().contains("is down"), "{}", director.output());
     });
+}
+
+/// Somebody takes a running worker's descriptors away: nothing new can be opened, by whom ever.
+#[test]
+fn a_worker_without_descriptors_gives_no_verdict() {
+    in_lab("a_worker_without_descriptors_gives_no_verdict", &[], || {
+        let pair = Pair::build().unwrap();
+        let web1 = Server::start(&pair.web1, any(80)).unwrap();
+        let _web2 = Server::start(&pair.web2, any(80)).unwrap();
+        let _other = Server::start(&pair.web1, any(8080)).unwrap();
+        let mut director = pair.vipward_with(&pair.lb1, &text(8080)).unwrap();
+        director.wait_for_line("-> MASTER", SOON).unwrap();
+        answers(&pair.client, service());
+        answers(&pair.client, other());
+        let worker = worker(&director);
+        soft_limit(worker, "8");
+        director.wait_for_line("could not be asked: this process has no file descriptor left", SOON).unwrap();
+        // Clients come all the same; nobody can accept them, and one of their servers dies.
+        let waiting = pair.client.run(|| TcpStream::connect_timeout(&service(), SOON)).unwrap();
+        director.wait_for_line("nothing can be accepted: this process has no file descriptor left", SOON).unwrap();
+        drop(web1);
+        std::thread::sleep(Duration::from_secs(5));
+        let said = director.output();
+        println!("descriptors short for more than 5 s: {} lines of log in all", said.lines().count());
+        assert!(!said.contains("is down") && !said.contains("quorum lost"), "{said}");
+        assert_eq!(said.matches("could not be asked").count(), 1, "{said}");
+        assert!(said.matches("nothing can be accepted").count() <= 2, "one for each service: {said}");
+        assert_eq!(worker, self::worker(&director), "the same worker: {said}");
+        // They are back, and what is true is seen.
+        soft_limit(worker, "1024");
+        director.wait_for_line("198.51.100.21:80 is down", SOON).unwrap();
+        answers(&pair.client, service());
+        drop(waiting);
+        let said = director.output();
+        assert!(!said.contains("198.51.100.22:80 is down") && !said.contains("quorum lost"), "{said}");
+    });
+}
+
+/// From outside, as an administrator would.
+fn soft_limit(process: u32, limit: &str) {
+    let set =
+        Command::new("prlimit").args([format!("--pid={process}"), format!("--nofile={limit}:")]).output().unwrap();
+    assert!(set.status.success(), "{set:?}");
 }
 
 #[test]
