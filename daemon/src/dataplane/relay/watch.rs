@@ -133,7 +133,7 @@ pub async fn watch(client: &Side, server: &Side, limits: &RelayLimits) -> Overdu
         // A process that did not run has not heard what came meanwhile: that is no silence.
         let passed = last.elapsed().min(look * 2);
         last = Instant::now();
-        let moved = ways.iter_mut().fold(false, |moved, way| way.look(passed) || moved);
+        let moved = ways.each_mut().map(|way| way.look(passed)).contains(&true);
         silent = if moved { Duration::ZERO } else { silent + passed };
         if ways.iter().any(|way| way.stalls >= limits.stall) {
             return Overdue::Stalled;
