@@ -6,7 +6,6 @@
 //! difference. A real server that refuses a connection costs the client nothing: the next one is tried, once.
 //!
 //! The relay has threads of its own, one fewer than the machine has cores: bulk traffic must not delay an advert.
-
 //!
 //! It never uses up the descriptors of the process ([`room`]): probes, and whatever else needs some, have theirs.
 
@@ -98,7 +97,10 @@ impl Relay {
         }
     }
 
-    /// As [`Relay::apply`]. If another process still holds the port, it is asked for again for a moment.
+    /// Changes the table, as IPVS would, with IPVS's errors. A new TCP service is listened to when this returns,
+    /// whether its VIP is on this host already or comes later; a service that goes is closed when this returns, while
+    /// the connections that it has go on to their end. A port that another process still holds is asked for again for a
+    /// moment.
     pub async fn apply_in_time(&self, op: &Op) -> Result<(), Refusal> {
         loop {
             let Err(Refused { why, taken }) = self.try_apply(op) else { return Ok(()) };
@@ -114,9 +116,7 @@ impl Relay {
         }
     }
 
-    /// Changes the table, as IPVS would, with IPVS's errors. A new TCP service is listened to when this returns,
-    /// whether its VIP is on this host already or comes later; a service that goes is closed when this returns, while
-    /// the connections that it has go on to their end.
+    /// The same at once.
     #[cfg(test)]
     pub fn apply(&self, op: &Op) -> Result<(), Refusal> {
         self.try_apply(op).map_err(|refused| refused.why)
@@ -127,15 +127,17 @@ impl Relay {
         tables.table.apply(op).map_err(|refusal| Refused { why: refusal.to_string(), taken: false })?;
         match op {
             Op::AddService { key, service } => {
-                say_what_is_missing(key, service);
                 let listener = match key.protocol {
                     Protocol::Tcp => self.open(*key).map(Some),
                     Protocol::Udp | Protocol::Sctp => Ok(None),
                 };
                 match listener {
                     Ok(listener) => {
+                        say_what_is_missing(key, service);
+                        if listener.is_some() {
+                            tables.room.open(*key);
+                        }
                         tables.services.insert(*key, Serving { listener, ..Serving::default() });
-                        tables.room.open(*key);
                     }
                     Err(error) => {
                         tables.table.services.remove(key);
@@ -154,7 +156,7 @@ impl Relay {
         Ok(())
     }
 
-    /// The whole table, as [`Relay::apply`] made it.
+    /// The whole table, as [`Relay::apply_in_time`] made it.
     pub fn table(&self) -> Table {
         self.state.lock().table.clone()
     }
@@ -214,7 +216,8 @@ impl Relay {
     pub fn inherit(&self, table: Table, listeners: Vec<(ServiceKey, OwnedFd)>) {
         let mut tables = self.state.lock();
         tables.services = table.services.keys().map(|key| (*key, Serving::default())).collect();
-        table.services.keys().for_each(|key| tables.room.open(*key));
+        let carried = table.services.keys().filter(|key| key.protocol == Protocol::Tcp);
+        carried.for_each(|key| tables.room.open(*key));
         tables.table = table;
         for (key, socket) in listeners {
             let Some(serving) = tables.services.get_mut(&key) else { continue };
