@@ -8,8 +8,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use vipward_core::check::http::{Get, Wrong};
 use vipward_core::check::{self, Failure, HttpVersion, Probe, ProbeKind, Shortage, UrlCheck, Verdict, ping, tcp};
 use vipward_core::seam::{Clock, Streams};
@@ -138,6 +138,55 @@ async fn what_is_short_here_is_no_verdict_about_the_server() {
         let verdict = verdict(refuses(io::ErrorKind::OutOfMemory), kind).await.0;
         assert_eq!(verdict, Verdict::NotAsked(Shortage::Memory));
     }
+}
+
+/// The connection is there, and then the kernel has no memory for the request.
+#[tokio::test(start_paused = true)]
+async fn what_is_short_in_the_middle_is_no_verdict_either() {
+    struct NoRoom;
+    impl AsyncRead for NoRoom {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+    impl AsyncWrite for NoRoom {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    struct World(OneServer);
+    impl Clock for World {
+        fn now(&self) -> Instant {
+            self.0.now()
+        }
+        fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> {
+            self.0.sleep_until(at)
+        }
+    }
+    impl Streams for World {
+        type Stream = NoRoom;
+
+        async fn connect(&self, _: SocketAddr) -> io::Result<NoRoom> {
+            Ok(NoRoom)
+        }
+
+        async fn echo(&self, _: IpAddr) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn shortage(&self, error: &io::Error) -> Option<Shortage> {
+            self.0.shortage(error)
+        }
+    }
+    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind: get(url()) };
+    let world = Rc::new(World(refuses(io::ErrorKind::ConnectionRefused)));
+    assert_eq!(check::run(probe, world).await, Verdict::NotAsked(Shortage::Memory));
 }
 
 mod tcp_check {
