@@ -9,6 +9,7 @@ use crate::dataplane::relay::Relay;
 use clap::ValueEnum;
 use std::fmt;
 use std::sync::Arc;
+use vipward_core::balancer::Carrier;
 use vipward_core::ipvs::{Op, Table};
 use vipward_core::seam::Refusal;
 
@@ -53,6 +54,14 @@ impl Dataplane {
         Ok(Self::Relay { relay: Arc::new(relay), instead })
     }
 
+    /// What a Balancer needs to know of it.
+    pub fn carrier(&self) -> Carrier {
+        match self {
+            Self::Ipvs(_) => Carrier::Ipvs,
+            Self::Relay { instead, .. } => Carrier::Relay { instead: instead.as_ref().map(ToString::to_string) },
+        }
+    }
+
     /// The relay, if it is one.
     pub fn as_relay(&self) -> Option<Arc<Relay>> {
         match self {
@@ -84,7 +93,9 @@ impl fmt::Display for Dataplane {
         match self {
             Self::Ipvs(_) => f.write_str("IPVS in the kernel"),
             Self::Relay { instead: None, .. } => f.write_str("relay in user space, TCP only"),
-            Self::Relay { instead: Some(why), .. } => write!(f, "relay in user space, TCP only: {why}"),
+            Self::Relay { instead: Some(why), .. } => {
+                write!(f, "relay in user space, TCP and NAT only, real servers see this director's address: {why}")
+            }
         }
     }
 }

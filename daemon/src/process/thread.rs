@@ -22,7 +22,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
-use vipward_core::balancer::Balancer;
+use vipward_core::balancer::{self, Balancer, Carrier};
+use vipward_core::decision::Severity;
 use vipward_core::driver::drive;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
 use vipward_core::machine::{Input, InputOf, Like, Machine};
@@ -75,6 +76,8 @@ pub struct Thread<M: Machine> {
 pub struct World {
     /// In words.
     pub uses: String,
+    /// It matters only to virtual servers, and then it is this loud.
+    pub carrier: Option<Severity>,
     /// What carries connections in this process.
     pub relay: Option<Arc<Relay>>,
 }
@@ -228,7 +231,7 @@ async fn election(
         Some(tap) => Box::new(Guarded::new(Recorded::new(Election::default(), tap), line)),
         None => Box::new(Guarded::new(Election::default(), line)),
     };
-    let world = World { uses: format!("interfaces here: {}", names.join(", ")), relay: None };
+    let world = World { uses: format!("interfaces here: {}", names.join(", ")), carrier: None, relay: None };
     let machine = Kept::new(machine, copies, ELECTION_PAUSE);
     let life = async move {
         live(machine, lives_in, after_hand_over).await;
@@ -249,10 +252,16 @@ async fn balancer(
     let Inside { inbox, loaded, after_hand_over } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
-    let world = World { uses: format!("dataplane: {dataplane}"), relay: dataplane.as_relay() };
+    let carrier = dataplane.carrier();
+    let severity = match &carrier {
+        Carrier::Relay { instead: Some(_) } => Severity::Warning,
+        Carrier::Relay { instead: None } | Carrier::Ipvs => Severity::Info,
+    };
+    let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(severity), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(longest).map_err(failed)?);
     let own = Balances { dataplane, streams: Rc::new(ProbeStreams(clock.clone())) };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
+    lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {
         Some(tap) => Box::new(Recorded::new(Balancer::default(), tap)),
         None => Box::new(Balancer::default()),

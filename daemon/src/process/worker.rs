@@ -16,12 +16,14 @@ use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
 use crate::system::exit::Exit;
 use crate::system::log;
+use crate::system::quiet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use vipward_core::balancer::Balancer;
 use vipward_core::config::Config;
+use vipward_core::decision::Severity;
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate, OfOne};
 use vipward_core::machine::{Input, Machine, ToBoth};
 use vipward_core::record::MachineName;
@@ -128,6 +130,8 @@ async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> Resu
 struct Director<'a> {
     options: &'a Run,
     recording: Option<&'a Recording>,
+    /// What carries the virtual servers' traffic, until that was said.
+    carrier: Option<(Severity, String)>,
     supervisor: Supervisor,
     election: Thread<Election>,
     balancer: Thread<Balancer>,
@@ -176,10 +180,14 @@ async fn work(
     let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot(), longest)?;
     let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), longest)?;
     let mut relay = None;
+    let mut carrier = None;
     for ready in [election.ready().await, balancer.ready().await] {
         match ready {
             Ok(world) => {
-                tracing::info!("{}", world.uses);
+                match world.carrier {
+                    None => tracing::info!("{}", world.uses),
+                    Some(severity) => carrier = Some((severity, world.uses)),
+                }
                 relay = relay.or(world.relay);
             }
             Err(why) => return Ok(why.exit()),
@@ -197,6 +205,7 @@ async fn work(
     let mut director = Director {
         options,
         recording,
+        carrier,
         supervisor,
         election,
         balancer,
@@ -207,6 +216,7 @@ async fn work(
         wanted: None,
         presence,
     };
+    director.say_carrier(&config);
     // Only now, when both worlds are there: a director that lacks something touches nothing.
     if worker.successor {
         director.supervisor.reports.report(Report::Prepared { notes: NOTES });
@@ -325,6 +335,13 @@ impl Director<'_> {
         Ok(Turn::On)
     }
 
+    /// Once there are virtual servers.
+    fn say_carrier(&mut self, config: &Config) {
+        if let Some((severity, line)) = self.carrier.take_if(|_| !config.services.is_empty()) {
+            quiet::say(severity, &line);
+        }
+    }
+
     fn begin_reading(&mut self, number: u32) {
         match Reading::begin(self.options) {
             Ok(reading) => self.reading = Some((number, reading)),
@@ -353,6 +370,7 @@ impl Director<'_> {
             recording.configuration(&read.sources);
         }
         tracing::info!("{} was read again", self.options.file.display());
+        self.say_carrier(&config);
         self.relay.iter().for_each(|relay| relay.allow(&config, &settings.relay));
         self.tell(&loaded(config));
         Ok(())

@@ -19,7 +19,12 @@ pub struct Case {
     /// When it strikes.
     pub at: Instant,
     pub scenario: Arc<Scenario>,
+    /// The same with the last step a part of an advert interval later: what counts is the worst.
+    pub later: Vec<Arc<Scenario>>,
 }
+
+/// At so many points of the advert interval a network heals: who hears whom first depends on it.
+const PHASES: u32 = 4;
 
 /// Real servers that are drilled one by one.
 pub(super) const MOST_SERVERS: usize = 8;
@@ -93,7 +98,20 @@ impl Battery<'_> {
                 (client.from, client.every) = (from, every);
             }
         }
-        Case { fault, at, scenario: Arc::new(scenario) }
+        Case { fault, at, scenario: Arc::new(scenario), later: Vec::new() }
+    }
+
+    /// [`Self::case`] at every phase of the advert interval.
+    fn phased(&self, fault: &str, steps: &[Then], rest: Duration) -> Case {
+        let mut phases = (0..PHASES).map(|phase| {
+            let mut steps = steps.to_vec();
+            if let Some((after, _)) = steps.last_mut() {
+                *after += self.pace.interval * phase / PHASES;
+            }
+            self.case(fault.to_owned(), steps, rest)
+        });
+        let first = phases.next().unwrap_or_else(|| self.case(fault.to_owned(), steps.to_vec(), rest));
+        Case { later: phases.map(|case| case.scenario).collect(), ..first }
     }
 
     fn name(&self, id: NodeId) -> &str {
@@ -111,11 +129,13 @@ impl Battery<'_> {
         let whole = || vec![Action::Heal(Heal::Node(id))];
         let away = self.pace.takeover * 2 + CALM;
         let mut add = |what: &str, first: Action, last: Vec<Action>, away: Duration| {
-            cases.push(self.case(
-                format!("{name} {what}"),
-                vec![(Duration::ZERO, vec![first]), (away, last)],
-                self.pace.way_back,
-            ));
+            let heals = last.iter().any(|action| matches!(action, Action::Heal(_)));
+            let steps = vec![(Duration::ZERO, vec![first]), (away, last)];
+            let fault = format!("{name} {what}");
+            cases.push(match heals {
+                true => self.phased(&fault, &steps, self.pace.way_back),
+                false => self.case(fault, steps, self.pace.way_back),
+            });
         };
         add("is killed (SIGKILL)", Action::Kill(id), vec![Action::Start(id)], away);
         add("loses power", Action::PowerOff(id), vec![Action::Start(id)], away);
@@ -159,7 +179,7 @@ impl Battery<'_> {
         let whole = || vec![Action::Heal(Heal::All)];
         let away = self.pace.takeover * 2 + CALM;
         let steps = vec![(Duration::ZERO, deaf), (away, whole())];
-        cases.push(self.case("the directors can't hear each other".to_owned(), steps, self.pace.way_back));
+        cases.push(self.phased("the directors can't hear each other", &steps, self.pace.way_back));
         for share in [Share(100), Share(300)] {
             let lossy =
                 Action::Impair { from: Party::Any, to: Party::Any, both: false, impairment: Impairment::Lose(share) };

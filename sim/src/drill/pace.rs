@@ -36,6 +36,8 @@ pub(super) struct Pace {
     pub settle: Duration,
     /// One takeover.
     pub takeover: Duration,
+    /// The longest advert interval.
+    pub interval: Duration,
     /// Until the preferred director is back.
     pub way_back: Duration,
     /// Until a dead real server is out, and a good one in again.
@@ -70,6 +72,7 @@ impl Pace {
             .unwrap_or_default();
         Self {
             takeover,
+            interval: slowest.map(|slowest| slowest.duration()).unwrap_or_default(),
             settle: (takeover + Duration::from_secs(1))
                 .saturating_add(first_probe.max().unwrap_or_default())
                 .min(LONGEST),

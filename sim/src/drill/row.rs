@@ -66,6 +66,15 @@ impl Row {
         }
     }
 
+    /// What tells the worst of several plays of one case: broken invariants, an outage that does not end, the longest one,
+    /// failed requests, changes of roles.
+    pub(super) fn badness(&self) -> (usize, bool, Duration, u64, usize) {
+        let outage = self.outage.as_ref();
+        let endless = outage.is_some_and(|outage| !outage.over);
+        let lasted = outage.map(|outage| outage.lasted).unwrap_or_default();
+        (self.broken.len(), endless, lasted, self.failed, self.role_changes)
+    }
+
     /// No invariant broke.
     pub fn held(&self) -> bool {
         self.broken.is_empty()

@@ -51,7 +51,7 @@ struct Seen {
 /// long, up to [`LONGEST_AWAY`]. Whoever insists on taking it off gets no storm.
 pub const AWAY: Duration = Duration::from_millis(100);
 /// See [`AWAY`].
-pub const LONGEST_AWAY: Duration = Duration::from_secs(5);
+pub const LONGEST_AWAY: Duration = Duration::from_secs(1);
 /// An address that was left alone for so long is put back at once again.
 pub const CALM: Duration = Duration::from_secs(10);
 

@@ -89,7 +89,7 @@ impl Relay {
         tables.room.resize(most);
         drop(tables);
         self.state.freed.notify_waiters();
-        if *config != Config::default() {
+        if !config.services.is_empty() {
             let reserve = needs.reserve(descriptors);
             info!(
                 "the relay carries {most} connections at most: of {descriptors} descriptors {reserve} are for the rest"
