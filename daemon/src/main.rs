@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(options) => supervise::run(&options),
         Command::Worker(options) => worker::run(&options).into(),
+        Command::Scripts => host::scripts::server::run().into(),
         Command::Upgrade(options) => upgrade::upgrade(&options).into(),
         Command::Reload(options) => upgrade::reload(&options).into(),
         Command::Check(options) => check::check(&options).into(),

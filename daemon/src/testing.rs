@@ -62,3 +62,19 @@ pub fn ip(words: &str) -> String {
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Runs `test` in another process, which it may confine: the test binary runs that one test again. `name` is the test's full
+/// path, as `cargo test` shows it.
+pub fn in_a_process_of_its_own(name: &str, test: impl FnOnce()) {
+    const INSIDE: &str = "VIPWARD_TEST_INSIDE_PROCESS";
+    if std::env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&again.stdout), String::from_utf8_lossy(&again.stderr));
+    assert!(again.status.success() && out.contains("1 passed"), "{name} failed in its process:\n{out}{err}");
+}

@@ -4,7 +4,7 @@
 
 mod director;
 
-use director::{Director, GOOD, SOON, VIPWARD, file};
+use director::{Director, GOOD, SOON, VIPWARD, child_of, file, running, until, worker};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,32 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// The worker of a director that is up.
-fn worker(director: &Director) -> Pid {
-    until(|| {
-        let threads = fs::read_dir(format!("/proc/{}/task", director.pid())).unwrap();
-        let children = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("children")).ok());
-        children.collect::<String>().split_whitespace().next().map(|pid| Pid::from_raw(pid.parse().unwrap()))
-    })
-}
-
-fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SOON;
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "it never came true");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn running(pid: Pid) -> bool {
-    // Its parent may not have reaped it yet.
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
+use std::time::Duration;
 
 #[test]
 fn a_worker_that_dies_is_replaced_and_the_log_says_how_it_died() {
@@ -182,6 +157,12 @@ fn start_on_a_link(path: &Path, stderr: OwnedFd, more: impl FnOnce(&mut Command)
 /// A process that does not outlive its test.
 struct Ends(Child);
 
+impl Ends {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().try_into().unwrap())
+    }
+}
+
 impl Drop for Ends {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -191,13 +172,6 @@ impl Drop for Ends {
 
 fn can_unshare(test: &str) -> bool {
     Director::start(test, Path::new("/nonexistent")).is_some()
-}
-
-/// The worker of this process, if there is one.
-fn child_of(pid: u32) -> Option<Pid> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let children = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
-    children.collect::<String>().split_whitespace().next().and_then(|pid| pid.parse().ok()).map(Pid::from_raw)
 }
 
 /// How many packets have left by nix0 in the network of this process.
@@ -229,16 +203,16 @@ fn a_log_that_nobody_reads_stops_nothing() {
         command.args(["--log-level", "trace"]);
     });
     until(|| marker.exists().then_some(()));
-    let first = until(|| child_of(director.0.id()));
+    let first = until(|| child_of(director.pid()));
     fs::remove_file(&marker).unwrap();
     kill(first, Signal::SIGKILL).unwrap();
     until(|| marker.exists().then_some(()));
-    let second = until(|| child_of(director.0.id()).filter(|pid| *pid != first));
+    let second = until(|| child_of(director.pid()).filter(|pid| *pid != first));
     // More than may wait.
     until(|| (sent(second) > 10_000).then_some(()));
     assert!(running(second), "it is not taken for hung");
-    assert_eq!(child_of(director.0.id()), Some(second));
-    kill(Pid::from_raw(director.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(child_of(director.pid()), Some(second));
+    kill(director.pid(), Signal::SIGTERM).unwrap();
     let ended = until(|| director.0.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0));
     drop(read);
@@ -257,7 +231,7 @@ fn a_log_that_is_read_late_tells_what_is_missing_and_one_that_is_closed_stops_no
         command.args(["--log-level", "trace"]);
     });
     until(|| marker.exists().then_some(()));
-    let worker = until(|| child_of(director.0.id()));
+    let worker = until(|| child_of(director.pid()));
     until(|| (sent(worker) > 10_000).then_some(()));
     let mut lines = BufReader::new(fs::File::from(read)).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.ends_with("lines of the log were dropped: standard error was not read")));
@@ -266,7 +240,7 @@ fn a_log_that_is_read_late_tells_what_is_missing_and_one_that_is_closed_stops_no
     fs::remove_file(&marker).unwrap();
     kill(worker, Signal::SIGKILL).unwrap();
     until(|| marker.exists().then_some(()));
-    kill(Pid::from_raw(director.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    kill(director.pid(), Signal::SIGTERM).unwrap();
     let ended = until(|| director.0.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0));
 }
@@ -291,40 +265,6 @@ fn a_service_manager_that_does_not_listen_stops_nothing() {
     director.signal(Signal::SIGTERM);
     assert_eq!(director.ends(), Some(0));
     drop(manager);
-}
-
-/// What a thread may do, from its `/proc` file.
-fn status(path: &str, field: &str) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let line = text.lines().find(|line| line.starts_with(field)).unwrap_or_else(|| panic!("no {field} in {text}"));
-    line.split_whitespace().nth(1).unwrap().to_owned()
-}
-
-#[test]
-fn the_supervisor_is_confined_and_neither_worker_nor_scripts_inherit_it() {
-    let (folder, path) = file(GOOD);
-    let seen = folder.path().join("seen");
-    let script = folder.path().join("script");
-    fs::write(&script, format!("#!/bin/sh\ncat /proc/self/status > {0}.new\nmv {0}.new {0}\n", seen.display()))
-        .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let text = GOOD.replace("priority 100", &format!("priority 100\n    notify_fault {}", script.display()));
-    fs::write(&path, text).unwrap();
-    let test = "the_supervisor_is_confined_and_neither_worker_nor_scripts_inherit_it";
-    let Some(mut director) = Director::start(test, &path) else { return };
-    director.says("nix0 does not exist");
-    let (pid, worker) = (director.pid(), worker(&director));
-    // Filtered: 2 (proc(5)).
-    assert_eq!(status(&format!("/proc/{pid}/task/{pid}/status"), "Seccomp:"), "2");
-    until(|| seen.exists().then_some(()));
-    for (file, whose) in [(seen.to_str().unwrap(), "script"), (&format!("/proc/{worker}/status"), "worker")] {
-        assert_eq!(status(file, "Seccomp:"), "0", "{whose}");
-        assert_eq!(status(file, "NoNewPrivs:"), "0", "{whose}");
-        assert_eq!(status(file, "SigBlk:"), "0000000000000000", "{whose}");
-    }
-    assert_eq!(status(seen.to_str().unwrap(), "VmLck:"), "0");
-    director.signal(Signal::SIGTERM);
-    assert_eq!(director.ends(), Some(0));
 }
 
 /// A service manager: a socket that hears what it is told.

@@ -30,6 +30,9 @@ pub enum Command {
     /// The process that does the work; started by `run`
     #[command(hide = true)]
     Worker(Worker),
+    /// The process that starts a worker's scripts; started by that
+    #[command(hide = true)]
+    Scripts,
     /// Put the program that is on the disk now in the place of a running one
     ///
     /// Nobody notices: roles, adverts, verdicts, tables and connections go on. The configuration is read again. If the

@@ -135,7 +135,7 @@ mod tests {
     /// More sockets than go into one packet, and more estate than into a thousand.
     #[test]
     fn all_of_it_arrives_in_its_order() {
-        let (ours, theirs) = crate::process::supervise::wire::pair().unwrap();
+        let (ours, theirs) = passing::pair().unwrap();
         let services = (0..60_000).map(|n| ServiceEstate {
             service: VirtualServerId::of_address(service(n)),
             keys: Vec::new(),
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_old_worker_that_goes_in_the_middle_has_given_nothing() {
-        let (ours, theirs) = crate::process::supervise::wire::pair().unwrap();
+        let (ours, theirs) = passing::pair().unwrap();
         let giving = Giving::new(ours, "b");
         giving.estate(Estate::Election(ElectionEstate::default())).unwrap();
         drop(giving);

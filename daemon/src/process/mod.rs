@@ -1,5 +1,6 @@
 //! The processes of a director and their threads: supervisor, worker, hand-over.
 
+pub mod confine;
 pub mod hand_over;
 pub mod neighbours;
 pub mod orders;

@@ -3,11 +3,8 @@
 use crate::process::supervise::wire;
 use crate::process::supervise::wire::Line;
 use nix::sys::signal::SigSet;
-use nix::sys::socket::{SockType, getsockopt, sockopt};
-use nix::unistd::dup2_stdin;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -29,17 +26,6 @@ pub enum Told {
 }
 
 impl Supervisor {
-    /// Takes it from standard input, where a script of a user must not find it.
-    pub fn find() -> io::Result<OwnedFd> {
-        let stdin = io::stdin();
-        if !matches!(getsockopt(&stdin, sockopt::SockType), Ok(SockType::SeqPacket)) {
-            return Err(io::Error::other("this is started by `vipward run` and by nobody else"));
-        }
-        let socket = stdin.as_fd().try_clone_to_owned()?;
-        dup2_stdin(File::open("/dev/null")?)?;
-        Ok(socket)
-    }
-
     pub fn listen(socket: OwnedFd) -> io::Result<Self> {
         let orders = std::net::UdpSocket::from(socket.try_clone()?);
         orders.set_nonblocking(true)?;

@@ -4,6 +4,9 @@
 use crate::options::cli::Run;
 use crate::options::configuration::{self, config_id, load};
 use crate::options::disk::{Disk, LooksAt};
+use crate::process::orders::{Supervisor, Told};
+use crate::system::exit::Exit;
+use crate::system::log;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use vipward_core::config::Config;
 use vipward_core::settings::{self, Settings};
+use vipward_core::supervisor::Order;
 use vipward_core::text::{Diagnostic, Sources, render};
 
 /// How long it may take. The largest known configuration takes 0.3 s; a supervisor waits 30 s for a worker that starts.
@@ -140,6 +144,35 @@ impl<T: Send + 'static> Reading<T> {
         let path = if path == Path::new("") { "it".to_owned() } else { path.display().to_string() };
         format!("{path} could not be read within {} s", LIMIT.as_secs())
     }
+}
+
+/// Reads the files; what is wrong goes to standard error as `vipward check` shows it if they can't be run, else into the
+/// log. An operator's stop counts meanwhile.
+pub async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> Result<Read, Exit> {
+    let mut reading = Reading::begin(options).map_err(|error| {
+        tracing::error!("{error}");
+        Exit::Failed
+    })?;
+    let read = loop {
+        tokio::select! {
+            biased;
+            told = supervisor.next() => match told {
+                Told::Order(Order::Stop, _) | Told::Gone => return Err(Exit::Fine),
+                // Nothing to do with one that does not act yet.
+                Told::Order(_, _) => {}
+            },
+            read = reading.done() => break read,
+        }
+    };
+    let read = read.map_err(|why| {
+        tracing::error!("not started: {why}");
+        Exit::Failed
+    })?;
+    match &read.plan {
+        Some(_) => read.log(),
+        None => log::print(&read.render()),
+    }
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::coordination::ZooKeeper;
 use crate::dataplane::relay::Relay;
 use crate::dataplane::{Choice, Dataplane};
-use crate::host::scripts::Scripts;
+use crate::host::scripts::{Means, Scripts};
 use crate::host::{Balances, Door, Elects, LinuxWorld, ProbeStreams};
 use crate::net::links::Links;
 use crate::net::netlink::{Addresses, Monitor};
@@ -14,11 +14,12 @@ use crate::state::Slot;
 use crate::system::clock::BootClock;
 use crate::system::exit::Exit;
 use crate::system::privileges::{Capability, raise_priority};
+use crate::system::rights;
 use futures::future::LocalBoxFuture;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
@@ -90,27 +91,55 @@ pub enum AfterGiving {
     Ends,
 }
 
-impl Thread<Election> {
-    /// The Election, before all ordinary work of this computer where that is permitted. `longest`: how long a notify script
-    /// may run.
-    pub fn election(door: Door, tap: Option<Tap>, line: Line, copies: Slot, longest: Duration) -> io::Result<Self> {
-        Self::start(ELECTION, move |inputs, inside| {
+/// What a thread does, from its beginning to its end.
+type Life = Box<dyn FnOnce() + Send>;
+
+/// A thread that waits for its work. It was started while this process might still give it its priority.
+pub struct Hired(std_mpsc::Sender<Life>);
+
+impl Hired {
+    /// One for the Election: it runs before all ordinary work of this computer, where that is permitted.
+    pub fn for_the_election() -> io::Result<Self> {
+        let (work, waits) = std_mpsc::channel::<Life>();
+        std::thread::Builder::new().name(ELECTION.to_owned()).spawn(move || {
             raise_priority("the election");
-            election(inputs, inside, door, tap, line, copies, longest)
-        })
+            if let Err(error) = rights::drop_priority() {
+                tracing::debug!("the election keeps rights that it does not need: {error}");
+            }
+            if let Ok(life) = waits.recv() {
+                life();
+            }
+        })?;
+        Ok(Self(work))
+    }
+
+    fn works(self, life: Life) -> io::Result<()> {
+        self.0.send(life).map_err(|_| io::Error::other("its thread has ended"))
+    }
+}
+
+impl Thread<Election> {
+    /// The Election, on this thread.
+    pub fn election(
+        on: Hired,
+        door: Door,
+        tap: Option<Tap>,
+        line: Line,
+        copies: Slot,
+        means: Means,
+    ) -> io::Result<Self> {
+        Self::start(
+            |life| on.works(life),
+            move |inputs, inside| election(inputs, inside, door, tap, line, copies, means),
+        )
     }
 }
 
 impl Thread<Balancer> {
-    /// The Balancer. `longest`: as above.
-    pub fn balancer(
-        door: Door,
-        dataplane: Choice,
-        tap: Option<Tap>,
-        copies: Slot,
-        longest: Duration,
-    ) -> io::Result<Self> {
-        Self::start("balancer", move |_, inside| balancer(dataplane, inside, door, tap, copies, longest))
+    /// The Balancer.
+    pub fn balancer(door: Door, dataplane: Choice, tap: Option<Tap>, copies: Slot, means: Means) -> io::Result<Self> {
+        let spawn = |life: Life| std::thread::Builder::new().name("balancer".to_owned()).spawn(life).map(drop);
+        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, copies, means))
     }
 }
 
@@ -147,7 +176,7 @@ where
     }
 
     fn start<F>(
-        name: &str,
+        spawn: impl FnOnce(Life) -> io::Result<()>,
         set_up: impl FnOnce(UnboundedSender<InputOf<M>>, Inside<M>) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
@@ -162,7 +191,7 @@ where
         let own_inputs = inputs.clone();
         let inside =
             Inside { inbox, loaded: tell_loaded, after_hand_over: AfterHandOver { estates: tell_estate, decisions } };
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        spawn(Box::new(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => {
@@ -182,7 +211,7 @@ where
                 }
             });
             let _ = tell_done.send(());
-        })?;
+        }))?;
         Ok(Self { inputs, ready, loaded, estates, decisions: decide, done })
     }
 }
@@ -212,7 +241,7 @@ async fn election(
     tap: Option<Tap>,
     line: Line,
     copies: Slot,
-    longest: Duration,
+    means: Means,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let links = Rc::new(Links::default());
@@ -222,7 +251,7 @@ async fn election(
     let monitor = Monitor::open(addresses.clone(), links.clone(), inputs).await.map_err(NotStarted::Failed)?;
     tokio::task::spawn_local(monitor.run());
     let clock = BootClock::start().map_err(failed)?;
-    let scripts = Rc::new(Scripts::start(longest).map_err(failed)?);
+    let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let lease = Rc::new(ZooKeeper::new());
     let own = Elects { network, addresses, lease: lease.clone() };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
@@ -247,7 +276,7 @@ async fn balancer(
     door: Door,
     tap: Option<Tap>,
     copies: Slot,
-    longest: Duration,
+    means: Means,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
@@ -258,7 +287,7 @@ async fn balancer(
         Carrier::Relay { instead: None } | Carrier::Ipvs => Severity::Info,
     };
     let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(severity), relay: dataplane.as_relay() };
-    let scripts = Rc::new(Scripts::start(longest).map_err(failed)?);
+    let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let own = Balances { dataplane, streams: Rc::new(ProbeStreams(clock.clone())) };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());

@@ -3,20 +3,21 @@
 
 use crate::dataplane::relay::Relay;
 use crate::host::Door;
+use crate::host::scripts::{Launcher, Means};
 use crate::options::cli::{Run, Worker};
 use crate::options::configuration::{config_id, seed};
+use crate::process::confine;
 use crate::process::hand_over;
 use crate::process::hand_over::{Giving, Listener, Piece};
 use crate::process::neighbours::{self, Claims, Presence};
 use crate::process::orders::{Supervisor, Told, leave_signals_to_the_supervisor};
-use crate::process::reading::{Read, Reading};
+use crate::process::reading::{Read, Reading, first_configuration};
 use crate::process::summary;
-use crate::process::thread::{AfterGiving, Thread};
+use crate::process::thread::{AfterGiving, Hired, Thread};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
 use crate::system::exit::Exit;
-use crate::system::log;
-use crate::system::quiet;
+use crate::system::{log, passing, quiet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -41,16 +42,17 @@ const VERDICT_TRIES: u32 = 100;
 /// Runs until its supervisor ends it, or is gone.
 pub fn run(worker: &Worker) -> Exit {
     let options = &worker.run;
-    if let Err(error) = log::start(options.log_level) {
-        log::print(&format!("no thread for the log: {error}\n"));
-        return Exit::Failed;
-    }
-    let socket = match Supervisor::find() {
+    log::begin(options.log_level);
+    let socket = match passing::from_stdin() {
         Ok(socket) => socket,
         Err(error) => {
             tracing::error!("{error}");
             return Exit::Usage;
         }
+    };
+    let launcher = match confine::begin() {
+        Ok(launcher) => launcher,
+        Err(error) => return io_failed(error),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -68,6 +70,10 @@ pub fn run(worker: &Worker) -> Exit {
     };
     let sources = read.sources;
     let Some((config, settings)) = read.plan else { return Exit::Diagnostics };
+    let thread = match confine::finish(&settings) {
+        Ok(thread) => thread,
+        Err(error) => return io_failed(error),
+    };
     let (presence, neighbours) = match neighbours::begin(&options.file, &config) {
         Ok(begun) => begun,
         Err(why) => {
@@ -86,8 +92,8 @@ pub fn run(worker: &Worker) -> Exit {
         None => None,
     };
     let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
-    let beside =
-        Beside { presence, neighbours, place, longest: settings.scripts.notify_timeout, allowed: settings.relay };
+    let means = Means { launcher, longest: settings.scripts.notify_timeout };
+    let beside = Beside { presence, neighbours, place, means, thread, allowed: settings.relay };
     let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, beside));
     if let Some(recording) = recording {
         recording.finish();
@@ -98,32 +104,6 @@ pub fn run(worker: &Worker) -> Exit {
 fn io_failed(error: io::Error) -> Exit {
     tracing::error!("{error}");
     Exit::Failed
-}
-
-/// Reads the files; what is wrong goes to standard error as `vipward check` shows it if they can't be run, else into the
-/// log. An operator's stop counts meanwhile.
-async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> Result<Read, Exit> {
-    let mut reading = Reading::begin(options).map_err(io_failed)?;
-    let read = loop {
-        tokio::select! {
-            biased;
-            told = supervisor.next() => match told {
-                Told::Order(Order::Stop, _) | Told::Gone => return Err(Exit::Fine),
-                // Nothing to do with one that does not act yet.
-                Told::Order(_, _) => {}
-            },
-            read = reading.done() => break read,
-        }
-    };
-    let read = read.map_err(|why| {
-        tracing::error!("not started: {why}");
-        Exit::Failed
-    })?;
-    match &read.plan {
-        Some(_) => read.log(),
-        None => log::print(&read.render()),
-    }
-    Ok(read)
 }
 
 /// A director at work: what its main thread has of it.
@@ -138,6 +118,7 @@ struct Director<'a> {
     relay: Option<Arc<Relay>>,
     place: Place,
     shelf: Shelf,
+    launcher: Launcher,
     /// What is read for the order of this number, and a later order that waits for the end of that.
     reading: Option<(u32, Reading)>,
     wanted: Option<u32>,
@@ -160,8 +141,9 @@ struct Beside {
     /// How many other directors live in this network namespace.
     neighbours: usize,
     place: Place,
-    /// How long a notify script may run.
-    longest: Duration,
+    means: Means,
+    /// For the Election.
+    thread: Hired,
     /// What a relay allows, if there is one.
     allowed: Allowed,
 }
@@ -171,14 +153,14 @@ async fn work(
     config: Config,
     recording: Option<&Recording>,
     supervisor: Supervisor,
-    Beside { presence, neighbours, place, longest, allowed }: Beside,
+    Beside { presence, neighbours, place, means, thread, allowed }: Beside,
 ) -> io::Result<Exit> {
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
-    let mut election = Thread::election(voter, tap(), supervisor.reports.clone(), shelf.slot(), longest)?;
-    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), longest)?;
+    let mut election = Thread::election(thread, voter, tap(), supervisor.reports.clone(), shelf.slot(), means.clone())?;
+    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), means.clone())?;
     let mut relay = None;
     let mut carrier = None;
     for ready in [election.ready().await, balancer.ready().await] {
@@ -212,6 +194,7 @@ async fn work(
         relay,
         place,
         shelf,
+        launcher: means.launcher,
         reading: None,
         wanted: None,
         presence,
@@ -307,6 +290,8 @@ impl Director<'_> {
                 (number, read) = read_by(&mut self.reading) => self.was_read(number, read),
                 () = self.election.done() => return Ok(ended("election")),
                 () = self.balancer.done() => return Ok(ended("balancer")),
+                // It can't start another one. A worker that can has this one's roles in a moment.
+                () = self.launcher.gone() => return Ok(ended("process that starts scripts")),
             };
             match turn {
                 Turn::On => {}

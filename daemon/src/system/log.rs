@@ -11,11 +11,12 @@ mod queue;
 
 use clap::ValueEnum;
 use nix::sys::signal::{SigSet, SigmaskHow};
-use queue::Queue;
+use queue::{Line, Queue};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
-use std::sync::OnceLock;
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -30,6 +31,9 @@ const STACK: usize = 128 << 10;
 
 /// The queue of this process, once its log was started.
 static LOG: OnceLock<Queue> = OnceLock::new();
+
+/// What the writer takes from, until there is a writer.
+static UNWRITTEN: Mutex<Option<(Queue, Receiver<Line>)>> = Mutex::new(None);
 
 /// What is logged. Each level includes those above it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -59,26 +63,38 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
-/// Starts logging, and the thread that writes. The libraries underneath report only their errors. Must be called before
-/// the calling thread filters its system calls: threads inherit that.
+/// Starts logging, and the thread that writes. Must be called before the calling thread filters its system calls: threads
+/// inherit that.
 pub fn start(level: LogLevel) -> io::Result<()> {
+    begin(level);
+    write()
+}
+
+/// Starts logging: what is logged waits for [`write`] or [`drain`]. The libraries underneath report only their errors.
+pub fn begin(level: LogLevel) {
     let (queue, lines) = Queue::new();
-    // Signals are for the thread that asked for them. A new thread has the mask of the one that starts it.
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let own = queue.clone();
-    let thread = std::thread::Builder::new().name("log".to_owned()).stack_size(STACK);
-    let started = thread.spawn(move || queue::write_all(&own, &lines, &io::stderr()));
-    before.thread_set_mask()?;
-    started?;
     // Fails only when there is one already, which is then the one that counts.
-    let _ = LOG.set(queue.clone());
+    if LOG.set(queue.clone()).is_ok() {
+        *UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner) = Some((queue.clone(), lines));
+    }
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || queue.clone())
         .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     let filter = Targets::new().with_target("vipward", level).with_default(LevelFilter::ERROR);
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
-    Ok(())
+}
+
+/// Starts the thread that writes, if it is not there yet. It has the rights of the thread that calls this.
+pub fn write() -> io::Result<()> {
+    let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some((queue, lines)) = unwritten else { return Ok(()) };
+    // Signals are for the thread that asked for them. A new thread has the mask of the one that starts it.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let thread = std::thread::Builder::new().name("log".to_owned()).stack_size(STACK);
+    let started = thread.spawn(move || queue::write_all(&queue, &lines, &io::stderr()));
+    before.thread_set_mask()?;
+    started.map(drop)
 }
 
 /// Prints text as it is, behind all that was logged so far. Waits as little as a line of the log does.
@@ -92,7 +108,7 @@ pub fn print(text: &str) {
 /// Waits until all that was logged is written, at most for `patience`: before the process ends, or becomes another
 /// program.
 pub fn drain(patience: Duration) {
-    if let Some(queue) = LOG.get() {
+    if let (Some(queue), Ok(())) = (LOG.get(), write()) {
         queue.drain(patience);
     }
 }
@@ -107,6 +123,6 @@ pub fn panic(panic: &PanicHookInfo<'_>) -> bool {
         text.push_str(&format!("{trace}\n"));
     }
     queue.put(text.as_bytes());
-    queue.drain(LAST_LINES);
+    drain(LAST_LINES);
     true
 }

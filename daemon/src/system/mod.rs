@@ -1,10 +1,13 @@
 //! What every other room stands on: the clock, the log, exit statuses, packets between processes, rights, what is
 //! short here.
 
+pub mod calls;
 pub mod clock;
 pub mod exit;
+pub mod folders;
 pub mod log;
 pub mod passing;
 pub mod privileges;
 pub mod quiet;
+pub mod rights;
 pub mod shortage;

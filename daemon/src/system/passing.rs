@@ -1,13 +1,42 @@
 //! Packets between processes of this director, and descriptors that go with them (unix(7), `SCM_RIGHTS`).
+//!
+//! A process that another one of this director starts finds its line to that one at its standard input.
 
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
-use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, getsockopt, recvmsg,
+    sendmsg, socketpair, sockopt,
+};
+use nix::unistd::dup2_stdin;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The kernel takes no more with one packet (`SCM_MAX_FD` is 253).
 pub const MOST_DESCRIPTORS: usize = 200;
+
+/// Both ends of a line.
+///
+/// # Errors
+/// No descriptor, or no memory, is left.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+/// Takes the line from standard input, where a script of a user must not find it.
+///
+/// # Errors
+/// There is none: somebody else started this.
+pub fn from_stdin() -> io::Result<OwnedFd> {
+    let stdin = io::stdin();
+    if !matches!(getsockopt(&stdin, sockopt::SockType), Ok(SockType::SeqPacket)) {
+        return Err(io::Error::other("this is started by `vipward run` and by nobody else"));
+    }
+    let socket = stdin.as_fd().try_clone_to_owned()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(socket)
+}
 
 /// Sends one packet with copies of these descriptors.
 pub fn send(
@@ -53,13 +82,11 @@ pub fn receive<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
     use std::io::{Read, Seek, Write};
-    use std::os::fd::AsFd;
 
     #[test]
     fn a_file_goes_through_with_its_packet() {
-        let (ours, theirs) = crate::process::supervise::wire::pair().unwrap();
+        let (ours, theirs) = pair().unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"inside").unwrap();
         file.rewind().unwrap();

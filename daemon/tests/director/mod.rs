@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const VIPWARD: &str = env!("CARGO_BIN_EXE_vipward");
 
@@ -32,6 +32,39 @@ pub fn file(content: &str) -> (tempfile::TempDir, PathBuf) {
     let path = folder.path().join("lb1.conf");
     fs::write(&path, content).unwrap();
     (folder, path)
+}
+
+/// Waits until there is something.
+#[allow(dead_code)] // Not every test file waits for more than the log.
+pub fn until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came true");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The first child of this process, if it has one.
+#[allow(dead_code)]
+pub fn child_of(pid: Pid) -> Option<Pid> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    children.collect::<String>().split_whitespace().next().and_then(|pid| pid.parse().ok()).map(Pid::from_raw)
+}
+
+/// The worker of a director that is up.
+#[allow(dead_code)]
+pub fn worker(director: &Director) -> Pid {
+    until(|| child_of(director.pid()))
+}
+
+#[allow(dead_code)]
+pub fn running(pid: Pid) -> bool {
+    // Its parent may not have reaped it yet.
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// The running one.

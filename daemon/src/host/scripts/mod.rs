@@ -3,21 +3,28 @@
 //! Each runs in a process group of its own, without the daemon's environment, with nothing to read, as the user that the
 //! configuration says. What it prints is for nobody; what it says on standard error goes into the log.
 //!
-//! A machine's thread only asks, and is answered by an event. All the rest is the work of a thread of its own, and what
-//! may wait for the name service or the file system (who a user is, whose a file is, the start itself) that of further
-//! threads, so that one script that can't be started keeps no other from running.
+//! A machine's thread only asks, and is answered by an event. All the rest is the work of a thread of its own; who a user is
+//! is asked on further threads, for the name service may wait. The script itself is started by another process
+//! ([`server`]), for this one has given up the right to ([`launcher`]); what may wait for the file system (whose a file is,
+//! the start itself) is a child of that, so that one script that can't be started keeps no other from running.
 
 mod accounts;
 mod complaints;
+mod launcher;
 mod notify;
+mod program;
 mod running;
+pub mod server;
 #[cfg(test)]
 mod tests;
+mod wire;
+
+pub use launcher::Launcher;
 
 use accounts::Accounts;
 use complaints::Complaints;
 use notify::Queue;
-use running::{Running, Start};
+use running::Running;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -34,9 +41,18 @@ use vipward_core::command::{Command, ScriptOutcome, ScriptUser};
 use vipward_core::config::Config;
 use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
+use wire::Start;
 
 /// How long a script that runs may hold up others once the director ends: what waits behind it is the last word.
 const HURRY: Duration = Duration::from_secs(2);
+
+/// What scripts are run with.
+#[derive(Clone, Debug)]
+pub struct Means {
+    pub launcher: Launcher,
+    /// How long a notify script may run.
+    pub longest: Duration,
+}
 
 /// A machine's way to its scripts.
 pub struct Scripts {
@@ -71,16 +87,16 @@ impl Drop for Run {
 }
 
 impl Scripts {
-    /// Starts the thread. `longest`: how long a notify script may run.
-    pub fn start(longest: Duration) -> io::Result<Self> {
-        Self::start_with(longest, accounts::look_up)
+    /// Starts the thread.
+    pub fn start(means: Means) -> io::Result<Self> {
+        Self::start_with(means, accounts::look_up)
     }
 
-    fn start_with(longest: Duration, look_up: accounts::LookUp) -> io::Result<Self> {
+    fn start_with(means: Means, look_up: accounts::LookUp) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (requests, asked) = mpsc::unbounded_channel();
         std::thread::Builder::new().name("scripts".to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, serve(asked, longest, look_up));
+            LocalSet::new().block_on(&runtime, serve(asked, means, look_up));
             // A look-up that has no end must not be waited for.
             runtime.shutdown_background();
         })?;
@@ -148,8 +164,7 @@ impl Scripts {
 
 /// The thread's side.
 struct Shop {
-    /// How long a notify script may run.
-    longest: Duration,
+    means: Means,
     /// `enable_script_security`.
     secure: Cell<bool>,
     accounts: Rc<Accounts>,
@@ -160,9 +175,9 @@ struct Shop {
     ending: tokio::sync::watch::Sender<bool>,
 }
 
-async fn serve(mut requests: UnboundedReceiver<Request>, longest: Duration, look_up: accounts::LookUp) {
+async fn serve(mut requests: UnboundedReceiver<Request>, means: Means, look_up: accounts::LookUp) {
     let shop = Rc::new(Shop {
-        longest,
+        means,
         secure: Cell::new(false),
         accounts: Rc::new(Accounts::new(look_up)),
         complaints: Complaints::start(),
@@ -210,15 +225,16 @@ impl Shop {
         if !self.starting.borrow_mut().insert(owner.clone()) {
             return Err("the start before is still waiting for the file system".to_owned());
         }
-        let start = Start { command: command.clone(), user, secure: self.secure.get(), dies };
+        let user = user.map(|(uid, gid)| (uid.as_raw(), gid.as_raw()));
+        let start = Start { argv: command.argv.clone(), user, secure: self.secure.get(), dies };
         let (shop, owner) = (self.clone(), owner.clone());
         let (tell, told) = oneshot::channel();
         // By itself, so that it is known when it is over though nobody waits for it any more.
         tokio::task::spawn_local(async move {
-            let started = tokio::task::spawn_blocking(move || start.now()).await;
+            let started = shop.means.launcher.run(&start).await;
             shop.starting.borrow_mut().remove(&owner);
             // One that comes too late is killed when it is dropped.
-            let _ = tell.send(started.unwrap_or_else(|error| Err(error.to_string())));
+            let _ = tell.send(started);
         });
         told.await.unwrap_or_else(|_| Err("its start was given up".to_owned()))
     }

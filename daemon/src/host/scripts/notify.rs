@@ -75,7 +75,7 @@ impl Queue {
     /// One script from start to end. The daemon's own end does not kill it: what it was told to do has happened.
     async fn run(&self, command: &Command) {
         let (queue, program) = (&self.name, program(command));
-        let longest = self.shop.longest;
+        let longest = self.shop.means.longest;
         let started = tokio::select! {
             started = timeout(longest, self.shop.start(queue, command, false)) => started,
             () = self.hurried() => return tracing::error!("{queue}: notify script {program} not started: it took too long"),
@@ -130,7 +130,7 @@ impl Queue {
         running.signal(Signal::SIGTERM);
         let grace = if *self.shop.ending.borrow() { SHORT_GRACE } else { GRACE };
         if timeout(grace, running.ends(speaker)).await.is_ok() {
-            return running.kill_the_rest();
+            return running.kill();
         }
         running.kill();
         if timeout(GRACE, running.ends(speaker)).await.is_err() {

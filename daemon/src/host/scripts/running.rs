@@ -1,100 +1,58 @@
-//! One script: its start, its process group, its end.
+//! One script that runs, as its worker sees it.
 
 use super::complaints::{Said, Speaker};
+use super::wire::{self, Told};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Gid, Pid, Uid, pipe2};
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use nix::sys::signal::Signal;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use tokio::process::{Child, Command as Process};
-use vipward_core::command::Command;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
 
-/// Where programs without a path are looked for, and all the environment that a script gets.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// What it takes to start a script.
-pub struct Start {
-    pub command: Command,
-    /// None: the daemon's own.
-    pub user: Option<(Uid, Gid)>,
-    /// `enable_script_security`.
-    pub secure: bool,
-    /// It is killed when nobody looks after it any more.
-    pub dies: bool,
-}
-
-impl Start {
-    /// Looks at the file and starts it. May wait for the file system. Must be called in a runtime.
-    pub fn now(self) -> Result<Running, String> {
-        let (word, arguments) = self.command.argv.split_first().ok_or("an empty command")?;
-        let program = find(word)?;
-        let root = nix::unistd::geteuid().is_root() && self.user.is_none_or(|(uid, _)| uid.is_root());
-        if self.secure && root {
-            check_writers(&program)?;
-        }
-        let (listen, complain) = ears().map_or_else(|| (None, Stdio::null()), |(listen, to)| (Some(listen), to.into()));
-        let mut process = Process::new(&program);
-        process
-            .args(arguments)
-            .env_clear()
-            .env("PATH", PATH)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(complain)
-            .process_group(0);
-        if let Some((uid, gid)) = self.user
-            && (uid, gid) != (nix::unistd::geteuid(), nix::unistd::getegid())
-        {
-            // The standard library drops the supplementary groups when it changes the user.
-            process.gid(gid.as_raw()).uid(uid.as_raw());
-        }
-        let child = process.spawn().map_err(|error| error.to_string())?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        let said = listen.map(Said::new).unwrap_or_default();
-        Ok(Running { child, group, over: false, dies: self.dies, said })
-    }
-}
-
-/// A pipe for a script's standard error. The script's end reads as well and does not block, so that a script that
-/// outlives this process is neither killed by SIGPIPE nor stopped by a pipe that is full. None: then nobody listens.
-fn ears() -> Option<(OwnedFd, File)> {
-    let (listen, to) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).ok()?;
-    let again = format!("/proc/self/fd/{}", to.as_raw_fd());
-    let to = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(again).ok()?;
-    Some((listen, to))
-}
-
-/// A child and its process group.
+/// A script and its process group. When this is dropped, nobody looks after it any more.
 pub struct Running {
-    child: Child,
-    group: Option<Pid>,
-    /// It has ended and was reaped: its number may be somebody else's by now.
-    over: bool,
-    dies: bool,
+    /// tokio knows no sockets of packets; its UDP socket waits for any descriptor, and the system call is ours.
+    line: UdpSocket,
     /// What it says on standard error.
     said: Said,
 }
 
 impl Running {
+    /// Waits until the script on whose own `line` that is told has started. `listen`: where its standard error comes out.
+    ///
+    /// # Errors
+    /// It has not, for this reason.
+    pub async fn begins(line: OwnedFd, listen: Option<OwnedFd>) -> Result<Self, String> {
+        let line = waited(line).map_err(|error| error.to_string())?;
+        match told(&line).await {
+            Ok(Told::Started) => Ok(Self { line, said: listen.map(Said::new).unwrap_or_default() }),
+            Ok(Told::Refused(why)) => Err(why),
+            Ok(Told::Ended(_)) => Err("it ended before it began".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Waits for its end, and tells the log meanwhile what it says.
+    ///
+    /// # Errors
+    /// Its end will not be told.
     pub async fn ends(&mut self, speaker: &Speaker<'_>) -> io::Result<ExitStatus> {
-        let Self { child, said, .. } = self;
+        let Self { line, said } = self;
+        let ended = async {
+            loop {
+                if let Told::Ended(status) = told(line).await? {
+                    return Ok(ExitStatus::from_raw(status));
+                }
+            }
+        };
         let status = tokio::select! {
             biased;
-            status = child.wait() => status,
+            status = ended => status,
             never = said.follow(speaker) => match never {},
         };
         self.said.rest(speaker);
-        if status.is_ok() {
-            self.over = true;
-        }
         status
     }
 
@@ -103,67 +61,29 @@ impl Running {
         self.said.last()
     }
 
-    /// SIGKILL for its whole group.
+    /// SIGKILL for its whole group, also for what it has left behind: until this is dropped its number is nobody else's.
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
     }
 
     /// A signal for its whole group.
     pub fn signal(&self, signal: Signal) {
-        if let (Some(group), false) = (self.group, self.over) {
-            match killpg(group, signal) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => tracing::warn!("can't send {signal} to the script's process group {group}: {error}"),
-            }
-        }
-    }
-
-    /// Kills what it has left behind, immediately after it was reaped: numbers are given away in turn, so its group's is
-    /// nobody else's yet.
-    pub fn kill_the_rest(&self) {
-        if let Some(group) = self.group {
-            let _ = killpg(group, Signal::SIGKILL);
+        match wire::say(&self.line, &wire::Send::from(signal)) {
+            // Whose process has died is killed by that, or not to be killed.
+            Ok(()) | Err(Errno::EPIPE | Errno::ECONNRESET) => {}
+            Err(error) => tracing::warn!("can't send {signal} to a script's process group: {error}"),
         }
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.dies {
-            self.kill();
-        }
-    }
+/// A line that can be waited for.
+pub fn waited(line: OwnedFd) -> io::Result<UdpSocket> {
+    let line = std::net::UdpSocket::from(line);
+    line.set_nonblocking(true)?;
+    UdpSocket::from_std(line)
 }
 
-/// The program's file: a path as it is, a bare name from [`PATH`].
-fn find(word: &str) -> Result<PathBuf, String> {
-    if word.contains('/') {
-        return Ok(PathBuf::from(word));
-    }
-    let found = std::env::split_paths(OsStr::new(PATH)).map(|folder| folder.join(word)).find(|path| path.is_file());
-    found.ok_or_else(|| format!("{word} is not in {PATH}"))
-}
-
-/// Refuses a file that somebody else than root can change or replace, `enable_script_security`: every folder on the way
-/// counts, and every link. A folder with the sticky bit keeps strangers from replacing what is root's.
-fn check_writers(program: &Path) -> Result<(), String> {
-    let real = program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?;
-    // Both ways to it: the links as written, and where they lead.
-    for part in program.ancestors().chain(real.ancestors()).filter(|part| !part.as_os_str().is_empty()) {
-        let data = part.symlink_metadata().map_err(|error| format!("{}: {error}", part.display()))?;
-        if data.is_symlink() {
-            continue;
-        }
-        let group_writes = data.mode() & 0o020 != 0 && data.gid() != 0;
-        let all_write = data.mode() & 0o002 != 0;
-        let sticky_folder = data.is_dir() && data.mode() & 0o1000 != 0;
-        if data.uid() != 0 || ((group_writes || all_write) && !sticky_folder) {
-            return Err(format!(
-                "enable_script_security: {} runs as root, but {} can be changed by somebody else",
-                program.display(),
-                part.display()
-            ));
-        }
-    }
-    Ok(())
+async fn told(line: &UdpSocket) -> io::Result<Told> {
+    let heard = line.async_io(Interest::READABLE, || Ok(wire::hear::<Told>(line)?)).await?;
+    heard.ok_or_else(|| io::Error::other("the process that starts scripts has died"))
 }

@@ -1,4 +1,4 @@
-use super::running::PATH;
+use super::program::PATH;
 use super::*;
 use crate::testing::on_local_set;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,26 @@ use std::os::unix::fs::PermissionsExt;
 const PLENTY: Duration = Duration::from_secs(60);
 
 fn scripts() -> Scripts {
-    Scripts::start(PLENTY).unwrap()
+    Scripts::start(means(PLENTY)).unwrap()
+}
+
+fn means(longest: Duration) -> Means {
+    Means { launcher: launcher(), longest }
+}
+
+/// The process that starts scripts: this test binary, which runs [`the_process_that_starts_scripts`] on its only thread.
+fn launcher() -> Launcher {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.args(["--exact", "host::scripts::tests::the_process_that_starts_scripts", "--ignored", "--test-threads=1"]);
+    Launcher::start_by(command).unwrap()
+}
+
+#[test]
+#[ignore = "other tests run it"]
+fn the_process_that_starts_scripts() {
+    let _ = server::run();
+    // A child that could not become a script must not come back into the test binary.
+    std::process::exit(0);
 }
 
 fn name() -> Arc<str> {
@@ -176,7 +195,7 @@ fn a_name_service_that_does_not_answer_keeps_nobody_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     on_local_set(async {
-        let scripts = Scripts::start_with(PLENTY, slow).unwrap();
+        let scripts = Scripts::start_with(means(PLENTY), slow).unwrap();
         let user = Some(ScriptUser { user: "far-away".to_owned(), group: None });
         let mut config = Config::default();
         let whose = Command { user, ..command(&["true"]) };
@@ -203,7 +222,7 @@ fn what_was_looked_up_is_remembered_and_a_failure_is_asked_about_again() {
         }
     }
     on_local_set(async {
-        let scripts = Scripts::start_with(PLENTY, second_time).unwrap();
+        let scripts = Scripts::start_with(means(PLENTY), second_time).unwrap();
         let user = Some(ScriptUser { user: "me".to_owned(), group: None });
         let run = Command { user, ..command(&["true"]) };
         let first = scripts.run(&name(), &run, PLENTY).await;
@@ -243,7 +262,7 @@ fn a_notify_script_that_does_not_end_is_ended_with_its_children_and_the_next_one
     let folder = tempfile::tempdir().unwrap();
     let (pid, log) = (folder.path().join("pid"), folder.path().join("log"));
     on_local_set(async {
-        let scripts = Scripts::start(Duration::from_secs(2)).unwrap();
+        let scripts = Scripts::start(means(Duration::from_secs(2))).unwrap();
         // The shell itself goes on after SIGTERM.
         let slow = format!("trap '' TERM; sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; sleep 1000", pid.display());
         scripts.notify("A", &shell(&slow));

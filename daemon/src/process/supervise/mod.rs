@@ -17,8 +17,8 @@ pub mod wire;
 use crate::options::cli::Run;
 use crate::system::clock;
 use crate::system::exit::Exit;
-use crate::system::log;
 use crate::system::privileges::raise_priority;
+use crate::system::{log, passing, rights};
 use control::{Answer, Client, Control, Request};
 use farewell::Farewell;
 use launcher::Launcher;
@@ -45,9 +45,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until a signal ends it, or the worker can't.
 pub fn run(options: &Run) -> ExitCode {
+    // Before there is another thread, and for all that is started from here.
+    let narrowed = rights::narrow_director();
     if let Err(error) = log::start(options.log_level) {
         log::print(&format!("no thread for the log: {error}\n"));
         return Exit::Failed.into();
+    }
+    if let Err(error) = narrowed {
+        tracing::debug!("the director keeps rights that it does not need: {error}");
     }
     match Shell::open(options) {
         Ok(mut shell) => shell.run(),
@@ -142,6 +147,9 @@ impl Shell {
         }
         raise_priority("the supervisor");
         sandbox::lock_memory();
+        if let Err(error) = rights::narrow_supervisor() {
+            tracing::debug!("the supervisor keeps rights that it does not need: {error}");
+        }
         sandbox::confine();
         Ok(Self {
             supervisor,
@@ -366,7 +374,7 @@ impl Shell {
     }
 
     fn start(&mut self, worker: WorkerId, beginning: Beginning) -> io::Result<()> {
-        let (ours, theirs) = wire::pair()?;
+        let (ours, theirs) = passing::pair()?;
         self.waited.add(&ours, readable())?;
         self.workers.insert(worker, Child { pid: None, socket: Some(ours), doomed: false });
         self.launcher.launch(worker, beginning, theirs);
@@ -387,7 +395,7 @@ impl Shell {
 
     /// A line between two workers.
     fn introduce(&self, old: WorkerId, successor: WorkerId) {
-        match wire::pair() {
+        match passing::pair() {
             Ok((from, to)) => {
                 self.tell(successor, Order::Inherit, Some(&to));
                 self.tell(old, Order::HandOver, Some(&from));

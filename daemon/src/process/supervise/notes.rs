@@ -161,6 +161,7 @@ fn set_close_on_exec(descriptor: BorrowedFd<'_>, close: bool) -> io::Result<()> 
 mod tests {
     use super::*;
     use crate::process::supervise::wire;
+    use crate::system::passing;
     use nix::unistd::dup;
     use std::os::fd::IntoRawFd;
     use vipward_core::supervisor::{Event, Report};
@@ -169,7 +170,7 @@ mod tests {
     /// As the next version finds it, whose descriptors have the same numbers; here they are copies.
     #[test]
     fn what_is_left_is_what_was_known() {
-        let (ours, theirs) = wire::pair().unwrap();
+        let (ours, theirs) = passing::pair().unwrap();
         let mut supervisor = Supervisor::default();
         supervisor.handle(Event::Wakeup, Instant::ZERO);
         supervisor.handle(Event::Reported { worker: WorkerId(0), report: Report::Ready }, Instant::ZERO);

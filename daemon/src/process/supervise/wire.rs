@@ -3,11 +3,10 @@
 
 use crate::system::passing;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{MsgFlags, recv, send};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +22,6 @@ pub const LONGEST: usize = 64 << 10;
 /// What of a last will goes into one packet: datagrams have at most 1,100 bytes, addresses 40.
 const DATAGRAMS: usize = 16;
 const ADDRESSES: usize = 512;
-
-/// Both ends.
-pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
-}
 
 /// Why a packet says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +140,7 @@ fn split(report: Report) -> Vec<Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::passing::pair;
     use bytes::Bytes;
     use std::net::{IpAddr, Ipv4Addr};
     use vipward_core::datagram::Datagram;

@@ -1,0 +1,279 @@
+//! `vipward scripts`: the process that starts a worker's scripts.
+//!
+//! It hears its worker and nothing else, and has one thread. A worker has given up the right to start anything, and rights
+//! that scripts need; this one has them, and a program that came in over the network would not be in it. It is two
+//! processes: one starts scripts, the other one starts that again if it dies. Both end with the worker's line.
+//!
+//! Every script is a child that looks at its file and becomes it by itself: what waits for the file system is that child.
+
+use super::program;
+use super::wire::{self, LONGEST_ERROR, Send, Start, Told};
+use crate::system::exit::Exit;
+use crate::system::{passing, rights};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::MsgFlags;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, pipe2, setpgid};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// Before the one that died is started again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Requests before what runs gets its turn.
+const MAX_WAITING: usize = 64;
+
+/// Runs until the worker closes its line.
+pub fn run() -> Exit {
+    // Those that a terminal or a service manager sends to all processes. A script gets an empty mask.
+    let heard = [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+        Signal::SIGCHLD,
+    ];
+    let heard: SigSet = heard.into_iter().collect();
+    let line = match heard.thread_block().map_err(io::Error::from).and_then(|()| passing::from_stdin()) {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Usage;
+        }
+    };
+    // What was not there can't be taken from scripts either.
+    let _ = rights::narrow_scripts();
+    let _ = prctl::set_name(c"scripts");
+    while !is_closed(&line) {
+        match branch() {
+            Ok(ForkResult::Child) => return serve(line),
+            Ok(ForkResult::Parent { child }) => match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, 0)) => break,
+                // It has died, and another one serves what still waits on the line.
+                Ok(_) | Err(_) => std::thread::sleep(PAUSE),
+            },
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+    Exit::Fine
+}
+
+fn branch() -> nix::Result<ForkResult> {
+    // SAFETY: this process has one thread, so the child finds no lock that somebody else has.
+    #[allow(unsafe_code)]
+    unsafe {
+        fork()
+    }
+}
+
+fn is_closed(line: &OwnedFd) -> bool {
+    is_ready(line.as_fd(), PollFlags::empty())
+}
+
+fn serve(line: OwnedFd) -> Exit {
+    let children: SigSet = [Signal::SIGCHLD].into_iter().collect();
+    let Ok(children) = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC) else {
+        return Exit::Failed;
+    };
+    let mut server = Server { line, children, runs: Vec::new(), closed: false, buffer: vec![0; wire::LONGEST] };
+    loop {
+        server.wait();
+        if let Some(child) = server.turn() {
+            // All that is the server's.
+            drop(server);
+            return child.become_it();
+        }
+        if server.closed {
+            server.leave();
+            return Exit::Fine;
+        }
+    }
+}
+
+struct Server {
+    line: OwnedFd,
+    children: SignalFd,
+    runs: Vec<Run>,
+    closed: bool,
+    buffer: Vec<u8>,
+}
+
+/// A child.
+struct Run {
+    group: Pid,
+    /// None: nobody looks after it any more.
+    line: Option<OwnedFd>,
+    /// Where it says why it could not become the script; closed when it has. None: that is known.
+    starting: Option<File>,
+    dies: bool,
+    /// It has ended. It is reaped when nobody looks after it any more: until then its number is nobody else's.
+    ended: bool,
+}
+
+/// In the child: what it is to become.
+struct Child {
+    start: Start,
+    complain: Option<OwnedFd>,
+    status: File,
+    parent: Pid,
+}
+
+impl Child {
+    fn become_it(mut self) -> Exit {
+        // The parent does the same: whoever comes first.
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        let mut why = program::become_it(&self.start, self.complain, self.parent);
+        why.truncate(why.floor_char_boundary(LONGEST_ERROR));
+        let _ = self.status.write_all(why.as_bytes());
+        Exit::Failed
+    }
+}
+
+impl Server {
+    /// Waits until something happens.
+    fn wait(&self) {
+        let line = PollFd::new(self.line.as_fd(), PollFlags::POLLIN);
+        let mut waited = vec![line, PollFd::new(self.children.as_fd(), PollFlags::POLLIN)];
+        for run in &self.runs {
+            let both = [run.line.as_ref().map(AsFd::as_fd), run.starting.as_ref().map(AsFd::as_fd)];
+            waited.extend(both.into_iter().flatten().map(|it| PollFd::new(it, PollFlags::POLLIN)));
+        }
+        if !matches!(poll(&mut waited, PollTimeout::NONE), Ok(_) | Err(Errno::EINTR)) {
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// All that has happened. In a child: what it is.
+    fn turn(&mut self) -> Option<Child> {
+        // It is looked for below, in every turn.
+        while let Ok(Some(_)) = self.children.read_signal() {}
+        self.runs.retain_mut(Run::turn);
+        for _ in 0..MAX_WAITING {
+            match passing::receive(&self.line, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(Some((packet, with))) => {
+                    let start = wire::decode(packet);
+                    if let Some(child) = start.and_then(|start| self.start(start, with)) {
+                        return Some(child);
+                    }
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => break,
+                Ok(None) | Err(_) => {
+                    self.closed = true;
+                    break;
+                }
+            }
+        }
+        None
+    }
+
+    fn start(&mut self, start: Start, with: Vec<OwnedFd>) -> Option<Child> {
+        let mut with = with.into_iter();
+        let (line, complain) = (with.next()?, with.next());
+        let parent = getpid();
+        let branched = pipe2(OFlag::O_CLOEXEC).and_then(|pipe| branch().map(|which| (pipe, which)));
+        match branched {
+            Ok(((_, status), ForkResult::Child)) => Some(Child { start, complain, status: status.into(), parent }),
+            Ok(((starting, _), ForkResult::Parent { child })) => {
+                let _ = setpgid(child, child);
+                let (line, starting) = (Some(line), Some(starting.into()));
+                self.runs.push(Run { group: child, line, starting, dies: start.dies, ended: false });
+                None
+            }
+            Err(error) => {
+                let _ = wire::say(&line, &Told::Refused(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// The worker is gone: nobody looks after anything any more.
+    fn leave(&mut self) {
+        for run in &mut self.runs {
+            run.line = None;
+            run.forgotten();
+        }
+    }
+}
+
+impl Run {
+    /// What has happened to it. False: it is over, and nobody looks after it.
+    fn turn(&mut self) -> bool {
+        let ended = if self.ended { None } else { self.status() };
+        if let Some(starting) = &mut self.starting
+            && (ended.is_some() || readable(starting))
+        {
+            // One packet at most, and then its end.
+            let mut why = [0; LONGEST_ERROR];
+            let length = starting.read(&mut why).unwrap_or_default();
+            self.starting = None;
+            match why.get(..length) {
+                Some(why @ [_, ..]) => self.tell(&Told::Refused(String::from_utf8_lossy(why).into_owned())),
+                Some([]) | None => self.tell(&Told::Started),
+            }
+        }
+        if let Some(status) = ended {
+            self.ended = true;
+            self.tell(&Told::Ended(status));
+        }
+        while let Some(line) = &self.line {
+            match wire::hear::<Send>(line) {
+                Ok(Some(Send(signal))) => {
+                    if let Ok(signal) = Signal::try_from(signal) {
+                        let _ = killpg(self.group, signal);
+                    }
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => break,
+                Ok(None) | Err(_) => {
+                    self.line = None;
+                    self.forgotten();
+                }
+            }
+        }
+        let over = self.ended && self.line.is_none();
+        if over {
+            let _ = waitpid(self.group, Some(WaitPidFlag::WNOHANG));
+        }
+        !over
+    }
+
+    /// How it has ended, as wait(2) tells it, if it has.
+    fn status(&self) -> Option<i32> {
+        match waitid(Id::Pid(self.group), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+            Ok(WaitStatus::Exited(_, status)) => Some((status & 0xff) << 8),
+            Ok(WaitStatus::Signaled(_, signal, core)) => Some(signal as i32 | if core { 0x80 } else { 0 }),
+            Ok(_) | Err(Errno::EINTR) => None,
+            // It is no child of this process: that can't be.
+            Err(_) => Some(0),
+        }
+    }
+
+    /// Nobody looks after it any more.
+    fn forgotten(&self) {
+        if self.dies && !self.ended {
+            let _ = killpg(self.group, Signal::SIGKILL);
+        }
+    }
+
+    fn tell(&self, told: &Told) {
+        // Two packets fit in; somebody who is gone needs to know nothing.
+        let _ = self.line.as_ref().map(|line| wire::say(line, told));
+    }
+}
+
+fn readable(pipe: &File) -> bool {
+    is_ready(pipe.as_fd(), PollFlags::POLLIN)
+}
+
+/// Whether there is one of these, or the other end is closed.
+fn is_ready(descriptor: BorrowedFd<'_>, flags: PollFlags) -> bool {
+    matches!(poll(&mut [PollFd::new(descriptor, flags)], PollTimeout::ZERO), Ok(1..))
+}
