@@ -227,7 +227,7 @@ fn scripts_run_after_a_reload_an_upgrade_and_the_death_of_the_process_that_start
     told(&upgraded);
     until(|| (!running(old) && !running(keeper)).then_some(()));
     // Both at once: only another worker can have others.
-    let last = worker(&director);
+    let last = until(|| child_of(director.pid()).filter(|pid| *pid != old));
     let (keeper, server) = parts(last);
     for pid in [keeper, server] {
         kill(pid, Signal::SIGKILL).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::system::quiet::Limited;
 use std::convert::Infallible;
+use std::io;
 use std::os::fd::OwnedFd;
 use tokio::net::unix::pipe;
 use vipward_core::decision::Severity;
@@ -59,7 +60,7 @@ impl Said {
                 Some(from) if from.readable().await.is_ok() => {}
                 Some(_) | None => return std::future::pending().await,
             }
-            if self.read(speaker).is_none() {
+            if self.read(speaker, |from, buffer| from.try_read(buffer)).is_none() {
                 self.from = None;
             }
         }
@@ -68,7 +69,8 @@ impl Said {
     /// Tells what is there already, at the script's end.
     pub fn rest(&mut self, speaker: &Speaker<'_>) {
         let mut read = 0;
-        while let Some(length @ 1..) = self.read(speaker)
+        // The runtime may not have noticed yet that there is something: so it is not asked.
+        while let Some(length @ 1..) = self.read(speaker, |from, buffer| Ok(nix::unistd::read(from, buffer)?))
             && read < REST
         {
             read += length;
@@ -82,12 +84,16 @@ impl Said {
     }
 
     /// How much was read; zero: nothing for now. None: nobody has the other end any more.
-    fn read(&mut self, speaker: &Speaker<'_>) -> Option<usize> {
+    fn read(
+        &mut self,
+        speaker: &Speaker<'_>,
+        how: impl Fn(&pipe::Receiver, &mut [u8]) -> io::Result<usize>,
+    ) -> Option<usize> {
         let mut buffer = [0; 4096];
-        let length = match self.from.as_ref()?.try_read(&mut buffer) {
+        let length = match how(self.from.as_ref()?, &mut buffer) {
             Ok(0) => return None,
             Ok(length) => length,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Some(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(0),
             Err(_) => return None,
         };
         for byte in buffer.get(..length)? {
