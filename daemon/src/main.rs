@@ -17,7 +17,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use command::{check, demo, upgrade, words};
 use options::cli::{Cli, Command, Config};
-use process::{supervise, worker};
+use process::{confine, supervise, worker};
 use std::process::ExitCode;
 use system::exit::Exit;
 use system::log;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(options) => supervise::run(&options),
         Command::Worker(options) => worker::run(&options).into(),
-        Command::Scripts => host::scripts::server::run().into(),
+        Command::Scripts(options) => confine::scripts(&options).into(),
         Command::Upgrade(options) => upgrade::upgrade(&options).into(),
         Command::Reload(options) => upgrade::reload(&options).into(),
         Command::Check(options) => check::check(&options).into(),

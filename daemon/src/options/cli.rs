@@ -32,7 +32,7 @@ pub enum Command {
     Worker(Worker),
     /// The process that starts a worker's scripts; started by that
     #[command(hide = true)]
-    Scripts,
+    Scripts(Scripts),
     /// Put the program that is on the disk now in the place of a running one
     ///
     /// Nobody notices: roles, adverts, verdicts, tables and connections go on. The configuration is read again. If the
@@ -99,6 +99,16 @@ pub struct Worker {
     pub after_farewell: bool,
     #[command(flatten)]
     pub run: Run,
+}
+
+#[derive(Debug, Args)]
+pub struct Scripts {
+    /// The configuration that names them
+    #[arg(short = 'f', long = "use-file", value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which `@ID` lines count
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub config_id: String,
 }
 
 #[derive(Debug, Args)]

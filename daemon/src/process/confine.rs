@@ -5,22 +5,37 @@
 //! which could be had earlier, is written from the last step on. Where a step is refused (by an old kernel, or in a container)
 //! the worker goes on with what it has.
 
-use crate::host::scripts::Launcher;
+use crate::host::scripts::{Configured, Launcher, server};
+use crate::options::cli::{Run, Scripts};
+use crate::options::configuration::{config_id, load};
+use crate::options::disk::{Disk, LooksAt};
 use crate::process::thread::Hired;
+use crate::system::exit::Exit;
 use crate::system::{calls, folders, log, rights};
 use std::io;
 use std::path::Path;
 use vipward_core::settings::Settings;
+use vipward_core::text::Sources;
 
 /// The first step: another process gets the rights that scripts need, and this one gives them up. Before there are threads.
 ///
 /// # Errors
 /// The other process can't be started.
-pub fn begin() -> io::Result<Launcher> {
-    let launcher = Launcher::start()?;
+pub fn begin(options: &Run) -> io::Result<Launcher> {
+    let words = ["-f".into(), options.file.clone().into(), "-i".into(), config_id(options).into()];
+    let launcher = Launcher::start(&words)?;
     say("capabilities", rights::narrow_worker());
     say("system calls", calls::refuse());
     Ok(launcher)
+}
+
+/// `vipward scripts`: the process that this starts.
+pub fn scripts(options: &Scripts) -> Exit {
+    server::run(|| {
+        // The worker says what is wrong with it.
+        let loaded = load(&mut Sources::default(), &Disk::new(LooksAt::default()), &options.file, &options.config_id);
+        loaded.config.as_ref().map(Configured::of).unwrap_or_default()
+    })
 }
 
 /// The last step, when it is known where this director writes. What threads there are by then have read the configuration and

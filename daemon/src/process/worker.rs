@@ -50,7 +50,7 @@ pub fn run(worker: &Worker) -> Exit {
             return Exit::Usage;
         }
     };
-    let launcher = match confine::begin() {
+    let launcher = match confine::begin(options) {
         Ok(launcher) => launcher,
         Err(error) => return io_failed(error),
     };

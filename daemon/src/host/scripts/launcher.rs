@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::pipe2;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -28,14 +29,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub struct Launcher(Arc<OwnedFd>);
 
 impl Launcher {
-    /// Starts the process: this program, whatever lies in its place on the disk by now. Signals that the caller has blocked
-    /// are blocked in it from its first moment on.
+    /// Starts the process: this program, whatever lies in its place on the disk by now, with these words behind `scripts`.
+    /// Signals that the caller has blocked are blocked in it from its first moment on.
     ///
     /// # Errors
     /// It can't be started.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(words: &[OsString]) -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("vipward").arg("scripts");
+        command.arg0("vipward").arg("scripts").args(words);
         Self::start_by(command)
     }
 

@@ -9,6 +9,7 @@
 //! the start itself) is a child of that, so that one script that can't be started keeps no other from running.
 
 mod accounts;
+mod commands;
 mod complaints;
 mod launcher;
 mod notify;
@@ -19,6 +20,7 @@ pub mod server;
 mod tests;
 mod wire;
 
+pub use commands::Configured;
 pub use launcher::Launcher;
 
 use accounts::Accounts;
@@ -41,7 +43,7 @@ use vipward_core::command::{Command, ScriptOutcome, ScriptUser};
 use vipward_core::config::Config;
 use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
-use wire::Start;
+use wire::{Start, User};
 
 /// How long a script that runs may hold up others once the director ends: what waits behind it is the last word.
 const HURRY: Duration = Duration::from_secs(2);
@@ -219,13 +221,16 @@ impl Shop {
     /// Starts a command for `owner`, who has one at a time.
     async fn start(self: &Rc<Self>, owner: &Arc<str>, command: &Command, dies: bool) -> Result<Running, String> {
         let user = match &command.user {
-            Some(user) => Some(self.accounts.get(user).await?),
+            Some(named) => {
+                let (uid, gid) = self.accounts.get(named).await?;
+                let (name, group) = (named.user.clone(), named.group.clone());
+                Some(User { name, group, uid: uid.as_raw(), gid: gid.as_raw() })
+            }
             None => None,
         };
         if !self.starting.borrow_mut().insert(owner.clone()) {
             return Err("the start before is still waiting for the file system".to_owned());
         }
-        let user = user.map(|(uid, gid)| (uid.as_raw(), gid.as_raw()));
         let start = Start { argv: command.argv.clone(), user, secure: self.secure.get(), dies };
         let (shop, owner) = (self.clone(), owner.clone());
         let (tell, told) = oneshot::channel();

@@ -1,5 +1,6 @@
 //! The child that becomes a script. Whatever waits for the file system here keeps nobody else waiting.
 
+use super::accounts;
 use super::wire::Start;
 use crate::system::rights;
 use nix::sys::prctl;
@@ -11,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use vipward_core::command::ScriptUser;
 
 /// Where programs without a path are looked for, and all the environment that a script gets.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,7 +28,17 @@ pub fn become_it(start: &Start, complain: Option<OwnedFd>, parent: Pid) -> Strin
 fn prepare(start: &Start, complain: Option<OwnedFd>, parent: Pid) -> Result<Command, String> {
     let (word, arguments) = start.argv.split_first().ok_or("an empty command")?;
     let program = find(word)?;
-    let user = start.user.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
+    let user = start.user.as_ref().map(|user| (Uid::from_raw(user.uid), Gid::from_raw(user.gid)));
+    if let (Some(named), Some((uid, gid))) = (&start.user, user)
+        && (uid.is_root() || gid.as_raw() == 0)
+        && named.name != "root"
+    {
+        // The worker says so, and must not make a user's script root's.
+        let user = ScriptUser { user: named.name.clone(), group: named.group.clone() };
+        if accounts::look_up(&user)? != (uid, gid) {
+            return Err(format!("{} is somebody else", named.name));
+        }
+    }
     let root = geteuid().is_root() && user.is_none_or(|(uid, _)| uid.is_root());
     if start.secure && root {
         check_writers(&program)?;

@@ -4,17 +4,20 @@
 //! that scripts need; this one has them, and a program that came in over the network would not be in it. It is two
 //! processes: one starts scripts, the other one starts that again if it dies. Both end with the worker's line.
 //!
+//! It starts what the configuration names ([`super::commands`]), and nothing else that somebody asks for.
+//!
 //! Every script is a child that looks at its file and becomes it by itself: what waits for the file system is that child.
 
+use super::commands::{Commands, Reading};
 use super::program;
 use super::wire::{self, LONGEST_ERROR, Send, Start, Told};
 use crate::system::exit::Exit;
 use crate::system::{passing, rights};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
@@ -30,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Requests before what runs gets its turn.
 const MAX_WAITING: usize = 64;
 
-/// Runs until the worker closes its line.
-pub fn run() -> Exit {
+/// Runs until the worker closes its line. `read` reads which commands may be started, in a child, which may wait.
+pub fn run<C: Commands>(read: impl Fn() -> C) -> Exit {
     // Those that a terminal or a service manager sends to all processes. A script gets an empty mask.
     let heard = [
         Signal::SIGTERM,
@@ -55,7 +58,7 @@ pub fn run() -> Exit {
     let _ = prctl::set_name(c"scripts");
     while !is_closed(&line) {
         match branch() {
-            Ok(ForkResult::Child) => return serve(line),
+            Ok(ForkResult::Child) => return serve(line, &read),
             Ok(ForkResult::Parent { child }) => match waitpid(child, None) {
                 Ok(WaitStatus::Exited(_, 0)) => break,
                 // It has died, and another one serves what still waits on the line.
@@ -79,32 +82,71 @@ fn is_closed(line: &OwnedFd) -> bool {
     is_ready(line.as_fd(), PollFlags::empty())
 }
 
-fn serve(line: OwnedFd) -> Exit {
+fn serve<C: Commands>(line: OwnedFd, read: &impl Fn() -> C) -> Exit {
     let children: SigSet = [Signal::SIGCHLD].into_iter().collect();
     let Ok(children) = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC) else {
         return Exit::Failed;
     };
-    let mut server = Server { line, children, runs: Vec::new(), closed: false, buffer: vec![0; wire::LONGEST] };
+    let mut server = Server {
+        line,
+        children,
+        runs: Vec::new(),
+        known: C::default(),
+        reading: None,
+        read: Vec::new(),
+        asked: Vec::new(),
+        closed: false,
+        buffer: vec![0; wire::LONGEST],
+    };
+    let mut child = server.begin_reading();
     loop {
-        server.wait();
-        if let Some(child) = server.turn() {
+        if let Some(child) = child {
             // All that is the server's.
             drop(server);
-            return child.become_it();
+            return match child {
+                Child::Script(script) => script.become_it(),
+                Child::Reader(to) => tell_all(&read(), to),
+            };
         }
         if server.closed {
             server.leave();
             return Exit::Fine;
         }
+        server.wait();
+        child = server.turn();
     }
 }
 
-struct Server {
+/// Says which commands there are.
+fn tell_all(commands: &impl Commands, to: OwnedFd) -> Exit {
+    match File::from(to).write_all(&wire::encode(commands)) {
+        Ok(()) => Exit::Fine,
+        Err(_) => Exit::Failed,
+    }
+}
+
+struct Server<C> {
     line: OwnedFd,
     children: SignalFd,
     runs: Vec<Run>,
+    /// What may be started.
+    known: C,
+    reading: Option<Reading>,
+    /// Children that have read and are not reaped yet.
+    read: Vec<Pid>,
+    /// What was not known when it was asked for.
+    asked: Vec<Asked>,
     closed: bool,
     buffer: Vec<u8>,
+}
+
+/// A script that waits until the configuration is read.
+struct Asked {
+    start: Start,
+    line: OwnedFd,
+    complain: Option<OwnedFd>,
+    /// Only the reading after the one that runs began later than this came.
+    early: bool,
 }
 
 /// A child.
@@ -119,15 +161,21 @@ struct Run {
     ended: bool,
 }
 
-/// In the child: what it is to become.
-struct Child {
+/// In a child: what it is.
+enum Child {
+    Script(Script),
+    /// It says here what it has read.
+    Reader(OwnedFd),
+}
+
+struct Script {
     start: Start,
     complain: Option<OwnedFd>,
     status: File,
     parent: Pid,
 }
 
-impl Child {
+impl Script {
     fn become_it(mut self) -> Exit {
         // The parent does the same: whoever comes first.
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
@@ -138,11 +186,12 @@ impl Child {
     }
 }
 
-impl Server {
+impl<C: Commands> Server<C> {
     /// Waits until something happens.
     fn wait(&self) {
         let line = PollFd::new(self.line.as_fd(), PollFlags::POLLIN);
         let mut waited = vec![line, PollFd::new(self.children.as_fd(), PollFlags::POLLIN)];
+        waited.extend(self.reading.iter().map(|reading| PollFd::new(reading.as_fd(), PollFlags::POLLIN)));
         for run in &self.runs {
             let both = [run.line.as_ref().map(AsFd::as_fd), run.starting.as_ref().map(AsFd::as_fd)];
             waited.extend(both.into_iter().flatten().map(|it| PollFd::new(it, PollFlags::POLLIN)));
@@ -157,11 +206,15 @@ impl Server {
         // It is looked for below, in every turn.
         while let Ok(Some(_)) = self.children.read_signal() {}
         self.runs.retain_mut(Run::turn);
+        self.read.retain(|child| waitpid(*child, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive));
+        if let Some(child) = self.was_read() {
+            return Some(child);
+        }
         for _ in 0..MAX_WAITING {
             match passing::receive(&self.line, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(Some((packet, with))) => {
                     let start = wire::decode(packet);
-                    if let Some(child) = start.and_then(|start| self.start(start, with)) {
+                    if let Some(child) = start.and_then(|start| self.ask(start, with)) {
                         return Some(child);
                     }
                 }
@@ -175,17 +228,81 @@ impl Server {
         None
     }
 
-    fn start(&mut self, start: Start, with: Vec<OwnedFd>) -> Option<Child> {
+    /// Starts it if it is known, else when it is known.
+    fn ask(&mut self, start: Start, with: Vec<OwnedFd>) -> Option<Child> {
         let mut with = with.into_iter();
         let (line, complain) = (with.next()?, with.next());
+        if self.known.allow(&start) {
+            return self.start(start, line, complain);
+        }
+        self.reading.iter().for_each(Reading::give_up_if_late);
+        self.asked.push(Asked { start, line, complain, early: self.reading.is_some() });
+        self.begin_reading()
+    }
+
+    /// Begins to read which commands there are, if that is not done already.
+    fn begin_reading(&mut self) -> Option<Child> {
+        if self.reading.is_some() {
+            return None;
+        }
+        match pipe2(OFlag::O_CLOEXEC).and_then(|pipe| branch().map(|which| (pipe, which))) {
+            Ok(((_, to), ForkResult::Child)) => Some(Child::Reader(to)),
+            Ok(((from, _), ForkResult::Parent { child })) => {
+                // The reader's end may block.
+                let _ = fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+                self.reading = Some(Reading::new(child, from));
+                None
+            }
+            Err(error) => {
+                for asked in self.asked.drain(..) {
+                    let _ = wire::say(&asked.line, &Told::Refused(error.to_string()));
+                }
+                None
+            }
+        }
+    }
+
+    /// If all is read: one of those that wait for it, or another reading; else none. Those that are not named are refused.
+    fn was_read(&mut self) -> Option<Child> {
+        if let Some(known) = self.reading.as_mut().and_then(Reading::read) {
+            self.known.learn(known);
+            self.read.extend(self.reading.take().map(|reading| reading.child()));
+            let asked = std::mem::take(&mut self.asked).into_iter();
+            for mut asked in asked {
+                if asked.early || self.known.allow(&asked.start) {
+                    asked.early = false;
+                    self.asked.push(asked);
+                } else {
+                    let why = "the configuration does not name it".to_owned();
+                    let _ = wire::say(&asked.line, &Told::Refused(why));
+                }
+            }
+        }
+        while let Some(place) = self.asked.iter().position(|asked| self.known.allow(&asked.start)) {
+            let Asked { start, line, complain, .. } = self.asked.swap_remove(place);
+            if let Some(child) = self.start(start, line, complain) {
+                return Some(child);
+            }
+        }
+        if self.asked.is_empty() { None } else { self.begin_reading() }
+    }
+
+    fn start(&mut self, start: Start, line: OwnedFd, complain: Option<OwnedFd>) -> Option<Child> {
         let parent = getpid();
-        let branched = pipe2(OFlag::O_CLOEXEC).and_then(|pipe| branch().map(|which| (pipe, which)));
-        match branched {
-            Ok(((_, status), ForkResult::Child)) => Some(Child { start, complain, status: status.into(), parent }),
+        let dies = start.dies;
+        match pipe2(OFlag::O_CLOEXEC).and_then(|pipe| branch().map(|which| (pipe, which))) {
+            Ok(((_, status), ForkResult::Child)) => {
+                Some(Child::Script(Script { start, complain, status: status.into(), parent }))
+            }
             Ok(((starting, _), ForkResult::Parent { child })) => {
                 let _ = setpgid(child, child);
-                let (line, starting) = (Some(line), Some(starting.into()));
-                self.runs.push(Run { group: child, line, starting, dies: start.dies, ended: false });
+                self.runs.push(Run {
+                    group: child,
+                    line: Some(line),
+                    starting: Some(starting.into()),
+                    dies,
+                    ended: false,
+                });
                 None
             }
             Err(error) => {
@@ -200,6 +317,9 @@ impl Server {
         for run in &mut self.runs {
             run.line = None;
             run.forgotten();
+        }
+        if let Some(reading) = &self.reading {
+            let _ = kill(reading.child(), Signal::SIGKILL);
         }
     }
 }

@@ -15,15 +15,31 @@ fn means(longest: Duration) -> Means {
 
 /// The process that starts scripts: this test binary, which runs [`the_process_that_starts_scripts`] on its only thread.
 fn launcher() -> Launcher {
+    Launcher::start_by(process("the_process_that_starts_scripts")).unwrap()
+}
+
+fn process(test: &str) -> std::process::Command {
     let mut command = std::process::Command::new("/proc/self/exe");
-    command.args(["--exact", "host::scripts::tests::the_process_that_starts_scripts", "--ignored", "--test-threads=1"]);
-    Launcher::start_by(command).unwrap()
+    command.args(["--exact", &format!("host::scripts::tests::{test}"), "--ignored", "--test-threads=1"]);
+    command
+}
+
+/// These tests have no configuration.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct All;
+
+impl commands::Commands for All {
+    fn learn(&mut self, All: Self) {}
+
+    fn allow(&self, _: &Start) -> bool {
+        true
+    }
 }
 
 #[test]
 #[ignore = "other tests run it"]
 fn the_process_that_starts_scripts() {
-    let _ = server::run();
+    let _ = server::run(|| All);
     // A child that could not become a script must not come back into the test binary.
     std::process::exit(0);
 }
@@ -47,6 +63,52 @@ async fn until(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(PLENTY, all).await.expect("it never came true");
+}
+
+/// The programs in the file of this name.
+const NAMED: &str = "VIPWARD_TEST_NAMED";
+
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Named(BTreeSet<String>);
+
+impl commands::Commands for Named {
+    fn learn(&mut self, Self(others): Self) {
+        self.0.extend(others);
+    }
+
+    fn allow(&self, start: &Start) -> bool {
+        start.argv.first().is_some_and(|program| self.0.contains(program))
+    }
+}
+
+#[test]
+#[ignore = "another test runs it"]
+fn the_process_that_starts_what_is_named() {
+    let read = || std::fs::read_to_string(std::env::var_os(NAMED).unwrap()).unwrap();
+    let _ = server::run(|| Named(read().lines().map(str::to_owned).collect()));
+    std::process::exit(0);
+}
+
+#[test]
+fn what_is_not_named_is_not_started_and_what_a_reload_names_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("named");
+    std::fs::write(&named, "/bin/true\n").unwrap();
+    let mut process = process("the_process_that_starts_what_is_named");
+    process.env(NAMED, &named);
+    let launcher = Launcher::start_by(process).unwrap();
+    on_local_set(async {
+        let scripts = Scripts::start(Means { launcher, longest: PLENTY }).unwrap();
+        let run = async |program: &str| scripts.run(&program.into(), &command(&[program]), PLENTY).await;
+        assert_eq!(run("/bin/true").await, ScriptOutcome::Exited(0));
+        let refused = ScriptOutcome::NotStarted("the configuration does not name it".to_owned());
+        assert_eq!(run("/bin/false").await, refused);
+        std::fs::write(&named, "/bin/false\n").unwrap();
+        // All at once, as at a reload.
+        let both = tokio::join!(run("/bin/false"), run("/bin/echo"));
+        assert_eq!(both, (ScriptOutcome::Exited(1), refused));
+        assert_eq!(run("/bin/true").await, ScriptOutcome::Exited(0), "a worker may run with an older text");
+    });
 }
 
 #[test]
@@ -223,7 +285,7 @@ fn what_was_looked_up_is_remembered_and_a_failure_is_asked_about_again() {
     }
     on_local_set(async {
         let scripts = Scripts::start_with(means(PLENTY), second_time).unwrap();
-        let user = Some(ScriptUser { user: "me".to_owned(), group: None });
+        let user = Some(ScriptUser { user: "root".to_owned(), group: None });
         let run = Command { user, ..command(&["true"]) };
         let first = scripts.run(&name(), &run, PLENTY).await;
         assert_eq!(first, ScriptOutcome::NotStarted("the name service is away".to_owned()));
@@ -231,6 +293,19 @@ fn what_was_looked_up_is_remembered_and_a_failure_is_asked_about_again() {
             assert_eq!(scripts.run(&name(), &run, PLENTY).await, ScriptOutcome::Exited(0));
         }
         assert_eq!(ASKED.load(Ordering::Acquire), 2);
+    });
+}
+
+#[test]
+fn a_script_of_a_user_does_not_become_roots_because_the_worker_says_so() {
+    fn root(_: &ScriptUser) -> accounts::Ids {
+        Ok((nix::unistd::Uid::from_raw(0), nix::unistd::Gid::from_raw(0)))
+    }
+    on_local_set(async {
+        let scripts = Scripts::start_with(means(PLENTY), root).unwrap();
+        let user = Some(ScriptUser { user: "nobody".to_owned(), group: None });
+        let outcome = scripts.run(&name(), &Command { user, ..command(&["true"]) }, PLENTY).await;
+        assert_eq!(outcome, ScriptOutcome::NotStarted("nobody is somebody else".to_owned()));
     });
 }
 

@@ -25,12 +25,21 @@ pub const LONGEST_ERROR: usize = 1024;
 pub struct Start {
     /// Program and arguments.
     pub argv: Vec<String>,
-    /// User and group; none: the director's own.
-    pub user: Option<(u32, u32)>,
+    /// None: the director's own.
+    pub user: Option<User>,
     /// `enable_script_security`.
     pub secure: bool,
     /// It is killed when nobody looks after it any more.
     pub dies: bool,
+}
+
+/// A user, and a group if the configuration names one; and who that is.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub name: String,
+    pub group: Option<String>,
+    pub uid: u32,
+    pub gid: u32,
 }
 
 /// What becomes of it.
