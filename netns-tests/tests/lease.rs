@@ -128,25 +128,36 @@ fn what_the_kernel_took_from_a_dozing_master_comes_back_and_is_announced() {
     });
 }
 
-/// Without `promote_secondaries` the kernel takes the secondary addresses of a subnet along with the primary one.
+/// Without `promote_secondaries` the kernel takes the secondary addresses of a subnet along with the primary one. It is set
+/// where virtual addresses are held; and when somebody unsets it, all of them come back.
 #[test]
 fn a_primary_address_that_goes_comes_back_with_its_secondaries() {
     in_lab("a_primary_address_that_goes_comes_back_with_its_secondaries", &[], || {
         let pair = Pair::build().unwrap();
-        pair.lb1.sysctl("net/ipv4/conf/all/promote_secondaries", "0").unwrap();
-        pair.lb1.sysctl("net/ipv4/conf/eth0/promote_secondaries", "0").unwrap();
+        let unset = || {
+            pair.lb1.sysctl("net/ipv4/conf/all/promote_secondaries", "0").unwrap();
+            pair.lb1.sysctl("net/ipv4/conf/eth0/promote_secondaries", "0").unwrap();
+        };
+        unset();
         let vips: Vec<IpAddr> = (1..=5).map(|host| IpAddr::from([203, 0, 113, host])).collect();
         let more: String =
             vips.iter().fold("virtual_ipaddress_excluded {\n".to_owned(), |text, vip| format!("{text}{vip}/24\n"));
         let more: &'static str = (more + "}\n").leak();
         let mut master = master(&pair, &Router { more, ..Router::master() });
-        wait_for(SOON, || vips.iter().all(|vip| pair.lb1.has(*vip)).then_some(())).expect("all are there");
-        let said = master.lines(0).len();
+        let all = || wait_for(SOON, || vips.iter().all(|vip| pair.lb1.has(*vip)).then_some(()));
+        all().expect("all are there");
         pair.lb1.remove_address("eth0", vips[0]).unwrap();
+        master.wait_for_line(&format!("{}/24 on eth0 was taken off", vips[0]), SOON).unwrap();
+        all().expect("it is there again");
+        assert_eq!(master.output().matches("was taken off").count(), 1, "{}", master.output());
+        unset();
+        let said = master.lines(0).len();
+        // The first of them now.
+        pair.lb1.remove_address("eth0", vips[1]).unwrap();
         for vip in &vips {
             master.wait_for_line_after(said, &format!("{vip}/24 on eth0 was taken off"), SOON).unwrap();
         }
-        wait_for(SOON, || vips.iter().all(|vip| pair.lb1.has(*vip)).then_some(())).expect("all are there again");
+        all().expect("all are there again");
     });
 }
 

@@ -46,7 +46,11 @@ fn an_address_that_vanishes_again_and_again_comes_back_more_slowly() {
     }
     let pauses: Vec<u32> = back.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(back[0], 0);
-    assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000], "milliseconds");
+    assert_eq!(
+        pauses,
+        [100, 200, 400, 800, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000],
+        "milliseconds"
+    );
     t.until("60");
     t.at("60").somebody(100, false).gives_of("add", &["add 10.0.0.100/24"]);
 }
