@@ -1,8 +1,9 @@
 //! Which commands may be started. A worker that somebody has taken over could ask for any: so the process that starts scripts
 //! reads the configuration itself, and starts what that names.
 //!
-//! It reads when it begins, and again when it is asked for something that it does not know: then there was a reload. What it
-//! once read stays known. The worker may run with an older text than the one on the disk.
+//! It reads when the worker says that a configuration with commands is in force, and again when it is asked for something that it
+//! does not know. Not when it begins: a successor's hand-over may be under way then, and has a second. What it once read stays
+//! known. The worker may run with an older text than the one on the disk.
 
 use super::wire::{Start, User};
 use nix::sys::signal::{Signal, kill};

@@ -4,7 +4,7 @@
 //! could not start a script by itself, nor anything else.
 
 use super::running::{Running, waited};
-use super::wire::{self, Start};
+use super::wire::{self, Request, Start};
 use crate::system::passing;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -13,7 +13,7 @@ use nix::unistd::pipe2;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -51,29 +51,39 @@ impl Launcher {
         Ok(Self(Arc::new(ours)))
     }
 
+    /// Lets it read which commands the configuration names.
+    pub async fn learn(&self) {
+        // Where that fails it reads when it is asked for one.
+        let _ = self.ask(&Request::Learn, &[]).await;
+    }
+
     /// Starts a script. Does not give up by itself: its file may be on a server that does not answer.
     ///
     /// # Errors
     /// Why it did not start.
-    pub async fn run(&self, start: &Start) -> Result<Running, String> {
-        let packet = wire::encode(start);
-        if packet.is_empty() || packet.len() > wire::LONGEST {
-            return Err(format!("its words have more than {} KiB", wire::LONGEST >> 10));
-        }
+    pub async fn run(&self, start: Start) -> Result<Running, String> {
         let (line, theirs) = passing::pair().map_err(|error| error.to_string())?;
         let (listen, complain) = ears().unzip();
         let with: Vec<_> = [Some(theirs.as_fd()), complain.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
+        self.ask(&Request::Start(start), &with).await?;
+        drop((theirs, complain));
+        Running::begins(line, listen).await
+    }
+
+    async fn ask(&self, request: &Request, with: &[BorrowedFd<'_>]) -> Result<(), String> {
+        let packet = wire::encode(request);
+        if packet.is_empty() || packet.len() > wire::LONGEST {
+            return Err(format!("its words have more than {} KiB", wire::LONGEST >> 10));
+        }
         loop {
-            match passing::send(&self.0, &packet, &with, MsgFlags::MSG_DONTWAIT) {
-                Ok(()) => break,
+            match passing::send(&self.0, &packet, with, MsgFlags::MSG_DONTWAIT) {
+                Ok(()) => return Ok(()),
                 Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR | Errno::ETOOMANYREFS) => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(format!("the process that starts scripts does not answer: {error}")),
             }
         }
-        drop((theirs, complain));
-        Running::begins(line, listen).await
     }
 
     /// Waits until there is no process any more that could start a script.

@@ -73,9 +73,25 @@ struct State {
 }
 
 enum Request {
-    Loaded { secure: bool, users: Vec<ScriptUser> },
-    Run { script: Arc<str>, command: Command, timeout: Duration, answer: oneshot::Sender<ScriptOutcome>, run: Run },
-    Notify { queue: Arc<str>, state: State, command: Command, run: Run },
+    /// `any`: it names commands.
+    Loaded {
+        secure: bool,
+        users: Vec<ScriptUser>,
+        any: bool,
+    },
+    Run {
+        script: Arc<str>,
+        command: Command,
+        timeout: Duration,
+        answer: oneshot::Sender<ScriptOutcome>,
+        run: Run,
+    },
+    Notify {
+        queue: Arc<str>,
+        state: State,
+        command: Command,
+        run: Run,
+    },
     End,
 }
 
@@ -113,8 +129,10 @@ impl Scripts {
             let scripts = &router.notify;
             [&scripts.master, &scripts.backup, &scripts.fault, &scripts.stop, &scripts.any].into_iter().flatten()
         });
-        let users = tracked.chain(notified).filter_map(|command| command.user.clone()).collect();
-        self.ask(Request::Loaded { secure: config.global.script_security, users });
+        let commands: Vec<&Command> = tracked.chain(notified).collect();
+        let users = commands.iter().filter_map(|command| command.user.clone()).collect();
+        let any = !commands.is_empty();
+        self.ask(Request::Loaded { secure: config.global.script_security, users, any });
     }
 
     /// Runs a command to its end. After `timeout`, or when the future is dropped, its whole process group is killed.
@@ -189,8 +207,12 @@ async fn serve(mut requests: UnboundedReceiver<Request>, means: Means, look_up: 
     let mut queues: BTreeMap<Arc<str>, Rc<Queue>> = BTreeMap::new();
     while let Some(request) = requests.recv().await {
         match request {
-            Request::Loaded { secure, users } => {
+            Request::Loaded { secure, users, any } => {
                 shop.secure.set(secure);
+                if any {
+                    let shop = shop.clone();
+                    tokio::task::spawn_local(async move { shop.means.launcher.learn().await });
+                }
                 shop.accounts.look_up_all(users);
             }
             Request::Run { script, command, timeout, mut answer, run } => {
@@ -236,7 +258,7 @@ impl Shop {
         let (tell, told) = oneshot::channel();
         // By itself, so that it is known when it is over though nobody waits for it any more.
         tokio::task::spawn_local(async move {
-            let started = shop.means.launcher.run(&start).await;
+            let started = shop.means.launcher.run(start).await;
             shop.starting.borrow_mut().remove(&owner);
             // One that comes too late is killed when it is dropped.
             let _ = tell.send(started);

@@ -10,7 +10,7 @@
 
 use super::commands::{Commands, Reading};
 use super::program;
-use super::wire::{self, LONGEST_ERROR, Send, Start, Told};
+use super::wire::{self, LONGEST_ERROR, Request, Send, Start, Told};
 use crate::system::exit::Exit;
 use crate::system::{passing, rights};
 use nix::errno::Errno;
@@ -98,9 +98,9 @@ fn serve<C: Commands>(line: OwnedFd, read: &impl Fn() -> C) -> Exit {
         closed: false,
         buffer: vec![0; wire::LONGEST],
     };
-    let mut child = server.begin_reading();
     loop {
-        if let Some(child) = child {
+        server.wait();
+        if let Some(child) = server.turn() {
             // All that is the server's.
             drop(server);
             return match child {
@@ -112,8 +112,6 @@ fn serve<C: Commands>(line: OwnedFd, read: &impl Fn() -> C) -> Exit {
             server.leave();
             return Exit::Fine;
         }
-        server.wait();
-        child = server.turn();
     }
 }
 
@@ -213,9 +211,14 @@ impl<C: Commands> Server<C> {
         for _ in 0..MAX_WAITING {
             match passing::receive(&self.line, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(Some((packet, with))) => {
-                    let start = wire::decode(packet);
-                    if let Some(child) = start.and_then(|start| self.ask(start, with)) {
-                        return Some(child);
+                    let child = match wire::decode(packet) {
+                        // One that runs may have begun too early: then something is asked for that it does not know.
+                        Some(Request::Learn) => self.begin_reading(),
+                        Some(Request::Start(start)) => self.ask(start, with),
+                        None => None,
+                    };
+                    if child.is_some() {
+                        return child;
                     }
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => break,

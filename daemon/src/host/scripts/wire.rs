@@ -20,6 +20,14 @@ const SHORT: usize = 2048;
 /// Of an error's text, so that it fits.
 pub const LONGEST_ERROR: usize = 1024;
 
+/// What a worker wants.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// A configuration that names commands is in force.
+    Learn,
+    Start(Start),
+}
+
 /// A script to be started. With it come the line of its own and, where somebody listens, its standard error.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
