@@ -4,13 +4,14 @@
 
 mod director;
 
-use director::{Director, GOOD, VIPWARD, file};
-use nix::sys::signal::Signal;
+use director::{Director, GOOD, SOON, VIPWARD, file, worker};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 /// `vipward reload`, at the director of this configuration.
 fn reload(path: &Path) -> Output {
@@ -72,4 +73,27 @@ fn an_include_that_is_no_regular_file_is_refused_at_once() {
     let Some(mut director) = Director::start(test, &path) else { return };
     director.says("included here");
     assert_eq!(director.ends(), Some(2));
+}
+
+/// Also by a worker that has just begun to read it for the first time.
+#[test]
+fn whoever_asks_while_a_worker_starts_is_answered() {
+    // Long enough for many to ask meanwhile.
+    let (_folder, path) = file(&(GOOD.to_owned() + &"# nothing\n".repeat(200_000)));
+    let Some(mut director) = Director::start("whoever_asks_while_a_worker_starts_is_answered", &path) else { return };
+    director.says("nix0 does not exist");
+    kill(worker(&director), Signal::SIGKILL).unwrap();
+    director.says("the worker was killed by SIGKILL");
+    let deadline = Instant::now() + SOON;
+    loop {
+        let output = reload(&path);
+        if output.status.success() {
+            break;
+        }
+        let said = refusal(&output);
+        assert!(said.contains("no worker runs now"), "{said}");
+        assert!(Instant::now() < deadline, "{said}");
+    }
+    director.signal(Signal::SIGTERM);
+    assert_eq!(director.ends(), Some(0));
 }

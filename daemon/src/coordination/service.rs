@@ -4,10 +4,12 @@ use super::asked::Asked;
 use super::nodes::Nodes;
 use super::session::{Ended, Live, Surroundings, note};
 use super::tree::Tree;
+use crate::options::disk::{Disk, LooksAt};
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Service, Session};
 use vipward_core::seam::Clock;
+use vipward_core::text::Files;
 use vipward_core::time::Duration;
 use zookeeper_client::{Acls, Client, Error, PersistentWatcher, SessionInfo};
 
@@ -178,7 +180,8 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
 fn auth(service: &Service) -> Result<Option<String>, String> {
     let Some(file) = &service.auth_file else { return Ok(None) };
     let named = |error: &dyn std::fmt::Display| format!("auth_file {}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    let text = Disk::new(LooksAt::default()).read(file).map_err(|error| named(&error))?;
+    let text = String::from_utf8(text).map_err(|error| named(&error))?;
     let text = text.trim_end_matches(['\r', '\n']);
     match text.split_once(':') {
         Some((user, _)) if !user.is_empty() && !text.contains('\n') => Ok(Some(text.to_owned())),

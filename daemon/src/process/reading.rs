@@ -20,13 +20,30 @@ use vipward_core::text::{Diagnostic, Sources, render};
 /// How long it may take. The largest known configuration takes 0.3 s; a supervisor waits 30 s for a worker that starts.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// Threads that still wait for a file that nobody waits for any more. Then nothing new is begun.
-const MOST_STUCK: usize = 4;
+/// Threads that read, most of which wait for files that do not answer. Then nothing new is begun.
+const MOST_THREADS: usize = 4;
 
 /// The longest reason that is told, in characters.
 const LONGEST_REASON: usize = 1000;
 
-static STUCK: AtomicUsize = AtomicUsize::new(0);
+/// How many there are.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them, until it ends, however it does.
+struct Counted;
+
+impl Counted {
+    fn one() -> Self {
+        THREADS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What was read, and what is to be said about it.
 pub struct Read {
@@ -95,6 +112,7 @@ impl Read {
 pub struct Reading<T = Read> {
     result: oneshot::Receiver<T>,
     until: tokio::time::Instant,
+    limit: Duration,
     looks_at: LooksAt,
 }
 
@@ -109,22 +127,17 @@ impl Reading {
 
 impl<T: Send + 'static> Reading<T> {
     fn of(limit: Duration, read: impl FnOnce(LooksAt) -> T + Send + 'static) -> io::Result<Self> {
-        if STUCK.load(Ordering::Relaxed) >= MOST_STUCK {
-            return Err(io::Error::other(format!("{MOST_STUCK} threads still wait for files that do not answer")));
+        if THREADS.load(Ordering::Relaxed) >= MOST_THREADS {
+            return Err(io::Error::other(format!("{MOST_THREADS} threads still wait for files that do not answer")));
         }
         let looks_at = LooksAt::default();
         let (tell, result) = oneshot::channel();
-        let seen = looks_at.clone();
-        STUCK.fetch_add(1, Ordering::Relaxed);
-        let began = std::thread::Builder::new().name("reading".into()).spawn(move || {
+        let (seen, counted) = (looks_at.clone(), Counted::one());
+        std::thread::Builder::new().name("reading".into()).spawn(move || {
+            let _counted = counted;
             let _ = tell.send(read(seen));
-            STUCK.fetch_sub(1, Ordering::Relaxed);
-        });
-        if let Err(error) = began {
-            STUCK.fetch_sub(1, Ordering::Relaxed);
-            return Err(error);
-        }
-        Ok(Self { result, until: tokio::time::Instant::now() + limit, looks_at })
+        })?;
+        Ok(Self { result, until: tokio::time::Instant::now() + limit, limit, looks_at })
     }
 
     /// Waits for it. It may be dropped and asked for again.
@@ -142,22 +155,25 @@ impl<T: Send + 'static> Reading<T> {
     fn too_long(&self) -> String {
         let path = self.looks_at.path();
         let path = if path == Path::new("") { "it".to_owned() } else { path.display().to_string() };
-        format!("{path} could not be read within {} s", LIMIT.as_secs())
+        format!("{path} could not be read within {} s", self.limit.as_secs())
     }
 }
 
 /// Reads the files; what is wrong goes to standard error as `vipward check` shows it if they can't be run, else into the
-/// log. An operator's stop counts meanwhile.
-pub async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> Result<Read, Exit> {
+/// log. An operator's stop counts meanwhile; the number of a reload that was asked for comes along, since the files may have
+/// changed since this began.
+pub async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> Result<(Read, Option<u32>), Exit> {
     let mut reading = Reading::begin(options).map_err(|error| {
         tracing::error!("{error}");
         Exit::Failed
     })?;
+    let mut wanted = None;
     let read = loop {
         tokio::select! {
             biased;
             told = supervisor.next() => match told {
                 Told::Order(Order::Stop, _) | Told::Gone => return Err(Exit::Fine),
+                Told::Order(Order::Reload { number }, _) => wanted = Some(number),
                 // Nothing to do with one that does not act yet.
                 Told::Order(_, _) => {}
             },
@@ -172,7 +188,7 @@ pub async fn first_configuration(options: &Run, supervisor: &mut Supervisor) -> 
         Some(_) => read.log(),
         None => log::print(&read.render()),
     }
-    Ok(read)
+    Ok((read, wanted))
 }
 
 #[cfg(test)]
@@ -184,13 +200,13 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_does_not_answer_is_named_and_not_waited_for() {
         let (release, blocked) = mpsc::channel::<()>();
-        let mut reading = Reading::of(Duration::from_millis(20), move |looks_at| {
+        let mut reading = Reading::of(Duration::from_secs(1), move |looks_at| {
             let _ = Disk::new(looks_at).read(Path::new("/mnt/dead/included.conf"));
             let _ = blocked.recv();
         })
         .unwrap();
         let why = reading.done().await.unwrap_err();
-        assert_eq!(why, "/mnt/dead/included.conf could not be read within 10 s");
+        assert_eq!(why, "/mnt/dead/included.conf could not be read within 1 s");
         drop(release);
     }
 }

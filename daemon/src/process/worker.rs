@@ -64,7 +64,7 @@ pub fn run(worker: &Worker) -> Exit {
         Err(error) => return io_failed(error),
     };
     drop(inside);
-    let read = match runtime.block_on(first_configuration(options, &mut supervisor)) {
+    let (read, wanted) = match runtime.block_on(first_configuration(options, &mut supervisor)) {
         Ok(read) => read,
         Err(ended) => return ended,
     };
@@ -93,7 +93,7 @@ pub fn run(worker: &Worker) -> Exit {
     };
     let place = Place::new(&settings.state.dir, &options.file, &config_id(options));
     let means = Means { launcher, longest: settings.scripts.notify_timeout };
-    let beside = Beside { presence, neighbours, place, means, thread, allowed: settings.relay };
+    let beside = Beside { presence, neighbours, place, means, thread, allowed: settings.relay, wanted };
     let ended = runtime.block_on(work(worker, config, recording.as_ref(), supervisor, beside));
     if let Some(recording) = recording {
         recording.finish();
@@ -146,6 +146,8 @@ struct Beside {
     thread: Hired,
     /// What a relay allows, if there is one.
     allowed: Allowed,
+    /// A reload that was asked for while the files were read for the first time.
+    wanted: Option<u32>,
 }
 
 async fn work(
@@ -153,7 +155,7 @@ async fn work(
     config: Config,
     recording: Option<&Recording>,
     supervisor: Supervisor,
-    Beside { presence, neighbours, place, means, thread, allowed }: Beside,
+    Beside { presence, neighbours, place, means, thread, allowed, wanted }: Beside,
 ) -> io::Result<Exit> {
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
@@ -196,7 +198,7 @@ async fn work(
         shelf,
         launcher: means.launcher,
         reading: None,
-        wanted: None,
+        wanted,
         presence,
     };
     director.say_carrier(&config);
@@ -283,6 +285,9 @@ impl Director<'_> {
     }
 
     async fn run(mut self) -> io::Result<Exit> {
+        if let Some(number) = self.wanted.take() {
+            self.begin_reading(number);
+        }
         loop {
             let turn = tokio::select! {
                 biased;
