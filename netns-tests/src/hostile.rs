@@ -3,6 +3,7 @@
 
 use crate::forge::{advert_v2, flood, send};
 use crate::owners::{stretches, unserved_and_shared};
+use crate::stall::starve;
 use crate::{Daemon, Pair, Router, VIP};
 use std::error::Error;
 use std::fmt;
@@ -233,18 +234,4 @@ fn deaf(daemon: Daemon, pair: &Pair, text: &str) -> Result<Process, Box<dyn Erro
         "mkfifo {full}; sleep 600 <{full} & yes >{full} & yes=$!; sleep 1; kill $yes; exec {start} >{full} 2>&1"
     ));
     Ok(pair.lb1.spawn(command)?)
-}
-
-/// Keeps processor 1 from everything else for so long.
-fn starve(time: Duration) -> Result<(), Box<dyn Error>> {
-    let limit = "/proc/sys/kernel/sched_rt_runtime_us";
-    let usual = std::fs::read_to_string(limit)?;
-    std::fs::write(limit, "-1")?;
-    let hog = Command::new("timeout")
-        .args(["-s", "KILL", &time.as_secs_f64().to_string()])
-        .args(["taskset", "-c", "1", "chrt", "-f", "99", "sh", "-c", "while :; do :; done"])
-        .status();
-    std::fs::write(limit, usual)?;
-    hog?;
-    Ok(())
 }

@@ -16,6 +16,7 @@ pub mod quorate;
 mod require;
 mod router;
 pub mod scale;
+pub mod stall;
 pub mod upgrading;
 pub mod zookeeper;
 

@@ -4,10 +4,11 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vipward_lab::watch::{Watch, What};
 use vipward_lab::{Node, Process, Signal, wait_for};
 use vipward_netns_tests::forge::{advert_v2, flood};
+use vipward_netns_tests::stall::starve;
 use vipward_netns_tests::{Need, Pair, Router, VIP, in_lab};
 
 /// A loaded machine may be this late, and no test minds.
@@ -121,7 +122,7 @@ fn a_worker_without_a_processor_keeps_its_roles() {
         // The supervisor may sleep through it itself on a busy machine: then it was no trial of what it sees.
         let seen = (0..5).any(|_| {
             let before = master.lines(0).len();
-            starve(Duration::from_millis(1600));
+            starve(Duration::from_millis(1600)).unwrap();
             std::thread::sleep(Duration::from_secs(3));
             master.lines(before).iter().any(|line| line.text.contains("it gets no processor"))
         });
@@ -131,20 +132,6 @@ fn a_worker_without_a_processor_keeps_its_roles() {
         assert!(master.running() && !said.contains("killed") && !said.contains("MASTER -> "), "{said}");
         assert!(pair.lb1.has(VIP) && !pair.lb2.has(VIP), "{said}");
     });
-}
-
-/// Keeps processor 1 from everything else for so long.
-fn starve(time: Duration) {
-    let limit = "/proc/sys/kernel/sched_rt_runtime_us";
-    let usual = std::fs::read_to_string(limit).unwrap();
-    std::fs::write(limit, "-1").unwrap();
-    let began = Instant::now();
-    let hog = Command::new("timeout")
-        .args(["-s", "KILL", &time.as_secs_f64().to_string()])
-        .args(["taskset", "-c", "1", "chrt", "-f", "99", "sh", "-c", "while :; do :; done"])
-        .status();
-    std::fs::write(limit, usual).unwrap();
-    assert!(began.elapsed() >= time, "it ended early: {hog:?}");
 }
 
 /// A thousand adverts a second of a lower priority, with a hundred addresses: each of them is answered by a MASTER.

@@ -191,12 +191,16 @@ fn once_one_side_has_ended_the_other_has_less_time() {
 }
 
 /// As at a restart: whoever had the port is about to let go.
-#[test]
-fn a_port_that_is_let_go_soon_is_waited_for() {
+/// A port that somebody has, and a relay that is to listen there.
+fn taken() -> (TcpListener, ServiceKey, Relay, Op) {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let key = ServiceKey { protocol: Protocol::Tcp, address: taken.local_addr().unwrap() };
-    let relay = Relay::start().unwrap();
-    let op = Op::AddService { key, service: service("rr") };
+    (taken, key, Relay::start().unwrap(), Op::AddService { key, service: service("rr") })
+}
+
+#[test]
+fn a_port_that_is_let_go_soon_is_waited_for() {
+    let (taken, key, relay, op) = taken();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let applied = relay.apply_in_time(&op);
@@ -213,10 +217,7 @@ fn a_port_that_is_let_go_soon_is_waited_for() {
 
 #[test]
 fn a_port_that_stays_taken_is_a_refusal_after_a_moment_and_then_at_once() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let key = ServiceKey { protocol: Protocol::Tcp, address: taken.local_addr().unwrap() };
-    let relay = Relay::start().unwrap();
-    let op = Op::AddService { key, service: service("rr") };
+    let (_taken, _, relay, op) = taken();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let refusal = relay.apply_in_time(&op).await.unwrap_err();
