@@ -2,7 +2,7 @@
 
 use crate::options::cli::{Check, Format};
 use crate::options::configuration::{host_name, load};
-use crate::options::disk::{Disk, LooksAt};
+use crate::system::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

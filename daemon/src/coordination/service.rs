@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::nodes::Nodes;
 use super::session::{Ended, Live, Surroundings, note};
 use super::tree::Tree;
-use crate::options::disk::{Disk, LooksAt};
+use crate::system::disk::{Disk, LooksAt};
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Service, Session};

@@ -1,7 +1,7 @@
 //! Configurations from the disk.
 
 use crate::options::cli::Run;
-use crate::options::disk::Disk;
+use crate::system::disk::Disk;
 use std::collections::BTreeMap;
 use std::path::Path;
 use vipward_core::config::{self, Loaded, Options};

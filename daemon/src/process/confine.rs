@@ -8,8 +8,8 @@
 use crate::host::scripts::{Configured, Launcher, server};
 use crate::options::cli::{Run, Scripts};
 use crate::options::configuration::{config_id, load};
-use crate::options::disk::{Disk, LooksAt};
 use crate::process::thread::Hired;
+use crate::system::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
 use crate::system::{calls, folders, log, rights};
 use std::io;

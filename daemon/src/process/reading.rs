@@ -3,8 +3,8 @@
 
 use crate::options::cli::Run;
 use crate::options::configuration::{self, config_id, load};
-use crate::options::disk::{Disk, LooksAt};
 use crate::process::orders::{Supervisor, Told};
+use crate::system::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
 use crate::system::log;
 use std::io::{self, IsTerminal};

@@ -1,8 +1,9 @@
-//! What every other room stands on: the clock, the log, exit statuses, packets between processes, rights, what is
-//! short here.
+//! What every other room stands on: the clock, files read with limits, the log, exit statuses, packets between processes,
+//! rights, what is short here.
 
 pub mod calls;
 pub mod clock;
+pub mod disk;
 pub mod exit;
 pub mod folders;
 pub mod log;
