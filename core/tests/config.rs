@@ -6,10 +6,16 @@
 #[path = "config/helpers.rs"]
 mod helpers;
 
+#[path = "config/arithmetic.rs"]
+mod arithmetic;
 #[path = "config/changes.rs"]
 mod changes;
+#[path = "config/claims.rs"]
+mod claims;
 #[path = "config/defaults.rs"]
 mod defaults;
+#[path = "config/elections.rs"]
+mod elections;
 #[path = "config/hostile.rs"]
 mod hostile;
 #[path = "config/language.rs"]

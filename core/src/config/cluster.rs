@@ -1,9 +1,10 @@
 //! The mistakes between the files of one cluster, which no single node can see.
 
+use super::arithmetic::Arithmetic;
 use super::model::{Config, InitialState, Transport, VirtualRouterConfig};
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::quantity::{Priority, Version, Vrid};
-use crate::text::Diagnostic;
+use crate::text::{Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -18,10 +19,12 @@ pub struct Node<'a> {
 pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     same_router_id(nodes, &mut found);
+    let mut arithmetic = Arithmetic::new(nodes);
     for group in groups(nodes) {
         if group.nodes() < 2 {
             continue;
         }
+        let before = found.len();
         group.vrid(&mut found);
         // What a node says wrongly it hears about from its own file.
         if group.sound("priority") {
@@ -39,16 +42,41 @@ pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
         if group.sound("interface") {
             group.interfaces(&mut found);
         }
+        // Nodes that don't hear each other, or in the wrong order, are mended first: then other numbers may stand there.
+        if !found.iter().skip(before).any(Diagnostic::is_error) {
+            arithmetic.look_at(&group.0);
+        }
     }
+    found.extend(arithmetic.findings());
     found
 }
 
 /// One virtual router on one node.
 #[derive(Clone, Copy)]
-struct Member<'a> {
-    index: usize,
-    node: &'a str,
-    router: &'a VirtualRouterConfig,
+pub(super) struct Member<'a> {
+    /// Of the node.
+    pub(super) index: usize,
+    pub(super) node: &'a str,
+    pub(super) router: &'a VirtualRouterConfig,
+}
+
+impl Member<'_> {
+    /// Its priority while all that it tracks is well, as far as that was understood.
+    fn priority(&self) -> Priority {
+        let sound = ["track_script", "track_interface"].iter().all(|word| self.router.places.sound(word));
+        if sound { self.router.priority_when_well() } else { self.router.priority }
+    }
+
+    /// `100`, `100 + 20 = 120`.
+    pub(super) fn priority_text(&self) -> String {
+        let (configured, well) = (self.router.priority, self.priority());
+        match well.get().checked_sub(configured.get()) {
+            Some(0) => configured.to_string(),
+            Some(more) => format!("{configured} + {more} = {well}"),
+            // With `reverse`, and never in any other way.
+            None => format!("{configured} - {} = {well}", configured.get().abs_diff(well.get())),
+        }
+    }
 }
 
 /// What is meant to be one virtual router, on all its nodes.
@@ -155,17 +183,21 @@ impl<'a> Group<'a> {
         );
     }
 
+    /// By what weights make of them while all is well.
     fn priorities(&self, found: &mut Vec<Diagnostic>) {
         let mut by_priority: BTreeMap<Priority, Vec<&Member<'a>>> = BTreeMap::new();
         for member in &self.0 {
-            by_priority.entry(member.router.priority).or_default().push(member);
+            by_priority.entry(member.priority()).or_default().push(member);
         }
         for (priority, members) in &by_priority {
             if members.iter().map(|member| member.index).collect::<BTreeSet<_>>().len() > 1 {
                 let mut diagnostic =
                     Diagnostic::warning("same-priority", format!("{} nodes have priority {priority}", members.len()));
                 for member in members {
-                    diagnostic = diagnostic.at(member.router.places.of("priority"), format!("on {}", member.node));
+                    let weighed = member.router.priority != *priority;
+                    let sum = if weighed { format!(": {}", member.priority_text()) } else { String::new() };
+                    let place = member.router.places.of("priority");
+                    diagnostic = diagnostic.at(place, format!("on {}{sum}", member.node));
                 }
                 found.push(
                     diagnostic
@@ -174,23 +206,27 @@ impl<'a> Group<'a> {
                 );
             }
         }
-        let best_master = self.0.iter().filter(|member| is_master(member)).max_by_key(|member| member.router.priority);
-        let best_backup = self.0.iter().filter(|member| !is_master(member)).max_by_key(|member| member.router.priority);
-        if let (Some(master), Some(backup)) = (best_master, best_backup)
-            && backup.router.priority > master.router.priority
-        {
-            let (ours, theirs) = (master.router.priority, backup.router.priority);
-            found.push(
-                Diagnostic::error(
-                    "priority-order",
-                    format!("{} is BACKUP, but its priority is above the MASTER's", backup.node),
-                )
+        let best = |master: bool, priority: fn(&Member<'_>) -> Priority| {
+            self.0.iter().filter(|member| is_master(member) == master).max_by_key(|member| priority(member))
+        };
+        let (Some(master), Some(backup)) = (best(true, |it| it.priority()), best(false, |it| it.priority())) else {
+            return;
+        };
+        if backup.priority() <= master.priority() {
+            return;
+        }
+        // Weights alone may be meant so: a script that succeeds on one node only.
+        let configured = |master| best(master, |member| member.router.priority).map(|member| member.router.priority);
+        let severity = if configured(false) > configured(true) { Severity::Error } else { Severity::Warning };
+        let (ours, theirs) = (master.priority_text(), backup.priority_text());
+        let message = format!("{} is BACKUP, but its priority is above the MASTER's", backup.node);
+        found.push(
+            Diagnostic::new(severity, "priority-order", message)
                 .at(backup.router.places.of("priority"), format!("{}: BACKUP with {theirs}", backup.node))
                 .at(master.router.places.of("priority"), format!("{}: MASTER with {ours}", master.node))
                 .note(format!("the priority decides: {} takes over soon after its start", backup.node))
                 .help("give the node that is to be MASTER the highest priority"),
-            );
-        }
+        );
     }
 
     fn states(&self, found: &mut Vec<Diagnostic>) {
@@ -212,19 +248,24 @@ impl<'a> Group<'a> {
     /// `nopreempt` works on the node that would otherwise take over. On a MASTER it is dropped, which its own file says.
     fn preemption(&self, found: &mut Vec<Diagnostic>) {
         let written = |member: &Member<'_>| member.router.places.has("nopreempt");
-        let highest = self.0.iter().map(|member| member.router.priority).max();
-        let works = self.0.iter().any(|member| !member.router.preemption.on && Some(member.router.priority) == highest);
+        let highest = self.0.iter().map(Member::priority).max();
+        let works = self.0.iter().any(|member| !member.router.preemption.on && Some(member.priority()) == highest);
         if works || !self.0.iter().any(written) || self.0.iter().all(written) {
             return;
         }
         let Some(with) = self.0.iter().find(|member| written(member)) else { return };
+        let mut tracked = self.0.iter().flat_map(|member| &member.router.tracking.list);
+        let weighs = tracked.any(|tracked| tracked.weight.weight != 0);
         let Some(without) = self.0.iter().find(|member| !written(member)) else { return };
         found.push(
             Diagnostic::warning("nopreempt-uneven", "`nopreempt` on some nodes only, and not where it would matter")
                 .at(with.router.places.of("nopreempt"), format!("{}: no effect here", with.node))
                 .at(without.router.places.of(""), format!("{}: not here", without.node))
                 .note("the node with the highest priority takes the address back all the same")
-                .help("write `state BACKUP` and `nopreempt` on every node"),
+                .help(format!(
+                    "write `state BACKUP` and `nopreempt` on every node{}",
+                    if weighs { ", and `weight 0` for what they track" } else { "" }
+                )),
         );
     }
 

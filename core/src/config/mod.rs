@@ -1,5 +1,6 @@
 //! keepalived's configuration: from text to [`Config`], with every mistake reported at its place.
 
+mod arithmetic;
 pub mod cluster;
 mod line;
 pub mod model;
@@ -7,12 +8,14 @@ mod options;
 mod places;
 mod reader;
 mod texts;
+mod tracking;
 mod tree;
 pub mod words;
 
 pub use model::*;
 pub use options::{Limits, Options};
 pub use places::Places;
+pub use tracking::{Reading, Weighed};
 
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Files, Sources};

@@ -110,7 +110,7 @@ pub struct VrrpScript {
 }
 
 /// What a tracked thing does to the priority.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TrackWeight {
     /// -253..=253. Positive: added while it is up. Negative: added while it is down. 0: down means FAULT.
     pub weight: i16,

@@ -43,6 +43,11 @@ impl Places {
         self.texts.get_or_insert_default().entry(word.to_owned()).or_insert(span);
     }
 
+    /// How a line of `track_script` that has options of its own is found.
+    pub(super) fn tracked_script(name: &str) -> String {
+        format!("track_script {name}")
+    }
+
     /// The place of `word`; the block's head if the word was not written.
     pub fn of(&self, word: &str) -> Span {
         self.find(word).or(self.head).unwrap_or_default()

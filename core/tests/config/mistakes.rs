@@ -68,6 +68,22 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ),
         ("a sync group of one", vi("") + "vrrp_sync_group G {\n group {\n VI_1\n }\n}", "I lone-group 10:1"),
         (
+            "a weight within a sync group",
+            "vrrp_script chk {\n script /bin/true\n user nobody\n weight -20\n}\n".to_owned()
+                + &vi("track_script {\n chk\n}")
+                + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
+            "W group-weight 13:1 W not-yet 26:1",
+        ),
+        (
+            "a weight that its sync group lets count",
+            "vrrp_script chk {\n script /bin/true\n user nobody\n weight -20\n}\n".to_owned()
+                + &vi("track_script {\n chk\n}")
+                + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n sync_group_tracking_weight\n}",
+            "W not-yet 26:1",
+        ),
+        (
             "the sample's zero",
             "global_defs {\n vrrp_garp_interval 0\n vrrp_gna_interval 0\n}".to_owned(),
             "I zero-interval 3:2",

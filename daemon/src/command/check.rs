@@ -5,10 +5,11 @@ use crate::options::configuration::{host_name, load};
 use crate::system::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use vipward_core::config::cluster::{self, Node};
+use vipward_core::config::{Config, Loaded};
 use vipward_core::settings;
 use vipward_core::text::{Diagnostic, Label, Severity, Sources, render};
 
@@ -25,30 +26,38 @@ pub fn check(options: &Check) -> Exit {
     let loaded: Vec<_> =
         nodes.iter().map(|(file, id, _)| load(&mut sources, &Disk::with_pipe(file), file, id)).collect();
     let mut diagnostics: Vec<Diagnostic> = loaded.iter().flat_map(|loaded| loaded.diagnostics.clone()).collect();
-    if loaded.len() > 1 {
-        let cluster: Vec<_> = nodes
-            .iter()
-            .zip(&loaded)
-            .map(|((_, _, name), loaded)| Node { name, config: loaded.best_effort() })
-            .collect();
-        diagnostics.extend(cluster::check(&cluster));
-    }
     // One `vipward.toml` may stand beside several configurations.
     let beside: BTreeSet<PathBuf> = options.files.iter().map(|file| file.with_file_name(settings::NAME)).collect();
+    let mut of_settings: Vec<Diagnostic> = Vec::new();
+    let mut coordinated: BTreeMap<usize, Config> = BTreeMap::new();
     for file in beside {
         let (settings, said) = settings::load(&mut sources, &Disk::new(LooksAt::default()), &file, None);
-        diagnostics.extend(said);
-        let of_this = nodes.iter().zip(&loaded).filter(|((path, ..), _)| path.with_file_name(settings::NAME) == file);
-        for ((path, id, _), loaded) in of_this {
-            let said = settings.iter().flat_map(|it| it.complete(&mut loaded.best_effort().clone(), id));
-            let said: Vec<Diagnostic> = said.filter(|said| !diagnostics.contains(said)).collect();
-            diagnostics.extend(said);
+        of_settings.extend(said);
+        let of_this =
+            |((path, ..), _): &(&(&Path, String, String), &Loaded)| path.with_file_name(settings::NAME) == file;
+        for (at, ((path, id, _), loaded)) in nodes.iter().zip(&loaded).enumerate().filter(|(_, it)| of_this(it)) {
+            let Some(settings) = &settings else { continue };
+            let mut config = loaded.best_effort().clone();
+            let said = settings.complete(&mut config, id);
+            if config.coordination.is_some() {
+                coordinated.insert(at, config);
+            }
+            let said: Vec<Diagnostic> = said.into_iter().filter(|said| !of_settings.contains(said)).collect();
+            of_settings.extend(said);
             // Where there are errors, what is missing may have been misunderstood.
-            let empty = settings.iter().filter(|_| !loaded.has_errors());
-            let said = empty.filter_map(|it| it.nothing_to_run(loaded.best_effort())).map(|said| named(said, path, id));
-            diagnostics.extend(said);
+            if !loaded.has_errors() {
+                let said = settings.nothing_to_run(loaded.best_effort()).map(|said| named(said, path, id));
+                of_settings.extend(said);
+            }
         }
     }
+    if loaded.len() > 1 {
+        let configs =
+            loaded.iter().enumerate().map(|(at, it)| coordinated.get(&at).unwrap_or_else(|| it.best_effort()));
+        let cluster: Vec<_> = nodes.iter().zip(configs).map(|((_, _, name), config)| Node { name, config }).collect();
+        diagnostics.extend(cluster::check(&cluster));
+    }
+    diagnostics.extend(of_settings);
     let text = match options.format {
         Format::Text => {
             let color = std::io::stdout().is_terminal();

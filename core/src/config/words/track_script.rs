@@ -3,6 +3,7 @@
 use super::said::Lower;
 use super::vrrp_instance::Draft;
 use crate::config::model::{TrackWeight, Tracked, TrackerId, VrrpScript};
+use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::interface::InterfaceName;
 use crate::text::{Diagnostic, nearest_name};
@@ -15,7 +16,7 @@ impl Lower<'_> {
         &mut self,
         list: &Statement<'_>,
         scripts: &BTreeMap<Arc<str>, VrrpScript>,
-        tracked: &mut Vec<Tracked>,
+        draft: &mut Draft,
     ) {
         for line in list.lines() {
             let name = &line.word;
@@ -53,7 +54,10 @@ impl Lower<'_> {
                 );
             }
             let weight = self.weight_of(line, script.weight, "track_script");
-            track(tracked, TrackerId::Script(script.name.clone()), weight);
+            if !line.args.is_empty() {
+                draft.places.set(&Places::tracked_script(&script.name), line.word.span);
+            }
+            track(&mut draft.tracked, TrackerId::Script(script.name.clone()), weight);
         }
     }
 

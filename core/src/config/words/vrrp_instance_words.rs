@@ -102,7 +102,7 @@ const ROWS: &[Row<Draft>] = &[
     }), "other interfaces that must be up, or change the priority"),
     row("track_script", opens(Block::Tracked), Nothing, Acted(|said, draft| {
         let scripts = std::mem::take(&mut said.lower.memory.scripts);
-        said.lower.track_scripts(said.line, &scripts, &mut draft.tracked);
+        said.lower.track_scripts(said.line, &scripts, draft);
         said.lower.memory.scripts = scripts;
     }), "scripts that must succeed, or change the priority"),
     row("notify_master", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.master)), "command on becoming MASTER"),

@@ -7,27 +7,13 @@
 pub mod interface;
 pub mod script;
 
-use crate::config::{TrackWeight, Tracked, TrackerId, VirtualRouterConfig};
+pub use crate::config::Reading;
+
+use crate::config::{TrackWeight, Tracked, TrackerId, VirtualRouterConfig, Weighed};
 use crate::decision::{PriorityCause, RoleCause};
 use crate::quantity::Priority;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What is known of a tracked thing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reading {
-    /// It has not said anything yet.
-    #[default]
-    Unknown,
-    Up,
-    Down,
-}
-
-impl Reading {
-    pub fn of(up: bool) -> Self {
-        if up { Self::Up } else { Self::Down }
-    }
-}
 
 /// One tracked thing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -91,38 +77,26 @@ impl Trackers {
     pub fn standing(&self, router: &VirtualRouterConfig) -> Tracks {
         let mut standing = Tracks::Well;
         for Tracked { what, weight } in &router.tracking.list {
-            match self.verdict(what, *weight) {
-                Verdict::Fault => return Tracks::Faulty(RoleCause::Tracked { what: what.clone(), up: weight.reverse }),
-                Verdict::Unknown => standing = Tracks::Unknown,
-                Verdict::Adds(_) => {}
+            match self.weigh(what, *weight) {
+                Weighed::Fault => return Tracks::Faulty(RoleCause::Tracked { what: what.clone(), up: weight.reverse }),
+                Weighed::Unknown => standing = Tracks::Unknown,
+                Weighed::Adds(_) => {}
             }
         }
         standing
     }
 
-    /// A router's effective priority: 1..=254, unless it is the address owner, whose 255 nothing changes.
+    /// A router's effective priority ([`Priority::weighed`]).
     pub fn priority(&self, router: &VirtualRouterConfig) -> Priority {
-        if router.priority == Priority::OWNER {
-            return Priority::OWNER;
-        }
-        let added: i32 = router
-            .tracking
-            .list
-            .iter()
-            .map(|Tracked { what, weight }| match self.verdict(what, *weight) {
-                Verdict::Adds(added) => i32::from(added),
-                Verdict::Fault | Verdict::Unknown => 0,
-            })
-            .sum();
-        let priority = (i32::from(router.priority.get()) + added).clamp(1, 254);
-        u8::try_from(priority).ok().and_then(Priority::new).unwrap_or(router.priority)
+        let list = router.tracking.list.iter();
+        router.priority.weighed(list.map(|Tracked { what, weight }| self.weigh(what, *weight)))
     }
 
     /// Why the effective priority is not the configured one: the first that adds to it, or takes from it.
     pub fn first_cause(&self, router: &VirtualRouterConfig) -> Option<PriorityCause> {
-        router.tracking.list.iter().find_map(|tracked| match self.verdict(&tracked.what, tracked.weight) {
-            Verdict::Adds(0) | Verdict::Fault | Verdict::Unknown => None,
-            Verdict::Adds(_) => Some(self.cause(tracked)),
+        router.tracking.list.iter().find_map(|tracked| match self.weigh(&tracked.what, tracked.weight) {
+            Weighed::Adds(0) | Weighed::Fault | Weighed::Unknown => None,
+            Weighed::Adds(_) => Some(self.cause(tracked)),
         })
     }
 
@@ -132,9 +106,9 @@ impl Trackers {
         PriorityCause::Tracked { what: what.clone(), up, weight: weight.weight }
     }
 
-    fn verdict(&self, what: &TrackerId, weight: TrackWeight) -> Verdict {
-        let Some(tracker) = self.all.get(what) else { return Verdict::Adds(0) };
-        Verdict::of(tracker.reading, tracker.presumed, weight)
+    fn weigh(&self, what: &TrackerId, weight: TrackWeight) -> Weighed {
+        let Some(tracker) = self.all.get(what) else { return Weighed::Adds(0) };
+        weight.weigh(tracker.reading, tracker.presumed)
     }
 }
 
@@ -145,37 +119,4 @@ pub enum Tracks {
     /// One with weight 0 has not said anything yet.
     Unknown,
     Faulty(RoleCause),
-}
-
-/// What one reading means for one router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Weight 0, and it says no: FAULT.
-    Fault,
-    /// Weight 0, and nothing is known.
-    Unknown,
-    /// This is added to the priority.
-    Adds(i16),
-}
-
-impl Verdict {
-    /// A positive weight is added while it is up, a negative one while it is down; `reverse` turns the change round
-    /// (keepalived 2.2.7: `weight 20 reverse` takes 20 off while it is up). Weight 0: down means FAULT, reversed: up does.
-    fn of(reading: Reading, presumed: Reading, TrackWeight { weight, reverse }: TrackWeight) -> Self {
-        let up = |reading| match reading {
-            Reading::Unknown => None,
-            Reading::Up => Some(true),
-            Reading::Down => Some(false),
-        };
-        match (weight, up(reading)) {
-            (0, None) => Self::Unknown,
-            (0, Some(up)) if up == reverse => Self::Fault,
-            (0, Some(_)) => Self::Adds(0),
-            (weight, known) => {
-                let counts = known.or(up(presumed)).is_some_and(|up| up == (weight > 0));
-                let added = if counts { weight } else { 0 };
-                Self::Adds(if reverse { -added } else { added })
-            }
-        }
-    }
 }

@@ -3,7 +3,6 @@
 use super::{Heard, State, VirtualRouter};
 use crate::config::InitialState;
 use crate::decision::RoleCause;
-use crate::quantity::Priority;
 use crate::time::{Duration, Instant};
 use crate::vrrp::intervals::{master_down_interval, skew_time};
 use crate::vrrp::packet::Advert;
@@ -58,11 +57,9 @@ impl VirtualRouter {
         }
     }
 
-    /// The owner always does (RFC 9568 6.1); with `state MASTER` keepalived takes `nopreempt` back.
+    /// Whether it takes over from a MASTER of lower priority.
     pub fn preempts(&self) -> bool {
-        self.config.preemption.on
-            || self.config.initial_state == InitialState::Master
-            || self.priority == Priority::OWNER
+        self.config.preempts()
     }
 
     /// As `nopreempt`, it does not go together with `state MASTER`.

@@ -1,0 +1,103 @@
+//! What readings of tracked things make of a virtual router's priority, and who takes over from a lower one.
+//!
+//! One formula for two: the Election reckons with what it has heard, `vipward check` with everything that it may hear.
+
+use super::model::{InitialState, TrackWeight, Tracked, VirtualRouterConfig};
+use crate::quantity::Priority;
+use serde::{Deserialize, Serialize};
+
+/// What is known of a tracked thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reading {
+    /// It has not said anything yet.
+    #[default]
+    Unknown,
+    Up,
+    Down,
+}
+
+impl Reading {
+    pub fn of(up: bool) -> Self {
+        if up { Self::Up } else { Self::Down }
+    }
+
+    fn up(self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Up => Some(true),
+            Self::Down => Some(false),
+        }
+    }
+}
+
+/// What one reading means for one router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weighed {
+    /// Weight 0, and it says no: FAULT.
+    Fault,
+    /// Weight 0, and nothing is known.
+    Unknown,
+    /// This is added to the priority.
+    Adds(i16),
+}
+
+impl TrackWeight {
+    /// A positive weight is added while it is up, a negative one while it is down; `reverse` turns the change round
+    /// (keepalived 2.2.7: `weight 20 reverse` takes 20 off while it is up). Weight 0: down means FAULT, reversed: up does.
+    /// `presumed`: what a weight other than 0 counts with as long as nothing is known.
+    pub fn weigh(self, reading: Reading, presumed: Reading) -> Weighed {
+        let Self { weight, reverse } = self;
+        match (weight, reading.up()) {
+            (0, None) => Weighed::Unknown,
+            (0, Some(up)) if up == reverse => Weighed::Fault,
+            (0, Some(_)) => Weighed::Adds(0),
+            (weight, known) => {
+                let counts = known.or(presumed.up()).is_some_and(|up| up == (weight > 0));
+                let added = if counts { weight } else { 0 };
+                Weighed::Adds(if reverse { -added } else { added })
+            }
+        }
+    }
+
+    /// The reading that is bad for a priority, or means FAULT: down, or with `reverse` up.
+    pub fn failure(self) -> Reading {
+        Reading::of(self.reverse)
+    }
+
+    /// The reading that is not [`TrackWeight::failure`].
+    pub fn success(self) -> Reading {
+        Reading::of(!self.reverse)
+    }
+}
+
+impl Priority {
+    /// The effective priority, after all that trackers add: 1..=254, unless it is the address owner's, whose 255 nothing
+    /// changes.
+    pub fn weighed(self, weighed: impl Iterator<Item = Weighed>) -> Self {
+        if self == Self::OWNER {
+            return Self::OWNER;
+        }
+        let added: i32 = weighed
+            .map(|weighed| match weighed {
+                Weighed::Adds(added) => i32::from(added),
+                Weighed::Fault | Weighed::Unknown => 0,
+            })
+            .sum();
+        let priority = (i32::from(self.get()) + added).clamp(1, 254);
+        u8::try_from(priority).ok().and_then(Self::new).unwrap_or(self)
+    }
+}
+
+impl VirtualRouterConfig {
+    /// Whether it takes over from a MASTER of lower priority. The owner always does (RFC 9568 6.1); with `state MASTER`
+    /// keepalived takes `nopreempt` back.
+    pub fn preempts(&self) -> bool {
+        self.preemption.on || self.initial_state == InitialState::Master || self.priority == Priority::OWNER
+    }
+
+    /// The effective priority while everything that it tracks is well.
+    pub fn priority_when_well(&self) -> Priority {
+        let well = |tracked: &Tracked| tracked.weight.weigh(tracked.weight.success(), Reading::Unknown);
+        self.priority.weighed(self.tracking.list.iter().map(well))
+    }
+}
