@@ -110,6 +110,9 @@ impl AdvertInterval {
     /// One centisecond.
     pub const SHORTEST: Self = Self(1);
 
+    /// One second, the default of RFC 9568 6.1.
+    pub const ONE_SECOND: Self = Self(100);
+
     /// `None` for 0.
     pub const fn from_centis(centis: u16) -> Option<Self> {
         if centis == 0 { None } else { Some(Self(centis)) }

@@ -57,6 +57,8 @@ scenarios! {
     dozing_master "dozing-master"
     elect_nopreempt "elect-nopreempt"
     elect_without_vrrp "elect-without-vrrp"
+    forged_advert "forged-advert"
+    starved_worker "starved-worker"
     false_takeover "false-takeover"
     false_takeover_later "false-takeover-later"
     fence_frozen_master "fence-frozen-master"

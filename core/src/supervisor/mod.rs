@@ -21,7 +21,7 @@ pub mod watch;
 pub use guarded::{Guarded, ReportSink};
 pub use saying::Saying;
 pub use upgrade::{CARRY, Failure, HAND_OVER, NOTES};
-pub use watch::{Look, ThreadState, Waits};
+pub use watch::{Look, ThreadState, WAITS, Waits};
 
 use crate::machine::LastWill;
 use crate::time::{Duration, Instant};

@@ -170,10 +170,32 @@ fn version_3_learns_the_masters_interval() {
 
     // Skew_Time after a priority 0 is a share of the learned interval.
     let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.at("0.4").hears(peer(2, 200).v3(10)).is(Role::Backup);
     t.at("0.5").hears(peer(2, 200).v3(10)).is(Role::Backup);
     t.at("0.6").hears(peer(2, 0).v3(10)).nothing();
     t.at("0.660937499").wakes().nothing();
     t.at("0.6609375").wakes().is(Role::Master);
+}
+
+/// One packet with a short interval must not make anybody take over from a MASTER that advertises as it should.
+#[test]
+fn a_short_interval_is_believed_when_it_is_said_again() {
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.at("1").hears(peer(2, 200).v3(100)).nothing();
+    t.at("1.5").hears(peer(9, 255).v3(1)).is(Role::Backup);
+    t.at("1.54").wakes().is(Role::Backup);
+    t.at("2").hears(peer(2, 200).v3(100)).nothing();
+    t.at("3").hears(peer(2, 200).v3(100)).nothing();
+    // The same peer says it again: 0.3 s and 0.1 s * 156 / 256.
+    t.at("3.1").hears(peer(9, 255).v3(10)).is(Role::Backup);
+    t.at("3.2").hears(peer(9, 255).v3(10)).is(Role::Backup);
+    t.at("3.560937499").wakes().nothing();
+    t.at("3.5609375").wakes().is(Role::Master);
+    // A farewell names an interval, too, and Skew_Time is a share of the one that is believed.
+    let mut t = Timeline::of(vec![v3(100, 100)]);
+    t.at("1").hears(peer(2, 0).v3(1)).is(Role::Backup);
+    t.at("1.609374999").wakes().nothing();
+    t.at("1.609375").wakes().is(Role::Master);
 }
 
 /// One packet with a long interval must not take the address from everybody for minutes: a MASTER that is heard so for the
@@ -210,6 +232,20 @@ fn version_2_never_waits_for_long() {
     }
     t.at("12.609374999").wakes().nothing();
     t.at("12.609375").wakes().is(Role::Master);
+}
+
+/// Nor does a MASTER yield to such an advert before the same peer says it again.
+#[test]
+fn a_master_of_version_2_doubts_a_long_interval() {
+    let forged = |last| Peer { centis: 25_500, ..peer(last, 254) };
+    let mut t = Timeline::of(vec![router()]);
+    t.becomes_master();
+    t.at("4").hears(forged(2)).is(Role::Master);
+    t.at("4.2").hears(forged(9)).is(Role::Master);
+    t.at("4.5").hears(forged(9)).is(Role::Backup);
+    // Three times its own interval is waited for.
+    t.at("14.109374999").wakes().nothing();
+    t.at("14.109375").wakes().is(Role::Master);
 }
 
 /// RFC 3768 7.1 would drop it, and there would be two. Told, learned, obeyed.

@@ -31,8 +31,8 @@ struct Reference {
     interval: u64,
     preempt: bool,
     preempt_delay: u64,
-    /// Who said last that it has a long interval, and which.
-    long: Option<(u8, u64)>,
+    /// Who said last that it has an interval that is not believed at once, and which.
+    unsure: Option<(u8, u64)>,
     state: RefState,
 }
 
@@ -60,13 +60,19 @@ impl Reference {
         3 * interval + self.skew(interval)
     }
 
-    /// More than three times its own interval is believed by version 3 alone, and when it is said again.
+    /// From its own interval to three times that is believed at once. More is believed by version 3 alone, less by both, and
+    /// both when it is said again.
     fn learn(&mut self, source: u8, theirs: u64) -> u64 {
-        if theirs <= 3 * self.interval {
+        if (self.interval..=3 * self.interval).contains(&theirs) {
             return theirs;
         }
-        let again = self.long.replace((source, theirs)) == Some((source, theirs));
-        if self.v3 && again { theirs } else { 3 * self.interval }
+        let again = self.unsure.replace((source, theirs)) == Some((source, theirs));
+        let short = theirs < self.interval;
+        match (short, again && (short || self.v3)) {
+            (_, true) => theirs,
+            (true, false) => self.interval,
+            (false, false) => 3 * self.interval,
+        }
     }
 
     fn waits(&mut self, now: u64, waits: u64, interval: u64) -> usize {
@@ -132,6 +138,10 @@ impl Reference {
             RefState::Master { .. }
                 if priority > self.priority || priority == self.priority && source > self.address =>
             {
+                let long = !self.v3 && theirs > 3 * self.interval;
+                if long && self.unsure.replace((source, theirs)) != Some((source, theirs)) {
+                    return 0;
+                }
                 let theirs = self.learn(source, theirs);
                 self.becomes_backup(now, theirs);
                 1
@@ -276,7 +286,7 @@ impl Segment {
             interval,
             preempt,
             preempt_delay,
-            long: None,
+            unsure: None,
             state: RefState::Master { advertise_at: 0, last: 0, answered: 0 },
         };
         reference.becomes_backup(self.now.as_nanos(), interval);

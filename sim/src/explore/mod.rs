@@ -12,6 +12,7 @@
 pub mod case;
 pub mod dice;
 pub mod draft;
+mod forger;
 pub mod schedule;
 pub mod shrink;
 pub mod sweep;

@@ -2,6 +2,7 @@
 //! part of a run shows whether everything finds its place again.
 
 use super::dice::Dice;
+use super::forger::Victim;
 use crate::scenario::{NodeKind, NodePlan, Scenario};
 use std::collections::BTreeSet;
 
@@ -24,6 +25,8 @@ pub struct Targets {
     pub addresses: Vec<String>,
     /// The quorum service.
     pub quorum: Option<String>,
+    /// What a forger may speak of.
+    pub victims: Vec<Victim>,
     /// A director and the name of a script that it tracks.
     pub scripts: Vec<(String, String)>,
     /// A director and a file that it can be reloaded with.
@@ -51,6 +54,7 @@ impl Targets {
             if let Some(config) = &director.config.config {
                 targets.scripts.extend(config.scripts.keys().map(|script| (name.clone(), script.to_string())));
                 for router in &config.routers {
+                    targets.victims.extend(Victim::of(scenario, id, router));
                     addresses.extend(router.addresses.iter().map(|it| it.address.to_string()));
                 }
             }
@@ -108,7 +112,13 @@ impl Schedule<'_> {
             7..=8 => self.line(at, format!("hang_worker = {lb:?}")),
             9..=17 => self.pair(at, format!("power_off = {lb:?}"), format!("start = {lb:?}")),
             18..=25 => self.pair(at, format!("stop = {lb:?}"), format!("start = {lb:?}")),
-            26..=34 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),
+            26..=27 => {
+                // As long as no supervisor may lose its patience, and longer.
+                let lasts = self.dice.stretched(500, 5_000);
+                self.line(at, format!("starve_worker = {lb:?}, lasts = \"{lasts}ms\""));
+            }
+            28 => self.stall(targets, at),
+            29..=34 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),
             35..=39 => self.pair(at, format!("unplug = {lb:?}"), format!("plug = {lb:?}")),
             40..=44 => {
                 if let Some(address) = self.pick(&targets.addresses) {
@@ -160,14 +170,29 @@ impl Schedule<'_> {
                 let (by, way) = (self.dice.stretched(1, 500), self.way(targets, &lb, &other));
                 self.pair(at, format!("delay = \"{by}ms\", {way}"), heal);
             }
-            74..=76 => {
+            74..=75 => {
                 let (by, way) = (self.dice.stretched(1, 200), self.way(targets, &lb, &other));
                 self.pair(at, format!("jitter = \"{by}ms\", {way}"), heal);
+            }
+            77..=79 => {
+                if let Some(victim) = self.pick(&targets.victims) {
+                    let what = victim.forge(self.dice);
+                    self.line(at, what);
+                }
             }
             _ => {
                 let (share, way) = (self.dice.between(1, 60), self.way(targets, &lb, &other));
                 self.pair(at, format!("duplicate = \"{share}%\", {way}"), heal);
             }
+        }
+    }
+
+    /// The host of all directors stands still for a moment.
+    fn stall(&mut self, targets: &Targets, at: u64) {
+        let end = at + self.dice.between(500, 3_000);
+        for lb in &targets.directors {
+            self.line(at, format!("freeze = {lb:?}"));
+            self.line(end, format!("resume = {lb:?}"));
         }
     }
 

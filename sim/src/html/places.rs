@@ -84,8 +84,9 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Flap { node: id, .. }
         | Action::Script { node: id, .. }
         | Action::LeaderChange { node: id, .. }
+        | Action::StarveWorker { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
-        Action::Impair { .. } | Action::Heal(_) => true,
+        Action::Impair { .. } | Action::Heal(_) | Action::Forge(_) => true,
     }
 }
 

@@ -3,7 +3,8 @@
 //! A running director that is not in FAULT, is on the network and hears no owner of its address takes it after its
 //! Master_Down_Interval (RFC 9568 6.1): `down_timer_adverts` intervals and Skew_Time, which is less than one interval
 //! (one second in version 2). A farewell (priority 0) that it hears meanwhile, as a supervisor sends it for its dead worker,
-//! sets that to Skew_Time from there (6.4.2).
+//! sets that to Skew_Time from there (6.4.2), and a forged advert that it has to believe to all of it, by the interval that
+//! is believed.
 
 use super::changes::{Changed, Changes};
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
@@ -123,7 +124,9 @@ impl AddressServed {
             let since = before.get(&(id, address)).copied().unwrap_or(new);
             let farewell = self.farewells.get(&router.vrid.get()).filter(|at| **at >= since.since);
             let again = farewell.map(|at| at.since(since.since) + after_a_farewell(world, router, interval));
-            let allowed = allowed.max(again.unwrap_or_default());
+            let forged = world.forged.get(&router.vrid.get()).filter(|forged| forged.until >= since.since);
+            let fooled = forged.map(|forged| forged.until.since(since.since) + MARGIN + world.slowest);
+            let allowed = allowed.max(again.unwrap_or_default()).max(fooled.unwrap_or_default());
             self.unserved.insert((id, address), Unserved { allowed, ..since });
         }
     }

@@ -3,7 +3,7 @@
 //! Six in any minute may come by themselves, and each step of the scenario may cause four more: a takeover and the way
 //! back. Where packets are lost, whoever loses three adverts in a row is right to take over, and to go back at the fourth:
 //! with a hundred adverts a second that is many times a minute. So three lost adverts buy two changes, and so do three
-//! that jitter held up.
+//! that jitter held up. A forged advert that a director has to believe is as good as a step.
 //!
 //! A virtual router that needs a lease goes to FAULT, BACKUP and MASTER with each loss of the quorum service. That may happen
 //! three times in a minute: after the second loss the service has to be of use for one and a half session timeouts, after
@@ -37,6 +37,7 @@ pub struct BoundedRoleChanges {
     steps: Vec<Instant>,
     changes: BTreeMap<(NodeId, Arc<str>), VecDeque<Change>>,
     lost: BTreeMap<(NodeId, Arc<str>), u64>,
+    forged: BTreeMap<(NodeId, Arc<str>), u64>,
     reported: BTreeSet<(NodeId, Arc<str>)>,
 }
 
@@ -45,6 +46,8 @@ struct Change {
     at: Instant,
     /// Adverts to this director that had been lost at the change before it.
     lost_before: u64,
+    /// Forged adverts that had been believed by then.
+    forged_before: u64,
     /// The quorum service was of no use any more.
     service_lost: bool,
 }
@@ -72,14 +75,19 @@ impl Invariant for BoundedRoleChanges {
             let lost = lost_by(world, id);
             let lost_before = self.lost.insert(key.clone(), lost).unwrap_or(0);
             let service_lost = *to == Role::Fault && matches!(cause, RoleCause::NoQuorum { .. });
-            changes.push_back(Change { at: entry.at, lost_before, service_lost });
+            let forged = forged_for(world, id, router);
+            let forged_before = self.forged.insert(key.clone(), forged).unwrap_or(0);
+            changes.push_back(Change { at: entry.at, lost_before, forged_before, service_lost });
             changes.retain(|change| entry.at.since(change.at) < MINUTE);
             let lost = lost.saturating_sub(changes.front().map_or(0, |change| change.lost_before));
+            let forged = forged.saturating_sub(changes.front().map_or(0, |change| change.forged_before));
+            let forged = usize::try_from(forged).unwrap_or(usize::MAX);
             let by_loss = usize::try_from(lost * 2 / IN_A_ROW).unwrap_or(usize::MAX);
             let steps = self.steps.iter().filter(|step| entry.at.since(**step) < MINUTE);
             let services_lost = changes.iter().filter(|change| change.service_lost).count();
             let by_itself = BY_ITSELF.max(PER_SERVICE_LOST * services_lost.min(SERVICE_LOST));
-            let allowed = (by_itself + PER_STEP * steps.count()).saturating_add(by_loss);
+            let caused = PER_STEP.saturating_mul(steps.count().saturating_add(forged));
+            let allowed = by_itself.saturating_add(caused).saturating_add(by_loss);
             if changes.len() > allowed && self.reported.insert(key) {
                 broken.push(format!(
                     "{}'s {router} changed its role {} times within a minute; {allowed} are allowed",
@@ -91,6 +99,11 @@ impl Invariant for BoundedRoleChanges {
         self.seen = world.trace.len();
         broken
     }
+}
+
+fn forged_for(world: &World, id: NodeId, router: &Arc<str>) -> u64 {
+    let vrid = world.layout().router(id, router).map(|router| router.vrid.get());
+    vrid.and_then(|vrid| world.forged.get(&vrid)).map_or(0, |forged| forged.believed)
 }
 
 fn lost_by(world: &World, id: NodeId) -> u64 {

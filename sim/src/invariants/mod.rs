@@ -5,6 +5,7 @@ mod address_served;
 mod bounded_role_changes;
 mod changes;
 mod dead_destination;
+mod forgery_refused;
 mod health_settles;
 mod lease;
 mod one_holder;
@@ -17,6 +18,7 @@ mod takeover_in_order;
 #[cfg(test)]
 mod tests;
 mod upgrade_unnoticed;
+mod worker_kept;
 
 use crate::trace::{Entry, What};
 use crate::world::World;
@@ -79,6 +81,8 @@ impl Default for Watch {
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
                 Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
                 Box::new(lease::Lease::default()),
+                Box::new(worker_kept::WorkerKept::default()),
+                Box::new(forgery_refused::ForgeryRefused::default()),
             ],
             violations: Vec::new(),
         }

@@ -4,7 +4,7 @@
 //! Judged on whole networks only, and no sooner after that than RFC 9568 implies: whatever came last, somebody takes over
 //! within one Master_Down_Interval (6.4.2); one who may preempt lets `preempt_delay` pass and takes over within another
 //! one; the old owner yields at the next advert (6.4.3). A tracked script has its `interval` times `rise` or `fall` before
-//! that.
+//! that. Whoever believed a forged advert waits for another MASTER of the interval that it named.
 //!
 //! Where leases decide, more comes on top: a session that nobody renews ends after its timeout, and a quorum service that
 //! was of no use again and again has to prove itself first.
@@ -178,7 +178,10 @@ fn bound(world: &World) -> Duration {
     let delay = routers().map(|router| router.preemption.delay).max().unwrap_or_default();
     let scripts = configs().flat_map(|config| config.scripts.values());
     let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
-    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2 + leases(world)) + world.slowest + MARGIN
+    let forged = world.longest_forged;
+    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2 + leases(world) + forged)
+        + world.slowest
+        + MARGIN
 }
 
 /// What leases add: whoever was cut off asks for a new session, and that of one who died ends.

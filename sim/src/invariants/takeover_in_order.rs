@@ -124,7 +124,7 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
     let router = layout.router(id, name)?;
     let key = key_of(world, id, router)?;
     let long = patience(world, router);
-    if !calm(world, long) || world.now().since(world.node(id).disturbed) < long {
+    if forged_since(world, router, long) || !calm(world, long) || world.now().since(world.node(id).disturbed) < long {
         return None;
     }
     let ours = priority(world, id, router);
@@ -171,7 +171,10 @@ fn yields_to_a_lesser(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCa
     let (own, _) = port.address?;
     // What it said may be older than what it is.
     let long = patience(world, ours);
-    if !same_long(world, id, name, long) || !same_long(world, rival, &theirs.name, long) {
+    if forged_since(world, ours, long)
+        || !same_long(world, id, name, long)
+        || !same_long(world, rival, &theirs.name, long)
+    {
         return None;
     }
     let (claim, rivals) = ((priority(world, id, ours), own), (priority(world, rival, theirs), source));
@@ -193,6 +196,11 @@ fn patience(world: &World, router: &VirtualRouterConfig) -> Duration {
         + router.preemption.delay
         + Duration::from_secs(1)
         + world.slowest
+}
+
+/// Somebody was told what no director said, and had to believe it.
+fn forged_since(world: &World, router: &VirtualRouterConfig, long: Duration) -> bool {
+    world.forged.get(&router.vrid.get()).is_some_and(|forged| world.now().since(forged.until) < long)
 }
 
 /// Nobody touched the ways for that long.

@@ -13,9 +13,11 @@ pub const TAKEOVER_IN_ORDER: &str = "takeover-in-order";
 pub const QUIET_ANNOUNCEMENTS: &str = "quiet-announcements";
 pub const UPGRADE_UNNOTICED: &str = "upgrade-unnoticed";
 pub const LEASE: &str = "lease";
+pub const WORKER_KEPT: &str = "worker-kept";
+pub const FORGERY_REFUSED: &str = "forgery-refused";
 
 /// All of them.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 15] = [
     ONE_OWNER,
     ONE_HOLDER,
     ADDRESS_SERVED,
@@ -29,4 +31,6 @@ pub const ALL: [&str; 13] = [
     QUIET_ANNOUNCEMENTS,
     UPGRADE_UNNOTICED,
     LEASE,
+    WORKER_KEPT,
+    FORGERY_REFUSED,
 ];

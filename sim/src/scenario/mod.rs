@@ -1,6 +1,7 @@
 //! Scenario files: a written outage. Nodes with their real configuration files, timed faults, and what must hold.
 
 mod expectations;
+mod forgery;
 pub mod invariant;
 pub mod model;
 mod nodes;

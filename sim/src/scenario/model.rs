@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vipward_core::config::Config;
 use vipward_core::interface::InterfaceName;
-use vipward_core::quantity::Role;
+use vipward_core::quantity::{AdvertInterval, Role, Version, Vrid};
 use vipward_core::text::Span;
 use vipward_core::time::{Duration, Instant};
 
@@ -205,27 +205,13 @@ pub enum Action {
     /// `resume`: after `freeze`.
     Resume(NodeId),
     /// `reload` and `with`: SIGHUP with another file.
-    Reload {
-        node: NodeId,
-        file: ConfigFile,
-    },
+    Reload { node: NodeId, file: ConfigFile },
     /// `unplug`: the cable is out, the link has no carrier; of one `interface`, or of all.
-    Unplug {
-        node: NodeId,
-        interface: Option<InterfaceName>,
-    },
+    Unplug { node: NodeId, interface: Option<InterfaceName> },
     /// `plug`: it is in again.
-    Plug {
-        node: NodeId,
-        interface: Option<InterfaceName>,
-    },
+    Plug { node: NodeId, interface: Option<InterfaceName> },
     /// `isolate`, `cut`, `lose`, `delay`, `jitter`, `duplicate`: packets from some to some suffer.
-    Impair {
-        from: Party,
-        to: Party,
-        both: bool,
-        impairment: Impairment,
-    },
+    Impair { from: Party, to: Party, both: bool, impairment: Impairment },
     /// `heal`: what impairs the ways of these nodes ends.
     Heal(Heal),
     /// `down`: the real server's port is closed; connections are refused.
@@ -233,41 +219,53 @@ pub enum Action {
     /// `up`: it answers again: at once and with 200.
     Up(NodeId),
     /// `slow` and `by`: it answers that much later.
-    Slow {
-        node: NodeId,
-        by: Duration,
-    },
+    Slow { node: NodeId, by: Duration },
     /// `status` and `code`: it answers with this status.
-    Status {
-        node: NodeId,
-        code: u16,
-    },
+    Status { node: NodeId, code: u16 },
     /// `flap`, `every`, `times`: down and up again in turn, `times` times each.
-    Flap {
-        node: NodeId,
-        every: Duration,
-        times: u32,
-    },
+    Flap { node: NodeId, every: Duration, times: u32 },
     /// `script`, `on`, `exits`: from now on this tracked script ends so.
-    Script {
-        script: Arc<str>,
-        node: NodeId,
-        exits: i32,
-    },
-    /// `delete_address`, `on`: somebody takes an address off by hand (`ip address del`).
-    /// The quorum service.
-    LeaderChange {
-        node: NodeId,
-        lasts: Duration,
-    },
-    /// The server that the director talks to.
+    Script { script: Arc<str>, node: NodeId, exits: i32 },
+    /// `leader_change` and `lasts`: the quorum service has no leader for so long.
+    LeaderChange { node: NodeId, lasts: Duration },
+    /// `server_dies`: the server of the quorum service that the director talks to.
     ServerDies(NodeId),
-    /// The director's, at the quorum service.
+    /// `end_session`: the director's, at the quorum service.
     EndSession(NodeId),
-    DeleteAddress {
-        address: IpAddr,
-        node: NodeId,
-    },
+    /// `delete_address`, `on`: somebody takes an address off by hand (`ip address del`).
+    DeleteAddress { address: IpAddr, node: NodeId },
+    /// `starve_worker` and `lasts`: the worker gets no processor for so long; its supervisor does.
+    StarveWorker { node: NodeId, lasts: Duration },
+    /// `forge`: a host that is no director sends adverts.
+    Forge(Forgery),
+}
+
+/// What `forge` sends.
+#[derive(Clone, Debug)]
+pub struct Forgery {
+    /// Where it is.
+    pub segment: SegmentId,
+    /// `to`: by unicast to this director; none: to the group.
+    pub to: Option<NodeId>,
+    /// `source`: any address, a director's as well.
+    pub source: IpAddr,
+    pub vrid: Vrid,
+    /// `version`, default 3.
+    pub version: Version,
+    /// `priority`, default 254.
+    pub priority: u8,
+    /// `interval`, default 1 s: what the advert says.
+    pub interval: AdvertInterval,
+    /// `addresses`: those that it claims.
+    pub addresses: Vec<IpAddr>,
+    /// `password`: VRRPv2's `auth_pass`.
+    pub password: Option<[u8; 8]>,
+    /// `ttl`, default 255.
+    pub ttl: u8,
+    /// `times`, default 1: how many adverts.
+    pub times: u32,
+    /// `every`, default 1 s: the time between two.
+    pub every: Duration,
 }
 
 /// One end of an impaired way.

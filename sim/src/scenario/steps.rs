@@ -203,6 +203,12 @@ impl Reader<'_> {
             }
             "server_dies" => self.node(value, "director", is_director).map(Action::ServerDies),
             "end_session" => self.node(value, "director", is_director).map(Action::EndSession),
+            "starve_worker" => {
+                let node = self.node(value, "director", is_director)?;
+                let lasts = self.needed_duration(table, "lasts", "for how long?")?;
+                Some(Action::StarveWorker { node, lasts })
+            }
+            "forge" => self.forgery(value, table),
             "delete_address" => {
                 let address = self.parsed(value, "an address")?;
                 let node = self.node_of(table, "on", "director", is_director)?;

@@ -100,6 +100,12 @@ pub const STEPS: &[Word] = &[
         "the server that the director talks to dies with what it had not passed on; there are others",
     ),
     word("end_session", &[], "somebody ends the director's session at the quorum service"),
+    word("starve_worker", &["lasts"], "the worker alone gets no processor for so long; its supervisor does"),
+    word(
+        "forge",
+        &["source", "vrid", "priority", "version", "interval", "addresses", "password", "ttl", "to", "times", "every"],
+        "a host on this segment that is no director sends `times` adverts from this source, to all or by unicast `to` one",
+    ),
     word("delete_address", &["on"], "somebody takes an address off the director by hand"),
 ];
 

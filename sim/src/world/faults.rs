@@ -85,6 +85,8 @@ impl World {
                     director.scripts.insert(script.clone(), *exits);
                 }
             }
+            Action::StarveWorker { node, lasts } => self.starve_worker(*node, *lasts),
+            Action::Forge(forgery) => self.forge(forgery),
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
         }
     }
@@ -111,7 +113,10 @@ impl World {
             Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
             Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
             // Nobody else is to notice an upgrade.
+            // What a forged advert does depends on who believes it.
             Action::Upgrade(_)
+            | Action::Forge(_)
+            | Action::StarveWorker { .. }
             | Action::Freeze(_)
             | Action::Resume(_)
             | Action::Down(_)
@@ -235,6 +240,10 @@ impl World {
                 (Some(*id), "SERVER", "the server of the ensemble that it talks to dies".to_owned())
             }
             Action::EndSession(id) => (Some(*id), "SESSION", "somebody ends its session".to_owned()),
+            Action::StarveWorker { node, lasts } => {
+                (Some(*node), "STARVED", format!("the worker gets no processor for {} ms", lasts.as_millis()))
+            }
+            Action::Forge(forgery) => (None, "FORGED", self.describe_forgery(forgery)),
             Action::DeleteAddress { address, node } => {
                 (Some(*node), "DELETED", format!("somebody takes {address} off by hand"))
             }

@@ -8,6 +8,7 @@
 mod addresses;
 mod clocks;
 mod faults;
+mod forgers;
 mod layout;
 mod lifetimes;
 mod neighbours;
@@ -24,6 +25,7 @@ mod tables;
 mod tests;
 
 pub use addresses::{Addresses, Held};
+pub use forgers::Forged;
 pub use layout::{Layout, RouterKey};
 pub use lifetimes::Lifetime;
 pub use node::{Director, Half, Kernel, Mail, Node, Process, Server, State};
@@ -70,6 +72,7 @@ pub struct World {
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
+    forgers: Vec<forgers::Forger>,
     quorum: Option<quorum::Quorum>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
@@ -82,6 +85,12 @@ pub struct World {
     pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
     /// Adverts that jitter held up, likewise.
     pub late_adverts: BTreeMap<(NodeId, NodeId), u64>,
+    /// Forged adverts that some director had to believe, by VRID.
+    pub forged: BTreeMap<u8, Forged>,
+    /// The longest that one of them made a director wait.
+    pub longest_forged: Duration,
+    /// Workers that a supervisor killed though they would have gone on by themselves.
+    pub killed_alive: Vec<(NodeId, String)>,
     /// Effects of machines that have ended.
     pub ghosts: Vec<Ghost>,
     /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
@@ -140,6 +149,7 @@ impl World {
             neighbours: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
+            forgers: Vec::new(),
             quorum,
             asking,
             leave_out_traffic: false,
@@ -148,6 +158,9 @@ impl World {
             dispatches: Vec::new(),
             lost_adverts: BTreeMap::new(),
             late_adverts: BTreeMap::new(),
+            forged: BTreeMap::new(),
+            longest_forged: Duration::ZERO,
+            killed_alive: Vec::new(),
             ghosts: Vec::new(),
             version: 0,
             ground: 0,
@@ -182,6 +195,8 @@ impl World {
         self.take_up();
         self.advance_supervisors();
         self.flap_servers();
+        self.feed_starved();
+        self.advance_forgers();
         self.expire_addresses();
         self.deliver_adverts();
         self.advance_quorum();
@@ -195,9 +210,10 @@ impl World {
             State::Director(_) | State::Other => None,
         });
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
+        let forged = self.next_forgery().into_iter().chain(self.next_fed());
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
         let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
-        flaps.chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
+        flaps.chain(forged).chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

@@ -15,7 +15,7 @@ use vipward_core::time::{Duration, Instant};
 pub const RECEIVE_BUFFER: usize = 212_992;
 
 /// How long a packet takes on a way without delay: one step of time, whoever's turn it is in it.
-const WIRE: Duration = Duration::from_millis(1);
+pub(super) const WIRE: Duration = Duration::from_millis(1);
 
 /// What one small packet takes of it: Linux counts the buffer that holds it (`skb->truesize`), not its bytes.
 const PACKET_COST: usize = 768;
@@ -40,6 +40,10 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn new(at: Instant, to: NodeId, datagram: Datagram) -> Self {
+        Self { at, to, datagram }
+    }
+
     pub(super) fn arrives(&self) -> Instant {
         self.at
     }

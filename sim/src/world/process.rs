@@ -235,7 +235,10 @@ impl World {
         let (from, to) = if frozen { (Process::Running, Process::Frozen) } else { (Process::Frozen, Process::Running) };
         if director.process == from {
             director.process = to;
-            director.process_since = now;
+            let since = std::mem::replace(&mut director.process_since, now);
+            if !frozen {
+                self.reads_what_was_forged(since);
+            }
         }
     }
 

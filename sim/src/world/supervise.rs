@@ -5,7 +5,8 @@ use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
 use vipward_core::machine::{LastWill, ToBoth};
 use vipward_core::supervisor::{
-    Beginning, Effect, End, Event, Look, NOTES, Order, Report, Supervisor, ThreadState, WorkerId,
+    Beginning, Effect, End, Event, HEARTBEAT, Look, NOTES, Order, Report, Saying, Supervisor, ThreadState, WAITS,
+    WorkerId,
 };
 use vipward_core::time::{Duration, Instant};
 
@@ -24,11 +25,21 @@ pub struct Supervised {
     frozen: bool,
     /// The worker alone does not run (`hang_worker`).
     pub(super) hung: bool,
+    /// The worker alone gets no processor (`starve_worker`): since when, until when.
+    starved: Option<(Instant, Instant)>,
+}
+
+impl Supervised {
+    fn runs(&self) -> bool {
+        !self.hung && self.starved.is_none()
+    }
 }
 
 /// Whether the scenario does anything to workers alone.
 pub fn wanted(plan: &Scenario) -> bool {
-    plan.steps.iter().any(|step| matches!(step.action, Action::KillWorker(_) | Action::HangWorker(_)))
+    plan.steps
+        .iter()
+        .any(|step| matches!(step.action, Action::KillWorker(_) | Action::HangWorker(_) | Action::StarveWorker { .. }))
 }
 
 impl World {
@@ -41,8 +52,14 @@ impl World {
     pub(super) fn start_supervisor(&mut self, id: NodeId) {
         if let Some(director) = self.director_mut(id) {
             let supervisor = Supervisor::default();
-            director.supervised =
-                Some(Supervised { supervisor, worker: None, successor: None, frozen: false, hung: false });
+            director.supervised = Some(Supervised {
+                supervisor,
+                worker: None,
+                successor: None,
+                frozen: false,
+                hung: false,
+                starved: None,
+            });
             self.supervise(id, Event::Wakeup);
         }
     }
@@ -95,12 +112,43 @@ impl World {
         }
     }
 
+    /// The worker is runnable and has no processor; its supervisor has one.
+    pub(super) fn starve_worker(&mut self, id: NodeId, lasts: Duration) {
+        let now = self.now;
+        let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) else { return };
+        let until = supervised.starved.map_or(now, |(_, until)| until).max(now + lasts);
+        supervised.starved = Some((supervised.starved.map_or(now, |(since, _)| since), until));
+        self.set_frozen(id, true);
+    }
+
+    /// When the first starved worker has a processor again.
+    pub(super) fn next_fed(&self) -> Option<Instant> {
+        self.directors().filter_map(|(_, director)| Some(director.supervised.as_ref()?.starved?.1)).min()
+    }
+
+    /// Lets workers run that have a processor again.
+    pub(super) fn feed_starved(&mut self) {
+        let now = self.now;
+        for id in self.ids() {
+            let supervised = self.director_mut(id).and_then(|director| director.supervised.as_mut());
+            let Some(supervised) = supervised.filter(|it| it.starved.is_some_and(|(_, until)| until <= now)) else {
+                continue;
+            };
+            supervised.starved = None;
+            if !supervised.frozen && !supervised.hung {
+                self.last_step = now;
+                self.set_frozen(id, false);
+                self.shake();
+            }
+        }
+    }
+
     /// Freezes or thaws the supervisor. True if its worker is to follow: one that hangs goes on hanging.
     pub(super) fn freeze_supervisor(&mut self, id: NodeId, frozen: bool) -> bool {
         match self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
             Some(supervised) => {
                 supervised.frozen = frozen;
-                !supervised.hung
+                supervised.runs()
             }
             None => true,
         }
@@ -128,14 +176,17 @@ impl World {
     pub(super) fn supervise(&mut self, id: NodeId, event: Event) {
         let now = self.local_time(id);
         let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) else { return };
-        for effect in supervised.supervisor.handle(event, now) {
+        let effects = supervised.supervisor.handle(event, now);
+        let impatient = |saying: &Saying| matches!(saying, Saying::StoppedAtOnce | Saying::DoesNotStop { .. });
+        let wanted = effects.iter().any(|effect| matches!(effect, Effect::Say(saying) if impatient(saying)));
+        for effect in effects {
             match effect {
                 Effect::Start(worker, Beginning::Successor) => {
                     self.supervise(id, Event::Reported { worker, report: Report::Prepared { notes: NOTES } });
                 }
                 Effect::Start(worker, Beginning::Usual | Beginning::AfterFarewell) => {
                     if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
-                        (supervised.worker, supervised.hung) = (Some(worker), false);
+                        (supervised.worker, supervised.hung, supervised.starved) = (Some(worker), false, None);
                     }
                     self.start_worker(id);
                     // Nothing here can keep it from being ready.
@@ -143,11 +194,24 @@ impl World {
                 }
                 Effect::Tell { order: Order::Stop, .. } => self.tell(id, &ToBoth::Stop),
                 Effect::Look(worker) => {
-                    // What is silent here hangs: nothing else keeps a worker from running while its supervisor does.
-                    let look = Some(Look { state: ThreadState::Sleeping, ran: Duration::ZERO });
+                    // What is silent here hangs, unless it has no processor: nothing else keeps a worker from running
+                    // while its supervisor does.
+                    let supervised = self.director(id).and_then(|director| director.supervised.as_ref());
+                    let starved = supervised.is_some_and(|supervised| !supervised.hung && supervised.starved.is_some());
+                    let state = if starved { ThreadState::Runnable } else { ThreadState::Sleeping };
+                    let look = Some(Look { state, ran: Duration::ZERO });
                     self.supervise(id, Event::Looked { worker, look });
                 }
-                Effect::Kill(_) => self.end(id),
+                Effect::Kill(worker) => {
+                    let supervised = self.director(id).and_then(|director| director.supervised.as_ref());
+                    // Others have handed over, and only carry connections until they end.
+                    if supervised.is_some_and(|supervised| supervised.worker == Some(worker)) {
+                        if !wanted {
+                            self.judge_kill(id);
+                        }
+                        self.end(id);
+                    }
+                }
                 Effect::Farewell(last_will) => self.farewell(id, &last_will),
                 Effect::Say(saying) => self.note(Some(id), What::Supervisor(saying)),
                 Effect::Exit(_) => {
@@ -170,6 +234,20 @@ impl World {
                 | Effect::Answer { .. }
                 | Effect::Renew => {}
             }
+        }
+    }
+
+    /// Who neither hangs nor has waited for as long as anybody may would have gone on by itself.
+    fn judge_kill(&mut self, id: NodeId) {
+        let Some(supervised) = self.director(id).and_then(|director| director.supervised.as_ref()) else { return };
+        let waited = supervised.starved.map_or(Duration::ZERO, |(since, _)| self.now.since(since));
+        // Its last word may be almost a heartbeat older.
+        if !supervised.hung && waited + HEARTBEAT * 2 < WAITS {
+            let why = match waited.as_millis() {
+                0 => "it does not hang".to_owned(),
+                waited => format!("it has waited for a processor for {waited} ms only"),
+            };
+            self.killed_alive.push((id, why));
         }
     }
 

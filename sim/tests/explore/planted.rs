@@ -9,13 +9,13 @@ use vipward_core::check::Verdict;
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::estate::{BalancerEstate, ElectionEstate};
-use vipward_core::interface::{InterfaceAddress, Link};
+use vipward_core::interface::{Family, InterfaceAddress, Link};
 use vipward_core::ipvs::Op;
 use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::quantity::{Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::RENEW;
-use vipward_core::vrrp::packet::Advert;
+use vipward_core::vrrp::packet::{AddressList, Advert, Authentication, wire_of};
 use vipward_core::vrrp::virtual_router::State;
 use vipward_core::vrrp::{self, Effect, Election, Event, intervals};
 use vipward_sim::runner::events::{GuardedMachine, Make};
@@ -43,10 +43,12 @@ pub enum Fault {
     VerdictsForgotten,
     RenewedAfterMaster,
     RenewalsWithheld,
+    PasswordNotCompared,
+    AddressesNotCompared,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 21] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -66,6 +68,8 @@ impl Fault {
         (Self::VerdictsForgotten, "verdicts forgotten in the estate: every real server is up in it"),
         (Self::RenewedAfterMaster, "renewal goes on after MASTER was left: twice a second, whatever the role"),
         (Self::RenewalsWithheld, "renewals withheld: the kernel never hears of them"),
+        (Self::PasswordNotCompared, "password not compared: an advert with any other is believed"),
+        (Self::AddressesNotCompared, "addresses not compared: an advert without any is believed"),
     ];
 }
 
@@ -133,12 +137,23 @@ impl Voter {
             return Some(datagram);
         };
         let ours = router.priority().get();
+        let config = router.config();
+        let wire: Vec<u8> = config.addresses.iter().flat_map(|it| wire_of(it.address)).collect();
+        let mut advert = advert;
+        match (self.fault, config.password) {
+            (Fault::PasswordNotCompared, Some(password)) => advert.authentication = Authentication::Password(password),
+            (Fault::AddressesNotCompared, _) if advert.addresses.is_empty() => {
+                advert.addresses = AddressList::from_wire(Family::V4, &wire);
+            }
+            _ => {}
+        }
         let priority = match self.fault {
             Fault::PriorityZeroIgnored if advert.priority == 0 => return None,
             Fault::TieBreakReversed if advert.priority == ours && router.role() == Role::Master => {
                 if router.source().is_some_and(|own| source > own) { return None } else { 255 }
             }
             Fault::PreemptForgotten if advert.priority > 0 && advert.priority < ours => 255,
+            Fault::PasswordNotCompared | Fault::AddressesNotCompared => advert.priority,
             _ => return Some(datagram),
         };
         let pseudo = (advert.version == Version::V3 || advert.version == Version::V2).then_some((source, to));

@@ -102,14 +102,28 @@ impl VirtualRouter {
     /// Version 3 learns the MASTER's (RFC 9568 6.4.2). Version 2 should drop an advert with another one (RFC 3768 7.1), as
     /// keepalived does, and both become MASTER; it is learned there too. But one packet must not take the addresses from
     /// everybody for minutes: version 2 counts with [`LEARNED`] times its own at most, and version 3 with more only when the
-    /// same peer says it again.
+    /// same peer says it again. Nor must it make anybody take over from a MASTER that advertises as it should: a shorter one
+    /// counts when the same peer says it again.
     pub(super) fn learn(&mut self, advert: &Advert<'_>, source: IpAddr) -> AdvertInterval {
-        let most = self.config.adverts.interval.times(LEARNED);
-        if advert.interval <= most {
+        let own = self.config.adverts.interval;
+        let most = own.times(LEARNED);
+        if (own..=most).contains(&advert.interval) {
             return advert.interval;
         }
-        let again = self.long_interval.replace((source, advert.interval)) == Some((source, advert.interval));
-        if again && advert.version == Version::V3 { advert.interval } else { most }
+        let again = self.unsure_interval.replace((source, advert.interval)) == Some((source, advert.interval));
+        match (advert.interval < own, advert.version) {
+            (true, _) | (false, Version::V3) if again => advert.interval,
+            (true, _) => own,
+            (false, _) => most,
+        }
+    }
+
+    /// Version 2 should drop an advert with another interval (RFC 3768 7.1). A MASTER does not yield to a long one before the
+    /// same peer says it again: one packet must not take the addresses from the one that serves them.
+    pub(super) fn doubts(&mut self, advert: &Advert<'_>, source: IpAddr) -> bool {
+        let long = advert.interval > self.config.adverts.interval.times(LEARNED);
+        let said = Some((source, advert.interval));
+        long && advert.version == Version::V2 && std::mem::replace(&mut self.unsure_interval, said) != said
     }
 
     /// A peer of version 3 over IPv4 whose checksum leaves the pseudo header out (RFC 9568 5.2.8) can't read ours with it.

@@ -37,7 +37,9 @@ impl VirtualRouter {
         }
         // "an unsigned integer comparison of the IPvX addresses in network byte order"
         if advert.priority > ours || advert.priority == ours && self.source.is_none_or(|ours| source > ours) {
-            self.yield_to(advert, source, ctx);
+            if !self.doubts(advert, source) {
+                self.yield_to(advert, source, ctx);
+            }
         } else {
             self.assert_mastership(advert, source, ctx);
         }

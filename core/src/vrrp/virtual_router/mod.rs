@@ -28,6 +28,7 @@ mod state;
 mod take_up;
 mod wire;
 
+pub use checks::LEARNED;
 pub use role::{Proposal, Proposed};
 pub use state::{Backup, Heard, Master, State};
 
@@ -127,9 +128,9 @@ pub struct VirtualRouter {
     /// The adverts of a MASTER, one for each destination, ready to send.
     adverts: Vec<Datagram>,
     limits: Limits,
-    /// The last interval other than ours, and whose it is; and the last that was longer than what is believed at once.
+    /// The last interval other than ours, and whose it is; and the last that is not believed at once.
     told_interval: Option<(IpAddr, AdvertInterval)>,
-    long_interval: Option<(IpAddr, AdvertInterval)>,
+    unsure_interval: Option<(IpAddr, AdvertInterval)>,
     /// Peers whose checksum leaves the pseudo header out; by multicast one stands for all.
     plain_checksum: BTreeSet<IpAddr>,
     rival: Option<master::Rival>,
@@ -162,7 +163,7 @@ impl VirtualRouter {
             adverts: Vec::new(),
             limits: Limits::default(),
             told_interval: None,
-            long_interval: None,
+            unsure_interval: None,
             plain_checksum: BTreeSet::new(),
             rival: None,
             master_since: Instant::ZERO,
@@ -196,6 +197,11 @@ impl VirtualRouter {
     /// MASTER, and in possession of the addresses.
     pub fn holds(&self) -> bool {
         matches!(&self.state, State::Master(master) if master.holds)
+    }
+
+    /// The last interval that was not believed at once, and whose it is.
+    pub fn unsure_interval(&self) -> Option<(IpAddr, AdvertInterval)> {
+        self.unsure_interval
     }
 
     pub fn state(&self) -> &State {

@@ -23,6 +23,8 @@ use vipward_core::vrrp::{Effect, Election, Event, Input};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Local {
     pub role: Role,
+    /// Who said last that it has an interval that is not believed at once.
+    pub unsure: Option<u8>,
     /// The VIP is in its kernel.
     pub owns: bool,
 }
@@ -143,7 +145,8 @@ impl Process {
             }
             State::Init | State::Fault => return Err(format!("it is {}", router.role())),
         };
-        let local = Local { role, owns: self.owns };
+        let unsure = router.unsure_interval().map(|(source, _)| director_at(source));
+        let local = Local { role, unsure, owns: self.owns };
         match router.next().map(|(at, _)| ticks(at)).transpose()? {
             Some(at) if at == local.timer() => Ok(local),
             other => Err(format!("it wants to be woken in {other:?} ticks, not when its timer fires: {local:?}")),

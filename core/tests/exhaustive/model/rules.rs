@@ -26,7 +26,7 @@ pub fn check(
             (true, false) | (false, true) => {}
         }
     }
-    let (role, messages) = expected(setup, me, before.map(|local| local.role), stimulus);
+    let (role, messages) = expected(setup, me, before, stimulus);
     if after.role != role {
         return Err(format!("it should be {role} and is {}", after.role));
     }
@@ -54,7 +54,7 @@ pub fn beats(setup: &Setup, one: usize, other: usize) -> bool {
 }
 
 /// What a director becomes and what it sends.
-fn expected(setup: &Setup, me: usize, before: Option<Role>, stimulus: Stimulus) -> (Role, &'static [Message]) {
+fn expected(setup: &Setup, me: usize, before: Option<Local>, stimulus: Stimulus) -> (Role, &'static [Message]) {
     const SILENT: &[Message] = &[];
     const ADVERT: &[Message] = &[Message::Advert];
     let own = setup.directors[me].interval;
@@ -64,7 +64,13 @@ fn expected(setup: &Setup, me: usize, before: Option<Role>, stimulus: Stimulus) 
     let role = match before {
         None if setup.directors[me].starts_as_master() => return (master, ADVERT),
         None => return (backup(own), SILENT),
-        Some(role) => awake(setup, me, role),
+        Some(local) => awake(setup, me, local.role),
+    };
+    // A shorter interval than its own is believed when the same peer says it again.
+    let learned = |from: u8| {
+        let theirs = setup.directors[usize::from(from)].interval;
+        let again = before.is_some_and(|local| local.unsure == Some(from));
+        if again { theirs } else { theirs.max(own) }
     };
     match (role, stimulus) {
         (Role::Backup { down, .. }, Stimulus::Wakeup) if down <= 0 => (master, ADVERT),
@@ -78,14 +84,14 @@ fn expected(setup: &Setup, me: usize, before: Option<Role>, stimulus: Stimulus) 
             if us.preempts() && them.priority < us.priority {
                 (Role::Backup { down, active, slept }, SILENT)
             } else {
-                (backup(them.interval), SILENT)
+                (backup(learned(from)), SILENT)
             }
         }
         // One more advert: the winner may have been heard by nobody so far, and announces itself again.
         (Role::Master { .. }, Stimulus::Hears { from, message: Message::Advert })
             if beats(setup, usize::from(from), me) =>
         {
-            (backup(setup.directors[usize::from(from)].interval), ADVERT)
+            (backup(learned(from)), ADVERT)
         }
         // "Send an ADVERTISEMENT immediately to assert the Active state" (RFC 9568 6.4.3), and so after a goodbye.
         (Role::Master { .. }, Stimulus::Hears { .. }) => (master, ADVERT),

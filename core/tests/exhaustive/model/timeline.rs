@@ -77,7 +77,7 @@ fn act(
 fn column(process: Option<&Process>, now: Instant) -> String {
     let text = match process.map(|process| process.local(now)) {
         None => "-".to_owned(),
-        Some(Ok(Local { role, owns })) => format!("{role}{}", if owns { " VIP" } else { "" }),
+        Some(Ok(Local { role, owns, .. })) => format!("{role}{}", if owns { " VIP" } else { "" }),
         Some(Err(problem)) => problem,
     };
     format!("{text:<16}")
