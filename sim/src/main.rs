@@ -26,8 +26,9 @@ struct Cli {
 enum Command {
     /// Run scenarios. Exit status 0: everything held; 1: something did not; 2: a file has mistakes.
     Run(Run),
-    /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nothing
-    /// broke; 1: an invariant broke; 2: these files can't be drilled.
+    /// Drill a cluster: every outage of the standard battery, from the directors' files alone. Exit status 0: nobody
+    /// noticed more than the protocol must cost; 1: somebody did; 2: `vipward run` refuses these files, or they form no
+    /// cluster.
     Drill(Drill),
     /// Draw clusters and faults at random and look for a broken invariant. What is found is shrunk to the few faults that
     /// it takes, printed and written as a scenario. Exit status as for `run`.
@@ -194,7 +195,7 @@ fn run_drill(options: &Drill) -> Status {
     let text = match options.format {
         DrillFormat::Text => {
             let timelines = if options.case.is_some() { drill.timelines() } else { String::new() };
-            timelines + &drill.text(std::io::stdout().is_terminal())
+            timelines + &drill.text(std::io::stdout().is_terminal(), columns())
         }
         DrillFormat::Html => html::drill_page(&drill),
         DrillFormat::Json => serde_json::to_string(&drill.json()).map(|text| text + "\n").unwrap_or_default(),
@@ -213,8 +214,14 @@ fn run_drill(options: &Drill) -> Status {
     match drill.verdict() {
         drill::Verdict::Held => Status::Held,
         drill::Verdict::Broke => Status::DidNotHold,
-        drill::Verdict::Impossible => Status::Mistakes,
+        drill::Verdict::Refused | drill::Verdict::Impossible => Status::Mistakes,
     }
+}
+
+/// How wide the terminal is; a file or a pipe takes everything.
+fn columns() -> usize {
+    let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    set.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))).unwrap_or(drill::WIDE)
 }
 
 fn write_page(path: &std::path::Path, page: &str) -> Result<(), Status> {

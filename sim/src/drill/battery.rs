@@ -1,5 +1,6 @@
 //! The standard battery: what is done to every cluster, each fault by itself, each as an ordinary scenario.
 
+use super::cost::Cost;
 use super::pace::Pace;
 use super::topology::Topology;
 use super::words;
@@ -19,6 +20,8 @@ pub struct Case {
     /// When it strikes.
     pub at: Instant,
     pub scenario: Arc<Scenario>,
+    /// What it costs clients by the protocol alone.
+    pub cost: Cost,
     /// The same with the last step a part of an advert interval later: what counts is the worst.
     pub later: Vec<Arc<Scenario>>,
 }
@@ -98,7 +101,8 @@ impl Battery<'_> {
                 (client.from, client.every) = (from, every);
             }
         }
-        Case { fault, at, scenario: Arc::new(scenario), later: Vec::new() }
+        let cost = Cost::of(&scenario, &self.pace);
+        Case { fault, at, scenario: Arc::new(scenario), cost, later: Vec::new() }
     }
 
     /// [`Self::case`] at every phase of the advert interval.

@@ -1,6 +1,6 @@
 //! A drill for machines.
 
-use super::{Drill, Row, Verdict};
+use super::{Drill, Noticed, Row, Verdict};
 use serde::Serialize;
 use vipward_core::text::{Diagnostic, Severity, Sources};
 use vipward_core::time::Duration;
@@ -9,7 +9,7 @@ use vipward_core::time::Duration;
 #[derive(Debug, Serialize)]
 pub struct Json<'a> {
     directors: Vec<&'a str>,
-    /// `held`, `broke` or `impossible`.
+    /// `held`, `broke`, `refused` or `impossible`.
     verdict: &'static str,
     simulated_ms: u64,
     assumptions: &'a [String],
@@ -49,6 +49,14 @@ struct JsonCase<'a> {
     longest_outage_ms: Option<u64>,
     outage_over: bool,
     outage_cause: Option<&'a str>,
+    /// The longest time in which requests failed, some or all.
+    degraded_ms: u64,
+    unserved_at_end: bool,
+    two_owners_ms: u64,
+    /// `nothing`, `by_protocol` or `beyond`.
+    noticed: &'static str,
+    /// Why it is beyond what the protocol must cost.
+    reasons: Vec<String>,
     failed: u64,
     asked: u64,
     broken: Vec<Broken<'a>>,
@@ -86,6 +94,7 @@ impl Drill {
             verdict: match self.verdict() {
                 Verdict::Held => "held",
                 Verdict::Broke => "broke",
+                Verdict::Refused => "refused",
                 Verdict::Impossible => "impossible",
             },
             simulated_ms: millis(self.simulated),
@@ -111,6 +120,15 @@ fn case(row: &Row) -> JsonCase<'_> {
         longest_outage_ms: row.outage.as_ref().map(|outage| millis(outage.lasted)),
         outage_over: row.outage.as_ref().is_none_or(|outage| outage.over),
         outage_cause: row.outage.as_ref().map(|outage| outage.cause.as_str()),
+        degraded_ms: millis(row.degraded),
+        unserved_at_end: row.unserved,
+        two_owners_ms: millis(row.two_owners),
+        noticed: match row.noticed() {
+            Noticed::Nothing => "nothing",
+            Noticed::ByProtocol => "by_protocol",
+            Noticed::Beyond => "beyond",
+        },
+        reasons: row.reasons(),
         failed: row.failed,
         asked: row.asked,
         broken: broken.collect(),

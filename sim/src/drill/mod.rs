@@ -5,6 +5,7 @@
 //! is wrong and why, with the lines of the files (`findings.rs`).
 
 mod battery;
+mod cost;
 mod files;
 mod findings;
 mod json;
@@ -12,6 +13,7 @@ mod named;
 mod network;
 mod pace;
 mod row;
+mod table;
 mod text;
 mod topology;
 mod wires;
@@ -19,8 +21,10 @@ pub(crate) mod words;
 mod written;
 
 pub use battery::Case;
+pub use cost::Cost;
 pub use json::Json;
-pub use row::{Longest, Row};
+pub use row::{Longest, Noticed, Row};
+pub use table::{NARROW, WIDE};
 
 use crate::runner::{self, Run};
 use crate::scenario::{Dataplane, Scenario};
@@ -58,6 +62,8 @@ pub struct Drill {
     pub assumptions: Vec<String>,
     /// One for each case; empty when the files can't be drilled.
     pub rows: Vec<Row>,
+    /// `vipward run` refuses at least one of the files, for the errors among the findings.
+    pub refused: bool,
     /// Time that went by in all cases together.
     pub simulated: Duration,
 }
@@ -65,20 +71,23 @@ pub struct Drill {
 /// How a drill ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// No invariant broke.
+    /// In no case did anybody notice more than the protocol must cost.
     Held,
-    /// One broke.
+    /// In some somebody did.
     Broke,
+    /// `vipward run` refuses a file; what could be understood of it was played.
+    Refused,
     /// These files can't be drilled; the findings say why.
     Impossible,
 }
 
 impl Drill {
     pub fn verdict(&self) -> Verdict {
-        match (self.rows.is_empty(), self.rows.iter().all(Row::held)) {
-            (true, _) => Verdict::Impossible,
-            (false, true) => Verdict::Held,
-            (false, false) => Verdict::Broke,
+        match (self.rows.is_empty(), self.refused, self.rows.iter().all(Row::held)) {
+            (true, ..) => Verdict::Impossible,
+            (false, true, _) => Verdict::Refused,
+            (false, false, true) => Verdict::Held,
+            (false, false, false) => Verdict::Broke,
         }
     }
 }
@@ -88,6 +97,7 @@ pub fn drill(paths: &[PathBuf], options: &Options, mut progress: impl FnMut(usiz
     let mut drill = Drill::default();
     let files = files::read(paths, &mut drill.sources, &mut drill.findings);
     drill.directors = files.iter().map(|file| file.name.clone()).collect();
+    drill.refused = drill.findings.iter().any(Diagnostic::is_error);
     if files.iter().any(|file| file.head.is_none()) {
         // What can't be read has been said.
         return drill;

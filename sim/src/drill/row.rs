@@ -1,6 +1,7 @@
 //! What came of one case: a row of the table.
 
 use super::battery::Case;
+use super::cost::Cost;
 use super::words;
 use crate::runner::Run;
 use crate::scenario::NodeId;
@@ -21,8 +22,16 @@ pub struct Row {
     pub holders: String,
     /// Changes between BACKUP, MASTER and FAULT, from the fault on.
     pub role_changes: usize,
-    /// The longest outage that a client saw.
+    /// The longest outage that a client saw: no request of it was served.
     pub outage: Option<Longest>,
+    /// The longest time in which requests of a client failed, some or all, with less than a second between two outages.
+    pub degraded: Duration,
+    /// A client was not served at the end, when all was mended.
+    pub unserved: bool,
+    /// How long two directors held one address, from the fault on.
+    pub two_owners: Duration,
+    /// By the protocol.
+    pub cost: Cost,
     pub failed: u64,
     pub asked: u64,
     /// The names of broken invariants, each once.
@@ -52,13 +61,18 @@ impl Row {
             client: run.scenario.node(outage.client).name.to_string(),
             cause: outage.cause.clone(),
         });
+        let degraded = run.troubles.iter().map(|it| it.ended.unwrap_or(end).since(it.began)).max();
         let broken: BTreeSet<&'static str> = run.violations.iter().map(|violation| violation.invariant).collect();
         Self {
             fault: case.fault.clone(),
             at: case.at,
             holders: holders(&run, case.at),
             role_changes: role_changes(&run, case.at),
+            unserved: run.outages.iter().any(|outage| outage.ended.is_none()),
             outage,
+            degraded: degraded.unwrap_or_default(),
+            two_owners: two_owners(&run, case.at),
+            cost: case.cost,
             failed: run.requests.iter().filter(|request| !request.outcome.good()).count() as u64,
             asked: run.requests.len() as u64,
             broken: broken.into_iter().collect(),
@@ -69,16 +83,76 @@ impl Row {
     /// What tells the worst of several plays of one case: broken invariants, an outage that does not end, the longest one,
     /// failed requests, changes of roles.
     pub(super) fn badness(&self) -> (usize, bool, Duration, u64, usize) {
-        let outage = self.outage.as_ref();
-        let endless = outage.is_some_and(|outage| !outage.over);
-        let lasted = outage.map(|outage| outage.lasted).unwrap_or_default();
-        (self.broken.len(), endless, lasted, self.failed, self.role_changes)
+        let lasted = self.outage.as_ref().map(|outage| outage.lasted).unwrap_or_default();
+        (self.broken.len(), self.unserved, lasted, self.failed, self.role_changes)
     }
 
-    /// No invariant broke.
-    pub fn held(&self) -> bool {
-        self.broken.is_empty()
+    /// What clients and neighbours noticed of it.
+    pub fn noticed(&self) -> Noticed {
+        if !self.reasons().is_empty() {
+            Noticed::Beyond
+        } else if self.failed > 0 || self.two_owners >= TOLD {
+            Noticed::ByProtocol
+        } else {
+            Noticed::Nothing
+        }
     }
+
+    /// Why it is more than the protocol must cost, in words; empty if it is not.
+    pub fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.broken.is_empty() {
+            reasons.push(format!("broken: {}", words::list(&self.broken)));
+        }
+        if let Some(outage) = self.outage.as_ref().filter(|_| self.unserved) {
+            reasons.push(format!("clients are not served at the end: {}", outage.cause));
+        } else if self.degraded > self.cost.failing {
+            let (lasted, cost) = (words::seconds(self.degraded), words::seconds(self.cost.failing));
+            reasons.push(match self.cost.failing.is_zero() {
+                true => format!("requests failed for {lasted}, and none had to"),
+                false => format!("requests failed for {lasted}; {cost} would do"),
+            });
+        }
+        if self.two_owners > self.cost.two_owners {
+            let (lasted, cost) = (words::seconds(self.two_owners), words::seconds(self.cost.two_owners));
+            reasons.push(format!("two owners for {lasted}; {cost} would do"));
+        }
+        reasons
+    }
+
+    /// Nothing was noticed beyond what the protocol must cost.
+    pub fn held(&self) -> bool {
+        self.noticed() < Noticed::Beyond
+    }
+}
+
+/// See [`Row::noticed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Noticed {
+    /// No request failed, and there was one owner.
+    Nothing,
+    /// Requests failed, or there were two owners, no longer than the protocol and the files make it.
+    ByProtocol,
+    /// More than that.
+    Beyond,
+}
+
+/// Two owners for less are on a packet's way.
+const TOLD: Duration = Duration::from_millis(100);
+
+/// The longest that any address had two owners in one go.
+fn two_owners(run: &Run, from: Instant) -> Duration {
+    let end = Instant::ZERO + run.scenario.duration;
+    let mut longest = Duration::ZERO;
+    for history in holdings(run).into_values() {
+        let ends = history.iter().skip(1).map(|(at, _)| *at).chain([end]);
+        let mut since = None;
+        for ((at, held), until) in history.iter().zip(ends) {
+            since = (held.len() > 1).then(|| since.unwrap_or((*at).max(from)));
+            longest = longest.max(since.map(|since| until.since(since)).unwrap_or_default());
+        }
+    }
+    longest
 }
 
 fn role_changes(run: &Run, from: Instant) -> usize {

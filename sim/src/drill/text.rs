@@ -1,19 +1,14 @@
 //! A drill as people read it: what is wrong, what was assumed, and the table.
 
-use super::words::{count, list, seconds};
-use super::{Drill, Row, Verdict};
+use super::words::{count, seconds};
+use super::{Drill, Noticed, Row, Verdict};
 use crate::timeline;
 use std::fmt::Write;
 use vipward_core::text::{Severity, render};
 
-const HEADS: [&str; 6] = ["fault", "who held the VIP", "role changes", "longest outage", "failed requests", "broken"];
-
-/// A column is never wider, but for the last.
-const WIDEST: usize = 48;
-
 impl Drill {
-    /// The whole report. `color`: for a terminal.
-    pub fn text(&self, color: bool) -> String {
+    /// The whole report. `color`: for a terminal; `width`: how many characters a line of the table may have.
+    pub fn text(&self, color: bool, width: usize) -> String {
         let mut text = String::new();
         // Advice that needs no action would hide what does.
         let loud: Vec<_> = self.findings.iter().filter(|finding| finding.severity > Severity::Info).cloned().collect();
@@ -29,7 +24,7 @@ impl Drill {
             }
             text.push('\n');
         }
-        text.push_str(&self.table(color));
+        text.push_str(&self.table(color, width));
         text.push('\n');
         text.push_str(&self.summary());
         text.push('\n');
@@ -45,69 +40,38 @@ impl Drill {
         text
     }
 
-    fn table(&self, color: bool) -> String {
-        let rows: Vec<[String; 6]> = self.rows.iter().map(cells).collect();
-        let mut widths = HEADS.map(|head| head.chars().count());
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count().min(WIDEST));
+    /// The verdict in a sentence or two.
+    pub fn summary(&self) -> String {
+        if self.rows.is_empty() {
+            return "these files can't be drilled".to_owned();
+        }
+        let of = |noticed| self.rows.iter().filter(|row| row.noticed() == noticed).count();
+        let (breaks, costs) = (of(Noticed::Beyond), of(Noticed::ByProtocol));
+        let mut text = match breaks {
+            0 => format!("{}, nothing breaks", count(self.rows.len(), "case")),
+            breaks => format!("{}, and it breaks in {breaks}", count(self.rows.len(), "case")),
+        };
+        if costs > 0 {
+            let _ = write!(text, "; in {costs} clients or neighbours notice what the protocol and these files cost");
+        }
+        let outages = self.rows.iter().filter_map(|row| Some((row.outage.as_ref()?.lasted, row)));
+        match outages.max_by_key(|(lasted, _)| *lasted) {
+            None => text.push_str("; no client saw an outage"),
+            Some((_, row)) => {
+                let _ = write!(text, "; the longest client outage was {} ({})", row.outage_text(), row.fault);
             }
         }
-        let mut text = String::new();
-        line(&mut text, &HEADS.map(str::to_owned), &widths, None);
-        let rule = widths.map(|width| "─".repeat(width));
-        line(&mut text, &rule, &widths, None);
-        for (cells, row) in rows.iter().zip(&self.rows) {
-            line(&mut text, cells, &widths, (color && !row.held()).then_some("\x1b[31m"));
+        if let Some(row) =
+            self.rows.iter().filter(|row| row.noticed() > Noticed::Nothing).max_by_key(|row| row.two_owners)
+            && row.two_owners >= std::time::Duration::from_secs(1)
+        {
+            let _ = write!(text, "; two owners for {} ({})", seconds(row.two_owners), row.fault);
+        }
+        if self.verdict() == Verdict::Refused {
+            text.push_str("\nNot as they stand: `vipward run` refuses these files, for the errors above");
         }
         text
     }
-
-    /// One line: the verdict.
-    pub fn summary(&self) -> String {
-        let cases = count(self.rows.len(), "case");
-        let worst = self
-            .rows
-            .iter()
-            .filter_map(|row| Some((row.outage.as_ref()?, row)))
-            .max_by_key(|(outage, _)| outage.lasted);
-        let worst = worst.map_or_else(
-            || "; no client saw an outage".to_owned(),
-            |(outage, row)| format!("; the longest client outage was {} ({})", seconds(outage.lasted), row.fault),
-        );
-        match self.verdict() {
-            Verdict::Held => format!("{cases}, no invariant broke{worst}"),
-            Verdict::Broke => {
-                let broke = self.rows.iter().filter(|row| !row.held()).count();
-                format!("{cases}, invariants broke in {broke}{worst}")
-            }
-            Verdict::Impossible => "these files can't be drilled".to_owned(),
-        }
-    }
-}
-
-fn line(text: &mut String, cells: &[String; 6], widths: &[usize; 6], color: Option<&str>) {
-    let mut line = String::new();
-    for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
-        // Numbers stand under each other by their last digit.
-        let _ = if (2..=4).contains(&at) { write!(line, "{pad}{cell}  ") } else { write!(line, "{cell}{pad}  ") };
-    }
-    match color {
-        Some(color) => drop(writeln!(text, "{color}{}\x1b[0m", line.trim_end())),
-        None => drop(writeln!(text, "{}", line.trim_end())),
-    }
-}
-
-fn cells(row: &Row) -> [String; 6] {
-    [
-        row.fault.clone(),
-        row.holders.clone(),
-        row.role_changes.to_string(),
-        row.outage_text(),
-        format!("{} of {}", row.failed, row.asked),
-        list(&row.broken),
-    ]
 }
 
 impl Row {

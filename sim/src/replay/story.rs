@@ -55,6 +55,7 @@ pub fn story(tracks: &[Track]) -> Run {
         trace,
         requests: Vec::new(),
         outages: Vec::new(),
+        troubles: Vec::new(),
         violations: Vec::new(),
     }
 }

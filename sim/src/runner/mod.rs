@@ -34,6 +34,8 @@ pub struct Run {
     pub trace: Vec<Entry>,
     pub requests: Vec<Request>,
     pub outages: Vec<Outage>,
+    /// The same, with those joined that have less than a second between them.
+    pub troubles: Vec<Trouble>,
     pub violations: Vec<Violation>,
 }
 
@@ -135,10 +137,11 @@ fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
     let end = Instant::ZERO + scenario.duration;
     let requests = std::mem::take(&mut world.requests);
     let mut trace = std::mem::take(&mut world.trace);
-    let mut all = Vec::new();
+    let (mut all, mut joined) = (Vec::new(), Vec::new());
     for id in scenario.ids().filter(|id| matches!(scenario.node(*id).kind, NodeKind::Client(_))) {
         let own = outages(id, &requests);
         for trouble in troubles(&own, &requests, end) {
+            joined.push(trouble.clone());
             let Trouble { began, ended, failed, asked, longest, cause, .. } = trouble;
             trace.push(Entry { at: began, node: Some(id), what: What::TroubleBegan { cause } });
             if let Some(at) = ended {
@@ -149,7 +152,7 @@ fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
         all.extend(own);
     }
     trace.sort_by_key(|entry| entry.at);
-    Run { scenario, seed, trace, requests, outages: all, violations: watch.violations }
+    Run { scenario, seed, trace, requests, outages: all, troubles: joined, violations: watch.violations }
 }
 
 /// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.
