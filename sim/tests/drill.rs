@@ -90,6 +90,43 @@ fn the_table_fits_a_terminal() {
     }
 }
 
+/// An advert by unicast comes in where the address is that it is for.
+#[test]
+fn a_pair_with_unicast_on_two_interfaces_has_one_owner() {
+    let file = |own: u8, peer: u8, priority: u8| {
+        let instance = |name: &str, interface: &str, vrid: u8, net: &str| {
+            format!(
+                "vrrp_instance {name} {{\n state BACKUP\n interface {interface}\n virtual_router_id {vrid}\n priority \
+                 {priority}\n unicast_src_ip {net}.{own}\n unicast_peer {{\n  {net}.{peer}\n }}\n virtual_ipaddress {{\n  \
+                 {net}.100/24\n }}\n}}\n"
+            )
+        };
+        instance("A", "eth0", 60, "192.0.2") + &instance("B", "eth1", 50, "198.51.100")
+    };
+    let drill = run(&written("two-interfaces", &[("a.conf", file(2, 3, 150)), ("b.conf", file(3, 2, 100))]));
+    assert_eq!(drill.verdict(), Verdict::Held, "{}", drill.text(false, WIDE));
+    assert!(row(&drill, "nothing happens").holders.ends_with('a'), "{}", row(&drill, "nothing happens").holders);
+}
+
+/// Direct routing with the real servers on a network of their own: the directors have a leg there, whether the files name it
+/// or not, and answers go past them.
+#[test]
+fn real_servers_of_direct_routing_may_have_a_network_of_their_own() {
+    let dr = service("192.0.2.1", "DR", &["198.51.100.21", "198.51.100.22"]);
+    let leg = "192.0.2.1/24 dev eth0\n  198.51.100.1/24 dev eth1";
+    for (folder, vip) in [("dr-unnamed-leg", "192.0.2.1/24"), ("dr-named-leg", leg)] {
+        let files = [("a.conf", director(100, 51, vip, &dr)), ("b.conf", director(50, 51, vip, &dr))];
+        let drill = run(&written(folder, &files));
+        assert_eq!(drill.verdict(), Verdict::Held, "{folder}: {}", drill.text(false, WIDE));
+        assert_eq!(row(&drill, "nothing happens").failed, 0, "{folder}");
+        assert!(
+            drill.assumptions.iter().any(|text| text.contains("a gateway of their own")),
+            "{:?}",
+            drill.assumptions
+        );
+    }
+}
+
 /// One that serves nobody is no success, whatever the invariants say.
 #[test]
 fn an_address_that_only_one_can_hold_breaks_when_that_one_dies() {

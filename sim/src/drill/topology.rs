@@ -48,6 +48,8 @@ struct Segment {
     front: bool,
     /// Clients or real servers are here that the directors reach over a router only.
     remote: bool,
+    /// Real servers are here whose answers reach clients through a router, past the directors.
+    answers: bool,
 }
 
 struct Build<'a> {
@@ -192,7 +194,7 @@ impl Build<'_> {
                 self.port(*at, interface.clone(), id, *network, address);
             }
         }
-        self.segments.push(Segment { networks, front, remote: false });
+        self.segments.push(Segment { networks, front, remote: false, answers: false });
     }
 
     /// What a director's own address in a network is: the one that its file sends from; the one that only the others
@@ -255,9 +257,10 @@ impl Build<'_> {
         let id = known.map_or(SegmentId(self.segments.len()), SegmentId);
         let network = Network::around(ip);
         if known.is_none() {
-            let remote = !backend.nat && !backend.loopback.is_empty();
-            self.segments.push(Segment { networks: vec![network], front: false, remote });
+            let remote = !backend.nat && backend.tunnel;
+            self.segments.push(Segment { networks: vec![network], front: false, remote, answers: false });
         }
+        self.answers_elsewhere(id, backend);
         let Some(segment) = self.segments.get(id.0) else { return id };
         if segment.front || segment.remote {
             return id;
@@ -272,6 +275,21 @@ impl Build<'_> {
             self.port(*at, interface, id, network, address);
         }
         id
+    }
+
+    /// Direct routing needs a leg of the director's where the real servers are; where the clients are elsewhere, these have a
+    /// gateway of their own.
+    fn answers_elsewhere(&mut self, id: SegmentId, backend: &Backend) {
+        let at_home = |segment: &Segment| {
+            backend.loopback.iter().all(|vip| segment.networks.iter().any(|network| network.contains(*vip)))
+        };
+        let Some(segment) = self.segments.get_mut(id.0) else { return };
+        if backend.loopback.is_empty() || segment.remote || segment.answers || at_home(segment) {
+            return;
+        }
+        segment.answers = true;
+        let name = segment.networks.first().map(Network::to_string).unwrap_or_default();
+        self.assumptions.push(format!("real servers in {name} answer clients through a gateway of their own"));
     }
 
     fn free_interface(&self, at: usize) -> InterfaceName {
@@ -352,7 +370,7 @@ impl Build<'_> {
         let known = self.segments.iter().position(|segment| segment.networks.contains(&network));
         let at = known.unwrap_or_else(|| {
             self.assumptions.push(format!("clients come over a router, from {network}"));
-            self.segments.push(Segment { networks: vec![network], front: false, remote: true });
+            self.segments.push(Segment { networks: vec![network], front: false, remote: true, answers: false });
             self.segments.len() - 1
         });
         (SegmentId(at), network)
@@ -415,12 +433,12 @@ impl Build<'_> {
 
     /// A router between the fronts and what is remote, when something is.
     fn router(&mut self, nodes: &mut Vec<NodePlan>) -> Vec<SegmentId> {
-        if !self.segments.iter().any(|segment| segment.remote) {
+        if !self.segments.iter().any(|segment| segment.remote || segment.answers) {
             return Vec::new();
         }
         let mut ports = Vec::new();
         let mut routed = Vec::new();
-        for (at, segment) in self.segments.iter().enumerate().filter(|(_, segment)| segment.front || segment.remote) {
+        for (at, segment) in self.segments.iter().enumerate().filter(|(_, it)| it.front || it.remote || it.answers) {
             routed.push(SegmentId(at));
             for network in &segment.networks {
                 let interface = InterfaceName::new(&format!("port{}", ports.len()));

@@ -2,7 +2,7 @@
 
 use super::node::{Half, Process};
 use super::{LastAdvert, Lost, World};
-use crate::scenario::{NodeId, SegmentId};
+use crate::scenario::{NodeId, PortPlan, SegmentId};
 use crate::trace::What;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -114,10 +114,18 @@ impl World {
         let from = NodeId(envelope.from);
         let mut datagram = envelope.datagram;
         let group = datagram.destination.is_multicast();
-        if group && !self.on_segment(to, SegmentId(envelope.segment)) {
+        // By unicast it reaches the port that has the address, whatever else the two share.
+        let there = |port: &PortPlan| match group {
+            true => port.segment.0 == envelope.segment,
+            false => port.address.is_some_and(|(own, _)| own == datagram.destination),
+        };
+        let Some((interface, segment)) =
+            self.node(to).ports.iter().find(|port| there(port)).map(|port| (port.interface.clone(), port.segment))
+        else {
             return;
-        }
-        let way = if group { self.link(from, to, SegmentId(envelope.segment)) } else { self.route(from, to) };
+        };
+        let direct = self.on_segment(from, segment);
+        let way = if direct { self.link(from, to, segment) } else { self.routed(from, to, segment) };
         let arrival = match way {
             Some(quality) => self.send(from, to, quality),
             None => Err(Lost::NoWay(String::new())),
@@ -133,17 +141,8 @@ impl World {
             .filter(|quality| self.happens(from, to, quality.duplicate))
             .and_then(|quality| self.send(from, to, quality).ok())
             .map(|at| at.since(self.now));
-        let segments = self.shared_segments(from, to);
-        let port = self.node(to).ports.iter().find(|port| {
-            if group {
-                port.segment.0 == envelope.segment
-            } else {
-                segments.contains(&port.segment) || segments.is_empty()
-            }
-        });
-        let Some(port) = port else { return };
-        datagram.interface = port.interface.clone();
-        if segments.is_empty() {
+        datagram.interface = interface;
+        if !direct {
             // One router on the way.
             datagram.ttl = datagram.ttl.saturating_sub(1);
         }

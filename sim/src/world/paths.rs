@@ -93,6 +93,13 @@ impl World {
         Some(hop(from, router)?.then(hop(router, to)?))
     }
 
+    /// The way through the router to the port that a node has on that segment.
+    pub(super) fn routed(&self, from: NodeId, to: NodeId, segment: SegmentId) -> Option<Quality> {
+        let router = self.router()?;
+        let first = self.shared_segments(from, router).into_iter().find_map(|segment| self.link(from, router, segment));
+        Some(first?.then(self.link(router, to, segment)?))
+    }
+
     /// Both ways are open.
     pub fn reachable(&self, a: NodeId, b: NodeId) -> bool {
         self.route(a, b).is_some() && self.route(b, a).is_some()
