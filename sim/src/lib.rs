@@ -17,6 +17,7 @@ pub mod expect;
 pub mod explore;
 pub mod html;
 pub mod invariants;
+pub mod junit;
 pub mod progress;
 pub mod replay;
 pub mod report;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::text::{Diagnostic, Sources, render};
 use vipward_sim::explore::{Clusters, Found, Given, Sweep};
+use vipward_sim::junit::Junit;
 use vipward_sim::progress::Progress;
 use vipward_sim::report::Report;
 use vipward_sim::runner::events::Product;
@@ -128,7 +129,7 @@ struct Explore {
     /// How many seeds run at the same time; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Where scenarios of failures are written; those of a given scenario stand beside it.
+    /// Where scenarios of failures are written.
     #[arg(long, default_value = ".")]
     out: PathBuf,
     /// Write the failures, shrunk, as one self-contained page.
@@ -144,6 +145,8 @@ enum Format {
     Text,
     /// One JSON object a scenario, each on a line of its own.
     Json,
+    /// JUnit XML, one test case a scenario: for CI systems.
+    Junit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -233,6 +236,7 @@ fn write_page(path: &std::path::Path, page: &str) -> Result<(), Status> {
 
 /// What came of one file.
 struct Done {
+    file: PathBuf,
     report: Result<Report, Vec<Diagnostic>>,
     sources: Sources,
 }
@@ -280,6 +284,7 @@ fn run_all(options: &Run) -> Status {
     let mut next = 0;
     let mut shown = Vec::new();
     let mut progress = Progress::new("scenarios");
+    let mut junit = Junit::default();
     for (ended, (at, done)) in (1..).zip(receive) {
         progress.clear();
         waiting.insert(at, done);
@@ -297,6 +302,10 @@ fn run_all(options: &Run) -> Status {
                     eprint!("{}", render(&done.sources, mistakes, color));
                 }
             }
+            match &done.report {
+                Ok(report) => junit.ran(report, &done.sources),
+                Err(mistakes) => junit.refused(&done.file, mistakes, &done.sources),
+            }
             if options.html.is_some() {
                 shown.push(done);
             }
@@ -313,6 +322,15 @@ fn run_all(options: &Run) -> Status {
             shown.iter().filter_map(|done| Some((done.report.as_ref().ok()?, &done.sources))).collect();
         if let Err(mistake) = write_page(path, &html::runs_page(&reports)) {
             return mistake;
+        }
+    }
+    if options.format == Format::Junit {
+        match junit.to_text() {
+            Ok(text) => _ = std::io::stdout().write_all((text + "\n").as_bytes()),
+            Err(error) => {
+                eprintln!("error: can't write JUnit XML: {error}");
+                return Status::Mistakes;
+            }
         }
     }
     if options.format == Format::Text {
@@ -404,7 +422,7 @@ fn run_one(file: &std::path::Path, seed: Option<u64>, runner: Runner) -> Done {
             .map_err(|error| vec![Diagnostic::error("simulation-broke", error)]),
         None => Err(loaded.diagnostics),
     };
-    Done { report, sources: loaded.sources }
+    Done { file: file.to_owned(), report, sources: loaded.sources }
 }
 
 fn carry_out(scenario: &Arc<scenario::Scenario>, seed: Option<u64>, runner: Runner) -> Result<runner::Run, String> {
@@ -416,6 +434,8 @@ fn carry_out(scenario: &Arc<scenario::Scenario>, seed: Option<u64>, runner: Runn
 
 fn print(report: &Report, sources: &Sources, options: &Run, color: bool) {
     match options.format {
+        // It is one document.
+        Format::Junit => {}
         Format::Json => {
             if let Ok(text) = serde_json::to_string(&report.json()) {
                 println!("{text}");

@@ -122,3 +122,45 @@ fn one_configuration_alone_is_no_cluster_to_explore() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("lb1.conf` alone is no cluster"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_configuration_is_no_scenario_and_the_message_says_what_plays_it() {
+    let output = run(&[&format!("{SCENARIOS}/two-directors/lb1.conf")]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.contains("is a configuration of a director, not a scenario"), "{error}");
+    assert!(error.contains("vipward-sim drill lb1.conf lb2.conf"), "{error}");
+}
+
+/// One document, whatever became of each file.
+#[test]
+fn junit_has_a_case_for_each_file() {
+    let output =
+        run(&["--format", "junit", &format!("{SCENARIOS}/deleted-address.toml"), "disappointed.toml", "syntax.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let out = text(&output.stdout);
+    let expected = [
+        "<testsuite name=\"scenarios\" tests=\"3\" disabled=\"0\" errors=\"1\" failures=\"1\">",
+        "<testcase name=\"deleted-address\"",
+        "<failure message=",
+        "<error message=",
+    ];
+    for part in expected {
+        assert!(out.contains(part), "{part}:\n{out}");
+    }
+    assert!(out.trim_end().ends_with("</testsuites>"), "{out}");
+}
+
+/// What a sweep of a given scenario finds lands where `--out` says, and can be run there.
+#[test]
+fn failures_of_a_given_scenario_are_written_where_out_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    // The tutorial's files have two owners from the start.
+    let scenario = format!("{SCENARIOS}/tutorial.toml");
+    let output = command("explore", &[&scenario, "--seeds", "1", "--minutes", "1", "--out", &out]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let path = folder.path().join("tutorial-seed-1.toml");
+    let again = run(&["--runner", "events", &path.display().to_string()]);
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again.stderr));
+}

@@ -53,10 +53,7 @@ pub enum Clusters {
 #[derive(Clone, Debug)]
 pub struct Given {
     pub name: String,
-    /// The scenario's folder, which its paths begin from; none: all paths are whole.
-    folder: Option<PathBuf>,
-    /// Where its `network` file is, from `folder` on; paths of configurations there begin there.
-    network: PathBuf,
+    /// In the words of a scenario, with the nodes of its `network` file; all paths are whole.
     text: String,
 }
 
@@ -73,10 +70,24 @@ impl Given {
         for word in ["title", "about", "seed", "duration", "steps", "expect"] {
             table.remove(word);
         }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        whole_paths(&mut table, folder);
+        if let Some(toml::Value::String(network)) = table.remove("network") {
+            let path = folder.join(network);
+            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+            let mut nodes: toml::Table = text.parse().map_err(|error: toml::de::Error| unreadable(&error))?;
+            whole_paths(&mut nodes, path.parent().unwrap_or(Path::new("")));
+            for (word, value) in nodes {
+                match (table.get_mut(&word), value) {
+                    // Both may have directors, clients and so on.
+                    (Some(toml::Value::Table(own)), toml::Value::Table(others)) => own.extend(others),
+                    (Some(_), _) => {}
+                    (None, value) => _ = table.insert(word, value),
+                }
+            }
+        }
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let folder = path.parent().map(Path::to_owned);
-        let network = table.get("network").and_then(toml::Value::as_str).map(Path::new).and_then(Path::parent);
-        Ok(Self { folder, name, network: network.map(Path::to_owned).unwrap_or_default(), text: table.to_string() })
+        Ok(Self { name, text: table.to_string() })
     }
 
     /// The cluster that the configurations of these directors describe. The error is for people.
@@ -85,13 +96,21 @@ impl Given {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
         let directors = table.get("director").and_then(toml::Value::as_table);
         let names: Vec<String> = directors.into_iter().flat_map(toml::Table::keys).map(|name| plain(name)).collect();
-        Ok(Self { name: names.join("-"), folder: None, network: PathBuf::new(), text })
+        Ok(Self { name: names.join("-"), text })
     }
+}
 
-    /// A configuration's path as a step of the scenario itself must write it.
-    fn path_from_here(&self, config: &str) -> String {
-        let folder = self.folder.as_deref().unwrap_or(Path::new(""));
-        if folder.join(config).exists() { config.to_owned() } else { self.network.join(config).display().to_string() }
+/// Makes the paths of directors' files absolute; they begin in `folder`.
+fn whole_paths(table: &mut toml::Table, folder: &Path) {
+    let directors = table.get_mut("director").and_then(toml::Value::as_table_mut);
+    for director in directors.into_iter().flat_map(|directors| directors.iter_mut().map(|(_, director)| director)) {
+        for word in ["config", "settings"] {
+            if let Some(toml::Value::String(path)) = director.get_mut(word)
+                && let Ok(whole) = std::path::absolute(folder.join(&*path))
+            {
+                *path = whole.display().to_string();
+            }
+        }
     }
 }
 
@@ -124,14 +143,9 @@ impl Case {
         };
         let mut case = Self { seed, seconds, ground, lines: Vec::new() };
         let mut targets = Targets::of(&*case.scenario()?);
-        match &case.ground {
-            Ground::Drawn(draft) => {
-                let reloads = draft.directors.iter().map(|it| (format!("lb{}", it.number), it.file(true)));
-                targets.reloads.extend(reloads.map(|(name, file)| (name, file.display().to_string())));
-            }
-            Ground::Given(given) => {
-                targets.reloads.iter_mut().for_each(|(_, file)| *file = given.path_from_here(file));
-            }
+        if let Ground::Drawn(draft) = &case.ground {
+            let reloads = draft.directors.iter().map(|it| (format!("lb{}", it.number), it.file(true)));
+            targets.reloads.extend(reloads.map(|(name, file)| (name, file.display().to_string())));
         }
         case.lines = schedule::draw(&targets, seconds * TROUBLED, &mut Dice::new(seed, FAULTS));
         Ok(case)
@@ -147,7 +161,6 @@ impl Case {
             }
             Ground::Given(given) => {
                 let path = PathBuf::from(format!("{}-seed-{}.toml", given.name, self.seed));
-                let path = given.folder.as_ref().map_or(path.clone(), |folder| folder.join(&path));
                 (Texts::new(), given.text.clone(), path, format!("{} under random faults", given.name))
             }
         };
@@ -194,14 +207,12 @@ impl Case {
         Ok((Report::new(run.conclude()?), sources))
     }
 
-    /// Writes its files into `folder`, or beside the given scenario, whose configurations it names; returns the
-    /// scenario's own.
+    /// Writes its files into `folder`; returns the scenario's own. A given cluster's configurations stay where they are.
     pub fn write(&self, folder: &Path, head: &str) -> io::Result<PathBuf> {
         let (texts, main) = self.texts();
         let folder = match &self.ground {
             Ground::Drawn(_) => folder.join(format!("seed-{}", self.seed)),
-            Ground::Given(Given { folder: None, .. }) => folder.to_owned(),
-            Ground::Given(Given { folder: Some(_), .. }) => PathBuf::new(),
+            Ground::Given(_) => folder.to_owned(),
         };
         if !folder.as_os_str().is_empty() {
             std::fs::create_dir_all(&folder)?;

@@ -40,6 +40,12 @@ pub fn scenario_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// A block of keepalived's begins there: no TOML.
+fn looks_like_a_configuration(text: &str) -> bool {
+    let heads = ["vrrp_instance", "virtual_server", "global_defs", "vrrp_script", "vrrp_sync_group"];
+    text.lines().any(|line| heads.contains(&line.split_whitespace().next().unwrap_or_default()))
+}
+
 /// Reads the scenario at `path` and the configurations that it names, by the production reader.
 pub fn load(path: &Path) -> Loaded {
     load_from(&Disk, path)
@@ -62,7 +68,14 @@ pub fn load_from(files: &dyn Files, path: &Path) -> Loaded {
         Ok(text) => {
             reader.file = reader.sources.add(path.display().to_string(), text.clone());
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            reader.scenario(name, &text).filter(|_| !reader.failed)
+            if looks_like_a_configuration(&text) {
+                let message = format!("`{}` is a configuration of a director, not a scenario", path.display());
+                let help = "`vipward-sim drill lb1.conf lb2.conf` plays every outage on the cluster of such files";
+                reader.diagnostics.push(Diagnostic::error("no-scenario", message).help(help));
+                None
+            } else {
+                reader.scenario(name, &text).filter(|_| !reader.failed)
+            }
         }
         Err(error) => {
             reader
