@@ -48,6 +48,7 @@ pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
         }
     }
     found.extend(arithmetic.findings());
+    super::director_loop::check(nodes, &mut found);
     found
 }
 

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 pub mod cluster;
+mod director_loop;
 mod line;
 pub mod model;
 mod options;

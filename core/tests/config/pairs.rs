@@ -89,3 +89,45 @@ fn a_configuration_survives_json() {
         assert_eq!(serde_json::from_str::<config::Config>(&json).unwrap(), config, "{name}");
     }
 }
+
+/// Two directors that are each other's real servers, by direct routing.
+fn two_box(source: &str, kind: &str, weights: [u32; 2]) -> String {
+    let server = |last: usize, weight: u32| {
+        format!(" real_server 192.0.2.1{last} 80 {{\n  weight {weight}\n  TCP_CHECK {{\n  }}\n }}\n")
+    };
+    let [one, two] = weights;
+    format!(
+        "vrrp_instance A {{\n interface eth0\n virtual_router_id 51\n priority {}\n {source}\n virtual_ipaddress {{\n  \
+         192.0.2.100/24\n }}\n}}\nvirtual_server 192.0.2.100 80 {{\n lb_algo rr\n lb_kind {kind}\n protocol TCP\n{}{}}}\n",
+        if source.ends_with('1') { 150 } else { 100 },
+        server(1, one),
+        server(2, two)
+    )
+}
+
+#[test]
+fn directors_that_are_real_servers_of_each_other_lose_what_goes_in_a_circle() {
+    let of =
+        |source: &str, kind: &str, weights| two_box(&source.replace("OWN", "mcast_src_ip 192.0.2.1"), kind, weights);
+    let told = |kind: &str, weights: [u32; 2]| {
+        let (one, two) = (of("OWN1", kind, weights), of("OWN2", kind, weights));
+        let (sources, found) = check([("lb1.conf", &one), ("lb2.conf", &two)]);
+        let loops: Vec<_> = found.into_iter().filter(|finding| finding.code == "director-loop").collect();
+        vipward_core::text::render(&sources, &loops, false)
+    };
+    let text = told("DR", [1, 1]);
+    let message =
+        "lb1 and lb2 are real servers of each other: about 25 % of the connections to 192.0.2.100:80 are lost";
+    assert!(text.contains(message), "{text}");
+    assert!(
+        text.contains("lb1: this is lb2, and gets 50 %") && text.contains("sends 50 % of those back to lb1"),
+        "{text}"
+    );
+    assert!(told("DR", [3, 1]).contains("about 18 %"), "{}", told("DR", [3, 1]));
+    assert_eq!(told("NAT", [1, 1]), "", "the packet has the director's own address then");
+    assert_eq!(told("DR", [1, 0]), "", "one of them gets nothing");
+    // A file that does not say its own address is no ground to say so.
+    let (one, two) = (two_box("", "DR", [1, 1]), two_box("", "DR", [1, 1]));
+    let (_, found) = check([("lb1.conf", &one), ("lb2.conf", &two)]);
+    assert!(found.iter().all(|finding| finding.code != "director-loop"));
+}
