@@ -1,6 +1,7 @@
 //! A classic pair of directors, built in code: for tests of the simulator that are not about files.
 
 use crate::scenario::*;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) fn pair() -> Scenario {
         NodeKind::Director(DirectorPlan {
             config,
             listens: Vec::new(),
+            tracks: BTreeMap::new(),
             starts: true,
             dataplane: Dataplane::Ipvs,
             drift_ppm: 0,

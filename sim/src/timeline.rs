@@ -225,8 +225,12 @@ fn lines(run: &Run) -> Vec<Line> {
             },
             What::Notified { command } => line("notify", command.clone(), Becomes::Same),
             What::BufferFull => line("lost", "socket buffer is full: adverts are lost".to_owned(), Becomes::Same),
-            What::ServerUp => line("up", "ports are open".to_owned(), Becomes::Running),
-            What::ServerDown => line("down", "ports are closed".to_owned(), Becomes::Off),
+            What::ServerUp { port } => {
+                line("up", ports(*port, "open"), port.map_or(Becomes::Running, |_| Becomes::Same))
+            }
+            What::ServerDown { port } => {
+                line("down", ports(*port, "closed"), port.map_or(Becomes::Off, |_| Becomes::Same))
+            }
             What::TroubleBegan { cause } => line("OUTAGE", cause.clone(), Becomes::Unserved),
             What::TroubleEnded { lasted, failed, asked, longest } => {
                 let mut text = format!("after {} ms; {failed} of {asked} requests failed", lasted.as_millis());
@@ -364,12 +368,19 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::Announced { address } => ("announced".to_owned(), address.to_string()),
         What::Notified { command } => ("notified".to_owned(), command.clone()),
         What::BufferFull => ("buffer-full".to_owned(), String::new()),
-        What::ServerUp => ("server-up".to_owned(), String::new()),
-        What::ServerDown => ("server-down".to_owned(), String::new()),
+        What::ServerUp { port } => ("server-up".to_owned(), port.map(|it| ports(Some(it), "open")).unwrap_or_default()),
+        What::ServerDown { port } => {
+            ("server-down".to_owned(), port.map(|it| ports(Some(it), "closed")).unwrap_or_default())
+        }
         What::TroubleBegan { cause } => ("trouble-began".to_owned(), cause.clone()),
         What::TroubleEnded { lasted, failed, asked, .. } => {
             ("trouble-ended".to_owned(), format!("{} ms, {failed} of {asked} requests failed", lasted.as_millis()))
         }
         What::Violated { invariant, text } => ("violated".to_owned(), format!("{invariant}: {text}")),
     }
+}
+
+/// Of a real server, or of one port of a director: open or closed.
+pub(crate) fn ports(port: Option<u16>, are: &str) -> String {
+    port.map_or(format!("ports are {are}"), |port| format!("port {port} is {are}"))
 }

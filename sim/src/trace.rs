@@ -69,9 +69,13 @@ pub enum What {
     },
     /// A packet of protocol 112 found the socket's buffer full.
     BufferFull,
-    /// A real server's port opened or closed.
-    ServerUp,
-    ServerDown,
+    /// The ports of a real server opened or closed, or this one of a director.
+    ServerUp {
+        port: Option<u16>,
+    },
+    ServerDown {
+        port: Option<u16>,
+    },
     /// A client's requests begin to fail, for this reason.
     TroubleBegan {
         cause: String,

@@ -182,6 +182,47 @@ fn a_tracked_interface_is_there_and_fails() {
     assert!(!line("lb2 loses the link of eth1").contains('→'), "{text}");
 }
 
+/// A service that is checked with a weight that is too small: the drill plays its death, and nothing comes of it.
+#[test]
+fn a_dead_service_that_moves_nothing_is_marked() {
+    let drill = run(&example("weight-too-small"));
+    assert_eq!(drill.verdict(), Verdict::Broke);
+    let text = drill.text(false, WIDE);
+    let taken = "script chk_haproxy is taken for a check of what listens on port 80, by its command";
+    assert!(drill.assumptions.iter().any(|it| it == taken), "{:?}", drill.assumptions);
+    let why = "nobody takes over: priority 110 - 5 = 105 stays above lb2's 100";
+    for fault in ["dies", "dies and recovers", "flaps"] {
+        let lb1 = row(&drill, &format!("lb1's service on port 80 {fault}"));
+        assert_eq!(lb1.nobody_takes_over.as_deref(), Some(why), "{text}");
+        assert!(!lb1.held() && lb1.broken.is_empty() && lb1.failed > 0, "{text}");
+        let lb2 = row(&drill, &format!("lb2's service on port 80 {fault}"));
+        assert!(lb2.held() && lb2.failed == 0, "nobody asks lb2: {text}");
+    }
+    assert!(text.contains("and it breaks in 3"), "{text}");
+    assert_eq!(lines(&drill, "nobody-takes-over"), BTreeSet::from(["lb1.conf:13".to_owned()]));
+    assert!(!codes(&drill).contains("not-served-again"));
+}
+
+/// With a weight that is large enough, and with weight 0, somebody takes over.
+#[test]
+fn a_dead_service_moves_the_address() {
+    for weight in [-20, 0] {
+        let of = |priority| {
+            let script =
+                format!("vrrp_script S {{\n script \"/opt/check_something\"\n interval 1\n weight {weight}\n}}\n");
+            let director = director(priority, 51, "192.0.2.100/24", "");
+            script + &director.replace(" advert_int", " track_script {\n  S\n }\n advert_int")
+        };
+        let drill = run(&written(&format!("moves{weight}"), &[("a.conf", of(110)), ("b.conf", of(100))]));
+        let text = drill.text(false, WIDE);
+        assert!(text.contains("listens on port 80; `/opt/check_something` says nothing else"), "{text}");
+        let dies = row(&drill, "a's service on port 80 dies");
+        assert!(dies.held() && dies.failed > 0 && dies.holders == "a → b", "{text}");
+        assert!(row(&drill, "a's service on port 80 flaps").holders.contains("a → b → a"), "{text}");
+        assert_eq!(drill.verdict(), Verdict::Held, "{text}");
+    }
+}
+
 /// The files of a widely copied tutorial: what could be understood runs, and every cause has its lines.
 #[test]
 fn the_tutorials_pair_breaks_and_the_lines_of_both_files_say_why() {

@@ -92,6 +92,7 @@ scenarios! {
     upgrade_backup "upgrade-backup"
     upgrade_master "upgrade-master"
     wrong_status "wrong-status"
+    weight_too_small "weight-too-small"
     worker_hangs "worker-hangs"
     worker_killed "worker-killed"
 }

@@ -1,14 +1,14 @@
 //! The standard battery: what is done to every cluster, each fault by itself, each as an ordinary scenario.
 
 use super::cost::Cost;
-use super::pace::Pace;
+use super::pace::{LONGEST, Pace};
 use super::topology::Topology;
 use super::words;
 use crate::scenario::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vipward_core::check::{Answer, ProbeKind};
-use vipward_core::config::RealServer;
+use vipward_core::config::{RealServer, VrrpScript};
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub struct Case {
     pub cost: Cost,
     /// The same with the last step a part of an advert interval later: what counts is the worst.
     pub later: Vec<Arc<Scenario>>,
+    /// The director whose service fails, which its scripts are to see: another one has to take over.
+    pub fails_on: Option<NodeId>,
 }
 
 /// At so many points of the advert interval a network heals: who hears whom first depends on it.
@@ -55,6 +57,7 @@ pub(super) fn battery(topology: &Topology) -> Vec<Case> {
     let mut cases = vec![battery.nothing()];
     for (id, _) in base.directors() {
         battery.director(id, &mut cases);
+        battery.services(id, &mut cases);
     }
     battery.network(&mut cases);
     for id in topology.servers.iter().take(MOST_SERVERS) {
@@ -102,15 +105,20 @@ impl Battery<'_> {
             }
         }
         let cost = Cost::of(&scenario, &self.pace);
-        Case { fault, at, scenario: Arc::new(scenario), cost, later: Vec::new() }
+        Case { fault, at, scenario: Arc::new(scenario), cost, later: Vec::new(), fails_on: None }
     }
 
     /// [`Self::case`] at every phase of the advert interval.
     fn phased(&self, fault: &str, steps: &[Then], rest: Duration) -> Case {
+        self.phased_by(self.pace.interval, fault, steps, rest)
+    }
+
+    /// The same with the phases of another interval.
+    fn phased_by(&self, interval: Duration, fault: &str, steps: &[Then], rest: Duration) -> Case {
         let mut phases = (0..PHASES).map(|phase| {
             let mut steps = steps.to_vec();
             if let Some((after, _)) = steps.last_mut() {
-                *after += self.pace.interval * phase / PHASES;
+                *after += interval.min(LONGEST) * phase / PHASES;
             }
             self.case(fault.to_owned(), steps, rest)
         });
@@ -164,10 +172,41 @@ impl Battery<'_> {
         for script in config.iter().flat_map(|config| config.scripts.values()) {
             if routers().flat_map(|router| router.tracking.scripts()).any(|tracked| *tracked == script.name) {
                 let exits = |exits| Action::Script { script: script.name.clone(), node: id, exits };
-                let seen = script.interval.saturating_mul(script.rise.max(script.fall)).saturating_add(script.timeout);
                 let what = format!("has script {} fail", script.name);
-                add(&what, exits(1), vec![exits(0)], away.saturating_add(seen).min(Duration::from_secs(600)));
+                add(&what, exits(1), vec![exits(0)], away.saturating_add(seen_by(script)).min(LONGEST));
             }
+        }
+    }
+
+    /// Each service that tracked scripts check.
+    fn services(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let NodeKind::Director(plan) = &self.base.node(id).kind else { return };
+        // For each: the time after which every script has seen it, and the longest interval of one.
+        let mut services: BTreeMap<u16, (Duration, Duration)> = BTreeMap::new();
+        for (name, checks) in &plan.tracks {
+            let script = plan.config.config.as_ref().and_then(|config| config.scripts.get(name));
+            let (seen, interval) = services.entry(checks.port).or_default();
+            if let Some(script) = script {
+                (*seen, *interval) = (seen_by(script).max(*seen), script.interval.max(*interval));
+            }
+        }
+        for (port, (seen, interval)) in services {
+            let interval = interval.max(self.pace.interval);
+            let who = Listener { node: id, port: Some(port) };
+            let away = (self.pace.takeover * 2 + CALM).saturating_add(seen).min(LONGEST);
+            let rest = self.pace.way_back.saturating_add(seen).min(LONGEST);
+            let name = format!("{}'s service on port {port}", self.name(id));
+            let down = || vec![Action::Down(who)];
+            let up = || vec![Action::Up(who)];
+            let dead = [(Duration::ZERO, down())];
+            let dies = self.phased_by(interval, &format!("{name} dies"), &dead, away.saturating_add(rest));
+            let back = [(Duration::ZERO, down()), (away, up())];
+            let recovers = self.phased_by(interval, &format!("{name} dies and recovers"), &back, rest);
+            // Slow enough that the scripts see each change.
+            let (every, times) = (seen.saturating_add(Duration::from_secs(1)).min(LONGEST / 6), 3);
+            let flaps = [(Duration::ZERO, vec![Action::Flap { who, every, times }]), (every * (2 * times), up())];
+            let flaps = self.phased_by(interval, &format!("{name} flaps"), &flaps, rest);
+            cases.extend([dies, recovers, flaps].map(|case| Case { fails_on: Some(id), ..case }));
         }
     }
 
@@ -196,23 +235,23 @@ impl Battery<'_> {
         let name = self.name(id).to_owned();
         let wait = self.pace.notice;
         let mut add = |what: &str, action: Action, during: Duration| {
-            let steps = vec![(Duration::ZERO, vec![action]), (during, vec![Action::Up(id)])];
+            let steps = vec![(Duration::ZERO, vec![action]), (during, vec![Action::Up(id.into())])];
             cases.push(self.case(format!("{name} {what}"), steps, wait));
         };
-        add("is dead", Action::Down(id), wait);
+        add("is dead", Action::Down(id.into()), wait);
         // Slow enough that some probes meet it down and some meet it up.
         let every = (wait / 8).clamp(Duration::from_secs(1), Duration::from_secs(30));
         let times = 4;
-        add("flaps", Action::Flap { node: id, every, times }, every * (2 * times));
+        add("flaps", Action::Flap { who: id.into(), every, times }, every * (2 * times));
         let own: Vec<&RealServer> = self.configured(id);
         let patience = own.iter().flat_map(|server| &server.checkers).map(|checker| checker.connect_timeout).max();
         let by = patience
             .unwrap_or(Duration::from_secs(5))
             .saturating_add(Duration::from_secs(1))
             .min(Duration::from_secs(60));
-        add(&format!("answers {} late", words::seconds(by)), Action::Slow { node: id, by }, wait);
+        add(&format!("answers {} late", words::seconds(by)), Action::Slow { who: id.into(), by }, wait);
         let code = wrong_status(&own);
-        add(&format!("answers with status {code}"), Action::Status { node: id, code }, wait);
+        add(&format!("answers with status {code}"), Action::Status { who: id.into(), code }, wait);
     }
 
     /// Every `real_server` that means this node.
@@ -225,7 +264,7 @@ impl Battery<'_> {
     }
 
     fn all_servers(&self, servers: &[NodeId], cases: &mut Vec<Case>) {
-        let each = |action: fn(NodeId) -> Action| servers.iter().map(|id| action(*id)).collect::<Vec<_>>();
+        let each = |action: fn(Listener) -> Action| servers.iter().map(|id| action((*id).into())).collect::<Vec<_>>();
         let wait = self.pace.notice;
         let steps = vec![(Duration::ZERO, each(Action::Down)), (wait, each(Action::Up))];
         cases.push(self.case("all real servers are dead".to_owned(), steps, wait));
@@ -262,6 +301,11 @@ impl Battery<'_> {
             add(format!("cold start: {}", names.join(", then ")), &order, self.pace.settle);
         }
     }
+}
+
+/// Until a tracked script has said for certain that something is down, or up again.
+fn seen_by(script: &VrrpScript) -> Duration {
+    script.interval.saturating_mul(script.rise.max(script.fall)).saturating_add(script.timeout)
 }
 
 /// Every order of the directors, the given one first.

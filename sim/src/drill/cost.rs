@@ -2,8 +2,8 @@
 //! is dead before Master_Down_Interval is over (RFC 9568 6.1), nor that a real server is before its checker has spent its
 //! tries. What clients notice beyond that is a finding.
 
-use super::pace::Pace;
-use crate::scenario::{Action, Impairment, NodeKind, Party, Scenario};
+use super::pace::{LONGEST, Pace};
+use crate::scenario::{Action, Impairment, NodeId, NodeKind, Party, Scenario};
 use std::time::Duration;
 
 /// See the module.
@@ -57,8 +57,8 @@ impl Cost {
                 }
                 // Whoever loses packets loses requests.
                 Action::Impair { .. } => lasts + takeover,
-                Action::Down(id) | Action::Slow { node: id, .. } | Action::Status { node: id, .. }
-                    if id.0 >= directors =>
+                Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. }
+                    if who.node.0 >= directors =>
                 {
                     match down_together(scenario, directors) {
                         // Nobody can serve until one is up, and that has to be seen.
@@ -66,7 +66,12 @@ impl Cost {
                         false => pace.notice,
                     }
                 }
-                Action::Flap { node, .. } if node.0 >= directors => lasts + pace.notice,
+                Action::Flap { who, .. } if who.node.0 >= directors => lasts + pace.notice,
+                // A service of the director's own: its script has to see it, and the other one to take over.
+                Action::Flap { who, .. } => lasts + seen(scenario, who.node) + takeover,
+                Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. } => {
+                    seen(scenario, who.node) + takeover
+                }
                 Action::Kill(_) | Action::Freeze(_) => {
                     cost.two_owners = cost.two_owners.max(LIFETIME);
                     takeover
@@ -84,8 +89,18 @@ impl Cost {
 fn down_together(scenario: &Scenario, directors: usize) -> bool {
     let servers = scenario.nodes.iter().filter(|node| matches!(node.kind, NodeKind::RealServer(_))).count();
     let fail = scenario.steps.iter().filter(|step| match &step.action {
-        Action::Down(id) | Action::Slow { node: id, .. } | Action::Status { node: id, .. } => id.0 >= directors,
+        Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. } => {
+            who.node.0 >= directors
+        }
         _ => false,
     });
     fail.count() >= servers
+}
+
+/// How long the slowest script of a director needs to see that what it checks fails.
+fn seen(scenario: &Scenario, id: NodeId) -> Duration {
+    let NodeKind::Director(director) = &scenario.node(id).kind else { return Duration::ZERO };
+    let scripts = director.config.config.iter().flat_map(|config| config.scripts.values());
+    let each = scripts.map(|script| script.interval.saturating_mul(script.fall + 1).saturating_add(script.timeout));
+    each.max().unwrap_or_default().min(LONGEST)
 }

@@ -7,8 +7,8 @@ use super::row::Row;
 use super::topology::Topology;
 use super::wires::routers;
 use super::words::{self, seconds};
-use crate::scenario::NodeKind;
 use crate::scenario::invariant;
+use crate::scenario::{NodeId, NodeKind};
 use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +40,7 @@ pub(super) fn after(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic]) 
     let mut found = Vec::new();
     unheard(files, rows, known, &mut found);
     not_served(files, rows, &mut found);
+    nobody_takes_over(files, rows, &mut found);
     broken(files, rows, known, &mut found);
     found
 }
@@ -259,7 +260,8 @@ fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>)
         found.push(point(Diagnostic::error("not-served", message), &outage.cause));
         return;
     }
-    let stuck: Vec<&Row> = rows.iter().filter(open).collect();
+    // A service that stays dead is another matter.
+    let stuck: Vec<&Row> = rows.iter().filter(|row| open(row) && row.nobody_takes_over.is_none()).collect();
     let Some((first, outage)) = stuck.first().and_then(|row| Some((row, row.outage.as_ref()?))) else { return };
     let message = format!("clients are not served again when it is over that {}: {}", first.fault, outage.cause);
     let faults: Vec<&str> = stuck.iter().take(4).map(|row| row.fault.as_str()).collect();
@@ -275,6 +277,39 @@ fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>)
             .help("`vrrp_garp_master_refresh 10` in global_defs announces the address every 10 s");
     }
     found.push(finding);
+}
+
+/// Directors whose service can fail with nobody to take over, each once, with the lines of its scripts.
+fn nobody_takes_over(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>) {
+    let stuck: Vec<(NodeId, &Row)> = rows
+        .iter()
+        .filter(|row| row.nobody_takes_over.is_some())
+        .filter_map(|row| Some((row.fails_on?, row)))
+        .collect();
+    let nodes: BTreeSet<NodeId> = stuck.iter().map(|(node, _)| *node).collect();
+    for node in nodes {
+        let own: Vec<&Row> = stuck.iter().filter(|(other, _)| *other == node).map(|(_, row)| *row).collect();
+        let (Some(first), Some(file)) = (own.first(), files.get(node.0)) else { continue };
+        let why = first.nobody_takes_over.as_deref().unwrap_or_default();
+        let message = format!("{}, its clients are not served, and {why}", first.fault);
+        let mut finding = Diagnostic::error("nobody-takes-over", message);
+        let tracks = match &first.run.scenario.node(node).kind {
+            NodeKind::Director(plan) => plan.tracks.clone(),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => BTreeMap::new(),
+        };
+        for script in file.config.scripts.values().filter(|script| tracks.contains_key(&script.name)) {
+            finding = finding.at(script.places.of("weight"), format!("{}: all that its failure does", file.name));
+        }
+        found.push(finding.note(format!("in {} of {} cases", own.len(), rows.len())));
+    }
+}
+
+/// What the reader knows of why a failed script of this director moves nothing.
+pub(super) fn why_nothing_moves<'a>(known: &'a [Diagnostic], director: &str, script: &str) -> Option<&'a str> {
+    let codes = ["failure-moves-nothing", "nopreempt-weight", "failure-needs-others"];
+    let about = |it: &&Diagnostic| names(&it.message, director) && names(&it.message, script);
+    let mut found = known.iter().filter(|it| codes.contains(&it.code)).filter(about);
+    found.next()?.notes.first().map(String::as_str)
 }
 
 /// Each broken invariant once, with the lines of those it names.

@@ -60,6 +60,8 @@ struct JsonCase<'a> {
     failed: u64,
     asked: u64,
     broken: Vec<Broken<'a>>,
+    /// A service of the holder fails, clients are not served, and nobody takes over: in words. None: otherwise.
+    nobody_takes_over: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,6 +134,7 @@ fn case(row: &Row) -> JsonCase<'_> {
         failed: row.failed,
         asked: row.asked,
         broken: broken.collect(),
+        nobody_takes_over: row.nobody_takes_over.as_deref(),
     }
 }
 

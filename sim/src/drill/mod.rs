@@ -13,6 +13,7 @@ mod named;
 mod network;
 mod pace;
 mod row;
+mod services;
 mod table;
 mod text;
 mod topology;
@@ -132,7 +133,8 @@ pub fn drill(paths: &[PathBuf], options: &Options, mut progress: impl FnMut(usiz
     let done = in_parallel(&cases, options.jobs, |case| worst(case, options.seed), &mut progress);
     for (case, row) in cases.iter().zip(done) {
         match row {
-            Ok(row) => {
+            Ok(mut row) => {
+                row.explain(&drill.findings);
                 let played = std::iter::once(&case.scenario).chain(&case.later);
                 drill.simulated += played.map(|scenario| scenario.duration).sum::<Duration>();
                 drill.rows.push(row);

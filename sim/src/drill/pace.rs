@@ -45,7 +45,7 @@ pub(super) struct Pace {
 }
 
 /// No wait is longer, whatever a file asks for.
-const LONGEST: Duration = Duration::from_secs(600);
+pub(super) const LONGEST: Duration = Duration::from_secs(600);
 
 /// What comes after the last thing that must happen, so that quiet can be told from slow.
 const REST: Duration = Duration::from_secs(5);

@@ -2,14 +2,16 @@
 
 use super::battery::Case;
 use super::cost::Cost;
+use super::findings::why_nothing_moves;
 use super::words;
 use crate::runner::Run;
-use crate::scenario::NodeId;
+use crate::scenario::{Action, NodeId, NodeKind, Step};
 use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use vipward_core::decision::Decision;
 use vipward_core::quantity::Role;
+use vipward_core::text::Diagnostic;
 use vipward_core::time::{Duration, Instant};
 
 /// A row of the table, and the run that it is about.
@@ -36,6 +38,10 @@ pub struct Row {
     pub asked: u64,
     /// The names of broken invariants, each once.
     pub broken: Vec<&'static str>,
+    /// A service of the holder fails, clients are not served, and nobody takes over: that, with the reason if it is known.
+    pub nobody_takes_over: Option<String>,
+    /// See [`Case::fails_on`].
+    pub fails_on: Option<NodeId>,
     pub run: Run,
 }
 
@@ -76,7 +82,25 @@ impl Row {
             failed: run.requests.iter().filter(|request| !request.outcome.good()).count() as u64,
             asked: run.requests.len() as u64,
             broken: broken.into_iter().collect(),
+            nobody_takes_over: nobody_takes_over(case, &run).then(|| "nobody takes over".to_owned()),
+            fails_on: case.fails_on,
             run,
+        }
+    }
+
+    /// What is bad about it, in the words of the table's last column.
+    pub fn trouble(&self) -> Vec<&str> {
+        self.broken.iter().copied().chain(self.nobody_takes_over.as_deref()).collect()
+    }
+
+    /// Adds what the reader knows of the reason.
+    pub(super) fn explain(&mut self, known: &[Diagnostic]) {
+        let (Some(text), Some(node)) = (&mut self.nobody_takes_over, self.fails_on) else { return };
+        let plan = self.run.scenario.node(node);
+        let NodeKind::Director(director) = &plan.kind else { return };
+        let why = director.tracks.keys().find_map(|script| why_nothing_moves(known, &plan.name, script));
+        if let Some(why) = why {
+            *text = format!("{text}: {why}");
         }
     }
 
@@ -84,7 +108,8 @@ impl Row {
     /// failed requests, changes of roles.
     pub(super) fn badness(&self) -> (usize, bool, Duration, u64, usize) {
         let lasted = self.outage.as_ref().map(|outage| outage.lasted).unwrap_or_default();
-        (self.broken.len(), self.unserved, lasted, self.failed, self.role_changes)
+        let broken = self.broken.len() + usize::from(self.nobody_takes_over.is_some());
+        (broken, self.unserved, lasted, self.failed, self.role_changes)
     }
 
     /// What clients and neighbours noticed of it.
@@ -104,9 +129,12 @@ impl Row {
         if !self.broken.is_empty() {
             reasons.push(format!("broken: {}", words::list(&self.broken)));
         }
+        if let Some(why) = &self.nobody_takes_over {
+            reasons.push(why.clone());
+        }
         if let Some(outage) = self.outage.as_ref().filter(|_| self.unserved) {
             reasons.push(format!("clients are not served at the end: {}", outage.cause));
-        } else if self.degraded > self.cost.failing {
+        } else if self.degraded > self.cost.failing && self.nobody_takes_over.is_none() {
             let (lasted, cost) = (words::seconds(self.degraded), words::seconds(self.cost.failing));
             reasons.push(match self.cost.failing.is_zero() {
                 true => format!("requests failed for {lasted}, and none had to"),
@@ -153,6 +181,26 @@ fn two_owners(run: &Run, from: Instant) -> Duration {
         }
     }
     longest
+}
+
+/// Whether a service of the holder failed, and neither another director nor anything else helped its clients.
+fn nobody_takes_over(case: &Case, run: &Run) -> bool {
+    let Some(fails_on) = case.fails_on else { return false };
+    let up = |step: &&Step| matches!(&step.action, Action::Up(who) if who.node == fails_on);
+    let until = run.scenario.steps.iter().rfind(up).map_or(Instant::ZERO + run.scenario.duration, |step| step.at);
+    let holdings = holdings(run);
+    let keeps = |address: IpAddr| {
+        let Some(history) = holdings.get(&address) else { return false };
+        let ends = history.iter().skip(1).map(|(at, _)| *at).chain([Instant::ZERO + run.scenario.duration]);
+        let meanwhile = history.iter().zip(ends).filter(|((at, _), end)| *end > case.at && *at < until);
+        let mut holders = meanwhile.flat_map(|((_, held), _)| held);
+        holders.all(|held| *held == fails_on)
+    };
+    run.requests.iter().any(|request| {
+        let NodeKind::Client(client) = &run.scenario.node(request.client).kind else { return false };
+        let meanwhile = (case.at..until).contains(&request.started);
+        meanwhile && !request.outcome.good() && keeps(client.target.ip())
+    })
 }
 
 fn role_changes(run: &Run, from: Instant) -> usize {

@@ -3,6 +3,7 @@
 use super::files::DirectorFile;
 use super::named::{Backend, backends, held, named_addresses, services};
 use super::network::Network;
+use super::services::{self, Services};
 use super::wires::{Wires, routers, speaking_networks};
 use super::words;
 use crate::scenario::*;
@@ -58,6 +59,10 @@ struct Build<'a> {
     segments: Vec<Segment>,
     ports: Vec<Vec<PortPlan>>,
     assumptions: Vec<String>,
+    /// What the directors' own services are.
+    services: Services,
+    /// Ports on which clients ask the holder of an address itself.
+    asked: BTreeSet<u16>,
 }
 
 /// The network, with what `dataplane` asks for or, where it is not said, what the files need.
@@ -69,6 +74,8 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
         segments: Vec::new(),
         ports: vec![Vec::new(); files.len()],
         assumptions: Vec::new(),
+        services: Services::default(),
+        asked: BTreeSet::new(),
     };
     for ports in &wires.segments {
         build.segment(ports);
@@ -108,8 +115,8 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
             segment.and_then(|segment| build.ports.iter().flatten().find(|port| port.segment == segment)?.address);
         gateways.insert(*ip, first.map(|(own, _)| own));
     }
-    let echo = build.clients(dataplane, &backends);
-    let mut nodes = build.directors(dataplane, &own, echo.iter().any(|client| client.target.port() == ECHO));
+    let clients = build.clients(dataplane, &backends);
+    let mut nodes = build.directors(dataplane, &own);
     let mut servers = Vec::new();
     for (ip, segment) in placed {
         let Some(backend) = backends.get(&ip) else { continue };
@@ -118,7 +125,7 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
         }
         nodes.push(build.server(ip, segment, backend, gateways.get(&ip).copied().flatten()));
     }
-    nodes.extend(echo.into_iter().map(|client| client.node()));
+    nodes.extend(clients.into_iter().map(|client| client.node()));
     let routed = build.router(&mut nodes);
     let segments = build.segments.iter().map(|segment| SegmentPlan {
         name: segment.networks.first().map(Network::to_string).unwrap_or_default().into(),
@@ -316,13 +323,18 @@ impl Build<'_> {
             .collect();
         let mut targets: Vec<SocketAddr> = services.into_iter().collect();
         let mut asked: BTreeSet<IpAddr> = targets.iter().map(|target| target.ip()).collect();
+        self.services = services::services(self.files, &asked);
+        self.assumptions.extend(self.services.assumptions.iter().cloned());
         for (_, router) in routers(self.files) {
             let own: Vec<IpAddr> = router.addresses.iter().chain(&router.excluded).map(|it| it.address).collect();
             if let Some(first) = own.first()
                 && !own.iter().any(|address| asked.contains(address))
             {
                 asked.insert(*first);
-                targets.push(SocketAddr::new(*first, ECHO));
+                let echo = BTreeSet::from([ECHO]);
+                let ports = self.services.ports.get(first).unwrap_or(&echo);
+                targets.extend(ports.iter().map(|port| SocketAddr::new(*first, *port)));
+                self.asked.extend(ports);
             }
         }
         if targets.len() > MOST_CLIENTS {
@@ -376,7 +388,7 @@ impl Build<'_> {
         (SegmentId(at), network)
     }
 
-    fn directors(&mut self, dataplane: Dataplane, own: &BTreeMap<IpAddr, Backend>, echo: bool) -> Vec<NodePlan> {
+    fn directors(&mut self, dataplane: Dataplane, own: &BTreeMap<IpAddr, Backend>) -> Vec<NodePlan> {
         let mut nodes = Vec::new();
         for (at, file) in self.files.iter().enumerate() {
             let ports = self.ports.get(at).cloned().unwrap_or_default();
@@ -398,15 +410,16 @@ impl Build<'_> {
             }
             let local = own.values().filter(|backend| backend.named_by.contains(&at));
             let mut listens: BTreeSet<u16> = local.flat_map(|backend| backend.listens.iter().copied()).collect();
-            listens.extend(echo.then_some(ECHO));
+            listens.extend(&self.asked);
             let config = ConfigFile {
                 path: file.path.clone(),
                 config: Some(file.config.clone()),
                 codes: file.codes.clone(),
                 settings: None,
             };
-            let plan =
-                DirectorPlan { config, listens: listens.into_iter().collect(), starts: true, dataplane, drift_ppm: 0 };
+            let tracks = self.services.tracks.get(&at).cloned().unwrap_or_default();
+            let listens = listens.into_iter().collect();
+            let plan = DirectorPlan { config, listens, tracks, starts: true, dataplane, drift_ppm: 0 };
             nodes.push(NodePlan { name: file.name.clone(), ports, kind: NodeKind::Director(plan) });
         }
         for ip in own.keys() {

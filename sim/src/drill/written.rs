@@ -46,6 +46,7 @@ fn director(text: &mut String, scenario: &Scenario, node: &NodePlan, plan: &Dire
         let _ = writeln!(text, "interfaces.{} = [{}]", quoted(interface), places.join(", "));
     }
     listens(text, &plan.listens);
+    tracks(text, plan);
     if plan.dataplane == Dataplane::Relay {
         text.push_str("dataplane = \"relay\"\n");
     }
@@ -84,6 +85,20 @@ fn address(text: &mut String, scenario: &Scenario, node: &NodePlan) {
 fn listens(text: &mut String, ports: &[u16]) {
     if !ports.is_empty() {
         let _ = writeln!(text, "listens = {ports:?}");
+    }
+}
+
+/// Also where there is none, so that nobody guesses again.
+fn tracks(text: &mut String, plan: &DirectorPlan) {
+    let scripts =
+        plan.config.config.iter().flat_map(|config| config.scripts.keys()).filter(|_| !plan.listens.is_empty());
+    let tracks = scripts.map(|script| {
+        let port = plan.tracks.get(script).map_or("false".to_owned(), |checks| checks.port.to_string());
+        format!("{} = {port}", quoted(script))
+    });
+    let tracks: Vec<String> = tracks.collect();
+    if !tracks.is_empty() {
+        let _ = writeln!(text, "tracks = {{ {} }}", tracks.join(", "));
     }
 }
 

@@ -5,7 +5,7 @@ use super::places;
 use crate::drill::{Drill, Row, Verdict};
 use crate::report::Report;
 use crate::runner::Run;
-use crate::timeline;
+use crate::timeline::{self, ports};
 use crate::trace::What;
 use serde::Serialize;
 use vipward_core::decision;
@@ -207,7 +207,7 @@ impl RunData {
             ("role changes", row.role_changes.to_string()),
             ("longest outage", row.outage_text()),
             ("failed requests", format!("{} of {}", row.failed, row.asked)),
-            ("broken", row.broken.join(", ")),
+            ("broken", row.trouble().join(", ")),
         ];
         let failures =
             row.run.violations.iter().map(|violation| format!("{}: {}", violation.invariant, violation.text));
@@ -237,8 +237,8 @@ fn kind(what: &What) -> Option<&'static str> {
         | What::Stopped
         | What::TroubleEnded { .. }
         | What::Notified { .. }
-        | What::ServerUp
-        | What::ServerDown => Some("note"),
+        | What::ServerUp { .. }
+        | What::ServerDown { .. } => Some("note"),
         What::BufferFull => Some("warning"),
         What::Ended { .. } | What::KernelForgot | What::Advert { .. } | What::Announced { .. } => None,
     }
@@ -265,8 +265,8 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::Ipvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
         What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),
-        What::ServerUp => "ports are open".to_owned(),
-        What::ServerDown => "ports are closed".to_owned(),
+        What::ServerUp { port } => ports(*port, "open"),
+        What::ServerDown { port } => ports(*port, "closed"),
         What::TroubleBegan { .. } => format!("requests fail: {text}"),
         What::TroubleEnded { .. } => format!("served again after {text}"),
         What::Violated { .. } => format!("✗ {text}"),

@@ -256,9 +256,9 @@ fn of_server(run: &Run, id: NodeId) -> Lane {
     for entry in own(run, id) {
         let next = match &entry.what {
             What::Step { word: "DOWN" | "OFF" | "UNPLUG", text } => Some(("down", text.clone())),
-            What::Step { word: "SLOW" | "STATUS", text } => Some(("sick", text.clone())),
-            What::Step { word: "UP" | "PLUG", .. } | What::ServerUp => up(),
-            What::ServerDown => Some(("down", "its ports are closed".to_owned())),
+            What::Step { word: "SLOW" | "STATUS" | "HANGS", text } => Some(("sick", text.clone())),
+            What::Step { word: "UP" | "PLUG", .. } | What::ServerUp { .. } => up(),
+            What::ServerDown { .. } => Some(("down", "its ports are closed".to_owned())),
             // Nothing else is the server's own.
             _ => continue,
         };

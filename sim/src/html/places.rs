@@ -40,8 +40,8 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::Ipvs(_)
         | What::Notified { .. }
         | What::BufferFull
-        | What::ServerUp
-        | What::ServerDown
+        | What::ServerUp { .. }
+        | What::ServerDown { .. }
         | What::TroubleBegan { .. }
         | What::TroubleEnded { .. }
         | What::Violated { .. } => None,
@@ -72,20 +72,21 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Start(id)
         | Action::Freeze(id)
         | Action::Resume(id)
-        | Action::Down(id)
-        | Action::Up(id)
         | Action::ServerDies(id)
         | Action::EndSession(id) => node == Some(*id),
         Action::Reload { node: id, .. }
         | Action::Unplug { node: id, .. }
         | Action::Plug { node: id, .. }
-        | Action::Slow { node: id, .. }
-        | Action::Status { node: id, .. }
-        | Action::Flap { node: id, .. }
         | Action::Script { node: id, .. }
         | Action::LeaderChange { node: id, .. }
         | Action::StarveWorker { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
+        Action::Down(who)
+        | Action::Up(who)
+        | Action::Hang(who)
+        | Action::Slow { who, .. }
+        | Action::Status { who, .. }
+        | Action::Flap { who, .. } => node == Some(who.node),
         Action::Impair { .. } | Action::Heal(_) | Action::Forge(_) => true,
     }
 }

@@ -60,7 +60,12 @@ impl Invariant for BoundedRoleChanges {
     fn observe(&mut self, world: &World) -> Vec<String> {
         let mut broken = Vec::new();
         let new = world.trace.get(self.seen..).unwrap_or_default();
-        self.steps.extend(new.iter().filter(|it| matches!(it.what, What::Step { .. })).map(|it| it.at));
+        // A director's service that flaps goes on with its step.
+        let step = |it: &What| {
+            let flaps = matches!(it, What::ServerUp { port: Some(_) } | What::ServerDown { port: Some(_) });
+            flaps || matches!(it, What::Step { .. })
+        };
+        self.steps.extend(new.iter().filter(|it| step(&it.what)).map(|it| it.at));
         for entry in new {
             let (Some(id), What::Decided(Decision::RoleChanged { router, from, to, cause, .. })) =
                 (entry.node, &entry.what)

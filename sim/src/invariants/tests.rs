@@ -304,7 +304,7 @@ fn a_connection_to_a_destination_whose_death_the_checker_must_have_seen() {
     run.serve(LB1);
     run.serve(LB2);
     run.until(5_500);
-    run.world.act(&Action::Down(WEB1));
+    run.world.act(&Action::Down(WEB1.into()));
     // delay_loop 2 s, three tries of 1 s (one may have passed just before), 1 s between two, 200 ms margin.
     run.until(11_700);
     assert_eq!(run.broken(), []);
@@ -323,9 +323,9 @@ fn a_server_that_comes_back_in_time_is_not_known_dead() {
     run.serve(LB2);
     run.until(5_500);
     for round in 0..4 {
-        run.world.act(&Action::Down(WEB1));
+        run.world.act(&Action::Down(WEB1.into()));
         run.until(8_500 + round * 4_000);
-        run.world.act(&Action::Up(WEB1));
+        run.world.act(&Action::Up(WEB1.into()));
         run.until(9_500 + round * 4_000);
     }
     assert_eq!(run.broken(), []);

@@ -67,8 +67,14 @@ pub(super) fn end(tracks: &[Track]) -> Instant {
 
 fn node(name: &str) -> NodePlan {
     let config = ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None };
-    let plan =
-        DirectorPlan { config, listens: Vec::new(), starts: false, drift_ppm: 0, dataplane: Dataplane::default() };
+    let plan = DirectorPlan {
+        config,
+        listens: Vec::new(),
+        tracks: BTreeMap::new(),
+        starts: false,
+        drift_ppm: 0,
+        dataplane: Dataplane::default(),
+    };
     NodePlan { name: name.into(), ports: Vec::new(), kind: NodeKind::Director(plan) }
 }
 

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_killed_master_is_replaced_and_a_dead_server_leaves_the_table() {
-        let run = run(vec![at(8.0, Action::Down(WEB1)), at(12.0, Action::Kill(LB1))]);
+        let run = run(vec![at(8.0, Action::Down(WEB1.into())), at(12.0, Action::Kill(LB1))]);
         println!("{}", timeline::render(&run));
         assert_eq!(run.violations, []);
     }

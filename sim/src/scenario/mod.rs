@@ -7,10 +7,12 @@ pub mod model;
 mod nodes;
 mod read;
 mod steps;
+mod tracked;
 mod values;
 mod words;
 
 pub use model::*;
 pub use read::{Disk, Loaded, load, load_from, scenario_files};
+pub(crate) use tracked::{Clue, guess};
 pub use values::parse_duration;
 pub use words::words_help;

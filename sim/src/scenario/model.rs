@@ -1,5 +1,6 @@
 //! What a scenario file means, after reading: names are resolved, shares and durations are values.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -115,8 +116,10 @@ pub struct QuorumPlan {
 pub struct DirectorPlan {
     /// `config`, read.
     pub config: ConfigFile,
-    /// `listens`: ports on which a server of its own answers, on every address that it holds.
+    /// `listens`: ports on which a service of its own answers, on every address that it holds.
     pub listens: Vec<u16>,
+    /// `tracks`, and what was guessed: by the name of the `vrrp_script`, the service that it checks.
+    pub tracks: BTreeMap<Arc<str>, Checks>,
     /// `starts = false`: its daemon is first started by a step.
     pub starts: bool,
     /// `dataplane`.
@@ -214,17 +217,20 @@ pub enum Action {
     Impair { from: Party, to: Party, both: bool, impairment: Impairment },
     /// `heal`: what impairs the ways of these nodes ends.
     Heal(Heal),
-    /// `down`: the real server's port is closed; connections are refused.
-    Down(NodeId),
+    /// `down`: the port is closed; connections are refused.
+    Down(Listener),
     /// `up`: it answers again: at once and with 200.
-    Up(NodeId),
+    Up(Listener),
     /// `slow` and `by`: it answers that much later.
-    Slow { node: NodeId, by: Duration },
+    Slow { who: Listener, by: Duration },
     /// `status` and `code`: it answers with this status.
-    Status { node: NodeId, code: u16 },
+    Status { who: Listener, code: u16 },
+    /// `hang`: it accepts connections and never answers.
+    Hang(Listener),
     /// `flap`, `every`, `times`: down and up again in turn, `times` times each.
-    Flap { node: NodeId, every: Duration, times: u32 },
-    /// `script`, `on`, `exits`: from now on this tracked script ends so.
+    Flap { who: Listener, every: Duration, times: u32 },
+    /// `script`, `on`, `exits`: from now on this tracked script ends so; one that checks a service, until the next step
+    /// about that service.
     Script { script: Arc<str>, node: NodeId, exits: i32 },
     /// `leader_change` and `lasts`: the quorum service has no leader for so long.
     LeaderChange { node: NodeId, lasts: Duration },
@@ -238,6 +244,29 @@ pub enum Action {
     StarveWorker { node: NodeId, lasts: Duration },
     /// `forge`: a host that is no director sends adverts.
     Forge(Forgery),
+}
+
+/// What answers connections: a real server, or one service of a director.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    pub node: NodeId,
+    /// Of a director: one of its `listens`. None: all ports of a real server.
+    pub port: Option<u16>,
+}
+
+impl From<NodeId> for Listener {
+    /// The real server.
+    fn from(node: NodeId) -> Self {
+        Self { node, port: None }
+    }
+}
+
+/// What a tracked script finds out about a service of its director.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks {
+    pub port: u16,
+    /// It asks, and sees a wrong status and that nothing is answered; else it sees only whether the service is there.
+    pub asks: bool,
 }
 
 /// What `forge` sends.

@@ -109,12 +109,13 @@ impl Reader<'_> {
                 }
             };
             let listens = self.ports(&table, "listens").unwrap_or_default();
+            let tracks = self.tracks(&table, config.as_ref().and_then(|file| file.config.as_deref()), &listens);
             let starts = self.boolean(&table, "starts").unwrap_or(true);
             let config =
                 config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None });
             let dataplane = self.dataplane(&table).unwrap_or_default();
             let drift_ppm = self.drift(&table).unwrap_or_default();
-            let kind = NodeKind::Director(DirectorPlan { config, listens, starts, dataplane, drift_ppm });
+            let kind = NodeKind::Director(DirectorPlan { config, listens, tracks, starts, dataplane, drift_ppm });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::model::*;
 use super::read::{Reader, Table, Value};
-use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum, is_server};
+use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum};
 use super::words::{self, Word, nearest};
 use std::sync::Arc;
 use toml::de::DeValue;
@@ -167,27 +167,28 @@ impl Reader<'_> {
                 _ if value.get_ref().as_str() == Some("all") => Some(Action::Heal(Heal::All)),
                 _ => self.node(value, "node", is_any).map(|id| Action::Heal(Heal::Node(id))),
             },
-            "down" => self.node(value, "real server", is_server).map(Action::Down),
-            "up" => self.node(value, "real server", is_server).map(Action::Up),
+            "down" => self.listener(value).map(Action::Down),
+            "up" => self.listener(value).map(Action::Up),
+            "hang" => self.listener(value).map(Action::Hang),
             "slow" => {
-                let node = self.node(value, "real server", is_server)?;
+                let who = self.listener(value)?;
                 let by = self.needed_duration(table, "by", "by how much?")?;
-                Some(Action::Slow { node, by })
+                Some(Action::Slow { who, by })
             }
             "status" => {
-                let node = self.node(value, "real server", is_server)?;
+                let who = self.listener(value)?;
                 let code: u16 = self.integer(table, "code")?;
                 if !(100..=999).contains(&code) {
                     self.wrong(table.span, format!("{code} is no HTTP status"), "");
                     return None;
                 }
-                Some(Action::Status { node, code })
+                Some(Action::Status { who, code })
             }
             "flap" => {
-                let node = self.node(value, "real server", is_server)?;
+                let who = self.listener(value)?;
                 let every = self.needed_duration(table, "every", "how often?")?;
                 let times = self.integer(table, "times").unwrap_or(1);
-                Some(Action::Flap { node, every, times })
+                Some(Action::Flap { who, every, times })
             }
             "script" => {
                 let script: Arc<str> = self.text(value, "the name of a vrrp_script")?.into();

@@ -33,7 +33,7 @@ pub const TOP: &[&str] = &[
 pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "quorum", "client"];
 pub const SEGMENT: &[&str] = &["delay", "lose"];
 pub const DIRECTOR: &[&str] =
-    &["config", "settings", "interfaces", "listens", "starts", "dataplane", "drift", "mistakes"];
+    &["config", "settings", "interfaces", "listens", "tracks", "starts", "dataplane", "drift", "mistakes"];
 pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
 pub const QUORUM: &[&str] = &["address", "tick", "drift"];
 pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
@@ -87,12 +87,21 @@ pub const STEPS: &[Word] = &[
         &[],
         "what isolate, cut, lose, delay, jitter and duplicate began ends: \"all\", of one node, or between two",
     ),
-    word("down", &[], "the real server's ports are closed: connection refused"),
-    word("up", &[], "the real server answers again, at once and with 200"),
-    word("slow", &["by"], "the real server answers later"),
-    word("status", &["code"], "the real server answers with this HTTP status"),
-    word("flap", &["every", "times"], "the real server goes down and up in turn"),
-    word("script", &["on", "exits"], "from now on the tracked script of this name exits so on that director"),
+    word(
+        "down",
+        &[],
+        "the ports of a real server are closed, or one that a director `listens` on, \"lb1:80\": connection refused",
+    ),
+    word("up", &[], "the real server or \"lb1:80\" answers again, at once and with 200"),
+    word("slow", &["by"], "the real server or \"lb1:80\" answers later"),
+    word("status", &["code"], "the real server or \"lb1:80\" answers with this HTTP status"),
+    word("hang", &[], "the real server or \"lb1:80\" accepts connections and never answers, until `up`"),
+    word("flap", &["every", "times"], "the real server or \"lb1:80\" goes down and up in turn"),
+    word(
+        "script",
+        &["on", "exits"],
+        "from now on the tracked script of this name exits so on that director; one that checks a service, until the next step about that service",
+    ),
     word("leader_change", &["lasts"], "the quorum service has no leader for so long, then counts every session anew"),
     word(
         "server_dies",
@@ -142,6 +151,10 @@ pub fn words_help() -> String {
     ]) {
         text.push_str(&format!("{place}: {}\n", known.join(", ")));
     }
+    text.push_str(
+        "\n`tracks = { chk_haproxy = 80 }`: the vrrp_script checks what the director `listens` on at this port, and exits \
+         with 1 while that is not well; `false`: none of it. Without the word it is guessed from the script's command.\n",
+    );
     for (place, words) in [("steps, each with `at`", STEPS), ("expect, with `at`, or `from` and `until`", EXPECT)] {
         text.push_str(&format!("\n{place}:\n"));
         for word in words {

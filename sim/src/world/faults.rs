@@ -1,8 +1,8 @@
 //! The scenario's steps, carried out.
 
 use super::World;
-use super::node::{Director, Flap, Process, State};
-use crate::scenario::{Action, Heal, Impairment, NodeId, Party};
+use super::node::{Director, Flap, Process, Server, State};
+use crate::scenario::{Action, Heal, Impairment, Listener, NodeId, Party};
 use crate::trace::What;
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::Duration;
@@ -55,28 +55,33 @@ impl World {
                 }
             }
             Action::Heal(heal) => self.heal(*heal),
-            Action::Down(node) => {
-                self.set_listening(*node, false);
+            Action::Down(who) => {
+                self.set_listening(*who, false);
             }
-            Action::Up(node) => {
-                if let Some(server) = self.server_mut(*node) {
+            Action::Up(who) => {
+                if let Some(server) = self.listener_mut(*who) {
                     (server.slow, server.status, server.flap) = (Duration::ZERO, 200, None);
                 }
-                self.set_listening(*node, true);
+                self.set_listening(*who, true);
             }
-            Action::Slow { node, by } => {
-                if let Some(server) = self.server_mut(*node) {
+            Action::Slow { who, by } => {
+                if let Some(server) = self.listener_mut(*who) {
                     server.slow = *by;
                 }
             }
-            Action::Status { node, code } => {
-                if let Some(server) = self.server_mut(*node) {
+            Action::Hang(who) => {
+                if let Some(server) = self.listener_mut(*who) {
+                    server.slow = Server::NEVER;
+                }
+            }
+            Action::Status { who, code } => {
+                if let Some(server) = self.listener_mut(*who) {
                     server.status = *code;
                 }
             }
-            Action::Flap { node, every, times } => {
+            Action::Flap { who, every, times } => {
                 let next = self.now;
-                if let Some(server) = self.server_mut(*node) {
+                if let Some(server) = self.listener_mut(*who) {
                     server.flap = Some(Flap { every: *every, next, left: times.saturating_mul(2) });
                 }
             }
@@ -118,12 +123,18 @@ impl World {
             | Action::Forge(_)
             | Action::StarveWorker { .. }
             | Action::Freeze(_)
-            | Action::Resume(_)
-            | Action::Down(_)
-            | Action::Up(_)
-            | Action::Slow { .. }
-            | Action::Status { .. }
-            | Action::Flap { .. } => {}
+            | Action::Resume(_) => {}
+            Action::Down(who)
+            | Action::Up(who)
+            | Action::Hang(who)
+            | Action::Slow { who, .. }
+            | Action::Status { who, .. }
+            | Action::Flap { who, .. } => {
+                if who.port.is_some() {
+                    self.node_mut(who.node).disturbed = now;
+                    self.see_again(*who);
+                }
+            }
         }
     }
 
@@ -223,12 +234,23 @@ impl World {
             Action::Heal(Heal::Between(a, b)) => {
                 (None, "HEALED", format!("the ways between {} and {} are whole again", self.name(*a), self.name(*b)))
             }
-            Action::Down(id) => (Some(*id), "DOWN", "its port is closed".to_owned()),
-            Action::Up(id) => (Some(*id), "UP", "answers again".to_owned()),
-            Action::Slow { node, by } => (Some(*node), "SLOW", format!("answers {} ms later", by.as_millis())),
-            Action::Status { node, code } => (Some(*node), "STATUS", format!("answers with status {code}")),
-            Action::Flap { node, every, times } => {
-                (Some(*node), "FLAPS", format!("{times} times down and up, every {} ms", every.as_millis()))
+            Action::Down(Listener { node, port: None }) => (Some(*node), "DOWN", "its port is closed".to_owned()),
+            Action::Down(Listener { node, port: Some(port) }) => {
+                (Some(*node), "DIES", format!("port {port} is closed"))
+            }
+            Action::Up(who) => {
+                (Some(who.node), if who.port.is_some() { "SERVES" } else { "UP" }, says(who, "answers again"))
+            }
+            Action::Slow { who, by } => {
+                (Some(who.node), "SLOW", says(who, &format!("answers {} ms later", by.as_millis())))
+            }
+            Action::Hang(who) => (Some(who.node), "HANGS", says(who, "accepts connections and never answers")),
+            Action::Status { who, code } => {
+                (Some(who.node), "STATUS", says(who, &format!("answers with status {code}")))
+            }
+            Action::Flap { who, every, times } => {
+                let text = format!("{times} times down and up, every {} ms", every.as_millis());
+                (Some(who.node), "FLAPS", says(who, &text))
             }
             Action::Script { script, node, exits } => {
                 (Some(*node), "SCRIPT", format!("{script} exits with {exits} from now on"))
@@ -249,6 +271,11 @@ impl World {
             }
         }
     }
+}
+
+/// What the real server, or the service on a director's port, does.
+fn says(who: &Listener, does: &str) -> String {
+    who.port.map_or(does.to_owned(), |port| format!("port {port}: {does}"))
 }
 
 /// `eth1: cable out`.

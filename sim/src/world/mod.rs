@@ -205,10 +205,7 @@ impl World {
 
     /// When [`Self::advance`] has something to do next.
     pub fn next_due(&self) -> Option<Instant> {
-        let flaps = self.nodes.iter().filter_map(|node| match &node.state {
-            State::Server(server) => server.flap.as_ref().map(|flap| flap.next),
-            State::Director(_) | State::Other => None,
-        });
+        let flaps = self.next_flap().into_iter();
         let packets = self.in_flight.iter().map(packets::InFlight::arrives);
         let forged = self.next_forgery().into_iter().chain(self.next_fed());
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);

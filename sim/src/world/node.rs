@@ -60,14 +60,9 @@ impl Node {
                 role_since: BTreeMap::new(),
                 priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
+                services: director.listens.iter().map(|port| (*port, Server::new(true))).collect(),
             })),
-            NodeKind::RealServer(server) => State::Server(Server {
-                listening: !server.listens.is_empty(),
-                slow: Duration::ZERO,
-                status: 200,
-                closings: 0,
-                flap: None,
-            }),
+            NodeKind::RealServer(server) => State::Server(Server::new(!server.listens.is_empty())),
             NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => State::Other,
         };
         let segments = plan.ports.iter().map(|port| port.segment).collect();
@@ -147,8 +142,10 @@ pub struct Director {
     pub role_since: BTreeMap<Arc<str>, Instant>,
     /// Effective priorities as decided, and since when.
     pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
-    /// How tracked scripts end, by name; the others end with 0.
+    /// How tracked scripts end because a step said so, by name; the others see to their service, or end with 0.
     pub scripts: BTreeMap<Arc<str>, i32>,
+    /// What it `listens` on, by port.
+    pub services: BTreeMap<u16, Server>,
 }
 
 /// What the host, and the other machine, have to tell each machine.
@@ -211,7 +208,7 @@ pub struct Kernel {
     pub(super) pickers: BTreeMap<ServiceKey, Picker>,
 }
 
-/// A real server.
+/// A real server, or a service of a director.
 #[derive(Debug)]
 pub struct Server {
     /// Its ports are open.
@@ -222,6 +219,25 @@ pub struct Server {
     /// How often its ports were closed: a connection from before is gone.
     pub closings: u64,
     pub(super) flap: Option<Flap>,
+}
+
+impl Server {
+    /// `slow` of one that hangs: longer than anybody waits.
+    pub(super) const NEVER: Duration = Duration::from_secs(86_400);
+
+    fn new(listening: bool) -> Self {
+        Self { listening, slow: Duration::ZERO, status: 200, closings: 0, flap: None }
+    }
+
+    /// It accepts connections and never answers.
+    pub fn hangs(&self) -> bool {
+        self.slow >= Self::NEVER
+    }
+
+    /// What a check finds: that it is there and, if the check asks, that its answer is a good one.
+    pub fn well(&self, asked: bool) -> bool {
+        self.listening && (!asked || (!self.hangs() && (200..400).contains(&self.status)))
+    }
 }
 
 #[derive(Debug)]

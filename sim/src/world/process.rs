@@ -302,11 +302,16 @@ impl World {
         self.stir();
     }
 
-    /// How a tracked script ends: the scenario says it by the name of its `vrrp_script`.
+    /// How a tracked script ends: as a step says by the name of its `vrrp_script`, else as the service that it checks is.
     pub fn script_outcome(&self, id: NodeId, command: &Command) -> ScriptOutcome {
         let ended = |director: &Director, config: &Arc<Config>| {
             let script = config.scripts.values().find(|script| script.command == *command)?;
-            director.scripts.get(&script.name).copied()
+            let said = director.scripts.get(&script.name).copied();
+            said.or_else(|| {
+                let NodeKind::Director(plan) = &self.plan.node(id).kind else { return None };
+                let checks = plan.tracks.get(&script.name)?;
+                Some(i32::from(!director.services.get(&checks.port)?.well(checks.asks)))
+            })
         };
         let director = self.director(id);
         let status = director.and_then(|director| ended(director, director.config.as_ref()?));

@@ -4,7 +4,7 @@
 //! retransmissions of a SYN), until the client's timeout. What a hop refuses is refused at once. Answers that go back:
 //! NAT through the real server's gateway, which must be the director that forwarded; DR and TUN straight to the client.
 
-use super::node::{Director, State};
+use super::node::Director;
 use super::{Lost, Quality, World};
 use crate::scenario::{ClientPlan, NodeId, NodeKind, Scenario, ServerPlan};
 use crate::trace::{Dispatch, Outcome, Request};
@@ -158,20 +158,11 @@ impl World {
             return self.forward(client, director, key, there);
         }
         let back = self.back(director, client)?;
-        let listens = match &self.plan.node(director).kind {
-            NodeKind::Director(plan) => plan.listens.contains(&target.port()),
-            NodeKind::RealServer(plan) => plan.listens.contains(&target.port()),
-            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
-        };
-        let outcome = if listens {
-            Outcome::Answered { by: director, status: 200 }
-        } else {
-            Outcome::Refused { cause: format!("{name} has no service {target}") }
-        };
+        let (outcome, slow) = self.answer(director, target);
         if outcome.good() {
             self.confirm_way(client, target.ip());
         }
-        Ok(Tried::Outcome { after: there + back, outcome, connection: None })
+        Ok(Tried::Outcome { after: there + back + slow, outcome, connection: None })
     }
 
     /// IPVS at work.
@@ -202,8 +193,11 @@ impl World {
         };
         let forwarding = if relay { Forwarding::Nat } else { forwarding };
         self.confirm_way(client, key.address.ip());
-        let outcome = self.served(server, key, destination, forwarding);
-        let slow = self.server(server).map_or(Duration::ZERO, |server| server.slow);
+        let port = match forwarding {
+            Forwarding::Nat => destination.port(),
+            Forwarding::Dr | Forwarding::Tun => key.address.port(),
+        };
+        let (outcome, slow) = self.answer(server, SocketAddr::new(destination.ip(), port));
         let after = there + onward + back + slow;
         Ok(Tried::Outcome { after, outcome, connection: Some((director, key, destination)) })
     }
@@ -304,24 +298,25 @@ impl World {
         }
     }
 
-    /// What the real server makes of it.
-    fn served(&self, server: NodeId, key: ServiceKey, destination: SocketAddr, forwarding: Forwarding) -> Outcome {
-        let port = match forwarding {
-            Forwarding::Nat => destination.port(),
-            Forwarding::Dr | Forwarding::Tun => key.address.port(),
-        };
-        let listens = match &self.plan.node(server).kind {
-            NodeKind::RealServer(plan) => plan.listens.contains(&port),
-            NodeKind::Director(plan) => plan.listens.contains(&port),
-            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
-        };
-        match &self.node(server).state {
-            State::Server(state) if state.listening && listens => {
-                Outcome::Answered { by: server, status: state.status }
+    /// What a real server, or a service of a director, makes of it, and how much later.
+    fn answer(&self, id: NodeId, target: SocketAddr) -> (Outcome, Duration) {
+        let (name, port) = (self.name(id), target.port());
+        match self.listening(id, port) {
+            Some(server) if server.hangs() => {
+                (Outcome::TimedOut { cause: format!("{name} accepts connections and never answers") }, server.slow)
             }
-            State::Director(_) if listens => Outcome::Answered { by: server, status: 200 },
-            State::Server(_) | State::Director(_) | State::Other => {
-                Outcome::Refused { cause: format!("{} is down", self.name(server)) }
+            Some(server) => (Outcome::Answered { by: id, status: server.status }, server.slow),
+            None => {
+                let cause = match &self.plan.node(id).kind {
+                    NodeKind::Director(plan) if !plan.listens.contains(&port) => {
+                        format!("{name} has no service {target}")
+                    }
+                    NodeKind::Director(_) => format!("{name}'s service on port {port} is down"),
+                    NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => {
+                        format!("{name} is down")
+                    }
+                };
+                (Outcome::Refused { cause }, Duration::ZERO)
             }
         }
     }
@@ -385,16 +380,7 @@ impl World {
 
     /// Whether a check of `server` by `director` would find it alive by now: what invariants measure checkers against.
     pub fn answers_probes(&self, director: NodeId, server: NodeId, port: u16, accepts: impl Fn(u16) -> bool) -> bool {
-        let listens = match &self.plan.node(server).kind {
-            NodeKind::RealServer(plan) => plan.listens.contains(&port),
-            NodeKind::Director(plan) => plan.listens.contains(&port),
-            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
-        };
-        let alive = match &self.node(server).state {
-            State::Server(state) => state.listening && accepts(state.status),
-            State::Director(_) => true,
-            State::Other => false,
-        };
-        listens && alive && self.reachable(director, server)
+        let alive = self.listening(server, port).is_some_and(|state| accepts(state.status));
+        alive && self.reachable(director, server)
     }
 }

@@ -4,6 +4,8 @@ use super::*;
 use crate::scenario::*;
 use crate::testing::{LB1, LB2, VIP, VISITOR, WEB1, pair};
 use crate::trace::Outcome;
+use vipward_core::command::{Command, ScriptOutcome};
+use vipward_core::config::VrrpScript;
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::{InterfaceAddress, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
@@ -197,9 +199,88 @@ fn an_empty_table_refuses_and_a_slow_server_is_too_late() {
     let destination = Destination { weight: 1, forwarding: Forwarding::Dr, upper_threshold: 0, lower_threshold: 0 };
     let address = "192.0.2.21:80".parse().unwrap();
     world.ipvs(LB1, &Op::AddDestination { service: key, address, destination }).unwrap();
-    world.act(&Action::Slow { node: WEB1, by: Duration::from_secs(2) });
+    world.act(&Action::Slow { who: WEB1.into(), by: Duration::from_secs(2) });
     until(&mut world, 7_500);
     assert_eq!(cause(&world), "no answer: web1 answers too late");
+}
+
+/// Both directors of the pair listen on port 80 and check that with a script, which looks or asks.
+fn with_services(asks: bool) -> (World, Command) {
+    let command = Command { argv: vec!["check".to_owned()], user: None };
+    let mut scenario = pair();
+    for node in &mut scenario.nodes {
+        let NodeKind::Director(director) = &mut node.kind else { continue };
+        director.listens = vec![80];
+        director.tracks.insert("chk".into(), Checks { port: 80, asks });
+        let mut config = (**director.config.config.as_ref().unwrap()).clone();
+        let second = Duration::from_secs(1);
+        let script = VrrpScript {
+            name: "chk".into(),
+            command: command.clone(),
+            interval: second,
+            timeout: second,
+            weight: Default::default(),
+            rise: 1,
+            fall: 1,
+            init_fail: false,
+            places: Default::default(),
+        };
+        config.scripts.insert("chk".into(), script);
+        director.config.config = Some(Arc::new(config));
+    }
+    let mut world = world(scenario);
+    hold(&mut world, LB1);
+    (world, command)
+}
+
+#[test]
+fn a_service_of_a_director_fails_by_itself_and_its_clients_and_its_check_see_it() {
+    let who = Listener { node: LB1, port: Some(80) };
+    let well = "answered by lb1 with status 200";
+    let cases = [
+        (Action::Down(who), "refused: lb1's service on port 80 is down", 1, 1),
+        (Action::Hang(who), "no answer: lb1 accepts connections and never answers", 0, 1),
+        (Action::Status { who, code: 503 }, "status 503", 0, 1),
+        (Action::Slow { who, by: Duration::from_secs(2) }, "no answer: lb1 answers too late", 0, 0),
+        (Action::Status { who, code: 302 }, well, 0, 0),
+    ];
+    for (action, expected, looks, asks) in cases {
+        for (asked, exits) in [(false, looks), (true, asks)] {
+            let (mut world, command) = with_services(asked);
+            until(&mut world, 5_500);
+            assert!(last(&world).good());
+            world.act(&action);
+            until(&mut world, 7_500);
+            let seen = cause(&world);
+            assert!(expected == well || seen.contains(expected), "{action:?}: {seen}");
+            assert_eq!(world.script_outcome(LB1, &command), ScriptOutcome::Exited(exits), "{action:?}, asks: {asked}");
+            assert_eq!(world.script_outcome(LB2, &command), ScriptOutcome::Exited(0), "lb2 has its own");
+            world.act(&Action::Up(who));
+            until(&mut world, 9_500);
+            assert!(last(&world).good(), "{action:?}: {}", cause(&world));
+            assert_eq!(world.script_outcome(LB1, &command), ScriptOutcome::Exited(0));
+        }
+    }
+}
+
+#[test]
+fn what_a_step_says_of_a_script_holds_until_the_next_step_about_its_service() {
+    let (mut world, command) = with_services(false);
+    let who = Listener { node: LB1, port: Some(80) };
+    let exits = |world: &World| world.script_outcome(LB1, &command);
+    world.act(&Action::Script { script: "chk".into(), node: LB1, exits: 3 });
+    assert_eq!(exits(&world), ScriptOutcome::Exited(3), "its service is well");
+    world.act(&Action::Down(Listener { node: LB2, port: Some(80) }));
+    assert_eq!(exits(&world), ScriptOutcome::Exited(3), "another director's");
+    world.act(&Action::Up(who));
+    assert_eq!(exits(&world), ScriptOutcome::Exited(0));
+    world.act(&Action::Flap { who, every: Duration::from_secs(1), times: 1 });
+    let mut seen = Vec::new();
+    for millis in [500, 1_500, 2_500] {
+        until(&mut world, millis);
+        seen.push(exits(&world));
+    }
+    assert_eq!(seen, [1, 0, 0].map(ScriptOutcome::Exited));
 }
 
 #[test]
