@@ -233,6 +233,13 @@ impl Draft {
                 let _ = writeln!(text, "interfaces.eth1 = \"198.51.100.{}/24 on {back}\"", 10 + n);
                 let _ = writeln!(text, "dataplane = \"relay\"");
             }
+            // Without a virtual server the director itself answers, and its script, if it has one, checks that.
+            if self.services.is_empty() {
+                text.push_str("listens = 80\n");
+                if director.script.is_some() {
+                    text.push_str("tracks = { watch = 80 }\n");
+                }
+            }
             if director.drift != 0 {
                 let _ = writeln!(text, "drift = \"{}ppm\"", director.drift);
             }

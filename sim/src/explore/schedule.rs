@@ -20,6 +20,8 @@ pub struct Line {
 pub struct Targets {
     pub directors: Vec<String>,
     pub servers: Vec<String>,
+    /// Services of directors that a tracked script checks: `lb1:80`.
+    pub services: Vec<String>,
     pub clients: Vec<String>,
     pub segments: Vec<String>,
     pub addresses: Vec<String>,
@@ -50,6 +52,8 @@ impl Targets {
         let mut addresses = BTreeSet::new();
         for (id, director) in scenario.directors() {
             let name = scenario.node(id).name.to_string();
+            let ports: BTreeSet<u16> = director.tracks.values().map(|checks| checks.port).collect();
+            targets.services.extend(ports.iter().map(|port| format!("{name}:{port}")));
             targets.reloads.push((name.clone(), director.config.path.display().to_string()));
             if let Some(config) = &director.config.config {
                 targets.scripts.extend(config.scripts.keys().map(|script| (name.clone(), script.to_string())));
@@ -259,14 +263,17 @@ impl Schedule<'_> {
     }
 
     fn server_fault(&mut self, targets: &Targets, at: u64, kind: u64) {
-        let Some(web) = self.pick(&targets.servers) else { return };
+        // Where there is no real server, what clients ask is a director's own.
+        let (all, own) = if targets.servers.is_empty() { (&targets.services, true) } else { (&targets.servers, false) };
+        let Some(web) = self.pick(all) else { return };
         let up = format!("up = {web:?}");
         match kind {
             80..=85 => self.pair(at, format!("down = {web:?}"), up),
-            86..=88 => {
+            86..=87 => {
                 let by = self.dice.stretched(100, 20_000);
                 self.pair(at, format!("slow = {web:?}, by = \"{by}ms\""), up);
             }
+            88 => self.pair(at, format!("hang = {web:?}"), up),
             89..=91 => {
                 let code = self.dice.among(&[301, 404, 500, 503]);
                 self.pair(at, format!("status = {web:?}, code = {code}"), up);
@@ -275,6 +282,7 @@ impl Schedule<'_> {
                 let (every, times) = (self.dice.stretched(20, 20_000), self.dice.between(1, 10));
                 self.pair(at, format!("flap = {web:?}, every = \"{every}ms\", times = {times}"), up);
             }
+            96.. if own => self.pair(at, format!("down = {web:?}"), up),
             96..=97 => self.line(at, format!("power_off = {web:?}")),
             _ => self.pair(at, format!("unplug = {web:?}"), format!("plug = {web:?}")),
         }

@@ -115,7 +115,8 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
         found.push((smaller, gone));
     };
     for (at, director) in draft.directors.iter().enumerate().filter(|_| draft.directors.len() > 1) {
-        push(vec![format!("\"lb{}\"", director.number)], &|it| drop(it.directors.remove(at)));
+        let gone = ["\"", ":"].map(|end| format!("\"lb{}{end}", director.number));
+        push(gone.into(), &|it| drop(it.directors.remove(at)));
     }
     for (at, router) in draft.routers.iter().enumerate().filter(|_| draft.routers.len() > 1) {
         let served = |vip: u8| router.vips.contains(&vip);
