@@ -135,3 +135,18 @@ fn drawn_clusters_tell_the_same_story_in_both_runners() {
         assert!(spoken == modelled, "seed {seed}: {differs:?}");
     }
 }
+
+/// Where there is no real server the directors' own services fail, and scripts are there that see it.
+#[test]
+fn services_of_directors_are_drawn() {
+    let mut seen = [("down = ", false), ("flap = ", false), ("hang = ", false), ("status = ", false)];
+    for seed in 0..400 {
+        let case = Case::draw(seed, 600, &Clusters::Any).unwrap();
+        let tracked = case.scenario().unwrap().directors().any(|(_, director)| !director.tracks.is_empty());
+        for line in case.lines.iter().filter(|line| line.what.contains(":80\"")) {
+            assert!(tracked, "{line:?}");
+            seen.iter_mut().filter(|(verb, _)| line.what.starts_with(verb)).for_each(|(_, seen)| *seen = true);
+        }
+    }
+    assert!(seen.iter().all(|(_, seen)| *seen), "{seen:?}");
+}
