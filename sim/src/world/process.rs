@@ -64,6 +64,10 @@ impl World {
         director.priorities =
             config.routers.iter().map(|router| (router.name.clone(), (router.priority.get(), now))).collect();
         let stored = director.stored.clone();
+        if !stored.is_empty() {
+            // With the interval that was learned last.
+            self.reads_what_was_forged(Instant::ZERO);
+        }
         self.begin(id, config, &stored);
         self.note(Some(id), What::Started);
         self.shake();
@@ -112,8 +116,8 @@ impl World {
     pub fn handed_over(&mut self, id: NodeId, half: Half, estate: Estate) {
         let now = self.now;
         let Some(director) = self.director_mut(id) else { return };
-        director.stopped.insert(half);
         let Some(upgrade) = &mut director.upgrade else { return };
+        director.stopped.insert(half);
         upgrade.estates.insert(half, estate);
         if director.stopped.len() == 2 {
             upgrade.begins = Some(now + HAND_OVER);

@@ -3,7 +3,7 @@
 use super::{Half, World};
 use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
-use vipward_core::machine::{LastWill, ToBoth};
+use vipward_core::machine::{Input, LastWill, ToBoth};
 use vipward_core::supervisor::{
     Beginning, Effect, End, Event, HEARTBEAT, Look, NOTES, Order, Report, Saying, Supervisor, ThreadState, WAITS,
     WorkerId,
@@ -205,7 +205,11 @@ impl World {
                 Effect::Kill(worker) => {
                     let supervised = self.director(id).and_then(|director| director.supervised.as_ref());
                     // Others have handed over, and only carry connections until they end.
-                    if supervised.is_some_and(|supervised| supervised.worker == Some(worker)) {
+                    let (old, new) = supervised.map(|it| (it.worker, it.successor)).unwrap_or_default();
+                    if new == Some(worker) {
+                        self.end_successor(id);
+                        self.supervise(id, Event::Ended { worker, end: KILLED });
+                    } else if old == Some(worker) {
                         if !wanted {
                             self.judge_kill(id);
                         }
@@ -233,6 +237,20 @@ impl World {
                 Effect::Tell { order: Order::HandOver | Order::Inherit | Order::Retire, .. }
                 | Effect::Answer { .. }
                 | Effect::Renew => {}
+            }
+        }
+    }
+
+    /// It has taken nothing over yet; the old one may go on.
+    fn end_successor(&mut self, id: NodeId) {
+        if let Some(director) = self.director_mut(id) {
+            director.upgrade = None;
+            director.stopped.clear();
+            // Who has not run since has not heard of it.
+            director.mail.election.retain(|input| *input != Input::HandOver);
+            director.mail.balancer.retain(|input| *input != Input::HandOver);
+            if let Some(supervised) = &mut director.supervised {
+                supervised.successor = None;
             }
         }
     }
