@@ -67,7 +67,7 @@ impl Invariant for BoundedRoleChanges {
         };
         self.steps.extend(new.iter().filter(|it| step(&it.what)).map(|it| it.at));
         for entry in new {
-            let (Some(id), What::Decided(Decision::RoleChanged { router, from, to, cause, .. })) =
+            let (Some(id), What::Decided(Decision::RoleChanged { router, vrid, from, to, cause })) =
                 (entry.node, &entry.what)
             else {
                 continue;
@@ -80,7 +80,7 @@ impl Invariant for BoundedRoleChanges {
             let lost = lost_by(world, id);
             let lost_before = self.lost.insert(key.clone(), lost).unwrap_or(0);
             let service_lost = *to == Role::Fault && matches!(cause, RoleCause::NoQuorum { .. });
-            let forged = forged_for(world, id, router);
+            let forged = world.forged.get(&vrid.get()).map_or(0, |forged| forged.believed);
             let forged_before = self.forged.insert(key.clone(), forged).unwrap_or(0);
             changes.push_back(Change { at: entry.at, lost_before, forged_before, service_lost });
             changes.retain(|change| entry.at.since(change.at) < MINUTE);
@@ -104,11 +104,6 @@ impl Invariant for BoundedRoleChanges {
         self.seen = world.trace.len();
         broken
     }
-}
-
-fn forged_for(world: &World, id: NodeId, router: &Arc<str>) -> u64 {
-    let vrid = world.layout().router(id, router).map(|router| router.vrid.get());
-    vrid.and_then(|vrid| world.forged.get(&vrid)).map_or(0, |forged| forged.believed)
 }
 
 fn lost_by(world: &World, id: NodeId) -> u64 {
