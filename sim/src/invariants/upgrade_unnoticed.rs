@@ -108,7 +108,10 @@ fn noticed(world: &World, entry: &Entry) -> Option<String> {
             }
             Some(format!("{} was upgraded and its {router}, which was {before}, begins anew as {to}", world.name(id)))
         }
-        What::Ipvs(op) => Some(format!("{} was upgraded and changes its IPVS table: {op}", world.name(id))),
+        // A reload between the two may ask for another table.
+        What::Ipvs(op) if !stepped_in(world, takeover) => {
+            Some(format!("{} was upgraded and changes its IPVS table: {op}", world.name(id)))
+        }
         _ => None,
     }
 }
