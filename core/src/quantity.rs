@@ -47,6 +47,8 @@ pub struct Priority(u8);
 impl Priority {
     /// The address owner's: it owns the VIP as its real address.
     pub const OWNER: Self = Self(255);
+    /// Whoever has it waits longest.
+    pub const LOWEST: Self = Self(1);
     /// keepalived's default.
     pub const DEFAULT: Self = Self(100);
 

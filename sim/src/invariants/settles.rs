@@ -15,9 +15,9 @@ use super::{Invariant, MARGIN, by_the_slowest_clock};
 use crate::scenario::NodeId;
 use crate::world::{Director, Layout, RouterKey, World};
 use std::collections::{BTreeMap, BTreeSet};
-use vipward_core::config::{InitialState, VirtualRouterConfig};
+use vipward_core::config::VirtualRouterConfig;
 use vipward_core::coordination::LONGEST_TRIAL;
-use vipward_core::quantity::{Priority, Role, Version};
+use vipward_core::quantity::{Role, Version};
 use vipward_core::time::{Duration, Instant};
 
 pub const NAME: &str = crate::scenario::invariant::SETTLES;
@@ -121,7 +121,7 @@ fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRou
     let priority = |id: NodeId, router: &VirtualRouterConfig| priority(world, id, router);
     let ours = priority(*owner, config);
     // Who of the living should have a router that is spread says a hash, not a priority.
-    let outranks = |id: NodeId, it: &VirtualRouterConfig| preempts(it) && priority(id, it) > ours;
+    let outranks = |id: NodeId, it: &VirtualRouterConfig| it.preempts() && priority(id, it) > ours;
     if !spread(world, *owner, &config.name)
         && let Some((id, better, _)) = parts.iter().find(|(id, it, _)| outranks(*id, it))
     {
@@ -153,11 +153,6 @@ fn secs_since(world: &World) -> String {
 pub(super) fn priority(world: &World, id: NodeId, router: &VirtualRouterConfig) -> u8 {
     let decided = world.director(id).and_then(|director| director.priorities.get(&router.name));
     decided.map_or(router.priority.get(), |(priority, _)| *priority)
-}
-
-/// As [`vipward_core::vrrp`] reads the configuration.
-pub(super) fn preempts(router: &VirtualRouterConfig) -> bool {
-    router.preemption.on || router.initial_state == InitialState::Master || router.priority == Priority::OWNER
 }
 
 /// Master_Down_Interval at the longest.

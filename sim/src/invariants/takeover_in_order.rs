@@ -5,7 +5,7 @@
 //! its queue; and of several BACKUPs the one with the highest priority is first, for that is what Skew_Time is for (6.1).
 //! Whoever hears priority 0 waits for Skew_Time alone. And a MASTER yields to the better claim only.
 
-use super::settles::{key_of, master_down, parts, preempts, priority};
+use super::settles::{key_of, master_down, parts, priority};
 use super::{Invariant, MARGIN, MOMENT};
 use crate::scenario::NodeId;
 use crate::trace::What;
@@ -132,7 +132,7 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
     for (other, theirs, role) in others.filter(|(other, it, _)| steady(world, *other, &it.name, long)) {
         let claim = priority(world, other, theirs);
         match role {
-            Role::Master if down && (claim >= ours || !preempts(router)) => {
+            Role::Master if down && (claim >= ours || !router.preempts()) => {
                 return Some(format!(
                     "{} takes virtual router {} over with priority {ours} though {} lives, is heard and has {claim}",
                     world.name(id),

@@ -109,19 +109,31 @@ fn noticed(world: &World, entry: &Entry) -> Option<String> {
             Some(format!("{} was upgraded and its {router}, which was {before}, begins anew as {to}", world.name(id)))
         }
         // A reload between the two may ask for another table.
-        What::Ipvs(op) if !stepped_in(world, takeover) => {
+        What::Ipvs(op) if !reloaded(world, takeover) => {
             Some(format!("{} was upgraded and changes its IPVS table: {op}", world.name(id)))
         }
         _ => None,
     }
 }
 
-/// Something else was done to the machine between the two processes: what was wrong may be over.
-fn stepped_in(world: &World, takeover: &Takeover) -> bool {
-    let during = world.trace.iter().rev().take_while(|entry| entry.at >= takeover.began);
+/// What was done to the machine between the two processes.
+fn steps_between<'w>(world: &'w World, takeover: &Takeover) -> impl Iterator<Item = &'w What> {
+    let (node, began) = (takeover.node, takeover.began);
+    let during = world.trace.iter().rev().take_while(move |entry| entry.at >= began);
     during
-        .filter(|entry| entry.at > takeover.began)
-        .any(|entry| entry.node == Some(takeover.node) && matches!(entry.what, What::Step { .. }))
+        .filter(move |entry| entry.at > began && entry.node == Some(node))
+        .map(|entry| &entry.what)
+        .filter(|what| matches!(what, What::Step { .. }))
+}
+
+/// Something was: what was wrong may be over.
+fn stepped_in(world: &World, takeover: &Takeover) -> bool {
+    steps_between(world, takeover).next().is_some()
+}
+
+/// It has another configuration, which may ask for another table.
+fn reloaded(world: &World, takeover: &Takeover) -> bool {
+    steps_between(world, takeover).any(|what| matches!(what, What::Step { word: "RELOAD", .. }))
 }
 
 /// By RFC 9568 6.1 nobody waits a shorter time than the highest priority that is no owner's.

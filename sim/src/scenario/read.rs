@@ -68,7 +68,7 @@ pub fn load_from(files: &dyn Files, path: &Path) -> Loaded {
         Ok(text) => {
             reader.file = reader.sources.add(path.display().to_string(), text.clone());
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            if looks_like_a_configuration(&text) {
+            if text.parse::<toml::Table>().is_err() && looks_like_a_configuration(&text) {
                 let message = format!("`{}` is a configuration of a director, not a scenario", path.display());
                 let help = "`vipward-sim drill lb1.conf lb2.conf` plays every outage on the cluster of such files";
                 reader.diagnostics.push(Diagnostic::error("no-scenario", message).help(help));

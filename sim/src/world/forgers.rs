@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use vipward_core::config::{Transport, VirtualRouterConfig};
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::Family;
-use vipward_core::quantity::{AdvertInterval, Priority, Version};
+use vipward_core::quantity::{Priority, Version};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::intervals;
 use vipward_core::vrrp::packet::{AddressList, Advert, Authentication, wire_of};
@@ -153,12 +153,7 @@ fn wait(forgery: &Forgery, router: &VirtualRouterConfig, again: bool) -> Duratio
     let most = router.adverts.interval.times(LEARNED);
     let learned = if again && router.version == Version::V3 { forgery.interval } else { forgery.interval.min(most) };
     let active = learned.max(router.adverts.interval);
-    let adverts = u32::from(router.adverts.down_timer);
-    active.duration() * adverts + longest_skew(router.version, active)
-}
-
-fn longest_skew(version: Version, active: AdvertInterval) -> Duration {
-    Priority::new(1).map(|lowest| intervals::skew_time(version, lowest, active)).unwrap_or_default()
+    intervals::master_down_interval(router.version, Priority::LOWEST, active, router.adverts.down_timer)
 }
 
 fn payload(forgery: &Forgery, destination: IpAddr) -> bytes::Bytes {
