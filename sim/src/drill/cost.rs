@@ -21,8 +21,8 @@ const HANDOVER: Duration = Duration::from_secs(1);
 /// The kernel of a director that does not run keeps an address for as long at the longest, unless `[vip] lease` is off.
 const LIFETIME: Duration = Duration::from_millis(3_100);
 
-/// A client gives a request up after a second, and a director has its turn.
-const MARGIN: Duration = Duration::from_millis(1_500);
+/// Clients ask ten times a second or less often, and a director has its turn.
+const MARGIN: Duration = Duration::from_millis(500);
 
 impl Cost {
     pub(super) fn of(scenario: &Scenario, pace: &Pace) -> Self {
@@ -62,11 +62,11 @@ impl Cost {
                 {
                     match down_together(scenario, directors) {
                         // Nobody can serve until one is up, and that has to be seen.
-                        true => lasts + pace.notice,
-                        false => pace.notice,
+                        true => lasts + pace.seen + MARGIN,
+                        false => pace.seen + MARGIN,
                     }
                 }
-                Action::Flap { who, .. } if who.node.0 >= directors => lasts + pace.notice,
+                Action::Flap { who, .. } if who.node.0 >= directors => lasts + pace.seen + MARGIN,
                 // A service of the director's own: its script has to see it, and the other one to take over.
                 Action::Flap { who, .. } => lasts + seen(scenario, who.node) + takeover,
                 Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. } => {
@@ -76,7 +76,12 @@ impl Cost {
                     cost.two_owners = cost.two_owners.max(LIFETIME);
                     takeover
                 }
-                _ if dark => Duration::ZERO,
+                // Whoever stops says so: the next one waits for Skew_Time alone.
+                Action::Stop(_) => pace.skew + MARGIN,
+                // What mends costs nothing beyond what the fault did.
+                Action::Start(_) | Action::Resume(_) | Action::Plug { .. } | Action::Heal(_) | Action::Up(_) => {
+                    Duration::ZERO
+                }
                 _ => takeover,
             };
             cost.failing = cost.failing.max(failing);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 use vipward_core::config::{CheckerConfig, Config, RealServer};
-use vipward_core::vrrp::intervals::master_down_interval;
+use vipward_core::quantity::Priority;
+use vipward_core::vrrp::intervals::{master_down_interval, skew_time};
 
 /// How long a checker needs to see that its server is dead, at the longest: the server dies right after a probe that
 /// passed, and every try is spent.
@@ -36,11 +37,15 @@ pub(super) struct Pace {
     pub settle: Duration,
     /// One takeover.
     pub takeover: Duration,
+    /// Skew_Time at its greatest.
+    pub skew: Duration,
     /// The longest advert interval.
     pub interval: Duration,
     /// Until the preferred director is back.
     pub way_back: Duration,
-    /// Until a dead real server is out, and a good one in again.
+    /// Until a dead real server is out, and a good one in again, at the longest.
+    pub seen: Duration,
+    /// The same, with some rest after it.
     pub notice: Duration,
 }
 
@@ -59,6 +64,8 @@ impl Pace {
             let active = slowest.unwrap_or(router.adverts.interval);
             master_down_interval(router.version, router.priority, active, router.adverts.down_timer)
         });
+        let skew = routers()
+            .map(|router| skew_time(router.version, Priority::LOWEST, slowest.unwrap_or(router.adverts.interval)));
         let takeover = down.max().unwrap_or_default().min(LONGEST);
         let delay = routers().map(|router| router.preemption.delay).max().unwrap_or_default();
         let servers = || configs.iter().flat_map(|config| &config.services).flat_map(|service| &service.real_servers);
@@ -70,14 +77,17 @@ impl Pace {
             .map(|checker| checker.delay_loop.saturating_add(checker.connect_timeout))
             .max()
             .unwrap_or_default();
+        let seen = notice(servers()).silent.max(rise);
         Self {
             takeover,
+            skew: skew.max().unwrap_or_default(),
             interval: slowest.map(|slowest| slowest.duration()).unwrap_or_default(),
             settle: (takeover + Duration::from_secs(1))
                 .saturating_add(first_probe.max().unwrap_or_default())
                 .min(LONGEST),
             way_back: (takeover * 2 + REST).saturating_add(delay).min(LONGEST),
-            notice: notice(servers()).silent.max(rise).saturating_add(REST).min(LONGEST),
+            seen: seen.min(LONGEST),
+            notice: seen.saturating_add(REST).min(LONGEST),
         }
     }
 }

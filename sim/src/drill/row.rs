@@ -88,11 +88,6 @@ impl Row {
         }
     }
 
-    /// What is bad about it, in the words of the table's last column.
-    pub fn trouble(&self) -> Vec<&str> {
-        self.broken.iter().copied().chain(self.nobody_takes_over.as_deref()).collect()
-    }
-
     /// Adds what the reader knows of the reason.
     pub(super) fn explain(&mut self, known: &[Diagnostic]) {
         let (Some(text), Some(node)) = (&mut self.nobody_takes_over, self.fails_on) else { return };

@@ -32,18 +32,18 @@ const ALL: &[Column] = &[
     words("who held the VIP", 26, |row| row.holders.clone()),
     number("changes", |row| row.role_changes.to_string()),
     number("outage", Row::outage_text),
-    number("degraded", |row| some(row.degraded)),
+    number("degraded", Row::degraded_text),
     number("failed", failed),
-    number("two owners", |row| some(row.two_owners)),
+    number("two owners", Row::two_owners_text),
 ];
 
 const FEW: &[Column] = &[
     words("fault", 25, |row| row.fault.clone()),
     words("who held the VIP", 16, |row| row.holders.clone()),
     number("outage", Row::outage_text),
-    number("degr.", |row| some(row.degraded)),
+    number("degr.", Row::degraded_text),
     number("failed", |row| share(row.failed, row.asked)),
-    number("2 own.", |row| some(row.two_owners)),
+    number("2 own.", Row::two_owners_text),
 ];
 
 /// Between two columns.
@@ -140,7 +140,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn some(duration: Duration) -> String {
+/// Seconds to the tenth; `–` for less.
+pub(super) fn some(duration: Duration) -> String {
     let tenths =
         Duration::from_millis(u64::try_from(duration.as_millis() / 100).unwrap_or(u64::MAX).saturating_mul(100));
     if tenths.is_zero() { "–".to_owned() } else { seconds(tenths) }

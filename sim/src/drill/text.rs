@@ -1,5 +1,6 @@
 //! A drill as people read it: what is wrong, what was assumed, and the table.
 
+use super::table::some;
 use super::words::{count, seconds};
 use super::{Drill, Noticed, Row, Verdict};
 use crate::timeline;
@@ -65,7 +66,7 @@ impl Drill {
             self.rows.iter().filter(|row| row.noticed() > Noticed::Nothing).max_by_key(|row| row.two_owners)
             && row.two_owners >= std::time::Duration::from_secs(1)
         {
-            let _ = write!(text, "; two owners for {} ({})", seconds(row.two_owners), row.fault);
+            let _ = write!(text, "; two owners for {} ({})", some(row.two_owners), row.fault);
         }
         if self.verdict() == Verdict::Refused {
             text.push_str("\nNot as they stand: `vipward run` refuses these files, for the errors above");
@@ -75,6 +76,16 @@ impl Drill {
 }
 
 impl Row {
+    /// Seconds, `–` for none.
+    pub(crate) fn degraded_text(&self) -> String {
+        some(self.degraded)
+    }
+
+    /// Seconds, `–` for none.
+    pub(crate) fn two_owners_text(&self) -> String {
+        some(self.two_owners)
+    }
+
     /// `3.6 s`, `–` for none, `> 8 s` for one that did not end.
     pub(crate) fn outage_text(&self) -> String {
         match &self.outage {

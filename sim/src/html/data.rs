@@ -206,8 +206,10 @@ impl RunData {
             ("who held the VIP", row.holders.clone()),
             ("role changes", row.role_changes.to_string()),
             ("longest outage", row.outage_text()),
+            ("degraded", row.degraded_text()),
             ("failed requests", format!("{} of {}", row.failed, row.asked)),
-            ("broken", row.trouble().join(", ")),
+            ("two owners", row.two_owners_text()),
+            ("why it breaks", row.reasons().join("; ")),
         ];
         let failures =
             row.run.violations.iter().map(|violation| format!("{}: {}", violation.invariant, violation.text));
