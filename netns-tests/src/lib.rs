@@ -4,6 +4,7 @@
 //! A test calls [`in_lab`] with what it needs. The first time that runs the test again in a lab (the `in-lab` command
 //! of this package), the second time, inside, it runs the body.
 
+pub mod calibrate;
 mod daemon;
 pub mod dying;
 mod example;

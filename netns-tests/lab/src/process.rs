@@ -97,6 +97,13 @@ impl Process {
         signal(self.pid(), what);
     }
 
+    /// Sends a signal to its whole group.
+    pub fn signal_all(&self, what: Signal) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), what);
+        }
+    }
+
     /// True until it has ended.
     pub fn running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -169,15 +169,29 @@ pub fn network(paths: &[PathBuf]) -> Result<String, String> {
     }
 }
 
+/// The cases that a drill of these files would play, in its order. The error says what is wrong with the files.
+pub fn cases(paths: &[PathBuf], dataplane: Option<Dataplane>) -> Result<Vec<Case>, String> {
+    let (mut sources, mut findings) = (Sources::default(), Vec::new());
+    let files = files::read(paths, &mut sources, &mut findings);
+    findings.retain(Diagnostic::is_error);
+    if findings.is_empty() {
+        match wires::wires(&files, &mut Vec::new()) {
+            Ok(wires) => return Ok(battery::battery(&topology::topology(&files, &wires, dataplane))),
+            Err(why) => findings.push(why),
+        }
+    }
+    Err(render(&sources, &findings, false))
+}
+
 fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     runner::events::run(scenario, seed)
 }
 
 /// Plays a case at all of its phases, and keeps the worst.
 fn worst(case: &Case, seed: Option<u64>) -> Result<Row, String> {
-    let mut worst = Row::new(case, run(&case.scenario, seed)?);
+    let mut worst = Row::of(case, run(&case.scenario, seed)?);
     for scenario in &case.later {
-        let row = Row::new(case, run(scenario, seed)?);
+        let row = Row::of(case, run(scenario, seed)?);
         if row.badness() > worst.badness() {
             worst = row;
         }

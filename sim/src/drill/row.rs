@@ -59,7 +59,8 @@ pub struct Longest {
 const HANDOVER: Duration = Duration::from_secs(1);
 
 impl Row {
-    pub(super) fn new(case: &Case, run: Run) -> Self {
+    /// What came of a case in this run of it.
+    pub fn of(case: &Case, run: Run) -> Self {
         let end = Instant::ZERO + run.scenario.duration;
         let outage = run.outages.iter().max_by_key(|outage| outage.lasted(end)).map(|outage| Longest {
             lasted: outage.lasted(end),

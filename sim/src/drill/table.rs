@@ -112,32 +112,9 @@ fn line(text: &mut String, mark: &str, columns: &[Column], cells: &[String], wid
 
 /// Broken between words where that goes, and within one where it does not.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        loop {
-            let Some(line) = lines.last_mut() else { return lines };
-            let used = line.chars().count();
-            let room = width.saturating_sub(if used == 0 { 0 } else { used + 1 });
-            if word.len() <= room {
-                if used > 0 {
-                    line.push(' ');
-                }
-                line.extend(&word);
-                break;
-            }
-            if used > 0 {
-                lines.push(String::new());
-                continue;
-            }
-            let rest = word.split_off(width);
-            line.extend(&word);
-            lines.push(String::new());
-            word = rest;
-        }
-    }
-    lines
+    let plain = textwrap::Options::new(width.max(1)).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(text, plain.word_separator(textwrap::WordSeparator::AsciiSpace));
+    lines.into_iter().map(|line| line.into_owned()).collect()
 }
 
 /// Seconds to the tenth; `–` for less.

@@ -57,6 +57,7 @@ pub fn story(tracks: &[Track]) -> Run {
         outages: Vec::new(),
         troubles: Vec::new(),
         violations: Vec::new(),
+        neighbours: Default::default(),
     }
 }
 

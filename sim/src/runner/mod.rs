@@ -11,10 +11,11 @@ mod server;
 mod tasks;
 
 use crate::invariants::{Violation, Watch};
-use crate::scenario::{NodeKind, Scenario};
+use crate::scenario::{NodeId, NodeKind, Scenario};
 use crate::trace::{Entry, Outage, Request, Trouble, What, outages, troubles};
 use crate::world::{Process, World};
 use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Run {
     /// The same, with those joined that have less than a second between them.
     pub troubles: Vec<Trouble>,
     pub violations: Vec<Violation>,
+    /// Who each host believes to hold an address, at the end.
+    pub neighbours: BTreeMap<(NodeId, IpAddr), NodeId>,
 }
 
 /// What the tasks of one simulation share.
@@ -57,20 +60,20 @@ impl Shared {
         self.world.borrow_mut()
     }
 
-    fn ring(&self, node: crate::scenario::NodeId) {
+    fn ring(&self, node: NodeId) {
         if let Some(bell) = self.bells.get(node.0) {
             bell.notify_waiters();
         }
     }
 
-    async fn bell(&self, node: crate::scenario::NodeId) {
+    async fn bell(&self, node: NodeId) {
         match self.bells.get(node.0) {
             Some(bell) => bell.notified().await,
             None => std::future::pending().await,
         }
     }
 
-    fn address(&self, node: crate::scenario::NodeId) -> Option<IpAddr> {
+    fn address(&self, node: NodeId) -> Option<IpAddr> {
         self.addresses.borrow().get(node.0).copied().flatten()
     }
 }
@@ -152,11 +155,12 @@ fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
         all.extend(own);
     }
     trace.sort_by_key(|entry| entry.at);
-    Run { scenario, seed, trace, requests, outages: all, troubles: joined, violations: watch.violations }
+    let neighbours = world.believed();
+    Run { scenario, seed, trace, requests, outages: all, troubles: joined, violations: watch.violations, neighbours }
 }
 
 /// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.
-fn host(id: crate::scenario::NodeId) -> String {
+fn host(id: NodeId) -> String {
     format!("node{}", id.0)
 }
 
@@ -168,7 +172,7 @@ struct Hosts<'a, 's> {
 }
 
 impl Hosts<'_, '_> {
-    fn add(&mut self, shared: &Rc<Shared>, id: crate::scenario::NodeId) {
+    fn add(&mut self, shared: &Rc<Shared>, id: NodeId) {
         let scenario = shared.world().plan().clone();
         let plan = scenario.node(id);
         let name = host(id);
@@ -190,7 +194,7 @@ impl Hosts<'_, '_> {
         self.remember(shared, id);
     }
 
-    fn remember(&self, shared: &Shared, id: crate::scenario::NodeId) {
+    fn remember(&self, shared: &Shared, id: NodeId) {
         if let (Some(started), Some(director)) = (self.started.get(id.0), shared.world().director(id)) {
             started.set(if director.process == Process::Absent { 0 } else { director.incarnation });
         }

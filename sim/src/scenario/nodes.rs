@@ -2,7 +2,7 @@
 
 use super::model::*;
 use super::read::{Reader, Table, Value};
-use super::words;
+use super::words::{self, Key, names};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,12 +14,8 @@ use vipward_core::time::Duration;
 
 impl Reader<'_> {
     /// The tables `[kind.NAME]`, in order.
-    pub(super) fn named<'t>(
-        &mut self,
-        top: &Table<'t>,
-        kind: &str,
-        known: &[&'static str],
-    ) -> Vec<(String, Table<'t>)> {
+    pub(super) fn named<'t>(&mut self, top: &Table<'t>, kind: &str, known: &'static [Key]) -> Vec<(String, Table<'t>)> {
+        let known = names(known);
         let Some(value) = top.get(kind) else { return Vec::new() };
         let Some(table) = value.get_ref().as_table() else {
             self.wrong(self.of_value(value), format!("expected tables `[{kind}.NAME]`"), "");
@@ -43,7 +39,7 @@ impl Reader<'_> {
                 let message = format!("two nodes are called `{name}`");
                 self.error(Diagnostic::error("name-twice", message).at(head, "again here").also(first, "first here"));
             }
-            let table = self.table(table, head, known);
+            let table = self.table(table, head, &known);
             named.push((name, table));
         }
         named

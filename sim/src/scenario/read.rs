@@ -172,7 +172,7 @@ impl Reader<'_> {
         if self.failed {
             return None;
         }
-        let top = self.table(root.get_ref(), self.span(0..0), words::TOP);
+        let top = self.table(root.get_ref(), self.span(0..0), &words::names(words::TOP));
         let title = self.string(&top, "title").unwrap_or_default();
         let seed = self.integer(&top, "seed").unwrap_or(1);
         let end = self.duration(&top, "duration");

@@ -1,166 +1,512 @@
 //! The words of a scenario file, once: the reader, its messages and `vipward-sim words` come from these tables.
 
-/// One word with what may stand beside it.
+/// A word of a table, or one that stands beside the verb of a line.
+pub struct Key {
+    pub word: &'static str,
+    /// What its value is, as `words` says it.
+    pub takes: &'static str,
+    pub help: &'static str,
+    /// A line that the reader takes, as it may stand in a file.
+    pub example: &'static str,
+}
+
+const fn key(word: &'static str, takes: &'static str, help: &'static str, example: &'static str) -> Key {
+    Key { word, takes, help, example }
+}
+
+/// The verb of a line, with what may stand beside it.
 pub struct Word {
     pub word: &'static str,
+    /// What its value is.
+    pub takes: &'static str,
     /// Words that may stand beside it in the same line.
     pub with: &'static [&'static str],
     pub help: &'static str,
+    /// A line that the reader takes.
+    pub example: &'static str,
 }
 
-const fn word(word: &'static str, with: &'static [&'static str], help: &'static str) -> Word {
-    Word { word, with, help }
+const fn word(
+    word: &'static str,
+    takes: &'static str,
+    with: &'static [&'static str],
+    help: &'static str,
+    example: &'static str,
+) -> Word {
+    Word { word, takes, with, help, example }
 }
+
+/// What values are written as.
+pub const TYPES: &[(&str, &str)] = &[
+    ("TEXT", "in quotes"),
+    ("DURATION", "a number and ms, s or m, in quotes: \"250ms\", \"1.5s\", \"2m\""),
+    ("SHARE", "per cent in quotes, to a tenth: \"20%\""),
+    ("NUMBER", "a whole number"),
+    ("COUNT", "a number, \"at most 2\" or \"at least 2\""),
+    ("ADDRESS", "\"192.0.2.100\""),
+    ("PLACE", "\"192.0.2.11/24 on front\"; without `on` where there is one segment"),
+    ("NODE", "the name of a director, real server, client or quorum service"),
+    ("DIRECTOR, SERVER, CLIENT", "the name of such a node"),
+    ("SERVICE", "a real server, or a port that a director `listens` on: \"web1\", \"lb1:80\""),
+    ("SEGMENT", "the name of a segment; without any [segment.NAME] there is one, \"lan\""),
+    ("FILE", "a path, from the scenario's folder"),
+    ("CODE", "the code of a message of `vipward check`"),
+];
 
 /// Words at the top of a file.
-pub const TOP: &[&str] = &[
-    "title",
-    "about",
-    "seed",
-    "duration",
-    "network",
-    "segment",
-    "routed",
-    "mistakes",
-    "director",
-    "real_server",
-    "quorum",
-    "client",
-    "steps",
-    "expect",
+pub const TOP: &[Key] = &[
+    key("title", "TEXT", "one line about it", r#"title = "The master dies""#),
+    key("about", "TEXT", "what it shows, and why", r#"about = "Nobody says goodbye.""#),
+    key("seed", "NUMBER", "everything random is drawn from it; default 1", "seed = 7"),
+    key("duration", "DURATION", "how long the run lasts", r#"duration = "30s""#),
+    key("network", "FILE", "segments and nodes from another file", r#"network = "networks/lvs-dr.toml""#),
+    key("segment", "tables", "Ethernet segments: [segment.NAME]", "[segment.front]"),
+    key("routed", "list of SEGMENT", "a router joins these; it never fails", r#"routed = ["front", "back"]"#),
+    key("mistakes", "list of CODE", "what is wrong between the files, and meant", r#"mistakes = ["vrid-differs"]"#),
+    key("director", "tables", "directors: [director.NAME]", "[director.lb1]"),
+    key("real_server", "tables", "real servers: [real_server.NAME]", "[real_server.web1]"),
+    key("quorum", "tables", "a ZooKeeper ensemble, one at most: [quorum.NAME]", "[quorum.zk]"),
+    key("client", "tables", "who asks all the time: [client.NAME]", "[client.visitor]"),
+    key("steps", "list of lines", "what happens, each line `at` a time", r#"steps = [{ at = "8s", kill = "lb1" }]"#),
+    key("expect", "list of lines", "what must hold", r#"expect = [{ at = "20s", owner = "lb2" }]"#),
 ];
-/// Words at the top of a `network` file.
+
+/// Words of `TOP` that a `network` file may have.
 pub const NETWORK: &[&str] = &["segment", "routed", "director", "real_server", "quorum", "client"];
-pub const SEGMENT: &[&str] = &["delay", "lose"];
-pub const DIRECTOR: &[&str] =
-    &["config", "settings", "interfaces", "listens", "tracks", "starts", "dataplane", "drift", "mistakes"];
-pub const REAL_SERVER: &[&str] = &["address", "listens", "loopback", "gateway", "tunnel"];
-pub const QUORUM: &[&str] = &["address", "tick", "drift"];
-pub const CLIENT: &[&str] = &["address", "asks", "every", "timeout", "from"];
+
+pub const SEGMENT: &[Key] = &[
+    key("delay", "DURATION", "how long a packet travels; default 0", r#"delay = "1ms""#),
+    key("lose", "SHARE", "packets that are lost; default 0%", r#"lose = "1%""#),
+];
+
+pub const DIRECTOR: &[Key] = &[
+    key("config", "FILE", "the keepalived.conf that it runs", r#"config = "two-directors/lb1.conf""#),
+    key(
+        "settings",
+        "FILE",
+        "its vipward.toml; default: the one beside `config`",
+        r#"settings = "lease-off/vipward.toml""#,
+    ),
+    key("interfaces", "PLACE by interface", "its interfaces, each where", r#"interfaces.eth0 = "192.0.2.11/24""#),
+    key(
+        "listens",
+        "NUMBER or list",
+        "ports on which services of its own answer, on every address that it holds",
+        "listens = [80, 443]",
+    ),
+    key(
+        "tracks",
+        "NUMBER or false, by vrrp_script",
+        "the script checks what listens on this port and exits with 1 while that is not well; false: none of it. Without the \
+         word it is guessed from the script's command",
+        "tracks = { nginx = 80 }",
+    ),
+    key("starts", "true or false", "its daemon runs from the beginning; default true", "starts = false"),
+    key("dataplane", r#""ipvs" or "relay""#, "who carries connections; default \"ipvs\"", r#"dataplane = "relay""#),
+    key("drift", "TEXT", "how much faster its clock is, up to a thousandth; default 0", r#"drift = "-200ppm""#),
+    key("mistakes", "list of CODE", "what is wrong in `config`, and meant", r#"mistakes = ["unknown-word"]"#),
+];
+
+pub const REAL_SERVER: &[Key] = &[
+    key("address", "PLACE", "where it is", r#"address = "192.0.2.21/24""#),
+    key("listens", "NUMBER or list", "ports that answer; default 80", "listens = 8080"),
+    key(
+        "loopback",
+        "ADDRESS or list",
+        "addresses that it takes and does not answer ARP for: DR and TUN need the VIP here",
+        r#"loopback = "192.0.2.100""#,
+    ),
+    key("gateway", "ADDRESS", "where its answers go: NAT needs the director here", r#"gateway = "192.0.2.100""#),
+    key("tunnel", "true or false", "it unpacks IPIP, as TUN needs it; default false", "tunnel = true"),
+];
+
+pub const QUORUM: &[Key] = &[
+    key("address", "PLACE", "where it is", r#"address = "192.0.2.31/24""#),
+    key("tick", "DURATION", "ZooKeeper's tickTime; default 2s", r#"tick = "1s""#),
+    key("drift", "TEXT", "how much faster its clock is, up to a thousandth; default 0", r#"drift = "100ppm""#),
+];
+
+pub const CLIENT: &[Key] = &[
+    key("address", "PLACE", "where it is", r#"address = "192.0.2.200/24""#),
+    key("asks", "ADDRESS:PORT", "whom it asks", r#"asks = "192.0.2.100:80""#),
+    key("every", "DURATION", "how often a request starts; default 100ms", r#"every = "250ms""#),
+    key("timeout", "DURATION", "when it gives one up; default 1s", r#"timeout = "3s""#),
+    key("from", "DURATION", "when it begins; default 0s", r#"from = "5s""#),
+];
+
+/// What stands beside a verb.
+pub const BESIDE: &[(&str, &str)] = &[
+    ("with", "FILE"),
+    ("settings", "FILE"),
+    ("mistakes", "list of CODE"),
+    ("interface", "the name of one"),
+    ("direction", r#""in", "out" or "both""#),
+    ("to", "NODE"),
+    ("from", "NODE"),
+    ("on", "DIRECTOR; with lose, delay, jitter, duplicate: SEGMENT"),
+    ("between", "[NODE, NODE]"),
+    ("by", "DURATION; with decision: DIRECTOR"),
+    ("code", "NUMBER, 100 to 999"),
+    ("every", "DURATION"),
+    ("times", "NUMBER; with decision: COUNT"),
+    ("exits", "NUMBER"),
+    ("lasts", "DURATION"),
+    ("source", "ADDRESS"),
+    ("vrid", "NUMBER, 1 to 255"),
+    ("priority", "NUMBER, default 254"),
+    ("version", "2 or 3, default 3"),
+    ("interval", "DURATION, default 1s"),
+    ("addresses", "ADDRESS or list"),
+    ("password", "TEXT"),
+    ("ttl", "NUMBER, default 255"),
+    ("address", "ADDRESS; needed where there are several"),
+    ("of", "CLIENT; with role, role_changes, diagnostic: DIRECTOR; with destinations: ADDRESS:PORT"),
+    ("router", "the name of a vrrp_instance; needed where there are several"),
+    ("naming", "TEXT or list"),
+];
 
 /// What a step can do. Each has `at` beside it.
 pub const STEPS: &[Word] = &[
     word(
         "kill",
+        r#"DIRECTOR"#,
         &[],
         "SIGKILL for the director's daemon, all of it; the kernel keeps the IPVS table, and addresses until their lifetime is over",
+        r#"{ at = "8s", kill = "lb1" }"#,
     ),
     word(
         "kill_worker",
+        r#"DIRECTOR"#,
         &[],
         "SIGKILL for the process that does the work; its supervisor speaks for it and starts another",
+        r#"{ at = "8s", kill_worker = "lb1" }"#,
     ),
-    word("hang_worker", &[], "the process that does the work stands still; its supervisor notices"),
-    word("power_off", &[], "the machine goes dark and forgets its kernel tables"),
-    word("stop", &[], "SIGTERM"),
-    word("start", &[], "power on, if it is off; on a director, start the daemon"),
-    word("upgrade", &[], "a new process takes over from the director's daemon"),
+    word(
+        "hang_worker",
+        r#"DIRECTOR"#,
+        &[],
+        "the process that does the work stands still; its supervisor notices",
+        r#"{ at = "8s", hang_worker = "lb1" }"#,
+    ),
+    word(
+        "power_off",
+        r#"DIRECTOR or SERVER"#,
+        &[],
+        "the machine goes dark and forgets its kernel tables",
+        r#"{ at = "8s", power_off = "lb1" }"#,
+    ),
+    word("stop", r#"DIRECTOR"#, &[], "SIGTERM", r#"{ at = "8s", stop = "lb1" }"#),
+    word(
+        "start",
+        r#"DIRECTOR or SERVER"#,
+        &[],
+        "power on, if it is off; on a director, start the daemon",
+        r#"{ at = "20s", start = "lb1" }"#,
+    ),
+    word(
+        "upgrade",
+        r#"DIRECTOR"#,
+        &[],
+        "a new process takes over from the director's daemon",
+        r#"{ at = "8s", upgrade = "lb1" }"#,
+    ),
     word(
         "freeze",
+        r#"DIRECTOR or quorum service"#,
         &[],
         "nothing of the director runs (SIGSTOP, a paused virtual machine); its kernel goes on. The quorum service: it answers nobody, and its clock goes on",
+        r#"{ at = "8s", freeze = "lb1" }"#,
     ),
-    word("resume", &[], "after freeze"),
-    word("reload", &["with", "settings", "mistakes"], "SIGHUP, `with` another configuration file"),
-    word("unplug", &["interface"], "the cable is out: no carrier, of one `interface` or of all"),
-    word("plug", &["interface"], "the cable is in again"),
+    word("resume", r#"DIRECTOR or quorum service"#, &[], "after freeze", r#"{ at = "20s", resume = "lb1" }"#),
+    word(
+        "reload",
+        r#"DIRECTOR"#,
+        &["with", "settings", "mistakes"],
+        "SIGHUP, `with` another configuration file",
+        r#"{ at = "8s", reload = "lb1", with = "new.conf" }"#,
+    ),
+    word(
+        "unplug",
+        r#"NODE"#,
+        &["interface"],
+        "the cable is out: no carrier, of one `interface` or of all",
+        r#"{ at = "8s", unplug = "lb1", interface = "eth0" }"#,
+    ),
+    word(
+        "plug",
+        r#"NODE"#,
+        &["interface"],
+        "the cable is in again",
+        r#"{ at = "20s", plug = "lb1", interface = "eth0" }"#,
+    ),
     word(
         "isolate",
+        r#"NODE"#,
         &["direction"],
         "nothing from (`direction = \"out\"`), nothing to (\"in\") or neither way (\"both\")",
+        r#"{ at = "8s", isolate = "lb1", direction = "out" }"#,
     ),
-    word("cut", &["to"], "nothing between two nodes (`[\"lb1\", \"lb2\"]`), or from one `to` another"),
+    word(
+        "cut",
+        r#"[NODE, NODE], or NODE"#,
+        &["to"],
+        "nothing between two nodes (`[\"lb1\", \"lb2\"]`), or from one `to` another",
+        r#"{ at = "8s", cut = ["lb1", "lb2"] }"#,
+    ),
     word(
         "lose",
+        r#"SHARE"#,
         &["on", "between", "from", "to"],
         "a share of packets on a segment, between two nodes, or from one to another",
+        r#"{ at = "8s", lose = "10%", between = ["lb1", "lb2"] }"#,
     ),
-    word("delay", &["on", "between", "from", "to"], "packets come later, on the ways that `lose` has"),
+    word(
+        "delay",
+        r#"DURATION"#,
+        &["on", "between", "from", "to"],
+        "packets come later, on the ways that `lose` has",
+        r#"{ at = "8s", delay = "20ms", from = "lb1" }"#,
+    ),
     word(
         "jitter",
+        r#"DURATION"#,
         &["on", "between", "from", "to"],
         "packets come later by a time drawn up to this, and overtake each other, on the ways that `lose` has",
+        r#"{ at = "8s", jitter = "5ms", on = "lan" }"#,
     ),
-    word("duplicate", &["on", "between", "from", "to"], "a share of adverts comes twice, on the ways that `lose` has"),
+    word(
+        "duplicate",
+        r#"SHARE"#,
+        &["on", "between", "from", "to"],
+        "a share of adverts comes twice, on the ways that `lose` has",
+        r#"{ at = "8s", duplicate = "10%", to = "lb2" }"#,
+    ),
     word(
         "heal",
+        r#""all", NODE or [NODE, NODE]"#,
         &[],
         "what isolate, cut, lose, delay, jitter and duplicate began ends: \"all\", of one node, or between two",
+        r#"{ at = "20s", heal = "all" }"#,
     ),
     word(
         "down",
+        r#"SERVICE"#,
         &[],
         "the ports of a real server are closed, or one that a director `listens` on, \"lb1:80\": connection refused",
+        r#"{ at = "8s", down = "web1" }"#,
     ),
-    word("up", &[], "the real server or \"lb1:80\" answers again, at once and with 200"),
-    word("slow", &["by"], "the real server or \"lb1:80\" answers later"),
-    word("status", &["code"], "the real server or \"lb1:80\" answers with this HTTP status"),
-    word("hang", &[], "the real server or \"lb1:80\" accepts connections and never answers, until `up`"),
-    word("flap", &["every", "times"], "the real server or \"lb1:80\" goes down and up in turn"),
+    word(
+        "up",
+        r#"SERVICE"#,
+        &[],
+        "the real server or \"lb1:80\" answers again, at once and with 200",
+        r#"{ at = "20s", up = "web1" }"#,
+    ),
+    word(
+        "slow",
+        r#"SERVICE"#,
+        &["by"],
+        "the real server or \"lb1:80\" answers later",
+        r#"{ at = "8s", slow = "web1", by = "3s" }"#,
+    ),
+    word(
+        "status",
+        r#"SERVICE"#,
+        &["code"],
+        "the real server or \"lb1:80\" answers with this HTTP status",
+        r#"{ at = "8s", status = "lb1:8080", code = 503 }"#,
+    ),
+    word(
+        "hang",
+        r#"SERVICE"#,
+        &[],
+        "the real server or \"lb1:80\" accepts connections and never answers, until `up`",
+        r#"{ at = "8s", hang = "lb1:8080" }"#,
+    ),
+    word(
+        "flap",
+        r#"SERVICE"#,
+        &["every", "times"],
+        "the real server or \"lb1:80\" goes down and up in turn",
+        r#"{ at = "8s", flap = "web1", every = "2s", times = 3 }"#,
+    ),
     word(
         "script",
+        r#"the name of a vrrp_script"#,
         &["on", "exits"],
         "from now on the tracked script of this name exits so on that director; one that checks a service, until the next step about that service",
+        r#"{ at = "8s", script = "chk", on = "lb1", exits = 1 }"#,
     ),
-    word("leader_change", &["lasts"], "the quorum service has no leader for so long, then counts every session anew"),
+    word(
+        "leader_change",
+        r#"quorum service"#,
+        &["lasts"],
+        "the quorum service has no leader for so long, then counts every session anew",
+        r#"{ at = "8s", leader_change = "zk", lasts = "3s" }"#,
+    ),
     word(
         "server_dies",
+        r#"DIRECTOR"#,
         &[],
         "the server that the director talks to dies with what it had not passed on; there are others",
+        r#"{ at = "8s", server_dies = "lb1" }"#,
     ),
-    word("end_session", &[], "somebody ends the director's session at the quorum service"),
-    word("starve_worker", &["lasts"], "the worker alone gets no processor for so long; its supervisor does"),
+    word(
+        "end_session",
+        r#"DIRECTOR"#,
+        &[],
+        "somebody ends the director's session at the quorum service",
+        r#"{ at = "8s", end_session = "lb1" }"#,
+    ),
+    word(
+        "starve_worker",
+        r#"DIRECTOR"#,
+        &["lasts"],
+        "the worker alone gets no processor for so long; its supervisor does",
+        r#"{ at = "8s", starve_worker = "lb1", lasts = "2s" }"#,
+    ),
     word(
         "forge",
+        r#"SEGMENT"#,
         &["source", "vrid", "priority", "version", "interval", "addresses", "password", "ttl", "to", "times", "every"],
         "a host on this segment that is no director sends `times` adverts from this source, to all or by unicast `to` one",
+        r#"{ at = "8s", forge = "lan", source = "192.0.2.66", vrid = 51, times = 3, every = "1s" }"#,
     ),
-    word("delete_address", &["on"], "somebody takes an address off the director by hand"),
+    word(
+        "delete_address",
+        r#"ADDRESS"#,
+        &["on"],
+        "somebody takes an address off the director by hand",
+        r#"{ at = "8s", delete_address = "192.0.2.100", on = "lb1" }"#,
+    ),
 ];
 
 /// What can be expected. Each may have `at`, or `from` and `until`, beside it; without them the whole run is meant.
 pub const EXPECT: &[Word] = &[
-    word("owner", &["address"], "exactly these directors hold the virtual address: a name, a list, or \"none\""),
-    word("role", &["of", "router"], "the director's virtual router has this role"),
-    word("role_changes", &["of", "router"], "so many role changes: 2, \"at most 2\", \"at least 2\""),
-    word("destinations", &["of", "on"], "exactly these are in the director's kernel table for a service"),
-    word("longest_outage", &["of"], "no outage of the client is longer"),
-    word("failed_share", &["of"], "at most this share of the client's requests fails"),
-    word("served_by", &["of"], "exactly these nodes answer the client's requests"),
-    word("decision", &["by", "times"], "this text occurs in a decision"),
+    word(
+        "owner",
+        r#"DIRECTOR, list or "none""#,
+        &["address"],
+        "exactly these directors hold the virtual address: a name, a list, or \"none\"",
+        r#"{ from = "12s", until = "20s", owner = "lb2" }"#,
+    ),
+    word(
+        "role",
+        r#""INIT", "BACKUP", "MASTER" or "FAULT""#,
+        &["of", "router"],
+        "the director's virtual router has this role",
+        r#"{ at = "7s", role = "MASTER", of = "lb1" }"#,
+    ),
+    word(
+        "role_changes",
+        r#"COUNT"#,
+        &["of", "router"],
+        "so many role changes: 2, \"at most 2\", \"at least 2\"",
+        r#"{ role_changes = "at most 4", of = "lb1" }"#,
+    ),
+    word(
+        "destinations",
+        r#"list of SERVER or ADDRESS:PORT"#,
+        &["of", "on"],
+        "exactly these are in the director's kernel table for a service",
+        r#"{ at = "7s", destinations = ["web1"], on = "lb1" }"#,
+    ),
+    word(
+        "longest_outage",
+        r#"DURATION"#,
+        &["of"],
+        "no outage of the client is longer",
+        r#"{ longest_outage = "3.7s" }"#,
+    ),
+    word(
+        "failed_share",
+        r#"SHARE"#,
+        &["of"],
+        "at most this share of the client's requests fails",
+        r#"{ from = "20s", until = "30s", failed_share = "0%" }"#,
+    ),
+    word(
+        "served_by",
+        r#"NODE or list"#,
+        &["of"],
+        "exactly these nodes answer the client's requests",
+        r#"{ from = "5s", until = "8s", served_by = ["web1"] }"#,
+    ),
+    word(
+        "decision",
+        r#"TEXT"#,
+        &["by", "times"],
+        "this text occurs in a decision",
+        r#"{ decision = "no MASTER heard", by = "lb1", times = 1 }"#,
+    ),
     word(
         "violation",
+        r#"the name of an invariant"#,
         &["naming"],
         "this invariant is broken, and its message names these; any other break is a failure",
+        r#"{ violation = "one-owner", naming = ["192.0.2.100"] }"#,
     ),
     word(
         "diagnostic",
+        r#"CODE"#,
         &["of"],
         "the configuration reader reports this code: for the file `of` a director, or between the directors' files",
+        r#"{ diagnostic = "vrid-differs" }"#,
     ),
 ];
 
-/// All words with what they mean, as `vipward-sim words` prints them.
+/// The words themselves.
+pub fn names(keys: &'static [Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.word).collect()
+}
+
+/// Text in lines of at most `width`, every one with `indent` spaces before it.
+fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let options = textwrap::Options::new(width);
+    let space = " ".repeat(indent);
+    let options = options.initial_indent(&space).subsequent_indent(&space);
+    textwrap::fill(text, options) + "\n"
+}
+
+/// All words with what they mean, as `vipward-sim words` prints them: in 80 columns.
 pub fn words_help() -> String {
-    let mut text = String::new();
-    let lists = [("file", TOP), ("[segment.NAME]", SEGMENT), ("[director.NAME]", DIRECTOR)];
-    for (place, known) in lists.into_iter().chain([
+    const WIDTH: usize = 80;
+    let mut text = String::from("Values\n\n");
+    for (name, what) in TYPES {
+        text.push_str(&wrapped(&format!("{name}: {what}"), 2, WIDTH));
+    }
+    let places = [
+        ("At the top of a file", TOP),
+        ("[segment.NAME]", SEGMENT),
+        ("[director.NAME]", DIRECTOR),
         ("[real_server.NAME]", REAL_SERVER),
         ("[quorum.NAME]", QUORUM),
         ("[client.NAME]", CLIENT),
-    ]) {
-        text.push_str(&format!("{place}: {}\n", known.join(", ")));
-    }
-    text.push_str(
-        "\n`tracks = { chk_haproxy = 80 }`: the vrrp_script checks what the director `listens` on at this port, and exits \
-         with 1 while that is not well; `false`: none of it. Without the word it is guessed from the script's command.\n",
-    );
-    for (place, words) in [("steps, each with `at`", STEPS), ("expect, with `at`, or `from` and `until`", EXPECT)] {
-        text.push_str(&format!("\n{place}:\n"));
-        for word in words {
-            let beside = if word.with.is_empty() { String::new() } else { format!(" ({})", word.with.join(", ")) };
-            text.push_str(&format!("  {:<40} {}\n", format!("{}{beside}", word.word), word.help));
+    ];
+    for (place, keys) in places {
+        text.push_str(&format!("\n{place}\n"));
+        for key in keys {
+            text.push_str(&format!("\n  {} = {}\n", key.word, key.takes));
+            text.push_str(&wrapped(key.help, 6, WIDTH));
+            text.push_str(&format!("      {}\n", key.example));
         }
+    }
+    for (place, words) in
+        [("steps = [ … ], each with `at`", STEPS), ("expect = [ … ], with `at`, or `from` and `until`", EXPECT)]
+    {
+        text.push_str(&format!("\n{place}\n"));
+        for word in words {
+            text.push_str(&format!("\n  {} = {}\n", word.word, word.takes));
+            text.push_str(&wrapped(word.help, 6, WIDTH));
+            if !word.with.is_empty() {
+                text.push_str(&wrapped(&format!("beside it: {}", word.with.join(", ")), 6, WIDTH));
+            }
+            text.push_str(&format!("      {}\n", word.example));
+        }
+    }
+    text.push_str("\nBeside a verb\n\n");
+    for (word, takes) in BESIDE {
+        text.push_str(&wrapped(&format!("{word} = {takes}"), 2, WIDTH));
     }
     text
 }
@@ -175,14 +521,4 @@ pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Optio
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_finds_its_word_and_a_strange_word_finds_none() {
-        let steps = || STEPS.iter().map(|word| word.word);
-        assert_eq!(nearest("frezee", steps()), Some("freeze"));
-        assert_eq!(nearest("poweroff", steps()), Some("power_off"));
-        assert_eq!(nearest("reboot", steps()), None);
-    }
-}
+mod tests;

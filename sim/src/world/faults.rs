@@ -33,11 +33,13 @@ impl World {
             Action::Start(node) => self.start(*node),
             Action::Upgrade(node) => self.upgrade(*node),
             Action::Freeze(node) => {
+                self.stand_still(*node, true);
                 if self.freeze_supervisor(*node, true) {
                     self.set_frozen(*node, true);
                 }
             }
             Action::Resume(node) => {
+                self.stand_still(*node, false);
                 if self.freeze_supervisor(*node, false) {
                     self.set_frozen(*node, false);
                 }

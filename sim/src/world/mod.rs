@@ -33,7 +33,7 @@ pub use packets::{Envelope, RECEIVE_BUFFER};
 pub use paths::{Lost, Quality};
 pub use process::Takeover;
 
-use crate::scenario::{NodeId, NodeKind, Scenario};
+use crate::scenario::{NodeId, NodeKind, Scenario, SegmentId};
 use crate::trace::{Dispatch, Entry, Request, What};
 use faults::Rule;
 use neighbours::Neighbour;
@@ -69,6 +69,8 @@ pub struct World {
     kernel_dice: BTreeMap<NodeId, ChaCha8Rng>,
     /// By address: most are in no cache at all.
     neighbours: BTreeMap<IpAddr, BTreeMap<NodeId, Neighbour>>,
+    /// Addresses that a host asks for and nobody answers, since when.
+    asked_for: BTreeMap<(IpAddr, NodeId), Instant>,
     /// Adverts on their way, with what each weighs in a socket's buffer.
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
@@ -112,6 +114,8 @@ pub struct World {
     pub last_adverts: BTreeMap<(NodeId, u8), LastAdvert>,
     /// Gratuitous ARP: when, by whom, for what.
     pub announced: Vec<(Instant, NodeId, IpAddr)>,
+    /// Announcements on their way, with when they arrive.
+    announcing: Vec<(Instant, NodeId, IpAddr, SegmentId)>,
     /// When something last happened that a director has to react to, or a director acted.
     pub last_change: Instant,
 }
@@ -147,6 +151,7 @@ impl World {
             dice: BTreeMap::new(),
             kernel_dice: BTreeMap::new(),
             neighbours: BTreeMap::new(),
+            asked_for: BTreeMap::new(),
             in_flight: Vec::new(),
             pending: Vec::new(),
             forgers: Vec::new(),
@@ -172,6 +177,7 @@ impl World {
             takeovers: Vec::new(),
             last_adverts: BTreeMap::new(),
             announced: Vec::new(),
+            announcing: Vec::new(),
             last_change: Instant::ZERO,
         }
     }
@@ -199,6 +205,7 @@ impl World {
         self.advance_forgers();
         self.expire_addresses();
         self.deliver_adverts();
+        self.deliver_announcements();
         self.advance_quorum();
         self.advance_requests();
     }
@@ -210,6 +217,7 @@ impl World {
         let forged = self.next_forgery().into_iter().chain(self.next_fed());
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
         let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
+        let packets = packets.chain(self.next_announcement());
         flaps.chain(forged).chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
     }
 

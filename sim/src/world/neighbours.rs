@@ -2,17 +2,22 @@
 //!
 //! Rules, after Linux: an entry is believed for 30 s after it was last confirmed (`base_reachable_time`), even when its
 //! holder is long dead. Then its holder is asked first, and stays if it answers; else everybody is asked. A gratuitous
-//! ARP changes an entry that is there and makes none (`arp_accept = 0`). If several answer, the nearest counts, and of
-//! equally near ones the first in the order of the nodes.
+//! ARP changes an entry that is there and makes none (`arp_accept = 0`); an address that is being asked for has an entry: what
+//! waits for it is sent at once. If several answer, the nearest counts, and of equally near ones the first in the order of
+//! the nodes.
 
 use super::World;
 use super::node::State;
 use crate::scenario::{NodeId, SegmentId};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use vipward_core::time::{Duration, Instant};
 
 /// How long an entry is believed (`base_reachable_time`).
 const REACHABLE: Duration = Duration::from_secs(30);
+
+/// How long a host asks for an address before it gives up (`mcast_solicit`, three times, `retrans_time`, a second each).
+const ASKS: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Neighbour {
@@ -23,6 +28,15 @@ pub(super) struct Neighbour {
 impl World {
     pub(super) fn neighbour(&self, asker: NodeId, address: IpAddr) -> Option<Neighbour> {
         self.neighbours.get(&address)?.get(&asker).copied()
+    }
+
+    /// What every host has in its cache, old entries too.
+    pub(crate) fn believed(&self) -> BTreeMap<(NodeId, IpAddr), NodeId> {
+        let each = |(address, known): (&IpAddr, &BTreeMap<NodeId, Neighbour>)| {
+            let address = *address;
+            known.iter().map(move |(asker, entry)| ((*asker, address), entry.holder)).collect::<Vec<_>>()
+        };
+        self.neighbours.iter().flat_map(each).collect()
     }
 
     /// Who `asker` sends a packet for `address` to.
@@ -51,7 +65,14 @@ impl World {
                 if let Some(known) = self.neighbours.get_mut(&address) {
                     known.remove(&asker);
                 }
+                let (now, asked) = (self.now, self.asked_for.entry((address, asker)).or_insert(self.now));
+                if now.since(*asked) >= ASKS {
+                    *asked = now;
+                }
             }
+        }
+        if holder.is_some() {
+            self.asked_for.remove(&(address, asker));
         }
         holder
     }
@@ -68,13 +89,20 @@ impl World {
 
     /// A gratuitous ARP for `address` by `from`: whoever hears it and has an entry, changes it.
     pub(super) fn gratuitous_arp(&mut self, from: NodeId, address: IpAddr, segment: SegmentId) {
-        let Some(known) = self.neighbours.get(&address) else { return };
-        let askers: Vec<NodeId> = known.keys().copied().filter(|id| *id != from).collect();
+        let known = self.neighbours.get(&address).into_iter().flat_map(|known| known.keys().copied());
+        let asking =
+            self.asked_for.iter().filter(|((asked, _), since)| *asked == address && self.now.since(**since) < ASKS);
+        let mut askers: Vec<NodeId> = known.chain(asking.map(|((_, id), _)| *id)).filter(|id| *id != from).collect();
+        askers.sort();
+        askers.dedup();
         for id in askers {
             let Some(quality) = self.link(from, id, segment) else { continue };
             if self.send(from, id, quality).is_ok() {
                 let entry = Neighbour { holder: from, confirmed: self.now };
                 self.neighbours.entry(address).or_default().insert(id, entry);
+                if self.asked_for.remove(&(address, id)).is_some() {
+                    self.send_what_waits(address);
+                }
             }
         }
     }

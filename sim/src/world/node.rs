@@ -50,6 +50,7 @@ impl Node {
                 stored: BTreeMap::new(),
                 upgrade: None,
                 supervised: None,
+                still: false,
                 incarnation: 0,
                 process_since: Instant::ZERO,
                 stopped: BTreeSet::new(),
@@ -127,6 +128,8 @@ pub struct Director {
     /// A new process is about to take over.
     pub(super) upgrade: Option<Upgrade>,
     pub(super) supervised: Option<Supervised>,
+    /// Nothing on its user side runs.
+    pub(super) still: bool,
     /// Counts daemons. An effect of an earlier one is a fault of the simulator or of the driver.
     pub incarnation: u64,
     /// When [`Director::process`] last changed.

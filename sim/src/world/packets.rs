@@ -4,6 +4,8 @@ use super::node::{Half, Process};
 use super::{LastAdvert, Lost, World};
 use crate::scenario::{NodeId, PortPlan, SegmentId};
 use crate::trace::What;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -244,7 +246,30 @@ impl World {
         let segment = port.segment;
         self.note(Some(id), What::Announced { address });
         self.announced.push((self.now, id, address));
-        self.gratuitous_arp(id, address, segment);
+        let at = self.now + self.announced_after(id);
+        self.announcing.push((at, id, address, segment));
         Ok(())
+    }
+
+    /// How long an announcement takes from the machine to the wire: nothing, or so long that a rival that heard the advert
+    /// before it has answered meanwhile. Both happen, by the load of two hosts; which one is drawn for each moment.
+    fn announced_after(&self, id: NodeId) -> Duration {
+        let moment = u64::try_from(self.now.since_origin().as_millis()).unwrap_or(u64::MAX);
+        let mut dice = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003) ^ (moment << 8) ^ id.0 as u64);
+        if dice.random_bool(0.5) { Duration::ZERO } else { WIRE * 3 }
+    }
+
+    /// Announcements arrive that were on their way.
+    pub(super) fn deliver_announcements(&mut self) {
+        let now = self.now;
+        let (due, later) = std::mem::take(&mut self.announcing).into_iter().partition(|(at, ..)| *at <= now);
+        self.announcing = later;
+        for (_, id, address, segment) in due {
+            self.gratuitous_arp(id, address, segment);
+        }
+    }
+
+    pub(super) fn next_announcement(&self) -> Option<Instant> {
+        self.announcing.iter().map(|(at, ..)| *at).min()
     }
 }

@@ -178,6 +178,7 @@ impl World {
         self.node_mut(id).power = false;
         if let Some(director) = self.director_mut(id) {
             director.kernel = Kernel::default();
+            director.still = false;
             director.stored.clear();
             self.note(Some(id), What::KernelForgot);
         }

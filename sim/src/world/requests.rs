@@ -1,7 +1,8 @@
 //! Clients: each request follows VIP -> director -> destination -> answer, through neighbour caches and IPVS tables.
 //!
 //! Rules: one round trip decides a request. A packet that gets lost is sent again after 1, 3, 7 s (Linux's first
-//! retransmissions of a SYN), until the client's timeout. What a hop refuses is refused at once. Answers that go back:
+//! retransmissions of a SYN), until the client's timeout; one that waits for an address to be resolved, as soon as it is. What
+//! a hop refuses is refused at once. Answers that go back:
 //! NAT through the real server's gateway, which must be the director that forwarded; DR and TUN straight to the client.
 
 use super::node::Director;
@@ -28,9 +29,17 @@ pub(super) struct Pending {
     connection: Option<Connection>,
     /// Why the last try came to nothing.
     cause: String,
+    /// The last packet waits in a host for the address to be resolved.
+    waits: bool,
 }
 
 type Connection = (NodeId, ServiceKey, SocketAddr);
+
+/// How long the relay tries to connect to a real server.
+const RELAY_CONNECTS: Duration = Duration::from_secs(3);
+
+/// The beginning of that cause.
+const UNRESOLVED: &str = "nobody answers ARP for";
 
 /// What one try came to.
 enum Tried {
@@ -114,6 +123,7 @@ impl World {
             answer: None,
             connection: None,
             cause: String::new(),
+            waits: false,
         });
     }
 
@@ -126,10 +136,20 @@ impl World {
                 self.count(connection, true);
             }
             Tried::Nothing { cause } => {
+                request.waits = cause.starts_with(UNRESOLVED);
                 request.cause = cause;
                 request.next_try = request.next_try + Duration::from_secs(1 << request.tries.min(6));
                 request.tries += 1;
             }
+        }
+    }
+
+    /// A host has learned where the address is: what it kept for it leaves.
+    pub(super) fn send_what_waits(&mut self, address: IpAddr) {
+        let now = self.now;
+        for request in self.pending.iter_mut().filter(|it| it.waits && it.target.ip() == address) {
+            request.waits = false;
+            request.next_try = now;
         }
     }
 
@@ -169,11 +189,10 @@ impl World {
     fn forward(&mut self, client: NodeId, director: NodeId, key: ServiceKey, there: Duration) -> Result<Tried, String> {
         let name = self.name(director).to_owned();
         let source = self.own_address(client).ok_or("the client has no address")?;
-        let relay = self.relays(director);
-        if relay && self.director(director).is_some_and(|director| !director.running()) {
-            return Err(format!("{name}'s relay does not run"));
+        if self.relays(director) {
+            return self.relay(client, director, key, there, source);
         }
-        let Some((destination, forwarding)) = self.schedule(director, key, source) else {
+        let Some((destination, forwarding)) = self.schedule(director, key, source, None) else {
             let back = self.back(director, client)?;
             let outcome = Outcome::Refused { cause: format!("{name} has no destination for {key}") };
             return Ok(Tried::Outcome { after: there + back, outcome, connection: None });
@@ -183,15 +202,8 @@ impl World {
         let server = self
             .holder_of_own(destination.ip())
             .ok_or_else(|| format!("{name} sends it to {destination}, which nobody has"))?;
-        let (onward, back) = if relay {
-            // Two connections of its own: to the real server and from the client.
-            let onward = self.back(director, server)?;
-            (onward, self.back(server, director)? + self.back(director, client)?)
-        } else {
-            let onward = self.onward(director, server, key, destination, forwarding)?;
-            (onward, self.way_back(client, director, server, forwarding)?)
-        };
-        let forwarding = if relay { Forwarding::Nat } else { forwarding };
+        let onward = self.onward(director, server, key, destination, forwarding)?;
+        let back = self.way_back(client, director, server, forwarding)?;
         self.confirm_way(client, key.address.ip());
         let port = match forwarding {
             Forwarding::Nat => destination.port(),
@@ -202,16 +214,76 @@ impl World {
         Ok(Tried::Outcome { after, outcome, connection: Some((director, key, destination)) })
     }
 
-    fn schedule(&mut self, director: NodeId, key: ServiceKey, client: IpAddr) -> Option<(SocketAddr, Forwarding)> {
+    /// The relay at work: two connections of its own, from the client and to a real server. One that can't be connected to
+    /// costs the client nothing but time: the next one is tried, once.
+    fn relay(
+        &mut self,
+        client: NodeId,
+        director: NodeId,
+        key: ServiceKey,
+        there: Duration,
+        source: IpAddr,
+    ) -> Result<Tried, String> {
+        let name = self.name(director).to_owned();
+        if self.director(director).is_some_and(|director| !director.running()) {
+            return Err(format!("{name}'s relay does not run"));
+        }
+        let back = self.back(director, client)?;
+        self.confirm_way(client, key.address.ip());
+        let (mut failed, mut waited) = (None, Duration::ZERO);
+        let mut cause = format!("{name} has no destination for {key}");
+        for _ in 0..2 {
+            let Some((destination, _)) = self.schedule(director, key, source, failed) else { break };
+            let at = self.now;
+            self.dispatches.push(Dispatch { at, client, director, service: key.address, destination });
+            failed = Some(destination);
+            let way = match self.holder_of_own(destination.ip()) {
+                Some(server) => {
+                    let onward = self.back(director, server);
+                    onward.and_then(|onward| Ok((server, onward + self.back(server, director)?)))
+                }
+                None => Err(format!("{name} connects to {destination}, which nobody has")),
+            };
+            match way {
+                Ok((server, way)) => match self.answer(server, destination) {
+                    (Outcome::Refused { cause: why }, _) => {
+                        waited += way;
+                        cause = why;
+                    }
+                    (outcome, slow) => {
+                        let after = there + waited + way + back + slow;
+                        return Ok(Tried::Outcome { after, outcome, connection: Some((director, key, destination)) });
+                    }
+                },
+                Err(why) => {
+                    waited += RELAY_CONNECTS;
+                    cause = why;
+                }
+            }
+        }
+        Ok(Tried::Outcome { after: there + waited + back, outcome: Outcome::Refused { cause }, connection: None })
+    }
+
+    /// `without`: one that was tried already.
+    fn schedule(
+        &mut self,
+        director: NodeId,
+        key: ServiceKey,
+        client: IpAddr,
+        without: Option<SocketAddr>,
+    ) -> Option<(SocketAddr, Forwarding)> {
         let now = self.now;
         let kernel = &mut self.director_mut(director)?.kernel;
-        let entry = kernel.ipvs.services.get(&key)?;
+        let mut entry = std::borrow::Cow::Borrowed(kernel.ipvs.services.get(&key)?);
+        if let Some(without) = without {
+            entry.to_mut().destinations.remove(&without);
+        }
         let connections = &kernel.connections;
         let active = |destination| Connections {
             active: connections.get(&(key, destination)).copied().unwrap_or(0),
             inactive: 0,
         };
-        let destination = kernel.pickers.entry(key).or_default().pick(entry, client, active, now)?;
+        let destination = kernel.pickers.entry(key).or_default().pick(&entry, client, active, now)?;
         Some((destination, entry.destinations.get(&destination)?.forwarding))
     }
 
@@ -302,6 +374,13 @@ impl World {
     fn answer(&self, id: NodeId, target: SocketAddr) -> (Outcome, Duration) {
         let (name, port) = (self.name(id), target.port());
         match self.listening(id, port) {
+            Some(_) if self.stands_still(id) => {
+                // Its kernel accepts the connection, and nobody answers.
+                (
+                    Outcome::TimedOut { cause: format!("{name} stands still, its service on port {port} too") },
+                    Duration::ZERO,
+                )
+            }
             Some(server) if server.hangs() => {
                 (Outcome::TimedOut { cause: format!("{name} accepts connections and never answers") }, server.slow)
             }
@@ -332,8 +411,7 @@ impl World {
                 (router, segment, self.travel(from, router, way)?)
             }
         };
-        let holder =
-            self.resolve(asker, address, segment).ok_or_else(|| format!("nobody answers ARP for {address}"))?;
+        let holder = self.resolve(asker, address, segment).ok_or_else(|| format!("{UNRESOLVED} {address}"))?;
         let way = self.link(asker, holder, segment);
         let second = self.travel(asker, holder, way)?;
         Ok((holder, first + second))

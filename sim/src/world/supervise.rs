@@ -154,6 +154,17 @@ impl World {
         }
     }
 
+    /// Everything on the user side of this director stops, its services too, or goes on.
+    pub(super) fn stand_still(&mut self, id: NodeId, still: bool) {
+        if let Some(director) = self.director_mut(id) {
+            director.still = still;
+        }
+    }
+
+    pub(super) fn stands_still(&self, id: NodeId) -> bool {
+        self.director(id).is_some_and(|director| director.still)
+    }
+
     /// Gives every supervisor whose time has come its turn.
     pub(super) fn advance_supervisors(&mut self) {
         for id in self.ids() {

@@ -1,7 +1,7 @@
 //! What only shows when the whole configuration is known.
 
 use super::said::{self, Lower};
-use crate::config::model::{Config, Tracked, TrackerId};
+use crate::config::model::{Config, Tracked, TrackerId, Transport};
 use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
@@ -79,19 +79,25 @@ impl Lower<'_> {
         }
     }
 
-    /// `interface eth0`, and an address with `dev ens33`.
+    /// `interface eth0`, and an address with `dev ens33`. Where adverts go by unicast, or the other interface is tracked,
+    /// somebody knows that there are two.
     fn other_interfaces(&mut self, config: &Config) {
         for router in &config.routers {
             for address in router.addresses.iter().filter(|address| address.interface != router.interfaces.heard_on) {
+                let meant = matches!(router.transport, Transport::Unicast { .. })
+                    || router.tracking.interfaces().any(|tracked| *tracked == address.interface);
+                let text =
+                    format!("adverts on {}, but this address on {}", router.interfaces.heard_on, address.interface);
+                let said = match meant {
+                    true => Diagnostic::info("other-interface", text),
+                    false => Diagnostic::warning("other-interface", text)
+                        .help("use the same interface in both places, if there are not really two"),
+                };
                 self.push(
-                    Diagnostic::warning(
-                        "other-interface",
-                        format!("adverts on {}, but this address on {}", router.interfaces.heard_on, address.interface),
-                    )
-                    .at(router.places.of(&address.address.to_string()), format!("put on {}", address.interface))
-                    .also(router.places.of("interface"), "adverts go out here; only this link is watched")
-                    .note(format!("when {} fails, this node stays MASTER and the address is dead", address.interface))
-                    .help("use the same interface in both places, if there are not really two"),
+                    said.at(router.places.of(&address.address.to_string()), format!("put on {}", address.interface))
+                        .also(router.places.of("interface"), "adverts go out here")
+                        .note("both links are watched: without either of them this node is FAULT")
+                        .note("a cut beyond the switch, where the link stays up, is seen on the adverts' side only"),
                 );
             }
         }

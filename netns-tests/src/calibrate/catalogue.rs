@@ -1,0 +1,108 @@
+//! What is calibrated: clusters, at two paces, each with the whole battery of the drill.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use vipward_sim::drill::{self, Case};
+use vipward_sim::scenario::Dataplane;
+
+/// Where a cluster's connections are carried, and so where it can be played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// No kernel IPVS is needed: namespaces on this machine.
+    Here,
+    /// IPVS: namespaces in the guest.
+    Guest,
+}
+
+/// How fast a cluster advertises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// VRRPv2, every second.
+    Usual,
+    /// VRRPv3, ten times a second.
+    Quick,
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Usual => "v2, 1 s",
+            Self::Quick => "v3, 0.1 s",
+        })
+    }
+}
+
+/// A pair of directors, from a folder of `scenarios/calibration/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    pub name: &'static str,
+    pub kernel: Kernel,
+    pub pace: Pace,
+}
+
+const FOLDERS: [(&str, Kernel); 6] = [
+    ("service", Kernel::Here),
+    ("relay", Kernel::Here),
+    ("two-links", Kernel::Here),
+    ("active-active", Kernel::Here),
+    ("nat", Kernel::Guest),
+    ("dr", Kernel::Guest),
+];
+
+/// Every cluster at both paces. The guest is emulated: a tenth of a second is nothing there, so it plays the usual pace.
+pub fn all() -> Vec<Cluster> {
+    let paced = FOLDERS
+        .into_iter()
+        .flat_map(|(name, kernel)| [Pace::Usual, Pace::Quick].map(|pace| Cluster { name, kernel, pace }));
+    paced.filter(|cluster| cluster.kernel == Kernel::Here || cluster.pace == Pace::Usual).collect()
+}
+
+/// One case of one cluster, and where its files are.
+#[derive(Clone, Debug)]
+pub struct Calibrated {
+    pub cluster: Cluster,
+    pub case: Case,
+}
+
+impl Calibrated {
+    /// `relay, v2, 1 s: lb1 loses power`.
+    pub fn name(&self) -> String {
+        format!("{}, {}: {}", self.cluster.name, self.cluster.pace, self.case.fault)
+    }
+
+    /// Whether it can be played in namespaces; the error says why not.
+    pub fn playable(&self) -> Result<(), String> {
+        super::play::playable(&self.case.scenario)
+    }
+}
+
+/// The cases of a cluster. Its files are written into `folder`, which the cases name.
+///
+/// # Errors
+/// What is wrong with the files, or with the folder.
+pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String> {
+    let files = write(cluster, folder).map_err(|error| format!("{}: {error}", cluster.name))?;
+    let dataplane = match cluster.kernel {
+        Kernel::Here => Dataplane::Relay,
+        Kernel::Guest => Dataplane::Ipvs,
+    };
+    let cases = drill::cases(&files, Some(dataplane))?;
+    Ok(cases.into_iter().map(|case| Calibrated { cluster, case }).collect())
+}
+
+fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/calibration").join(cluster.name);
+    let into = folder.join(format!("{}-{}", cluster.name, u8::from(cluster.pace == Pace::Quick)));
+    std::fs::create_dir_all(&into)?;
+    let mut files = Vec::new();
+    for name in ["lb1.conf", "lb2.conf"] {
+        let mut text = std::fs::read_to_string(from.join(name))?;
+        if cluster.pace == Pace::Quick {
+            text = text.replace("advert_int 1\n", "advert_int 0.1\n    version 3\n");
+        }
+        std::fs::write(into.join(name), text)?;
+        files.push(into.join(name));
+    }
+    Ok(files)
+}

@@ -1,0 +1,105 @@
+//! Ways between machines that lose packets: rules of nftables where packets leave the switch towards a machine, by the sender's
+//! Ethernet address. All change in one transaction: both directions of a way heal at once.
+
+use super::network::{Machines, mac};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::{Command, Stdio};
+use vipward_sim::scenario::{Heal, Impairment, NodeId, Party};
+
+/// A way that is spoiled: from some to some.
+#[derive(Clone, Copy, Debug)]
+struct Spoiled {
+    from: Party,
+    to: Party,
+    impairment: Impairment,
+}
+
+/// What is spoiled by now.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    spoiled: Vec<Spoiled>,
+}
+
+impl Ways {
+    pub fn impair(
+        &mut self,
+        machines: &Machines,
+        from: Party,
+        to: Party,
+        both: bool,
+        impairment: Impairment,
+    ) -> io::Result<()> {
+        if !matches!(impairment, Impairment::Cut | Impairment::Lose(_)) {
+            return Err(io::Error::other(format!("{impairment:?} can't be played in namespaces")));
+        }
+        self.spoiled.push(Spoiled { from, to, impairment });
+        if both {
+            self.spoiled.push(Spoiled { from: to, to: from, impairment });
+        }
+        self.write(machines)
+    }
+
+    pub fn heal(&mut self, machines: &Machines, heal: Heal) -> io::Result<()> {
+        let on = |way: &Spoiled, id: NodeId| way.from == Party::Node(id) || way.to == Party::Node(id);
+        self.spoiled.retain(|way| match heal {
+            Heal::All => false,
+            Heal::Node(id) => !on(way, id),
+            Heal::Between(a, b) => !(on(way, a) && on(way, b)),
+        });
+        self.write(machines)
+    }
+
+    fn write(&self, machines: &Machines) -> io::Result<()> {
+        let chains: String = (0..machines.nodes.len()).map(|at| chains(&self.spoiled, at, machines)).collect();
+        // What is not there can't be deleted; what was just made can.
+        let script = format!("table netdev ways {{ }}\ndelete table netdev ways\ntable netdev ways {{\n{chains}}}\n");
+        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        if let Some(mut input) = nft.stdin.take() {
+            input.write_all(script.as_bytes())?;
+        }
+        let said = nft.wait_with_output()?;
+        match said.status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("nft: {}", String::from_utf8_lossy(&said.stderr).trim()))),
+        }
+    }
+}
+
+/// What is dropped on its way to this node, as nftables reads it.
+fn chains(spoiled: &[Spoiled], at: usize, machines: &Machines) -> String {
+    let mut lines = String::new();
+    for way in spoiled {
+        let here = match way.to {
+            Party::Any => true,
+            Party::Node(id) => id.0 == at,
+            Party::Segment(_) => false,
+        };
+        let sender = match way.from {
+            Party::Any => String::new(),
+            Party::Node(id) if here && id.0 != at => {
+                let ports = machines.ports.get(id.0).map_or(0, |ports| ports.len());
+                let all: Vec<String> = (0..ports).map(|port| mac(id.0, port)).collect();
+                format!("ether saddr {{ {} }} ", all.join(", "))
+            }
+            Party::Node(_) | Party::Segment(_) => continue,
+        };
+        if !here {
+            continue;
+        }
+        let _ = match way.impairment {
+            Impairment::Lose(share) => writeln!(lines, "        {sender}numgen random mod 1000 < {} drop", share.0),
+            _ => writeln!(lines, "        {sender}drop"),
+        };
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let chain = |(number, interface): (usize, &String)| {
+        let port = machines.port(at, interface);
+        format!(
+            "    chain to{at}x{number} {{\n        type filter hook egress device \"{port}\" priority 0;\n{lines}    }}\n"
+        )
+    };
+    machines.ports[at].keys().enumerate().map(chain).collect()
+}
