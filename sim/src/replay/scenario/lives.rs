@@ -1,0 +1,219 @@
+//! What of each director's runs a scenario needs.
+
+use super::text::text_of;
+use crate::replay::check::walk;
+use crate::replay::track::Track;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use vipward_core::check::{ProbeId, Verdict};
+use vipward_core::command::ScriptOutcome;
+use vipward_core::config::{Config, LIFETIME};
+use vipward_core::datagram::Datagram;
+use vipward_core::decision::Decision;
+use vipward_core::interface::InterfaceName;
+use vipward_core::machine::Input;
+use vipward_core::quantity::Role;
+use vipward_core::record::Step;
+use vipward_core::time::{Duration, Instant};
+use vipward_core::vrrp::lifetime::RENEW;
+use vipward_core::{balancer, vrrp};
+
+/// A wakeup that comes so late means that the machine did not run.
+const FROZEN: Duration = Duration::from_secs(1);
+
+/// One director, all its runs.
+pub(super) struct Director<'a> {
+    pub(super) name: String,
+    pub(super) runs: Vec<Life<'a>>,
+}
+
+/// One run: what of it a scenario needs. Instants are on the common timeline.
+pub(super) struct Life<'a> {
+    pub(super) track: &'a Track,
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+    pub(super) stopped: bool,
+    /// Configurations, with their text.
+    pub(super) configs: Vec<(Instant, Arc<Config>, String)>,
+    pub(super) sent: Vec<(Instant, Datagram)>,
+    pub(super) heard: Vec<(Instant, Datagram)>,
+    /// From when until when it did not run.
+    pub(super) frozen: Vec<(Instant, Instant)>,
+    /// When a link of the configuration went down (false) or up.
+    pub(super) links: Vec<(Instant, InterfaceName, bool)>,
+    pub(super) scripts: Vec<(Instant, Arc<str>, i32)>,
+    pub(super) deleted: Vec<(Instant, IpAddr)>,
+    pub(super) verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
+    /// Of each virtual router: since when, what.
+    pub(super) roles: BTreeMap<Arc<str>, Vec<(Instant, Role)>>,
+    /// Addresses that are not ours, by interface.
+    pub(super) addresses: BTreeMap<String, (Ipv4Addr, u8)>,
+    pub(super) interfaces: BTreeSet<String>,
+}
+
+impl<'a> Life<'a> {
+    pub(super) fn of(track: &'a Track) -> Self {
+        let (began, ended) = track.span();
+        let mut life = Self {
+            track,
+            began: track.common(began),
+            ended: track.common(ended),
+            stopped: track.stopped(),
+            configs: Vec::new(),
+            sent: Vec::new(),
+            heard: Vec::new(),
+            frozen: Vec::new(),
+            links: Vec::new(),
+            scripts: Vec::new(),
+            deleted: Vec::new(),
+            verdicts: Vec::new(),
+            roles: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            interfaces: BTreeSet::new(),
+        };
+        let mut probes: BTreeMap<ProbeId, (Instant, bool, Duration)> = BTreeMap::new();
+        let mut last = BTreeMap::new();
+        walk(track, |now| {
+            let at = track.common(now.step.at());
+            let before = last.insert(now.step.machine(), at).unwrap_or(at);
+            match now.step {
+                Step::Election(step) => {
+                    if let Some((due, _)) = now.due
+                        && track.common(due) > before
+                        && step.at.since(due) >= FROZEN
+                    {
+                        life.frozen.push((track.common(due), at));
+                    }
+                    life.told(at, &step.input);
+                    for effect in step.output.effects() {
+                        if let vrrp::Effect::SendAdvert(advert) = effect {
+                            life.sent.push((at, advert.clone()));
+                        }
+                    }
+                }
+                Step::Balancer(step) => {
+                    if let Input::Event(balancer::Event::ProbeFinished { probe, verdict }) = &step.input
+                        && let Some((started, http, timeout)) = probes.remove(probe)
+                    {
+                        life.verdicts.push((started, probe.server, http, verdict.clone(), timeout));
+                    }
+                    for effect in step.output.effects() {
+                        if let balancer::Effect::StartProbe { id, probe } = effect {
+                            let http = probe.kind.asks();
+                            probes.insert(*id, (at, http, probe.timeout));
+                        }
+                    }
+                }
+            }
+            for decision in now.step.decisions() {
+                match decision {
+                    Decision::RoleChanged { router, to, .. } | Decision::RoleInherited { router, role: to, .. } => {
+                        life.roles.entry(router.clone()).or_default().push((at, *to));
+                    }
+                    // What a kernel took off in a director's sleep it takes off again.
+                    Decision::AddressRestored { address } if !life.has_just_slept(at) => {
+                        life.deleted.push((at, address.address));
+                    }
+                    _ => {} // Of no consequence for what a scenario says.
+                }
+            }
+        });
+        life
+    }
+
+    fn told(&mut self, at: Instant, input: &vrrp::Input) {
+        match input {
+            Input::ConfigLoaded { config, .. } => {
+                let text = text_of(self.track, self.track.own(at));
+                self.configs.push((at, config.clone(), text));
+            }
+            Input::Event(event) => self.event(at, event),
+            _ => {} // Of no consequence for what a scenario says.
+        }
+    }
+
+    fn event(&mut self, at: Instant, event: &vrrp::Event) {
+        match event {
+            vrrp::Event::AdvertReceived(advert) => self.heard.push((at, advert.clone())),
+            vrrp::Event::LinksRead(links) => self.interfaces.extend(links.iter().map(|link| link.name.to_string())),
+            vrrp::Event::LinkChanged(link) => self.link(at, &link.name, link.running),
+            vrrp::Event::LinkGone(name) => self.link(at, name, false),
+            // A scenario has one director on each node.
+            vrrp::Event::NeighboursLive => {}
+            vrrp::Event::AddressesRead(addresses) => {
+                for address in addresses.iter().filter(|address| !address.ours) {
+                    if let IpAddr::V4(ip) = address.key.address
+                        && !ip.is_loopback()
+                    {
+                        let interface = address.key.interface.to_string();
+                        self.addresses.entry(interface).or_insert((ip, address.key.prefix_len));
+                    }
+                }
+            }
+            vrrp::Event::ScriptFinished { script, outcome } => {
+                let status = match outcome {
+                    ScriptOutcome::Exited(status) => *status,
+                    ScriptOutcome::Killed(_) | ScriptOutcome::TimedOut | ScriptOutcome::NotStarted(_) => 1,
+                };
+                let before = self.scripts.iter().rev().find(|(_, name, _)| name == script);
+                if before.map_or(0, |(_, _, status)| *status) != status {
+                    self.scripts.push((at, script.clone(), status));
+                }
+            }
+            vrrp::Event::AddressChanged { .. } | vrrp::Event::Lease(_) => {}
+        }
+    }
+
+    /// Whether an address may be gone because nobody renewed it.
+    fn has_just_slept(&self, at: Instant) -> bool {
+        let slept =
+            |(from, until): &(Instant, Instant)| until.since(*from) + RENEW >= LIFETIME && at.since(*until) < RENEW;
+        self.frozen.last().is_some_and(slept)
+    }
+
+    /// The interfaces on which virtual routers hear adverts.
+    pub(super) fn heard_on(&self) -> BTreeSet<&InterfaceName> {
+        let routers = self.configs.iter().flat_map(|(_, config, _)| &config.routers);
+        routers.map(|router| &router.interfaces.heard_on).collect()
+    }
+
+    /// The interfaces whose links decide about roles and priorities.
+    pub(super) fn uses(&self) -> BTreeSet<&InterfaceName> {
+        let routers = self.configs.iter().flat_map(|(_, config, _)| &config.routers);
+        let tracked = routers.flat_map(|router| router.interfaces.tracked.iter().chain(router.tracking.interfaces()));
+        tracked.chain(self.heard_on()).collect()
+    }
+
+    fn link(&mut self, at: Instant, name: &InterfaceName, up: bool) {
+        if self.uses().contains(name) {
+            let before = self.links.iter().rev().find(|(_, other, _)| other == name).is_none_or(|(_, _, up)| *up);
+            if before != up {
+                self.links.push((at, name.clone(), up));
+            }
+        }
+    }
+
+    /// Whether it could hear an advert that was sent at `at`.
+    pub(super) fn listens(&self, at: Instant) -> bool {
+        let configured = self.configs.first().is_some_and(|(from, _, _)| *from < at);
+        let frozen = self.frozen.iter().any(|(from, until)| *from <= at && at <= *until);
+        let mut heard_on = self.heard_on().into_iter();
+        let plugged = heard_on.all(|name| {
+            let last = self.links.iter().rev().find(|(from, other, _)| *from <= at && other == name);
+            last.is_none_or(|(_, _, up)| *up)
+        });
+        configured && !frozen && plugged && at < self.ended
+    }
+}
+
+impl Director<'_> {
+    pub(super) fn config(&self) -> Option<&Arc<Config>> {
+        Some(&self.runs.first()?.configs.first()?.1)
+    }
+
+    /// The texts of all configurations, in order; the first is the one it starts with.
+    pub(super) fn configs(&self) -> impl Iterator<Item = String> {
+        self.runs.iter().flat_map(|life| life.configs.iter().map(|(_, _, text)| text.clone()))
+    }
+}

@@ -1,0 +1,85 @@
+//! The steps of a scenario, and those that each director's life asks for.
+
+use super::lives::Director;
+use super::text::{file_name, millis, quoted, settings};
+use crate::replay::story::SILENT;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use vipward_core::time::{Duration, Instant};
+
+/// Steps, ordered by time when they are written.
+#[derive(Default)]
+pub(super) struct Steps {
+    pub(super) steps: Vec<(Instant, String)>,
+    /// What could not be taken in.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Steps {
+    pub(super) fn add(&mut self, at: Instant, what: String) {
+        self.steps.push((at, what));
+    }
+
+    pub(super) fn text(mut self) -> String {
+        self.steps.sort_by_key(|(at, _)| *at);
+        let mut text = String::new();
+        for line in &self.left_out {
+            let _ = writeln!(text, "# left out: {line}");
+        }
+        text.push_str("\nsteps = [\n");
+        for (at, what) in &self.steps {
+            let _ = writeln!(text, "    {{ at = {}, {what} }},", quoted(&millis(at.since_origin())));
+        }
+        text.push_str("]\n");
+        text
+    }
+}
+
+/// Start, stop, kill, reload, links, scripts, sleeps.
+pub(super) fn lives(director: &Director<'_>, all: &[Director<'_>], end: Instant, folder: &str, steps: &mut Steps) {
+    let name = quoted(&director.name);
+    let mut file = 0;
+    for (number, life) in director.runs.iter().enumerate() {
+        if number > 0 || life.began > Instant::ZERO {
+            steps.add(life.began, format!("start = {name}"));
+        }
+        for (number, (at, config, _)) in life.configs.iter().enumerate() {
+            if number > 0 {
+                let path = PathBuf::from(folder).join(file_name(&director.name, file));
+                let (with, settings) = (quoted(&path.to_string_lossy()), quoted(&settings(folder, Some(config))));
+                steps.add(*at, format!("reload = {name}, with = {with}, settings = {settings}"));
+            }
+            file += 1;
+        }
+        for (from, until) in &life.frozen {
+            steps.add(*from, format!("freeze = {name}"));
+            steps.add(*until, format!("resume = {name}"));
+        }
+        for (at, interface, up) in &life.links {
+            let word = if *up { "plug" } else { "unplug" };
+            steps.add(*at, format!("{word} = {name}, interface = {}", quoted(interface.as_str())));
+        }
+        for (at, script, status) in &life.scripts {
+            // The scenario's script must fail before the run that failed.
+            let at = *at - Duration::from_millis(1);
+            steps.add(at, format!("script = {}, on = {name}, exits = {}", quoted(script), (*status).clamp(0, 255)));
+        }
+        for (at, address) in &life.deleted {
+            steps.add(*at, format!("delete_address = {}, on = {name}", quoted(&address.to_string())));
+        }
+        let last = life.ended;
+        if life.stopped {
+            steps.add(last, format!("stop = {name}"));
+        } else if last + SILENT < end || number + 1 < director.runs.len() {
+            // It lived at least until others heard its last advert.
+            let sources: BTreeSet<IpAddr> = life.sent.iter().map(|(_, advert)| advert.source).collect();
+            let until = director.runs.get(number + 1).map_or(end, |next| next.began);
+            let heard = all.iter().flat_map(|other| &other.runs).flat_map(|other| &other.heard);
+            let heard = heard.filter(|(at, advert)| sources.contains(&advert.source) && *at < until);
+            let alive = heard.map(|(at, _)| *at).max().unwrap_or(last).max(last);
+            steps.add(alive + Duration::from_millis(1), format!("kill = {name}"));
+        }
+    }
+}
