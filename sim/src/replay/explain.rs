@@ -1,6 +1,7 @@
 //! What was the state at a moment, and by which chain of causes did a director come to a role?
 
 use super::check::{Machines, Moment, walk};
+use super::lane::{Lane, lanes};
 use super::track::Track;
 use super::words::{self, Words, decoded, utc};
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use vipward_core::config::VirtualRouterConfig;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::machine::{Input, Machine, Output, Reason};
 use vipward_core::quantity::Role;
-use vipward_core::record::{Step, Taken};
+use vipward_core::record::{MachineName, Step, Taken};
 use vipward_core::text::Sources;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::virtual_router::{Heard, State};
@@ -23,87 +24,97 @@ const AROUND: usize = 8;
 /// The state of every director at `moment` of the common timeline, and what happened around it.
 pub fn at(tracks: &[Track], moment: Instant) -> String {
     let mut text = String::new();
-    for track in tracks {
-        let (first, last) = track.span();
-        let (first, last) = (track.common(first), track.common(last));
-        if moment < first || last + Duration::from_secs(1) < moment {
-            let _ = writeln!(text, "{} at {moment} s: not recorded ({first} s to {last} s)\n", track.name);
+    for lane in lanes(tracks) {
+        let Some(chain) = lane.at(moment) else {
+            let spans = lane.chains.iter().map(|chain| format!("{} s to {} s", chain.span().0, chain.span().1));
+            let spans: Vec<String> = spans.collect();
+            let _ = writeln!(text, "{} at {moment} s: not recorded ({})\n", lane.name, spans.join(", "));
             continue;
-        }
-        let own = track.own(moment);
-        let mut state = None;
+        };
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        walk(track, |now| {
-            if now.step.at() > own && state.is_none() {
-                state = Some(describe(track, now.machines, own));
+        let mut states = BTreeMap::new();
+        for track in chain.runs() {
+            let (own, begins) = (track.own(moment), track.begins());
+            let mut state = None;
+            walk(track, |now| {
+                if now.step.at() > own && state.is_none() {
+                    state = Some((election(track, now.machines, own), balancer(track, now.machines)));
+                }
+                let prepares = track.run != chain.first.run && begins.is_none_or(|begins| now.step.at() < begins);
+                if prepares || everyday(now) {
+                    return;
+                }
+                let around = if now.step.at() <= own { &mut before } else { &mut after };
+                around.push((track.common(now.step.at()), line(track, now)));
+            });
+            states.insert(track.run, state);
+        }
+        let acting = chain.acting(MachineName::Election, moment);
+        let wall = utc(acting.epoch.saturating_add(acting.own(moment).as_nanos()));
+        let _ = writeln!(text, "{} at {moment} s ({wall})", lane.name);
+        let state = |machine| states.get(&chain.acting(machine, moment).run).and_then(Option::as_ref);
+        match (state(MachineName::Election), state(MachineName::Balancer)) {
+            (None, None) => text.push_str("  its record ends here\n"),
+            (election, balancer) => {
+                text.push_str(election.map_or("  election: its record ends here\n", |(election, _)| election));
+                text.push_str(balancer.map_or("  balancer: its record ends here\n", |(_, balancer)| balancer));
             }
-            if everyday(now) {
-                return;
-            }
-            if now.step.at() <= own {
-                before.push(line(track, now));
-            } else if after.len() < AROUND {
-                after.push(line(track, now));
-            }
-        });
-        let wall = utc(track.epoch.saturating_add(own.as_nanos()));
-        let _ = writeln!(text, "{} at {moment} s ({wall})", track.name);
-        let state = state.unwrap_or_else(|| "  its record ends here\n".to_owned());
-        text.push_str(&state);
+        }
+        // Those of an earlier process may be later, if it went on.
+        before.sort_by_key(|(at, _)| *at);
+        after.sort_by_key(|(at, _)| *at);
         let _ = writeln!(text, "  before:");
         let skipped = before.len().saturating_sub(AROUND);
-        before.iter().skip(skipped).for_each(|line| text.push_str(line));
+        before.iter().skip(skipped).for_each(|(_, line)| text.push_str(line));
         if !after.is_empty() {
             let _ = writeln!(text, "  after:");
         }
-        after.iter().for_each(|line| text.push_str(line));
+        after.iter().take(AROUND).for_each(|(_, line)| text.push_str(line));
         text.push('\n');
     }
     text
 }
 
-fn describe(track: &Track, machines: &Machines, now: Instant) -> String {
+fn election(track: &Track, machines: &Machines, now: Instant) -> String {
     let mut text = String::new();
-    match &machines.election {
-        None => text.push_str("  election: no state of it is recorded before this\n"),
-        Some(election) => {
-            for router in election.routers() {
-                let _ = write!(text, "  {} {}, priority {}", router.name(), router.role(), router.priority());
-                let _ = match router.state() {
-                    State::Init | State::Fault => Ok(()),
-                    State::Backup(backup) => write!(
-                        text,
-                        "; {}; takes over at {} s",
-                        heard(track, backup.heard, now),
-                        track.common(backup.down_at)
-                    ),
-                    State::Master(master) => write!(
-                        text,
-                        "; last advert at {} s, the next at {} s",
-                        track.common(master.last_advert),
-                        track.common(master.advertise_at)
-                    ),
-                };
-                text.push('\n');
+    let Some(election) = &machines.election else {
+        return "  election: no state of it is recorded before this\n".to_owned();
+    };
+    for router in election.routers() {
+        let _ = write!(text, "  {} {}, priority {}", router.name(), router.role(), router.priority());
+        let _ = match router.state() {
+            State::Init | State::Fault => Ok(()),
+            State::Backup(backup) => {
+                write!(text, "; {}; takes over at {} s", heard(track, backup.heard, now), track.common(backup.down_at))
             }
-            wakeup(track, election.next_wakeup(), &mut text);
-        }
+            State::Master(master) => write!(
+                text,
+                "; last advert at {} s, the next at {} s",
+                track.common(master.last_advert),
+                track.common(master.advertise_at)
+            ),
+        };
+        text.push('\n');
     }
-    match &machines.balancer {
-        None => text.push_str("  balancer: no state of it is recorded before this\n"),
-        Some(balancer) => {
-            for (key, service) in balancer.desired().services {
-                let servers: Vec<String> = service
-                    .destinations
-                    .iter()
-                    .map(|(address, destination)| format!("{address} weight {}", destination.weight))
-                    .collect();
-                let servers = if servers.is_empty() { "nobody".to_owned() } else { servers.join(", ") };
-                let _ = writeln!(text, "  {key}: {servers}");
-            }
-            wakeup(track, balancer.next_wakeup(), &mut text);
-        }
+    wakeup(track, election.next_wakeup(), &mut text);
+    text
+}
+
+fn balancer(track: &Track, machines: &Machines) -> String {
+    let mut text = String::new();
+    let Some(balancer) = &machines.balancer else {
+        return "  balancer: no state of it is recorded before this\n".to_owned();
+    };
+    for (key, service) in balancer.desired().services {
+        let servers: Vec<String> = service
+            .destinations
+            .iter()
+            .map(|(address, destination)| format!("{address} weight {}", destination.weight))
+            .collect();
+        let servers = if servers.is_empty() { "nobody".to_owned() } else { servers.join(", ") };
+        let _ = writeln!(text, "  {key}: {servers}");
     }
+    wakeup(track, balancer.next_wakeup(), &mut text);
     text
 }
 
@@ -194,26 +205,26 @@ fn line(track: &Track, now: &Moment<'_>) -> String {
 
 /// The chain of causes of every change to `role`, in the order of time.
 pub fn why(tracks: &[Track], role: Role) -> String {
+    let lanes = lanes(tracks);
     let mut chains: Vec<(Instant, String)> = Vec::new();
-    for track in tracks {
-        let mut known = Known::default();
-        walk(track, |now| {
-            for decision in now.step.decisions() {
-                if let Decision::RoleChanged { router, vrid, from, to, cause } = decision {
-                    if *to == role {
-                        let change = Change { router, vrid: vrid.get(), from: *from, to: *to, cause };
-                        let at = track.common(now.step.at());
-                        chains.push((at, chain(tracks, track, &known, now, &change)));
+    for lane in &lanes {
+        for chain in &lane.chains {
+            let mut known = Known::default();
+            for track in chain.runs() {
+                walk(track, |now| {
+                    for decision in now.step.decisions() {
+                        if let Decision::RoleChanged { router, vrid, from, to, cause } = decision
+                            && *to == role
+                        {
+                            let change = Change { router, vrid: vrid.get(), from: *from, to: *to, cause };
+                            let at = track.common(now.step.at());
+                            chains.push((at, causes(&lanes, track, &known, now, &change)));
+                        }
                     }
-                    known.roles.insert(router.clone(), (now.step.at(), *to, cause.to_string()));
-                }
-                if let Decision::RoleInherited { router, role, .. } = decision {
-                    let why = "taken up from the process before".to_owned();
-                    known.roles.insert(router.clone(), (now.step.at(), *role, why));
-                }
+                    known.learn(track, now.step);
+                });
             }
-            known.learn(now.step);
-        });
+        }
     }
     if chains.is_empty() {
         return format!("nobody became {role} in this record\n");
@@ -222,21 +233,39 @@ pub fn why(tracks: &[Track], role: Role) -> String {
     chains.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }
 
-/// What a director has heard so far.
+/// What a director has done and heard so far. Instants are on the common timeline.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     /// Of each virtual router: since when, what, why.
-    roles: BTreeMap<Arc<str>, (Instant, Role, String)>,
+    pub(super) roles: BTreeMap<Arc<str>, (Instant, Role, String)>,
     /// The last advert by VRID and source: when, priority.
     adverts: BTreeMap<(u8, IpAddr), (Instant, u8)>,
 }
 
 impl Known {
-    fn learn(&mut self, step: &Step) {
-        if let Step::Election(Taken { at, input: Input::Event(Event::AdvertReceived(advert)), .. }) = step
+    pub(super) fn learn(&mut self, track: &Track, step: &Step) {
+        let at = track.common(step.at());
+        for decision in step.decisions() {
+            match decision {
+                Decision::RoleChanged { router, to, cause, .. } => {
+                    self.roles.insert(router.clone(), (at, *to, cause.to_string()));
+                }
+                // After an upgrade the reason is the one that it had before.
+                Decision::RoleInherited { router, role, .. } => {
+                    let goes_on =
+                        track.before.is_some() && self.roles.get(router).is_some_and(|(_, was, _)| was == role);
+                    if !goes_on {
+                        let why = "taken up from the process before".to_owned();
+                        self.roles.insert(router.clone(), (at, *role, why));
+                    }
+                }
+                _ => {} // Nothing else changes a role.
+            }
+        }
+        if let Step::Election(Taken { input: Input::Event(Event::AdvertReceived(advert)), .. }) = step
             && let Some((vrid, priority)) = decoded(advert)
         {
-            self.adverts.insert((vrid, advert.source), (*at, priority));
+            self.adverts.insert((vrid, advert.source), (at, priority));
         }
     }
 }
@@ -249,7 +278,7 @@ struct Change<'a> {
     cause: &'a RoleCause,
 }
 
-fn chain(tracks: &[Track], track: &Track, known: &Known, now: &Moment<'_>, change: &Change<'_>) -> String {
+fn causes(lanes: &[Lane<'_>], track: &Track, known: &Known, now: &Moment<'_>, change: &Change<'_>) -> String {
     let Change { router, vrid, from, to, cause } = change;
     let at = now.step.at();
     let wall = utc(track.epoch.saturating_add(at.as_nanos()));
@@ -259,25 +288,23 @@ fn chain(tracks: &[Track], track: &Track, known: &Known, now: &Moment<'_>, chang
         Some((due, reason)) => writeln!(text, "    {} fired, {} late", timer(reason), micros(at.since(due))),
         None => writeln!(text, "    on {}", words::told(now.step)),
     };
+    let common = track.common(at);
     for ((_, source), (heard, priority)) in known.adverts.iter().filter(|((heard, _), _)| heard == vrid) {
         let _ = writeln!(
             text,
-            "    last advert of {source} at {} s, {} ms before: priority {priority}",
-            track.common(*heard),
-            at.since(*heard).as_millis()
+            "    last advert of {source} at {heard} s, {} ms before: priority {priority}",
+            common.since(*heard).as_millis()
         );
     }
-    for other in tracks.iter().filter(|other| other.name != track.name && !other.stopped()) {
-        let end = other.common(other.span().1);
-        let back = |later: &Track| {
-            later.name == other.name && (end..=track.common(at)).contains(&later.common(later.span().0))
-        };
-        if end <= track.common(at) && !tracks.iter().any(back) {
+    for other in lanes.iter().filter(|other| other.name != track.name) {
+        let Some(chain) = other.chains.iter().rfind(|chain| chain.span().0 <= common) else { continue };
+        let end = chain.span().1;
+        if end <= common && !chain.last().stopped() {
             let _ = writeln!(text, "    the record of {} ends at {end} s without a stop", other.name);
         }
     }
     if let Some((since, was, why)) = known.roles.get(*router) {
-        let _ = writeln!(text, "    {was} since {} s: {why}", track.common(*since));
+        let _ = writeln!(text, "    {was} since {since} s: {why}");
     }
     let config = now.machines.election.iter().flat_map(|election| election.routers());
     if let Some(config) = config.map(|router| router.config()).find(|config| config.name == **router) {

@@ -1,6 +1,7 @@
 //! Replay of flight recordings: the very machines on the very events. Every effect must be the one recorded.
 //!
 //! - [`track`]: files become tracks, one for each run of a director's daemon
+//! - [`lane`]: tracks become lanes, one for each director
 //! - [`check`]: the machines walk through a track
 //! - [`command`]: `vipward-sim replay`
 //! - [`story`]: tracks become a timeline
@@ -11,6 +12,7 @@
 pub mod check;
 pub mod command;
 pub mod explain;
+pub mod lane;
 pub mod page;
 pub mod scenario;
 pub mod story;

@@ -1,6 +1,7 @@
 //! Tracks become a timeline, in the look of a simulated run: one column a director.
 
 use super::check::walk;
+use super::lane::{Chain, Turn, lanes};
 use super::track::Track;
 use super::words::decoded;
 use crate::runner::Run;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use vipward_core::datagram::Datagram;
 use vipward_core::machine::{Input, Output};
 use vipward_core::quantity::Role;
-use vipward_core::record::{Kind, Step};
+use vipward_core::record::{Kind, MachineName, Step};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::{balancer, vrrp};
 
@@ -25,17 +26,14 @@ const GAP: Duration = Duration::from_secs(3);
 
 /// All tracks as one run; render it with [`crate::timeline::render`].
 pub fn story(tracks: &[Track]) -> Run {
-    let mut names: Vec<&str> = Vec::new();
-    for track in tracks {
-        if !names.contains(&track.name.as_str()) {
-            names.push(&track.name);
-        }
-    }
+    let lanes = lanes(tracks);
     let end = end(tracks);
     let mut trace = Vec::new();
-    for track in tracks {
-        let node = NodeId(names.iter().position(|name| *name == track.name).unwrap_or_default());
-        one(track, node, end, &mut trace);
+    for (node, lane) in lanes.iter().enumerate() {
+        for (number, chain) in lane.chains.iter().enumerate() {
+            let next = lane.chains.get(number + 1).map(|next| next.span().0);
+            one(chain, NodeId(node), number == 0, next, end, &mut trace);
+        }
     }
     trace.sort_by_key(|entry| entry.at);
     Run {
@@ -46,7 +44,7 @@ pub fn story(tracks: &[Track]) -> Run {
             duration: end.since_origin(),
             segments: Vec::new(),
             routed: Vec::new(),
-            nodes: names.into_iter().map(node).collect(),
+            nodes: lanes.iter().map(|lane| node(lane.name)).collect(),
             codes: Vec::new(),
             steps: Vec::new(),
             expectations: Vec::new(),
@@ -79,19 +77,58 @@ fn node(name: &str) -> NodePlan {
     NodePlan { name: name.into(), ports: Vec::new(), kind: NodeKind::Director(plan) }
 }
 
-fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
+/// A chain of processes. `next`: when the next one of this director begins.
+fn one(chain: &Chain<'_>, node: NodeId, first: bool, next: Option<Instant>, end: Instant, trace: &mut Vec<Entry>) {
     let mut hearing = Hearing::default();
-    let mut first = true;
     let mut own: Vec<Entry> = Vec::new();
+    chain.runs().for_each(|run| life(chain, run, node, first, &mut hearing, &mut own));
+    for (at, run) in chain.upgrades() {
+        let version = if run.version == chain.first.version { String::new() } else { format!(" {}", run.version) };
+        let text = format!("a new process{version} goes on where the one before it handed over");
+        let step = Entry { at, node: Some(node), what: What::Step { word: "upgraded", text } };
+        own.insert(own.iter().position(|entry| entry.at >= at).unwrap_or(own.len()), step);
+    }
+    let last = chain.span().1;
+    let run = chain.last();
+    let step =
+        |word, text: &str| Entry { at: last, node: Some(node), what: What::Step { word, text: text.to_owned() } };
+    if run.ends_with() == Some(Turn::HandsOver) {
+        own.push(step("end", "handed over to a new process, which these files don't have"));
+    } else if !chain.stopped() {
+        let unreadable = run.faults.iter().any(|fault| fault.damage.kind != Kind::CutOff);
+        let killed = next.is_some() || last + SILENT < end;
+        own.push(if unreadable {
+            step("end", "the record can't be read beyond this")
+        } else if killed {
+            step("KILLED", "the record ends here without a stop: killed, or no power")
+        } else {
+            step("end", "the record ends here")
+        });
+        if killed && !unreadable {
+            own.push(Entry { at: last, node: Some(node), what: What::Ended { relay: false } });
+        }
+    }
+    trace.extend(hearing.told(node));
+    trace.append(&mut own);
+}
+
+/// One process of it, from when it acts.
+fn life(chain: &Chain<'_>, track: &Track, node: NodeId, first: bool, hearing: &mut Hearing, own: &mut Vec<Entry>) {
+    let begins = track.begins();
+    let mut begun = false;
     walk(track, |moment| {
         let at = track.common(moment.step.at());
         let entry = |what| Entry { at, node: Some(node), what };
-        if std::mem::take(&mut first) {
+        // It prepares while another one acts.
+        if track.run != chain.first.run && begins.is_none_or(|begins| moment.step.at() < begins) {
+            return;
+        }
+        if !std::mem::replace(&mut begun, true) && track.before.is_none() {
             if track.whole {
                 own.push(entry(What::Started));
             } else {
-                let text = "the record begins; the daemon ran before".to_owned();
-                own.push(entry(What::Step { word: "AWAKE", text }));
+                let text = if first { "the record begins; the daemon ran before" } else { "the record goes on here" };
+                own.push(entry(What::Step { word: "AWAKE", text: text.to_owned() }));
                 for router in moment.machines.election.iter().flat_map(|election| election.routers()) {
                     let (router_name, role) = (router.name().clone(), router.role());
                     own.push(entry(What::Found { router: router_name, role }));
@@ -101,6 +138,13 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
                     own.extend(router.addresses().iter().map(|held| entry(What::AddressAdded(held.key()))));
                 }
             }
+        }
+        match Turn::of(moment.step) {
+            Some(Turn::TakesBack) if moment.step.machine() == MachineName::Election => {
+                let text = "the new process did not take over: the old one goes on".to_owned();
+                own.push(entry(What::Step { word: "goes on", text }));
+            }
+            Some(_) | None => {}
         }
         match moment.step {
             Step::Election(step) => {
@@ -113,39 +157,22 @@ fn one(track: &Track, node: NodeId, end: Instant, trace: &mut Vec<Entry>) {
                     Input::Event(vrrp::Event::LinkGone(name)) => {
                         own.push(entry(What::Step { word: "link", text: format!("{name} is gone") }));
                     }
-                    Input::Failed { effect, .. } => undo(&mut own, voted(effect)),
+                    Input::Failed { effect, .. } => undo(own, voted(effect)),
                     _ => {} // Nothing that a timeline shows.
                 }
                 own.extend(step.output.iter().filter_map(|output| what(output, voted)).map(entry));
-                if step.input.is_last() {
+                if Turn::of(moment.step) == Some(Turn::Stops) {
                     own.push(entry(What::Stopped));
                 }
             }
             Step::Balancer(step) => {
                 if let Input::Failed { effect, .. } = &step.input {
-                    undo(&mut own, balanced(effect));
+                    undo(own, balanced(effect));
                 }
                 own.extend(step.output.iter().filter_map(|output| what(output, balanced)).map(entry));
             }
         }
     });
-    let last = track.common(track.span().1);
-    if !track.stopped() {
-        let unreadable = track.faults.iter().any(|fault| fault.damage.kind != Kind::CutOff);
-        let (word, text) = if unreadable {
-            ("end", "the record can't be read beyond this")
-        } else if last + SILENT < end {
-            ("KILLED", "the record ends here without a stop: killed, or no power")
-        } else {
-            ("end", "the record ends here")
-        };
-        own.push(Entry { at: last, node: Some(node), what: What::Step { word, text: text.to_owned() } });
-        if word == "KILLED" {
-            own.push(Entry { at: last, node: Some(node), what: What::Ended { relay: false } });
-        }
-    }
-    trace.extend(hearing.told(node));
-    trace.append(&mut own);
 }
 
 fn what<F>(output: &Output<F>, own: impl Fn(&F) -> Option<What>) -> Option<What> {

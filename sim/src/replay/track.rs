@@ -1,9 +1,10 @@
 //! Files become tracks: all that was recorded of one run of one director's daemon, in the order of time.
 
+use super::lane::{Turn, join};
 use std::path::PathBuf;
 use vipward_core::record::{Damage, Entry, File, Kind, MachineName, Reader, Step};
 use vipward_core::text::Sources;
-use vipward_core::time::{Duration, Instant};
+use vipward_core::time::Instant;
 
 /// One run of one daemon.
 #[derive(Clone, Debug)]
@@ -13,7 +14,9 @@ pub struct Track {
     /// The version of vipward that recorded it.
     pub version: String,
     pub run: u64,
-    /// Nanoseconds from 1970 to the track's [`Instant::ZERO`].
+    /// The run whose process handed over to this one.
+    pub before: Option<u64>,
+    /// Nanoseconds from 1970 to the track's [`Instant::ZERO`]; of an earlier run's clock, if it is the same one.
     pub epoch: u64,
     /// Whether it has the run's first file.
     pub whole: bool,
@@ -102,7 +105,7 @@ impl Track {
 
     /// A track that ends in order: with a stop, or handed over to another process, whose track is another one.
     pub fn stopped(&self) -> bool {
-        self.steps().any(Step::is_last)
+        matches!(self.ends_with(), Some(Turn::Stops | Turn::HandsOver))
     }
 }
 
@@ -154,6 +157,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
                     name: begin.director.clone(),
                     version: begin.version.clone(),
                     run: begin.run,
+                    before: None,
                     epoch: begin.epoch,
                     whole: begin.file == 0,
                     items: Vec::new(),
@@ -244,8 +248,9 @@ impl Track {
     }
 }
 
-/// One zero for all, and names that tell them apart.
+/// One zero for all, and names that tell them apart: of one name there is one director, unless two act at once.
 fn align(tracks: &mut [Track]) {
+    join(tracks);
     let start = |track: &Track| track.epoch.saturating_add(track.span().0.as_nanos());
     let first = tracks.iter().map(start).min().unwrap_or_default();
     for track in tracks.iter_mut() {
@@ -255,13 +260,23 @@ fn align(tracks: &mut [Track]) {
     for at in 1..tracks.len() {
         let (before, rest) = tracks.split_at_mut(at);
         let Some(track) = rest.first_mut() else { continue };
-        let began = track.common(track.span().0);
-        let overlaps = |other: &Track| other.common(other.span().1) + Duration::from_millis(1) > began;
         let plain = track.name.clone();
         let mut number = 1;
-        while before.iter().filter(|other| other.name == track.name).any(overlaps) {
+        while before.iter().filter(|other| other.name == track.name).any(|other| both_act(other, track)) {
             number += 1;
             track.name = format!("{plain}-{number}");
         }
     }
+}
+
+/// Whether there was an instant at which the same machine acted in both.
+fn both_act(one: &Track, other: &Track) -> bool {
+    [MachineName::Election, MachineName::Balancer].into_iter().any(|machine| {
+        let acts = |track: &Track| {
+            let acts = track.acts(machine).into_iter();
+            acts.map(|(from, until)| (track.common(from), track.common(until))).collect::<Vec<_>>()
+        };
+        let (one, other) = (acts(one), acts(other));
+        one.iter().any(|(from, until)| other.iter().any(|(begins, ends)| from < ends && begins < until))
+    })
 }
