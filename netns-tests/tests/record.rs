@@ -83,6 +83,58 @@ fn a_failover_is_recorded_by_both_and_replayed_bit_for_bit() {
     });
 }
 
+/// Two upgrades of the MASTER, a reload and a stop: four files of lb1's, and one role in one lane.
+#[test]
+fn upgrades_are_recorded_by_every_process_and_replayed_as_one() {
+    in_lab("upgrades_are_recorded_by_every_process_and_replayed_as_one", &[], || {
+        let pair = Pair::build().unwrap();
+        let file = |router: Router| Router { version: 3, advert_int: "0.1", blocks: virtual_server(), ..router }.text();
+        let _web = Server::start(&pair.web1, "198.51.100.21:80".parse().unwrap()).unwrap();
+        let (mut master, first) = pair.vipward_recorded(&pair.lb1, &file(Router::master())).unwrap();
+        master.wait_for_line("-> MASTER", SOON).unwrap();
+        let (mut backup, second) = pair.vipward_recorded(&pair.lb2, &file(Router::backup())).unwrap();
+        backup.wait_for_line("-> BACKUP", SOON).unwrap();
+        grows_by(&second, 10);
+        for _ in 0..2 {
+            let mut upgrade = Command::new(vipward_netns_tests::vipward());
+            upgrade.arg("upgrade").arg("--control").arg(pair.control(&pair.lb1));
+            let output = pair.lb1.output(upgrade).unwrap();
+            assert!(output.status.success(), "{output:?}\n{}", master.output());
+            grows_by(&second, 15);
+        }
+        master.signal(Signal::SIGTERM);
+        assert_eq!(master.wait(SOON).unwrap().status.code(), Some(0));
+        backup.wait_for_line("-> MASTER", SOON).unwrap();
+        grows_by(&second, 30);
+        backup.signal(Signal::SIGTERM);
+        assert_eq!(backup.wait(SOON).unwrap().status.code(), Some(0));
+
+        let ring = [first.clone(), first.with_extension("pcapng.1"), first.with_extension("pcapng.2"), second];
+        let tracks = replay::read(&ring).unwrap();
+        assert_eq!(tracks.len(), 4);
+        tracks.iter().for_each(as_recorded);
+        let lanes = replay::lane::lanes(&tracks);
+        let names: Vec<&str> = lanes.iter().map(|lane| lane.name).collect();
+        assert_eq!(names, ["lb1", "lb2"]);
+        assert_eq!((lanes[0].chains.len(), lanes[0].chains[0].upgrades().len()), (1, 2));
+        let timeline = vipward_sim::timeline::render(&replay::story::story(&tracks));
+        println!("{timeline}");
+        assert_eq!(timeline.matches("  upgraded  ").count(), 2, "{timeline}");
+        assert!(!timeline.contains("KILLED"), "{timeline}");
+        let path = pair.folder.path().join("again.toml");
+        replay::scenario::scenario(&tracks, "again").unwrap().save(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        println!("{text}");
+        assert_eq!(text.matches("upgrade = \"lb1\"").count(), 2, "{text}");
+        let loaded = vipward_sim::scenario::load(&path);
+        let rendered = vipward_core::text::render(&loaded.sources, &loaded.diagnostics, false);
+        let scenario = loaded.scenario.unwrap_or_else(|| panic!("{rendered}"));
+        let report = vipward_sim::report::Report::new(vipward_sim::runner::run(&scenario.into(), None).unwrap());
+        println!("{}", vipward_sim::timeline::render(&report.run));
+        assert!(report.held(), "{}", report.text(&loaded.sources, false));
+    });
+}
+
 /// The recordings as a scenario: the simulator comes to the same end.
 fn again(tracks: &[Track], folder: &Path) {
     let path = folder.join("again.toml");

@@ -4,7 +4,7 @@
 
 mod recorded;
 
-use recorded::{Act, FIRST, Saved, command, data, roles, saved, tracks};
+use recorded::{Act, FIRST, Saved, again, command, data, roles, saved, tracks};
 use vipward_core::quantity::Role;
 use vipward_core::time::Instant;
 use vipward_sim::replay::{self, Verdict};
@@ -131,4 +131,49 @@ fn two_directors_of_one_name_are_two_lanes() {
     let why = replay::explain::why(&tracks(&saved), Role::Master);
     assert!(why.contains("lb1: VI_1") || why.contains("lb1-2: VI_1"), "{why}");
     assert!(replay::explain::at(&tracks(&saved), Instant::from_millis(9_000)).contains("lb1-2 at 9"));
+}
+
+#[test]
+fn an_upgrade_becomes_the_upgrade_of_a_scenario() {
+    let (timeline, steps) = again(&saved(&[(9_500, Act::Upgrade(FIRST)), (14_321, Act::Upgrade(FIRST))]));
+    assert_eq!(steps, [r#"{ at = "9500ms", upgrade = "lb1" },"#, r#"{ at = "14321ms", upgrade = "lb1" },"#]);
+    assert_eq!(timeline.matches("goes on as MASTER").count(), 2, "{timeline}");
+}
+
+/// The new process reads another file: an upgrade, and a reload when it is done.
+#[test]
+fn an_upgrade_with_another_configuration_is_an_upgrade_and_a_reload() {
+    let (timeline, steps) = again(&saved(&[(9_500, Act::Upgrade(90)), (14_000, Act::Reload(FIRST))]));
+    assert_eq!(steps.len(), 3, "{steps:#?}");
+    assert!(steps[0].contains(r#"at = "9500ms", upgrade = "lb1""#), "{steps:#?}");
+    assert!(steps[1].contains(r#"at = "9520ms", reload = "lb1", with = "again/lb1-1.conf""#), "{steps:#?}");
+    assert!(steps[2].contains(r#"at = "14000ms", reload = "lb1", with = "again/lb1-2.conf""#), "{steps:#?}");
+    assert!(timeline.contains("192.0.2.12 has the higher priority"), "{timeline}");
+}
+
+#[test]
+fn an_upgrade_that_failed_is_no_step() {
+    let (_, steps) = again(&saved(&[(9_500, Act::FailedUpgrade), (14_000, Act::Stop)]));
+    assert_eq!(steps, [r#"{ at = "14000ms", stop = "lb1" },"#]);
+}
+
+#[test]
+fn a_crash_becomes_a_death_and_a_start() {
+    let (timeline, steps) = again(&saved(&[(9_500, Act::Crash)]));
+    assert_eq!(steps.len(), 2, "{steps:#?}");
+    assert!(steps[0].contains("kill = \"lb1\"") && steps[1].contains("start = \"lb1\""), "{steps:#?}");
+    assert!(timeline.contains("goes on as MASTER"), "{timeline}");
+}
+
+/// It starts with another file than it was stopped with.
+#[test]
+fn a_stop_and_a_start_with_another_file_are_steps() {
+    let acts = [(8_000, Act::Stop), (12_000, Act::Start(90)), (16_000, Act::Reload(FIRST))];
+    let (timeline, steps) = again(&saved(&acts));
+    let words = ["stop = ", "start = ", "reload = ", "reload = "];
+    assert_eq!(steps.len(), words.len(), "{steps:#?}");
+    assert!(steps.iter().zip(words).all(|(step, word)| step.contains(word)), "{steps:#?}");
+    assert!(steps[2].contains("12001ms") && steps[3].contains("16000ms"), "{steps:#?}");
+    // With 90 it leaves lb2 its role, with 150 it takes it.
+    assert_eq!(timeline.matches("BACKUP -> MASTER").count(), 3, "{timeline}");
 }

@@ -137,6 +137,14 @@ impl<'a> Chain<'a> {
         upgrades
     }
 
+    /// When the process before this one handed over to it.
+    pub fn handed_over(&self, run: &Track, began: Instant) -> Instant {
+        let before = self.runs().filter(|before| Some(before.run) == run.before);
+        let steps = before.flat_map(|before| before.steps().map(|step| (before.common(step.at()), step)));
+        let handed = steps.filter(|(at, step)| Turn::of(step) == Some(Turn::HandsOver) && *at <= began);
+        handed.map(|(at, _)| at).max().unwrap_or(began)
+    }
+
     /// Whether the process before this one went on after it.
     pub fn taken_back(&self, run: &Track, began: Instant) -> bool {
         let before = self.runs().find(|before| Some(before.run) == run.before);

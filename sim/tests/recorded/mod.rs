@@ -83,7 +83,7 @@ impl Process {
             file: 0,
             at: Instant::ZERO,
             // 2026-01-01. Every process reads the clock on the wall a little differently.
-            epoch: 1_767_225_600_000_000_000 - ahead + if self.host == 12 { 1_000 } else { 40_000 * (self.run - 10) },
+            epoch: 1_767_225_600_000_000_000 - ahead + if self.host == 12 { 0 } else { 40_000 * (self.run - 10) },
         }));
         self.kept.0.borrow().iter().for_each(|entry| writer.entry(entry));
         writer.take()
@@ -299,4 +299,20 @@ pub fn roles(page: &serde_json::Value, node: &str) -> Vec<(u64, u64, String)> {
         (number("from"), number("to"), span["text"].as_str().unwrap().to_owned())
     };
     lane[0]["spans"].as_array().unwrap().iter().map(span).filter(|(from, to, _)| from < to).collect()
+}
+
+/// The scenario made of a recording, which holds when it is run, and its steps.
+pub fn again(saved: &Saved) -> (String, Vec<String>) {
+    let path = saved.folder.path().join("again.toml");
+    let written = replay::scenario::scenario(&tracks(saved), "again").unwrap();
+    written.save(&path).unwrap();
+    let loaded = vipward_sim::scenario::load(&path);
+    let rendered = vipward_core::text::render(&loaded.sources, &loaded.diagnostics, false);
+    let scenario = loaded.scenario.unwrap_or_else(|| panic!("{rendered}\n{}", written.scenario));
+    let report = vipward_sim::report::Report::new(vipward_sim::runner::run(&scenario.into(), None).unwrap());
+    assert!(report.held(), "{}\n{}", written.scenario, report.text(&loaded.sources, false));
+    let timeline = vipward_sim::timeline::render(&report.run);
+    let lines = written.scenario.lines().map(str::trim);
+    let steps = lines.filter(|line| line.starts_with("{ at = ") && !line.contains("role = ")).map(str::to_owned);
+    (timeline, steps.collect())
 }

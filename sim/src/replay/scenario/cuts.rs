@@ -15,7 +15,7 @@ use vipward_core::time::{Duration, Instant};
 const MOST_CUTS: usize = 200;
 
 /// Adverts that were sent and not heard, where somebody listened.
-pub(super) fn cuts(directors: &[Director<'_>], network: &Network, steps: &mut Steps) {
+pub(super) fn cuts(directors: &[Director], network: &Network, steps: &mut Steps) {
     let mut found = Vec::new();
     for from in directors {
         for to in directors.iter().filter(|to| to.name != from.name) {
@@ -48,7 +48,7 @@ pub(super) fn cuts(directors: &[Director<'_>], network: &Network, steps: &mut St
 }
 
 /// When adverts from `from` to `to` were lost; no end: they were until one of the two ended.
-fn lost(from: &Life<'_>, to: &Life<'_>, network: &Network) -> Vec<(Instant, Option<Instant>)> {
+fn lost(from: &Life, to: &Life, network: &Network) -> Vec<(Instant, Option<Instant>)> {
     let segment = |address: IpAddr| {
         let IpAddr::V4(ip) = address else { return None };
         network.segments.iter().position(|(network, length)| masked(ip, *length) == *network)

@@ -2,6 +2,7 @@
 
 use super::text::text_of;
 use crate::replay::check::walk;
+use crate::replay::lane::{Chain, Turn};
 use crate::replay::track::Track;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,17 +24,20 @@ use vipward_core::{balancer, vrrp};
 const FROZEN: Duration = Duration::from_secs(1);
 
 /// One director, all its runs.
-pub(super) struct Director<'a> {
+pub(super) struct Director {
     pub(super) name: String,
-    pub(super) runs: Vec<Life<'a>>,
+    pub(super) runs: Vec<Life>,
 }
 
-/// One run: what of it a scenario needs. Instants are on the common timeline.
-pub(super) struct Life<'a> {
-    pub(super) track: &'a Track,
+/// From a start to a stop or a death, upgrades in between: what of it a scenario needs. Instants are on the common timeline.
+pub(super) struct Life {
     pub(super) began: Instant,
     pub(super) ended: Instant,
     pub(super) stopped: bool,
+    /// It goes on in a process that these files don't have.
+    pub(super) goes_on: bool,
+    /// When it handed over to a new process.
+    pub(super) upgrades: Vec<Instant>,
     /// Configurations, with their text.
     pub(super) configs: Vec<(Instant, Arc<Config>, String)>,
     pub(super) sent: Vec<(Instant, Datagram)>,
@@ -52,14 +56,15 @@ pub(super) struct Life<'a> {
     pub(super) interfaces: BTreeSet<String>,
 }
 
-impl<'a> Life<'a> {
-    pub(super) fn of(track: &'a Track) -> Self {
-        let (began, ended) = track.span();
+impl Life {
+    pub(super) fn of(chain: &Chain<'_>) -> Self {
+        let (began, ended) = chain.span();
         let mut life = Self {
-            track,
-            began: track.common(began),
-            ended: track.common(ended),
-            stopped: track.stopped(),
+            began,
+            ended,
+            stopped: chain.stopped(),
+            goes_on: chain.last().ends_with() == Some(Turn::HandsOver),
+            upgrades: chain.upgrades().into_iter().map(|(at, run)| chain.handed_over(run, at)).collect(),
             configs: Vec::new(),
             sent: Vec::new(),
             heard: Vec::new(),
@@ -72,6 +77,23 @@ impl<'a> Life<'a> {
             addresses: BTreeMap::new(),
             interfaces: BTreeSet::new(),
         };
+        chain.runs().for_each(|track| life.learn(track));
+        life.in_order();
+        life
+    }
+
+    /// Of a process that went on after another one there is more than fits behind what came first.
+    fn in_order(&mut self) {
+        self.configs.sort_by_key(|(at, ..)| *at);
+        self.sent.sort_by_key(|(at, _)| *at);
+        self.heard.sort_by_key(|(at, _)| *at);
+        self.roles.values_mut().for_each(|roles| roles.sort_by_key(|(at, _)| *at));
+        // A new process reads the file again, which may be as it was.
+        self.configs.dedup_by(|next, before| next.2 == before.2);
+    }
+
+    fn learn(&mut self, track: &Track) {
+        let life = self;
         let mut probes: BTreeMap<ProbeId, (Instant, bool, Duration)> = BTreeMap::new();
         let mut last = BTreeMap::new();
         walk(track, |now| {
@@ -85,7 +107,7 @@ impl<'a> Life<'a> {
                     {
                         life.frozen.push((track.common(due), at));
                     }
-                    life.told(at, &step.input);
+                    life.told(track, at, &step.input);
                     for effect in step.output.effects() {
                         if let vrrp::Effect::SendAdvert(advert) = effect {
                             life.sent.push((at, advert.clone()));
@@ -119,13 +141,12 @@ impl<'a> Life<'a> {
                 }
             }
         });
-        life
     }
 
-    fn told(&mut self, at: Instant, input: &vrrp::Input) {
+    fn told(&mut self, track: &Track, at: Instant, input: &vrrp::Input) {
         match input {
             Input::ConfigLoaded { config, .. } => {
-                let text = text_of(self.track, self.track.own(at));
+                let text = text_of(track, track.own(at));
                 self.configs.push((at, config.clone(), text));
             }
             Input::Event(event) => self.event(at, event),
@@ -207,7 +228,7 @@ impl<'a> Life<'a> {
     }
 }
 
-impl Director<'_> {
+impl Director {
     pub(super) fn config(&self) -> Option<&Arc<Config>> {
         Some(&self.runs.first()?.configs.first()?.1)
     }

@@ -15,6 +15,7 @@ mod servers;
 mod steps;
 mod text;
 
+use super::lane::lanes;
 use super::story::{SILENT, end};
 use super::track::Track;
 use lives::{Director, Life};
@@ -56,13 +57,10 @@ impl Written {
 
 /// Makes a scenario called `name` of these tracks. The error says what is missing.
 pub fn scenario(tracks: &[Track], name: &str) -> Result<Written, String> {
-    let mut directors: Vec<Director<'_>> = Vec::new();
-    for track in tracks {
-        match directors.iter_mut().find(|director| director.name == track.name) {
-            Some(director) => director.runs.push(Life::of(track)),
-            None => directors.push(Director { name: track.name.clone(), runs: vec![Life::of(track)] }),
-        }
-    }
+    let directors: Vec<Director> = lanes(tracks)
+        .iter()
+        .map(|lane| Director { name: lane.name.to_owned(), runs: lane.chains.iter().map(Life::of).collect() })
+        .collect();
     if directors.len() < 2 {
         return Err("a scenario needs the recordings of two or more directors".to_owned());
     }
@@ -95,7 +93,7 @@ pub fn scenario(tracks: &[Track], name: &str) -> Result<Written, String> {
 }
 
 /// What the cluster's files are known to have wrong; they ran all the same.
-fn mistakes(directors: &[Director<'_>]) -> String {
+fn mistakes(directors: &[Director]) -> String {
     let nodes: Vec<cluster::Node<'_>> = directors
         .iter()
         .filter_map(|director| Some(cluster::Node { name: &director.name, config: director.config()? }))
@@ -110,11 +108,11 @@ fn mistakes(directors: &[Director<'_>]) -> String {
 }
 
 /// How it ended: the last role of each virtual router, if it lasted.
-fn expectations(directors: &[Director<'_>], end: Instant) -> String {
+fn expectations(directors: &[Director], end: Instant) -> String {
     let mut text = "\nexpect = [\n".to_owned();
     for director in directors {
         let Some(life) = director.runs.last() else { continue };
-        let at = match (life.stopped, life.ended + SILENT < end) {
+        let at = match (life.stopped, life.ended + SILENT < end && !life.goes_on) {
             (true, _) => life.ended - Duration::from_millis(100),
             (false, true) => continue,
             (false, false) => end + Duration::from_millis(500),
@@ -131,6 +129,6 @@ fn expectations(directors: &[Director<'_>], end: Instant) -> String {
     text
 }
 
-fn names(directors: &[Director<'_>]) -> String {
+fn names(directors: &[Director]) -> String {
     directors.iter().map(|director| director.name.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -20,7 +20,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn of(directors: &[Director<'_>]) -> Result<Self, String> {
+    pub(super) fn of(directors: &[Director]) -> Result<Self, String> {
         let mut segments: Vec<(Ipv4Addr, u8)> = Vec::new();
         let mut own = BTreeSet::new();
         for director in directors {
@@ -63,7 +63,7 @@ impl Network {
         Ok(Self { segments, servers, behind })
     }
 
-    pub(super) fn text(&self, directors: &[Director<'_>], folder: &str) -> String {
+    pub(super) fn text(&self, directors: &[Director], folder: &str) -> String {
         let mut text = String::new();
         for (at, (network, length)) in self.segments.iter().enumerate() {
             let _ = writeln!(text, "\n# {network}/{length}\n[segment.{}]", segment(at));

@@ -19,7 +19,7 @@ struct Health {
 
 const WELL: Health = Health { listening: true, slow: false, status: 200 };
 
-pub(super) fn servers(directors: &[Director<'_>], network: &Network, steps: &mut Steps) {
+pub(super) fn servers(directors: &[Director], network: &Network, steps: &mut Steps) {
     let mut verdicts: Vec<_> = directors.iter().flat_map(|it| &it.runs).flat_map(|life| &life.verdicts).collect();
     verdicts.sort_by_key(|(started, ..)| *started);
     let mut health: BTreeMap<Ipv4Addr, Health> = BTreeMap::new();

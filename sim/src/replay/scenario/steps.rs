@@ -1,6 +1,6 @@
 //! The steps of a scenario, and those that each director's life asks for.
 
-use super::lives::Director;
+use super::lives::{Director, Life};
 use super::text::{file_name, millis, quoted, settings};
 use crate::replay::story::SILENT;
 use std::collections::BTreeSet;
@@ -8,6 +8,9 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use vipward_core::time::{Duration, Instant};
+
+/// So long after an upgrade the new process of a scenario has begun.
+const READ_AGAIN: Duration = Duration::from_millis(20);
 
 /// Steps, ordered by time when they are written.
 #[derive(Default)]
@@ -38,19 +41,23 @@ impl Steps {
 }
 
 /// Start, stop, kill, reload, links, scripts, sleeps.
-pub(super) fn lives(director: &Director<'_>, all: &[Director<'_>], end: Instant, folder: &str, steps: &mut Steps) {
+pub(super) fn lives(director: &Director, all: &[Director], end: Instant, folder: &str, steps: &mut Steps) {
     let name = quoted(&director.name);
     let mut file = 0;
+    let mut runs = None;
     for (number, life) in director.runs.iter().enumerate() {
         if number > 0 || life.began > Instant::ZERO {
             steps.add(life.began, format!("start = {name}"));
         }
-        for (number, (at, config, _)) in life.configs.iter().enumerate() {
-            if number > 0 {
+        life.upgrades.iter().for_each(|at| steps.add(*at, format!("upgrade = {name}")));
+        for (at, config, text) in &life.configs {
+            if runs.is_some_and(|runs| runs != text) {
                 let path = PathBuf::from(folder).join(file_name(&director.name, file));
                 let (with, settings) = (quoted(&path.to_string_lossy()), quoted(&settings(folder, Some(config))));
-                steps.add(*at, format!("reload = {name}, with = {with}, settings = {settings}"));
+                let at = after(*at, life);
+                steps.add(at, format!("reload = {name}, with = {with}, settings = {settings}"));
             }
+            runs = Some(text);
             file += 1;
         }
         for (from, until) in &life.frozen {
@@ -72,6 +79,8 @@ pub(super) fn lives(director: &Director<'_>, all: &[Director<'_>], end: Instant,
         let last = life.ended;
         if life.stopped {
             steps.add(last, format!("stop = {name}"));
+        } else if life.goes_on && number + 1 == director.runs.len() {
+            steps.left_out.push(format!("what {} did after an upgrade: these files don't have it", director.name));
         } else if last + SILENT < end || number + 1 < director.runs.len() {
             // It lived at least until others heard its last advert.
             let sources: BTreeSet<IpAddr> = life.sent.iter().map(|(_, advert)| advert.source).collect();
@@ -81,5 +90,16 @@ pub(super) fn lives(director: &Director<'_>, all: &[Director<'_>], end: Instant,
             let alive = heard.map(|(at, _)| *at).max().unwrap_or(last).max(last);
             steps.add(alive + Duration::from_millis(1), format!("kill = {name}"));
         }
+    }
+}
+
+/// When a configuration that was read at `at` is reloaded. Whoever begins or goes on in a scenario reads the one before; so
+/// the new one comes when that is done.
+fn after(at: Instant, life: &Life) -> Instant {
+    let upgraded = life.upgrades.iter().rev().find(|upgraded| **upgraded <= at && at.since(**upgraded) < READ_AGAIN);
+    match upgraded {
+        Some(upgraded) => *upgraded + READ_AGAIN,
+        None if at.since(life.began) < Duration::from_millis(1) => life.began + Duration::from_millis(1),
+        None => at,
     }
 }
