@@ -431,3 +431,49 @@ proptest! {
         prop_assert!(entries.starts_with(&found));
     }
 }
+
+/// Each beginning is a section that needs nothing of what stands before it.
+#[test]
+fn behind_a_damaged_place_reading_goes_on_at_the_next_beginning() {
+    let begin = |at| {
+        let version = Begin::this_version();
+        Entry::Begin(Begin {
+            version,
+            director: "lb1".to_owned(),
+            run: 1,
+            file: 0,
+            at: Instant::from_millis(at),
+            epoch: 0,
+        })
+    };
+    let lost = |at| Entry::Lost { machine: Election::NAME, at: Instant::from_millis(at), steps: 1 };
+    let entries = [begin(0), lost(1), lost(2), begin(3), lost(4)];
+    let mut writer = Writer::default();
+    entries.iter().for_each(|entry| writer.entry(entry));
+    let bytes = writer.take();
+    let whole: Vec<_> = Reader::new(&bytes).map(Result::unwrap).collect();
+    assert_eq!(whole.iter().map(|found| &found.entry).collect::<Vec<_>>(), entries.iter().collect::<Vec<_>>());
+    let second = whole[3].offset;
+    for place in 0..whole[2].offset as usize + 30 {
+        let mut broken = bytes.clone();
+        broken[place] ^= 0x55;
+        let mut reader = Reader::new(&broken);
+        let (mut damages, mut read) = (Vec::new(), Vec::new());
+        while let Some(item) = reader.next() {
+            match item {
+                Ok(found) => read.push(found.entry),
+                Err(damage) => {
+                    let resumed = reader.resume(&damage).unwrap();
+                    assert!(
+                        resumed < second && resumed > damage.offset,
+                        "byte {place}: {damage}, {resumed} of {second}"
+                    );
+                    damages.push(damage);
+                }
+            }
+        }
+        // What names the program and the like is in nobody's checksum.
+        assert!(damages.len() <= 1, "byte {place}");
+        assert_eq!(&read[read.len() - 2..], &entries[3..], "byte {place}: {damages:?}");
+    }
+}

@@ -154,6 +154,22 @@ impl<'a> Blocks<'a> {
         }
     }
 
+    /// Goes on at the next section header behind `offset`; tells where that is. What is passed over counts as one block.
+    pub fn skip_to_section(&mut self, offset: u64) -> Option<u64> {
+        let from = usize::try_from(offset).ok()?.checked_add(1)?;
+        let starts = |place: &usize| {
+            let Some(rest) = self.bytes.get(*place..) else { return false };
+            let word = |at: usize| rest.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+            let magic = word(8).map(|magic| (u32::from_le_bytes(magic), u32::from_be_bytes(magic)));
+            word(0) == Some(SECTION_HEADER.to_le_bytes())
+                && magic.is_some_and(|(little, big)| [little, big].contains(&BYTE_ORDER_MAGIC))
+        };
+        let at = (from..self.bytes.len()).find(starts)?;
+        self.at = at;
+        self.count += 1;
+        Some(at as u64)
+    }
+
     /// Type, body and whole length of the block at the start of `rest`.
     fn frame(&mut self, rest: &'a [u8]) -> Result<(u32, &'a [u8], usize), (Kind, String)> {
         let cut_off = |need: usize| (Kind::CutOff, format!("{} of {need} bytes of the block are there", rest.len()));

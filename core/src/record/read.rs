@@ -60,7 +60,7 @@ pub struct Found {
     pub entry: Entry,
 }
 
-/// Reads a file from its start; ends after the first [`Damage`].
+/// Reads a file from its start; ends after the first [`Damage`], unless it is told to [`Self::resume`].
 #[derive(Debug)]
 pub struct Reader<'a> {
     blocks: Blocks<'a>,
@@ -102,6 +102,16 @@ impl<'a> Reader<'a> {
             any: false,
             ended: false,
         }
+    }
+
+    /// After a [`Damage`]: goes on at the next section of the file, and tells the byte where that begins. It knows nothing
+    /// of what was before. `None`: there is none.
+    pub fn resume(&mut self, damage: &Damage) -> Option<u64> {
+        let at = self.blocks.skip_to_section(damage.offset)?;
+        self.packets.clear();
+        self.body.clear();
+        self.ended = false;
+        Some(at)
     }
 
     fn read(&mut self) -> Option<Result<Found, Damage>> {

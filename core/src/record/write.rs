@@ -16,6 +16,7 @@ use crc32fast::Hasher;
 use std::collections::BTreeMap;
 
 /// One file's bytes as they come into being. Give it a [`Entry::Begin`] first, [`Self::take`] the bytes whenever it suits.
+/// Each further one begins a section that can be read without what stands before it.
 #[derive(Debug, Default)]
 pub struct Writer {
     out: Vec<u8>,
@@ -38,6 +39,10 @@ impl Writer {
             Entry::Begin(begin) => {
                 self.epoch = begin.epoch;
                 self.latest = begin.at;
+                self.open = false;
+                self.interfaces.clear();
+                self.renewed = Renewed::default();
+                self.crc = Hasher::new();
                 self.section(&begin.version);
                 self.record(begin.at, &Body::Begin(begin.clone()), "");
             }

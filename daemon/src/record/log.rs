@@ -3,6 +3,9 @@
 //! A new file begins with where it comes from and with the configuration's text, then with each machine's state, so
 //! that it can be replayed and checked by itself. A machine tells its state before its next step; what it did before
 //! that still goes to the file before. So at a turn two files are open for a moment.
+//!
+//! Within a file a section begins in the same way every so often, so that a damaged place costs no more than what stands
+//! before the next one.
 
 use super::Shared;
 use super::ring::Ring;
@@ -16,6 +19,12 @@ use vipward_core::record::{self, Begin, Entry, MachineName, Writer};
 
 /// While the disk refuses, so many bytes are held; after that the queue fills, and then steps are lost, and counted.
 const HELD: usize = 4 << 20;
+
+/// After so many bytes, and [`SECTION_HEADS`] times what its beginning takes, a new section begins.
+const SECTION: u64 = 1 << 20;
+
+/// So what is written for this is at most a sixteenth of the whole.
+const SECTION_HEADS: u64 = 16;
 
 pub struct Log {
     ring: Ring,
@@ -40,8 +49,11 @@ struct Output {
     /// What is to be written next, and where.
     bytes: Vec<u8>,
     offset: u64,
-    /// How much of it is configuration and state.
+    /// How much of its first section is configuration and state.
     head: u64,
+    /// Where the latest section begins, and how much of that is configuration and state.
+    section: u64,
+    section_head: u64,
 }
 
 impl Output {
@@ -50,10 +62,19 @@ impl Output {
         self.writer.entry(entry);
         match entry {
             Entry::Begin(_) | Entry::Files(_) | Entry::State { .. } => {
-                self.head += (self.writer.waiting() - before) as u64;
+                let length = (self.writer.waiting() - before) as u64;
+                self.section_head += length;
+                if self.section == 0 {
+                    self.head += length;
+                }
             }
             Entry::Step(_) | Entry::Lost { .. } => {}
         }
+    }
+
+    /// Whether enough stands behind the latest beginning for another one.
+    fn is_long(&self) -> bool {
+        self.offset.saturating_sub(self.section) >= SECTION.max(SECTION_HEADS * self.section_head)
     }
 
     /// How much is not written yet.
@@ -159,8 +180,21 @@ impl Log {
             if let Some(output) = &mut self.current {
                 output.write()?;
             }
+        } else if self.election && self.balancer {
+            self.begin_section();
         }
         Ok(())
+    }
+
+    /// The same beginning once more, if it is time: each machine adds its state with its next step.
+    fn begin_section(&mut self) {
+        let Some(output) = self.current.as_mut().filter(|output| output.is_long()) else { return };
+        (output.section, output.section_head) = (output.offset, 0);
+        // The number is that of this file; the field is the next one's.
+        let file = self.begin.file.saturating_sub(1);
+        output.entry(&Entry::Begin(Begin { file, at: clock::now(), ..self.begin.clone() }));
+        output.entry(&Entry::Files(self.files.clone()));
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The next file begins. Whoever waits for the state of a machine that had nothing to do meanwhile waits in vain:
@@ -169,12 +203,21 @@ impl Log {
         self.take_files();
         let file = self.ring.turn()?;
         self.begin.at = clock::now();
-        let mut output = Output { file, writer: Writer::default(), bytes: Vec::new(), offset: 0, head: 0 };
+        let mut output = Output {
+            file,
+            writer: Writer::default(),
+            bytes: Vec::new(),
+            offset: 0,
+            head: 0,
+            section: 0,
+            section_head: 0,
+        };
         output.entry(&Entry::Begin(self.begin.clone()));
         output.entry(&Entry::Files(self.files.clone()));
         self.previous = self.current.replace(output);
         (self.election, self.balancer) = (false, false);
-        self.shared.generation.store(self.begin.file, Ordering::Release);
+        // The machines have no state before the first one.
+        self.shared.generation.fetch_add(u64::from(self.begin.file > 0), Ordering::AcqRel);
         self.begin.file += 1;
         Ok(())
     }

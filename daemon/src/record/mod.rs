@@ -40,7 +40,7 @@ const AT_ONCE: usize = 4096;
 /// What the machines, the supervisor and the writer share.
 #[derive(Debug, Default)]
 struct Shared {
-    /// The number of the newest file.
+    /// Counts beginnings, of files and of sections in them.
     generation: AtomicU64,
     stop: AtomicBool,
     /// The newest configuration's text, until the writer has taken it.

@@ -136,3 +136,50 @@ fn a_disk_that_refuses_is_tried_again_and_nothing_waits_for_it() {
     let last = entries.iter().rposition(|entry| matches!(entry, Entry::State { .. })).unwrap();
     assert!(matches!(&entries[last + 1], Entry::Step(step) if step.at() == Instant::from_millis(1 << 20)));
 }
+
+/// A file that is long begins anew every so often: what stands behind a damaged place can be read and checked.
+#[test]
+fn the_later_part_of_a_file_is_checked_when_its_first_half_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Ring { file: folder.path().join("r"), max_bytes: 1 << 30, files: 3 };
+    let (recording, mut machine) = recorded(&ring);
+    let mut balancer = Recorded::new(vipward_core::balancer::Balancer::default(), recording.tap());
+    let mut count = 0;
+    wait_for("two sections more", || {
+        for _ in 0..100 {
+            load(&mut machine, count);
+            count += 1;
+        }
+        load(&mut balancer, count);
+        recording.tap().generation() >= 2
+    });
+    load(&mut machine, count);
+    recording.finish();
+    let mut bytes = std::fs::read(&ring.file).unwrap();
+    assert!(!folder.path().join("r.1").exists(), "it is one file");
+    let whole = Reader::new(&bytes).map(Result::unwrap).count();
+    let half = bytes.len() / 2;
+    bytes[..half].fill(0xa5);
+    let mut reader = Reader::new(&bytes);
+    let damage = reader.next().unwrap().unwrap_err();
+    let resumed = reader.resume(&damage).unwrap();
+    assert!(resumed >= half as u64, "{resumed} of {}", bytes.len());
+    let later: Vec<Entry> = reader.map(|found| found.unwrap().entry).collect();
+    assert!(later.len() < whole);
+    assert!(matches!(&later[0], Entry::Begin(begin) if begin.run == 7 && begin.file == 0));
+    assert!(matches!(&later[1], Entry::Files(files) if files[0].text == "# the text"));
+    let (mut election, mut checked): (Option<Election>, u64) = (None, 0);
+    for entry in later {
+        match entry {
+            Entry::State { machine: MachineName::Election, state, .. } => election = from_state(&state).ok(),
+            Entry::Step(Step::Election(step)) => {
+                if let Some(election) = &mut election {
+                    assert_eq!(election.handle(step.input, step.at), step.output);
+                    checked += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(checked > 0);
+}
