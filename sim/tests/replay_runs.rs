@@ -177,3 +177,92 @@ fn a_stop_and_a_start_with_another_file_are_steps() {
     // With 90 it leaves lb2 its role, with 150 it takes it.
     assert_eq!(timeline.matches("BACKUP -> MASTER").count(), 3, "{timeline}");
 }
+
+/// A file with three sections, of which the beginning is overwritten: the rest is replayed and checked, and what is missing
+/// is named by its place.
+#[test]
+fn a_file_whose_first_half_is_overwritten_is_replayed_from_the_next_beginning() {
+    let saved = recorded::saved_in_sections(&[(12_000, Act::Reload(90))], 4_000);
+    let lb1 = &saved.paths[1];
+    let (status, out, _) = command(&saved.paths, &["--at", "17s"]);
+    assert!(status == 0 && out.contains("VI_1 BACKUP, priority 90"), "{out}");
+    let bytes = std::fs::read(lb1).unwrap();
+    let sections: Vec<usize> =
+        (0..bytes.len() - 4).filter(|at| bytes[*at..at + 4] == [0x0a, 0x0d, 0x0d, 0x0a]).collect();
+    assert_eq!(sections.len(), 5);
+    // All of the first two sections but for the very last bytes, and the file's first block is gone too.
+    for (first, last) in [(0, sections[2] - 40), (0, 3), (sections[1] + 200, sections[1] + 210)] {
+        let mut broken = bytes.clone();
+        broken[first..=last].fill(0xa5);
+        std::fs::write(lb1, &broken).unwrap();
+        let (status, out, err) = command(&saved.paths, &["--at", "17s"]);
+        assert_eq!((status, err.as_str()), (2, ""), "{out}");
+        let again = sections.iter().find(|section| **section > last).unwrap();
+        assert!(out.contains(&format!("bytes are passed over, replayed again from byte {again}\n")), "{out}");
+        assert!(out.contains("block ") && out.contains("every effect is the one recorded"), "{out}");
+        assert!(out.contains("VI_1 BACKUP, priority 90"), "{out}");
+        let track = tracks(&saved).into_iter().find(|track| track.name == "lb1").unwrap();
+        let checked = replay::walk(&track, |_| {});
+        assert_eq!((checked.checked, checked.differences.len()), (checked.steps, 0), "all that is left is checked");
+        assert!(checked.steps > 5 && track.whole == (first > 0));
+        let text = timeline::render(&replay::story::story(&tracks(&saved)));
+        assert!(text.contains("MASTER -> BACKUP") && !text.contains("KILLED"), "{text}");
+    }
+}
+
+/// lb2 hears lb1 until 9.416 s. Without the last four adverts it would have taken over four seconds earlier.
+#[test]
+fn without_adverts_a_backup_takes_over_earlier() {
+    let saved = saved(&[(9_500, Act::Kill)]);
+    let (status, out, err) = command(&saved.paths, &["--what-if", "without lb1's adverts from 6 s to 10 s"]);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    let answer = out.split_once("\n\n").unwrap().1;
+    insta::assert_snapshot!(answer);
+
+    // One advert less changes nothing: three of them must be missing.
+    let (_, out, _) = command(&saved.paths, &["--what-if", "without lb1's advert at 6.4 s"]);
+    assert!(out.contains("lb2: 1 advert is left out, at 6.416 s"), "{out}");
+    assert!(out.contains("nothing would have been decided otherwise"), "{out}");
+    // The last one is what its Master_Down_Timer counts from.
+    let (_, out, _) = command(&saved.paths, &["--what-if", "without lb1's advert at 9.4s"]);
+    assert!(out.contains("the first decision that differs: 12.025 s  VI_1: BACKUP -> MASTER"), "{out}");
+    assert!(out.contains("as it was: 13.025 s  VI_1: BACKUP -> MASTER"), "{out}");
+}
+
+#[test]
+fn a_phrase_that_makes_no_sense_is_shown_with_its_place() {
+    let error = |phrase| replay::what_if::parse(phrase).unwrap_err();
+    assert_eq!(
+        error("without lb2's advert at noon"),
+        "expected a time like `12.3 s`, in whole milliseconds\n  without lb2's advert at noon\n                          ^^^^"
+    );
+    assert_eq!(error("with lb2"), "expected `without`\n  with lb2\n  ^^^^");
+    assert_eq!(
+        error("without lb2's adverts from 5s to 3 s"),
+        "this is before the beginning\n  without lb2's adverts from 5s to 3 s\n                                     ^"
+    );
+    assert!(error("without lb2").contains("expected the name of a director and `'s`"));
+    assert!(error("without lb2's").contains("expected `advert at` or `adverts from`"));
+    assert!(error("without lb2's advert at 3 s and more").contains("expected nothing more"));
+    for phrase in ["without lb2's advert at 12.3 s", "without lb2's advert at 12.3s", "without lb2's advert at 12.3"] {
+        let without = replay::what_if::parse(phrase).unwrap();
+        assert_eq!((&*without.director, without.from, without.until), ("lb2", Instant::from_millis(12_300), None));
+    }
+    let saved = saved(&[]);
+    let (status, _, err) = command(&saved.paths, &["--what-if", "without lb9's advert at 3 s"]);
+    assert!(status == 2 && err.contains("there is no director `lb9` in these recordings; there is lb"), "{err}");
+    let (status, _, err) = command(&saved.paths, &["--what-if", "without lb1's advert at 1 s"]);
+    assert!(status == 2 && err.contains("nobody in these recordings heard lb1's advert at 1.000 s"), "{err}");
+    assert_eq!(command(&saved.paths, &["--what-if", "without"]).0, 2);
+}
+
+#[test]
+fn a_moment_is_explained_across_an_upgrade() {
+    let saved = saved(&[(9_500, Act::Upgrade(FIRST)), (14_000, Act::Kill)]);
+    let (status, out, _) = command(&saved.paths, &["--explain", "12.3s"]);
+    assert_eq!(status, 0, "{out}");
+    insta::assert_snapshot!(out.split_once("\n\n").unwrap().1);
+    let out = command(&saved.paths, &["--explain", "16.5s"]).1;
+    assert!(out.contains("lb1: no process of it is recorded at 16.500 s"), "{out}");
+    assert!(out.contains("VI_1 at 16.500 s: nobody had it") && out.contains("lb2 takes over at"), "{out}");
+}

@@ -1,6 +1,6 @@
 //! `vipward-sim replay`.
 
-use super::{Track, Verdict, explain, page, read, scenario, story, summary};
+use super::{Track, Verdict, explain, page, read, scenario, story, summary, what_if};
 use crate::timeline;
 use clap::Args;
 use std::io::Write;
@@ -20,6 +20,13 @@ pub struct Replay {
     /// Show the chain of causes of every change to this role: MASTER, BACKUP, FAULT or INIT.
     #[arg(long, value_name = "ROLE", value_parser = role)]
     why: Option<Role>,
+    /// Say of each virtual router who had it at this time, since when and why, and what would have happened next.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    explain: Option<Instant>,
+    /// Let the machines decide once more without what they heard: "without lb2's advert at 12.3 s", or "without lb2's
+    /// adverts from 12 s to 15 s".
+    #[arg(long, value_name = "PHRASE", value_parser = what_if::parse)]
+    what_if: Option<what_if::Without>,
     /// Make a scenario of the recordings of two or more directors; their configurations are put beside it.
     #[arg(long, value_name = "OUT")]
     as_scenario: Option<PathBuf>,
@@ -79,7 +86,19 @@ pub fn run(options: &Replay) -> Verdict {
     }
     sections.extend(options.at.map(|at| explain::at(&tracks, at)));
     sections.extend(options.why.map(|role| explain::why(&tracks, role)));
-    if sections.is_empty() && options.as_scenario.is_none() {
+    sections.extend(options.explain.map(|at| super::moment::explain(&tracks, at)));
+    let mut asked_for_nothing = options.as_scenario.is_none();
+    if let Some(without) = &options.what_if {
+        match what_if::what_if(&tracks, without) {
+            Ok(text) => sections.push(text),
+            Err(error) => {
+                eprintln!("error: {error}");
+                verdict = Verdict::Damaged;
+                asked_for_nothing = false;
+            }
+        }
+    }
+    if sections.is_empty() && asked_for_nothing {
         sections.push(timeline::render(&story::story(&tracks)));
     }
     for section in sections {

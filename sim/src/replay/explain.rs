@@ -270,15 +270,21 @@ impl Known {
     }
 }
 
-struct Change<'a> {
-    router: &'a Arc<str>,
-    vrid: u8,
-    from: Role,
-    to: Role,
-    cause: &'a RoleCause,
+pub(super) struct Change<'a> {
+    pub(super) router: &'a Arc<str>,
+    pub(super) vrid: u8,
+    pub(super) from: Role,
+    pub(super) to: Role,
+    pub(super) cause: &'a RoleCause,
 }
 
-fn causes(lanes: &[Lane<'_>], track: &Track, known: &Known, now: &Moment<'_>, change: &Change<'_>) -> String {
+pub(super) fn causes(
+    lanes: &[Lane<'_>],
+    track: &Track,
+    known: &Known,
+    now: &Moment<'_>,
+    change: &Change<'_>,
+) -> String {
     let Change { router, vrid, from, to, cause } = change;
     let at = now.step.at();
     let wall = utc(track.epoch.saturating_add(at.as_nanos()));

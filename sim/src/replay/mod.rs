@@ -7,16 +7,20 @@
 //! - [`story`]: tracks become a timeline
 //! - [`page`]: and that a page
 //! - [`explain`]: the state at a moment, and the causes of a role
+//! - [`moment`]: who had a virtual router then, why, and what would have come next
+//! - [`what_if`]: the machines once more, without an advert
 //! - [`scenario`]: the recordings of a cluster become a scenario file
 
 pub mod check;
 pub mod command;
 pub mod explain;
 pub mod lane;
+pub mod moment;
 pub mod page;
 pub mod scenario;
 pub mod story;
 pub mod track;
+pub mod what_if;
 mod words;
 
 pub use check::{Checked, Difference, Machines, Moment, walk};
@@ -24,7 +28,7 @@ pub use track::{Track, read};
 pub use words::{Words, asked, told, utc};
 
 use std::fmt::Write;
-use vipward_core::record::{Begin, Kind};
+use vipward_core::record::Begin;
 
 /// What came of a replay; the worse is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,8 +54,8 @@ pub fn summary(track: &Track) -> (String, Verdict) {
     );
     let mut verdict = Verdict::AsRecorded;
     for fault in &track.faults {
-        let _ = writeln!(text, "  {}: {}; replayed up to there", fault.path.display(), fault.damage);
-        if fault.damage.kind != Kind::CutOff {
+        let _ = writeln!(text, "  {fault}");
+        if fault.is_damage() {
             verdict = Verdict::Damaged;
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use vipward_core::datagram::Datagram;
 use vipward_core::machine::{Input, Output};
 use vipward_core::quantity::Role;
-use vipward_core::record::{Kind, MachineName, Step};
+use vipward_core::record::{MachineName, Step};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::{balancer, vrrp};
 
@@ -95,7 +95,7 @@ fn one(chain: &Chain<'_>, node: NodeId, first: bool, next: Option<Instant>, end:
     if run.ends_with() == Some(Turn::HandsOver) {
         own.push(step("end", "handed over to a new process, which these files don't have"));
     } else if !chain.stopped() {
-        let unreadable = run.faults.iter().any(|fault| fault.damage.kind != Kind::CutOff);
+        let unreadable = run.faults.iter().any(|fault| fault.is_damage() && fault.resumed.is_none());
         let killed = next.is_some() || last + SILENT < end;
         own.push(if unreadable {
             step("end", "the record can't be read beyond this")

@@ -1,8 +1,9 @@
 //! Files become tracks: all that was recorded of one run of one director's daemon, in the order of time.
 
 use super::lane::{Turn, join};
+use std::fmt;
 use std::path::PathBuf;
-use vipward_core::record::{Damage, Entry, File, Kind, MachineName, Reader, Step};
+use vipward_core::record::{Begin, Damage, Entry, File, Kind, MachineName, Reader, Step};
 use vipward_core::text::Sources;
 use vipward_core::time::Instant;
 
@@ -58,11 +59,33 @@ impl Item {
     }
 }
 
-/// A file that could be read only up to a point.
+/// A place of a file that could not be read.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub path: PathBuf,
     pub damage: Damage,
+    /// The byte from which it could be read again.
+    pub resumed: Option<u64>,
+}
+
+impl Fault {
+    /// A killed daemon leaves a file that ends in the middle. This is something else.
+    pub fn is_damage(&self) -> bool {
+        self.damage.kind != Kind::CutOff || self.resumed.is_some()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; ", self.path.display(), self.damage)?;
+        match self.resumed {
+            None => f.write_str("replayed up to there"),
+            Some(at) => {
+                let passed = at.saturating_sub(self.damage.offset);
+                write!(f, "{passed} bytes are passed over, replayed again from byte {at}")
+            }
+        }
+    }
 }
 
 impl Track {
@@ -111,8 +134,16 @@ impl Track {
 
 /// What is in one file.
 struct Piece {
-    begin: vipward_core::record::Begin,
-    entries: Vec<Entry>,
+    begin: Begin,
+    entries: Vec<Part>,
+    /// How the first configuration came is not in what could be read of it.
+    late: bool,
+}
+
+enum Part {
+    Entry(Box<Entry>),
+    /// Something could not be read here.
+    Gap,
 }
 
 /// Reads files, in any order and of any number of directors and runs. The error: what could not be read at all.
@@ -121,12 +152,14 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
     for path in paths {
         match std::fs::read(path) {
             Ok(bytes) => match piece(&bytes) {
-                (Some(piece), damage) => {
-                    faults.extend(damage.map(|damage| (piece.begin.run, Fault { path: path.clone(), damage })));
+                (Some(piece), damages) => {
+                    let fault = |(damage, resumed)| Fault { path: path.clone(), damage, resumed };
+                    faults.extend(damages.into_iter().map(fault).map(|fault| (piece.begin.run, fault)));
                     pieces.push(piece);
                 }
-                (None, damage) => {
-                    let damage = damage.map_or("it has no beginning".to_owned(), |damage| damage.to_string());
+                (None, damages) => {
+                    let damage = damages.first().map(|(damage, _)| damage.to_string());
+                    let damage = damage.unwrap_or_else(|| "it has no beginning".to_owned());
                     errors.push(format!("`{}`: {damage}", path.display()));
                 }
             },
@@ -139,7 +172,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
     pieces.sort_by_key(|piece| (piece.begin.run, piece.begin.file));
     let mut tracks: Vec<Track> = Vec::new();
     let mut last = None;
-    for Piece { begin, entries } in pieces {
+    for Piece { begin, entries, late } in pieces {
         let follows = begin.file.checked_sub(1).is_some_and(|before| last == Some((begin.run, before)));
         if last == Some((begin.run, begin.file)) {
             // The same file twice.
@@ -148,7 +181,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
         match tracks.last_mut().filter(|track| track.run == begin.run) {
             Some(track) => {
                 if !follows {
-                    track.add_break(&entries, None, "a file is missing");
+                    track.add_break(&entries, "a file is missing");
                 }
                 track.add(entries);
             }
@@ -159,7 +192,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
                     run: begin.run,
                     before: None,
                     epoch: begin.epoch,
-                    whole: begin.file == 0,
+                    whole: begin.file == 0 && !late,
                     items: Vec::new(),
                     faults: Vec::new(),
                     zero: Instant::ZERO,
@@ -184,34 +217,46 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Track>, Vec<String>> {
     Ok(tracks)
 }
 
-/// As far as it goes.
-fn piece(bytes: &[u8]) -> (Option<Piece>, Option<Damage>) {
+/// As far as it goes, and again from each beginning behind a damaged place.
+fn piece(bytes: &[u8]) -> (Option<Piece>, Vec<(Damage, Option<u64>)>) {
     let mut begin = None;
-    let (mut entries, mut damage) = (Vec::new(), None);
-    for item in Reader::new(bytes) {
+    let (mut entries, mut damages) = (Vec::new(), Vec::new());
+    let (mut loaded, mut late) = (false, false);
+    let mut reader = Reader::new(bytes);
+    while let Some(item) = reader.next() {
         match item {
             Ok(found) => match found.entry {
                 Entry::Begin(found) if begin.is_none() => begin = Some(found),
-                // Files that were joined into one.
+                // The next section, or files that were joined into one.
                 Entry::Begin(_) => {}
-                entry => entries.push(entry),
+                entry => {
+                    loaded |= matches!(&entry, Entry::Step(step) if step.loads());
+                    entries.push(Part::Entry(Box::new(entry)));
+                }
             },
-            Err(found) => damage = Some(found),
+            Err(damage) => {
+                let resumed = if damage.kind == Kind::OtherVersion { None } else { reader.resume(&damage) };
+                if resumed.is_some() {
+                    entries.push(Part::Gap);
+                    late |= !loaded;
+                } else if damage.kind != Kind::NotARecording
+                    && let Some(at) = entries.iter().rev().find_map(at_of)
+                {
+                    // What follows in another file must not be checked against this.
+                    for machine in [MachineName::Election, MachineName::Balancer] {
+                        entries.push(Part::Entry(Box::new(Entry::Lost { machine, at, steps: 0 })));
+                    }
+                }
+                damages.push((damage, resumed));
+            }
         }
     }
-    if let Some(damage) = &damage
-        && damage.kind != Kind::NotARecording
-        && let Some(at) = entries.iter().rev().find_map(at_of)
-    {
-        // What follows in another file must not be checked against this.
-        entries.push(Entry::Lost { machine: MachineName::Election, at, steps: 0 });
-        entries.push(Entry::Lost { machine: MachineName::Balancer, at, steps: 0 });
-    }
-    (begin.map(|begin| Piece { begin, entries }), damage)
+    (begin.map(|begin| Piece { begin, entries, late }), damages)
 }
 
-fn at_of(entry: &Entry) -> Option<Instant> {
-    match entry {
+fn at_of(part: &Part) -> Option<Instant> {
+    let Part::Entry(entry) = part else { return None };
+    match &**entry {
         Entry::State { at, .. } | Entry::Lost { at, .. } => Some(*at),
         Entry::Step(step) => Some(step.at()),
         Entry::Begin(_) | Entry::Files(_) => None,
@@ -219,15 +264,19 @@ fn at_of(entry: &Entry) -> Option<Instant> {
 }
 
 impl Track {
-    fn add_break(&mut self, next: &[Entry], machine: Option<MachineName>, why: &str) {
+    fn add_break(&mut self, next: &[Part], why: &str) {
         let at = next.iter().find_map(at_of).unwrap_or_default();
-        self.items.push(Item::Break { at, machine, why: why.to_owned() });
+        self.items.push(Item::Break { at, machine: None, why: why.to_owned() });
     }
 
-    fn add(&mut self, entries: Vec<Entry>) {
-        for place in 0..entries.len() {
-            let Some((entry, rest)) = entries.get(place..).and_then(<[Entry]>::split_first) else { break };
-            let item = match entry.clone() {
+    fn add(&mut self, parts: Vec<Part>) {
+        for place in 0..parts.len() {
+            let Some((part, rest)) = parts.get(place..).and_then(<[Part]>::split_first) else { break };
+            let Part::Entry(entry) = part else {
+                self.add_break(rest, "what was recorded before this can't be read");
+                continue;
+            };
+            let item = match Entry::clone(entry) {
                 Entry::Begin(_) => continue,
                 Entry::Files(files) => {
                     let at = rest.iter().find_map(at_of).unwrap_or_default();

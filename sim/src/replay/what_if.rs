@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::config::Config;
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::machine::{Input, Machine};
@@ -22,6 +21,9 @@ use vipward_core::vrrp::{Effect, Election, Event};
 
 /// An advert within this of the instant that was named is the one that is meant.
 const NEAR: Duration = Duration::from_millis(500);
+
+/// A timer may be due at the same instant so many times.
+const AT_ONCE: usize = 1000;
 
 /// So many decisions that differ are shown.
 const SHOWN: usize = 6;
@@ -136,7 +138,12 @@ struct Way {
     decisions: Vec<Told>,
     /// Adverts sent from then on.
     adverts: usize,
+    /// At the end.
     roles: Vec<(Arc<str>, Role)>,
+    /// Recorded answers to what the machine did then.
+    answers: usize,
+    /// Of the last step; a machine's clock never goes back.
+    now: Instant,
 }
 
 /// What each director that heard these adverts would have decided. The error says why that can't be told.
@@ -157,9 +164,13 @@ pub fn what_if(tracks: &[Track], without: &Without) -> Result<String, String> {
                 any = true;
                 let _ = writeln!(
                     text,
-                    "  {}: {} left out, at {} s",
+                    "  {}: {} {} s",
                     lane.name,
-                    if left_out.len() == 1 { "1 advert is".to_owned() } else { format!("{} adverts are", left_out.len()) },
+                    if left_out.len() == 1 {
+                        "1 advert is left out, at".to_owned()
+                    } else {
+                        format!("{} adverts are left out, the first at", left_out.len())
+                    },
                     run.common(*first)
                 );
                 told(run, chain, &left_out, &mut text);
@@ -251,74 +262,95 @@ fn told(run: &Track, chain: &Chain<'_>, left_out: &[Instant], text: &mut String)
         }
     }
     for ((router, was), (_, would)) in as_it_was.roles.iter().zip(&otherwise.roles) {
-        let same = if was == would { "is too" } else { "was" };
-        let _ = writeln!(text, "    at {until} s {router} would be {would}; it {same} {was}");
+        let _ = if was == would {
+            writeln!(text, "    at {until} s {router} would be {would}, as it is")
+        } else {
+            writeln!(text, "    at {until} s {router} would be {would}; as it was: {was}")
+        };
     }
     if as_it_was.adverts != otherwise.adverts {
-        let _ =
-            writeln!(text, "    it would have sent {} adverts after that; it sent {}", otherwise.adverts, as_it_was.adverts);
+        let _ = writeln!(
+            text,
+            "    it would have sent {} adverts after that; it sent {}",
+            otherwise.adverts, as_it_was.adverts
+        );
+    }
+    if otherwise.answers > 0 {
+        let _ = writeln!(
+            text,
+            "    {} recorded answers to what it did then are left out: failures, addresses, leases",
+            otherwise.answers
+        );
     }
     if run.ends_with() == Some(Turn::HandsOver) && chain.last().run != run.run {
-        let _ = writeln!(text, "    until it handed over: what the next process took up was another role's state");
+        text.push_str("    then it handed over: what the next process would have gone on with is not followed\n");
     }
 }
 
-/// Goes through a run; `changed`: without what is left out, and from there on with the timers that the machine itself asks
-/// for, whatever timers fired then.
-fn way(run: &Track, left_out: &[Instant], changed: bool) -> Option<Way> {
+/// Goes through a run. From the first advert that is in question on the machine lives by its own timers, whatever timers
+/// fired then, both with the adverts and without: so the two ways differ by nothing else.
+fn way(run: &Track, left_out: &[Instant], without: bool) -> Option<Way> {
     let first = *left_out.first()?;
     let mut machine: Option<Election> = None;
     let mut way = Way::default();
-    let mut diverged = false;
+    let mut alone = false;
     for item in &run.items {
         let step = match item {
-            Item::State { machine: MachineName::Election, state, .. } if !diverged => {
+            Item::State { machine: MachineName::Election, state, .. } if !alone => {
                 machine = from_state(state).ok();
                 continue;
             }
-            Item::Break { machine: None | Some(MachineName::Election), .. } if !diverged => {
+            Item::Break { machine: None | Some(MachineName::Election), .. } if !alone => {
                 machine = None;
                 continue;
             }
-            Item::Step(step) => match &**step {
-                Step::Election(step) => step,
-                Step::Balancer(_) => continue,
-            },
+            Item::Step(step) => &**step,
             Item::State { .. } | Item::Break { .. } | Item::Files { .. } => continue,
         };
-        let Some(machine) = &mut machine else { continue };
-        if changed && diverged {
-            timers(machine, step.at, &mut way);
+        let (Step::Election(taken), Some(machine)) = (step, &mut machine) else { continue };
+        if alone {
+            timers(machine, taken.at, &mut way);
         }
-        let is_left_out = matches!(step.input, Input::Event(Event::AdvertReceived(_))) && left_out.contains(&step.at);
-        if changed && is_left_out {
-            diverged = true;
+        let in_question = heard(step).is_some() && left_out.contains(&taken.at);
+        alone |= in_question && taken.at == first;
+        if in_question && without {
             continue;
         }
-        // Its own timers are those that it asks for.
-        if changed && diverged && step.input == Input::Wakeup {
-            continue;
+        if alone {
+            match &taken.input {
+                // Its own timers are those that it asks for.
+                Input::Wakeup => continue,
+                Input::Failed { .. } | Input::Event(Event::AddressChanged { .. } | Event::Lease(_)) => {
+                    way.answers += 1;
+                    continue;
+                }
+                // What nobody asked it about happened all the same.
+                _ => {}
+            }
         }
-        let output = machine.handle(step.input.clone(), step.at);
-        if step.at >= first {
-            way.learn(step.at, output.decisions(), output.effects());
+        way.now = taken.at;
+        let output = machine.handle(taken.input.clone(), taken.at);
+        if alone {
+            way.learn(taken.at, output.decisions(), output.effects());
         }
     }
     let machine = machine?;
-    way.roles = machine.routers().map(|router| (router.name().clone(), router.role())).collect();
+    way.roles = machine.routers().iter().map(|router| (router.name().clone(), router.role())).collect();
     Some(way)
 }
 
 /// Lets every timer fire that is due before the next recorded input.
 fn timers(machine: &mut Election, before: Instant, way: &mut Way) {
-    let mut last = None;
+    let mut at_once = 0;
     while let Some((due, _)) = machine.next_wakeup() {
-        if due >= before || last.is_some_and(|last| due <= last) {
+        at_once = if due > way.now { 0 } else { at_once + 1 };
+        // One that is due again and again at one instant would never end.
+        if due >= before || at_once > AT_ONCE {
             return;
         }
-        last = Some(due);
-        let output = machine.handle(Input::Wakeup, due);
-        way.learn(due, output.decisions(), output.effects());
+        way.now = way.now.max(due);
+        let output = machine.handle(Input::Wakeup, way.now);
+        way.learn(way.now, output.decisions(), output.effects());
     }
 }
 
@@ -332,9 +364,4 @@ impl Way {
         self.decisions.extend(decisions.map(|decision| (at, decision.to_string())));
         self.adverts += effects.filter(|effect| advert(effect).is_some_and(|advert| decoded(advert).is_some())).count();
     }
-}
-
-/// Whether a configuration has this router. Kept beside the phrase: both are what a question is about.
-pub(super) fn has_router(config: &Config, name: &str) -> bool {
-    config.routers.iter().any(|router| &*router.name == name)
 }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +38,7 @@ pub enum Act {
 pub const FIRST: u8 = 150;
 
 #[derive(Clone, Default)]
-struct Kept(Rc<RefCell<Vec<Entry>>>);
+struct Kept(Rc<RefCell<Vec<Entry>>>, Rc<Cell<u64>>);
 
 impl Recorder for Kept {
     fn take(&mut self, entry: Entry) -> bool {
@@ -47,7 +47,7 @@ impl Recorder for Kept {
     }
 
     fn generation(&self) -> u64 {
-        0
+        self.1.get()
     }
 }
 
@@ -76,7 +76,7 @@ impl Process {
         let mut writer = Writer::default();
         // lb2's clock is 5,000 s ahead.
         let ahead = if self.host == 12 { 5_000_000_000_000 } else { 0 };
-        writer.entry(&Entry::Begin(Begin {
+        let begin = Entry::Begin(Begin {
             version: Begin::this_version(),
             director: format!("lb{}", self.host - 10),
             run: self.run,
@@ -84,8 +84,20 @@ impl Process {
             at: Instant::ZERO,
             // 2026-01-01. Every process reads the clock on the wall a little differently.
             epoch: 1_767_225_600_000_000_000 - ahead + if self.host == 12 { 0 } else { 40_000 * (self.run - 10) },
-        }));
-        self.kept.0.borrow().iter().for_each(|entry| writer.entry(entry));
+        });
+        writer.entry(&begin);
+        let (entries, mut files) = (self.kept.0.borrow(), None);
+        for (number, entry) in entries.iter().enumerate() {
+            match entry {
+                Entry::Files(_) => files = Some(entry.clone()),
+                Entry::State { .. } if number > 1 => {
+                    writer.entry(&begin);
+                    files.iter().for_each(|files| writer.entry(files));
+                }
+                _ => {}
+            }
+            writer.entry(entry);
+        }
         writer.take()
     }
 }
@@ -166,6 +178,11 @@ fn small(acts: &[(u64, Act)]) -> Vec<(u64, Small)> {
 
 /// Both directors for 20 s.
 pub fn saved(acts: &[(u64, Act)]) -> Saved {
+    saved_in_sections(acts, u64::MAX)
+}
+
+/// The same, and every so many milliseconds a new section of the file begins.
+pub fn saved_in_sections(acts: &[(u64, Act)], section: u64) -> Saved {
     let (steps, mut priority) = (small(acts), FIRST);
     let mut lb1: Vec<Process> = Vec::new();
     // Which of them acts, and which did before.
@@ -176,6 +193,9 @@ pub fn saved(acts: &[(u64, Act)]) -> Saved {
     let mut held: BTreeSet<AddressKey> = BTreeSet::new();
     for millis in 0..20_000 {
         let clock = |host: u8| Instant::from_millis(millis + if host == 12 { 5_000_000 } else { 0 });
+        for process in lb1.iter().chain([&lb2]) {
+            process.kept.1.set(millis / section);
+        }
         let mut done: Vec<(usize, vrrp::Input)> = Vec::new();
         for (_, step) in steps.iter().filter(|(at, _)| *at == millis) {
             let newest = lb1.len();
