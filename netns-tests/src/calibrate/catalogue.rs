@@ -1,10 +1,14 @@
 //! What is calibrated: clusters, at two paces, each with the whole battery of the drill.
 
+use super::model::later;
 use std::fmt;
 use std::io;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 use vipward_sim::drill::{self, Case};
-use vipward_sim::scenario::Dataplane;
+use vipward_sim::scenario::{Dataplane, NodeKind, Scenario};
 
 /// Where a cluster's connections are carried, and so where it can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,9 @@ impl Calibrated {
 
     /// Whether it can be played in namespaces; the error says why not.
     pub fn playable(&self) -> Result<(), String> {
+        if self.cluster.kernel == Kernel::Guest && cold(&self.case) {
+            return Err("a daemon takes seconds to start in an emulated guest".to_owned());
+        }
         super::play::playable(&self.case.scenario)
     }
 }
@@ -87,8 +94,33 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
         Kernel::Here => Dataplane::Relay,
         Kernel::Guest => Dataplane::Ipvs,
     };
-    let cases = drill::cases(&files, Some(dataplane))?;
-    Ok(cases.into_iter().map(|case| Calibrated { cluster, case }).collect())
+    let cases = drill::cases(&files, Some(dataplane))?.into_iter();
+    let slow = cluster.kernel == Kernel::Guest;
+    Ok(cases.map(|case| Calibrated { cluster, case: if slow { after(SLOW_START, &case) } else { case } }).collect())
+}
+
+/// How long a cluster in the emulated guest may take until it works.
+const SLOW_START: Duration = Duration::from_secs(15);
+
+/// The case with everything but the start of the cluster so much later, clients too.
+fn after(pause: Duration, case: &Case) -> Case {
+    if cold(case) {
+        return case.clone();
+    }
+    let mut late = later(case, pause);
+    let mut scenario: Scenario = (*late.scenario).clone();
+    for node in &mut scenario.nodes {
+        if let NodeKind::Client(client) = &mut node.kind {
+            client.from += pause;
+        }
+    }
+    late.scenario = Arc::new(scenario);
+    late
+}
+
+/// Nobody runs at first.
+fn cold(case: &Case) -> bool {
+    case.scenario.directors().all(|(_, director)| !director.starts)
 }
 
 fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {

@@ -170,7 +170,7 @@ impl<'a> Running<'a> {
 
     /// Role changes that the daemons have logged since then, those at a start and at an end left out.
     pub fn role_changes(&self, since: Instant) -> usize {
-        let now = self.daemons.iter().flat_map(|(_, process)| process.lines(0));
+        let now = self.daemons.values().flat_map(|process| process.lines(0));
         let ended = self.ending.iter().flat_map(|(_, process)| process.lines(0));
         let all = self.said.values().flatten().cloned().chain(now).chain(ended);
         all.filter(|line| line.at >= since && changes_role(&line.text)).count()
