@@ -15,7 +15,6 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
-use vipward_lab::apart;
 use vipward_netns_tests::calibrate::*;
 use vipward_netns_tests::example;
 
@@ -41,6 +40,11 @@ fn options() -> Result<Options, Box<dyn Error>> {
             number.parse().map_err(|_| format!("{word}: `{number}` is no number").into())
         };
         match word.as_str() {
+            "--help" | "-h" => {
+                let head = include_str!("calibrate.rs").lines().map_while(|line| line.strip_prefix("//!"));
+                head.for_each(|line| println!("{}", line.strip_prefix(' ').unwrap_or(line)));
+                std::process::exit(0);
+            }
             "--sample" => options.sample = Some(usize::try_from(number()?)?),
             "--base" => options.base = number()?,
             "--at-once" => options.at_once = usize::try_from(number()?)?.max(1),
@@ -84,7 +88,12 @@ fn calibrate() -> Result<(), Box<dyn Error>> {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some((place, one)) = next else { return };
-            let compared = compare(&one, &options);
+            let compared = compare(&one, options.plays).map(|(row, said)| {
+                if options.logs && !row.contradictions.is_empty() {
+                    println!("--- {}\n{said}", one.name());
+                }
+                row
+            });
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = match &compared {
                 Ok(row) if !row.contradictions.is_empty() => {
@@ -138,23 +147,5 @@ fn print(all: &[Compared]) {
             println!("\n## {cluster}\n\n{HEAD}");
         }
         println!("{}", row(one));
-    }
-}
-
-fn compare(one: &Calibrated, options: &Options) -> Result<Compared, String> {
-    let model: Vec<Facts> = model(one)?.iter().map(Facts::of).collect();
-    let mut plays = 0;
-    loop {
-        plays += 1;
-        let (row, said) = apart(|| play(one)).map_err(|error| error.to_string())??;
-        let real = Facts::of(&row);
-        let contradictions = contradictions(&model, &real);
-        if contradictions.is_empty() || plays == options.plays {
-            if options.logs && !contradictions.is_empty() {
-                println!("--- {}\n{said}", one.name());
-            }
-            let cluster = format!("{}, {}", one.cluster.name, one.cluster.pace);
-            return Ok(Compared { cluster, fault: one.case.fault.clone(), model, real, contradictions, plays });
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime` turns "cannot run here" into
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl` turns "cannot run here" into
 //! failure.
 
 use crate::zookeeper;
@@ -20,6 +20,9 @@ pub enum Need {
     Zookeeper,
     /// QEMU and what `netns-tests/vm/setup` needs beside it.
     Vm,
+    /// nft, of nftables.
+    Nftables,
+    Curl,
     /// A processor that a real-time task may have whole: two of them, the right to it, and `chrt` and `taskset`.
     RealTime,
 }
@@ -33,6 +36,8 @@ impl fmt::Display for Need {
             Self::Zookeeper => "zookeeper",
             Self::Vm => "vm",
             Self::RealTime => "realtime",
+            Self::Nftables => "nftables",
+            Self::Curl => "curl",
         })
     }
 }
@@ -68,6 +73,10 @@ fn look(need: Need) -> Result<(), String> {
             let name = need.to_string();
             program(&name).map(|_| ()).ok_or_else(|| format!("there is no {name}; apt-get install {name}"))
         }
+        Need::Nftables => {
+            program("nft").map(|_| ()).ok_or_else(|| "there is no nft; apt-get install nftables".to_owned())
+        }
+        Need::Curl => program("curl").map(|_| ()).ok_or_else(|| "there is no curl; apt-get install curl".to_owned()),
         Need::Zookeeper if program("java").is_none() => Err("there is no java; apt-get install zookeeper".to_owned()),
         Need::Zookeeper if !Path::new(zookeeper::JAR).is_file() => {
             Err(format!("there is no {}; apt-get install zookeeper", zookeeper::JAR))

@@ -21,4 +21,4 @@ pub use catalogue::{Calibrated, Cluster, Kernel, Pace, all, cases};
 pub use facts::{Facts, Figure, Verdict, contradictions};
 pub use model::model;
 pub use play::play;
-pub use table::{Compared, HEAD, row, summary};
+pub use table::{Compared, HEAD, compare, row, summary};

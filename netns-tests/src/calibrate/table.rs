@@ -1,6 +1,9 @@
 //! The table that people read: a row for each case, the model beside reality.
 
-use super::facts::{Facts, Figure, deviation};
+use super::catalogue::Calibrated;
+use super::facts::{Facts, Figure, contradictions, deviation};
+use super::model::model;
+use super::play::play;
 use std::time::Duration;
 
 /// One case, played.
@@ -15,6 +18,27 @@ pub struct Compared {
     pub contradictions: Vec<String>,
     /// How often it was played before it agreed, or at all.
     pub plays: u32,
+}
+
+/// Plays a case in the simulator and for real, so often at most as long as the two contradict, and tells both, with what the
+/// daemons logged the last time.
+///
+/// # Errors
+/// What could not be played.
+pub fn compare(calibrated: &Calibrated, most: u32) -> Result<(Compared, String), String> {
+    let model: Vec<Facts> = model(calibrated)?.iter().map(Facts::of).collect();
+    let mut plays = 0;
+    loop {
+        plays += 1;
+        let (row, said) = vipward_lab::apart(|| play(calibrated)).map_err(|error| error.to_string())??;
+        let real = Facts::of(&row);
+        let contradictions = contradictions(&model, &real);
+        if contradictions.is_empty() || plays >= most {
+            let cluster = format!("{}, {}", calibrated.cluster.name, calibrated.cluster.pace);
+            let fault = calibrated.case.fault.clone();
+            return Ok((Compared { cluster, fault, model, real, contradictions, plays }, said));
+        }
+    }
 }
 
 const FIGURES: [Figure; 3] = [Figure::Outage, Figure::Degraded, Figure::TwoOwners];
