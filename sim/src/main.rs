@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use vipward_core::text::{Diagnostic, Sources, render};
-use vipward_sim::explore::{Clusters, Found, Given, Sweep};
+use vipward_sim::explore::{Clusters, Found, Given, Sweep, Swept};
 use vipward_sim::junit::Junit;
 use vipward_sim::progress::Progress;
 use vipward_sim::report::Report;
@@ -138,6 +138,9 @@ struct Explore {
     /// Stop after so many failures.
     #[arg(long, default_value_t = 5)]
     most: usize,
+    /// Say what was covered: how often each fault was played and each change of roles happened, and what never did.
+    #[arg(long)]
+    covered: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -384,8 +387,8 @@ fn explore_all(options: &Explore) -> Status {
         },
     );
     progress.clear();
-    let seeds = match swept {
-        Ok(seeds) => seeds,
+    let Swept { seeds, covered } = match swept {
+        Ok(swept) => swept,
         Err(error) => {
             eprintln!("error: {error}");
             return Status::Mistakes;
@@ -394,8 +397,12 @@ fn explore_all(options: &Explore) -> Status {
     let (count, base, minutes) = (failures.len(), options.base, options.minutes);
     let swept = format!("{seeds} seeds from {base} on, {minutes} simulated minutes each");
     println!("{swept}: {count} failed");
+    let covered = covered.sentences();
+    if options.covered {
+        covered.iter().for_each(|text| println!("{text}"));
+    }
     if let Some(path) = &options.html
-        && let Err(status) = write_page(path, &html::sweep_page(&swept, &failures))
+        && let Err(status) = write_page(path, &html::sweep_page(&swept, &covered, &failures))
     {
         return status;
     }

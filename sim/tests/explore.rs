@@ -90,11 +90,9 @@ fn a_given_scenario_keeps_its_network_and_gets_other_faults() {
     assert_eq!(names(&drawn), names(&original));
     assert!(drawn.expectations.is_empty() && drawn.steps.len() == case.lines.len());
     assert_eq!(
-        Sweep { clusters: Clusters::Given(given), ..sweep(20, 2) }.run(
-            &Product,
-            |_| (),
-            |found| Err(format!("{found:?}"))
-        ),
+        Sweep { clusters: Clusters::Given(given), ..sweep(20, 2) }
+            .run(&Product, |_| (), |found| Err(format!("{found:?}")))
+            .map(|swept| swept.seeds),
         Ok(20)
     );
 }

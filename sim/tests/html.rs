@@ -136,16 +136,21 @@ fn what_a_sweep_found_is_drawn_and_so_is_that_it_found_nothing() {
     let make = Fault::AddressKept;
     let take = |found: Found| found.case.report(&make).map(|report| failures.push(report));
     sweep.run(&make, |_| (), take).expect("a sweep");
-    let found = dom(&chromium, "sweep", &save("sweep", &html::sweep_page("30 seeds", &failures)));
+    let found = dom(&chromium, "sweep", &save("sweep", &html::sweep_page("30 seeds", &[], &failures)));
     let main = drawn(&found);
     assert_eq!(main.matches("<tr class=\"broke\"").count(), 2, "{main}");
     for text in ["Explored: 30 seeds", "2 seeds broke an invariant", "✗ ", ">one-owner<"] {
         assert!(main.contains(text), "{text} is not in\n{main}");
     }
 
-    let dom = dom(&chromium, "nothing", &save("nothing", &html::sweep_page("7 seeds", &[])));
+    let dom = dom(
+        &chromium,
+        "nothing",
+        &save("nothing", &html::sweep_page("7 seeds", &["steps played: kill 2".to_owned()], &[])),
+    );
     let main = drawn(&dom);
     assert!(main.contains("Explored: 7 seeds") && main.contains("nothing broke"), "{main}");
+    assert!(main.contains("What was covered") && main.contains("<li>steps played: kill 2</li>"), "{main}");
     assert!(!main.contains("<table") && !main.contains("class=\"chart\"") && !main.contains("<aside"), "{main}");
 }
 

@@ -50,7 +50,9 @@ pub fn model(calibrated: &Calibrated) -> Result<Vec<Row>, String> {
     let case = &calibrated.case;
     let steps = || case.scenario.steps.iter();
     let hidden = looks_every(&case.scenario).filter(|_| steps().any(|step| of_service(&step.action)));
-    let advert = advertises_every(&case.scenario);
+    // From dark there is nothing whose phase could be kept.
+    let dark = case.scenario.directors().all(|(_, director)| !director.starts);
+    let advert = if dark { Duration::ZERO } else { advertises_every(&case.scenario) };
     let mut rows = Vec::new();
     for play in 0..if steps().any(|step| by_chance(&step.action)) { LOSSES } else { PLAYS } {
         // A whole number of adverts later, so the phase against them stays; and what nothing shows at another one.

@@ -1,6 +1,7 @@
 //! What a seed stands for: a cluster, drawn or given, and a schedule of faults. A case is run by way of the scenario file
 //! that describes it, so a case that fails can be written down as it is.
 
+use super::covered::Covered;
 use super::dice::Dice;
 use super::draft::{Draft, Texts};
 use super::schedule::{self, Line, Targets};
@@ -191,12 +192,21 @@ impl Case {
 
     /// Runs until an invariant breaks: that one, or none. A machine that never rests breaks one too: `rests`.
     pub fn run(&self, make: &dyn Make) -> Result<Option<Violation>, String> {
+        self.run_covered(make).map(|(violation, _)| violation)
+    }
+
+    /// The same, and what it went through.
+    pub fn run_covered(&self, make: &dyn Make) -> Result<(Option<Violation>, Covered), String> {
         let mut run = EventRun::new(&self.scenario()?, None, make);
         run.leave_out_traffic();
-        if let Err(text) = run.play_until(|run| !run.watch().violations.is_empty()) {
-            return Ok(Some(Violation { at: run.world().now(), invariant: "rests", text }));
-        }
-        Ok(run.watch().violations.first().cloned())
+        let rested = run.play_until(|run| !run.watch().violations.is_empty());
+        let verbs = self.lines.iter().filter_map(|line| line.what.split_whitespace().next());
+        let covered = Covered::of(verbs, &run.world().trace);
+        let violation = match rested {
+            Err(text) => Some(Violation { at: run.world().now(), invariant: "rests", text }),
+            Ok(()) => run.watch().violations.first().cloned(),
+        };
+        Ok((violation, covered))
     }
 
     /// Runs to the end and keeps everything; with the files that it is about.

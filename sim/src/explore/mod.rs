@@ -5,11 +5,12 @@
 //! - [`schedule`]: random faults, mended in time for everything to settle
 //! - [`case`]: both together; what a seed stands for
 //! - [`shrink`]: less of it
-//! - [`sweep`]: many seeds
+//! - [`sweep`]: many seeds, and [`covered`] what they went through
 //!
 //! The same program draws, runs and shrinks the same from the same seed, on any machine: `docs/explorer.md`.
 
 pub mod case;
+pub mod covered;
 pub mod dice;
 pub mod draft;
 mod forger;
@@ -18,4 +19,5 @@ pub mod shrink;
 pub mod sweep;
 
 pub use case::{Case, Clusters, Given, Ground};
-pub use sweep::{Found, Sweep};
+pub use covered::Covered;
+pub use sweep::{Found, Sweep, Swept};

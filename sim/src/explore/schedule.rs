@@ -31,6 +31,8 @@ pub struct Targets {
     pub victims: Vec<Victim>,
     /// A director and the name of a script that it tracks.
     pub scripts: Vec<(String, String)>,
+    /// A director with several interfaces, and each of them.
+    pub interfaces: Vec<(String, String)>,
     /// A director and a file that it can be reloaded with.
     pub reloads: Vec<(String, String)>,
 }
@@ -52,6 +54,11 @@ impl Targets {
         let mut addresses = BTreeSet::new();
         for (id, director) in scenario.directors() {
             let name = scenario.node(id).name.to_string();
+            let interfaces = scenario.node(id).ports.iter().map(|port| port.interface.to_string());
+            let interfaces: BTreeSet<String> = interfaces.collect();
+            if interfaces.len() > 1 {
+                targets.interfaces.extend(interfaces.into_iter().map(|interface| (name.clone(), interface)));
+            }
             let ports: BTreeSet<u16> = director.tracks.values().map(|checks| checks.port).collect();
             targets.services.extend(ports.iter().map(|port| format!("{name}:{port}")));
             targets.reloads.push((name.clone(), director.config.path.display().to_string()));
@@ -123,7 +130,15 @@ impl Schedule<'_> {
             }
             28 => self.stall(targets, at),
             29..=34 => self.pair(at, format!("freeze = {lb:?}"), format!("resume = {lb:?}")),
-            35..=39 => self.pair(at, format!("unplug = {lb:?}"), format!("plug = {lb:?}")),
+            35..=37 => self.pair(at, format!("unplug = {lb:?}"), format!("plug = {lb:?}")),
+            38..=39 => match self.pick(&targets.interfaces) {
+                Some((lb, one)) => self.pair(
+                    at,
+                    format!("unplug = {lb:?}, interface = {one:?}"),
+                    format!("plug = {lb:?}, interface = {one:?}"),
+                ),
+                None => self.pair(at, format!("unplug = {lb:?}"), format!("plug = {lb:?}")),
+            },
             40..=44 => {
                 if let Some(address) = self.pick(&targets.addresses) {
                     self.line(at, format!("delete_address = {address:?}, on = {lb:?}"));

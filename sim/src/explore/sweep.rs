@@ -1,6 +1,7 @@
 //! Many seeds on many threads; what they give comes out in the order of the seeds, whoever is first.
 
 use super::case::{Case, Clusters};
+use super::covered::Covered;
 use super::shrink::shrink;
 use crate::invariants::Violation;
 use crate::runner::events::Make;
@@ -22,6 +23,15 @@ pub struct Sweep {
     pub most: usize,
 }
 
+/// What came out of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many seeds came out.
+    pub seeds: u64,
+    /// What they went through.
+    pub covered: Covered,
+}
+
 /// A seed that breaks an invariant.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -35,13 +45,13 @@ pub struct Found {
 
 impl Sweep {
     /// Runs all seeds. `found` gets each failure, shrunk, in the order of the seeds; `done` how many seeds are behind us,
-    /// in the order in which they end. Returns how many seeds came out. The error: a case that can't be run.
+    /// in the order in which they end. The error: a case that can't be run.
     pub fn run(
         &self,
         make: &dyn Make,
         mut done: impl FnMut(u64),
         mut found: impl FnMut(Found) -> Result<(), String>,
-    ) -> Result<u64, String> {
+    ) -> Result<Swept, String> {
         let next = AtomicU64::new(0);
         let enough = AtomicBool::new(false);
         let (send, receive) = mpsc::channel();
@@ -59,34 +69,39 @@ impl Sweep {
             }
             drop(send);
             let (mut waiting, mut out, mut failures) = (BTreeMap::new(), 0, 0);
+            let mut all = Covered::default();
             let mut result = Ok(());
             for (ended, (at, outcome)) in (1..).zip(receive) {
                 done(ended);
                 waiting.insert(at, outcome);
                 while let Some(outcome) = waiting.remove(&out).filter(|_| failures < self.most && result.is_ok()) {
                     out += 1;
-                    result = outcome.and_then(|outcome| match outcome {
-                        Some(failure) => {
-                            failures += 1;
-                            found(failure)
+                    result = outcome.and_then(|(outcome, covered)| {
+                        all.add(&covered);
+                        match outcome {
+                            Some(failure) => {
+                                failures += 1;
+                                found(failure)
+                            }
+                            None => Ok(()),
                         }
-                        None => Ok(()),
                     });
                 }
                 if failures >= self.most || result.is_err() {
                     enough.store(true, Ordering::Relaxed);
                 }
             }
-            result.map(|()| out)
+            result.map(|()| Swept { seeds: out, covered: all })
         })
     }
 
-    fn one(&self, seed: u64, make: &dyn Make) -> Result<Option<Found>, String> {
+    fn one(&self, seed: u64, make: &dyn Make) -> Result<(Option<Found>, Covered), String> {
         let case = Case::draw(seed, self.seconds, &self.clusters)?;
-        let violation = case.run(make).map_err(|error| format!("seed {seed}: {error}"))?;
-        Ok(violation.map(|violation| {
+        let (violation, covered) = case.run_covered(make).map_err(|error| format!("seed {seed}: {error}"))?;
+        let found = violation.map(|violation| {
             let (case, shrunk) = shrink(case, violation.clone(), make);
             Found { seed, violation, case, shrunk }
-        }))
+        });
+        Ok((found, covered))
     }
 }

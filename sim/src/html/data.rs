@@ -19,6 +19,8 @@ pub(super) struct Page {
     held: bool,
     verdict: String,
     assumptions: Vec<String>,
+    /// What a sweep went through.
+    covered: Vec<String>,
     findings: Vec<Finding>,
     files: Vec<File>,
     runs: Vec<RunData>,
@@ -100,14 +102,14 @@ impl Page {
         })
     }
 
-    pub fn of_sweep(swept: &str, failures: &[(Report, Sources)]) -> Self {
+    pub fn of_sweep(swept: &str, covered: &[String], failures: &[(Report, Sources)]) -> Self {
         let verdict = match failures.len() {
             0 => "nothing broke".to_owned(),
             1 => "1 seed broke an invariant".to_owned(),
             count => format!("{count} seeds broke an invariant"),
         };
         let reports: Vec<_> = failures.iter().map(|(report, sources)| (report, sources)).collect();
-        Self::of(format!("Explored: {swept}"), verdict, &reports, |report| {
+        let page = Self::of(format!("Explored: {swept}"), verdict, &reports, |report| {
             let first = report.run.violations.first();
             vec![
                 ("seed", report.run.seed.to_string()),
@@ -115,7 +117,8 @@ impl Page {
                 ("broken", first.map(|it| it.invariant.to_owned()).unwrap_or_default()),
                 ("what", first.map(|it| it.text.clone()).unwrap_or_default()),
             ]
-        })
+        });
+        Self { covered: covered.to_vec(), ..page }
     }
 
     pub fn of_replay(report: &Report, sources: &Sources) -> Self {
@@ -144,6 +147,7 @@ impl Page {
             held: reports.iter().all(|(report, _)| report.held()),
             verdict,
             assumptions: Vec::new(),
+            covered: Vec::new(),
             findings,
             files: all_files,
             runs,
@@ -159,6 +163,7 @@ impl Page {
             held: drill.verdict() == Verdict::Held,
             verdict: drill.summary(),
             assumptions: drill.assumptions.clone(),
+            covered: Vec::new(),
             findings: loud.map(|finding| Finding::new(finding, sources, 0)).collect(),
             files: files(sources),
             runs: drill.rows.iter().map(|row| RunData::of_row(row, sources)).collect(),

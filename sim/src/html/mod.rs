@@ -17,9 +17,9 @@ pub fn runs_page(reports: &[(&Report, &Sources)]) -> String {
     render(&Page::of_runs(reports))
 }
 
-/// What an explorer's sweep found: each failure, shrunk. `swept` says what was looked at.
-pub fn sweep_page(swept: &str, failures: &[(Report, Sources)]) -> String {
-    render(&Page::of_sweep(swept, failures))
+/// What an explorer's sweep found: each failure, shrunk. `swept` says what was looked at, `covered` what happened meanwhile.
+pub fn sweep_page(swept: &str, covered: &[String], failures: &[(Report, Sources)]) -> String {
+    render(&Page::of_sweep(swept, covered, failures))
 }
 
 /// A replay, with the recorded configurations.

@@ -51,14 +51,20 @@
     el("summary", {}, "What the files do not say, and was assumed (" + data.assumptions.length + ")"),
     el("ul", {}, data.assumptions.map((text) => el("li", {}, text))));
 
+  // What a sweep went through: all that there is to see when nothing broke.
+  const covered = data.covered.length === 0 ? null : el("details", { class: "covered", open: data.runs.length === 0 },
+    el("summary", {}, "What was covered"), el("ul", {}, data.covered.map((text) => el("li", {}, text))));
+
   // The table of cases; each opens its run.
   const NUMBERS = ["role changes", "longest outage", "failed requests", "seed", "faults"];
   const rows = [];
   const cases = data.runs.length < 2 ? null : (() => {
-    const heads = data.runs[0].cells.map(([name]) => name);
+    // A column in which no case says anything is left out.
+    const used = data.runs[0].cells.map((_, place) => data.runs.some((run) => run.cells[place][1] !== ""));
+    const heads = data.runs[0].cells.map(([name]) => name).filter((_, place) => used[place]);
     const number = (name) => (NUMBERS.includes(name) ? "number" : null);
     data.runs.forEach((run, at) => {
-      const cells = run.cells.map(([name, text], place) => el("td",
+      const cells = run.cells.filter((_, place) => used[place]).map(([name, text], place) => el("td",
         { class: [number(name), name === "broken" && text ? "bad" : ""].filter(Boolean).join(" "), "data-head": name },
         place === 0 ? el("button", { class: "open", type: "button", onclick: () => { open(at); stage.scrollIntoView({ block: "start" }); } }, text) : text));
       rows.push(el("tr", { class: run.held ? "" : "broke" }, cells));
@@ -332,14 +338,17 @@
     if (first !== undefined) pick(first, true); else now.replaceChildren("Nothing happened.");
   }
 
-  const parts = [head, findings, assumed, cases, data.runs.length ? stage : data.files.length ? files.panel : null];
+  const parts = [head, findings, assumed, covered, cases, data.runs.length ? stage : data.files.length ? files.panel : null];
   document.body.append(el("main", {}, parts.filter(Boolean)));
   if (data.files.length) files.show(0);
   if (data.runs.length) {
     const broke = data.runs.findIndex((it) => !it.held);
     const [, asked, event] = /^#(\d+)\.(\d+)$/.exec(location.hash) || [];
     open(data.runs[asked] ? Number(asked) : broke >= 0 ? broke : Math.min(1, data.runs.length - 1));
-    if (data.runs[asked] && run.events[event]) pick(Number(event), true);
+    if (data.runs[asked] && run.events[event]) {
+      pick(Number(event), true);
+      stage.scrollIntoView({ block: "start" });
+    }
     new ResizeObserver(() => draw()).observe(chart);
   }
   addEventListener("beforeprint", () => { for (const it of document.querySelectorAll("details")) it.open = true; });

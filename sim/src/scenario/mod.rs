@@ -9,7 +9,7 @@ mod read;
 mod steps;
 mod tracked;
 mod values;
-mod words;
+pub(crate) mod words;
 
 pub use model::*;
 pub use read::{Disk, Loaded, load, load_from, scenario_files};
