@@ -100,8 +100,8 @@ impl World {
             if self.send(from, id, quality).is_ok() {
                 let entry = Neighbour { holder: from, confirmed: self.now };
                 self.neighbours.entry(address).or_default().insert(id, entry);
-                if self.asked_for.remove(&(address, id)).is_some() {
-                    self.send_what_waits(address);
+                if let Some(since) = self.asked_for.remove(&(address, id)) {
+                    self.send_what_waits(address, since);
                 }
             }
         }

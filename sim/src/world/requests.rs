@@ -29,8 +29,8 @@ pub(super) struct Pending {
     connection: Option<Connection>,
     /// Why the last try came to nothing.
     cause: String,
-    /// The last packet waits in a host for the address to be resolved.
-    waits: bool,
+    /// Since when the last packet waits in a host for the address to be resolved.
+    waits: Option<Instant>,
 }
 
 type Connection = (NodeId, ServiceKey, SocketAddr);
@@ -123,7 +123,7 @@ impl World {
             answer: None,
             connection: None,
             cause: String::new(),
-            waits: false,
+            waits: None,
         });
     }
 
@@ -136,7 +136,7 @@ impl World {
                 self.count(connection, true);
             }
             Tried::Nothing { cause } => {
-                request.waits = cause.starts_with(UNRESOLVED);
+                request.waits = cause.starts_with(UNRESOLVED).then_some(self.now);
                 request.cause = cause;
                 request.next_try = request.next_try + Duration::from_secs(1 << request.tries.min(6));
                 request.tries += 1;
@@ -144,11 +144,13 @@ impl World {
         }
     }
 
-    /// A host has learned where the address is: what it kept for it leaves.
-    pub(super) fn send_what_waits(&mut self, address: IpAddr) {
+    /// A host that has asked for the address since then has learned where it is: what it kept for it leaves. What it kept
+    /// before it gave up asking, and began anew, is lost.
+    pub(super) fn send_what_waits(&mut self, address: IpAddr, since: Instant) {
         let now = self.now;
-        for request in self.pending.iter_mut().filter(|it| it.waits && it.target.ip() == address) {
-            request.waits = false;
+        let kept = |it: &&mut Pending| it.waits.is_some_and(|from| from >= since) && it.target.ip() == address;
+        for request in self.pending.iter_mut().filter(kept) {
+            request.waits = None;
             request.next_try = now;
         }
     }
