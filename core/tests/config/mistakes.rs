@@ -179,6 +179,16 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("an IPv6 address", vi("").replace("192.0.2.100/24", "2001:db8::1/64"), "E no-ipv6 6:9"),
         ("no address at all", vi("").replace("        192.0.2.100/24\n", ""), "W no-addresses 1:1"),
         ("an address elsewhere", vi("").replace("/24", "/24 dev ens33"), "W other-interface 6:9"),
+        (
+            "an address elsewhere, where adverts have a link of their own",
+            vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n 192.0.2.12\n}").replace("100/24", "100/24 dev ens33"),
+            "I other-interface 6:9",
+        ),
+        (
+            "an address elsewhere, which is tracked",
+            vi("track_interface {\n ens33\n}").replace("/24", "/24 dev ens33"),
+            "I other-interface 6:9",
+        ),
         ("unicast without a source", vi("unicast_peer {\n 192.0.2.12\n}"), "W no-unicast-source 8:1"),
         ("a source without unicast", vi("unicast_src_ip 192.0.2.11"), "W no-peers 8:1"),
         ("no peers", vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n}"), "E no-peers 9:1"),
