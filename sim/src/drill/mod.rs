@@ -151,36 +151,29 @@ pub fn drill(paths: &[PathBuf], options: &Options, mut progress: impl FnMut(usiz
 /// The network that a drill of these files takes place in, in the words of a scenario file. The error says why there is
 /// none, or what is wrong with the files: a drill plays such as well as it can, what plays more than that can't.
 pub fn network(paths: &[PathBuf]) -> Result<String, String> {
+    laid_out(paths, None).and_then(|topology| written::written(&topology))
+}
+
+/// The cases that a drill of these files would play, in its order. The error is that of [`network`].
+pub fn cases(paths: &[PathBuf], dataplane: Option<Dataplane>) -> Result<Vec<Case>, String> {
+    laid_out(paths, dataplane).map(|topology| battery::battery(&topology))
+}
+
+/// The network around files without mistakes.
+fn laid_out(paths: &[PathBuf], dataplane: Option<Dataplane>) -> Result<topology::Topology, String> {
     let (mut sources, mut findings) = (Sources::default(), Vec::new());
     let files = files::read(paths, &mut sources, &mut findings);
-    let mut network = None;
+    let mut found = None;
     if !findings.iter().any(Diagnostic::is_error) {
         match wires::wires(&files, &mut findings) {
-            Ok(wires) => network = Some(topology::topology(&files, &wires, None)),
+            Ok(wires) => found = Some(topology::topology(&files, &wires, dataplane)),
             Err(why) => findings.push(why),
         }
         let nodes: Vec<cluster::Node<'_>> = files.iter().map(files::DirectorFile::node).collect();
         findings.extend(cluster::check(&nodes));
     }
     findings.retain(Diagnostic::is_error);
-    match network {
-        Some(topology) if findings.is_empty() => written::written(&topology),
-        Some(_) | None => Err(render(&sources, &findings, false)),
-    }
-}
-
-/// The cases that a drill of these files would play, in its order. The error says what is wrong with the files.
-pub fn cases(paths: &[PathBuf], dataplane: Option<Dataplane>) -> Result<Vec<Case>, String> {
-    let (mut sources, mut findings) = (Sources::default(), Vec::new());
-    let files = files::read(paths, &mut sources, &mut findings);
-    findings.retain(Diagnostic::is_error);
-    if findings.is_empty() {
-        match wires::wires(&files, &mut Vec::new()) {
-            Ok(wires) => return Ok(battery::battery(&topology::topology(&files, &wires, dataplane))),
-            Err(why) => findings.push(why),
-        }
-    }
-    Err(render(&sources, &findings, false))
+    found.filter(|_| findings.is_empty()).ok_or_else(|| render(&sources, &findings, false))
 }
 
 fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {

@@ -62,55 +62,41 @@ impl Covered {
     }
 }
 
-/// Every [`kind`].
-const KINDS: &[&str] = &[
-    "start",
-    "address owner",
-    "Master_Down_Interval",
-    "Skew_Time after a stop",
-    "preempts",
-    "higher priority heard",
-    "same priority, greater address heard",
-    "overslept",
-    "link down",
-    "link gone",
-    "no source address",
-    "source address gone",
-    "tracked",
-    "no quorum",
-    "elected",
-    "outranked",
-    "lease elsewhere",
-    "spread elsewhere",
-    "recovered",
-    "reconfigured",
-    "stop",
-];
+/// What a reason is called here, and the list of all.
+macro_rules! kinds {
+    ($($cause:ident => $name:literal),* $(,)?) => {
+        const KINDS: &[&str] = &[$($name),*];
 
-fn kind(cause: &RoleCause) -> &'static str {
-    match cause {
-        RoleCause::Startup => "start",
-        RoleCause::Owner => "address owner",
-        RoleCause::MasterDown { .. } => "Master_Down_Interval",
-        RoleCause::MasterStopped { .. } => "Skew_Time after a stop",
-        RoleCause::Preempts { .. } => "preempts",
-        RoleCause::HigherPriority { .. } => "higher priority heard",
-        RoleCause::SamePriorityGreaterAddress { .. } => "same priority, greater address heard",
-        RoleCause::Overslept { .. } => "overslept",
-        RoleCause::LinkDown { .. } => "link down",
-        RoleCause::LinkGone { .. } => "link gone",
-        RoleCause::NoSourceAddress { .. } => "no source address",
-        RoleCause::SourceAddressGone { .. } => "source address gone",
-        RoleCause::Tracked { .. } => "tracked",
-        RoleCause::NoQuorum { .. } => "no quorum",
-        RoleCause::Elected { .. } => "elected",
-        RoleCause::Outranked { .. } => "outranked",
-        RoleCause::LeaseElsewhere { .. } => "lease elsewhere",
-        RoleCause::SpreadElsewhere => "spread elsewhere",
-        RoleCause::Recovered => "recovered",
-        RoleCause::Reconfigured => "reconfigured",
-        RoleCause::Stop => "stop",
-    }
+        fn kind(cause: &RoleCause) -> &'static str {
+            match cause {
+                $(RoleCause::$cause { .. } => $name),*
+            }
+        }
+    };
+}
+
+kinds! {
+    Startup => "start",
+    Owner => "address owner",
+    MasterDown => "Master_Down_Interval",
+    MasterStopped => "Skew_Time after a stop",
+    Preempts => "preempts",
+    HigherPriority => "higher priority heard",
+    SamePriorityGreaterAddress => "same priority, greater address heard",
+    Overslept => "overslept",
+    LinkDown => "link down",
+    LinkGone => "link gone",
+    NoSourceAddress => "no source address",
+    SourceAddressGone => "source address gone",
+    Tracked => "tracked",
+    NoQuorum => "no quorum",
+    Elected => "elected",
+    Outranked => "outranked",
+    LeaseElsewhere => "lease elsewhere",
+    SpreadElsewhere => "spread elsewhere",
+    Recovered => "recovered",
+    Reconfigured => "reconfigured",
+    Stop => "stop",
 }
 
 #[cfg(test)]

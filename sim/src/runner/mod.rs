@@ -134,29 +134,34 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     Ok(conclude(world, watch, seed))
 }
 
+/// The outages of every client, by themselves and joined ([`Trouble`]).
+pub fn seen_by_clients(scenario: &Scenario, requests: &[Request]) -> (Vec<Outage>, Vec<Trouble>) {
+    let end = Instant::ZERO + scenario.duration;
+    let (mut all, mut joined) = (Vec::new(), Vec::new());
+    for id in scenario.ids().filter(|id| matches!(scenario.node(*id).kind, NodeKind::Client(_))) {
+        let own = outages(id, requests);
+        joined.extend(troubles(&own, requests, end));
+        all.extend(own);
+    }
+    (all, joined)
+}
+
 /// What a run that came to its end gave.
 fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
     let scenario = world.plan().clone();
-    let end = Instant::ZERO + scenario.duration;
     let requests = std::mem::take(&mut world.requests);
     let mut trace = std::mem::take(&mut world.trace);
-    let (mut all, mut joined) = (Vec::new(), Vec::new());
-    for id in scenario.ids().filter(|id| matches!(scenario.node(*id).kind, NodeKind::Client(_))) {
-        let own = outages(id, &requests);
-        for trouble in troubles(&own, &requests, end) {
-            joined.push(trouble.clone());
-            let Trouble { began, ended, failed, asked, longest, cause, .. } = trouble;
-            trace.push(Entry { at: began, node: Some(id), what: What::TroubleBegan { cause } });
-            if let Some(at) = ended {
-                let what = What::TroubleEnded { lasted: at.since(began), failed, asked, longest };
-                trace.push(Entry { at, node: Some(id), what });
-            }
+    let (outages, troubles) = seen_by_clients(&scenario, &requests);
+    for Trouble { client, began, ended, failed, asked, longest, cause } in troubles.iter().cloned() {
+        trace.push(Entry { at: began, node: Some(client), what: What::TroubleBegan { cause } });
+        if let Some(at) = ended {
+            let what = What::TroubleEnded { lasted: at.since(began), failed, asked, longest };
+            trace.push(Entry { at, node: Some(client), what });
         }
-        all.extend(own);
     }
     trace.sort_by_key(|entry| entry.at);
     let neighbours = world.believed();
-    Run { scenario, seed, trace, requests, outages: all, troubles: joined, violations: watch.violations, neighbours }
+    Run { scenario, seed, trace, requests, outages, troubles, violations: watch.violations, neighbours }
 }
 
 /// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.

@@ -77,6 +77,11 @@ impl World {
         holder
     }
 
+    /// Whether it asks for an address that nobody answers for.
+    pub(super) fn asks_for(&self, asker: NodeId, address: IpAddr) -> bool {
+        self.asked_for.contains_key(&(address, asker))
+    }
+
     /// An answer came from there: the entry is good.
     pub(super) fn confirm(&mut self, asker: NodeId, address: IpAddr, holder: NodeId) {
         let now = self.now;

@@ -38,9 +38,6 @@ type Connection = (NodeId, ServiceKey, SocketAddr);
 /// How long the relay tries to connect to a real server.
 const RELAY_CONNECTS: Duration = Duration::from_secs(3);
 
-/// The beginning of that cause.
-const UNRESOLVED: &str = "nobody answers ARP for";
-
 /// What one try came to.
 enum Tried {
     Outcome { after: Duration, outcome: Outcome, connection: Option<Connection> },
@@ -136,7 +133,8 @@ impl World {
                 self.count(connection, true);
             }
             Tried::Nothing { cause } => {
-                request.waits = cause.starts_with(UNRESOLVED).then_some(self.now);
+                let asker = self.asker(request.client, request.target.ip());
+                request.waits = asker.filter(|id| self.asks_for(*id, request.target.ip())).map(|_| self.now);
                 request.cause = cause;
                 request.next_try = request.next_try + Duration::from_secs(1 << request.tries.min(6));
                 request.tries += 1;
@@ -413,19 +411,24 @@ impl World {
                 (router, segment, self.travel(from, router, way)?)
             }
         };
-        let holder = self.resolve(asker, address, segment).ok_or_else(|| format!("{UNRESOLVED} {address}"))?;
+        let holder =
+            self.resolve(asker, address, segment).ok_or_else(|| format!("nobody answers ARP for {address}"))?;
         let way = self.link(asker, holder, segment);
         let second = self.travel(asker, holder, way)?;
         Ok((holder, first + second))
     }
 
     fn confirm_way(&mut self, client: NodeId, address: IpAddr) {
-        let asker = if self.on_link(client, address).is_some() { Some(client) } else { self.router() };
-        if let Some(asker) = asker
+        if let Some(asker) = self.asker(client, address)
             && let Some(holder) = self.neighbour(asker, address).map(|entry| entry.holder)
         {
             self.confirm(asker, address, holder);
         }
+    }
+
+    /// Who resolves an address that a client asks: the client, or the router before it.
+    fn asker(&self, client: NodeId, address: IpAddr) -> Option<NodeId> {
+        if self.on_link(client, address).is_some() { Some(client) } else { self.router() }
     }
 
     fn back(&mut self, from: NodeId, to: NodeId) -> Result<Duration, String> {
