@@ -99,7 +99,7 @@ pub const DIRECTOR: &[Key] = &[
         "NUMBER or false, by vrrp_script",
         "the script checks what listens on this port and exits with 1 while that is not well; false: none of it. Without the \
          word it is guessed from the script's command",
-        "tracks = { nginx = 80 }",
+        "tracks = { nginx = 8080 }",
     ),
     key("starts", "true or false", "its daemon runs from the beginning; default true", "starts = false"),
     key("dataplane", r#""ipvs" or "relay""#, "who carries connections; default \"ipvs\"", r#"dataplane = "relay""#),
@@ -335,7 +335,7 @@ pub const STEPS: &[Word] = &[
         r#"the name of a vrrp_script"#,
         &["on", "exits"],
         "from now on the tracked script of this name exits so on that director; one that checks a service, until the next step about that service",
-        r#"{ at = "8s", script = "chk", on = "lb1", exits = 1 }"#,
+        r#"{ at = "8s", script = "nginx", on = "lb1", exits = 1 }"#,
     ),
     word(
         "leader_change",
@@ -370,7 +370,7 @@ pub const STEPS: &[Word] = &[
         r#"SEGMENT"#,
         &["source", "vrid", "priority", "version", "interval", "addresses", "password", "ttl", "to", "times", "every"],
         "a host on this segment that is no director sends `times` adverts from this source, to all or by unicast `to` one",
-        r#"{ at = "8s", forge = "lan", source = "192.0.2.66", vrid = 51, times = 3, every = "1s" }"#,
+        r#"{ at = "8s", forge = "lan", source = "192.0.2.66", vrid = 51, times = 3 }"#,
     ),
     word(
         "delete_address",
