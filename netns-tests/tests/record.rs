@@ -6,21 +6,27 @@ use std::time::Duration;
 use vipward_core::decision::{Decision, RoleCause};
 use vipward_core::quantity::Role;
 use vipward_lab::web::Server;
-use vipward_lab::{Signal, wait_for};
+use vipward_lab::{Process, Signal, wait_for};
 use vipward_netns_tests::{Pair, Router, VIP, in_lab, program, virtual_server};
 use vipward_sim::replay::{self, Track, Verdict};
 
 /// A loaded machine may be this late, and no test minds.
 const SOON: Duration = Duration::from_secs(30);
 
-/// lb1 is MASTER and is killed; lb2 takes over, works for a while, and is stopped. The two records.
-fn failover(pair: &Pair) -> (PathBuf, PathBuf) {
+/// A MASTER and a BACKUP under record, with their records.
+fn pair_recorded(pair: &Pair) -> [(Process, PathBuf); 2] {
     let file = |router: Router| Router { version: 3, advert_int: "0.1", blocks: virtual_server(), ..router }.text();
-    let _web = Server::start(&pair.web1, "198.51.100.21:80".parse().unwrap()).unwrap();
     let (mut master, first) = pair.vipward_recorded(&pair.lb1, &file(Router::master())).unwrap();
     master.wait_for_line("-> MASTER", SOON).unwrap();
     let (mut backup, second) = pair.vipward_recorded(&pair.lb2, &file(Router::backup())).unwrap();
     backup.wait_for_line("-> BACKUP", SOON).unwrap();
+    [(master, first), (backup, second)]
+}
+
+/// lb1 is MASTER and is killed; lb2 takes over, works for a while, and is stopped. The two records.
+fn failover(pair: &Pair) -> (PathBuf, PathBuf) {
+    let _web = Server::start(&pair.web1, "198.51.100.21:80".parse().unwrap()).unwrap();
+    let [(master, first), (mut backup, second)] = pair_recorded(pair);
     // web2 is not there: there is something to decide for the balancers too.
     backup.wait_for_line("198.51.100.22:80 is down", SOON).unwrap();
     grows_by(&first, 15);
@@ -78,7 +84,8 @@ fn a_failover_is_recorded_by_both_and_replayed_bit_for_bit() {
         let why = replay::explain::why(&tracks, Role::Master);
         println!("{why}");
         assert!(why.contains("Master_Down_Timer fired") && why.contains("the record of lb1 ends at"), "{why}");
-        again(&tracks, pair.folder.path());
+        let (_, text) = again(&tracks, pair.folder.path());
+        assert!(text.contains("nothing from 192.0.2.11"), "lb2 takes over for the same reason");
         dissected(&first);
     });
 }
@@ -88,12 +95,8 @@ fn a_failover_is_recorded_by_both_and_replayed_bit_for_bit() {
 fn upgrades_are_recorded_by_every_process_and_replayed_as_one() {
     in_lab("upgrades_are_recorded_by_every_process_and_replayed_as_one", &[], || {
         let pair = Pair::build().unwrap();
-        let file = |router: Router| Router { version: 3, advert_int: "0.1", blocks: virtual_server(), ..router }.text();
         let _web = Server::start(&pair.web1, "198.51.100.21:80".parse().unwrap()).unwrap();
-        let (mut master, first) = pair.vipward_recorded(&pair.lb1, &file(Router::master())).unwrap();
-        master.wait_for_line("-> MASTER", SOON).unwrap();
-        let (mut backup, second) = pair.vipward_recorded(&pair.lb2, &file(Router::backup())).unwrap();
-        backup.wait_for_line("-> BACKUP", SOON).unwrap();
+        let [(master, first), (mut backup, second)] = pair_recorded(&pair);
         grows_by(&second, 10);
         for _ in 0..2 {
             let mut upgrade = Command::new(vipward_netns_tests::vipward());
@@ -121,33 +124,25 @@ fn upgrades_are_recorded_by_every_process_and_replayed_as_one() {
         println!("{timeline}");
         assert_eq!(timeline.matches("  upgraded  ").count(), 2, "{timeline}");
         assert!(!timeline.contains("KILLED"), "{timeline}");
-        let path = pair.folder.path().join("again.toml");
-        replay::scenario::scenario(&tracks, "again").unwrap().save(&path).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        println!("{text}");
-        assert_eq!(text.matches("upgrade = \"lb1\"").count(), 2, "{text}");
-        let loaded = vipward_sim::scenario::load(&path);
-        let rendered = vipward_core::text::render(&loaded.sources, &loaded.diagnostics, false);
-        let scenario = loaded.scenario.unwrap_or_else(|| panic!("{rendered}"));
-        let report = vipward_sim::report::Report::new(vipward_sim::runner::run(&scenario.into(), None).unwrap());
-        println!("{}", vipward_sim::timeline::render(&report.run));
-        assert!(report.held(), "{}", report.text(&loaded.sources, false));
+        let (scenario, _) = again(&tracks, pair.folder.path());
+        assert_eq!(scenario.matches("upgrade = \"lb1\"").count(), 2, "{scenario}");
     });
 }
 
-/// The recordings as a scenario: the simulator comes to the same end.
-fn again(tracks: &[Track], folder: &Path) {
+/// The recordings as a scenario: the simulator comes to the same end. The scenario's text, and what is told of its run.
+fn again(tracks: &[Track], folder: &Path) -> (String, String) {
     let path = folder.join("again.toml");
     replay::scenario::scenario(tracks, "again").unwrap().save(&path).unwrap();
-    println!("{}", std::fs::read_to_string(&path).unwrap());
+    let written = std::fs::read_to_string(&path).unwrap();
+    println!("{written}");
     let loaded = vipward_sim::scenario::load(&path);
     let rendered = vipward_core::text::render(&loaded.sources, &loaded.diagnostics, false);
     let scenario = loaded.scenario.unwrap_or_else(|| panic!("{rendered}"));
     let report = vipward_sim::report::Report::new(vipward_sim::runner::run(&scenario.into(), None).unwrap());
-    println!("{}", report.text(&loaded.sources, false));
-    assert!(report.held());
     let text = report.text(&loaded.sources, false);
-    assert!(text.contains("nothing from 192.0.2.11"), "lb2 takes over for the same reason");
+    println!("{text}");
+    assert!(report.held());
+    (written, text)
 }
 
 /// Where there is tshark, it shows adverts as VRRP.

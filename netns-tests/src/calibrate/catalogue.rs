@@ -1,14 +1,13 @@
 //! What is calibrated: clusters, at two paces, each with the whole battery of the drill.
 
-use super::model::later;
+use super::model::{asked_later, cold, later};
 use std::fmt;
 use std::io;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use vipward_sim::drill::{self, Case};
-use vipward_sim::scenario::{Dataplane, NodeKind, Scenario};
+use vipward_sim::scenario::Dataplane;
 
 /// Where a cluster's connections are carried, and so where it can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,33 +94,16 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
         Kernel::Guest => Dataplane::Ipvs,
     };
     let cases = drill::cases(&files, Some(dataplane))?.into_iter();
-    let slow = cluster.kernel == Kernel::Guest;
-    Ok(cases.map(|case| Calibrated { cluster, case: if slow { after(SLOW_START, &case) } else { case } }).collect())
+    let slow = |case: &Case| cluster.kernel == Kernel::Guest && !cold(case);
+    let paused = |case: Case| match slow(&case) {
+        true => asked_later(&later(&case, SLOW_START), |_| SLOW_START),
+        false => case,
+    };
+    Ok(cases.map(|case| Calibrated { cluster, case: paused(case) }).collect())
 }
 
 /// How long a cluster in the emulated guest may take until it works.
 const SLOW_START: Duration = Duration::from_secs(15);
-
-/// The case with everything but the start of the cluster so much later, clients too.
-fn after(pause: Duration, case: &Case) -> Case {
-    if cold(case) {
-        return case.clone();
-    }
-    let mut late = later(case, pause);
-    let mut scenario: Scenario = (*late.scenario).clone();
-    for node in &mut scenario.nodes {
-        if let NodeKind::Client(client) = &mut node.kind {
-            client.from += pause;
-        }
-    }
-    late.scenario = Arc::new(scenario);
-    late
-}
-
-/// Nobody runs at first.
-fn cold(case: &Case) -> bool {
-    case.scenario.directors().all(|(_, director)| !director.starts)
-}
 
 fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/calibration").join(cluster.name);

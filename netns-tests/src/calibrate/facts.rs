@@ -15,6 +15,9 @@ const SHARE: u32 = 20;
 /// See [`SHARE`].
 const APART: Duration = Duration::from_millis(300);
 
+/// So many failed requests, or [`SHARE`], may be between the two: what clients ask in [`APART`].
+const REQUESTS: u64 = 3;
+
 /// How long before a moment is looked who answers.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -164,6 +167,12 @@ pub fn contradictions(model: &[Facts], real: &Facts) -> Vec<String> {
             ));
         }
     }
+    let failed = || model.iter().map(|facts| facts.failed);
+    let (least, most) = (failed().min().unwrap_or_default(), failed().max().unwrap_or_default());
+    let nearest = real.failed.clamp(least, most);
+    if real.failed.abs_diff(nearest) > REQUESTS.max(nearest * u64::from(SHARE) / 100) {
+        found.push(format!("failed requests: {}; the model says {least} to {most}", real.failed));
+    }
     found
 }
 
@@ -204,6 +213,8 @@ mod tests {
         assert_eq!(other(&|it| it.owners = "lb1".to_owned()), ["owners: lb1; the model says lb1 → lb2"]);
         assert_eq!(other(&|it| it.verdict = Verdict::NeverServedAgain).len(), 1);
         assert_eq!(other(&|it| it.role_changes = 4).len(), 1);
+        assert_eq!(other(&|it| it.failed = 6), Vec::<String>::new());
+        assert_eq!(other(&|it| it.failed = 7), ["failed requests: 7; the model says 3 to 3"]);
         let said = other(&|it| it.served_by[1].clear());
         assert_eq!(said, ["answers at the end: nobody; the model says web1"]);
     }

@@ -30,8 +30,9 @@ impl Ways {
         both: bool,
         impairment: Impairment,
     ) -> io::Result<()> {
-        if !matches!(impairment, Impairment::Cut | Impairment::Lose(_)) {
-            return Err(io::Error::other(format!("{impairment:?} can't be played in namespaces")));
+        let whole = [from, to].iter().any(|party| matches!(party, Party::Segment(_)));
+        if whole || !matches!(impairment, Impairment::Cut | Impairment::Lose(_)) {
+            return Err(io::Error::other(format!("{impairment:?} from {from:?} to {to:?} can't be played here")));
         }
         self.spoiled.push(Spoiled { from, to, impairment });
         if both {

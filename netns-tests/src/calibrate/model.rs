@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vipward_core::time::{Duration, Instant};
 use vipward_sim::drill::{Case, Row};
 use vipward_sim::runner::{Run, events};
-use vipward_sim::scenario::{Action, Impairment, NodeId, NodeKind, Scenario};
+use vipward_sim::scenario::{Action, ClientPlan, Impairment, NodeId, NodeKind, Scenario};
 use vipward_sim::trace::What;
 
 /// A case is played so often in the simulator: each time with another seed, another phase between requests and the fault, and
@@ -51,20 +51,12 @@ pub fn model(calibrated: &Calibrated) -> Result<Vec<Row>, String> {
     let steps = || case.scenario.steps.iter();
     let hidden = looks_every(&case.scenario).filter(|_| steps().any(|step| of_service(&step.action)));
     // From dark there is nothing whose phase could be kept.
-    let dark = case.scenario.directors().all(|(_, director)| !director.starts);
-    let advert = if dark { Duration::ZERO } else { advertises_every(&case.scenario) };
+    let advert = if cold(case) { Duration::ZERO } else { advertises_every(&case.scenario) };
     let mut rows = Vec::new();
     for play in 0..if steps().any(|step| by_chance(&step.action)) { LOSSES } else { PLAYS } {
         // A whole number of adverts later, so the phase against them stays; and what nothing shows at another one.
         let hidden = hidden.map(|period| period * (play % PHASES) / PHASES).unwrap_or_default();
-        let mut late = later(case, advert * (play % 5) + hidden);
-        let mut scenario: Scenario = (*late.scenario).clone();
-        for node in &mut scenario.nodes {
-            if let NodeKind::Client(client) = &mut node.kind {
-                client.from += client.every * (play % 4) / 4;
-            }
-        }
-        late.scenario = Arc::new(scenario);
+        let late = asked_later(&later(case, advert * (play % 5) + hidden), |client| client.every * (play % 4) / 4);
         let run: Run = events::run(&late.scenario, Some(u64::from(play) + 1))?;
         rows.push(Row::of(&late, run));
     }
@@ -77,6 +69,22 @@ pub fn later(case: &Case, shift: Duration) -> Case {
     scenario.steps.iter_mut().for_each(|step| step.at = step.at + shift);
     scenario.duration += shift;
     Case { at: case.at + shift, scenario: Arc::new(scenario), later: Vec::new(), ..case.clone() }
+}
+
+/// The case with clients that begin so much later.
+pub fn asked_later(case: &Case, by: impl Fn(&ClientPlan) -> Duration) -> Case {
+    let mut scenario: Scenario = (*case.scenario).clone();
+    for node in &mut scenario.nodes {
+        if let NodeKind::Client(client) = &mut node.kind {
+            client.from += by(client);
+        }
+    }
+    Case { scenario: Arc::new(scenario), ..case.clone() }
+}
+
+/// Nobody runs at first.
+pub fn cold(case: &Case) -> bool {
+    case.scenario.directors().all(|(_, director)| !director.starts)
 }
 
 fn by_chance(action: &Action) -> bool {

@@ -16,9 +16,9 @@ use vipward_lab::wait_for;
 use vipward_lab::watch::{Watch, What as Saw};
 use vipward_lab::web::Server;
 use vipward_sim::drill::Row;
-use vipward_sim::runner::Run;
+use vipward_sim::runner::{Run, seen_by_clients};
 use vipward_sim::scenario::{Action, Listener, NodeId, NodeKind, Scenario};
-use vipward_sim::trace::{Entry, Outcome, Request, What, outages, troubles};
+use vipward_sim::trace::{Entry, Outcome, Request, What};
 
 /// A loaded machine may be this late with an advert, and nobody minds.
 const SOON: Duration = Duration::from_secs(60);
@@ -81,7 +81,8 @@ fn played(calibrated: &Calibrated, phase: Option<Phase>, folder: &Path) -> io::R
     let changes = running.role_changes(origin.monotonic + struck.unwrap_or_else(|| case.at.since_origin()));
     let mut neighbours = BTreeMap::new();
     let mut requests = Vec::new();
-    for (id, client) in clients {
+    for (id, _) in &clients {
+        let id = *id;
         let Some(plan) = self::client(scenario, id) else { continue };
         let target = plan.target.ip();
         // Behind a router the router is who believes.
@@ -92,8 +93,12 @@ fn played(calibrated: &Calibrated, phase: Option<Phase>, folder: &Path) -> io::R
         {
             neighbours.insert((asker, target), holder);
         }
-        std::thread::sleep(plan.timeout);
-        requests.extend(client.samples().iter().filter_map(|sample| request(scenario, id, sample, origin)));
+    }
+    for (id, client) in clients {
+        let Some(plan) = self::client(scenario, id) else { continue };
+        // The last ones may still be under way.
+        sleep_until(origin.monotonic + scenario.duration + shift + plan.timeout);
+        requests.extend(client.samples().iter().map(|sample| request(scenario, id, sample, origin)));
     }
     let end = case.scenario.duration + shift;
     requests.retain(|request| request.ended.since_origin() < end);
@@ -249,12 +254,15 @@ pub(super) fn playable(scenario: &Scenario) -> Result<(), String> {
     Ok(())
 }
 
-fn request(scenario: &Scenario, client: NodeId, sample: &Sample, origin: Origin) -> Option<Request> {
+fn request(scenario: &Scenario, client: NodeId, sample: &Sample, origin: Origin) -> Request {
     let since = |at: Instant| instant(at.saturating_duration_since(origin.monotonic));
     let outcome = match &sample.answer {
         Ok(body) => {
-            let by = body.strip_prefix('n')?.parse().ok().filter(|at| *at < scenario.nodes.len())?;
-            Outcome::Answered { by: NodeId(by), status: 200 }
+            let by = body.strip_prefix('n').and_then(|number| number.parse().ok());
+            match by.filter(|at| *at < scenario.nodes.len()) {
+                Some(by) => Outcome::Answered { by: NodeId(by), status: 200 },
+                None => Outcome::Refused { cause: format!("a stranger answers: {body}") },
+            }
         }
         Err(error) => match error.strip_prefix("status ").and_then(|code| code.parse().ok()) {
             // It does not tell who it is.
@@ -263,7 +271,7 @@ fn request(scenario: &Scenario, client: NodeId, sample: &Sample, origin: Origin)
             None => Outcome::Refused { cause: error.clone() },
         },
     };
-    Some(Request { client, started: since(sample.asked), ended: since(sample.done), outcome })
+    Request { client, started: since(sample.asked), ended: since(sample.done), outcome }
 }
 
 /// What the kernels of the directors said about addresses.
@@ -298,12 +306,6 @@ fn concluded(
     neighbours: BTreeMap<(NodeId, IpAddr), NodeId>,
 ) -> Run {
     requests.sort_by_key(|request| request.ended);
-    let end = instant(scenario.duration);
-    let (mut all, mut joined) = (Vec::new(), Vec::new());
-    for id in scenario.ids().filter(|id| client(&scenario, *id).is_some()) {
-        let own = outages(id, &requests);
-        joined.extend(troubles(&own, &requests, end));
-        all.extend(own);
-    }
-    Run { seed: 0, scenario, trace, requests, outages: all, troubles: joined, violations: Vec::new(), neighbours }
+    let (outages, troubles) = seen_by_clients(&scenario, &requests);
+    Run { seed: 0, scenario, trace, requests, outages, troubles, violations: Vec::new(), neighbours }
 }

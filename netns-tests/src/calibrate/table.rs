@@ -71,7 +71,7 @@ fn failed(model: &[Facts]) -> String {
 pub const HEAD: &str = "| case | owners | outage, model (s) | real | degraded, model (s) | real | two owners, model (s) \
     | real | failed, model | real | off (s) |\n|---|---|---|---|---|---|---|---|---|---|---|";
 
-/// A row of it, and beneath what contradicts.
+/// A row of it.
 pub fn row(compared: &Compared) -> String {
     let mut cells = vec![compared.fault.clone(), compared.real.owners.clone()];
     for figure in FIGURES {
