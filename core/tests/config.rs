@@ -12,6 +12,8 @@ mod arithmetic;
 mod changes;
 #[path = "config/claims.rs"]
 mod claims;
+#[path = "config/coordinated.rs"]
+mod coordinated;
 #[path = "config/defaults.rs"]
 mod defaults;
 #[path = "config/elections.rs"]

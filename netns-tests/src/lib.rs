@@ -14,6 +14,7 @@ pub mod measure;
 pub mod owners;
 mod pair;
 pub mod quorate;
+pub mod quorum_faults;
 mod require;
 mod router;
 pub mod scale;

@@ -1,7 +1,7 @@
 //! The network that most tests run in: two directors between a front segment, where the client is, and a back segment
 //! with two web servers. The same addresses as in `scenarios/two-directors/`.
 
-use crate::zookeeper::Ensemble;
+use crate::zookeeper::{Ensemble, Timing};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -69,14 +69,19 @@ impl Pair {
     }
 
     /// ZooKeeper servers `zk1`, `zk2`, … on the back segment, so many, at .31, .32, … and waits until they serve.
-    pub fn zookeeper(&self, servers: u8, limit: Duration) -> io::Result<Ensemble> {
+    pub fn zookeeper(&self, servers: u8, timing: Timing, limit: Duration) -> io::Result<Ensemble> {
+        let ensemble = Ensemble::start(self.machines_for_zookeeper(servers)?, timing)?;
+        ensemble.serves(limit).map_err(io::Error::other)?;
+        Ok(ensemble)
+    }
+
+    /// Machines on the back segment.
+    pub fn machines_for_zookeeper(&self, servers: u8) -> io::Result<Vec<(Node, IpAddr)>> {
         let nodes = (1..=servers).map(|n| {
             let node = self.machine(&format!("zk{n}"), &self.back, BACK, 30 + n)?;
             Ok((node, at(BACK, 30 + n)))
         });
-        let ensemble = Ensemble::start(nodes.collect::<io::Result<_>>()?)?;
-        ensemble.serves(limit).map_err(io::Error::other)?;
-        Ok(ensemble)
+        nodes.collect()
     }
 
     /// Writes a file for this test and tells its path.

@@ -3,7 +3,7 @@
 use crate::owners::{both, nobody, stretches};
 use crate::pair::{Pair, VIP};
 use crate::router::Router;
-use crate::zookeeper::Ensemble;
+use crate::zookeeper::{Ensemble, Timing};
 use std::time::{Duration, SystemTime};
 use vipward_lab::watch::Watch;
 use vipward_lab::{Node, Process, wait_for};
@@ -24,8 +24,12 @@ pub struct Quorate {
 
 impl Quorate {
     pub fn build(servers: u8) -> Self {
+        Self::build_with(servers, Timing::QUICK)
+    }
+
+    pub fn build_with(servers: u8, timing: Timing) -> Self {
         let pair = Pair::build().unwrap();
-        let ensemble = pair.zookeeper(servers, SOON).unwrap();
+        let ensemble = pair.zookeeper(servers, timing, SOON).unwrap();
         let (watch1, watch2) = (Watch::start(&pair.lb1).unwrap(), Watch::start(&pair.lb2).unwrap());
         Self { pair, ensemble, watch1, watch2 }
     }
@@ -33,6 +37,11 @@ impl Quorate {
     /// `vipward.toml` of this director with these words more.
     pub fn settings(&self, node: &Node, more: &str) -> String {
         settings(&self.ensemble, node.name(), SESSION, more)
+    }
+
+    /// The same with the session timeout that is asked for by default.
+    pub fn settings_by_default(&self, node: &Node, more: &str) -> String {
+        format!("[coordination]\nhosts = {}\ndirector = \"{}\"\n{more}\n", self.ensemble.hosts(), node.name())
     }
 
     pub fn start(&self, node: &Node, more: &str) -> Process {

@@ -14,8 +14,27 @@ pub(crate) const JAR: &str = "/usr/share/java/zookeeper.jar";
 /// Where servers listen for clients.
 pub const PORT: u16 = 2181;
 
-/// `tickTime`: ZooKeeper looks for expired sessions so often, and a follower reports to its leader twice as often.
-pub const TICK: Duration = Duration::from_millis(500);
+/// The times in a server's `zoo.cfg`.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// `tickTime`: ZooKeeper looks for expired sessions so often, and a follower reports to its leader twice as often.
+    pub tick: Duration,
+    /// `initLimit` and `syncLimit`, in ticks: a leader that is silent for the second is given up.
+    pub init_limit: u32,
+    pub sync_limit: u32,
+    /// `minSessionTimeout` and `maxSessionTimeout`, in milliseconds, where they are not left at 2 and 20 ticks.
+    pub sessions: Option<(u32, u32)>,
+}
+
+impl Timing {
+    /// For tests that wait for the end of a session.
+    pub const QUICK: Self =
+        Self { tick: Duration::from_millis(500), init_limit: 20, sync_limit: 4, sessions: Some((1_000, 60_000)) };
+    /// The file of docs/zookeeper.md.
+    pub const DOCUMENTED: Self = Self { tick: Duration::from_secs(1), init_limit: 10, sync_limit: 3, sessions: None };
+    /// The example that Debian installs.
+    pub const DEBIAN: Self = Self { tick: Duration::from_secs(2), init_limit: 10, sync_limit: 5, sessions: None };
+}
 
 /// How long one of the four letter words may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -48,17 +67,27 @@ pub struct Ensemble {
 impl Ensemble {
     /// Starts a server on each of these nodes, at the address that it has there; one node is a server alone. Nothing
     /// serves yet, see [`Self::serves`].
-    pub fn start(nodes: Vec<(Node, IpAddr)>) -> io::Result<Self> {
+    pub fn start(nodes: Vec<(Node, IpAddr)>, timing: Timing) -> io::Result<Self> {
+        Self::with(nodes, timing, true)
+    }
+
+    /// Starts servers that don't know of each other, whatever their number: the `server.N` lines are forgotten.
+    pub fn strangers(nodes: Vec<(Node, IpAddr)>, timing: Timing) -> io::Result<Self> {
+        Self::with(nodes, timing, false)
+    }
+
+    fn with(nodes: Vec<(Node, IpAddr)>, timing: Timing, joined: bool) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let peers: String = match nodes.as_slice() {
             [_] => String::new(),
+            _ if !joined => String::new(),
             several => several.iter().zip(1..).map(|((_, at), id)| format!("server.{id}={at}:2888:3888\n")).collect(),
         };
         let main = if peers.is_empty() { "ZooKeeperServerMain" } else { "quorum.QuorumPeerMain" };
         let mut servers = Vec::new();
         for ((node, address), id) in nodes.into_iter().zip(1..) {
             let folder = folder.path().join(node.name());
-            write_files(&folder, address, id, &peers)?;
+            write_files(&folder, address, id, timing, &peers)?;
             let mut server = Server { node, address, folder, main, process: None };
             server.start()?;
             servers.push(server);
@@ -79,6 +108,12 @@ impl Ensemble {
     pub fn hosts(&self) -> String {
         let hosts: Vec<_> = self.servers.iter().map(|server| format!("\"{}:{PORT}\"", server.address)).collect();
         format!("[{}]", hosts.join(", "))
+    }
+
+    /// Which of the servers but this one leads now.
+    pub fn leader_but(&self, frozen: usize) -> Option<usize> {
+        let mut others = self.servers.iter().enumerate().filter(|(at, _)| *at != frozen);
+        others.find(|(_, server)| server.role() == Some(Role::Leader)).map(|(at, _)| at)
     }
 
     /// Which of the servers leads, once one does.
@@ -222,15 +257,18 @@ impl Server {
     }
 }
 
-fn write_files(folder: &Path, address: IpAddr, id: u32, peers: &str) -> io::Result<()> {
+fn write_files(folder: &Path, address: IpAddr, id: u32, timing: Timing, peers: &str) -> io::Result<()> {
     let data = folder.join("data");
     std::fs::create_dir_all(&data)?;
     std::fs::write(data.join("myid"), id.to_string())?;
-    let tick = TICK.as_millis();
+    let Timing { tick, init_limit, sync_limit, sessions } = timing;
+    let sessions = sessions
+        .map_or_else(String::new, |(least, most)| format!("minSessionTimeout={least}\nmaxSessionTimeout={most}\n"));
     let text = format!(
-        "tickTime={tick}\ninitLimit=20\nsyncLimit=4\ndataDir={}\nclientPort={PORT}\nclientPortAddress={address}\n\
-         admin.enableServer=false\nminSessionTimeout=1000\nmaxSessionTimeout=60000\n\
+        "tickTime={}\ninitLimit={init_limit}\nsyncLimit={sync_limit}\ndataDir={}\nclientPort={PORT}\n\
+         clientPortAddress={address}\nadmin.enableServer=false\n{sessions}\
          4lw.commands.whitelist=ruok,srvr,dump,cons\n{peers}",
+        tick.as_millis(),
         data.display()
     );
     std::fs::write(folder.join("zoo.cfg"), text)

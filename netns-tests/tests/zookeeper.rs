@@ -6,17 +6,17 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 use vipward_lab::watch::{Watch, What};
-use vipward_lab::{Process, Signal, wait_for};
+use vipward_lab::{Node, Process, Signal, wait_for};
 use vipward_netns_tests::owners::{both, stretches};
 use vipward_netns_tests::quorate::{ELECT, FENCE, Quorate, SESSION, SOON, router, settings};
-use vipward_netns_tests::zookeeper::{Role, Server};
+use vipward_netns_tests::zookeeper::{Ensemble, Role, Server, Timing};
 use vipward_netns_tests::{Need, Pair, Router, VIP, in_lab};
 
 #[test]
 fn an_ensemble_has_one_leader_and_another_one_when_that_dies() {
     in_lab("an_ensemble_has_one_leader_and_another_one_when_that_dies", &[Need::Zookeeper], || {
         let pair = Pair::build().unwrap();
-        let mut ensemble = pair.zookeeper(3, SOON).unwrap();
+        let mut ensemble = pair.zookeeper(3, Timing::QUICK, SOON).unwrap();
         let first = ensemble.leader(SOON).unwrap();
         ensemble.servers[first].kill();
         let second = ensemble.leader(SOON).unwrap();
@@ -196,7 +196,7 @@ fn a_holder_that_stops_in_order_is_followed_at_once() {
 fn the_vip_stays_when_the_leader_of_the_ensemble_dies() {
     in_lab("the_vip_stays_when_the_leader_of_the_ensemble_dies", &[Need::Zookeeper], || {
         let pair = Pair::build().unwrap();
-        let mut ensemble = pair.zookeeper(3, SOON).unwrap();
+        let mut ensemble = pair.zookeeper(3, Timing::QUICK, SOON).unwrap();
         let watch = Watch::start(&pair.lb1).unwrap();
         // Long enough for an election of the ensemble's on a busy machine.
         let settings = settings(&ensemble, "lb1", 40, FENCE);
@@ -213,6 +213,54 @@ fn the_vip_stays_when_the_leader_of_the_ensemble_dies() {
         wait_for(SOON, || (zxid() > before + 3).then_some(())).expect("writes go on");
         assert_eq!(stretches(&watch, VIP).len(), 1, "{}", director.output());
         assert!(stretches(&watch, VIP)[0].to.is_none(), "{}", director.output());
+    });
+}
+
+/// Both directors, whichever server each is connected to; the `zoo.cfg` of docs/zookeeper.md.
+#[test]
+fn the_vip_stays_when_the_leader_of_the_ensemble_freezes() {
+    in_lab("the_vip_stays_when_the_leader_of_the_ensemble_freezes", &[Need::Zookeeper], || {
+        let lab = Quorate::build_with(3, Timing::DOCUMENTED);
+        let start = |node: &Node| {
+            let settings = lab.settings_by_default(node, FENCE);
+            lab.pair.vipward_beside(node, &router(node).text(), &settings).unwrap()
+        };
+        let mut first = start(&lab.pair.lb1);
+        first.wait_for_line("the lease is granted", SOON).unwrap();
+        let mut second = start(&lab.pair.lb2);
+        second.wait_for_line("-> BACKUP", SOON).unwrap();
+        let leader = lab.ensemble.leader(SOON).unwrap();
+        lab.ensemble.servers[leader].freeze(true);
+        let survivor = wait_for(SOON, || lab.ensemble.leader_but(leader)).expect("another leader");
+        let zxid = || lab.ensemble.servers[survivor].zxid().unwrap_or(0);
+        let before = zxid();
+        wait_for(SOON, || (zxid() > before + 10).then_some(())).expect("proofs of life go on");
+        lab.ensemble.servers[leader].freeze(false);
+        lab.ensemble.serves(SOON).unwrap();
+        let held = stretches(&lab.watch1, VIP);
+        let said = [first.output(), second.output()].join("\n");
+        assert!(held.len() == 1 && held[0].to.is_none(), "{held:?}\n{said}");
+        assert_eq!(stretches(&lab.watch2, VIP), [], "{said}");
+    });
+}
+
+/// `server.N` lines that were forgotten: each server has a tree of its own.
+#[test]
+fn servers_that_are_no_ensemble_are_not_relied_on() {
+    in_lab("servers_that_are_no_ensemble_are_not_relied_on", &[Need::Zookeeper], || {
+        let pair = Pair::build().unwrap();
+        let ensemble = Ensemble::strangers(pair.machines_for_zookeeper(3).unwrap(), Timing::QUICK).unwrap();
+        ensemble.serves(SOON).unwrap();
+        let start = |node: &Node| {
+            let settings = settings(&ensemble, node.name(), SESSION, ELECT);
+            pair.vipward_beside(node, &router(node).text(), &settings).unwrap()
+        };
+        let (mut first, mut second) = (start(&pair.lb1), start(&pair.lb2));
+        for director in [&mut first, &mut second] {
+            director.wait_for_line("runs alone, and is no member of an ensemble", SOON).unwrap();
+            director.wait_for_line("-> FAULT", SOON).unwrap();
+        }
+        assert!(!pair.lb1.has(VIP) && !pair.lb2.has(VIP));
     });
 }
 
@@ -333,7 +381,7 @@ fn elect_leaves_a_holder_in_peace_with_nopreempt() {
 fn spread_shares_routers_and_one_death_moves_only_its_share() {
     in_lab("spread_shares_routers_and_one_death_moves_only_its_share", &[Need::Zookeeper], || {
         let pair = Pair::build().unwrap();
-        let ensemble = pair.zookeeper(1, SOON).unwrap();
+        let ensemble = pair.zookeeper(1, Timing::QUICK, SOON).unwrap();
         let third = pair.machine("lb3", &pair.front, vipward_netns_tests::FRONT, 13).unwrap();
         pair.back.attach(&third, "eth1", "198.51.100.13".parse().unwrap(), 24).unwrap();
         let nodes = [pair.lb1.clone(), pair.lb2.clone(), third];

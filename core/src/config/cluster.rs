@@ -42,6 +42,7 @@ pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
         if group.sound("interface") {
             group.interfaces(&mut found);
         }
+        super::coordinated::check(nodes, &group.0, &mut found);
         // Nodes that don't hear each other, or in the wrong order, are mended first: then other numbers may stand there.
         if !found.iter().skip(before).any(Diagnostic::is_error) {
             arithmetic.look_at(&group.0);

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 pub mod cluster;
+mod coordinated;
 mod director_loop;
 mod line;
 pub mod model;

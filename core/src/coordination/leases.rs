@@ -13,7 +13,7 @@ use crate::limit::Limit;
 use crate::machine::{Effect, Outbox};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The effects of a machine that asks the quorum service for something.
@@ -23,6 +23,9 @@ impl<F: Effect + From<LeaseOp>> Asks for F {}
 
 /// How long until something that was refused is asked again.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How long until another session is asked for, after one that was too short.
+const LONGER_SESSION: Duration = Duration::from_secs(10);
 
 /// The highest priority of a candidate by spreading.
 const FIRST_CHOICE: u8 = 254;
@@ -48,12 +51,20 @@ pub struct Leases {
     /// Something was refused: nothing is asked before.
     again_at: Option<Instant>,
     trust: Trust,
+    /// Leases that nobody held while this director was on trial: for them the trial is over. See [`Trust`].
+    #[serde(default)]
+    vacant: BTreeSet<LeaseKey>,
+    /// The service grants sessions of this timeout only, which is too short.
+    #[serde(default)]
+    too_short: Option<Duration>,
     complaints: BTreeMap<String, Limit>,
 }
 
 /// Whether the service is good enough to take part in elections by. A way that loses every third packet makes a session
 /// usable and useless in turn, many times a minute; a router that followed would change its role as often. So after a loss
-/// it must have been usable for a while without a break: half a session timeout, three times as long after the next, and so on.
+/// it must have been usable for a while without a break: half a session timeout, three times as long after the next, and
+/// so on. This trial keeps a lease with a holder that works. It never keeps a lease free: where nobody holds it, the trial
+/// of that router is over.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Trust {
     /// [`Leases::usable`] when it was last looked at, and since when.
@@ -97,6 +108,8 @@ enum Hold {
     /// Nothing is known.
     #[default]
     Unknown,
+    /// It was asked who holds it.
+    Looking,
     Asking,
     /// `not_before`: it can't be given back yet, an address may still be there.
     Ours {
@@ -111,6 +124,16 @@ enum Hold {
     Releasing {
         token: Option<Token>,
     },
+}
+
+/// What a router wants of its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// To hold it.
+    Have,
+    /// To know whether somebody holds it.
+    Know,
+    Nothing,
 }
 
 /// Which routers an event concerns.
@@ -158,7 +181,7 @@ impl Leases {
         let keys: Vec<LeaseKey> = keys.filter(|key| self.part(key).is_none()).cloned().collect();
         for key in keys {
             self.claim(&key, None, out);
-            self.want(&key, false, now, out);
+            self.want(&key, Want::Nothing, now, out);
         }
     }
 
@@ -182,14 +205,14 @@ impl Leases {
             (Link::Closed | Link::Closing | Link::Open(_), _) => {}
         }
         if let Some(live) = self.session.as_mut().filter(|live| live.ask_at <= now) {
-            live.ask_at = now + surely::ask_every(live.timeout);
+            live.ask_at = now + surely::ASK_EVERY;
             ask(LeaseOp::Confirm { asked_at: now }, out);
         }
         for hold in self.holds.values_mut() {
             match hold {
                 Hold::Theirs { ask_at, .. } if *ask_at <= now => *hold = Hold::Unknown,
                 Hold::Ours { not_before, .. } => *not_before = not_before.filter(|at| *at > now),
-                Hold::Unknown | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => {}
+                Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => {}
             }
         }
         self.join(out);
@@ -215,7 +238,7 @@ impl Leases {
         let holds = self.holds.values().filter_map(|hold| match hold {
             Hold::Ours { not_before, .. } => *not_before,
             Hold::Theirs { ask_at, .. } => Some(*ask_at),
-            Hold::Unknown | Hold::Asking | Hold::Releasing { .. } => None,
+            Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Releasing { .. } => None,
         });
         opens.into_iter().chain(asks).chain(ends).chain(patience).chain(self.again_at).chain(holds).min()
     }
@@ -233,9 +256,14 @@ impl Leases {
         self.usable_until().is_some_and(|until| now <= until)
     }
 
-    /// The session is usable, and has been for long enough to take part by.
-    pub fn trusted(&self, now: Instant) -> bool {
-        self.usable(now) && self.trust.due.is_none_or(|at| at <= now)
+    /// The session is usable, and has been for long enough to take part by, or nobody holds the lease of `key`.
+    pub fn trusted(&self, key: &str, now: Instant) -> bool {
+        self.usable(now) && (self.trust.due.is_none_or(|at| at <= now) || self.vacant.contains(key))
+    }
+
+    /// The session is usable, and not yet trusted.
+    pub fn on_trial(&self, now: Instant) -> bool {
+        self.usable(now) && self.trust.due.is_some_and(|at| at > now)
     }
 
     /// Looks at the clock: true if [`Self::usable`] or [`Self::trusted`] is not what it was.
@@ -257,6 +285,7 @@ impl Leases {
         } else {
             trust.losses = if lasted >= CALM { 1 } else { trust.losses.saturating_add(1) };
             trust.due = None;
+            self.vacant.clear();
         }
         true
     }
@@ -268,6 +297,12 @@ impl Leases {
 
     /// Why the service is of no use now.
     pub fn why_unusable(&self, now: Instant) -> RoleCause {
+        if let Some(timeout) = self.too_short {
+            return RoleCause::SessionTooShort { timeout, least: surely::SHORTEST_SESSION };
+        }
+        if self.on_trial(now) {
+            return RoleCause::QuorumOnTrial { remaining: self.trust.due.map_or(Duration::ZERO, |at| at.since(now)) };
+        }
         let asked_at = self.session.as_ref().and_then(|live| live.asked_at);
         RoleCause::NoQuorum { silent: asked_at.map(|at| now.since(at)) }
     }
@@ -292,7 +327,7 @@ impl Leases {
     pub fn token(&self, key: &str) -> Option<Token> {
         match self.holds.get(key)? {
             Hold::Ours { token, .. } => Some(*token),
-            Hold::Unknown | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => None,
+            Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => None,
         }
     }
 
@@ -300,7 +335,7 @@ impl Leases {
     pub fn held_by(&self, key: &str) -> Option<&DirectorName> {
         match self.holds.get(key)? {
             Hold::Theirs { by, .. } => Some(by),
-            Hold::Unknown | Hold::Asking | Hold::Ours { .. } | Hold::Releasing { .. } => None,
+            Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Ours { .. } | Hold::Releasing { .. } => None,
         }
     }
 
@@ -369,32 +404,37 @@ impl Leases {
 
     // Fence and elect.
 
-    /// A router should have its lease, or should not.
-    pub fn want<F: Asks>(&mut self, key: &LeaseKey, wanted: bool, now: Instant, out: &mut Outbox<F>) {
+    /// A router should have its lease, or should know of it, or neither.
+    pub fn want<F: Asks>(&mut self, key: &LeaseKey, wanted: Want, now: Instant, out: &mut Outbox<F>) {
         let Some(director) = self.coordination.as_ref().map(|it| it.director.clone()) else { return };
         if self.session.is_none() {
             return;
         }
         let hold = self.holds.entry(key.clone()).or_default();
         match (wanted, &*hold) {
-            (true, Hold::Unknown) if self.again_at.is_none() => {
+            (Want::Have, Hold::Unknown) if self.again_at.is_none() => {
                 *hold = Hold::Asking;
                 ask(LeaseOp::Take { key: key.clone(), director }, out);
             }
-            (false, Hold::Ours { not_before, .. }) if not_before.is_some_and(|at| at > now) => {}
-            (false, Hold::Ours { token, .. }) => {
+            (Want::Know, Hold::Unknown) if self.again_at.is_none() => {
+                *hold = Hold::Looking;
+                ask(LeaseOp::Watch { key: key.clone() }, out);
+            }
+            (Want::Know | Want::Nothing, Hold::Ours { not_before, .. }) if not_before.is_some_and(|at| at > now) => {}
+            (Want::Know | Want::Nothing, Hold::Ours { token, .. }) => {
                 *hold = Hold::Releasing { token: Some(*token) };
                 ask(LeaseOp::Release { key: key.clone() }, out);
             }
-            (false, Hold::Theirs { .. }) => {
+            (Want::Nothing, Hold::Theirs { .. }) => {
                 *hold = Hold::Releasing { token: None };
                 ask(LeaseOp::Release { key: key.clone() }, out);
             }
-            (false, Hold::Unknown) => {
+            (Want::Nothing, Hold::Unknown) => {
                 self.holds.remove(key);
             }
-            (true, Hold::Unknown | Hold::Asking | Hold::Ours { .. } | Hold::Theirs { .. } | Hold::Releasing { .. })
-            | (false, Hold::Asking | Hold::Releasing { .. }) => {}
+            (Want::Have, Hold::Ours { .. })
+            | (Want::Have | Want::Know, Hold::Unknown | Hold::Theirs { .. })
+            | (Want::Have | Want::Know | Want::Nothing, Hold::Looking | Hold::Asking | Hold::Releasing { .. }) => {}
         }
     }
 
@@ -406,13 +446,12 @@ impl Leases {
             LeaseEvent::Opened { session, timeout } => {
                 self.lose_session();
                 self.away_since = None;
+                if timeout < surely::SHORTEST_SESSION {
+                    return self.too_short(timeout, now, out);
+                }
+                self.too_short = None;
                 self.session = Some(Live { session, timeout, asked_at: None, ask_at: now });
-                let decision = if timeout < surely::SHORTEST_SESSION {
-                    Decision::SessionTooShort { timeout, least: surely::SHORTEST_SESSION }
-                } else {
-                    Decision::SessionOpened { timeout }
-                };
-                out.decide(decision);
+                out.decide(Decision::SessionOpened { timeout });
                 self.wake(now, out);
                 Concerned::All
             }
@@ -455,8 +494,11 @@ impl Leases {
                 Concerned::Of(key)
             }
             LeaseEvent::Vacant { key } => {
-                if let Some(hold @ Hold::Theirs { .. }) = self.holds.get_mut(&key) {
+                if let Some(hold @ (Hold::Theirs { .. } | Hold::Looking)) = self.holds.get_mut(&key) {
                     *hold = Hold::Unknown;
+                    if self.on_trial(now) {
+                        self.vacant.insert(key.clone());
+                    }
                 }
                 Concerned::Of(key)
             }
@@ -506,7 +548,7 @@ impl Leases {
             }
             // Asked again soon anyway.
             LeaseOp::Confirm { .. } => return Concerned::Nothing,
-            LeaseOp::Take { key, .. } => {
+            LeaseOp::Take { key, .. } | LeaseOp::Watch { key } => {
                 self.holds.insert(key.clone(), Hold::Unknown);
             }
             LeaseOp::Release { key } => {
@@ -537,6 +579,20 @@ impl Leases {
         Concerned::Nothing
     }
 
+    /// A session of which nothing is left when the kernel's lifetimes are taken off. It is given up, and another one asked
+    /// for after a while: the servers may have been mended.
+    fn too_short<F: Asks>(&mut self, timeout: Duration, now: Instant, out: &mut Outbox<F>) -> Concerned {
+        self.too_short = Some(timeout);
+        self.patient_until = None;
+        ask(LeaseOp::Close, out);
+        self.link = Link::Closed;
+        self.again_at = Some(now + LONGER_SESSION);
+        if self.complaints.entry("session too short".to_owned()).or_default().admits(now) {
+            out.decide(Decision::SessionTooShort { timeout, least: surely::SHORTEST_SESSION });
+        }
+        Concerned::All
+    }
+
     fn current(&mut self, session: Session) -> Option<&mut Live> {
         self.session.as_mut().filter(|live| live.session == session)
     }
@@ -547,6 +603,7 @@ impl Leases {
         self.holds.clear();
         self.candidates.clear();
         self.claimed.clear();
+        self.vacant.clear();
         self.joined = false;
     }
 }

@@ -11,4 +11,4 @@ mod candidates;
 mod leases;
 pub mod rendezvous;
 
-pub use leases::{Concerned, LONGEST_TRIAL, Leases};
+pub use leases::{Concerned, LONGEST_TRIAL, Leases, Want};

@@ -164,6 +164,10 @@ pub enum RoleCause {
     Reconfigured,
     /// Orderly stop.
     Stop,
+    /// The quorum service grants sessions that are too short to hold an address by.
+    SessionTooShort { timeout: Duration, least: Duration },
+    /// The quorum service answers again, and another director holds the lease: it must answer for so long yet.
+    QuorumOnTrial { remaining: Duration },
 }
 
 /// Why a priority changed.

@@ -250,6 +250,18 @@ impl fmt::Display for RoleCause {
                 Secs(*silent)
             ),
             Self::NoQuorum { silent: None } => f.write_str("no session with the quorum service"),
+            Self::SessionTooShort { timeout, least } => write!(
+                f,
+                "the quorum service grants sessions of {} only, and {} are needed",
+                Secs(*timeout),
+                Secs(*least)
+            ),
+            Self::QuorumOnTrial { remaining } => write!(
+                f,
+                "the quorum service failed a short time ago: taking part again in {} if it goes on answering, or as soon \
+                 as nobody holds the lease",
+                Secs(*remaining)
+            ),
             Self::Elected { token } => write!(f, "the best candidate, and the lease is granted (token {token})"),
             Self::Outranked { by, theirs, ours } => {
                 write!(f, "{by} is the better candidate: priority {theirs} over {ours}")

@@ -4,6 +4,7 @@
 //! timeout keeps what it created, and what it created goes when the session does. The Election asks by [`LeaseOp`] and
 //! hears by [`LeaseEvent`]; who speaks the service's protocol is behind [`crate::seam::World`] and decides nothing.
 
+pub mod lives;
 pub mod surely;
 
 use crate::time::{Duration, Instant};
@@ -151,6 +152,8 @@ pub enum LeaseOp {
     Withdraw { key: LeaseKey },
     /// Be a member (ephemeral), or change what one says. From then on each change is told by [`LeaseEvent::Members`].
     Join(Member),
+    /// Tell whether somebody holds `key`, and take nothing. Answered by [`LeaseEvent::Held`] or [`LeaseEvent::Vacant`].
+    Watch { key: LeaseKey },
 }
 
 /// What the service has to say.
@@ -195,6 +198,7 @@ impl fmt::Display for LeaseOp {
             Self::Claim { key, claim } => write!(f, "be a candidate for {key} with priority {}", claim.priority),
             Self::Withdraw { key } => write!(f, "be no candidate for {key}"),
             Self::Join(member) => write!(f, "be a member as {}", member.director),
+            Self::Watch { key } => write!(f, "look who holds the lease of {key}"),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Until when a session, and with it each of its leases, is surely ours: arithmetic on our own clock.
 //!
-//! The service may give a lease to somebody else one session timeout after it last *heard* from us. It heard a question
-//! no earlier than we asked it, so asked_at + timeout is a lower bound, less what [`margin`] stands for.
+//! A director counts from the instant at which it *asked* a question that was answered, and lets go in order one session
+//! timeout later, less what its kernel may keep an address for ([`may_hold_until`]). Nobody else may have the lease before
+//! two things are so: the service has ended the session, and [`held_for`] has passed since the holder's last sign of life
+//! ([`super::lives`]). The second makes it safe however the service counts: a leader that stood still, or a follower that
+//! was cut off before it passed on whom it heard, ends sessions earlier than their owners can know.
 
 use crate::time::{Duration, Instant};
 
@@ -10,56 +13,66 @@ use crate::time::{Duration, Instant};
 /// at one instant and carried out at a later one.
 pub const KERNEL_HOLDS: Duration = Duration::from_millis(3_250);
 
-/// The shortest session timeout: two thirds of it, less the time since the last question ([`ask_every`]) and
-/// [`KERNEL_HOLDS`], leave a second and a half in which an answer may fail to come, as while the ensemble elects a leader.
+/// The shortest session timeout: it [`bears`] 4.25 s, more than a ZooKeeper ensemble needs to replace a leader that is
+/// dead (well below a second) or frozen (`syncLimit` ticks and half a second: 3.5 s with 3 ticks of a second).
 pub const SHORTEST_SESSION: Duration = Duration::from_secs(8);
 
-/// How much earlier than asked_at + timeout a session counts as lost: a third of the timeout.
-///
-/// - A quarter of the timeout: half of the ensemble's tick. A follower tells its leader, which is the one who counts, of the
-///   sessions that it heard from twice a tick. ZooKeeper grants no session shorter than two ticks (`minSessionTimeout`).
-/// - A fifteenth ([`ask_every`]): the last word that the follower passed on may be the one before.
-/// - A thousandth: two clocks that each are 500 ppm off.
-/// - The rest, a seventieth, is for the wire.
-pub fn margin(timeout: Duration) -> Duration {
-    timeout / 3
+/// The session timeout that is asked for if `session_timeout` says nothing: it [`bears`] 12.25 s, more than Debian's
+/// example `zoo.cfg` needs to replace a frozen leader (`syncLimit` 5 ticks of 2 s, half a second for the election, a
+/// second to find a server again).
+pub const DEFAULT_SESSION: Duration = Duration::from_secs(16);
+
+/// How often the service is asked. Each answer is a write of the ensemble.
+pub const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long after its last sign of life a director with this session timeout has no address by a lease any more, by
+/// anybody's clock: two clocks that are 500 ppm off each differ by little more than a thousandth.
+pub fn held_for(timeout: Duration) -> Duration {
+    timeout + timeout / 900
 }
 
-/// How often the service is asked.
-pub fn ask_every(timeout: Duration) -> Duration {
-    timeout / 15
-}
-
-/// Until when a session that was confirmed by the answer to a question asked at `asked_at` surely lives.
-pub fn until(asked_at: Instant, timeout: Duration) -> Instant {
-    asked_at + timeout.saturating_sub(margin(timeout))
-}
-
-/// The last instant at which an address may be added or renewed on the strength of it: from then on the kernel would
-/// keep it too long, should this process not run again.
+/// The last instant at which an address may be added or renewed on the strength of the answer to a question asked at
+/// `asked_at`: from then on the kernel would keep it too long, should this process not run again.
 pub fn may_hold_until(asked_at: Instant, timeout: Duration) -> Instant {
-    until(asked_at, timeout) - KERNEL_HOLDS
+    asked_at + timeout.saturating_sub(KERNEL_HOLDS)
+}
+
+/// For how long the service may fail to answer before a holder lets go: longer than a change of the ensemble's leader and
+/// one round trip, or those take addresses away.
+pub fn bears(timeout: Duration) -> Duration {
+    timeout.saturating_sub(KERNEL_HOLDS).saturating_sub(ASK_EVERY)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Each part of the margin, at its worst, fits.
+    /// How long the election of another leader takes, and to find a server that follows it.
+    const ELECTION: Duration = Duration::from_millis(500);
+    const FOUND_AGAIN: Duration = Duration::from_millis(1_000);
+
+    /// `tickTime` and `syncLimit`: Debian's example `zoo.cfg`, and the one of docs/zookeeper.md.
     #[test]
-    fn the_margin_covers_what_it_says() {
-        for seconds in [8, 10, 30, 300] {
-            let timeout = Duration::from_secs(seconds);
-            let parts = timeout / 4 + ask_every(timeout) + timeout / 1000;
-            assert!(parts + timeout / 100 < margin(timeout), "{timeout:?}");
+    fn a_frozen_leader_is_replaced_before_a_holder_lets_go() {
+        let noticed = |tick: u64, sync_limit: u32| Duration::from_millis(tick) * sync_limit;
+        assert!(noticed(2000, 5) + ELECTION + FOUND_AGAIN < bears(DEFAULT_SESSION));
+        assert!(noticed(1000, 3) + ELECTION < bears(SHORTEST_SESSION));
+    }
+
+    #[test]
+    fn what_is_borne_is_counted_from_the_question_before() {
+        let asked = Instant::from_millis(10_000);
+        for timeout in [SHORTEST_SESSION, DEFAULT_SESSION] {
+            assert_eq!(asked + ASK_EVERY + bears(timeout), may_hold_until(asked, timeout));
         }
     }
 
     #[test]
-    fn a_director_that_is_answered_promptly_never_lets_go() {
-        let timeout = SHORTEST_SESSION;
-        let asked = Instant::from_millis(10_000);
-        let next_answer = asked + ask_every(timeout) + Duration::from_millis(1_500);
-        assert!(next_answer < may_hold_until(asked, timeout));
+    fn whoever_waits_by_a_faster_clock_waits_long_enough() {
+        for seconds in [8, 16, 3_600] {
+            let timeout = Duration::from_secs(seconds);
+            // It lets go by a clock that is 500 ppm slow, the other one counts by one that is 500 ppm fast.
+            assert!(timeout * 10_005 / 9_995 < held_for(timeout), "{timeout:?}");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub struct CoordinationTable {
     pub hosts: Vec<String>,
     /// `path`, default `/vipward`.
     pub path: String,
-    /// `session_timeout` in seconds, default 10.
+    /// `session_timeout` in seconds, default [`surely::DEFAULT_SESSION`].
     pub session_timeout: Duration,
     /// `auth_file`: holds `user:password`.
     pub auth_file: Option<PathBuf>,
@@ -68,7 +68,7 @@ impl Default for CoordinationTable {
         Self {
             hosts: Vec::new(),
             path: "/vipward".to_owned(),
-            session_timeout: Duration::from_secs(10),
+            session_timeout: surely::DEFAULT_SESSION,
             auth_file: None,
             director: None,
             default: Mode::Off,

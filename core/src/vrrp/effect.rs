@@ -93,7 +93,8 @@ impl machine::Effect for Effect {
                 | LeaseOp::Take { .. }
                 | LeaseOp::Claim { .. }
                 | LeaseOp::Withdraw { .. }
-                | LeaseOp::Join(_),
+                | LeaseOp::Join(_)
+                | LeaseOp::Watch { .. },
             )
             | Self::Listen { .. }
             | Self::StopListening { .. }

@@ -24,6 +24,8 @@ pub struct Lease {
 pub enum Stand {
     /// Not answered.
     Asking,
+    /// Who holds it was asked, and not answered.
+    Watching,
     /// Told as granted.
     Ours,
     /// Told as held by somebody else; that it is free will be told.

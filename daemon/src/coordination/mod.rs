@@ -8,7 +8,6 @@
 //! asked.
 
 mod asked;
-mod lives;
 mod nodes;
 mod place;
 mod service;

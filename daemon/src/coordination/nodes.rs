@@ -125,6 +125,14 @@ impl Nodes {
         if data.is_empty() || data == TITLE { Ok(()) } else { Err(Failure::not_ours(root.to_owned())) }
     }
 
+    /// How many servers the ensemble has by its own configuration, which every server shows; 0: this one runs alone.
+    /// `None`: it does not say.
+    pub async fn servers(&self) -> Option<usize> {
+        let (data, _) = self.client.get_config().await.ok()?;
+        let text = String::from_utf8_lossy(&data);
+        Some(text.lines().filter(|line| line.starts_with("server.")).count())
+    }
+
     /// Watches the whole tree.
     pub async fn watch(&self) -> Result<PersistentWatcher, Failure> {
         let root = self.tree.root();

@@ -15,7 +15,10 @@ use zookeeper_client::{Acls, Client, Error, PersistentWatcher, SessionInfo};
 
 /// Between two attempts to connect: at first, and at most.
 const AGAIN: Duration = Duration::from_millis(250);
-const AT_MOST: Duration = Duration::from_secs(5);
+const AT_MOST: Duration = Duration::from_secs(2);
+
+/// How often each server stands in the list of the client.
+const ROUNDS: usize = 8;
 
 /// How long the end of a session may take to reach a server.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -60,8 +63,18 @@ impl Way<'_> {
     async fn go(mut self) {
         let mut pause = AGAIN;
         loop {
-            let attempt = connect(self.service.clone(), self.last.clone());
-            match self.unless_closed(attempt).await {
+            let mut attempt = std::pin::pin!(connect(self.service.clone(), self.last.clone()));
+            // Servers that don't answer are tried again and again; people hear of it after the first round.
+            let servers = u32::try_from(self.service.hosts.len()).unwrap_or(u32::MAX);
+            let first_round = tokio::time::timeout(patience(&self.service) * servers, attempt.as_mut());
+            let done = match self.unless_closed(first_round).await {
+                Some(Err(_)) => {
+                    self.unreachable(no_session(&self.service));
+                    self.unless_closed(attempt).await
+                }
+                done => done.and_then(Result::ok),
+            };
+            match done {
                 None => return,
                 Some(Ok(connected)) => {
                     pause = AGAIN;
@@ -72,10 +85,7 @@ impl Way<'_> {
                 }
                 Some(Err(NotConnected::Over)) => self.over(),
                 Some(Err(NotConnected::Because(reason))) => {
-                    if self.said.as_ref() != Some(&reason) {
-                        self.said = Some(reason.clone());
-                        self.around.tell(LeaseEvent::Unreachable { reason });
-                    }
+                    self.unreachable(reason);
                     let clock = self.around.clock.clone();
                     let until = clock.now() + pause;
                     pause = (pause * 2).min(AT_MOST);
@@ -84,6 +94,14 @@ impl Way<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Tells why there is no session, when that changes.
+    fn unreachable(&mut self, reason: String) {
+        if self.said.as_ref() != Some(&reason) {
+            self.said = Some(reason.clone());
+            self.around.tell(LeaseEvent::Unreachable { reason });
         }
     }
 
@@ -136,15 +154,22 @@ impl Way<'_> {
     }
 }
 
+/// How long a server may be silent before another one is asked: more than one has to be, while the lease still holds.
+fn patience(service: &Service) -> Duration {
+    service.session_timeout / 8
+}
+
+fn no_session(service: &Service) -> String {
+    format!("no server of {} gives us a session", service.hosts.join(","))
+}
+
 /// One attempt, over all servers.
 async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Connected, NotConnected> {
     let because = |reason: &dyn std::fmt::Display| NotConnected::Because(reason.to_string());
     let auth = auth(&service).map_err(|reason| because(&reason))?;
-    // A server that died without a word is given up, and the next one asked, while the lease still holds.
-    let patience = service.session_timeout / 8;
     let mut connector = Client::connector()
         .with_session_timeout(service.session_timeout)
-        .with_connection_timeout(patience)
+        .with_connection_timeout(patience(&service))
         .with_fail_eagerly();
     let acls = match &auth {
         Some(auth) => {
@@ -159,18 +184,28 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
         connector = connector.with_session(last);
     }
     let hosts = service.hosts.join(",");
-    let client = match connector.connect(&hosts).await {
+    // The client pauses after each round over its list, twice as long after the next, up to seconds: too long where an
+    // ensemble has just found a leader again. A list that names each server several times has short pauses for longer.
+    let rounds = vec![hosts.as_str(); ROUNDS].join(",");
+    let client = match connector.connect(&rounds).await {
         Ok(client) => client,
         Err(Error::SessionExpired) if continues => return Err(NotConnected::Over),
         Err(Error::AuthFailed) => return Err(because(&"the servers refuse the user and password of `auth_file`")),
         Err(Error::NoHosts | Error::Timeout | Error::ConnectionLoss) => {
-            return Err(NotConnected::Because(format!("no server of {hosts} gives us a session")));
+            return Err(NotConnected::Because(no_session(&service)));
         }
         Err(error) => return Err(NotConnected::Because(format!("{hosts}: {error}"))),
     };
     let (client, tree) = (Rc::new(client), Rc::new(Tree::new(&service.path)));
     let session = client.session_id().0;
     let nodes = Nodes { client, tree, acls, session };
+    // Each of such servers has a tree of its own: two directors that are connected to different ones would both hold.
+    if service.hosts.len() > 1 && nodes.servers().await == Some(0) {
+        return Err(because(&format!(
+            "a server of {hosts} runs alone, and is no member of an ensemble: its zoo.cfg needs the lines `server.1=…`, \
+             `server.2=…` and so on"
+        )));
+    }
     nodes.prepare().await.map_err(|failure| because(&failure))?;
     let watcher = nodes.watch().await.map_err(|failure| because(&failure))?;
     Ok(Connected { nodes, watcher })

@@ -9,7 +9,6 @@
 //! tree is watched anew, and then all that was asked is marked: nothing hangs on answers and notifications that were lost.
 
 use super::asked::{Asked, Claimed, Lease, Stand};
-use super::lives::Lives;
 use super::nodes::{Failure, Node, Nodes, Read};
 use super::place::Place;
 use super::tree::{self, About, Holder, Record};
@@ -21,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use vipward_core::lease::lives::Lives;
 use vipward_core::lease::surely;
 use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token};
 use vipward_core::seam::Clock;
@@ -311,7 +311,7 @@ impl<'a> Live<'a> {
                 if what == EventType::NodeDeleted {
                     self.lives.forget(now);
                 } else {
-                    self.lives.heard(session, now);
+                    self.lives.heard(Session(session), now);
                 }
             }
             About::Owner(name) => self.marked.extend(self.asked.lease_named(&name).map(Part::Lease)),
@@ -423,6 +423,7 @@ impl<'a> Live<'a> {
             Part::Left => None,
             Part::Lease(key) => self.asked.leases.remove(key).map(|lease| match lease.stand {
                 Stand::Releasing => LeaseOp::Release { key: key.clone() },
+                Stand::Watching => LeaseOp::Watch { key: key.clone() },
                 Stand::Asking | Stand::Ours | Stand::Theirs(_) => {
                     LeaseOp::Take { key: key.clone(), director: lease.director }
                 }
@@ -446,12 +447,19 @@ impl<'a> Live<'a> {
         let part = Part::Lease(key.clone());
         let (nodes, of) = (self.nodes.clone(), key.clone());
         let Some((record, version)) = record else {
-            return self.write(part, async move { nodes.make_lease(&of).await });
+            return match stand {
+                Stand::Watching => self.vacant(key),
+                Stand::Asking | Stand::Ours | Stand::Theirs(_) | Stand::Releasing => {
+                    self.write(part, async move { nodes.make_lease(&of).await });
+                }
+            };
         };
         match holder {
             Some((ours, node)) if ours.session == self.nodes.session => {
                 let held = Record::Held(ours);
-                if stand == Stand::Releasing {
+                if stand == Stand::Watching {
+                    self.vacant(key);
+                } else if stand == Stand::Releasing {
                     self.write(part, async move { nodes.release(&of, version, Some(node.version)).await });
                 } else if record != held {
                     self.write(part, async move { nodes.set_record(&of, version, &held).await });
@@ -482,8 +490,8 @@ impl<'a> Live<'a> {
             Record::Held(last) if last.session != self.nodes.session && !self.was_here(&last) => Some(last),
             Record::Held(_) | Record::Free => None,
         };
-        if let (Some(last), Stand::Asking | Stand::Theirs(_)) = (last, stand) {
-            let over = self.lives.over(&last);
+        if let (Some(last), Stand::Asking | Stand::Watching | Stand::Theirs(_)) = (last, stand) {
+            let over = self.lives.over(Session(last.session), last.holds());
             if over > self.around.clock.now() {
                 self.waiting.insert(key.clone(), over);
                 return self.theirs(key, stand, last.director);
@@ -498,12 +506,15 @@ impl<'a> Live<'a> {
                 self.asked.leases.remove(key);
                 self.around.tell(LeaseEvent::Gone { session: self.session(), key: key.clone() });
             }
-            Stand::Theirs(_) => {
-                self.asked.leases.remove(key);
-                self.around.tell(LeaseEvent::Vacant { key: key.clone() });
-            }
+            Stand::Theirs(_) | Stand::Watching => self.vacant(key),
             Stand::Releasing => self.released(key),
         }
+    }
+
+    /// Nobody else holds it.
+    fn vacant(&mut self, key: &LeaseKey) {
+        self.asked.leases.remove(key);
+        self.around.tell(LeaseEvent::Vacant { key: key.clone() });
     }
 
     /// Another director holds it, or may still think so.
@@ -515,7 +526,7 @@ impl<'a> Live<'a> {
                 self.around.tell(LeaseEvent::Gone { session, key: key.clone() });
             }
             Stand::Theirs(told) if *told == by => return,
-            Stand::Asking | Stand::Theirs(_) => {}
+            Stand::Asking | Stand::Watching | Stand::Theirs(_) => {}
         }
         self.stands(key, Stand::Theirs(by.clone()));
         self.around.tell(LeaseEvent::Held { key: key.clone(), by });
@@ -534,8 +545,7 @@ impl<'a> Live<'a> {
 
     /// How we stand in a lease that we take.
     fn us(&self, director: DirectorName) -> Holder {
-        // By our clock we let go a margin before the timeout; by a clock that runs faster that is a little later.
-        let holds = surely::until(Instant::ZERO, self.timeout).since_origin() + self.timeout / 1000;
+        let holds = surely::held_for(self.timeout);
         let holds_ms = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let place = self.around.place.alone(self.around.clock.now()).map(|(place, _)| place);
         Holder { director, session: self.nodes.session, holds_ms, place }
@@ -629,6 +639,10 @@ pub fn note(asked: &mut Asked, op: LeaseOp) -> Option<Part> {
         LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } => None,
         LeaseOp::Take { key, director } => {
             asked.leases.insert(key.clone(), Lease { director, stand: Stand::Asking });
+            Some(Part::Lease(key))
+        }
+        LeaseOp::Watch { key } => {
+            asked.leases.insert(key.clone(), Lease { director: DirectorName::from(""), stand: Stand::Watching });
             Some(Part::Lease(key))
         }
         LeaseOp::Release { key } => {

@@ -90,6 +90,8 @@ kinds! {
     SourceAddressGone => "source address gone",
     Tracked => "tracked",
     NoQuorum => "no quorum",
+    SessionTooShort => "session too short",
+    QuorumOnTrial => "quorum on trial",
     Elected => "elected",
     Outranked => "outranked",
     LeaseElsewhere => "lease elsewhere",

@@ -8,6 +8,7 @@ mod dead_destination;
 mod forgery_refused;
 mod health_settles;
 mod lease;
+mod lease_taken;
 mod one_holder;
 mod one_owner;
 mod quiet_announcements;
@@ -81,6 +82,7 @@ impl Default for Watch {
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
                 Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
                 Box::new(lease::Lease::default()),
+                Box::new(lease_taken::LeaseTaken::default()),
                 Box::new(worker_kept::WorkerKept::default()),
                 Box::new(forgery_refused::ForgeryRefused::default()),
             ],

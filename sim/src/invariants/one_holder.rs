@@ -2,8 +2,7 @@
 //! and however the quorum service fails. Nothing is allowed for.
 //!
 //! A kernel that holds an address counts, also of a director that does not run. Meant are the addresses that every
-//! director coordinates and releases when the service can't be asked; with `keep` the user chose two owners. A director
-//! whose session somebody ended by hand is not judged until the session would have timed out.
+//! director coordinates and releases when the service can't be asked; with `keep` the user chose two owners.
 
 use super::Invariant;
 use crate::world::World;
@@ -36,7 +35,7 @@ impl Invariant for OneHolder {
             self.exclusive.1 = exclusive(world);
         }
         for address in &self.exclusive.1 {
-            let owners: Vec<_> = world.owners(*address).filter(|id| !world.ended_by_hand(*id)).collect();
+            let owners: Vec<_> = world.owners(*address).collect();
             if owners.len() > 1 && self.reported.insert(*address) {
                 let names: Vec<&str> = owners.iter().map(|id| world.name(*id)).collect();
                 broken.push(format!("{} hold {address} at one instant", names.join(" and ")));

@@ -2,8 +2,7 @@
 //!
 //! Two MASTERs that hear each other are one MASTER after the next advert (RFC 9568 6.4.3), so they have one
 //! Advertisement_Interval; one more for each advert that a fault swallows meanwhile. A director that does not run hears
-//! nothing: what a killed daemon left in its kernel is not its claim any more. Nor is one judged whose session at the
-//! quorum service somebody ended by hand ([`World::ended_by_hand`]).
+//! nothing: what a killed daemon left in its kernel is not its claim any more.
 
 use super::changes::{Changed, Changes};
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
@@ -108,7 +107,7 @@ impl OneOwner {
         while let Some(key) = self.of(address) {
             before.extend(self.both.remove(&key).map(|both| (key, both)));
         }
-        let judged = |id: &NodeId| world.director(*id).is_some_and(|it| it.running()) && !world.ended_by_hand(*id);
+        let judged = |id: &NodeId| world.director(*id).is_some_and(|it| it.running());
         let owners: Vec<NodeId> = world.owners(address).filter(judged).collect();
         for (at, a) in owners.iter().enumerate() {
             for b in owners.iter().skip(at + 1).filter(|b| hear(world, *a, **b)) {

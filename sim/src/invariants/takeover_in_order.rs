@@ -96,7 +96,9 @@ impl TakeoverInOrder {
             let parts = parts(world, &layout, key);
             let waits = parts.iter().filter(|(other, router, role)| {
                 let long = patience(world, router);
-                *other != id && *role == Role::Backup && steady(world, *other, &router.name, long) && calm(world, long)
+                let fooled = forged_since(world, router, long);
+                let steady = steady(world, *other, &router.name, long) && calm(world, long);
+                *other != id && *role == Role::Backup && steady && !fooled
             });
             let interval = parts.iter().map(|(_, router, _)| router.adverts.interval).max();
             let skews: Vec<_> = waits

@@ -13,11 +13,12 @@ pub const TAKEOVER_IN_ORDER: &str = "takeover-in-order";
 pub const QUIET_ANNOUNCEMENTS: &str = "quiet-announcements";
 pub const UPGRADE_UNNOTICED: &str = "upgrade-unnoticed";
 pub const LEASE: &str = "lease";
+pub const LEASE_TAKEN: &str = "lease-taken";
 pub const WORKER_KEPT: &str = "worker-kept";
 pub const FORGERY_REFUSED: &str = "forgery-refused";
 
 /// All of them.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     ONE_OWNER,
     ONE_HOLDER,
     ADDRESS_SERVED,
@@ -31,6 +32,7 @@ pub const ALL: [&str; 15] = [
     QUIET_ANNOUNCEMENTS,
     UPGRADE_UNNOTICED,
     LEASE,
+    LEASE_TAKEN,
     WORKER_KEPT,
     FORGERY_REFUSED,
 ];

@@ -23,6 +23,11 @@ pub struct Quality {
 }
 
 impl Quality {
+    /// Nothing is lost or late.
+    pub fn is_clean(self) -> bool {
+        self == Self::default()
+    }
+
     fn then(self, next: Self) -> Self {
         Self {
             loss: self.loss.max(next.loss),

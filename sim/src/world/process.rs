@@ -139,8 +139,10 @@ impl World {
                 continue;
             };
             let stop = director.mail.election.contains(&Input::Stop) || director.mail.balancer.contains(&Input::Stop);
-            // Whoever takes up a role tells its priority; these begin anew, and tell what differs from the file.
-            for router in config.routers.iter().filter(|router| config.coordinates(&router.name)) {
+            // Whoever takes up a role tells its priority; the others begin anew, and tell what differs from the file.
+            let takes_up = |role: Option<&Role>| matches!(role, Some(Role::Backup | Role::Master));
+            let anew = |name: &Arc<str>| config.coordinates(name) || !takes_up(director.roles.get(name));
+            for router in config.routers.iter().filter(|router| anew(&router.name)) {
                 let known = director.priorities.entry(router.name.clone()).or_insert((0, began_anew));
                 if known.0 != router.priority.get() {
                     *known = (router.priority.get(), began_anew);

@@ -1,6 +1,6 @@
 //! A director's supervisor: the production's own, in the world. It runs where the scenario has something for it to do.
 
-use super::{Half, World};
+use super::{Half, Process, World};
 use crate::scenario::{Action, NodeId, Scenario};
 use crate::trace::What;
 use vipward_core::machine::{Input, LastWill, ToBoth};
@@ -115,9 +115,12 @@ impl World {
     /// The worker is runnable and has no processor; its supervisor has one.
     pub(super) fn starve_worker(&mut self, id: NodeId, lasts: Duration) {
         let now = self.now;
-        let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) else { return };
+        let Some(director) = self.director_mut(id) else { return };
+        // One that is frozen as a whole has not run for longer.
+        let silent = if director.process == Process::Frozen { director.process_since } else { now };
+        let Some(supervised) = director.supervised.as_mut() else { return };
         let until = supervised.starved.map_or(now, |(_, until)| until).max(now + lasts);
-        supervised.starved = Some((supervised.starved.map_or(now, |(since, _)| since), until));
+        supervised.starved = Some((supervised.starved.map_or(silent, |(since, _)| since), until));
         self.set_frozen(id, true);
     }
 

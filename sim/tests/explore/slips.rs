@@ -3,6 +3,7 @@
 
 use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::InterfaceAddress;
+use vipward_core::lease::surely;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Session, Token};
 use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::quantity::Role;
@@ -17,25 +18,31 @@ const LATE: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slip {
     WordOfTheService,
-    MarginForgotten,
+    LetsGoLate,
     RenewalsNotGated,
     ReleasedFirst,
     StaleGrant,
     GrantNotAwaited,
     VacantIsOurs,
     OrderReversed,
+    TrialSatOut,
+    KernelForgotten,
+    CountsFromTheAnswer,
 }
 
 impl Slip {
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::WordOfTheService, "fencing on the service's word: the session lives until it says that it is over"),
-        (Self::MarginForgotten, "the margin forgotten: a session lives for its whole timeout after a question"),
+        (Self::LetsGoLate, "lets go late: a session is believed in for twice its timeout after a question"),
         (Self::RenewalsNotGated, "renewals not gated: addresses are renewed for as long as nobody takes them off"),
         (Self::ReleasedFirst, "the lease given back first: addresses go half a second later"),
         (Self::StaleGrant, "a stale grant believed: what an earlier session had, the next one has as soon as it asks"),
         (Self::GrantNotAwaited, "the grant not waited for: whoever asks has it"),
         (Self::VacantIsOurs, "a lease that is free taken for ours: it is not asked for"),
         (Self::OrderReversed, "the order of candidates reversed: the lowest priority comes first"),
+        (Self::TrialSatOut, "the trial sat out: after a failure of the service a lease is left free until it is over"),
+        (Self::KernelForgotten, "the kernel forgotten: addresses are renewed for the 3.25 s that it may keep them"),
+        (Self::CountsFromTheAnswer, "counts from the answer: a question's way there and back is not taken off"),
     ];
 }
 
@@ -70,16 +77,19 @@ impl Slipping {
         }
     }
 
-    fn spoil(&mut self, said: LeaseEvent) -> LeaseEvent {
+    fn spoil(&mut self, said: LeaseEvent, now: Instant) -> LeaseEvent {
         match (self.slip, said) {
             (slip, LeaseEvent::Opened { session, timeout }) => {
                 self.session = Some(session);
-                // Two thirds of it are believed.
                 let timeout = match slip {
-                    Slip::MarginForgotten => timeout * 3 / 2 + Duration::from_millis(4_875),
+                    Slip::LetsGoLate => timeout * 2,
+                    Slip::KernelForgotten => timeout + surely::KERNEL_HOLDS,
                     _ => timeout,
                 };
                 LeaseEvent::Opened { session, timeout }
+            }
+            (Slip::CountsFromTheAnswer, LeaseEvent::Confirmed { session, .. }) => {
+                LeaseEvent::Confirmed { session, asked_at: now }
             }
             (Slip::StaleGrant, LeaseEvent::Granted { session, key, token }) => {
                 self.granted.push((key.clone(), session));
@@ -92,6 +102,9 @@ impl Slipping {
             (Slip::OrderReversed, LeaseEvent::Candidates { key, mut candidates }) => {
                 candidates.iter_mut().for_each(|it| it.claim.priority = u8::MAX - it.claim.priority);
                 LeaseEvent::Candidates { key, candidates }
+            }
+            (Slip::TrialSatOut, LeaseEvent::Vacant { key }) if self.lost_the_quorum() => {
+                LeaseEvent::Held { key, by: "somebody".into() }
             }
             (_, LeaseEvent::Lost { session }) => {
                 self.session = None;
@@ -114,7 +127,7 @@ impl Machine for Slipping {
     fn handle(&mut self, input: vrrp::Input, now: Instant) -> vrrp::Outbox {
         let mut out = Outbox::default();
         let input = match input {
-            Input::Event(Event::Lease(said)) => Event::Lease(self.spoil(said)).into(),
+            Input::Event(Event::Lease(said)) => Event::Lease(self.spoil(said, now)).into(),
             other => other,
         };
         if let (Slip::WordOfTheService, Some(session)) = (self.slip, self.session) {

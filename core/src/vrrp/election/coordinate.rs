@@ -4,7 +4,7 @@
 //! gives nothing back in a turn in which that failed.
 
 use super::Election;
-use crate::coordination::{Concerned, Leases};
+use crate::coordination::{Concerned, Leases, Want};
 use crate::decision::{Decision, RoleCause};
 use crate::lease::{Mode, OnLoss, Part};
 use crate::quantity::Role;
@@ -40,7 +40,7 @@ impl Election {
     /// What the quorum service makes of a router that is well otherwise.
     pub(super) fn quorum_standing(&self, router: &VirtualRouter, source: IpAddr, now: Instant) -> Option<Standing> {
         let part = self.leases.part(router.name())?;
-        if self.leases.trusted(now) {
+        if self.leases.trusted(router.name(), now) {
             return None;
         }
         if self.leases.patient(now) {
@@ -69,7 +69,13 @@ pub(super) fn follow(
         Mode::Fence => router.role() == Role::Master,
         Mode::Elect => stand(router, leases, part, now, &mut Context::new(now, out, book)),
     };
-    leases.want(&key, wanted, now, out);
+    let want = match (wanted, router.role()) {
+        (true, _) => Want::Have,
+        // Somebody may hold it who works; if nobody does, the trial is over.
+        (false, Role::Fault) if leases.on_trial(now) => Want::Know,
+        (false, _) => Want::Nothing,
+    };
+    leases.want(&key, want, now, out);
     let allowed = leases.may_hold(&key, part, router.holds(), now);
     let mut ctx = Context::new(now, out, book);
     if let (Mode::Elect, Role::Backup, true, true, Some(token)) =

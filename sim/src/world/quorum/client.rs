@@ -178,7 +178,7 @@ impl Client {
         match self.state {
             State::Waiting(at) | State::Connecting(at) => Some(at),
             State::Connected if self.unsent() => self.pending.front().map(|pending| pending.asked),
-            State::Connected => self.pending.front().map(|pending| pending.asked + self.timeout / 3),
+            State::Connected => self.pending.front().map(|pending| pending.asked + self.timeout / 8),
         }
     }
 }

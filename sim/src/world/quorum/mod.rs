@@ -3,7 +3,7 @@
 //!
 //! One node stands for the whole ensemble. What of its inside can be told from outside is modelled at its worst: a director
 //! talks to a follower, which passes on twice a tick from whom it heard; what it has not passed on dies with it
-//! (`server_dies`). Without a leader nothing is answered (`leader_change`), and the next one counts every session anew. An
+//! (`server_dies`), and the session ends early. Without a leader nothing is answered (`leader_change`), and the next one counts every session anew. An
 //! ensemble that was frozen first ends what is overdue and then looks into its mail.
 
 mod client;
@@ -30,8 +30,6 @@ pub(super) struct Quorum {
     requests: Vec<InFlight<Ask>>,
     messages: Vec<InFlight<Said>>,
     sent: u64,
-    /// Whose session somebody ended, and when it would have timed out.
-    by_hand: BTreeMap<NodeId, Instant>,
 }
 
 /// Something on its way between a director and the service.
@@ -79,7 +77,6 @@ impl Quorum {
             requests: Vec::new(),
             messages: Vec::new(),
             sent: 0,
-            by_hand: BTreeMap::new(),
         }
     }
 }
@@ -104,6 +101,11 @@ impl World {
     /// It answers nobody.
     pub fn quorum_away(&self) -> bool {
         self.quorum.as_ref().is_some_and(|quorum| quorum.service.away())
+    }
+
+    /// Nobody holds this lease, or may still do.
+    pub fn lease_is_free(&self, key: &str) -> bool {
+        self.quorum.as_ref().is_some_and(|quorum| quorum.service.free(key))
     }
 
     /// A director asks; see [`vipward_core::seam::Lease`].
@@ -285,19 +287,11 @@ impl World {
 
     /// Somebody ends the director's session at the service.
     pub(super) fn end_session(&mut self, id: NodeId) {
-        let now = self.now;
+        let Some(node) = self.quorum_node() else { return };
+        let local = self.local_time(node);
         let Some(quorum) = &mut self.quorum else { return };
-        let timeouts = quorum.service.timeouts_of(id).max();
-        quorum.by_hand.extend(timeouts.map(|timeout| (id, now + timeout)));
-        let said = quorum.service.end_sessions_of(id);
+        let said = quorum.service.end_sessions_of(id, local);
         self.said(said);
-    }
-
-    /// Somebody ended this director's session, and it may not know: by its own clock it lets go before this has passed.
-    /// Until then whoever ended it vouches for its addresses, and nobody else can.
-    pub fn ended_by_hand(&self, id: NodeId) -> bool {
-        let until = self.quorum.as_ref().and_then(|quorum| quorum.by_hand.get(&id));
-        until.is_some_and(|until| self.now < *until)
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{Ask, LinkId, Said};
 use crate::scenario::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
-use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token};
+use vipward_core::lease::{
+    Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token, surely,
+};
 use vipward_core::time::{Duration, Instant};
 
 /// Who hears what.
@@ -17,6 +19,9 @@ pub(super) struct Service {
     leader_at: Option<Instant>,
     sessions: BTreeMap<Session, Seat>,
     owners: BTreeMap<LeaseKey, Owner>,
+    /// Leases whose holder's session ended, and until when it may have the addresses. See [`vipward_core::lease::lives`]:
+    /// real directors wait for that each by itself, and begin to count no earlier than the service does here.
+    left: BTreeMap<LeaseKey, Left>,
     candidates: BTreeMap<LeaseKey, BTreeMap<i64, (Session, Claim)>>,
     members: BTreeMap<Session, Member>,
     watches: BTreeSet<(LeaseKey, Session)>,
@@ -32,6 +37,16 @@ struct Seat {
     /// When its server last heard of it, and what of that the leader knows.
     touched: Instant,
     counted: Instant,
+    /// Its last sign of life that the others heard.
+    wrote: Instant,
+}
+
+/// What a holder left whose session ended.
+#[derive(Debug)]
+struct Left {
+    director: NodeId,
+    name: DirectorName,
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -49,6 +64,7 @@ impl Service {
             leader_at: None,
             sessions: BTreeMap::new(),
             owners: BTreeMap::new(),
+            left: BTreeMap::new(),
             candidates: BTreeMap::new(),
             members: BTreeMap::new(),
             watches: BTreeSet::new(),
@@ -87,15 +103,19 @@ impl Service {
             let over = |seat: &Seat| seat.touched + seat.timeout <= local;
             let ended: Vec<Session> = self.sessions.iter().filter(|(_, seat)| over(seat)).map(|(id, _)| *id).collect();
             for session in ended {
-                self.end(session, &mut out);
+                self.end(session, &mut out, local);
             }
+        }
+        for key in self.left.extract_if(.., |_, left| left.until <= local).map(|(key, _)| key).collect::<Vec<_>>() {
+            self.tell_vacant(&key, &mut out);
         }
         out
     }
 
     /// What is heard is passed on long before a session ends, unless [`Self::forget_unheard`].
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.sessions.values().map(|seat| seat.touched + seat.timeout).min()
+        let sessions = self.sessions.values().map(|seat| seat.touched + seat.timeout);
+        sessions.chain(self.left.values().map(|left| left.until)).min()
     }
 
     /// A follower dies with what it did not pass on.
@@ -107,16 +127,11 @@ impl Service {
         }
     }
 
-    /// Of the sessions that it has.
-    pub fn timeouts_of(&self, director: NodeId) -> impl Iterator<Item = Duration> {
-        self.sessions.values().filter(move |seat| seat.director == director).map(|seat| seat.timeout)
-    }
-
-    pub fn end_sessions_of(&mut self, director: NodeId) -> Out {
+    pub fn end_sessions_of(&mut self, director: NodeId, local: Instant) -> Out {
         let mut out = Out::new();
         let its = self.sessions.iter().filter(|(_, seat)| seat.director == director).map(|(id, _)| *id);
         for session in its.collect::<Vec<_>>() {
-            self.end(session, &mut out);
+            self.end(session, &mut out, local);
         }
         out
     }
@@ -127,7 +142,8 @@ impl Service {
             Ask::Open { timeout } => {
                 let timeout = timeout.clamp(self.tick * 2, self.tick * 20);
                 let session = Session(self.transaction());
-                self.sessions.insert(session, Seat { director, link, timeout, touched: local, counted: local });
+                self.sessions
+                    .insert(session, Seat { director, link, timeout, touched: local, counted: local, wrote: local });
                 out.push((director, link, Said::Opened { session, timeout }));
             }
             Ask::Resume { session } => match self.sessions.get_mut(&session) {
@@ -146,7 +162,8 @@ impl Service {
                 Some(seat) if seat.link > link => {}
                 Some(seat) => {
                     seat.touch(self.tick / 2, local);
-                    self.carry_out(session, op, &mut out);
+                    seat.wrote = local;
+                    self.carry_out(session, op, local, &mut out);
                 }
                 None => out.push((director, link, Said::Lost { session })),
             },
@@ -154,10 +171,10 @@ impl Service {
         out
     }
 
-    fn carry_out(&mut self, session: Session, op: LeaseOp, out: &mut Out) {
+    fn carry_out(&mut self, session: Session, op: LeaseOp, local: Instant, out: &mut Out) {
         let event = match &op {
             LeaseOp::Open(_) => None,
-            LeaseOp::Close => return self.end(session, out),
+            LeaseOp::Close => return self.close(session, local, out),
             LeaseOp::Confirm { asked_at } => Some(LeaseEvent::Confirmed { session, asked_at: *asked_at }),
             LeaseOp::Take { key, director } => Some(self.take(session, key, director)),
             LeaseOp::Release { key } => {
@@ -184,25 +201,46 @@ impl Service {
                 self.tell_members(out);
                 None
             }
+            LeaseOp::Watch { key } => Some(self.look(session, key)),
         };
         self.tell(session, Said::Answer { op, event }, out);
     }
 
-    fn take(&mut self, session: Session, key: &LeaseKey, director: &DirectorName) -> LeaseEvent {
-        match self.owners.get(key) {
-            Some(owner) if owner.session == session => {
-                LeaseEvent::Granted { session, key: key.clone(), token: owner.token }
-            }
-            Some(owner) => {
-                self.watches.insert((key.clone(), session));
-                LeaseEvent::Held { key: key.clone(), by: owner.director.clone() }
-            }
-            None => {
-                let token = Token(self.transaction());
-                self.owners.insert(key.clone(), Owner { session, token, director: director.clone() });
-                LeaseEvent::Granted { session, key: key.clone(), token }
-            }
+    fn take(&mut self, session: Session, key: &LeaseKey, name: &DirectorName) -> LeaseEvent {
+        if let Some(owner) = self.owners.get(key).filter(|owner| owner.session == session) {
+            return LeaseEvent::Granted { session, key: key.clone(), token: owner.token };
         }
+        if let Some(by) = self.holder(session, key) {
+            self.watches.insert((key.clone(), session));
+            return LeaseEvent::Held { key: key.clone(), by };
+        }
+        let token = Token(self.transaction());
+        self.left.remove(key);
+        self.owners.insert(key.clone(), Owner { session, token, director: name.clone() });
+        LeaseEvent::Granted { session, key: key.clone(), token }
+    }
+
+    fn look(&mut self, session: Session, key: &LeaseKey) -> LeaseEvent {
+        match self.holder(session, key) {
+            Some(by) => {
+                self.watches.insert((key.clone(), session));
+                LeaseEvent::Held { key: key.clone(), by }
+            }
+            None => LeaseEvent::Vacant { key: key.clone() },
+        }
+    }
+
+    /// Who else holds it, or may still do. What an earlier session of the same director held, nobody else has.
+    fn holder(&self, session: Session, key: &LeaseKey) -> Option<DirectorName> {
+        let here = self.sessions.get(&session).map(|seat| seat.director);
+        let owner = self.owners.get(key).filter(|owner| owner.session != session).map(|owner| &owner.director);
+        let left = self.left.get(key).filter(|left| Some(left.director) != here).map(|left| &left.name);
+        owner.or(left).cloned()
+    }
+
+    /// Nobody holds it, or may still do.
+    pub fn free(&self, key: &str) -> bool {
+        !self.owners.contains_key(key) && !self.left.contains_key(key)
     }
 
     fn transaction(&mut self) -> i64 {
@@ -210,14 +248,30 @@ impl Service {
         self.zxid
     }
 
-    /// The session and all that belongs to it.
-    fn end(&mut self, session: Session, out: &mut Out) {
+    /// Its director has given back what it held.
+    fn close(&mut self, session: Session, local: Instant, out: &mut Out) {
+        self.owned(session).iter().for_each(|key| self.vacate(key, out));
+        self.end(session, out, local);
+    }
+
+    fn owned(&self, session: Session) -> Vec<LeaseKey> {
+        self.owners.iter().filter(|(_, owner)| owner.session == session).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The session and all that belongs to it. What it held is free when its director has surely let go.
+    fn end(&mut self, session: Session, out: &mut Out, local: Instant) {
         self.watches.retain(|(_, other)| *other != session);
         self.tell(session, Said::Lost { session }, out);
-        self.sessions.remove(&session);
-        let owned: Vec<LeaseKey> =
-            self.owners.iter().filter(|(_, owner)| owner.session == session).map(|(key, _)| key.clone()).collect();
-        owned.iter().for_each(|key| self.vacate(key, out));
+        let seat = self.sessions.remove(&session);
+        for key in self.owned(session) {
+            let (Some(seat), Some(owner)) = (&seat, self.owners.remove(&key)) else { continue };
+            let until = seat.wrote + surely::held_for(seat.timeout);
+            if until > local {
+                self.left.insert(key, Left { director: seat.director, name: owner.director, until });
+            } else {
+                self.tell_vacant(&key, out);
+            }
+        }
         let keys: Vec<LeaseKey> = self.candidates.keys().cloned().collect();
         keys.iter().for_each(|key| self.withdraw(key, session, out));
         if self.members.remove(&session).is_some() {
@@ -227,6 +281,10 @@ impl Service {
 
     fn vacate(&mut self, key: &LeaseKey, out: &mut Out) {
         self.owners.remove(key);
+        self.tell_vacant(key, out);
+    }
+
+    fn tell_vacant(&self, key: &LeaseKey, out: &mut Out) {
         // Who is not there to hear it is told when it comes back ([`Self::remind`]).
         let watching = self.watches.iter().filter(|(other, _)| other == key).map(|(_, session)| *session);
         for session in watching.collect::<Vec<_>>() {
@@ -262,7 +320,7 @@ impl Service {
 
     /// What may have been missed while nobody was connected.
     fn remind(&self, session: Session, out: &mut Out) {
-        for (key, _) in self.watches.iter().filter(|(key, it)| *it == session && !self.owners.contains_key(key)) {
+        for (key, _) in self.watches.iter().filter(|(key, it)| *it == session && self.free(key)) {
             self.tell(session, Said::Notice(LeaseEvent::Vacant { key: key.clone() }), out);
         }
         for (key, candidates) in &self.candidates {

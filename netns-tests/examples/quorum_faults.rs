@@ -1,0 +1,51 @@
+//! Directors that take leases, and faults of the ensemble, the network and each other, one after the other:
+//! `cargo run --release -p vipward-netns-tests --example quorum_faults [SECONDS [SEED [debian]]]`; half of the time in
+//! `fence`, half in `elect`, 300 s and seed 1 if nothing is said. `debian`: the servers have the times of Debian's example
+//! `zoo.cfg` instead of those of docs/zookeeper.md.
+//!
+//! Exit status 1 when both directors had the VIP at one instant, or nobody had it for longer than the fault allows.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+use vipward_netns_tests::measure::show;
+use vipward_netns_tests::quorate::{ELECT, FENCE};
+use vipward_netns_tests::quorum_faults::play;
+use vipward_netns_tests::zookeeper::Timing;
+use vipward_netns_tests::{Need, example, met};
+
+fn main() -> ExitCode {
+    example("quorum_faults", measure)
+}
+
+fn measure() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let lasts = Duration::from_secs(arguments.next().map_or(Ok(300), |seconds| seconds.parse())?);
+    let seed: u64 = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
+    let timing = match arguments.next().as_deref() {
+        None => Timing::DOCUMENTED,
+        Some("debian") => Timing::DEBIAN,
+        Some(other) => return Err(format!("`{other}`: `debian` or nothing is expected").into()),
+    };
+    if !met("quorum_faults", Need::Zookeeper) {
+        return Ok(());
+    }
+    let mut wrong = 0;
+    for (mode, more) in [("fence", FENCE), ("elect", ELECT)] {
+        println!("{mode}, seed {seed}");
+        let played = play(more, timing, seed, lasts / 2)?;
+        println!("\n{:<32}{:>6}{:>22}{:>12}", mode, "times", "longest without VIP", "allowed");
+        for (fault, outcome) in &played.outcomes {
+            let mark = if outcome.too_long() { "  too long" } else { "" };
+            let (gap, allowed) = (show(outcome.gap), show(outcome.allowed));
+            println!("{:<32}{:>6}{gap:>22}{allowed:>12}{mark}", fault.name(), outcome.times);
+            wrong += usize::from(outcome.too_long());
+        }
+        println!("both directors had it for         {}\n", show(played.both));
+        wrong += usize::from(!played.both.is_zero());
+        if wrong > 0 {
+            println!("{}", played.log);
+        }
+    }
+    if wrong == 0 { Ok(()) } else { Err(format!("{wrong} results are wrong").into()) }
+}
