@@ -1,8 +1,9 @@
 //! What one director knows of its session and its leases, and what it asks for. Level-triggered: [`Leases::want`] is told
 //! what should be, again and again, and asks for what is missing.
 
-use super::candidates::{is_best, preempted_by};
+use super::candidates::{better, preempted_by};
 use super::rendezvous::assign;
+use super::vacancy::Vacancies;
 use crate::decision::{Decision, RoleCause};
 use crate::lease::surely;
 use crate::lease::{
@@ -54,6 +55,9 @@ pub struct Leases {
     /// Leases that nobody held while this director was on trial: for them the trial is over. See [`Trust`].
     #[serde(default)]
     vacant: BTreeSet<LeaseKey>,
+    /// `elect`: leases that nobody holds, and candidates that left one free.
+    #[serde(default)]
+    vacancies: Vacancies,
     /// The service grants sessions of this timeout only, which is too short.
     #[serde(default)]
     too_short: Option<Duration>,
@@ -110,6 +114,8 @@ enum Hold {
     Unknown,
     /// It was asked who holds it.
     Looking,
+    /// Nobody did when that was answered.
+    Free,
     Asking,
     /// `not_before`: it can't be given back yet, an address may still be there.
     Ours {
@@ -212,7 +218,12 @@ impl Leases {
             match hold {
                 Hold::Theirs { ask_at, .. } if *ask_at <= now => *hold = Hold::Unknown,
                 Hold::Ours { not_before, .. } => *not_before = not_before.filter(|at| *at > now),
-                Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => {}
+                Hold::Unknown
+                | Hold::Free
+                | Hold::Looking
+                | Hold::Asking
+                | Hold::Theirs { .. }
+                | Hold::Releasing { .. } => {}
             }
         }
         self.join(out);
@@ -238,9 +249,10 @@ impl Leases {
         let holds = self.holds.values().filter_map(|hold| match hold {
             Hold::Ours { not_before, .. } => *not_before,
             Hold::Theirs { ask_at, .. } => Some(*ask_at),
-            Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Releasing { .. } => None,
+            Hold::Unknown | Hold::Free | Hold::Looking | Hold::Asking | Hold::Releasing { .. } => None,
         });
-        opens.into_iter().chain(asks).chain(ends).chain(patience).chain(self.again_at).chain(holds).min()
+        let turns = self.vacancies.next();
+        opens.into_iter().chain(asks).chain(ends).chain(patience).chain(self.again_at).chain(holds).chain(turns).min()
     }
 
     // What is so.
@@ -266,8 +278,14 @@ impl Leases {
         self.usable(now) && self.trust.due.is_some_and(|at| at > now)
     }
 
-    /// Looks at the clock: true if [`Self::usable`] or [`Self::trusted`] is not what it was.
+    /// Looks at the clock: true if something that routers go by is not what it was.
     pub fn look(&mut self, now: Instant) -> bool {
+        let turned = self.vacancies.look(now);
+        self.look_at_trust(now) || turned
+    }
+
+    /// True if [`Self::usable`] or [`Self::trusted`] is not what it was.
+    fn look_at_trust(&mut self, now: Instant) -> bool {
         let usable = self.usable(now);
         let trust = &mut self.trust;
         if usable == trust.usable {
@@ -327,7 +345,12 @@ impl Leases {
     pub fn token(&self, key: &str) -> Option<Token> {
         match self.holds.get(key)? {
             Hold::Ours { token, .. } => Some(*token),
-            Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Theirs { .. } | Hold::Releasing { .. } => None,
+            Hold::Unknown
+            | Hold::Free
+            | Hold::Looking
+            | Hold::Asking
+            | Hold::Theirs { .. }
+            | Hold::Releasing { .. } => None,
         }
     }
 
@@ -335,7 +358,9 @@ impl Leases {
     pub fn held_by(&self, key: &str) -> Option<&DirectorName> {
         match self.holds.get(key)? {
             Hold::Theirs { by, .. } => Some(by),
-            Hold::Unknown | Hold::Looking | Hold::Asking | Hold::Ours { .. } | Hold::Releasing { .. } => None,
+            Hold::Unknown | Hold::Free | Hold::Looking | Hold::Asking | Hold::Ours { .. } | Hold::Releasing { .. } => {
+                None
+            }
         }
     }
 
@@ -357,14 +382,36 @@ impl Leases {
         Some(Claim { director, priority, preempt })
     }
 
-    /// Whether a candidate should have the lease: nobody has the better claim.
-    pub fn is_best(&self, key: &str, claim: &Claim) -> bool {
-        self.candidates.get(key).is_some_and(|candidates| is_best(claim, candidates))
+    /// Whether a candidate should ask for the lease: nobody has the better claim, or nobody with a better one takes it.
+    pub fn should_take(&mut self, key: &str, claim: &Claim, now: Instant) -> bool {
+        let Some(better) = self.candidates.get(key).and_then(|candidates| better(claim, candidates)) else {
+            self.vacancies.ranked(key, None, now);
+            return false;
+        };
+        self.vacancies.ranked(key, Some(better.len()), now);
+        let passed_over = better.iter().all(|sequence| self.vacancies.is_passed_over(key, *sequence));
+        passed_over || self.vacancies.our_turn(key)
+    }
+
+    /// It is a candidate, and knows of the others.
+    pub fn knows_candidates(&self, key: &str) -> bool {
+        self.claimed.contains_key(key) && self.candidates.contains_key(key)
     }
 
     /// To whom a holder must give way.
     pub fn preempted_by(&self, key: &str, claim: &Claim) -> Option<&Claim> {
-        preempted_by(claim, self.candidates.get(key)?)
+        let passed_over = |it: &Candidate| self.vacancies.is_passed_over(key, it.sequence);
+        preempted_by(claim, self.candidates.get(key)?, passed_over)
+    }
+
+    /// Notes whom we pass over by asking for a lease that they left free.
+    fn pass_over(&mut self, key: &LeaseKey, now: Instant) {
+        let better = self.claimed.get(key).and_then(|claim| better(claim, self.candidates.get(key)?));
+        let timeout = self.session.as_ref().map_or(Duration::ZERO, |live| live.timeout);
+        if let Some(better) = better.filter(|better| !better.is_empty()) {
+            // Sessions end up to a tick late, which is half a timeout at the most.
+            self.vacancies.pass_over(key.clone(), better, now + timeout * 3 / 2);
+        }
     }
 
     /// Makes, changes or takes back a claim.
@@ -412,8 +459,9 @@ impl Leases {
         }
         let hold = self.holds.entry(key.clone()).or_default();
         match (wanted, &*hold) {
-            (Want::Have, Hold::Unknown) if self.again_at.is_none() => {
+            (Want::Have, Hold::Unknown | Hold::Free) if self.again_at.is_none() => {
                 *hold = Hold::Asking;
+                self.pass_over(key, now);
                 ask(LeaseOp::Take { key: key.clone(), director }, out);
             }
             (Want::Know, Hold::Unknown) if self.again_at.is_none() => {
@@ -429,11 +477,12 @@ impl Leases {
                 *hold = Hold::Releasing { token: None };
                 ask(LeaseOp::Release { key: key.clone() }, out);
             }
-            (Want::Nothing, Hold::Unknown) => {
+            (Want::Nothing, Hold::Unknown | Hold::Free) => {
                 self.holds.remove(key);
+                self.vacancies.taken(key);
             }
             (Want::Have, Hold::Ours { .. })
-            | (Want::Have | Want::Know, Hold::Unknown | Hold::Theirs { .. })
+            | (Want::Have | Want::Know, Hold::Unknown | Hold::Free | Hold::Theirs { .. })
             | (Want::Have | Want::Know | Want::Nothing, Hold::Looking | Hold::Asking | Hold::Releasing { .. }) => {}
         }
     }
@@ -485,17 +534,20 @@ impl Leases {
                 if self.current(session).is_none() {
                     return Concerned::Nothing;
                 }
+                self.vacancies.taken(&key);
                 self.holds.insert(key.clone(), Hold::Ours { token, not_before: None });
                 Concerned::Of(key)
             }
             LeaseEvent::Held { key, by } => {
                 let Some(live) = &self.session else { return Concerned::Nothing };
+                self.vacancies.taken(&key);
                 self.holds.insert(key.clone(), Hold::Theirs { by, ask_at: now + live.timeout });
                 Concerned::Of(key)
             }
             LeaseEvent::Vacant { key } => {
                 if let Some(hold @ (Hold::Theirs { .. } | Hold::Looking)) = self.holds.get_mut(&key) {
-                    *hold = Hold::Unknown;
+                    *hold = Hold::Free;
+                    self.vacancies.free(key.clone(), now);
                     if self.on_trial(now) {
                         self.vacant.insert(key.clone());
                     }
@@ -604,6 +656,7 @@ impl Leases {
         self.candidates.clear();
         self.claimed.clear();
         self.vacant.clear();
+        self.vacancies.clear();
         self.joined = false;
     }
 }

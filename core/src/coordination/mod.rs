@@ -10,5 +10,6 @@
 mod candidates;
 mod leases;
 pub mod rendezvous;
+pub mod vacancy;
 
 pub use leases::{Concerned, LONGEST_TRIAL, Leases, Want};

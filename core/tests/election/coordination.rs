@@ -258,7 +258,8 @@ fn a_trial_ends_when_the_holder_that_it_spares_gives_up() {
 fn a_candidate_on_trial_takes_a_lease_that_nobody_holds() {
     let mut t = Timeline::with(coordinated(router(), Mode::Elect, OnLoss::Release));
     t.opened(SESSION).confirmed("0");
-    t.at("12").wakes().is(Role::Fault).confirmed("12").gives(&["look who holds the lease of V"]);
+    t.at("12").wakes().is(Role::Fault);
+    t.confirmed("12").gives_of("look", &["look who holds the lease of V"]).is(Role::Fault);
     t.told(LeaseEvent::Vacant { key: "V".into() });
     t.gives(&["be a candidate for V with priority 100", "V: FAULT -> BACKUP: the fault is over"]);
     t.told(candidates(&[("lb1", 100, true)])).gives(&["take the lease of V"]);
@@ -322,8 +323,9 @@ fn elected_it_is_master_by_its_lease_and_no_advert_is_sent_or_heard() {
     t.gives_of("listen", &[]);
     t.opened(SESSION).confirmed("0");
     t.gives(&["be a candidate for V with priority 100", "V: INIT -> BACKUP: started"]);
-    t.told(candidates(&[("lb2", 150, true), ("lb1", 100, true)])).nothing();
-    t.at("1").hears(peer(2, 255)).nothing();
+    t.told(candidates(&[("lb2", 150, true), ("lb1", 100, true)])).gives(&["look who holds the lease of V"]);
+    t.held().at("1").hears(peer(2, 255)).nothing();
+    t.told(LeaseEvent::Vacant { key: "V".into() }).nothing();
     t.told(candidates(&[("lb1", 100, true)])).gives(&["take the lease of V"]);
     t.granted(SESSION).gives(&[
         "add 10.0.0.100/24",
@@ -336,6 +338,38 @@ fn elected_it_is_master_by_its_lease_and_no_advert_is_sent_or_heard() {
         "give the lease of V back",
         "V: MASTER -> BACKUP: lb2 is the better candidate: priority 150 over 100",
     ]);
+}
+
+/// lb2, with the better claim, dies with the lease, and stays in the list until its session is over.
+#[test]
+fn elected_it_takes_what_a_better_candidate_leaves_free() {
+    let mut t = Timeline::with(coordinated(router(), Mode::Elect, OnLoss::Release));
+    t.opened(SESSION).confirmed("0");
+    let both = || candidates(&[("lb2", 150, true), ("lb1", 100, true)]);
+    t.told(both()).gives(&["look who holds the lease of V"]);
+    t.held().nothing();
+    t.answered("20");
+    t.told(LeaseEvent::Vacant { key: "V".into() }).nothing();
+    assert_eq!(t.answered("22.999999999"), [""; 0]);
+    assert_eq!(t.answered("23"), ["take the lease of V"]);
+    t.granted(SESSION).is(Role::Master);
+    t.told(both()).is(Role::Master);
+    // Whoever is in the list after one and a half sessions lives, and so does whoever makes a new claim.
+    t.answered("37.999999999");
+    t.is(Role::Master);
+    t.answered("38");
+    t.is(Role::Backup);
+}
+
+#[test]
+fn elected_it_gives_way_to_a_new_claim_of_one_that_it_passed_over() {
+    let mut t = Timeline::with(coordinated(router(), Mode::Elect, OnLoss::Release));
+    t.opened(SESSION).confirmed("0");
+    t.told(candidates(&[("lb2", 150, true), ("lb1", 100, true)])).held();
+    t.told(LeaseEvent::Vacant { key: "V".into() });
+    assert_eq!(t.answered("3"), ["take the lease of V"]);
+    t.granted(SESSION).is(Role::Master);
+    t.told(candidates(&[("lb3", 1, true), ("lb1", 100, true), ("lb2", 150, true)])).is(Role::Backup);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Judged are virtual routers whose addresses nobody may have without the lease (`fence`, `elect`, both with `on_loss =
 //! "release"`), and that no spreading leaves to others. Every director that runs with such a router reaches the service
 //! without loss or delay. Of these one that is not in FAULT for a reason of its own has a connection again after
-//! [`connected`], and becomes MASTER after its Master_Down_Interval at the latest (RFC 9568 6.1). That the service failed a
+//! [`connected`], and becomes MASTER after its Master_Down_Interval at the latest (RFC 9568 6.1), or, in `elect`, when all
+//! the better candidates have had their turn ([`TURN`]). That the service failed a
 //! short time ago is no reason to leave a lease free.
 
 use super::settles::master_down;
@@ -14,8 +15,9 @@ use crate::world::{Director, Quality, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::config::Config;
+use vipward_core::coordination::vacancy::TURN;
 use vipward_core::decision::{Decision, RoleCause};
-use vipward_core::lease::{Coordination, OnLoss, surely};
+use vipward_core::lease::{Coordination, Mode, OnLoss, surely};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
@@ -105,7 +107,8 @@ impl LeaseTaken {
         for (id, director, config) in running {
             let Some(coordination) = &config.coordination else { continue };
             for router in &config.routers {
-                let released = coordination.routers.get(&router.name).is_some_and(|it| it.on_loss == OnLoss::Release);
+                let part = coordination.routers.get(&router.name).filter(|it| it.on_loss == OnLoss::Release);
+                let Some(part) = part else { continue };
                 let spread = coordination.spread.iter().any(|group| group.routers.contains(&router.name));
                 let could = match director.roles.get(&router.name) {
                     Some(Role::Backup | Role::Master) => true,
@@ -114,8 +117,12 @@ impl LeaseTaken {
                 };
                 // A MASTER that somebody forged is waited for like any other.
                 let forged = world.forged.get(&router.vrid.get()).is_some_and(|forged| world.now() <= forged.until);
-                if released && !spread && could && !forged && world.lease_is_free(&router.name) {
-                    let down = master_down(world, router, router.adverts.interval.duration());
+                if !spread && could && !forged && world.lease_is_free(&router.name) {
+                    let others = u32::try_from(world.directors().count()).unwrap_or(u32::MAX).saturating_sub(1);
+                    let down = match part.mode {
+                        Mode::Elect => by_the_slowest_clock(world, TURN * others),
+                        Mode::Fence | Mode::Off => master_down(world, router, router.adverts.interval.duration()),
+                    };
                     let allowed = by_the_slowest_clock(world, connected(coordination)) + down + MARGIN;
                     let longest = found.entry(router.name.clone()).or_default();
                     *longest = allowed.max(*longest);

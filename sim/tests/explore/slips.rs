@@ -3,7 +3,6 @@
 
 use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::InterfaceAddress;
-use vipward_core::lease::surely;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Session, Token};
 use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::quantity::Role;
@@ -26,12 +25,10 @@ pub enum Slip {
     VacantIsOurs,
     OrderReversed,
     TrialSatOut,
-    KernelForgotten,
-    CountsFromTheAnswer,
 }
 
 impl Slip {
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::WordOfTheService, "fencing on the service's word: the session lives until it says that it is over"),
         (Self::LetsGoLate, "lets go late: a session is believed in for twice its timeout after a question"),
         (Self::RenewalsNotGated, "renewals not gated: addresses are renewed for as long as nobody takes them off"),
@@ -41,8 +38,6 @@ impl Slip {
         (Self::VacantIsOurs, "a lease that is free taken for ours: it is not asked for"),
         (Self::OrderReversed, "the order of candidates reversed: the lowest priority comes first"),
         (Self::TrialSatOut, "the trial sat out: after a failure of the service a lease is left free until it is over"),
-        (Self::KernelForgotten, "the kernel forgotten: addresses are renewed for the 3.25 s that it may keep them"),
-        (Self::CountsFromTheAnswer, "counts from the answer: a question's way there and back is not taken off"),
     ];
 }
 
@@ -77,19 +72,12 @@ impl Slipping {
         }
     }
 
-    fn spoil(&mut self, said: LeaseEvent, now: Instant) -> LeaseEvent {
+    fn spoil(&mut self, said: LeaseEvent) -> LeaseEvent {
         match (self.slip, said) {
             (slip, LeaseEvent::Opened { session, timeout }) => {
                 self.session = Some(session);
-                let timeout = match slip {
-                    Slip::LetsGoLate => timeout * 2,
-                    Slip::KernelForgotten => timeout + surely::KERNEL_HOLDS,
-                    _ => timeout,
-                };
+                let timeout = if slip == Slip::LetsGoLate { timeout * 2 } else { timeout };
                 LeaseEvent::Opened { session, timeout }
-            }
-            (Slip::CountsFromTheAnswer, LeaseEvent::Confirmed { session, .. }) => {
-                LeaseEvent::Confirmed { session, asked_at: now }
             }
             (Slip::StaleGrant, LeaseEvent::Granted { session, key, token }) => {
                 self.granted.push((key.clone(), session));
@@ -127,7 +115,7 @@ impl Machine for Slipping {
     fn handle(&mut self, input: vrrp::Input, now: Instant) -> vrrp::Outbox {
         let mut out = Outbox::default();
         let input = match input {
-            Input::Event(Event::Lease(said)) => Event::Lease(self.spoil(said, now)).into(),
+            Input::Event(Event::Lease(said)) => Event::Lease(self.spoil(said)).into(),
             other => other,
         };
         if let (Slip::WordOfTheService, Some(session)) = (self.slip, self.session) {

@@ -73,6 +73,8 @@ pub(super) fn follow(
         (true, _) => Want::Have,
         // Somebody may hold it who works; if nobody does, the trial is over.
         (false, Role::Fault) if leases.on_trial(now) => Want::Know,
+        // A candidate that is not the best takes what the better ones leave free.
+        (false, Role::Backup) if part.mode == Mode::Elect && leases.knows_candidates(&key) => Want::Know,
         (false, _) => Want::Nothing,
     };
     leases.want(&key, want, now, out);
@@ -120,5 +122,5 @@ fn stand(router: &mut VirtualRouter, leases: &mut Leases, part: Part, now: Insta
             None => return true,
         }
     }
-    router.role() == Role::Backup && claim.is_some_and(|claim| leases.is_best(&key, &claim))
+    router.role() == Role::Backup && claim.is_some_and(|claim| leases.should_take(&key, &claim, now))
 }
