@@ -1,6 +1,7 @@
 //! Decisions and their causes in words: what logs, timelines and messages print.
 
 use super::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use crate::lease::surely;
 use crate::quantity::Version;
 use crate::time::Duration;
 use std::fmt;
@@ -149,7 +150,8 @@ impl fmt::Display for Decision {
                 write!(f, "{what} failed: {error}; next try in {}", Secs(*retry_in))
             }
             Self::SessionOpened { timeout } => {
-                write!(f, "the quorum service opened a session of {}", Secs(*timeout))
+                let bears = Secs(surely::bears(*timeout));
+                write!(f, "the quorum service opened a session of {}; it may be silent for {bears}", Secs(*timeout))
             }
             Self::SessionTooShort { timeout, least } => write!(
                 f,

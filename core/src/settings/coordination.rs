@@ -42,6 +42,8 @@ pub struct CoordinationTable {
     spread: Vec<SpreadTable>,
     /// Where the table is written; for mistakes that concern all of it.
     place: Option<Span>,
+    /// Where a session timeout is written that some ensembles need longer than to replace their leader.
+    short: Option<Span>,
 }
 
 /// `[coordination.routers.NAME]`.
@@ -75,6 +77,7 @@ impl Default for CoordinationTable {
             routers: Vec::new(),
             spread: Vec::new(),
             place: None,
+            short: None,
         }
     }
 }
@@ -90,6 +93,8 @@ impl CoordinationTable {
                 self.session_timeout = seconds.map_or(self.session_timeout, Duration::from_secs);
                 if seconds.is_some() && self.session_timeout < surely::SHORTEST_SESSION {
                     reader.wrong("short-session", short_session(), value.span());
+                } else if self.session_timeout < surely::DEFAULT_SESSION {
+                    self.short = Some(reader.span(value.span()));
                 }
             }
             "auth_file" => self.auth_file = reader.path(key, value),
@@ -172,6 +177,7 @@ impl CoordinationTable {
             if !vip.lease {
                 wrong.push(lease_needed(place));
             }
+            wrong.extend(self.short.map(|place| bears_little(self.session_timeout, place)));
         }
         let service = Service {
             hosts: self.hosts.clone(),
@@ -274,10 +280,27 @@ fn no_tls() -> &'static str {
 fn short_session() -> String {
     format!(
         "`session_timeout` must be at least {} s: the kernel keeps an address for up to {:.2} s after this process \
-         stopped, and a third of the session is needed as a margin",
+         stopped, and in the rest of it the ensemble must be able to change its leader",
         surely::SHORTEST_SESSION.as_secs(),
         surely::KERNEL_HOLDS.as_secs_f64()
     )
+}
+
+fn bears_little(session: Duration, place: Span) -> Diagnostic {
+    let bears = surely::bears(session).as_secs_f64();
+    let message =
+        format!("with {} s the addresses stay for {bears:.2} s while ZooKeeper does not answer", session.as_secs());
+    Diagnostic::info("short-session-bears", message)
+        .at(place, "")
+        .note(
+            "a leader that freezes is replaced after `syncLimit` ticks and half a second: 10.5 s with Debian's example \
+             zoo.cfg, 3.5 s with the one of docs/zookeeper.md",
+        )
+        .help(format!(
+            "see that `syncLimit` * `tickTime` is below {:.1} s, or leave the default, {} s",
+            bears - 1.0,
+            surely::DEFAULT_SESSION.as_secs()
+        ))
 }
 
 fn unknown_router(name: &str, place: Span) -> Diagnostic {

@@ -101,8 +101,11 @@ fn it_starts_with_a_session_and_takes_part_when_a_question_is_answered() {
     let mut t = Timeline::with(coordinated(router(), Mode::Fence, OnLoss::Release));
     t.gives_of("open", &["open a session at zk:2181/vipward"]).is(Role::Init);
     t.at("1").opened(SESSION);
-    t.gives(&["ask whether the session lives, at 1.000", "the quorum service opened a session of 10.000 s"])
-        .is(Role::Init);
+    t.gives(&[
+        "ask whether the session lives, at 1.000",
+        "the quorum service opened a session of 10.000 s; it may be silent for 6.250 s",
+    ])
+    .is(Role::Init);
     t.at("1.2").confirmed("1").gives(&["V: INIT -> BACKUP: started"]);
     // Nobody heard for 3.609375 s, and it asks, without an address.
     let lines = t.answered("4.809375");
@@ -277,7 +280,8 @@ fn a_session_that_is_too_short_is_given_up_and_asked_for_anew() {
     ]);
     assert_eq!(t.answered("10.999999999"), [""; 0]);
     assert_eq!(t.answered("11"), ["open a session at zk:2181/vipward"]);
-    t.opened(SESSION).gives_of("the", &["the quorum service opened a session of 10.000 s"]);
+    t.opened(SESSION)
+        .gives_of("the", &["the quorum service opened a session of 10.000 s; it may be silent for 6.250 s"]);
     t.confirmed("11").is(Role::Backup);
 }
 
