@@ -114,13 +114,15 @@ fn a_pair_with_unicast_on_two_interfaces_has_one_owner() {
 fn real_servers_of_direct_routing_may_have_a_network_of_their_own() {
     let dr = service("192.0.2.1", "DR", &["198.51.100.21", "198.51.100.22"]);
     let leg = "192.0.2.1/24 dev eth0\n  198.51.100.1/24 dev eth1";
-    for (folder, vip) in [("dr-unnamed-leg", "192.0.2.1/24"), ("dr-named-leg", leg)] {
+    // An address on an interface makes it one whose loss means FAULT.
+    let unnamed = ["a loses the link of eth1"].as_slice();
+    for (folder, vip, lost) in [("dr-unnamed-leg", "192.0.2.1/24", unnamed), ("dr-named-leg", leg, &[])] {
         let files = [("a.conf", director(100, 51, vip, &dr)), ("b.conf", director(50, 51, vip, &dr))];
         let drill = run(&written(folder, &files));
         // These checkers see no wrong status and no late answer.
         let red = drill.rows.iter().filter(|row| !row.held());
         let others: Vec<&str> = red.map(|row| &*row.fault).filter(|fault| !fault.contains(" answers ")).collect();
-        assert_eq!(others, [""; 0], "{folder}: {}", drill.text(false, WIDE));
+        assert_eq!(others, lost, "{folder}: {}", drill.text(false, WIDE));
         assert_eq!(row(&drill, "nothing happens").failed, 0, "{folder}");
         assert!(
             drill.assumptions.iter().any(|text| text.contains("a gateway of their own")),
@@ -186,6 +188,49 @@ fn a_tracked_interface_is_there_and_fails() {
     };
     assert!(line("lb1 loses the link of eth1").contains("lb1 → lb2 → lb1"), "{text}");
     assert!(!line("lb2 loses the link of eth1").contains('→'), "{text}");
+}
+
+/// The way to the real servers is lost on one director: who stays MASTER serves nobody, unless that interface is tracked.
+#[test]
+fn a_lost_link_to_the_real_servers_needs_to_be_tracked() {
+    let nat = service("192.0.2.1", "NAT", &["198.51.100.21", "198.51.100.22"]);
+    let pair = |tracked: &str| {
+        let director = |priority| director(priority, 51, "192.0.2.1/24", &nat).replace(" advert_int", tracked);
+        [("a.conf", director(100)), ("b.conf", director(50))]
+    };
+    let drill = run(&written("untracked-link", &pair(" advert_int")));
+    let text = drill.text(false, WIDE);
+    let red: Vec<&str> =
+        drill.rows.iter().filter(|row| row.nobody_takes_over.is_some()).map(|row| &*row.fault).collect();
+    assert_eq!(red, ["a loses the link of eth1"], "{text}");
+    let why = row(&drill, "a loses the link of eth1").nobody_takes_over.as_deref();
+    assert_eq!(why, Some("nobody takes over: eth1 is not tracked"));
+    assert!(row(&drill, "a loses the link of eth0").held() && row(&drill, "b loses the link of eth1").held(), "{text}");
+    assert_eq!(lines(&drill, "untracked-link"), BTreeSet::from(["a.conf:3".to_owned()]));
+    let finding = drill.findings.iter().find(|finding| finding.code == "untracked-link").expect("it was found");
+    assert!(finding.help.iter().any(|help| help.contains("`track_interface { eth1 }`")), "{:?}", finding.help);
+
+    let eth7 = " track_interface {\n  eth7\n }\n advert_int";
+    let drill = run(&written("tracked-link", &pair(eth7)));
+    let text = drill.text(false, WIDE);
+    assert!(drill.assumptions.iter().any(|it| it.contains("198.51.100.11/24 on eth7")), "{:?}", drill.assumptions);
+    let lost = row(&drill, "a loses the link of eth7");
+    assert!(lost.held() && lost.holders == "a → b → a", "{text}");
+    assert!(!codes(&drill).contains("untracked-link"), "{text}");
+}
+
+/// A weight that moves nothing is named, as it is for a script.
+#[test]
+fn a_lost_link_with_a_weight_that_is_too_small_is_marked() {
+    let nat = service("192.0.2.1", "NAT", &["198.51.100.21"]);
+    let director = |priority| {
+        let tracked = " track_interface {\n  eth1 weight -5\n }\n advert_int";
+        director(priority, 51, "192.0.2.1/24", &nat).replace(" advert_int", tracked)
+    };
+    let drill = run(&written("light-link", &[("a.conf", director(100)), ("b.conf", director(50))]));
+    let why = row(&drill, "a loses the link of eth1").nobody_takes_over.as_deref();
+    assert_eq!(why, Some("nobody takes over: priority 100 - 5 = 95 stays above b's 50"), "{}", drill.text(false, WIDE));
+    assert_eq!(lines(&drill, "untracked-link"), BTreeSet::from(["a.conf:6".to_owned()]));
 }
 
 /// A service that is checked with a weight that is too small: the drill plays its death, and nothing comes of it.

@@ -1,16 +1,20 @@
 //! `track_interface`: an interface beside the router's own.
 
 use crate::timeline::*;
-use vipward_core::config::{TrackWeight, Tracked, TrackerId, Tracking, VirtualRouterConfig};
+use vipward_core::config::{Config, TrackWeight, Tracked, TrackerId, Tracking, VirtualRouterConfig};
 use vipward_core::interface::Link;
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::Event;
 
 /// V tracks eth1 with this weight. eth1 is there and runs.
 fn timeline(weight: i16, reverse: bool) -> Timeline {
+    Timeline::with(tracking_eth1(weight, reverse))
+}
+
+fn tracking_eth1(weight: i16, reverse: bool) -> Config {
     let tracked = Tracked { what: TrackerId::Interface(eth(1)), weight: TrackWeight { weight, reverse } };
     let router = VirtualRouterConfig { tracking: Tracking { list: vec![tracked] }, ..router() };
-    Timeline::with(config(vec![router], vec![]))
+    config(vec![router], vec![])
 }
 
 fn eth1(running: bool) -> Event {
@@ -59,4 +63,21 @@ fn a_masters_adverts_say_its_new_priority() {
     t.until("4");
     t.handles(eth1(false)).gives(&["V: priority 100 -> 70: tracked interface eth1 is down (weight -30)"]);
     assert_eq!(t.until("4.7"), ["4.609 advert 70"]);
+}
+
+/// A router that begins with another priority than its file says tells it, once.
+#[test]
+fn a_priority_that_is_not_the_configured_one_is_told_at_the_start() {
+    let cases: [(i16, bool, &[&str]); 3] = [
+        (20, true, &["V: priority 100 -> 120: tracked interface eth1 is up (weight 20)"]),
+        (-20, false, &["V: priority 100 -> 80: tracked interface eth1 is down (weight -20)"]),
+        (20, false, &[]),
+    ];
+    for (weight, running, told) in cases {
+        let mut t = Timeline::unstarted(&[observed(ME, false)]);
+        t.tells_links(&[(0, true), (1, running)]).reads_addresses().loads(tracking_eth1(weight, false));
+        t.gives_of("V: priority", told).is(Role::Backup);
+        t.at("1").loads(tracking_eth1(weight, false));
+        t.gives_of("V: priority", &[]);
+    }
 }

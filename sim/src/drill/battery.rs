@@ -24,8 +24,10 @@ pub struct Case {
     pub cost: Cost,
     /// The same with the last step a part of an advert interval later: what counts is the worst.
     pub later: Vec<Arc<Scenario>>,
-    /// The director whose service fails, which its scripts are to see: another one has to take over.
+    /// The director whose service fails, which its scripts are to see, or which loses a link: another one has to take over.
     pub fails_on: Option<NodeId>,
+    /// The interface of that director that loses its link, and nothing else fails.
+    pub link: Option<InterfaceName>,
 }
 
 /// At so many points of the advert interval a network heals: who hears whom first depends on it.
@@ -57,6 +59,8 @@ pub(super) fn battery(topology: &Topology) -> Vec<Case> {
     let mut cases = vec![battery.nothing()];
     for (id, _) in base.directors() {
         battery.director(id, &mut cases);
+        battery.links(id, &mut cases);
+        battery.scripts(id, &mut cases);
         battery.services(id, &mut cases);
     }
     battery.network(&mut cases);
@@ -105,7 +109,7 @@ impl Battery<'_> {
             }
         }
         let cost = Cost::of(&scenario, &self.pace);
-        Case { fault, at, scenario: Arc::new(scenario), cost, later: Vec::new(), fails_on: None }
+        Case { fault, at, scenario: Arc::new(scenario), cost, later: Vec::new(), fails_on: None, link: None }
     }
 
     /// [`Self::case`] at every phase of the advert interval.
@@ -157,24 +161,38 @@ impl Battery<'_> {
         add("is cut off, both ways", cut(node, any, true), whole(), away);
         add("can't send", cut(node, any, false), whole(), away);
         add("can't hear", cut(any, node, false), whole(), away);
-        let config = match &self.base.node(id).kind {
-            NodeKind::Director(director) => director.config.config.clone(),
-            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
-        };
-        let routers = || config.iter().flat_map(|config| &config.routers);
-        let tracked: BTreeSet<&InterfaceName> = routers().flat_map(|router| router.tracking.interfaces()).collect();
-        for interface in tracked {
+    }
+
+    /// Each interface. With a single one this is no cut: the director knows that it can't serve, so nobody takes it for a
+    /// MASTER meanwhile, and with `nopreempt` it does not get its addresses back.
+    fn links(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let away = self.pace.takeover * 2 + CALM;
+        let interfaces: BTreeSet<&InterfaceName> =
+            self.base.node(id).ports.iter().map(|port| &port.interface).collect();
+        for interface in interfaces {
             let port = || Some(interface.clone());
             let unplug = Action::Unplug { node: id, interface: port() };
             let plug = Action::Plug { node: id, interface: port() };
-            add(&format!("loses the link of {interface}"), unplug, vec![plug], away);
+            let fault = format!("{} loses the link of {interface}", self.name(id));
+            let steps = vec![(Duration::ZERO, vec![unplug]), (away, vec![plug])];
+            // Afterwards its checkers have to see the real servers again.
+            let case = self.case(fault, steps, self.pace.way_back.max(self.pace.notice));
+            cases.push(Case { fails_on: Some(id), link: port(), ..case });
         }
-        for script in config.iter().flat_map(|config| config.scripts.values()) {
-            if routers().flat_map(|router| router.tracking.scripts()).any(|tracked| *tracked == script.name) {
-                let exits = |exits| Action::Script { script: script.name.clone(), node: id, exits };
-                let what = format!("has script {} fail", script.name);
-                add(&what, exits(1), vec![exits(0)], away.saturating_add(seen_by(script)).min(LONGEST));
-            }
+    }
+
+    /// Each tracked script.
+    fn scripts(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let NodeKind::Director(plan) = &self.base.node(id).kind else { return };
+        let Some(config) = &plan.config.config else { return };
+        let tracked: BTreeSet<_> = config.routers.iter().flat_map(|router| router.tracking.scripts()).collect();
+        let away = self.pace.takeover * 2 + CALM;
+        for script in config.scripts.values().filter(|script| tracked.contains(&script.name)) {
+            let exits = |exits| vec![Action::Script { script: script.name.clone(), node: id, exits }];
+            let away = away.saturating_add(seen_by(script)).min(LONGEST);
+            let steps = vec![(Duration::ZERO, exits(1)), (away, exits(0))];
+            let fault = format!("{} has script {} fail", self.name(id), script.name);
+            cases.push(self.case(fault, steps, self.pace.way_back));
         }
     }
 

@@ -12,7 +12,7 @@ use crate::scenario::{NodeId, NodeKind};
 use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use vipward_core::config::{CheckerConfig, RealServer, VirtualServer};
+use vipward_core::config::{CheckerConfig, RealServer, VirtualRouterConfig, VirtualServer};
 use vipward_core::decision::Decision;
 use vipward_core::ipvs::{Forwarding, ServiceKey};
 use vipward_core::text::Diagnostic;
@@ -41,6 +41,7 @@ pub(super) fn after(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic]) 
     unheard(files, rows, known, &mut found);
     not_served(files, rows, &mut found);
     nobody_takes_over(files, rows, &mut found);
+    untracked_links(files, rows, &mut found);
     broken(files, rows, known, &mut found);
     found
 }
@@ -283,7 +284,7 @@ fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>)
 fn nobody_takes_over(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>) {
     let stuck: Vec<(NodeId, &Row)> = rows
         .iter()
-        .filter(|row| row.nobody_takes_over.is_some())
+        .filter(|row| row.nobody_takes_over.is_some() && row.link.is_none())
         .filter_map(|row| Some((row.fails_on?, row)))
         .collect();
     let nodes: BTreeSet<NodeId> = stuck.iter().map(|(node, _)| *node).collect();
@@ -301,6 +302,33 @@ fn nobody_takes_over(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagn
             finding = finding.at(script.places.of("weight"), format!("{}: all that its failure does", file.name));
         }
         found.push(finding.note(format!("in {} of {} cases", own.len(), rows.len())));
+    }
+}
+
+/// Interfaces whose lost link leaves clients without service while the address stays, each once, with the virtual routers
+/// that go on.
+fn untracked_links(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>) {
+    for row in rows.iter().filter(|row| row.nobody_takes_over.is_some()) {
+        let (Some(node), Some(link)) = (row.fails_on, &row.link) else { continue };
+        let Some(file) = files.get(node.0) else { continue };
+        let message = format!("{}, its clients are not served, and nobody takes over", row.fault);
+        let mut finding = Diagnostic::error("untracked-link", message);
+        let tracks = |router: &&VirtualRouterConfig| router.tracking.interfaces().any(|interface| interface == link);
+        let (tracking, blind): (Vec<_>, Vec<_>) = file.config.routers.iter().partition(tracks);
+        for router in &blind {
+            let text = format!("{}: {} does not track {link}", file.name, router.name);
+            finding = finding.at(router.places.of("interface"), text);
+        }
+        for router in &tracking {
+            finding = finding.at(router.places.of("track_interface"), format!("{}: all that its loss does", file.name));
+        }
+        if !blind.is_empty() {
+            let word = format!("`track_interface {{ {link} }}`");
+            finding = finding
+                .note("a director stays MASTER when an interface that it does not track loses its link")
+                .help(format!("{word} in the vrrp_instance, on every director, gives the address away with the link"));
+        }
+        found.push(finding);
     }
 }
 
@@ -385,6 +413,7 @@ fn means(invariant: &str) -> &'static str {
         "no-dead-destination" => "connections went to a dead real server for longer than its checker needs",
         "tables-settle" => "a kernel table stayed wrong",
         "bounded-role-changes" => "a virtual router kept changing its role",
+        "fault-has-cause" => "a director stayed in FAULT with nothing wrong any more",
         "silent-after-stop" => "a stopped director went on acting",
         _ => "an invariant broke",
     }

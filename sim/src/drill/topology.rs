@@ -4,7 +4,7 @@ use super::files::DirectorFile;
 use super::named::{Backend, backends, held, named_addresses, services};
 use super::network::Network;
 use super::services::{self, Services};
-use super::wires::{Wires, routers, speaking_networks};
+use super::wires::{Port, Wires, routers, speaking_networks};
 use super::words;
 use crate::scenario::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,8 @@ struct Build<'a> {
     taken: BTreeSet<IpAddr>,
     segments: Vec<Segment>,
     ports: Vec<Vec<PortPlan>>,
+    /// Tracked interfaces that lead nowhere yet.
+    elsewhere: BTreeSet<Port>,
     assumptions: Vec<String>,
     /// What the directors' own services are.
     services: Services,
@@ -73,6 +75,7 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
         taken: named_addresses(files).chain(backends.keys().copied()).collect(),
         segments: Vec::new(),
         ports: vec![Vec::new(); files.len()],
+        elsewhere: wires.elsewhere.iter().cloned().collect(),
         assumptions: Vec::new(),
         services: Services::default(),
         asked: BTreeSet::new(),
@@ -99,6 +102,9 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
         }
         gateways.insert(*ip, gateway);
         placed.push((*ip, segment));
+    }
+    for port in std::mem::take(&mut build.elsewhere) {
+        build.segment(&[port]);
     }
     let plain = backends.values().all(|backend| backend.loopback.is_empty());
     let dataplane = dataplane.unwrap_or(if stuck.is_empty() || !plain { Dataplane::Ipvs } else { Dataplane::Relay });
@@ -168,7 +174,7 @@ impl Asker {
 
 impl Build<'_> {
     /// One segment that virtual routers need, with the directors' addresses on it.
-    fn segment(&mut self, ports: &[super::wires::Port]) {
+    fn segment(&mut self, ports: &[Port]) {
         let id = SegmentId(self.segments.len());
         let on = |at: usize, interface: &InterfaceName| ports.iter().any(|port| port.0 == at && port.1 == *interface);
         let held = routers(self.files).flat_map(|(at, router)| {
@@ -211,7 +217,7 @@ impl Build<'_> {
         at: usize,
         interface: &InterfaceName,
         network: Network,
-        ports: &[super::wires::Port],
+        ports: &[Port],
     ) -> Option<IpAddr> {
         let here: Vec<&VirtualRouterConfig> = routers(self.files)
             .filter(|(other, router)| *other == at && router.interfaces.heard_on == *interface)
@@ -277,7 +283,7 @@ impl Build<'_> {
             if self.ports.get(*at).is_some_and(|ports| ports.iter().any(|port| port.segment == id)) {
                 continue;
             }
-            let interface = self.free_interface(*at);
+            let interface = self.leg(*at);
             let address = network.take(DIRECTORS + *at as u128, &mut self.taken);
             self.port(*at, interface, id, network, address);
         }
@@ -297,6 +303,15 @@ impl Build<'_> {
         segment.answers = true;
         let name = segment.networks.first().map(Network::to_string).unwrap_or_default();
         self.assumptions.push(format!("real servers in {name} answer clients through a gateway of their own"));
+    }
+
+    /// The interface towards real servers: one that is tracked and leads nowhere else, else one that no file names.
+    fn leg(&mut self, at: usize) -> InterfaceName {
+        let tracked = self.elsewhere.iter().find(|port| port.0 == at).cloned();
+        match tracked.and_then(|port| self.elsewhere.take(&port)) {
+            Some((_, interface)) => interface,
+            None => self.free_interface(at),
+        }
     }
 
     fn free_interface(&self, at: usize) -> InterfaceName {

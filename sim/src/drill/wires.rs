@@ -18,6 +18,9 @@ pub(super) type Port = (usize, InterfaceName);
 /// The segments that virtual routers need, each with the ports on it, in the order of the files.
 pub(super) struct Wires {
     pub segments: Vec<Vec<Port>>,
+    /// Interfaces that are tracked and carry neither adverts nor a virtual address, in the order of the files: they are
+    /// there and can fail, but where they lead the files do not say.
+    pub elsewhere: Vec<Port>,
 }
 
 /// Joins what belongs together. `Err`: these files form no cluster, and why.
@@ -27,10 +30,6 @@ pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> R
     let mut by_vrid: BTreeMap<u8, Vec<(usize, &VirtualRouterConfig)>> = BTreeMap::new();
     for (at, router) in routers(files) {
         join.add((at, router.interfaces.heard_on.clone()));
-        // Where it leads the file does not say: it is there, and can fail.
-        for name in router.tracking.interfaces() {
-            join.add((at, name.clone()));
-        }
         for address in router.addresses.iter().chain(&router.excluded) {
             join.add((at, address.interface.clone()));
             by_address.entry(address.address).or_default().push((at, router, &address.interface));
@@ -67,7 +66,10 @@ pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> R
             .help("was this file meant for another cluster?");
         findings.push(point_at_routers(finding, files, at));
     }
-    Ok(Wires { segments: join.classes() })
+    let tracked =
+        routers(files).flat_map(|(at, router)| router.tracking.interfaces().map(move |name| (at, name.clone())));
+    let elsewhere: BTreeSet<Port> = tracked.filter(|port| !join.known.contains_key(port)).collect();
+    Ok(Wires { segments: join.classes(), elsewhere: elsewhere.into_iter().collect() })
 }
 
 pub(super) fn routers(files: &[DirectorFile]) -> impl Iterator<Item = (usize, &VirtualRouterConfig)> {

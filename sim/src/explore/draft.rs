@@ -62,8 +62,13 @@ pub struct Director {
     /// By VRID: its part in each virtual router.
     pub members: BTreeMap<u8, Member>,
     /// The weight of a tracked script.
-    pub script: Option<i16>,
+    pub script: Option<Weight>,
+    /// The weight of its interface on the back segment, where there is one and it is tracked.
+    pub back: Option<Weight>,
 }
+
+/// Of something tracked; none: while it is down, the virtual router is in FAULT.
+pub type Weight = Option<i16>;
 
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -110,6 +115,12 @@ pub struct Client {
 /// How much a sweep draws: the same proportions for all seeds.
 impl Draft {
     pub fn draw(dice: &mut Dice, settings: &mut Dice) -> Self {
+        let mut draft = Self::draw_plain(dice, settings);
+        draft.directors.iter_mut().for_each(|director| director.track(draft.split, settings));
+        draft
+    }
+
+    fn draw_plain(dice: &mut Dice, settings: &mut Dice) -> Self {
         let split = dice.one_in(3);
         let routers: Vec<Router> = (0..dice.among(&[1, 1, 1, 2, 2, 3, 4])).map(|at| Router::draw(at, dice)).collect();
         let directors: Vec<usize> = (1..=dice.among(&[2, 2, 2, 3, 3, 4, 5])).collect();
@@ -171,7 +182,7 @@ impl Draft {
     /// A cluster that is all about leases: no real servers, and adverts of everyday pace, since session timeouts are what
     /// everything waits for.
     pub fn draw_fenced(dice: &mut Dice, settings: &mut Dice) -> Self {
-        let mut draft = Self::draw(dice, settings);
+        let mut draft = Self::draw_plain(dice, settings);
         // A lease of the quorum service rests on the kernel's.
         draft.lease = true;
         (draft.split, draft.services, draft.client) = (false, Vec::new(), None);
@@ -280,10 +291,10 @@ impl Draft {
         }
         text.push_str("}\n");
         if let Some(weight) = director.script {
+            let weight = weight.map(|weight| format!("    weight {weight}\n")).unwrap_or_default();
             let _ = write!(
                 text,
-                "\nvrrp_script watch {{\n    script \"/usr/bin/true\"\n    interval 1\n    weight {weight}\n    fall 2\n    \
-                 rise 2\n}}\n"
+                "\nvrrp_script watch {{\n    script \"/usr/bin/true\"\n    interval 1\n{weight}    fall 2\n    rise 2\n}}\n"
             );
         }
         for router in &self.routers {
@@ -331,6 +342,10 @@ impl Draft {
         text.push_str("    }\n");
         if director.script.is_some() {
             text.push_str("    track_script {\n        watch\n    }\n");
+        }
+        if let Some(weight) = director.back {
+            let weight = weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
+            let _ = write!(text, "    track_interface {{\n        eth1{weight}\n    }}\n");
         }
         text.push_str("}\n");
     }
@@ -417,11 +432,22 @@ impl Router {
     }
 }
 
+/// What a tracker adds to a priority, or takes from it.
+const WEIGHTS: [i16; 5] = [-120, -40, -10, 10, 60];
+
 impl Director {
     fn draw(number: usize, dice: &mut Dice) -> Self {
         let drift = if dice.one_in(3) { 0 } else { i32::try_from(dice.up_to(1000)).unwrap_or(0) - 500 };
-        let script = dice.one_in(4).then(|| dice.among(&[-120, -40, -10, 10, 60]));
-        Self { number, drift, members: BTreeMap::new(), script }
+        let script = dice.one_in(4).then(|| Some(dice.among(&WEIGHTS)));
+        Self { number, drift, members: BTreeMap::new(), script, back: None }
+    }
+
+    /// Trackers without a weight, and the interface on the back segment.
+    fn track(&mut self, split: bool, dice: &mut Dice) {
+        if self.script.is_some() && dice.one_in(2) {
+            self.script = Some(None);
+        }
+        self.back = (split && dice.one_in(2)).then(|| (!dice.one_in(2)).then(|| dice.among(&WEIGHTS)));
     }
 
     /// The name of its configuration.

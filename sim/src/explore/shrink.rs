@@ -147,6 +147,9 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
             let name = format!("on = \"lb{}\", exits", director.number);
             push(vec![name], &|it| it.directors.iter_mut().skip(at).take(1).for_each(|it| it.script = None));
         }
+        if director.back.is_some() {
+            push(Vec::new(), &|it| it.directors.iter_mut().skip(at).take(1).for_each(|it| it.back = None));
+        }
     }
     for (at, router) in draft.routers.iter().enumerate() {
         if router.vips.len() > 1 {

@@ -5,6 +5,7 @@ mod address_served;
 mod bounded_role_changes;
 mod changes;
 mod dead_destination;
+mod fault_has_cause;
 mod forgery_refused;
 mod health_settles;
 mod lease;
@@ -85,6 +86,7 @@ impl Default for Watch {
                 Box::new(lease_taken::LeaseTaken::default()),
                 Box::new(worker_kept::WorkerKept::default()),
                 Box::new(forgery_refused::ForgeryRefused::default()),
+                Box::new(fault_has_cause::FaultHasCause::default()),
             ],
             violations: Vec::new(),
         }

@@ -16,6 +16,7 @@ pub const LEASE: &str = "lease";
 pub const LEASE_TAKEN: &str = "lease-taken";
 pub const WORKER_KEPT: &str = "worker-kept";
 pub const FORGERY_REFUSED: &str = "forgery-refused";
+pub const FAULT_HAS_CAUSE: &str = "fault-has-cause";
 
 /// All of them.
 pub const ALL: [&str; 16] = [
@@ -35,4 +36,5 @@ pub const ALL: [&str; 16] = [
     LEASE_TAKEN,
     WORKER_KEPT,
     FORGERY_REFUSED,
+    FAULT_HAS_CAUSE,
 ];

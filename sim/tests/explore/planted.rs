@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use vipward_core::balancer::{self, Balancer};
 use vipward_core::check::Verdict;
+use vipward_core::command::{ScriptId, ScriptOutcome};
 use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::estate::{BalancerEstate, ElectionEstate};
-use vipward_core::interface::{Family, InterfaceAddress, Link};
+use vipward_core::interface::{Family, InterfaceAddress, InterfaceName, Link};
 use vipward_core::ipvs::Op;
 use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::quantity::{Priority, Role, Version};
@@ -45,10 +46,12 @@ pub enum Fault {
     RenewalsWithheld,
     PasswordNotCompared,
     AddressesNotCompared,
+    LinkBackUnheard,
+    ScriptWellUnheard,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 23] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -70,6 +73,8 @@ impl Fault {
         (Self::RenewalsWithheld, "renewals withheld: the kernel never hears of them"),
         (Self::PasswordNotCompared, "password not compared: an advert with any other is believed"),
         (Self::AddressesNotCompared, "addresses not compared: an advert without any is believed"),
+        (Self::LinkBackUnheard, "recovery of a link not heard: one that was lost stays lost"),
+        (Self::ScriptWellUnheard, "recovery of a script not heard: one that failed goes on failing"),
     ];
 }
 
@@ -98,6 +103,9 @@ struct Voter {
     links: Vec<Link>,
     /// What was renewed last, and when it is again.
     renewed: Option<(Instant, Arc<[InterfaceAddress]>)>,
+    /// Interfaces whose link was lost, and scripts that failed.
+    lost: BTreeSet<InterfaceName>,
+    failed: BTreeSet<ScriptId>,
 }
 
 impl Voter {
@@ -111,6 +119,28 @@ impl Voter {
             flap_at: None,
             links: Vec::new(),
             renewed: None,
+            lost: BTreeSet::new(),
+            failed: BTreeSet::new(),
+        }
+    }
+
+    /// A recovery becomes the failure once more.
+    fn keep_failing(&mut self, event: &mut Event) {
+        match (self.fault, event) {
+            (Fault::LinkBackUnheard, Event::LinkChanged(link)) => {
+                if !link.running {
+                    self.lost.insert(link.name.clone());
+                }
+                link.running &= !self.lost.contains(&link.name);
+            }
+            (Fault::ScriptWellUnheard, Event::ScriptFinished { script, outcome }) => {
+                if *outcome != ScriptOutcome::Exited(0) {
+                    self.failed.insert(script.clone());
+                } else if self.failed.contains(script) {
+                    *outcome = ScriptOutcome::Exited(1);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -215,6 +245,9 @@ impl Machine for Voter {
                     master.last_advert = now;
                 }
             }
+        }
+        if let Some(Input::Event(event)) = &mut input {
+            self.keep_failing(event);
         }
         if let Some(Input::Event(Event::AdvertReceived(datagram))) = input {
             input = self.spoil(datagram).map(|datagram| Event::AdvertReceived(datagram).into());

@@ -2,7 +2,7 @@
 
 use super::{Election, Phase};
 use crate::command::ScriptId;
-use crate::decision::{Decision, RoleCause};
+use crate::decision::RoleCause;
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
@@ -133,13 +133,6 @@ impl Election {
             let mut ctx = Context::new(now, out, &mut self.book);
             if let Some(router) = self.routers.get_mut(place) {
                 router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);
-            }
-        }
-        // Whoever goes on has told its priority; whoever begins anew begins with what scripts have said before.
-        for router in self.routers.iter().filter(|router| router.role() == Role::Init) {
-            let (from, to) = (router.config().priority.get(), router.priority().get());
-            if let Some(cause) = self.trackers.first_cause(router.config()).filter(|_| from != to) {
-                out.decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause });
             }
         }
         // The neighbours know where those are that stayed.

@@ -5,7 +5,7 @@ use crate::command::ScriptId;
 use crate::config::{Config, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
-use crate::quantity::Priority;
+use crate::quantity::{Priority, Role};
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::book::MOST_ADDED;
@@ -42,6 +42,8 @@ impl Election {
             self.take_up_scripts(estate, now);
         }
         self.load_trackers(&new);
+        let new_ones: BTreeSet<usize> =
+            kept.iter().enumerate().filter(|(_, kept)| kept.is_none()).map(|(place, _)| place).collect();
         for ((config, rule), kept) in new.routers.iter().zip(rules).zip(kept) {
             let priority = self.trackers.priority(config);
             let router = match kept {
@@ -67,6 +69,7 @@ impl Election {
         if let Some(estate) = inherited {
             self.take_up(estate, now, out);
         }
+        self.tell_priorities(&new_ones, out);
         // An address owner's VIPs are its own addresses by definition.
         let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
         self.book.name_vips(shared.flat_map(VirtualRouter::addresses).map(InterfaceAddress::key));
@@ -93,6 +96,19 @@ impl Election {
         self.assess(None, now, out);
         self.leases.forget(now, out);
         self.leases.wake(now, out);
+    }
+
+    /// A virtual router that begins counts with what is known of all that it tracks: links, and scripts of a predecessor. One
+    /// that goes on has told its priority.
+    fn tell_priorities(&self, new_ones: &BTreeSet<usize>, out: &mut Outbox) {
+        let begins =
+            |(place, router): &(usize, &VirtualRouter)| new_ones.contains(place) && router.role() == Role::Init;
+        for (_, router) in self.routers.iter().enumerate().filter(begins) {
+            let (from, to) = (router.config().priority.get(), router.priority().get());
+            if let Some(cause) = self.trackers.first_cause(router.config()).filter(|_| from != to) {
+                out.decide(Decision::PriorityChanged { router: router.name().clone(), from, to, cause });
+            }
+        }
     }
 
     /// Keeps what is known of the scripts that are still tracked.
