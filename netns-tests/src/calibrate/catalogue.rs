@@ -44,14 +44,21 @@ pub struct Cluster {
     pub pace: Pace,
 }
 
-const FOLDERS: [(&str, Kernel); 6] = [
+const FOLDERS: [(&str, Kernel); 7] = [
     ("service", Kernel::Here),
     ("relay", Kernel::Here),
+    (UNTRACKED, Kernel::Here),
     ("two-links", Kernel::Here),
     ("active-active", Kernel::Here),
     ("nat", Kernel::Guest),
     ("dr", Kernel::Guest),
 ];
+
+/// `relay` without its `track_interface`: only the loss of links differs.
+const UNTRACKED: &str = "relay, untracked";
+
+/// What it lacks.
+const TRACKED: &str = "    track_interface {\n        eth1\n    }\n";
 
 /// Every cluster at both paces. The guest is emulated: a tenth of a second is nothing there, so it plays the usual pace.
 pub fn all() -> Vec<Cluster> {
@@ -93,25 +100,30 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
         Kernel::Here => Dataplane::Relay,
         Kernel::Guest => Dataplane::Ipvs,
     };
-    let cases = drill::cases(&files, Some(dataplane))?.into_iter();
+    let mut cases = drill::cases(&files, Some(dataplane))?;
+    cases.retain(|case| cluster.name != UNTRACKED || case.link.is_some());
     let slow = |case: &Case| cluster.kernel == Kernel::Guest && !cold(case);
     let paused = |case: Case| match slow(&case) {
         true => asked_later(&later(&case, SLOW_START), |_| SLOW_START),
         false => case,
     };
-    Ok(cases.map(|case| Calibrated { cluster, case: paused(case) }).collect())
+    Ok(cases.into_iter().map(|case| Calibrated { cluster, case: paused(case) }).collect())
 }
 
 /// How long a cluster in the emulated guest may take until it works.
 const SLOW_START: Duration = Duration::from_secs(15);
 
 fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/calibration").join(cluster.name);
+    let tracked = if cluster.name == UNTRACKED { "relay" } else { cluster.name };
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/calibration").join(tracked);
     let into = folder.join(format!("{}-{}", cluster.name, u8::from(cluster.pace == Pace::Quick)));
     std::fs::create_dir_all(&into)?;
     let mut files = Vec::new();
     for name in ["lb1.conf", "lb2.conf"] {
         let mut text = std::fs::read_to_string(from.join(name))?;
+        if cluster.name == UNTRACKED {
+            text = text.replace(TRACKED, "");
+        }
         if cluster.pace == Pace::Quick {
             text = text.replace("advert_int 1\n", "advert_int 0.1\n    version 3\n");
         }
