@@ -19,7 +19,7 @@ pub const FORGERY_REFUSED: &str = "forgery-refused";
 pub const FAULT_HAS_CAUSE: &str = "fault-has-cause";
 
 /// All of them.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     ONE_OWNER,
     ONE_HOLDER,
     ADDRESS_SERVED,
