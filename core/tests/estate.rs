@@ -33,6 +33,7 @@ fn election() -> Estate {
             last_advert: Instant::from_millis(12_000),
             announcements: Announcements::start(&garp, &[], at, &mut To { holder: Holder::Router(1), book: &mut book }),
             holds: false,
+            held_since: None,
             told_held: false,
             told_kept: false,
             answers: Default::default(),

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 use vipward_netns_tests::measure::show;
-use vipward_netns_tests::quorate::{ELECT, FENCE};
+use vipward_netns_tests::quorate::{ELECT, FENCE, Quorate};
 use vipward_netns_tests::quorum_faults::play;
 use vipward_netns_tests::zookeeper::Timing;
 use vipward_netns_tests::{Need, example, met};
@@ -30,10 +30,11 @@ fn measure() -> Result<(), Box<dyn Error>> {
     if !met("quorum_faults", Need::Zookeeper) {
         return Ok(());
     }
+    let mut lab = Quorate::bare(3, timing);
     let mut wrong = 0;
     for (mode, more) in [("fence", FENCE), ("elect", ELECT)] {
         println!("{mode}, seed {seed}");
-        let played = play(more, timing, seed, lasts / 2)?;
+        let played = play(&mut lab, more, timing, seed, lasts / 2)?;
         println!("\n{:<32}{:>6}{:>22}{:>12}", mode, "times", "longest without VIP", "allowed");
         for (fault, outcome) in &played.outcomes {
             let mark = if outcome.too_long() { "  too long" } else { "" };

@@ -7,6 +7,7 @@ use crate::zookeeper::{Ensemble, Timing};
 use std::time::{Duration, SystemTime};
 use vipward_lab::watch::Watch;
 use vipward_lab::{Node, Process, wait_for};
+use zookeeper_client::{Acls, CreateMode};
 
 /// Java starts slowly beside other work, and a session lasts ten seconds.
 pub const SOON: Duration = Duration::from_secs(90);
@@ -23,11 +24,25 @@ pub struct Quorate {
 }
 
 impl Quorate {
+    /// With a tree that has stood there for long: nobody waits before he takes a lease.
     pub fn build(servers: u8) -> Self {
-        Self::build_with(servers, Timing::QUICK)
+        let lab = Self::bare(servers, Timing::QUICK);
+        lab.grow_tree();
+        lab
     }
 
-    pub fn build_with(servers: u8, timing: Timing) -> Self {
+    /// The folder of leases, whose absence would tell that the tree is new.
+    pub fn grow_tree(&self) {
+        let made = self.ensemble.servers[0].client(None, async |client| {
+            let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+            client.create("/vipward", b"", &options).await?;
+            client.create("/vipward/owners", b"", &options).await.map(drop)
+        });
+        made.unwrap();
+    }
+
+    /// With nothing in the tree.
+    pub fn bare(servers: u8, timing: Timing) -> Self {
         let pair = Pair::build().unwrap();
         let ensemble = pair.zookeeper(servers, timing, SOON).unwrap();
         let (watch1, watch2) = (Watch::start(&pair.lb1).unwrap(), Watch::start(&pair.lb2).unwrap());

@@ -114,14 +114,19 @@ pub struct Played {
     pub log: String,
 }
 
-/// Plays faults on a lab of its own until `lasts` is over: each kind once, in a drawn order, then drawn ones. `more`: the
-/// mode, in words of `vipward.toml`.
+/// Plays faults until `lasts` is over: each kind once, in a drawn order, then drawn ones. `timing`: that of the lab's
+/// servers. `more`: the mode, in words of `vipward.toml`. The directors run for as long as this does.
 ///
 /// # Errors
 /// When something can't be set up, or the VIP does not come back within a generous time.
-pub fn play(more: &str, timing: Timing, seed: u64, lasts: Duration) -> Result<Played, Box<dyn Error>> {
+pub fn play(
+    lab: &mut Quorate,
+    more: &str,
+    timing: Timing,
+    seed: u64,
+    lasts: Duration,
+) -> Result<Played, Box<dyn Error>> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
-    let lab = Quorate::build_with(3, timing);
     let mut cluster = Cluster::start(lab, more)?;
     let mut played = Played::default();
     let mut first: Vec<Fault> = Fault::ALL.to_vec();
@@ -141,12 +146,14 @@ pub fn play(more: &str, timing: Timing, seed: u64, lasts: Duration) -> Result<Pl
     }
     played.both = both(&stretches(&cluster.lab.watch1, VIP), &stretches(&cluster.lab.watch2, VIP));
     played.log = cluster.directors.iter().map(|it| format!("{}:\n{}", it.name(), it.output())).collect();
+    drop(cluster);
+    lab.nobody_has_it();
     Ok(played)
 }
 
 /// The lab and the directors in it.
-struct Cluster {
-    lab: Quorate,
+struct Cluster<'a> {
+    lab: &'a mut Quorate,
     more: String,
     directors: [Process; 2],
 }
@@ -157,9 +164,9 @@ struct Counted {
     counted: Duration,
 }
 
-impl Cluster {
-    fn start(lab: Quorate, more: &str) -> Result<Self, Box<dyn Error>> {
-        let directors = [Self::start_one(&lab, more, 0)?, Self::start_one(&lab, more, 1)?];
+impl<'a> Cluster<'a> {
+    fn start(lab: &'a mut Quorate, more: &str) -> Result<Self, Box<dyn Error>> {
+        let directors = [Self::start_one(lab, more, 0)?, Self::start_one(lab, more, 1)?];
         let cluster = Self { directors, more: more.to_owned(), lab };
         cluster.calm()?;
         Ok(cluster)
@@ -239,7 +246,7 @@ impl Cluster {
                 self.directors[0].signal_all(Signal::SIGKILL);
                 let lb2 = &self.lab.pair.lb2;
                 wait_for(SOON, || lb2.has(VIP).then_some(())).ok_or("lb2 does not take over")?;
-                self.directors[0] = Self::start_one(&self.lab, &self.more, 0)?;
+                self.directors[0] = Self::start_one(self.lab, &self.more, 0)?;
             }
             Fault::WorkerKilled => {
                 let worker = self.directors[0].children()?;

@@ -220,7 +220,8 @@ fn the_vip_stays_when_the_leader_of_the_ensemble_dies() {
 #[test]
 fn the_vip_stays_when_the_leader_of_the_ensemble_freezes() {
     in_lab("the_vip_stays_when_the_leader_of_the_ensemble_freezes", &[Need::Zookeeper], || {
-        let lab = Quorate::build_with(3, Timing::DOCUMENTED);
+        let lab = Quorate::bare(3, Timing::DOCUMENTED);
+        lab.grow_tree();
         let start = |node: &Node| {
             let settings = lab.settings_by_default(node, FENCE);
             lab.pair.vipward_beside(node, &router(node).text(), &settings).unwrap()

@@ -1,12 +1,12 @@
 //! What must not hurt a director that takes leases: an ensemble that is away, wrong passwords, access rights, nodes of
 //! others, a session that moves.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use vipward_lab::{Node, Process, wait_for};
 use vipward_netns_tests::owners::stretches;
 use vipward_netns_tests::quorate::{FENCE, Quorate, SESSION, SOON, router};
-use vipward_netns_tests::zookeeper::Server;
-use vipward_netns_tests::{Need, VIP, in_lab};
+use vipward_netns_tests::zookeeper::{Server, Timing};
+use vipward_netns_tests::{Need, Pair, VIP, in_lab};
 use zookeeper_client::{Acl, Acls, CreateMode, Error, Permission};
 
 const ANYBODY: Acls<'static> = Acls::anyone_all();
@@ -79,7 +79,7 @@ fn an_ensemble_that_is_away_at_start_hinders_nobody_who_keeps() {
 #[test]
 fn a_wrong_password_is_told_with_the_path_and_mended_without_a_restart() {
     in_lab("a_wrong_password_is_told_with_the_path_and_mended_without_a_restart", &[Need::Zookeeper], || {
-        let lab = Quorate::build(1);
+        let lab = Quorate::bare(1, Timing::QUICK);
         write_auth(&lab, &lab.pair.lb1, "vipward:secret\n");
         write_auth(&lab, &lab.pair.lb2, "vipward:wrong\n");
         let _first = with_auth(&lab, &lab.pair.lb1);
@@ -102,7 +102,7 @@ fn a_wrong_password_is_told_with_the_path_and_mended_without_a_restart() {
 #[test]
 fn access_rights_that_refuse_a_lease_are_told_and_tried_again() {
     in_lab("access_rights_that_refuse_a_lease_are_told_and_tried_again", &[Need::Zookeeper], || {
-        let lab = Quorate::build(1);
+        let lab = Quorate::bare(1, Timing::QUICK);
         let server = &lab.ensemble.servers[0];
         // The administrator lets directors into the tree, but not create anything in one folder of it.
         create(server, "/vipward", "", ANYBODY);
@@ -120,7 +120,7 @@ fn access_rights_that_refuse_a_lease_are_told_and_tried_again() {
 #[test]
 fn a_tree_of_somebody_else_is_left_alone() {
     in_lab("a_tree_of_somebody_else_is_left_alone", &[Need::Zookeeper], || {
-        let lab = Quorate::build(1);
+        let lab = Quorate::bare(1, Timing::QUICK);
         let server = &lab.ensemble.servers[0];
         create(server, "/vipward", "kafka's", ANYBODY);
         let mut director = lab.start(&lab.pair.lb1, FENCE);
@@ -137,7 +137,7 @@ fn a_tree_of_somebody_else_is_left_alone() {
 #[test]
 fn a_record_of_somebody_else_is_never_trusted_and_never_deleted() {
     in_lab("a_record_of_somebody_else_is_never_trusted_and_never_deleted", &[Need::Zookeeper], || {
-        let lab = Quorate::build(1);
+        let lab = Quorate::bare(1, Timing::QUICK);
         let server = &lab.ensemble.servers[0];
         create(server, "/vipward", "", ANYBODY);
         create(server, "/vipward/owners", "", ANYBODY);
@@ -174,7 +174,7 @@ fn a_lease_that_an_administrator_deletes_comes_back_to_its_holder() {
 #[test]
 fn candidates_of_somebody_else_do_not_count() {
     in_lab("candidates_of_somebody_else_do_not_count", &[Need::Zookeeper], || {
-        let lab = Quorate::build(1);
+        let lab = Quorate::bare(1, Timing::QUICK);
         let server = &lab.ensemble.servers[0];
         for folder in ["/vipward", "/vipward/candidates", "/vipward/candidates/VI_1"] {
             create(server, folder, "", ANYBODY);
@@ -245,7 +245,7 @@ fn a_session_that_is_ended_by_others_is_followed_by_another_one() {
 #[test]
 fn a_folder_that_is_deleted_is_told() {
     in_lab("a_folder_that_is_deleted_is_told", &[Need::Zookeeper], || {
-        let lab = Quorate::build(1);
+        let lab = Quorate::bare(1, Timing::QUICK);
         let server = &lab.ensemble.servers[0];
         create(server, "/vipward", "", ANYBODY);
         let sealed: &'static [Acl] = Box::leak(Box::new([Acl::new_const(Permission::READ, "world", "anyone")]));
@@ -259,5 +259,33 @@ fn a_folder_that_is_deleted_is_told() {
         delete(server, "/vipward/sessions");
         create(server, "/vipward/sessions", "", ANYBODY);
         lab.has_it(&lab.pair.lb1);
+    });
+}
+
+/// Who holds a lease that the tree does not tell of any more may have its addresses for a while.
+#[test]
+fn in_a_new_tree_nobody_takes_a_lease_at_once() {
+    in_lab("in_a_new_tree_nobody_takes_a_lease_at_once", &[Need::Zookeeper], || {
+        let lab = Quorate::bare(1, Timing::QUICK);
+        let server = &lab.ensemble.servers[0];
+        let since = SystemTime::now();
+        let mut director = lab.start(&lab.pair.lb1, FENCE);
+        director.wait_for_line("the tree at the quorum service is new", SOON).unwrap();
+        lab.has_it(&lab.pair.lb1);
+        let got = stretches(&lab.watch1, VIP)[0].from;
+        let waited = got.duration_since(since).unwrap();
+        assert!(waited >= Duration::from_secs(SESSION), "{waited:?}: {}", director.output());
+        let gone = || (read(server, "/vipward/new") == Err(Error::NoNode)).then_some(());
+        wait_for(SOON, gone).expect("the tree is not new any more");
+    });
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_told() {
+    in_lab("a_name_that_leads_nowhere_is_told", &[Need::Zookeeper], || {
+        let pair = Pair::build().unwrap();
+        let text = "[coordination]\nhosts = [\"zk1.invalid:2181\"]\ndirector = \"lb1\"\ndefault = \"fence\"\n";
+        let mut director = pair.vipward_beside(&pair.lb1, &router(&pair.lb1).text(), text).unwrap();
+        director.wait_for_line("zk1.invalid is not resolved", SOON).unwrap();
     });
 }

@@ -67,6 +67,7 @@ scenarios! {
     fence_quorum_away_keep "fence-quorum-away-keep"
     fence_quorum_away_release "fence-quorum-away-release"
     fence_stopped_in_order "fence-stopped-in-order"
+    fence_wiped_tree "fence-wiped-tree"
     flapping_real_server "flapping-real-server"
     frozen_backup "frozen-backup"
     frozen_master "frozen-master"

@@ -130,6 +130,10 @@ enum Hold {
     Releasing {
         token: Option<Token>,
     },
+    /// Nobody may have it before `ask_at`.
+    NotYet {
+        ask_at: Instant,
+    },
 }
 
 /// What a router wants of its lease.
@@ -216,13 +220,14 @@ impl Leases {
         }
         for hold in self.holds.values_mut() {
             match hold {
-                Hold::Theirs { ask_at, .. } if *ask_at <= now => *hold = Hold::Unknown,
+                Hold::Theirs { ask_at, .. } | Hold::NotYet { ask_at } if *ask_at <= now => *hold = Hold::Unknown,
                 Hold::Ours { not_before, .. } => *not_before = not_before.filter(|at| *at > now),
                 Hold::Unknown
                 | Hold::Free
                 | Hold::Looking
                 | Hold::Asking
                 | Hold::Theirs { .. }
+                | Hold::NotYet { .. }
                 | Hold::Releasing { .. } => {}
             }
         }
@@ -248,7 +253,7 @@ impl Leases {
         let patience = self.patient_until.into_iter().chain(self.trust.due);
         let holds = self.holds.values().filter_map(|hold| match hold {
             Hold::Ours { not_before, .. } => *not_before,
-            Hold::Theirs { ask_at, .. } => Some(*ask_at),
+            Hold::Theirs { ask_at, .. } | Hold::NotYet { ask_at } => Some(*ask_at),
             Hold::Unknown | Hold::Free | Hold::Looking | Hold::Asking | Hold::Releasing { .. } => None,
         });
         let turns = self.vacancies.next();
@@ -350,6 +355,7 @@ impl Leases {
             | Hold::Looking
             | Hold::Asking
             | Hold::Theirs { .. }
+            | Hold::NotYet { .. }
             | Hold::Releasing { .. } => None,
         }
     }
@@ -358,9 +364,13 @@ impl Leases {
     pub fn held_by(&self, key: &str) -> Option<&DirectorName> {
         match self.holds.get(key)? {
             Hold::Theirs { by, .. } => Some(by),
-            Hold::Unknown | Hold::Free | Hold::Looking | Hold::Asking | Hold::Ours { .. } | Hold::Releasing { .. } => {
-                None
-            }
+            Hold::Unknown
+            | Hold::Free
+            | Hold::Looking
+            | Hold::Asking
+            | Hold::Ours { .. }
+            | Hold::NotYet { .. }
+            | Hold::Releasing { .. } => None,
         }
     }
 
@@ -483,7 +493,10 @@ impl Leases {
             }
             (Want::Have, Hold::Ours { .. })
             | (Want::Have | Want::Know, Hold::Unknown | Hold::Free | Hold::Theirs { .. })
-            | (Want::Have | Want::Know | Want::Nothing, Hold::Looking | Hold::Asking | Hold::Releasing { .. }) => {}
+            | (
+                Want::Have | Want::Know | Want::Nothing,
+                Hold::Looking | Hold::Asking | Hold::NotYet { .. } | Hold::Releasing { .. },
+            ) => {}
         }
     }
 
@@ -586,6 +599,13 @@ impl Leases {
                 Concerned::All
             }
             LeaseEvent::Refused { op, reason } => self.refused(*op, reason, now, out),
+            LeaseEvent::NotYet { key, wait } => {
+                self.holds.insert(key.clone(), Hold::NotYet { ask_at: now + wait });
+                if self.complaints.entry(format!("not yet {key}")).or_default().admits(now) {
+                    out.decide(Decision::LeaseNotYet { router: key.clone(), wait });
+                }
+                Concerned::Of(key)
+            }
         }
     }
 

@@ -56,6 +56,7 @@ impl Decision {
             Self::LeaseGranted { router, .. } => ("lease-granted", router.to_string()),
             Self::LeaseHeld { router, .. } => ("lease-held", router.to_string()),
             Self::LeaseGone { router } => ("lease-gone", router.to_string()),
+            Self::LeaseNotYet { router, .. } => ("lease-not-yet", router.to_string()),
             Self::KeptWithoutQuorum { router } => ("kept-without-quorum", router.to_string()),
             Self::ConfigApplied { .. } => ("config-applied", String::new()),
         };

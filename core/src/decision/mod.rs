@@ -116,6 +116,8 @@ pub enum Decision {
     KeptWithoutQuorum { router: Arc<str> },
     /// A configuration came into force.
     ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
+    /// Nobody takes this lease for so long: the quorum service has forgotten who held it.
+    LeaseNotYet { router: Arc<str>, wait: Duration },
 }
 
 /// Why a role changed.
@@ -300,6 +302,7 @@ impl Decision {
             | Self::ProbeNotAsked { .. }
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }
+            | Self::LeaseNotYet { .. }
             | Self::SessionTooShort { .. } => Severity::Error,
             Self::RoleInherited { .. }
             | Self::ChecksumLearned { .. }

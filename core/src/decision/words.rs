@@ -172,6 +172,12 @@ impl fmt::Display for Decision {
             Self::LeaseGone { router } => {
                 write!(f, "{router}: somebody deleted its lease at the quorum service; asking for it again")
             }
+            Self::LeaseNotYet { router, wait } => write!(
+                f,
+                "{router}: the tree at the quorum service is new, and a director that is cut off from it may still have the \
+                 addresses: nobody takes the lease for {}",
+                Secs(*wait)
+            ),
             Self::KeptWithoutQuorum { router } => write!(
                 f,
                 "{router}: has its addresses without the quorum service (on_loss keep): a director that is not heard \

@@ -184,6 +184,9 @@ pub enum LeaseEvent {
     Members(Vec<Member>),
     /// The service refused (access rights, a node that somebody else made): it is asked again later.
     Refused { op: Box<LeaseOp>, reason: String },
+    /// Nobody may have `key` yet: the service has forgotten who held it, and a director that is cut off from it may still
+    /// have the addresses for as long as `wait`. To be asked again then.
+    NotYet { key: LeaseKey, wait: Duration },
 }
 
 /// For people: what is asked, without what repeats itself.
@@ -220,6 +223,7 @@ impl fmt::Display for LeaseEvent {
             Self::Candidates { key, candidates } => write!(f, "{} candidates for {key}", candidates.len()),
             Self::Members(members) => write!(f, "{} living directors", members.len()),
             Self::Refused { op, reason } => write!(f, "refused: {op}: {reason}"),
+            Self::NotYet { key, wait } => write!(f, "nobody gets the lease of {key} for {:.1} s", wait.as_secs_f64()),
         }
     }
 }

@@ -249,10 +249,16 @@ fn hosts(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Vec<String>> {
     for value in reader.list(value) {
         let text = reader.text("`host:port`", value)?;
         // No path and no `tcp+tls://` either: `path` is the one, and encryption is not there, see [`no_tls`].
-        let host = |host: &str| !host.is_empty() && !host.contains(['/', ',', ' ']);
+        let bare = |host: &str| !host.is_empty() && !host.contains(['/', ',', ' ', ':', '[', ']']);
+        let bracketed = |host: &str| {
+            let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+        };
+        let host = |host: &str| bare(host) || bracketed(host);
         let port = text.rsplit_once(':').filter(|(it, _)| host(it)).map(|(_, port)| port.parse::<u16>());
         if !matches!(port, Some(Ok(1..))) {
-            reader.wrong("bad-value", format!("expected `host:port`, found `{text}`"), value.span());
+            let hint = if text.matches(':').count() > 1 { " (an IPv6 address stands in brackets)" } else { "" };
+            reader.wrong("bad-value", format!("expected `host:port`, found `{text}`{hint}"), value.span());
             return None;
         }
         hosts.push(text.to_owned());

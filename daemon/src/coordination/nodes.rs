@@ -1,12 +1,13 @@
 //! What is done to the tree, one piece of work each: several requests that belong together, sent without waiting for
 //! one another's answers where that is possible.
 
-use super::tree::{self, CANDIDATE, Holder, Record, TITLE, Tree};
+use super::tree::{self, CANDIDATE, Holder, Record, TITLE, Tree, Young};
 use futures::future::{join, join_all};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use vipward_core::lease::LeaseKey;
+use vipward_core::time::Duration;
 use zookeeper_client::{Acls, AddWatchMode, Client, CreateMode, CreateOptions, Error, PersistentWatcher, Stat};
 
 /// Why a piece of work was not done, and the node that it is about.
@@ -111,9 +112,14 @@ impl Nodes {
         mode.with_acls(self.acls)
     }
 
-    /// Makes the folders if they are missing, and looks whether the root is ours: empty or with our title.
-    pub async fn prepare(&self) -> Result<(), Failure> {
+    /// Makes the folders if they are missing, and looks whether the root is ours: empty or with our title. Who makes the
+    /// folder of leases says before that the tree is new; `holds`: for how long this director would hold one.
+    pub async fn prepare(&self, holds: Duration) -> Result<(), Failure> {
         for folder in self.tree.folders() {
+            if folder == self.tree.owners() && self.client.check_stat(&folder).await.map_err(at(&folder))?.is_none() {
+                let young = tree::write(&Young { holds_ms: millis(holds) });
+                self.make(&self.tree.young(), &young, CreateMode::Persistent).await?;
+            }
             let title = if folder == self.tree.root() { TITLE } else { &[] };
             // Looked at first: who may not create may still use what an administrator has created.
             if self.client.check_stat(&folder).await.map_err(at(&folder))?.is_none() {
@@ -123,6 +129,17 @@ impl Nodes {
         let root = self.tree.root();
         let (data, _) = self.client.get_data(root).await.map_err(at(root))?;
         if data.is_empty() || data == TITLE { Ok(()) } else { Err(Failure::not_ours(root.to_owned())) }
+    }
+
+    /// For how long nobody may take a lease, should the tree be new.
+    pub async fn young(&self) -> Result<Option<Duration>, Failure> {
+        let path = self.tree.young();
+        match self.client.get_data(&path).await {
+            // What somebody else wrote there says at least that.
+            Ok((data, _)) => Ok(Some(Duration::from_millis(tree::read::<Young>(&data).map_or(0, |it| it.holds_ms)))),
+            Err(Error::NoNode) => Ok(None),
+            Err(error) => Err(at(&path)(error)),
+        }
     }
 
     /// How many servers the ensemble has by its own configuration, which every server shows; 0: this one runs alone.
@@ -318,4 +335,9 @@ impl Nodes {
             Err(error) => Err(at(path)(error)),
         }
     }
+}
+
+/// Whole milliseconds, not fewer.
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }

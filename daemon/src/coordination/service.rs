@@ -5,8 +5,10 @@ use super::nodes::Nodes;
 use super::session::{Ended, Live, Surroundings, note};
 use super::tree::Tree;
 use crate::system::disk::{Disk, LooksAt};
+use futures::future::join_all;
 use std::rc::Rc;
 use std::sync::Arc;
+use vipward_core::lease::surely;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Service, Session};
 use vipward_core::seam::Clock;
 use vipward_core::text::Files;
@@ -19,6 +21,9 @@ const AT_MOST: Duration = Duration::from_secs(2);
 
 /// How often each server stands in the list of the client.
 const ROUNDS: usize = 8;
+
+/// How long the look-up of a name may take before it is spoken of.
+const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// How long the end of a session may take to reach a server.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -49,6 +54,8 @@ struct Way<'a> {
 struct Connected {
     nodes: Nodes,
     watcher: PersistentWatcher,
+    /// The tree is new: for how long nobody takes a lease.
+    young: Option<Duration>,
 }
 
 enum NotConnected {
@@ -122,7 +129,7 @@ impl Way<'_> {
         }
     }
 
-    async fn live(&mut self, Connected { nodes, watcher }: Connected) -> Ended {
+    async fn live(&mut self, Connected { nodes, watcher, young }: Connected) -> Ended {
         let info = nodes.client.session().clone();
         let timeout = nodes.client.session_timeout();
         if self.last.as_ref().map(SessionInfo::id) != Some(info.id()) {
@@ -135,7 +142,7 @@ impl Way<'_> {
         }
         self.last = Some(info);
         let mut state = nodes.client.state_watcher();
-        let ended = Live::new(self.around, &mut self.asked, nodes, watcher, timeout).run().await;
+        let ended = Live::new(self.around, &mut self.asked, nodes, watcher, (timeout, young)).run().await;
         if ended == Ended::Closed {
             // The client is gone, and its last word is on its way.
             let gone = async { while !state.changed().await.is_terminated() {} };
@@ -161,6 +168,19 @@ fn patience(service: &Service) -> Duration {
 
 fn no_session(service: &Service) -> String {
     format!("no server of {} gives us a session", service.hosts.join(","))
+}
+
+/// The servers whose names lead nowhere, each with the reason.
+async fn unknown_names(service: &Service) -> Vec<String> {
+    let looked_up = service.hosts.iter().map(|host| async move {
+        let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+        match tokio::time::timeout(LOOK_UP, tokio::net::lookup_host(host)).await {
+            Ok(Ok(found)) => (found.count() == 0).then(|| format!("{name} has no address")),
+            Ok(Err(error)) => Some(format!("{name} is not resolved ({error})")),
+            Err(_) => Some(format!("{name} is not resolved within {} s", LOOK_UP.as_secs())),
+        }
+    });
+    join_all(looked_up).await.into_iter().flatten().collect()
 }
 
 /// One attempt, over all servers.
@@ -192,7 +212,9 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
         Err(Error::SessionExpired) if continues => return Err(NotConnected::Over),
         Err(Error::AuthFailed) => return Err(because(&"the servers refuse the user and password of `auth_file`")),
         Err(Error::NoHosts | Error::Timeout | Error::ConnectionLoss) => {
-            return Err(NotConnected::Because(no_session(&service)));
+            let unknown = unknown_names(&service).await;
+            let because = if unknown.is_empty() { String::new() } else { format!(": {}", unknown.join(", ")) };
+            return Err(NotConnected::Because(no_session(&service) + &because));
         }
         Err(error) => return Err(NotConnected::Because(format!("{hosts}: {error}"))),
     };
@@ -206,9 +228,11 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
              `server.2=…` and so on"
         )));
     }
-    nodes.prepare().await.map_err(|failure| because(&failure))?;
+    let holds = surely::held_for(nodes.client.session_timeout());
+    nodes.prepare(holds).await.map_err(|failure| because(&failure))?;
     let watcher = nodes.watch().await.map_err(|failure| because(&failure))?;
-    Ok(Connected { nodes, watcher })
+    let young = nodes.young().await.map_err(|failure| because(&failure))?.map(|theirs| theirs.max(holds));
+    Ok(Connected { nodes, watcher, young })
 }
 
 /// `user:password`, read anew for each attempt: who mends the file need not restart anything.

@@ -9,7 +9,7 @@
 //! tree is watched anew, and then all that was asked is marked: nothing hangs on answers and notifications that were lost.
 
 use super::asked::{Asked, Claimed, Lease, Stand};
-use super::nodes::{Failure, Node, Nodes, Read};
+use super::nodes::{Failure, Node, Nodes, Read, millis};
 use super::place::Place;
 use super::tree::{self, About, Holder, Record};
 use crate::system::clock::BootClock;
@@ -68,6 +68,8 @@ pub enum Part {
     Members,
     /// What a predecessor on this machine has left.
     Left,
+    /// That the tree is new, which it is not any more.
+    Young,
 }
 
 /// What a piece of work has brought.
@@ -104,6 +106,8 @@ pub struct Live<'a> {
     complain_at: Option<Instant>,
     /// When nothing of a predecessor can be left on this machine, and its leases are given back.
     sweep_at: Option<Instant>,
+    /// Until when nobody takes a lease, since the tree is new.
+    young_until: Option<Instant>,
     marked: BTreeSet<Part>,
     busy: BTreeSet<Part>,
     /// Leases that somebody may still believe in, and until when.
@@ -122,13 +126,13 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// `watcher` watches the whole tree.
+    /// `watcher` watches the whole tree. `young`: for how long nobody takes a lease, since the tree is new.
     pub fn new(
         around: &'a mut Surroundings,
         asked: &'a mut Asked,
         nodes: Nodes,
         watcher: PersistentWatcher,
-        timeout: Duration,
+        (timeout, young): (Duration, Option<Duration>),
     ) -> Self {
         let now = around.clock.now();
         let mut live = Self {
@@ -144,6 +148,7 @@ impl<'a> Live<'a> {
             deaf: false,
             complain_at: None,
             sweep_at: None,
+            young_until: young.map(|young| now + young),
             marked: BTreeSet::new(),
             busy: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -170,8 +175,15 @@ impl<'a> Live<'a> {
             if self.deaf {
                 return Ended::Lost;
             }
-            let wakeup =
-                self.waiting.values().copied().chain(self.closing).chain(self.complain_at).chain(self.sweep_at).min();
+            let wakeup = self
+                .waiting
+                .values()
+                .copied()
+                .chain(self.closing)
+                .chain(self.complain_at)
+                .chain(self.sweep_at)
+                .chain(self.young_until)
+                .min();
             let clock = self.around.clock.clone();
             let sleep = async {
                 match wakeup {
@@ -317,7 +329,9 @@ impl<'a> Live<'a> {
             About::Owner(name) => self.marked.extend(self.asked.lease_named(&name).map(Part::Lease)),
             About::Candidates(name) => self.marked.extend(self.asked.claim_named(&name).map(Part::Candidates)),
             About::Members => self.marked.extend(self.asked.member.as_ref().map(|_| Part::Members)),
-            About::Other => {}
+            // Somebody has waited for long enough.
+            About::Young if what == EventType::NodeDeleted => self.young_until = None,
+            About::Young | About::Other => {}
         }
     }
 
@@ -330,6 +344,10 @@ impl<'a> Live<'a> {
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.sweep_at = None;
             self.marked.insert(Part::Left);
+        }
+        if self.young_until.is_some_and(|at| at <= now) {
+            self.young_until = None;
+            self.marked.insert(Part::Young);
         }
         self.waiting.retain(|key, until| {
             let over = *until <= now;
@@ -359,6 +377,10 @@ impl<'a> Live<'a> {
                     self.work(part, async move { nodes.candidates(&key).await.map(Found::Candidates) });
                 }
                 Part::Members => self.work(part, async move { nodes.members().await.map(Found::Members) }),
+                Part::Young => {
+                    let path = nodes.tree.young();
+                    self.work(part, async move { nodes.delete(&path).await.map(|()| Found::Done) });
+                }
                 Part::Left => {
                     let Some((place, _)) = self.around.place.alone(self.around.clock.now()) else { continue };
                     let wanted = self.asked.leases.keys().map(|key| tree::name(key)).collect();
@@ -404,7 +426,7 @@ impl<'a> Live<'a> {
             (Part::Candidates(key), Found::Candidates(nodes)) => self.candidates(key, nodes),
             (Part::Members, Found::Members(nodes)) => self.members(nodes),
             (Part::Whole, Found::Watched(watcher)) => self.watched(watcher),
-            (Part::Life | Part::Left, _) => {}
+            (Part::Life | Part::Left | Part::Young, _) => {}
             (part, _) => {
                 self.marked.insert(part.clone());
             }
@@ -419,8 +441,8 @@ impl<'a> Live<'a> {
                 return self.unreachable(failure);
             }
             Part::Life => return self.unreachable(failure),
-            // Its session ends by itself.
-            Part::Left => None,
+            // Its session ends by itself; and others wait by their own clocks.
+            Part::Left | Part::Young => None,
             Part::Lease(key) => self.asked.leases.remove(key).map(|lease| match lease.stand {
                 Stand::Releasing => LeaseOp::Release { key: key.clone() },
                 Stand::Watching => LeaseOp::Watch { key: key.clone() },
@@ -444,6 +466,11 @@ impl<'a> Live<'a> {
     fn lease(&mut self, key: &LeaseKey, Read { record, holder }: Read) {
         let Some(lease) = self.asked.leases.get(key) else { return };
         let (director, stand) = (lease.director.clone(), lease.stand.clone());
+        if let (Some(until), Stand::Asking | Stand::Watching, None) = (self.young_until, &stand, &holder) {
+            self.asked.leases.remove(key);
+            let wait = until.since(self.around.clock.now());
+            return self.around.tell(LeaseEvent::NotYet { key: key.clone(), wait });
+        }
         let part = Part::Lease(key.clone());
         let (nodes, of) = (self.nodes.clone(), key.clone());
         let Some((record, version)) = record else {
@@ -546,7 +573,7 @@ impl<'a> Live<'a> {
     /// How we stand in a lease that we take.
     fn us(&self, director: DirectorName) -> Holder {
         let holds = surely::held_for(self.timeout);
-        let holds_ms = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let holds_ms = millis(holds);
         let place = self.around.place.alone(self.around.clock.now()).map(|(place, _)| place);
         Holder { director, session: self.nodes.session, holds_ms, place }
     }

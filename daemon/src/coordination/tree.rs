@@ -1,6 +1,7 @@
 //! What stands where in ZooKeeper, below the path of the settings:
 //!
 //!     /vipward                                  "vipward 1": whose tree this is
+//!     /vipward/new                              the tree is new: nobody takes a lease yet, see [`Young`]
 //!     /vipward/sessions/<session>               ephemeral: written again and again, as proof of life
 //!     /vipward/owners/<virtual router>          whose its lease was last, see [`Record`]
 //!     /vipward/owners/<virtual router>/holder   ephemeral: the lease; its czxid is the token
@@ -35,6 +36,8 @@ pub enum About {
     Owner(String),
     Candidates(String),
     Members,
+    /// Whether the tree is new.
+    Young,
     /// The root, a folder, or something that is not ours.
     Other,
 }
@@ -54,6 +57,11 @@ impl Tree {
         let steps = self.root.match_indices('/').skip(1).filter_map(|(at, _)| self.root.get(..at));
         let below = ["sessions", "owners", "candidates", "members"].map(|folder| format!("{}/{folder}", self.root));
         steps.map(str::to_owned).chain([self.root.clone()]).chain(below).collect()
+    }
+
+    /// Stands there while nobody may take a lease, see [`Young`].
+    pub fn young(&self) -> String {
+        format!("{}/new", self.root)
     }
 
     pub fn life(&self, session: i64) -> String {
@@ -89,6 +97,7 @@ impl Tree {
         let mut parts = path.strip_prefix(self.root.as_str()).unwrap_or_default().split('/').skip(1);
         match (parts.next(), parts.next()) {
             (Some("sessions"), Some(session)) => session_of(session).map_or(About::Other, About::Life),
+            (Some("new"), None) => About::Young,
             (Some("members"), Some(_)) => About::Members,
             (Some("owners"), Some(router)) => About::Owner(router.to_owned()),
             (Some("candidates"), Some(router)) => About::Candidates(router.to_owned()),
@@ -115,6 +124,15 @@ pub fn name(router: &str) -> String {
 fn session_of(node: &str) -> Option<i64> {
     let digits = (node.len() == 16).then_some(node)?;
     u64::from_str_radix(digits, 16).ok().map(u64::cast_signed)
+}
+
+/// A tree that was just made, perhaps anew on a server whose disk was lost: the holder of a lease that nothing here tells of
+/// any more may have its addresses for as long as it holds without an answer. Each director waits for that long since it
+/// first saw this node, and then deletes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Young {
+    /// How long whoever made the tree would hold.
+    pub holds_ms: u64,
 }
 
 /// Who holds a lease, or held it last.

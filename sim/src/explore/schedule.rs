@@ -251,7 +251,8 @@ impl Schedule<'_> {
                 self.line(at, format!("leader_change = {zk:?}, lasts = \"{lasts}ms\""));
             }
             78..=86 => self.line(at, format!("server_dies = {lb:?}")),
-            87..=89 => self.line(at, format!("end_session = {lb:?}")),
+            87..=88 => self.line(at, format!("end_session = {lb:?}")),
+            89 => self.line(at, format!("wipe = {zk:?}")),
             90..=94 => {
                 let by = self.dice.stretched(1, 5_000);
                 self.pair(at, format!("delay = \"{by}ms\", between = [{lb:?}, {zk:?}]"), heal);

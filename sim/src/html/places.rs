@@ -73,6 +73,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Freeze(id)
         | Action::Resume(id)
         | Action::ServerDies(id)
+        | Action::Wipe(id)
         | Action::EndSession(id) => node == Some(*id),
         Action::Reload { node: id, .. }
         | Action::Unplug { node: id, .. }

@@ -238,6 +238,8 @@ pub enum Action {
     ServerDies(NodeId),
     /// `end_session`: the director's, at the quorum service.
     EndSession(NodeId),
+    /// `wipe`: the quorum service forgets everything, as a single server that is started with an empty disk.
+    Wipe(NodeId),
     /// `delete_address`, `on`: somebody takes an address off by hand (`ip address del`).
     DeleteAddress { address: IpAddr, node: NodeId },
     /// `starve_worker` and `lasts`: the worker gets no processor for so long; its supervisor does.

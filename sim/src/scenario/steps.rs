@@ -203,6 +203,7 @@ impl Reader<'_> {
                 Some(Action::LeaderChange { node, lasts })
             }
             "server_dies" => self.node(value, "director", is_director).map(Action::ServerDies),
+            "wipe" => self.node(value, "quorum service", is_quorum).map(Action::Wipe),
             "end_session" => self.node(value, "director", is_director).map(Action::EndSession),
             "starve_worker" => {
                 let node = self.node(value, "director", is_director)?;

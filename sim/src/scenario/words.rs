@@ -359,6 +359,13 @@ pub const STEPS: &[Word] = &[
         r#"{ at = "8s", end_session = "lb1" }"#,
     ),
     word(
+        "wipe",
+        r#"quorum service"#,
+        &[],
+        "the quorum service forgets everything: a single server that is started again with an empty disk",
+        r#"{ at = "8s", wipe = "zk" }"#,
+    ),
+    word(
         "starve_worker",
         r#"DIRECTOR"#,
         &["lasts"],

@@ -46,6 +46,7 @@ impl World {
             }
             Action::LeaderChange { node: _, lasts } => self.change_leader(*lasts),
             Action::ServerDies(node) => self.server_dies(*node),
+            Action::Wipe(_) => self.wipe_quorum(),
             Action::EndSession(node) => self.end_session(*node),
             Action::Reload { node, file } => self.reload(*node, file),
             Action::Unplug { node, interface } => self.set_plugged(*node, interface.as_ref(), false),
@@ -118,7 +119,7 @@ impl World {
             // Its end is what the directors feel, too.
             Action::LeaderChange { lasts, .. } => self.last_impairment = self.last_impairment.max(now + *lasts),
             Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
-            Action::Impair { .. } | Action::Heal(_) => self.last_impairment = now,
+            Action::Impair { .. } | Action::Heal(_) | Action::Wipe(_) => self.last_impairment = now,
             // Nobody else is to notice an upgrade.
             // What a forged advert does depends on who believes it.
             Action::Upgrade(_)
@@ -263,6 +264,7 @@ impl World {
             Action::ServerDies(id) => {
                 (Some(*id), "SERVER", "the server of the ensemble that it talks to dies".to_owned())
             }
+            Action::Wipe(id) => (Some(*id), "WIPED", "it is started again with an empty disk".to_owned()),
             Action::EndSession(id) => (Some(*id), "SESSION", "somebody ends its session".to_owned()),
             Action::StarveWorker { node, lasts } => {
                 (Some(*node), "STARVED", format!("the worker gets no processor for {} ms", lasts.as_millis()))

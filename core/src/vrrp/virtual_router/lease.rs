@@ -19,14 +19,17 @@ impl VirtualRouter {
             Announcements::default()
         };
         if let State::Master(master) = &mut self.state {
-            (master.holds, master.announcements) = (allowed, announcements);
+            (master.holds, master.announcements, master.held_since) = (allowed, announcements, None);
         }
         true
     }
 
-    /// Another one has the lease of this MASTER: said once.
+    /// Another one has the lease of this MASTER: said once, when that lasts. For as long as a Master_Down_Interval (RFC 9568
+    /// 6.1) it is what every takeover looks like: the other one hears the adverts, and gives the lease back.
     pub fn tell_held(&mut self, by: &DirectorName, ctx: &mut Context<'_>) {
+        let down = self.master_down_interval(self.config.adverts.interval);
         if let State::Master(master) = &mut self.state
+            && ctx.now.since(*master.held_since.get_or_insert(ctx.now)) >= down
             && !std::mem::replace(&mut master.told_held, true)
         {
             ctx.decide(Decision::LeaseHeld { router: self.config.name.clone(), by: by.clone() });

@@ -102,6 +102,7 @@ impl VirtualRouter {
             last_advert: ctx.now,
             announcements,
             holds,
+            held_since: None,
             told_held: false,
             told_kept: false,
             answers: Allowance::default(),

@@ -65,7 +65,9 @@ pub struct Master {
     /// It has the addresses. Always so by VRRP alone; by a lease only while that is surely its own.
     #[serde(default)]
     pub holds: bool,
-    /// Said already: that another one has the lease, and that it goes on without the quorum service.
+    /// Since when another one has the lease; said already: that it has, and that it goes on without the quorum service.
+    #[serde(default)]
+    pub held_since: Option<Instant>,
     #[serde(default)]
     pub told_held: bool,
     #[serde(default)]

@@ -103,9 +103,10 @@ impl World {
         self.quorum.as_ref().is_some_and(|quorum| quorum.service.away())
     }
 
-    /// Nobody holds this lease, or may still do.
+    /// Nobody holds this lease, or may still do, and nobody has to wait for it.
     pub fn lease_is_free(&self, key: &str) -> bool {
-        self.quorum.as_ref().is_some_and(|quorum| quorum.service.free(key))
+        let local = self.quorum_node().map(|node| self.local_time(node)).unwrap_or_default();
+        self.quorum.as_ref().is_some_and(|quorum| quorum.service.can_be_had(key, local))
     }
 
     /// A director asks; see [`vipward_core::seam::Lease`].
@@ -283,6 +284,16 @@ impl World {
         if let Some(client) = quorum.clients.get_mut(&id) {
             client.disconnect(now);
         }
+    }
+
+    /// It forgets everything; every connection ends.
+    pub(super) fn wipe_quorum(&mut self) {
+        let Some(node) = self.quorum_node() else { return };
+        let (now, local) = (self.now, self.local_time(node));
+        let Some(quorum) = &mut self.quorum else { return };
+        quorum.service.wipe(local);
+        quorum.requests.clear();
+        quorum.clients.values_mut().for_each(|client| client.disconnect(now));
     }
 
     /// Somebody ends the director's session at the service.

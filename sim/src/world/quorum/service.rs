@@ -25,6 +25,8 @@ pub(super) struct Service {
     candidates: BTreeMap<LeaseKey, BTreeMap<i64, (Session, Claim)>>,
     members: BTreeMap<Session, Member>,
     watches: BTreeSet<(LeaseKey, Session)>,
+    /// The tree is new: nobody gets a lease before. Whoever waits does so for as long as its own sessions hold.
+    new_since: Option<Instant>,
     /// Of the last transaction: sessions, tokens and sequences are counted with it.
     zxid: i64,
 }
@@ -68,8 +70,22 @@ impl Service {
             candidates: BTreeMap::new(),
             members: BTreeMap::new(),
             watches: BTreeSet::new(),
+            new_since: None,
             zxid: 0,
         }
+    }
+
+    /// Forgets all but how far it counted: a real server that does not is told from another by the session's password.
+    pub fn wipe(&mut self, local: Instant) {
+        *self = Self { zxid: self.zxid, frozen: self.frozen, new_since: Some(local), ..Self::new(self.tick) };
+    }
+
+    /// How long this session has to wait yet, since the tree is new.
+    fn wait(&self, session: Session, local: Instant) -> Option<Duration> {
+        let since = self.new_since?;
+        let timeout = self.sessions.get(&session)?.timeout;
+        let wait = surely::held_for(timeout).saturating_sub(local.since(since));
+        (!wait.is_zero()).then_some(wait)
     }
 
     pub fn away(&self) -> bool {
@@ -176,6 +192,10 @@ impl Service {
             LeaseOp::Open(_) => None,
             LeaseOp::Close => return self.close(session, local, out),
             LeaseOp::Confirm { asked_at } => Some(LeaseEvent::Confirmed { session, asked_at: *asked_at }),
+            LeaseOp::Take { key, .. } | LeaseOp::Watch { key } if self.wait(session, local).is_some() => {
+                let wait = self.wait(session, local).unwrap_or_default();
+                Some(LeaseEvent::NotYet { key: key.clone(), wait })
+            }
             LeaseOp::Take { key, director } => Some(self.take(session, key, director)),
             LeaseOp::Release { key } => {
                 self.watches.remove(&(key.clone(), session));
@@ -239,8 +259,13 @@ impl Service {
     }
 
     /// Nobody holds it, or may still do.
-    pub fn free(&self, key: &str) -> bool {
+    fn free(&self, key: &str) -> bool {
         !self.owners.contains_key(key) && !self.left.contains_key(key)
+    }
+
+    /// The same, and nobody has to wait for it.
+    pub fn can_be_had(&self, key: &str, local: Instant) -> bool {
+        self.free(key) && self.sessions.keys().all(|session| self.wait(*session, local).is_none())
     }
 
     fn transaction(&mut self) -> i64 {
