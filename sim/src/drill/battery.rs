@@ -1,7 +1,8 @@
 //! The standard battery: what is done to every cluster, each fault by itself, each as an ordinary scenario.
 
 use super::cost::Cost;
-use super::pace::{LONGEST, Pace};
+use super::pace::{CALM, LONGEST, Pace};
+use super::quorum::{self, LATE, LEADER_FROZEN};
 use super::topology::Topology;
 use super::words;
 use crate::scenario::*;
@@ -39,9 +40,6 @@ pub(super) const MOST_SERVERS: usize = 8;
 /// Orders in which a cluster is started: all of three directors, the first of four and more.
 const MOST_ORDERS: usize = 6;
 
-/// How long clients are served before the fault.
-const CALM: Duration = Duration::from_secs(3);
-
 /// How long a packet loss lasts, at least.
 const LOSSY: Duration = Duration::from_secs(30);
 
@@ -64,6 +62,9 @@ pub(super) fn battery(topology: &Topology) -> Vec<Case> {
         battery.services(id, &mut cases);
     }
     battery.network(&mut cases);
+    if let Some(id) = quorum::node(base) {
+        battery.quorum(id, &mut cases);
+    }
     for id in topology.servers.iter().take(MOST_SERVERS) {
         battery.server(*id, &mut cases);
     }
@@ -143,7 +144,7 @@ impl Battery<'_> {
         let (node, any) = (Party::Node(id), Party::Any);
         let cut = |from, to, both| Action::Impair { from, to, both, impairment: Impairment::Cut };
         let whole = || vec![Action::Heal(Heal::Node(id))];
-        let away = self.pace.takeover * 2 + CALM;
+        let away = self.pace.away();
         let mut add = |what: &str, first: Action, last: Vec<Action>, away: Duration| {
             let heals = last.iter().any(|action| matches!(action, Action::Heal(_)));
             let steps = vec![(Duration::ZERO, vec![first]), (away, last)];
@@ -166,7 +167,7 @@ impl Battery<'_> {
     /// Each interface. With a single one this is no cut: the director knows that it can't serve, so nobody takes it for a
     /// MASTER meanwhile, and with `nopreempt` it does not get its addresses back.
     fn links(&self, id: NodeId, cases: &mut Vec<Case>) {
-        let away = self.pace.takeover * 2 + CALM;
+        let away = self.pace.away();
         let interfaces: BTreeSet<&InterfaceName> =
             self.base.node(id).ports.iter().map(|port| &port.interface).collect();
         for interface in interfaces {
@@ -186,7 +187,7 @@ impl Battery<'_> {
         let NodeKind::Director(plan) = &self.base.node(id).kind else { return };
         let Some(config) = &plan.config.config else { return };
         let tracked: BTreeSet<_> = config.routers.iter().flat_map(|router| router.tracking.scripts()).collect();
-        let away = self.pace.takeover * 2 + CALM;
+        let away = self.pace.away();
         for script in config.scripts.values().filter(|script| tracked.contains(&script.name)) {
             let exits = |exits| vec![Action::Script { script: script.name.clone(), node: id, exits }];
             let away = away.saturating_add(seen_by(script)).min(LONGEST);
@@ -211,7 +212,7 @@ impl Battery<'_> {
         for (port, (seen, interval)) in services {
             let interval = interval.max(self.pace.interval);
             let who = Listener { node: id, port: Some(port) };
-            let away = (self.pace.takeover * 2 + CALM).saturating_add(seen).min(LONGEST);
+            let away = self.pace.away().saturating_add(seen).min(LONGEST);
             let rest = self.pace.way_back.saturating_add(seen).min(LONGEST);
             let name = format!("{}'s service on port {port}", self.name(id));
             let down = || vec![Action::Down(who)];
@@ -238,7 +239,7 @@ impl Battery<'_> {
             }
         }
         let whole = || vec![Action::Heal(Heal::All)];
-        let away = self.pace.takeover * 2 + CALM;
+        let away = self.pace.away();
         let steps = vec![(Duration::ZERO, deaf), (away, whole())];
         cases.push(self.phased("the directors can't hear each other", &steps, self.pace.way_back));
         for share in [Share(100), Share(300)] {
@@ -246,6 +247,28 @@ impl Battery<'_> {
                 Action::Impair { from: Party::Any, to: Party::Any, both: false, impairment: Impairment::Lose(share) };
             let steps = vec![(Duration::ZERO, vec![lossy]), (LOSSY.max(self.pace.takeover * 4), whole())];
             cases.push(self.case(format!("{share} of all packets are lost"), steps, self.pace.way_back));
+        }
+    }
+
+    /// The quorum service, whole and as each director that takes part sees it.
+    fn quorum(&self, service: NodeId, cases: &mut Vec<Case>) {
+        let name = self.name(service);
+        let frozen = Action::LeaderChange { node: service, lasts: LEADER_FROZEN };
+        let rest = LEADER_FROZEN + self.pace.way_back;
+        cases.push(self.case(format!("{name}'s leader freezes"), vec![(Duration::ZERO, vec![frozen])], rest));
+        let away = self.pace.away();
+        let gone = [(Duration::ZERO, vec![Action::Freeze(service)]), (away, vec![Action::Resume(service)])];
+        cases.push(self.phased(&format!("{name} answers nobody"), &gone, self.pace.way_back));
+        let coordinates = |plan: &DirectorPlan| plan.config.config.iter().any(|config| config.coordination.is_some());
+        for (id, _) in self.base.directors().filter(|(_, plan)| coordinates(plan)) {
+            let director = self.name(id);
+            let (from, to) = (Party::Node(id), Party::Node(service));
+            let cut = Action::Impair { from, to, both: true, impairment: Impairment::Cut };
+            let heal = Action::Heal(Heal::Between(id, service));
+            let steps = [(Duration::ZERO, vec![cut]), (away, vec![heal])];
+            cases.push(self.phased(&format!("{director} can't reach {name}"), &steps, self.pace.way_back));
+            let dies = vec![(Duration::ZERO, vec![Action::ServerDies(id)])];
+            cases.push(self.case(format!("{director}'s server of {name} dies"), dies, self.pace.way_back));
         }
     }
 
@@ -318,6 +341,21 @@ impl Battery<'_> {
             let names: Vec<&str> = order.iter().map(|id| self.name(*id)).collect();
             add(format!("cold start: {}", names.join(", then ")), &order, self.pace.settle);
         }
+        if let Some(service) = quorum::node(self.base) {
+            cases.push(cold.without_service(service, &directors, first));
+        }
+    }
+
+    /// All directors at once, from dark, while the quorum service comes later.
+    fn without_service(&self, service: NodeId, directors: &[NodeId], first: Duration) -> Case {
+        let at = Instant::ZERO + first;
+        let step = |at: Instant, action: Action| Step { at, action, span: Default::default() };
+        let mut steps = vec![step(at, Action::Freeze(service))];
+        steps.extend(directors.iter().map(|id| step(at, Action::Start(*id))));
+        steps.push(step(at + LATE, Action::Resume(service)));
+        let fault = format!("cold start, {} {} later", self.name(service), words::seconds(LATE));
+        let duration = first + LATE + self.pace.settle + self.pace.way_back;
+        self.finish(fault, at, steps, duration, first)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a fault costs clients by the protocol and by what the files say, whoever implements it: nobody can know that a MASTER
 //! is dead before Master_Down_Interval is over (RFC 9568 6.1), nor that a real server is before its checker has spent its
-//! tries. What clients notice beyond that is a finding.
+//! tries. Where leases decide, nobody may have an address before the session of whoever had it is over, nor, with `on_loss =
+//! "release"`, while the quorum service can't be asked. What clients notice beyond that is a finding.
 
 use super::pace::{LONGEST, Pace};
+use super::quorum;
 use crate::scenario::{Action, Impairment, NodeId, NodeKind, Party, Scenario};
 use std::time::Duration;
 
@@ -26,67 +28,119 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 impl Cost {
     pub(super) fn of(scenario: &Scenario, pace: &Pace) -> Self {
-        let mut cost = Self { failing: Duration::ZERO, two_owners: HANDOVER };
-        let takeover = pace.takeover + pace.interval + MARGIN;
-        let dark = scenario.directors().any(|(_, director)| !director.starts);
-        if dark {
+        let exclusive = pace.leases.is_some_and(|leases| leases.exclusive);
+        let mut cost = Self { failing: Duration::ZERO, two_owners: if exclusive { Duration::ZERO } else { HANDOVER } };
+        if scenario.directors().any(|(_, director)| !director.starts) {
             cost.failing = pace.settle + MARGIN;
         }
-        let directors = scenario.directors().count();
         let lasts = match (scenario.steps.first(), scenario.steps.last()) {
             (Some(first), Some(last)) => last.at.since(first.at),
             _ => Duration::ZERO,
         };
+        let prices = Prices { scenario, pace, directors: scenario.directors().count(), lasts };
         for step in &scenario.steps {
-            let failing = match &step.action {
-                Action::Impair { impairment: Impairment::Cut, from, to, .. } => {
-                    let director = |party: &Party| match party {
-                        Party::Node(id) => id.0 < directors,
-                        Party::Any => true,
-                        Party::Segment(_) => false,
-                    };
-                    if director(from) && director(to) {
-                        // Each of them is MASTER until they hear each other again.
-                        cost.two_owners = cost.two_owners.max(lasts + takeover);
-                    }
-                    match (from, to) {
-                        // Who hears nobody takes every address, says so, and serves nobody.
-                        (Party::Any, Party::Node(_)) => lasts + takeover,
-                        _ => takeover,
-                    }
-                }
-                // Whoever loses packets loses requests.
-                Action::Impair { .. } => lasts + takeover,
-                Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. }
-                    if who.node.0 >= directors =>
-                {
-                    match down_together(scenario, directors) {
-                        // Nobody can serve until one is up, and that has to be seen.
-                        true => lasts + pace.seen + MARGIN,
-                        false => pace.seen + MARGIN,
-                    }
-                }
-                Action::Flap { who, .. } if who.node.0 >= directors => lasts + pace.seen + MARGIN,
-                // A service of the director's own: its script has to see it, and the other one to take over.
-                Action::Flap { who, .. } => lasts + seen(scenario, who.node) + takeover,
-                Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. } => {
-                    seen(scenario, who.node) + takeover
-                }
-                Action::Kill(_) | Action::Freeze(_) => {
-                    cost.two_owners = cost.two_owners.max(LIFETIME);
-                    takeover
-                }
-                // Whoever stops says so: the next one waits for Skew_Time alone.
-                Action::Stop(_) => pace.skew + MARGIN,
-                // What mends costs nothing beyond what the fault did.
-                Action::Start(_) | Action::Resume(_) | Action::Plug { .. } | Action::Heal(_) | Action::Up(_) => {
-                    Duration::ZERO
-                }
-                _ => takeover,
-            };
-            cost.failing = cost.failing.max(failing);
+            cost.failing = cost.failing.max(prices.failing(&step.action));
+            // The lease is one director's.
+            if !exclusive {
+                cost.two_owners = cost.two_owners.max(prices.two_owners(&step.action));
+            }
         }
         cost
+    }
+}
+
+/// What each step costs.
+struct Prices<'a> {
+    scenario: &'a Scenario,
+    pace: &'a Pace,
+    directors: usize,
+    /// From the first step to the last one.
+    lasts: Duration,
+}
+
+impl Prices<'_> {
+    /// Until another one has what a director has given up.
+    fn takeover(&self) -> Duration {
+        self.pace.takeover + self.pace.interval + MARGIN
+    }
+
+    /// Until another one has what a director had that says nothing any more.
+    fn lost(&self) -> Duration {
+        self.takeover() + self.pace.lease_ends()
+    }
+
+    fn failing(&self, action: &Action) -> Duration {
+        let lasts = self.lasts;
+        match action {
+            Action::Impair { impairment: Impairment::Cut, from, to, .. } => self.cut(from, to),
+            // Whoever loses packets loses requests.
+            Action::Impair { .. } => lasts + self.lost(),
+            Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. }
+                if who.node.0 >= self.directors =>
+            {
+                match down_together(self.scenario, self.directors) {
+                    // Nobody can serve until one is up, and that has to be seen.
+                    true => lasts + self.pace.seen + MARGIN,
+                    false => self.pace.seen + MARGIN,
+                }
+            }
+            Action::Flap { who, .. } if who.node.0 >= self.directors => lasts + self.pace.seen + MARGIN,
+            // A service of the director's own: its script has to see it, and the other one to take over.
+            Action::Flap { who, .. } => lasts + seen(self.scenario, who.node) + self.takeover(),
+            Action::Down(who) | Action::Hang(who) | Action::Slow { who, .. } | Action::Status { who, .. } => {
+                seen(self.scenario, who.node) + self.takeover()
+            }
+            Action::Freeze(id) if quorum::node(self.scenario) == Some(*id) => self.quorum_away(),
+            // A session is to bear these.
+            Action::LeaderChange { .. } | Action::ServerDies(_) => Duration::ZERO,
+            // Whoever stops says so: the next one waits for Skew_Time alone.
+            Action::Stop(_) => self.pace.skew + MARGIN,
+            // It gives away what it has.
+            Action::Script { .. } => self.takeover(),
+            // What mends costs nothing beyond what the fault did.
+            Action::Start(_) | Action::Resume(_) | Action::Plug { .. } | Action::Heal(_) | Action::Up(_) => {
+                Duration::ZERO
+            }
+            _ => self.lost(),
+        }
+    }
+
+    fn cut(&self, from: &Party, to: &Party) -> Duration {
+        let exclusive = self.pace.leases.is_some_and(|leases| leases.exclusive);
+        match (from, to) {
+            // The lease stays where it is.
+            (Party::Node(from), Party::Node(to)) if exclusive && from.0 < self.directors && to.0 < self.directors => {
+                Duration::ZERO
+            }
+            // Who hears nobody takes every address, says so, and serves nobody.
+            (Party::Any, Party::Node(_)) if !exclusive => self.lasts + self.lost(),
+            _ => self.lost(),
+        }
+    }
+
+    /// While the quorum service answers nobody, and until directors have found it again.
+    fn quorum_away(&self) -> Duration {
+        let dark = self.scenario.directors().any(|(_, director)| !director.starts);
+        match self.pace.leases {
+            Some(leases) if leases.released || (dark && leases.needed) => self.lasts + leases.found + self.takeover(),
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
+    fn two_owners(&self, action: &Action) -> Duration {
+        let director = |party: &Party| match party {
+            Party::Node(id) => id.0 < self.directors,
+            Party::Any => true,
+            Party::Segment(_) => false,
+        };
+        match action {
+            // Each of them is MASTER until they hear each other again.
+            Action::Impair { impairment: Impairment::Cut, from, to, .. } if director(from) && director(to) => {
+                self.lasts + self.takeover()
+            }
+            Action::Kill(_) | Action::Freeze(_) => LIFETIME,
+            _ => Duration::ZERO,
+        }
     }
 }
 

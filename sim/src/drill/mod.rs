@@ -12,6 +12,7 @@ mod json;
 mod named;
 mod network;
 mod pace;
+mod quorum;
 mod row;
 mod services;
 mod table;

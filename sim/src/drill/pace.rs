@@ -1,7 +1,9 @@
 //! How long things take by what the files say: what a drill has to wait for, and what it tells users to wait for.
 
+use super::quorum::{self, Leases};
 use std::time::Duration;
 use vipward_core::config::{CheckerConfig, Config, RealServer};
+use vipward_core::coordination::LONGEST_TRIAL;
 use vipward_core::quantity::Priority;
 use vipward_core::vrrp::intervals::{master_down_interval, skew_time};
 
@@ -47,6 +49,8 @@ pub(super) struct Pace {
     pub seen: Duration,
     /// The same, with some rest after it.
     pub notice: Duration,
+    /// What leases add; none: VRRP alone decides.
+    pub leases: Option<Leases>,
 }
 
 /// No wait is longer, whatever a file asks for.
@@ -54,6 +58,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(600);
 
 /// What comes after the last thing that must happen, so that quiet can be told from slow.
 const REST: Duration = Duration::from_secs(5);
+
+/// How long clients are served before a fault, and about as long after what follows from it.
+pub(super) const CALM: Duration = Duration::from_secs(3);
 
 impl Pace {
     pub fn of(configs: &[&Config]) -> Self {
@@ -78,6 +85,9 @@ impl Pace {
             .max()
             .unwrap_or_default();
         let seen = notice(servers()).silent.max(rise);
+        let leases = quorum::leases(configs);
+        // A session that ended, and a service that has to prove itself again.
+        let trial = leases.map(|leases| leases.ends.saturating_add(LONGEST_TRIAL)).unwrap_or_default();
         Self {
             takeover,
             skew: skew.max().unwrap_or_default(),
@@ -85,10 +95,22 @@ impl Pace {
             settle: (takeover + Duration::from_secs(1))
                 .saturating_add(first_probe.max().unwrap_or_default())
                 .min(LONGEST),
-            way_back: (takeover * 2 + REST).saturating_add(delay).min(LONGEST),
+            way_back: (takeover * 2 + REST).saturating_add(delay).saturating_add(trial).min(LONGEST),
             seen: seen.min(LONGEST),
             notice: seen.saturating_add(REST).min(LONGEST),
+            leases,
         }
+    }
+
+    /// Beyond [`Self::takeover`], until another director has the lease of one that says nothing any more; zero without
+    /// leases.
+    pub fn lease_ends(&self) -> Duration {
+        self.leases.map(|leases| leases.ends).unwrap_or_default()
+    }
+
+    /// Long enough for a takeover, and some rest.
+    pub fn away(&self) -> Duration {
+        self.takeover * 2 + self.lease_ends() + CALM
     }
 }
 

@@ -3,6 +3,7 @@
 use super::files::DirectorFile;
 use super::named::{Backend, backends, held, named_addresses, services};
 use super::network::Network;
+use super::quorum;
 use super::services::{self, Services};
 use super::wires::{Port, Wires, routers, speaking_networks};
 use super::words;
@@ -150,7 +151,9 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
         steps: Vec::new(),
         expectations: Vec::new(),
     };
-    Topology { scenario, servers, assumptions: build.assumptions, stuck_gateways: stuck }
+    let mut topology = Topology { scenario, servers, assumptions: build.assumptions, stuck_gateways: stuck };
+    quorum::add(files, &mut topology);
+    topology
 }
 
 /// A client before it is a node.

@@ -25,8 +25,11 @@ pub(super) fn written(topology: &Topology) -> Result<String, String> {
             NodeKind::Director(plan) => director(&mut text, scenario, node, plan)?,
             NodeKind::RealServer(plan) => server(&mut text, scenario, node, plan),
             NodeKind::Client(plan) => client(&mut text, scenario, node, plan),
-            // No drill has one: who gives the files says nothing of it.
-            NodeKind::Quorum(_) => {}
+            NodeKind::Quorum(plan) => {
+                let _ = writeln!(text, "\n[quorum.{}]", quoted(&node.name));
+                address(&mut text, scenario, node);
+                let _ = writeln!(text, "tick = \"{}ms\"", plan.tick.as_millis());
+            }
             // `routed` makes it.
             NodeKind::Router => {}
         }
