@@ -123,6 +123,8 @@ impl Prices<'_> {
         let dark = self.scenario.directors().any(|(_, director)| !director.starts);
         match self.pace.leases {
             Some(leases) if leases.released || (dark && leases.needed) => self.lasts + leases.found + self.takeover(),
+            // With `on_loss = "keep"` a director waits for a session timeout before it begins without the service.
+            Some(leases) if dark => leases.session + leases.found + self.takeover(),
             Some(_) | None => Duration::ZERO,
         }
     }

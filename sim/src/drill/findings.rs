@@ -3,6 +3,7 @@
 
 use super::files::DirectorFile;
 use super::pace::Notice;
+use super::quorum;
 use super::row::Row;
 use super::topology::Topology;
 use super::wires::routers;
@@ -42,6 +43,7 @@ pub(super) fn after(files: &[DirectorFile], rows: &[Row], known: &[Diagnostic]) 
     not_served(files, rows, &mut found);
     nobody_takes_over(files, rows, &mut found);
     untracked_links(files, rows, &mut found);
+    no_quorum(files, rows, &mut found);
     broken(files, rows, known, &mut found);
     found
 }
@@ -332,6 +334,25 @@ fn untracked_links(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnos
     }
 }
 
+/// Faults of the quorum service that sessions were to bear and did not.
+fn no_quorum(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>) {
+    let calm = rows.first().is_some_and(|row| row.outage.as_ref().is_some_and(|outage| !outage.over));
+    for row in rows.iter().filter(|row| !row.held() && !row.unserved && !calm) {
+        let Some(why) = &row.no_quorum else { continue };
+        let finding = Diagnostic::warning("no-quorum", format!("{}: {why}", row.fault));
+        let mut finding = files.iter().fold(finding, |finding, file| point_at(finding, file, why));
+        if let Some(bears) = quorum::bears_too_little(&row.run.scenario) {
+            finding = finding
+                .note(bears)
+                .note("as with Debian's example zoo.cfg: `syncLimit` * `tickTime` and half a second")
+                .help(
+                    "leave `session_timeout` at its default, 16, or make `syncLimit` and `tickTime` of the ensemble smaller",
+                );
+        }
+        found.push(finding);
+    }
+}
+
 /// What the reader knows of why a failed script of this director moves nothing.
 pub(super) fn why_nothing_moves<'a>(known: &'a [Diagnostic], director: &str, script: &str) -> Option<&'a str> {
     let codes = ["failure-moves-nothing", "nopreempt-weight", "failure-needs-others"];
@@ -408,12 +429,13 @@ fn names(text: &str, name: &str) -> bool {
 /// An invariant in a user's words.
 fn means(invariant: &str) -> &'static str {
     match invariant {
-        "one-owner" => "two directors held one address at the same time",
+        "one-owner" | "one-holder" => "two directors held one address at the same time",
         "address-served" => "nobody held an address that somebody could have taken",
         "no-dead-destination" => "connections went to a dead real server for longer than its checker needs",
         "tables-settle" => "a kernel table stayed wrong",
         "bounded-role-changes" => "a virtual router kept changing its role",
         "fault-has-cause" => "a director stayed in FAULT with nothing wrong any more",
+        "lease-taken" => "nobody took a lease that was free",
         "silent-after-stop" => "a stopped director went on acting",
         _ => "an invariant broke",
     }

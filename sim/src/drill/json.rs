@@ -62,6 +62,8 @@ struct JsonCase<'a> {
     broken: Vec<Broken<'a>>,
     /// A service of the holder fails, clients are not served, and nobody takes over: in words. None: otherwise.
     nobody_takes_over: Option<&'a str>,
+    /// Nobody had an address because the quorum service could not be asked: in words. None: otherwise.
+    no_quorum: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +137,7 @@ fn case(row: &Row) -> JsonCase<'_> {
         asked: row.asked,
         broken: broken.collect(),
         nobody_takes_over: row.nobody_takes_over.as_deref(),
+        no_quorum: row.no_quorum.as_deref(),
     }
 }
 

@@ -11,6 +11,7 @@ mod findings;
 mod json;
 mod named;
 mod network;
+mod no_quorum;
 mod pace;
 mod quorum;
 mod row;

@@ -37,7 +37,9 @@ const OWN: ([u8; 4], u8) = ([198, 18, 0, 0], 24);
 pub(super) struct Leases {
     /// The longest session timeout that a director is granted.
     pub session: Duration,
-    /// For how long the service may fail to answer before the least patient holder lets go.
+    /// The shortest one.
+    pub shortest: Duration,
+    /// For how long the service may fail to answer before a holder with the shortest one lets go.
     pub bears: Duration,
     /// Until a lease whose holder says nothing any more is another's, beyond what VRRP takes.
     pub ends: Duration,
@@ -47,7 +49,7 @@ pub(super) struct Leases {
     pub exclusive: bool,
     /// Some address is nobody's while the service can't be asked.
     pub released: bool,
-    /// Some address is nobody's when the cluster starts without the service.
+    /// Some address is nobody's when the cluster starts without the service, for as long as that can't be asked.
     pub needed: bool,
 }
 
@@ -66,6 +68,7 @@ pub(super) fn leases(configs: &[&Config]) -> Option<Leases> {
     let coordinated = |config: &&Config| config.routers.iter().all(|router| config.coordinates(&router.name));
     Some(Leases {
         session,
+        shortest,
         bears: surely::bears(shortest),
         ends: session + TICK + turns,
         // It gives a silent server up after an eighth of its session, and tries twice for a second.
@@ -74,6 +77,23 @@ pub(super) fn leases(configs: &[&Config]) -> Option<Leases> {
         released,
         needed: released || elects,
     })
+}
+
+/// What a scenario's directors bear, if that is less than one of its changes of the ensemble's leader takes.
+pub(super) fn bears_too_little(scenario: &Scenario) -> Option<String> {
+    let lasts = scenario.steps.iter().filter_map(|step| match &step.action {
+        Action::LeaderChange { lasts, .. } => Some(*lasts),
+        _ => None,
+    });
+    let lasts = lasts.max()?;
+    let configs: Vec<&Config> =
+        scenario.directors().filter_map(|(_, director)| director.config.config.as_deref()).collect();
+    let leases = leases(&configs).filter(|leases| leases.bears < lasts)?;
+    let (session, bears) = (words::seconds(leases.shortest), words::seconds(leases.bears));
+    let lasts = words::seconds(lasts);
+    Some(format!(
+        "a session of {session} bears {bears} without an answer, and a frozen leader is replaced after {lasts}"
+    ))
 }
 
 /// The node of the quorum service.

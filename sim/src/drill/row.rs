@@ -3,10 +3,12 @@
 use super::battery::Case;
 use super::cost::Cost;
 use super::findings::why_nothing_moves;
+use super::no_quorum::because;
+use super::quorum;
 use super::words;
 use crate::runner::Run;
 use crate::scenario::{Action, NodeId, NodeKind, Step};
-use crate::trace::What;
+use crate::trace::{Outage, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use vipward_core::decision::Decision;
@@ -46,6 +48,8 @@ pub struct Row {
     pub fails_on: Option<NodeId>,
     /// See [`Case::link`].
     pub link: Option<InterfaceName>,
+    /// The longest outage was there because nobody could ask the quorum service: that, in words.
+    pub no_quorum: Option<String>,
     pub run: Run,
 }
 
@@ -66,11 +70,13 @@ impl Row {
     /// What came of a case in this run of it.
     pub fn of(case: &Case, run: Run) -> Self {
         let end = Instant::ZERO + run.scenario.duration;
-        let outage = run.outages.iter().max_by_key(|outage| outage.lasted(end)).map(|outage| Longest {
+        let longest = run.outages.iter().max_by_key(|outage| outage.lasted(end));
+        let no_quorum = longest.and_then(|outage| no_quorum(&run, outage));
+        let outage = longest.map(|outage| Longest {
             lasted: outage.lasted(end),
             over: outage.ended.is_some(),
             client: run.scenario.node(outage.client).name.to_string(),
-            cause: outage.cause.clone(),
+            cause: no_quorum.clone().unwrap_or_else(|| outage.cause.clone()),
         });
         let degraded = run.troubles.iter().map(|it| it.ended.unwrap_or(end).since(it.began)).max();
         let degraded: Duration = degraded.unwrap_or_default();
@@ -94,6 +100,7 @@ impl Row {
             nobody_takes_over: stuck.then(|| "nobody takes over".to_owned()),
             fails_on: case.fails_on,
             link: case.link.clone(),
+            no_quorum,
             run,
         }
     }
@@ -152,9 +159,11 @@ impl Row {
             reasons.push(format!("clients are not served at the end: {}", outage.cause));
         } else if self.degraded > self.cost.failing && self.nobody_takes_over.is_none() {
             let (lasted, cost) = (words::seconds(self.degraded), words::seconds(self.cost.failing));
-            reasons.push(match self.cost.failing.is_zero() {
-                true => format!("requests failed for {lasted}, and none had to"),
-                false => format!("requests failed for {lasted}; {cost} would do"),
+            let bears = quorum::bears_too_little(&self.run.scenario).filter(|_| self.no_quorum.is_some());
+            reasons.push(match (bears, self.cost.failing.is_zero()) {
+                (Some(bears), _) => format!("requests failed for {lasted}: {bears}"),
+                (None, true) => format!("requests failed for {lasted}, and none had to"),
+                (None, false) => format!("requests failed for {lasted}; {cost} would do"),
             });
         }
         if self.two_owners > self.cost.two_owners {
@@ -162,6 +171,11 @@ impl Row {
             reasons.push(format!("two owners for {lasted}; {cost} would do"));
         }
         reasons
+    }
+
+    /// What a user should know besides, in words: why nobody had an address, where [`Self::reasons`] does not say it.
+    pub fn remark(&self) -> Option<&str> {
+        self.no_quorum.as_deref().filter(|_| !self.unserved)
     }
 
     /// Nothing was noticed beyond what the protocol must cost.
@@ -223,6 +237,13 @@ fn nobody_takes_over(case: &Case, run: &Run) -> bool {
     })
 }
 
+fn no_quorum(run: &Run, outage: &Outage) -> Option<String> {
+    quorum::node(&run.scenario)?;
+    let NodeKind::Client(client) = &run.scenario.node(outage.client).kind else { return None };
+    let address = client.target.ip();
+    because(run, outage, address, holdings(run).get(&address)?)
+}
+
 fn role_changes(run: &Run, from: Instant) -> usize {
     let later = run.trace.iter().filter(|entry| entry.at >= from);
     later
@@ -260,7 +281,7 @@ fn holders(run: &Run, from: Instant) -> String {
     }
 }
 
-type History = Vec<(Instant, BTreeSet<NodeId>)>;
+pub(super) type History = Vec<(Instant, BTreeSet<NodeId>)>;
 
 /// Who held each virtual address from when on.
 fn holdings(run: &Run) -> BTreeMap<IpAddr, History> {

@@ -79,7 +79,7 @@ impl Drill {
                 let cells: Vec<String> = columns.iter().map(|column| (column.cell)(row)).collect();
                 let red = (color && noticed == Noticed::Beyond).then_some("\x1b[31m");
                 line(&mut text, mark, columns, &cells, &widths, red);
-                for reason in row.reasons() {
+                for reason in row.reasons().into_iter().chain(row.remark().map(str::to_owned)) {
                     for part in wrapped(&reason, width.saturating_sub(6)) {
                         let _ = writeln!(text, "      {part}");
                     }
