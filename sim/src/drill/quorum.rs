@@ -123,6 +123,7 @@ pub(super) fn add(files: &[DirectorFile], topology: &mut Topology) {
         None => of_its_own(scenario, &coordinated, &mut taken, &mut topology.assumptions),
     };
     let place = scenario.segments.get(segment.0).map(|segment| segment.name.to_string()).unwrap_or_default();
+    let stands = address.map(|(address, _)| format!("{address} in {place}")).unwrap_or(place);
     let port = PortPlan { interface: InterfaceName::new("eth0"), segment, address };
     let kind = NodeKind::Quorum(QuorumPlan { tick: TICK, drift_ppm: 0 });
     let plan = NodePlan { name: name.clone(), ports: vec![port], kind };
@@ -130,10 +131,11 @@ pub(super) fn add(files: &[DirectorFile], topology: &mut Topology) {
     let at = scenario.nodes.iter().position(|it| matches!(it.kind, NodeKind::Client(_) | NodeKind::Router));
     scenario.nodes.insert(at.unwrap_or(scenario.nodes.len()), plan);
     topology.assumptions.push(format!(
-        "{name} is the quorum service: one node stands for the ensemble {}, in {place}; tickTime {}, as in Debian's example \
-         zoo.cfg",
+        "{name} is the quorum service: one node stands for the ensemble {}, {stands}; tickTime {}, and a leader that freezes \
+         is replaced after {}, as with Debian's example zoo.cfg",
         words::list(&hosts),
-        words::seconds(TICK)
+        words::seconds(TICK),
+        words::seconds(LEADER_FROZEN)
     ));
 }
 

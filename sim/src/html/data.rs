@@ -215,6 +215,7 @@ impl RunData {
             ("failed requests", format!("{} of {}", row.failed, row.asked)),
             ("two owners", row.two_owners_text()),
             ("why it breaks", row.reasons().join("; ")),
+            ("why nobody has the address", row.remark().unwrap_or_default().to_owned()),
         ];
         let failures =
             row.run.violations.iter().map(|violation| format!("{}: {}", violation.invariant, violation.text));
