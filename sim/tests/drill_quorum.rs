@@ -211,6 +211,16 @@ fn the_network_of_a_drill_names_the_quorum_service() {
     assert_eq!(quorum.trim(), "[quorum.\"zk\"]\naddress = \"192.0.2.31/24 on 192.0.2.0/24\"\ntick = \"2000ms\"");
 }
 
+/// The explorer plays on that network: without the service nobody would ever have the address.
+#[test]
+fn a_pair_with_leases_can_be_explored() {
+    let files = pair("explore", "two-directors", ["", ""], &settings("elect", ""));
+    let mut explore = Command::new(env!("CARGO_BIN_EXE_vipward-sim"));
+    let run = explore.arg("explore").args(files).args(["--seeds", "3", "--minutes", "2"]).output();
+    let run = run.expect("the command runs");
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stdout));
+}
+
 #[test]
 fn the_exit_status_is_that_of_the_rows() {
     let status = |mode: &str, more: &str| {

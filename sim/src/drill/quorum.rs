@@ -226,3 +226,54 @@ fn of_its_own(
     }
     (segment, network.take(NUMBER, taken).map(|address| (address, network.len())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use vipward_core::lease::{Part, Service};
+
+    fn coordinated(mode: Mode, on_loss: OnLoss, session_timeout: u64) -> Config {
+        let mut config = crate::testing::config(100);
+        let service = Service {
+            hosts: vec!["zk1:2181".to_owned()],
+            path: "/vipward".to_owned(),
+            session_timeout: Duration::from_secs(session_timeout),
+            auth_file: None,
+        };
+        let parts = config.routers.iter().map(|router| (router.name.clone(), Part { mode, on_loss }));
+        let routers: BTreeMap<_, _> = parts.collect();
+        config.coordination =
+            Some(Coordination { service: Arc::new(service), director: "lb1".into(), routers, spread: Vec::new() });
+        config
+    }
+
+    #[test]
+    fn a_lease_ends_with_its_session_and_candidates_wait_for_their_turn() {
+        let of = |mode| {
+            let config = coordinated(mode, OnLoss::Release, 16);
+            leases(&[&config, &config]).unwrap()
+        };
+        assert_eq!((of(Mode::Fence).ends.as_secs(), of(Mode::Elect).ends.as_secs()), (16 + 2, 16 + 2 + 3));
+        assert_eq!(of(Mode::Fence).bears.as_millis(), 12_250);
+        assert!(of(Mode::Fence).exclusive && of(Mode::Fence).released && of(Mode::Elect).needed);
+    }
+
+    #[test]
+    fn a_session_is_as_long_as_the_service_grants() {
+        let (long, short) =
+            (coordinated(Mode::Fence, OnLoss::Release, 90), coordinated(Mode::Fence, OnLoss::Release, 10));
+        let both = leases(&[&long, &short]).unwrap();
+        assert_eq!((both.session.as_secs(), both.shortest.as_secs(), both.bears.as_millis()), (40, 10, 6_250));
+    }
+
+    #[test]
+    fn an_address_is_exclusive_where_every_director_needs_the_lease() {
+        let (fence, keep) = (coordinated(Mode::Fence, OnLoss::Release, 16), coordinated(Mode::Fence, OnLoss::Keep, 16));
+        let plain = crate::testing::config(50);
+        assert!(!leases(&[&fence, &plain]).unwrap().exclusive && !leases(&[&fence, &keep]).unwrap().exclusive);
+        let kept = leases(&[&keep, &keep]).unwrap();
+        assert!(!kept.released && !kept.needed);
+        assert_eq!(leases(&[&plain, &plain]), None);
+    }
+}
