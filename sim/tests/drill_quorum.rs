@@ -133,6 +133,17 @@ fn a_pair_that_keeps_its_addresses_needs_no_quorum_service() {
     assert!(row(&drill, "lb1 is cut off, both ways").two_owners > Duration::from_secs(5), "{text}");
 }
 
+/// Without VRRP nobody hears that the one who lost the service keeps the address.
+#[test]
+fn elect_with_keep_has_two_owners_where_one_director_loses_the_service() {
+    let drill = drilled("elect-keep", "elect", "[coordination.routers.VI_1]\non_loss = \"keep\"");
+    let text = drill.text(false, WIDE);
+    let alone = row(&drill, "lb1 can't reach zk");
+    assert!(!alone.held() && alone.two_owners > Duration::from_secs(10), "{text}");
+    assert_eq!((drill.verdict(), alone.broken.as_slice()), (Verdict::Broke, ["one-owner"].as_slice()), "{text}");
+    assert_eq!(row(&drill, "zk answers nobody").noticed(), Noticed::Nothing, "{text}");
+}
+
 /// One `vipward.toml` for both or one each: the same drill.
 #[test]
 fn settings_may_be_beside_each_file() {
