@@ -206,7 +206,7 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
     let hosts = service.hosts.join(",");
     // The client pauses after each round over its list, twice as long after the next, up to seconds: too long where an
     // ensemble has just found a leader again. A list that names each server several times has short pauses for longer.
-    let rounds = vec![hosts.as_str(); ROUNDS].join(",");
+    let rounds = [hosts.as_str(); ROUNDS].join(",");
     let client = match connector.connect(&rounds).await {
         Ok(client) => client,
         Err(Error::SessionExpired) if continues => return Err(NotConnected::Over),
