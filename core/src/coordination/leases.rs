@@ -348,30 +348,14 @@ impl Leases {
 
     /// The token, if the lease is ours.
     pub fn token(&self, key: &str) -> Option<Token> {
-        match self.holds.get(key)? {
-            Hold::Ours { token, .. } => Some(*token),
-            Hold::Unknown
-            | Hold::Free
-            | Hold::Looking
-            | Hold::Asking
-            | Hold::Theirs { .. }
-            | Hold::NotYet { .. }
-            | Hold::Releasing { .. } => None,
-        }
+        let Some(Hold::Ours { token, .. }) = self.holds.get(key) else { return None };
+        Some(*token)
     }
 
     /// Who holds it instead.
     pub fn held_by(&self, key: &str) -> Option<&DirectorName> {
-        match self.holds.get(key)? {
-            Hold::Theirs { by, .. } => Some(by),
-            Hold::Unknown
-            | Hold::Free
-            | Hold::Looking
-            | Hold::Asking
-            | Hold::Ours { .. }
-            | Hold::NotYet { .. }
-            | Hold::Releasing { .. } => None,
-        }
+        let Some(Hold::Theirs { by, .. }) = self.holds.get(key) else { return None };
+        Some(by)
     }
 
     // Elect.

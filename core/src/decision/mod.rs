@@ -296,13 +296,13 @@ impl Decision {
                     Severity::Warning
                 }
             }
-            Self::ServerDown { .. } => Severity::Warning,
+            // It says for how long.
+            Self::LeaseNotYet { .. } | Self::ServerDown { .. } => Severity::Warning,
             Self::QuorumLost { .. }
             | Self::ServiceNotServed { .. }
             | Self::ProbeNotAsked { .. }
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }
-            | Self::LeaseNotYet { .. }
             | Self::SessionTooShort { .. } => Severity::Error,
             Self::RoleInherited { .. }
             | Self::ChecksumLearned { .. }

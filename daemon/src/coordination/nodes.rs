@@ -116,13 +116,13 @@ impl Nodes {
     /// folder of leases says before that the tree is new; `holds`: for how long this director would hold one.
     pub async fn prepare(&self, holds: Duration) -> Result<(), Failure> {
         for folder in self.tree.folders() {
-            if folder == self.tree.owners() && self.client.check_stat(&folder).await.map_err(at(&folder))?.is_none() {
-                let young = tree::write(&Young { holds_ms: millis(holds) });
-                self.make(&self.tree.young(), &young, CreateMode::Persistent).await?;
-            }
             let title = if folder == self.tree.root() { TITLE } else { &[] };
             // Looked at first: who may not create may still use what an administrator has created.
             if self.client.check_stat(&folder).await.map_err(at(&folder))?.is_none() {
+                if folder == self.tree.owners() {
+                    let young = tree::write(&Young { holds_ms: millis(holds) });
+                    self.make(&self.tree.young(), &young, CreateMode::Persistent).await?;
+                }
                 self.make(&folder, title, CreateMode::Persistent).await?;
             }
         }
