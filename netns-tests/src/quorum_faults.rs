@@ -95,6 +95,8 @@ pub struct Outcome {
     /// The same, as far as it counts against [`Fault::allowed`].
     pub counted: Duration,
     pub allowed: Duration,
+    /// How often the ensemble, whole again and with a leader, wrote nothing for anybody until that leader was restarted.
+    pub stuck: usize,
 }
 
 impl Outcome {
@@ -114,7 +116,7 @@ pub struct Played {
     pub log: String,
 }
 
-/// Plays faults until `lasts` is over: each kind once, in a drawn order, then drawn ones. `timing`: that of the lab's
+/// Plays these faults until `lasts` is over: each kind once, in a drawn order, then drawn ones. `timing`: that of the lab's
 /// servers. `more`: the mode, in words of `vipward.toml`. The directors run for as long as this does.
 ///
 /// # Errors
@@ -122,24 +124,24 @@ pub struct Played {
 pub fn play(
     lab: &mut Quorate,
     more: &str,
-    timing: Timing,
-    seed: u64,
-    lasts: Duration,
+    faults: &[Fault],
+    (timing, seed, lasts): (Timing, u64, Duration),
 ) -> Result<Played, Box<dyn Error>> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut cluster = Cluster::start(lab, more)?;
     let mut played = Played::default();
-    let mut first: Vec<Fault> = Fault::ALL.to_vec();
+    let mut first: Vec<Fault> = faults.to_vec();
     let end = Instant::now() + lasts;
     while Instant::now() < end {
         let fault = if first.is_empty() {
-            Fault::ALL.choose(&mut dice).copied().unwrap_or(Fault::LeaderFrozen)
+            faults.choose(&mut dice).copied().unwrap_or(Fault::LeaderFrozen)
         } else {
             first.swap_remove(dice.random_range(0..first.len()))
         };
         let counted = cluster.strike(fault, timing, &mut dice)?;
         let outcome = played.outcomes.entry(fault).or_default();
         outcome.times += 1;
+        outcome.stuck += counted.stuck;
         outcome.gap = outcome.gap.max(counted.gap);
         outcome.counted = outcome.counted.max(counted.counted);
         outcome.allowed = fault.allowed(surely::DEFAULT_SESSION, timing.tick);
@@ -162,6 +164,7 @@ struct Cluster<'a> {
 struct Counted {
     gap: Duration,
     counted: Duration,
+    stuck: usize,
 }
 
 impl<'a> Cluster<'a> {
@@ -182,7 +185,7 @@ impl<'a> Cluster<'a> {
         let (lb1, lb2) = (&self.lab.pair.lb1, &self.lab.pair.lb2);
         wait_for(SOON, || (lb1.has(VIP) && !lb2.has(VIP)).then_some(())).ok_or_else(|| {
             let said = self.directors.each_ref().map(Process::output).join("\n");
-            format!("lb1 does not get the VIP: {}\n{said}", self.lab.story())
+            format!("lb1 does not get the VIP: {}\n{said}\n{}", self.lab.story(), self.lab.ensemble.story())
         })?;
         std::thread::sleep(Duration::from_secs(2));
         Ok(())
@@ -192,7 +195,7 @@ impl<'a> Cluster<'a> {
     fn strike(&mut self, fault: Fault, timing: Timing, dice: &mut ChaCha8Rng) -> Result<Counted, Box<dyn Error>> {
         std::thread::sleep(Duration::from_millis(dice.random_range(0..1_000)));
         let since = SystemTime::now();
-        let mut counts_from = since;
+        let (mut counts_from, mut stuck) = (since, 0);
         match fault {
             Fault::LeaderFrozen => {
                 let leader = self.lab.ensemble.leader(SOON)?;
@@ -219,8 +222,15 @@ impl<'a> Cluster<'a> {
                 for server in &self.lab.ensemble.servers[..2] {
                     server.freeze(false);
                 }
-                // It is there again when it has a leader.
+                // It is there again when it has a leader that gets something written.
                 self.lab.ensemble.serves(SOON)?;
+                if !self.lab.ensemble.commits() {
+                    stuck = 1;
+                    let leader = self.lab.ensemble.leader(SOON)?;
+                    self.lab.ensemble.servers[leader].kill();
+                    self.lab.ensemble.servers[leader].start()?;
+                    self.lab.ensemble.serves(SOON)?;
+                }
                 counts_from = SystemTime::now();
             }
             Fault::DirectorsCut => {
@@ -258,13 +268,16 @@ impl<'a> Cluster<'a> {
         self.calm()?;
         let (one, other) = (stretches(&self.lab.watch1, VIP), stretches(&self.lab.watch2, VIP));
         let longest = |from| longest_gap(&one, &other, from, SystemTime::now());
+        if stuck > 0 {
+            println!("  the ensemble had a leader and wrote nothing: the leader was restarted");
+        }
         println!(
             "  {:<32} nobody had the VIP for {} at the longest ({} after the fault)",
             fault.name(),
             measure::show(longest(since)),
             measure::show(healed.duration_since(since).unwrap_or_default()),
         );
-        Ok(Counted { gap: longest(since), counted: longest(counts_from) })
+        Ok(Counted { gap: longest(since), counted: longest(counts_from), stuck })
     }
 }
 

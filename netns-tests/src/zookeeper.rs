@@ -11,6 +11,9 @@ use zookeeper_client::{Client, Error};
 /// The jar of Debian's package; its manifest names the others.
 pub(crate) const JAR: &str = "/usr/share/java/zookeeper.jar";
 
+/// What writes the servers' log to standard error, from a package that the other needs.
+const LOG: &str = "/usr/share/java/slf4j-simple.jar";
+
 /// Where servers listen for clients.
 pub const PORT: u16 = 2181;
 
@@ -39,6 +42,15 @@ impl Timing {
 /// How long one of the four letter words may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How many of the last lines that a server said are shown when something went wrong, besides what its threads do.
+const STORY: usize = 200;
+
+/// How long an ensemble that has a leader may take to write something.
+const COMMITS: Duration = Duration::from_secs(20);
+
+/// How long a server has to say what its threads do.
+const THREADS: Duration = Duration::from_secs(2);
+
 /// What a server is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -46,6 +58,14 @@ pub enum Role {
     Standalone,
     Leader,
     Follower,
+}
+
+/// Whose lines a server's `zoo.cfg` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knows {
+    All,
+    Itself,
+    Nobody,
 }
 
 /// One server: its machine, its files, and its process while it runs.
@@ -68,25 +88,33 @@ impl Ensemble {
     /// Starts a server on each of these nodes, at the address that it has there; one node is a server alone. Nothing
     /// serves yet, see [`Self::serves`].
     pub fn start(nodes: Vec<(Node, IpAddr)>, timing: Timing) -> io::Result<Self> {
-        Self::with(nodes, timing, true)
+        Self::with(nodes, timing, Knows::All)
     }
 
     /// Starts servers that don't know of each other, whatever their number: the `server.N` lines are forgotten.
     pub fn strangers(nodes: Vec<(Node, IpAddr)>, timing: Timing) -> io::Result<Self> {
-        Self::with(nodes, timing, false)
+        Self::with(nodes, timing, Knows::Nobody)
     }
 
-    fn with(nodes: Vec<(Node, IpAddr)>, timing: Timing, joined: bool) -> io::Result<Self> {
+    /// Starts servers each of which is an ensemble of its own.
+    pub fn apart(nodes: Vec<(Node, IpAddr)>, timing: Timing) -> io::Result<Self> {
+        Self::with(nodes, timing, Knows::Itself)
+    }
+
+    fn with(nodes: Vec<(Node, IpAddr)>, timing: Timing, knows: Knows) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let peers: String = match nodes.as_slice() {
-            [_] => String::new(),
-            _ if !joined => String::new(),
-            several => several.iter().zip(1..).map(|((_, at), id)| format!("server.{id}={at}:2888:3888\n")).collect(),
-        };
-        let main = if peers.is_empty() { "ZooKeeperServerMain" } else { "quorum.QuorumPeerMain" };
+        let knows = if nodes.len() == 1 { Knows::Nobody } else { knows };
+        let lines: Vec<String> =
+            nodes.iter().zip(1..).map(|((_, at), id)| format!("server.{id}={at}:2888:3888\n")).collect();
+        let main = if knows == Knows::Nobody { "ZooKeeperServerMain" } else { "quorum.QuorumPeerMain" };
         let mut servers = Vec::new();
         for ((node, address), id) in nodes.into_iter().zip(1..) {
             let folder = folder.path().join(node.name());
+            let peers = match knows {
+                Knows::All => lines.concat(),
+                Knows::Itself => format!("standaloneEnabled=false\nserver.{id}={address}:2888:3888\n"),
+                Knows::Nobody => String::new(),
+            };
             write_files(&folder, address, id, timing, &peers)?;
             let mut server = Server { node, address, folder, main, process: None };
             server.start()?;
@@ -97,11 +125,35 @@ impl Ensemble {
 
     /// Waits until every server serves, which of an ensemble means: has a role.
     pub fn serves(&self, limit: Duration) -> Result<(), String> {
-        wait_for(limit, || self.servers.iter().all(|server| server.role().is_some()).then_some(())).ok_or_else(|| {
-            let said =
-                self.servers.iter().map(|one| format!("{}: {:?}\n{}", one.node.name(), one.role(), one.output()));
-            format!("ZooKeeper does not serve within {limit:?}:\n{}", said.collect::<String>())
+        wait_for(limit, || self.servers.iter().all(|server| server.role().is_some()).then_some(()))
+            .ok_or_else(|| format!("ZooKeeper does not serve within {limit:?}:\n{}", self.story()))
+    }
+
+    /// Whether it writes anything: a client that nothing has happened to gets a session from one of the servers, within a
+    /// generous time. A role of each server is no proof, see docs/zookeeper.md.
+    pub fn commits(&self) -> bool {
+        wait_for(COMMITS, || {
+            self.servers.iter().any(|server| server.client(None, async |_| Ok(())).is_ok()).then_some(())
         })
+        .is_some()
+    }
+
+    /// What each server is, who is connected to it, the last of what it said, and what its threads do.
+    pub fn story(&self) -> String {
+        let told = self.servers.iter().map(|server| {
+            let (said, connected) = (server.output(), server.ask("cons").unwrap_or_else(|error| error.to_string()));
+            let skipped = said.lines().count().saturating_sub(STORY);
+            let last: Vec<&str> = said.lines().skip(skipped).collect();
+            if let Some(process) = &server.process {
+                process.signal(Signal::SIGQUIT);
+            }
+            std::thread::sleep(THREADS);
+            let all = server.output();
+            let threads = all.get(said.len()..).unwrap_or_default();
+            let (name, role) = (server.node.name(), server.role());
+            format!("{name}: {role:?}\n{}\n{}\n{threads}\n", connected.trim(), last.join("\n"))
+        });
+        told.collect()
     }
 
     /// `["198.51.100.31:2181", …]`, as the settings want it.
@@ -130,7 +182,9 @@ impl Server {
         // Small and quick to start: a test has up to three of them beside everything else.
         command.args(["-Xms16m", "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]);
         // No promise of a test outlives the machine that it runs on, and the directors' proofs of life are writes.
-        command.args(["-Dzookeeper.forceSync=no", "-Dzookeeper.jmx.log4j.disable=true", "-cp", JAR]);
+        command.args(["-Dzookeeper.forceSync=no", "-Dzookeeper.jmx.log4j.disable=true"]);
+        command.args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", &format!("{JAR}:{LOG}")]);
+        command.arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS");
         command.arg(format!("org.apache.zookeeper.server.{}", self.main)).arg(self.folder.join("zoo.cfg"));
         self.process = Some(self.node.spawn(command)?);
         Ok(())

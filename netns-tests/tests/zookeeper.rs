@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 use vipward_lab::watch::{Watch, What};
 use vipward_lab::{Node, Process, Signal, wait_for};
-use vipward_netns_tests::owners::{both, stretches};
+use vipward_netns_tests::owners::{both, stretches, unserved_and_shared};
 use vipward_netns_tests::quorate::{ELECT, FENCE, Quorate, SESSION, SOON, router, settings};
 use vipward_netns_tests::zookeeper::{Ensemble, Role, Server, Timing};
 use vipward_netns_tests::{Need, Pair, Router, VIP, in_lab};
@@ -262,6 +262,78 @@ fn servers_that_are_no_ensemble_are_not_relied_on() {
             director.wait_for_line("-> FAULT", SOON).unwrap();
         }
         assert!(!pair.lb1.has(VIP) && !pair.lb2.has(VIP));
+    });
+}
+
+/// `hosts` names servers of different ensembles: a lease of one says nothing about the other's.
+#[test]
+fn servers_of_two_ensembles_are_not_relied_on() {
+    in_lab("servers_of_two_ensembles_are_not_relied_on", &[Need::Zookeeper], || {
+        let pair = Pair::build().unwrap();
+        let ensembles = Ensemble::apart(pair.machines_for_zookeeper(2).unwrap(), Timing::QUICK).unwrap();
+        ensembles.serves(SOON).unwrap();
+        let start = |node: &Node| {
+            let settings = settings(&ensembles, node.name(), SESSION, FENCE);
+            pair.vipward_beside(node, &router(node).text(), &settings).unwrap()
+        };
+        let (mut first, mut second) = (start(&pair.lb1), start(&pair.lb2));
+        for director in [&mut first, &mut second] {
+            director.wait_for_line("has another tree than the other servers of", SOON).unwrap();
+            director.wait_for_line("-> FAULT", SOON).unwrap();
+        }
+        assert!(!pair.lb1.has(VIP) && !pair.lb2.has(VIP));
+    });
+}
+
+/// The steps of docs/coordination.md on a running pair, in a tree that nobody had used before.
+#[test]
+fn from_vrrp_to_elect_and_back_the_address_has_one_owner() {
+    in_lab("from_vrrp_to_elect_and_back_the_address_has_one_owner", &[Need::Zookeeper], || {
+        let lab = Quorate::bare(1, Timing::QUICK);
+        let (lb1, lb2) = (&lab.pair.lb1, &lab.pair.lb2);
+        let start = |node: &Node| lab.pair.vipward_beside(node, &router(node).text(), "").unwrap();
+        let (mut first, mut second) = (start(lb1), start(lb2));
+        lab.has_it(lb1);
+        second.wait_for_line("-> BACKUP", SOON).unwrap();
+        let step = |node: &Node, director: &mut Process, more: &str| {
+            let applied = || director.output().matches("was read again").count();
+            let before = applied();
+            let settings = if more.is_empty() { String::new() } else { lab.settings(node, more) };
+            lab.pair.file(&format!("{}.toml", node.name()), &settings).unwrap();
+            director.signal(Signal::SIGHUP);
+            wait_for(SOON, || (applied() > before).then_some(()))
+                .unwrap_or_else(|| panic!("no reload: {}", director.output()));
+        };
+        let longest = |since: SystemTime| {
+            let (one, other) = (stretches(&lab.watch1, VIP), stretches(&lab.watch2, VIP));
+            unserved_and_shared(&one, &other, since, SystemTime::now()).0
+        };
+        for (node, mode) in
+            [(lb2, FENCE), (lb1, FENCE), (lb2, ELECT), (lb1, ELECT), (lb1, FENCE), (lb2, FENCE), (lb1, ""), (lb2, "")]
+        {
+            let since = SystemTime::now();
+            let director = if node.name() == "lb1" { &mut first } else { &mut second };
+            step(node, director, mode);
+            // In a tree that is new nobody takes a lease: the steps go on when that is over.
+            if !mode.is_empty() {
+                let stands = |path: &'static str| {
+                    let looked = lab.ensemble.servers[0]
+                        .client(None, move |client| async move { client.check_stat(path).await });
+                    looked.ok().map(|stat| stat.is_some())
+                };
+                let old = || stands("/vipward/owners") == Some(true) && stands("/vipward/new") == Some(false);
+                wait_for(SOON, || old().then_some(())).expect("the tree is new for ever");
+            }
+            lab.has_it(lb1);
+            // Two Master_Down_Intervals.
+            std::thread::sleep(Duration::from_secs(8));
+            lab.has_it(lb1);
+            println!("{} to `{mode}`: nobody had the VIP for {:?}", node.name(), longest(since));
+            // By VRRP alone the one that preempts has it for a moment before the other hears that.
+            if !mode.is_empty() {
+                lab.never_both();
+            }
+        }
     });
 }
 

@@ -2,7 +2,7 @@
 //! others, a session that moves.
 
 use std::time::{Duration, SystemTime};
-use vipward_lab::{Node, Process, wait_for};
+use vipward_lab::{Node, Process, Signal, wait_for};
 use vipward_netns_tests::owners::stretches;
 use vipward_netns_tests::quorate::{FENCE, Quorate, SESSION, SOON, router};
 use vipward_netns_tests::zookeeper::{Server, Timing};
@@ -91,7 +91,7 @@ fn a_wrong_password_is_told_with_the_path_and_mended_without_a_restart() {
         // Nor anybody else.
         assert_eq!(read(&lab.ensemble.servers[0], "/vipward/owners/VI_1"), Err(Error::NoAuth));
         write_auth(&lab, &lab.pair.lb2, "");
-        second.wait_for_line("one line `user:password` is expected", SOON).unwrap();
+        second.wait_for_line("lines `user:password` are expected, the newest first", SOON).unwrap();
         write_auth(&lab, &lab.pair.lb2, "vipward:secret\n");
         second.wait_for_line("opened a session", SOON).unwrap();
         second.wait_for_line("FAULT -> BACKUP", SOON).unwrap();
@@ -287,5 +287,64 @@ fn a_name_that_leads_nowhere_is_told() {
         let text = "[coordination]\nhosts = [\"zk1.invalid:2181\"]\ndirector = \"lb1\"\ndefault = \"fence\"\n";
         let mut director = pair.vipward_beside(&pair.lb1, &router(&pair.lb1).text(), text).unwrap();
         director.wait_for_line("zk1.invalid is not resolved", SOON).unwrap();
+    });
+}
+
+#[test]
+fn a_password_is_changed_director_by_director_and_the_address_stays() {
+    in_lab("a_password_is_changed_director_by_director_and_the_address_stays", &[Need::Zookeeper], || {
+        let lab = Quorate::bare(1, Timing::QUICK);
+        let server = &lab.ensemble.servers[0];
+        let (lb1, lb2) = (&lab.pair.lb1, &lab.pair.lb2);
+        let lets_in = |auth: &'static str| {
+            let read = |path: &'static str| {
+                server.client(Some(auth), move |client| async move { client.get_data(path).await })
+            };
+            let read = ["/vipward", "/vipward/owners", "/vipward/owners/VI_1", "/vipward/owners/VI_1/holder"].map(read);
+            read.map(|it| it.is_ok())
+        };
+        write_auth(&lab, lb1, "vipward:old\n");
+        write_auth(&lab, lb2, "vipward:old\n");
+        let mut first = with_auth(&lab, lb1);
+        lab.has_it(lb1);
+        let mut second = with_auth(&lab, lb2);
+        second.wait_for_line("-> BACKUP", SOON).unwrap();
+
+        // Only the new one is not let in yet: told, and everything goes on.
+        write_auth(&lab, lb1, "vipward:new\n");
+        first.signal(Signal::SIGHUP);
+        first.wait_for_line("does not let in whom it names now", SOON).unwrap();
+        assert_eq!(lets_in("vipward:old"), [true; 4]);
+        assert_eq!(lets_in("vipward:new"), [false; 4]);
+
+        // The new one above the old one, on one director after the other; lb2 has only the old one meanwhile.
+        write_auth(&lab, lb1, "vipward:new\nvipward:old\n");
+        first.signal(Signal::SIGHUP);
+        first.wait_for_line("the access rights of", SOON).unwrap();
+        assert_eq!(lets_in("vipward:old"), [true; 4]);
+        assert_eq!(lets_in("vipward:new"), [true; 4]);
+        write_auth(&lab, lb2, "vipward:new\nvipward:old\n");
+        second.signal(Signal::SIGHUP);
+        second.wait_for_line("read anew, and the tree lets it in", SOON).unwrap();
+
+        // The old one away, first on the other director.
+        write_auth(&lab, lb2, "vipward:new\n");
+        second.signal(Signal::SIGHUP);
+        second.wait_for_line("the access rights of", SOON).unwrap();
+        assert_eq!(lets_in("vipward:old"), [false; 4]);
+        assert_eq!(lets_in("vipward:new"), [true; 4]);
+        write_auth(&lab, lb1, "vipward:new\n");
+        first.signal(Signal::SIGHUP);
+        let read_anew = || first.output().matches("read anew, and the tree lets it in").count() == 2;
+        wait_for(SOON, || read_anew().then_some(())).expect("both changes");
+
+        // The address has stayed, its lease is renewed, and the other director can have it.
+        assert_eq!(stretches(&lab.watch1, VIP).len(), 1, "{}", first.output());
+        first.signal(Signal::SIGTERM);
+        lab.has_it(lb2);
+        lab.never_both();
+        for said in [first.output(), second.output()] {
+            assert!(!said.contains(":old") && !said.contains(":new"), "{said}");
+        }
     });
 }

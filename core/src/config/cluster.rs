@@ -19,7 +19,7 @@ pub struct Node<'a> {
 pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     same_router_id(nodes, &mut found);
-    let mut arithmetic = Arithmetic::new(nodes);
+    let (mut arithmetic, mut leases) = (Arithmetic::new(nodes), super::coordinated::Coordinated::new(nodes));
     for group in groups(nodes) {
         if group.nodes() < 2 {
             continue;
@@ -42,7 +42,7 @@ pub fn check(nodes: &[Node<'_>]) -> Vec<Diagnostic> {
         if group.sound("interface") {
             group.interfaces(&mut found);
         }
-        super::coordinated::check(nodes, &group.0, &mut found);
+        leases.check(&group.0, &mut found);
         // Nodes that don't hear each other, or in the wrong order, are mended first: then other numbers may stand there.
         if !found.iter().skip(before).any(Diagnostic::is_error) {
             arithmetic.look_at(&group.0);

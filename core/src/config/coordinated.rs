@@ -6,46 +6,100 @@ use crate::text::Diagnostic;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Looks at one virtual router, on all its nodes.
-pub(super) fn check(nodes: &[Node<'_>], members: &[Member<'_>], found: &mut Vec<Diagnostic>) {
-    let parts: Vec<Seat<'_>> = members
-        .iter()
-        .map(|member| {
-            let coordination = nodes.get(member.index).and_then(|node| node.config.coordination.as_ref());
-            let part = coordination.and_then(|it| it.routers.get(&member.router.name));
-            Seat { member: *member, lease: coordination.zip(part.copied()) }
-        })
-        .collect();
-    let with: Vec<&Seat<'_>> = parts.iter().filter(|seat| seat.lease.is_some()).collect();
-    let Some(first) = with.first() else { return };
-    if with.len() < parts.len() {
-        found.push(alone(first, &parts));
-        return;
+/// Looks at virtual routers, one after the other.
+pub(super) struct Coordinated<'a> {
+    nodes: &'a [Node<'a>],
+    /// What concerns whole nodes and was said of these: a hundred virtual routers have one cause.
+    said: BTreeSet<(&'static str, Vec<usize>)>,
+}
+
+impl<'a> Coordinated<'a> {
+    pub(super) fn new(nodes: &'a [Node<'a>]) -> Self {
+        Self { nodes, said: BTreeSet::new() }
     }
-    if !alike(&parts, |seat| seat.member.router.name.clone()) {
+
+    /// Looks at one virtual router, on all its nodes.
+    pub(super) fn check(&mut self, members: &[Member<'_>], found: &mut Vec<Diagnostic>) {
+        let parts: Vec<Seat<'_>> = members
+            .iter()
+            .map(|member| {
+                let coordination = self.nodes.get(member.index).and_then(|node| node.config.coordination.as_ref());
+                let part = coordination.and_then(|it| it.routers.get(&member.router.name));
+                Seat { member: *member, whole: coordination, lease: coordination.zip(part.copied()) }
+            })
+            .collect();
+        let at: Vec<usize> = parts.iter().map(|seat| seat.member.index).collect();
+        let mut once = |code| self.said.insert((code, at.clone()));
+        let with: Vec<&Seat<'_>> = parts.iter().filter(|seat| seat.lease.is_some()).collect();
+        let Some(first) = with.first() else { return };
+        if with.len() < parts.len() {
+            let whole = parts.iter().any(|seat| seat.whole.is_none());
+            if !whole || once("lease-on-some") {
+                found.push(alone(first, &parts));
+            }
+            return;
+        }
+        one_router(&parts, found);
+        let mut whole = Vec::new();
+        whole_nodes(&parts, &mut whole);
+        found.extend(whole.into_iter().filter(|said| once(said.code)));
+    }
+}
+
+/// What one virtual router says on its nodes.
+fn one_router(parts: &[Seat<'_>], found: &mut Vec<Diagnostic>) {
+    if !alike(parts, |seat| seat.member.router.name.clone()) {
         let said = Diagnostic::error("lease-name-differs", "one virtual router, and leases of different names")
             .note(
                 "a lease is named after its `vrrp_instance`: each director takes its own, and both have the addresses",
             )
             .help("give the `vrrp_instance` the same name on all directors");
-        found.push(label(said, &parts, |seat| format!("`{}`", seat.member.router.name)));
+        found.push(label(said, parts, |seat| format!("`{}`", seat.member.router.name)));
     }
-    if !alike(&parts, |seat| seat.service().map(|it| it.path.clone())) {
+    if !alike(parts, |seat| seat.lease.map(|(_, part)| part.mode)) {
+        let said = Diagnostic::warning("lease-mode-differs", "`fence` on some directors, `elect` on others")
+            .note("the lease still lets one director at a time have the addresses; priorities don't count between the two")
+            .note("as a step of a migration this is fine");
+        found.push(label(said, parts, |seat| seat.mode().to_owned()));
+    }
+}
+
+/// What `[coordination]` says on nodes that share a virtual router.
+fn whole_nodes(parts: &[Seat<'_>], found: &mut Vec<Diagnostic>) {
+    if !alike(parts, |seat| seat.service().map(|it| it.path.clone())) {
         let said = Diagnostic::error("lease-path-differs", "the directors keep the lease under different paths")
             .note("each director takes its own lease, and both have the addresses")
             .help("write the same `path` in [coordination] of every `vipward.toml`");
-        found.push(label(said, &parts, |seat| seat.service().map_or_else(String::new, |it| format!("`{}`", it.path))));
-    } else if let Some((a, b)) = strangers(&parts) {
+        found.push(label(said, parts, |seat| seat.service().map_or_else(String::new, |it| format!("`{}`", it.path))));
+    } else if let Some((a, b)) = strangers(parts) {
         let said = Diagnostic::warning("lease-hosts-differ", "the directors name no server in common")
             .note("if these are not servers of one ensemble, each director takes a lease of its own")
             .help("write the same `hosts` in [coordination] of every `vipward.toml`");
         found.push(label(said, &[a, b], |seat| seat.service().map_or_else(String::new, |it| it.hosts.join(", "))));
     }
-    if !alike(&parts, |seat| seat.lease.map(|(_, part)| part.mode)) {
-        let said = Diagnostic::warning("lease-mode-differs", "`fence` on some directors, `elect` on others")
-            .note("the lease still lets one director at a time have the addresses; priorities don't count between the two")
-            .note("as a step of a migration this is fine");
-        found.push(label(said, &parts, |seat| seat.mode().to_owned()));
+    let name = |seat: &Seat<'_>| seat.whole.map(|it| it.director.clone());
+    let mut others = parts.iter().enumerate();
+    let twice = others.find_map(|(at, seat)| {
+        let other = parts.get(at + 1..)?.iter().find(|other| name(other) == name(seat))?;
+        Some([*seat, *other])
+    });
+    if let Some(both) = twice {
+        let spreads = both.iter().any(|seat| seat.whole.is_some_and(|it| !it.spread.is_empty()));
+        let said = if spreads { Diagnostic::error } else { Diagnostic::warning };
+        let said = said("lease-director-twice", "two directors call themselves the same")
+            .note(if spreads {
+                "spreading counts them as one: one share goes to both, and the other share to nobody but by accident"
+            } else {
+                "no message and no node at the service tells which of them has the addresses"
+            })
+            .help("give each its own `director` in [coordination]");
+        found.push(label(said, &both, |seat| format!("director `{}`", name(seat).unwrap_or_default())));
+    }
+    let session = |seat: &Seat<'_>| seat.service().map(|it| it.session_timeout).unwrap_or_default();
+    if !alike(parts, session) {
+        let said = Diagnostic::info("lease-session-differs", "the directors ask for different session timeouts")
+            .note("each is missed after its own when it dies, and bears a silence of the service that fits its own");
+        found.push(label(said, parts, |seat| format!("{} s", session(seat).as_secs_f64())));
     }
 }
 
@@ -53,6 +107,7 @@ pub(super) fn check(nodes: &[Node<'_>], members: &[Member<'_>], found: &mut Vec<
 #[derive(Clone, Copy)]
 struct Seat<'a> {
     member: Member<'a>,
+    whole: Option<&'a Coordination>,
     /// None: by VRRP alone.
     lease: Option<(&'a Coordination, Part)>,
 }

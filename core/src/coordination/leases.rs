@@ -49,6 +49,9 @@ pub struct Leases {
     /// For each router that is spread, who may have it.
     spread: BTreeMap<LeaseKey, Vec<DirectorName>>,
     joined: bool,
+    /// The password is to be read anew: a configuration was.
+    #[serde(default)]
+    authenticate: bool,
     /// Something was refused: nothing is asked before.
     again_at: Option<Instant>,
     trust: Trust,
@@ -173,7 +176,9 @@ impl Leases {
             self.link = Link::Closing;
             self.again_at = None;
         }
+        self.authenticate = self.link != Link::Closing && wanted.is_some_and(|it| it.auth_file.is_some());
         if coordination.is_some() && self.link == Link::Closed {
+            self.authenticate = false;
             self.patient_until = coordination.as_ref().map(|it| now + it.service.session_timeout);
         }
         // A director that calls itself otherwise is another candidate.
@@ -213,6 +218,9 @@ impl Leases {
                 self.link = Link::Open(service);
             }
             (Link::Closed | Link::Closing | Link::Open(_), _) => {}
+        }
+        if std::mem::take(&mut self.authenticate) {
+            ask(LeaseOp::Authenticate, out);
         }
         if let Some(live) = self.session.as_mut().filter(|live| live.ask_at <= now) {
             live.ask_at = now + surely::ASK_EVERY;
@@ -604,6 +612,8 @@ impl Leases {
             }
             // Asked again soon anyway.
             LeaseOp::Confirm { .. } => return Concerned::Nothing,
+            // Told by whoever reads it; read again with the next session, or reload.
+            LeaseOp::Authenticate => return Concerned::Nothing,
             LeaseOp::Take { key, .. } | LeaseOp::Watch { key } => {
                 self.holds.insert(key.clone(), Hold::Unknown);
             }

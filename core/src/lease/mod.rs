@@ -76,8 +76,8 @@ pub struct Service {
     pub path: String,
     /// The session timeout to ask for.
     pub session_timeout: Duration,
-    /// A file that holds `user:password` for digest authentication: the secret itself is in no configuration and in no
-    /// recording.
+    /// A file with lines `user:password` for digest authentication, the newest first: the secret itself is in no
+    /// configuration and in no recording.
     pub auth_file: Option<PathBuf>,
 }
 
@@ -154,6 +154,8 @@ pub enum LeaseOp {
     Join(Member),
     /// Tell whether somebody holds `key`, and take nothing. Answered by [`LeaseEvent::Held`] or [`LeaseEvent::Vacant`].
     Watch { key: LeaseKey },
+    /// Read `auth_file` anew, and go on with what it says now, should the service let that in. Not answered.
+    Authenticate,
 }
 
 /// What the service has to say.
@@ -202,6 +204,7 @@ impl fmt::Display for LeaseOp {
             Self::Withdraw { key } => write!(f, "be no candidate for {key}"),
             Self::Join(member) => write!(f, "be a member as {}", member.director),
             Self::Watch { key } => write!(f, "look who holds the lease of {key}"),
+            Self::Authenticate => f.write_str("read the password anew"),
         }
     }
 }

@@ -94,7 +94,8 @@ impl machine::Effect for Effect {
                 | LeaseOp::Claim { .. }
                 | LeaseOp::Withdraw { .. }
                 | LeaseOp::Join(_)
-                | LeaseOp::Watch { .. },
+                | LeaseOp::Watch { .. }
+                | LeaseOp::Authenticate,
             )
             | Self::Listen { .. }
             | Self::StopListening { .. }

@@ -8,10 +8,13 @@ use vipward_core::text::{Diagnostic, Sources};
 
 /// `[coordination]` with these lines; none: no `vipward.toml`.
 fn pair(lb1: Option<&str>, lb2: Option<&str>, second: &str) -> (Sources, Vec<Diagnostic>) {
+    pair_of(&instance("state MASTER"), lb1, lb2, second)
+}
+
+fn pair_of(first: &str, lb1: Option<&str>, lb2: Option<&str>, second: &str) -> (Sources, Vec<Diagnostic>) {
     let toml = |lines: &str| format!("[coordination]\n{lines}\n");
-    let [first, other] = [instance("state MASTER"), second.to_owned()];
     let (toml1, toml2) = (lb1.map(toml), lb2.map(toml));
-    let mut files = vec![("lb1.conf", first.as_str()), ("lb2.conf", other.as_str())];
+    let mut files = vec![("lb1.conf", first), ("lb2.conf", second)];
     files.extend(toml1.as_deref().map(|text| ("lb1.toml", text)));
     files.extend(toml2.as_deref().map(|text| ("lb2.toml", text)));
     let disk = disk(&files);
@@ -73,6 +76,32 @@ fn what_may_be_meant_is_a_warning() {
     assert_eq!(codes(Some(FENCE), Some(in_part), &backup()), [""; 0]);
 }
 
+#[test]
+fn what_concerns_whole_nodes_is_told_once() {
+    let same = format!("{FENCE}\ndirector = \"lb1\"");
+    let spread = format!(
+        "{}\ndirector = \"lb1\"\n[coordination.spread.WEB]\nrouters = [\"VI_1\"]",
+        FENCE.replace("fence", "elect")
+    );
+    let sooner = format!("{FENCE}\nsession_timeout = 30");
+    assert_eq!(codes(Some(FENCE), Some(&same), &backup()), ["lease-director-twice"]);
+    let (_, found) = pair(Some(&spread), Some(&spread), &backup());
+    assert_eq!(
+        found.iter().map(|said| (said.code, said.is_error())).collect::<Vec<_>>(),
+        [("lease-director-twice", true)]
+    );
+    assert_eq!(codes(Some(FENCE), Some(&sooner), &backup()), ["lease-session-differs"]);
+    let elsewhere = format!("{FENCE}\npath = \"/other\"");
+    let two = |text: &str| {
+        let second = text.replace("VI_1", "VI_2").replace("virtual_router_id 51", "virtual_router_id 52");
+        format!("{text}{}", second.replace("192.0.2.100", "192.0.2.101"))
+    };
+    let codes = pair_of(&two(&instance("state MASTER")), Some(FENCE), Some(&elsewhere), &two(&backup()));
+    assert_eq!(codes.1.iter().map(|said| said.code).collect::<Vec<_>>(), ["lease-path-differs"]);
+    let codes = pair_of(&two(&instance("state MASTER")), Some(FENCE), None, &two(&backup()));
+    assert_eq!(codes.1.iter().map(|said| said.code).collect::<Vec<_>>(), ["lease-on-some"]);
+}
+
 /// How the messages read.
 #[test]
 fn gallery() {
@@ -88,6 +117,8 @@ fn gallery() {
         (Some(FENCE), Some(elsewhere.as_str()), &backup()),
         (Some(FENCE), Some(strangers), &backup()),
         (Some(FENCE), Some(elect.as_str()), &backup()),
+        (Some(FENCE), Some(&format!("{FENCE}\ndirector = \"lb1\"")), &backup()),
+        (Some(FENCE), Some(&format!("{FENCE}\nsession_timeout = 30")), &backup()),
     ] {
         let (sources, found) = pair(lb1, lb2, second);
         shown += &vipward_core::text::render(&sources, &found, false);

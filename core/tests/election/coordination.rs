@@ -218,6 +218,32 @@ fn it_ends_in_order() {
     ]);
 }
 
+/// With a password in this file.
+fn with_password() -> Config {
+    let mut config = coordinated(router(), Mode::Fence, OnLoss::Release);
+    if let Some(coordination) = &mut config.coordination {
+        let mut service = Service::clone(&coordination.service);
+        service.auth_file = Some("/etc/keepalived/zookeeper.auth".into());
+        coordination.service = Arc::new(service);
+    }
+    config
+}
+
+#[test]
+fn a_reload_has_the_password_read_anew_and_a_start_has_not() {
+    let mut t = connected(with_password(), "4");
+    t.granted(SESSION);
+    assert_eq!(t.at("4.1").loads(with_password()).said(), ["read the password anew"]);
+    assert_eq!(t.answered("5"), [""; 0]);
+    // Another file is another service: its session begins by reading it.
+    let other = coordinated(router(), Mode::Fence, OnLoss::Release);
+    let said = t.loads(other).said();
+    assert!(
+        said.contains(&"end the session".to_owned()) && !said.contains(&"read the password anew".to_owned()),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn after_a_loss_the_service_has_to_prove_itself_for_half_a_session() {
     let mut t = on_trial();

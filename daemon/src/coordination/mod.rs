@@ -7,6 +7,7 @@
 //! What the thread says about time is never believed: that a session lives is told with the instant at which the machine
 //! asked.
 
+mod access;
 mod asked;
 mod nodes;
 mod place;

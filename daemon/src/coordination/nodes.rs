@@ -1,6 +1,7 @@
 //! What is done to the tree, one piece of work each: several requests that belong together, sent without waiting for
 //! one another's answers where that is possible.
 
+use super::access::{Access, DIGEST};
 use super::tree::{self, CANDIDATE, Holder, Record, TITLE, Tree, Young};
 use futures::future::{join, join_all};
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::fmt;
 use std::rc::Rc;
 use vipward_core::lease::LeaseKey;
 use vipward_core::time::Duration;
-use zookeeper_client::{Acls, AddWatchMode, Client, CreateMode, CreateOptions, Error, PersistentWatcher, Stat};
+use zookeeper_client::{Acl, Acls, AddWatchMode, Client, CreateMode, CreateOptions, Error, PersistentWatcher, Stat};
 
 /// Why a piece of work was not done, and the node that it is about.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl fmt::Display for Failure {
                 f.write_str("what stands there was not written by vipward, and stays until somebody deletes it")
             }
             Why::Service(Error::NoAuth) => f.write_str(
-                "its access rights don't let this director in: does every director have the same `auth_file`?",
+                "its access rights don't let this director in: does every director have the same `auth_file`, and, while a \
+                 password is changed, the earlier line below the new one?",
             ),
             Why::Service(Error::InvalidAcl) => f.write_str("the service does not know the user of `auth_file`"),
             Why::Service(Error::NoNode) => f.write_str("it, or the node above it, was deleted"),
@@ -84,7 +86,7 @@ fn at(path: &str) -> impl FnOnce(Error) -> Failure {
 pub struct Nodes {
     pub client: Rc<Client>,
     pub tree: Rc<Tree>,
-    pub acls: Acls<'static>,
+    pub access: Rc<Access>,
     pub session: i64,
 }
 
@@ -108,8 +110,9 @@ pub struct Node {
 }
 
 impl Nodes {
-    fn options(&self, mode: CreateMode) -> CreateOptions<'static> {
-        mode.with_acls(self.acls)
+    /// To others not even to read: who knows a session's number can end it.
+    fn options(&self, mode: CreateMode) -> CreateOptions<'_> {
+        mode.with_acls(Acls::new(self.access.rights()))
     }
 
     /// Makes the folders if they are missing, and looks whether the root is ours: empty or with our title. Who makes the
@@ -148,6 +151,116 @@ impl Nodes {
         let (data, _) = self.client.get_config().await.ok()?;
         let text = String::from_utf8_lossy(&data);
         Some(text.lines().filter(|line| line.starts_with("server.")).count())
+    }
+
+    /// Looks with which of its lines this director is let in: those of the file as it is now, or those of `before`, which
+    /// the file had when it was accepted. Gives the tree the rights that the file says.
+    pub async fn settle_access(&mut self, before: Option<Rc<Access>>) -> Result<(), Failure> {
+        let rights = self.rights_of_tree().await?;
+        if !self.access.opens(&rights)
+            && let Some(before) = before
+        {
+            tracing::error!("{}", self.not_let_in(&self.access.file()));
+            self.access = before;
+        }
+        if self.access.bypassed(&rights) {
+            let root = self.tree.root();
+            tracing::warn!("{root} was made without `auth_file`: everybody who reaches the servers can change it");
+        }
+        if self.access.instead_of(&rights).is_some() { self.rewrite_rights().await } else { Ok(()) }
+    }
+
+    /// Reads `auth_file` anew. What it says counts if the tree lets that in; then the tree gets its rights.
+    pub async fn renew_access(&self) -> Result<Option<Rc<Access>>, Failure> {
+        let now = match self.access.again() {
+            Ok(now) if now == *self.access => return Ok(None),
+            Ok(now) => now,
+            Err(reason) => {
+                tracing::error!("{reason}: what it said before counts until this director is started again");
+                return Ok(None);
+            }
+        };
+        if !now.opens(&self.rights_of_tree().await?) {
+            tracing::error!("{}", self.not_let_in(&now.file()));
+            return Ok(None);
+        }
+        for line in now.lines() {
+            self.client.auth(DIGEST, line.as_bytes()).await.map_err(at(self.tree.root()))?;
+        }
+        tracing::info!("{}: read anew, and the tree lets it in", now.file());
+        let nodes = Self { access: Rc::new(now), ..self.clone() };
+        nodes.rewrite_rights().await?;
+        Ok(Some(nodes.access))
+    }
+
+    fn not_let_in(&self, file: &str) -> String {
+        format!(
+            "{file}: {} does not let in whom it names now: what it said before counts until this director is started \
+             again; write the new line above the old one on all directors first",
+            self.tree.root()
+        )
+    }
+
+    /// Of what is the last to get other ones.
+    async fn rights_of_tree(&self) -> Result<Vec<Acl>, Failure> {
+        let path = self.tree.owners();
+        self.client.get_acl(&path).await.map(|(rights, _)| rights).map_err(at(&path))
+    }
+
+    /// Gives every node of the tree the rights that it should have now.
+    async fn rewrite_rights(&self) -> Result<(), Failure> {
+        let last = self.tree.owners();
+        let mut level = vec![self.tree.root().to_owned()];
+        let mut all = Vec::new();
+        while !level.is_empty() {
+            let children = join_all(level.iter().map(|path| self.client.list_children(path))).await;
+            let below = level.iter().zip(children).flat_map(|(path, children)| {
+                children.unwrap_or_default().into_iter().map(move |child| format!("{path}/{child}"))
+            });
+            let below: Vec<String> = below.collect();
+            all.append(&mut level);
+            level = below;
+        }
+        // Whoever is interrupted begins anew, since the last one still has the old ones.
+        all.retain(|path| *path != last);
+        let rewritten = join_all(all.iter().map(|path| self.rewrite_right(path))).await;
+        let mut count = 0;
+        for (path, done) in all.iter().zip(rewritten) {
+            match done {
+                Ok(rewritten) => count += usize::from(rewritten),
+                Err(Error::NoAuth) => tracing::warn!("{path}: its access rights don't let this director change them"),
+                Err(error) => return Err(at(path)(error)),
+            }
+        }
+        count += usize::from(self.rewrite_right(&last).await.map_err(at(&last))?);
+        if count > 0 {
+            tracing::info!("{}: the access rights of {count} nodes follow {}", self.tree.root(), self.access.file());
+        }
+        Ok(())
+    }
+
+    /// True if it has others now.
+    async fn rewrite_right(&self, path: &str) -> Result<bool, Error> {
+        let (rights, stat) = match self.client.get_acl(path).await {
+            Ok(found) => found,
+            Err(Error::NoNode) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Some(instead) = self.access.instead_of(&rights) else { return Ok(false) };
+        match self.client.set_acl(path, instead, Some(stat.aversion)).await {
+            Ok(_) => Ok(true),
+            // It ended, or somebody else did the same.
+            Err(Error::NoNode | Error::BadVersion) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When the tree was made, which tells it from every other one: the transaction, and the time. `None`: it is not there,
+    /// and this server knows all that its leader does.
+    pub async fn made(&self) -> Result<Option<(i64, i64)>, Error> {
+        let path = self.tree.owners();
+        self.client.sync(&path).await?;
+        Ok(self.client.check_stat(&path).await?.map(|stat| (stat.czxid, stat.ctime)))
     }
 
     /// Watches the whole tree.

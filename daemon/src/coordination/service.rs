@@ -1,19 +1,18 @@
 //! The way to the service: sessions one after the other for as long as one is wanted, with back-off between attempts.
 
+use super::access::{Access, DIGEST};
 use super::asked::Asked;
 use super::nodes::Nodes;
 use super::session::{Ended, Live, Surroundings, note};
 use super::tree::Tree;
-use crate::system::disk::{Disk, LooksAt};
 use futures::future::join_all;
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::lease::surely;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Service, Session};
 use vipward_core::seam::Clock;
-use vipward_core::text::Files;
 use vipward_core::time::Duration;
-use zookeeper_client::{Acls, Client, Error, PersistentWatcher, SessionInfo};
+use zookeeper_client::{Client, Error, PersistentWatcher, SessionInfo};
 
 /// Between two attempts to connect: at first, and at most.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -25,6 +24,9 @@ const ROUNDS: usize = 8;
 /// How long the look-up of a name may take before it is spoken of.
 const LOOK_UP: Duration = Duration::from_secs(2);
 
+/// How long each server has to tell whose tree it has, when a session begins.
+const COMPARE: Duration = Duration::from_secs(1);
+
 /// How long the end of a session may take to reach a server.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -33,7 +35,9 @@ pub async fn run(mut around: Surroundings) {
     while let Some(op) = around.ops.recv().await {
         // Everything else speaks of a session.
         if let LeaseOp::Open(service) = op {
-            Way { around: &mut around, service, last: None, asked: Asked::default(), said: None }.go().await;
+            Way { around: &mut around, service, last: None, asked: Asked::default(), said: None, access: None }
+                .go()
+                .await;
         }
     }
 }
@@ -48,6 +52,8 @@ struct Way<'a> {
     asked: Asked,
     /// What the machine was told of why there is no session.
     said: Option<String>,
+    /// What the servers were shown in the latest session.
+    access: Option<Rc<Access>>,
 }
 
 /// A connection with a session, and the tree is as it should be.
@@ -70,7 +76,7 @@ impl Way<'_> {
     async fn go(mut self) {
         let mut pause = AGAIN;
         loop {
-            let mut attempt = std::pin::pin!(connect(self.service.clone(), self.last.clone()));
+            let mut attempt = std::pin::pin!(connect(self.service.clone(), self.last.clone(), self.access.clone()));
             // Servers that don't answer are tried again and again; people hear of it after the first round.
             let servers = u32::try_from(self.service.hosts.len()).unwrap_or(u32::MAX);
             let first_round = tokio::time::timeout(patience(&self.service) * servers, attempt.as_mut());
@@ -141,8 +147,10 @@ impl Way<'_> {
             }
         }
         self.last = Some(info);
+        self.access = Some(nodes.access.clone());
         let mut state = nodes.client.state_watcher();
-        let ended = Live::new(self.around, &mut self.asked, nodes, watcher, (timeout, young)).run().await;
+        let (ended, access) = Live::new(self.around, &mut self.asked, nodes, watcher, (timeout, young)).run().await;
+        self.access = Some(access);
         if ended == Ended::Closed {
             // The client is gone, and its last word is on its way.
             let gone = async { while !state.changed().await.is_terminated() {} };
@@ -183,22 +191,49 @@ async fn unknown_names(service: &Service) -> Vec<String> {
     join_all(looked_up).await.into_iter().flatten().collect()
 }
 
-/// One attempt, over all servers.
-async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Connected, NotConnected> {
+/// Asks every server by itself whose tree it has, and says which two have different ones: an ensemble each, and directors that
+/// are connected to both would both hold. Who does not answer soon is left out.
+async fn another_tree(service: &Service, nodes: &Nodes) -> Option<String> {
+    let ours = nodes.made().await.ok()?;
+    let asked = service.hosts.iter().map(|host| async move {
+        let mut connector = Client::connector().with_session_timeout(service.session_timeout).with_fail_eagerly();
+        for line in nodes.access.lines() {
+            connector = connector.with_auth(DIGEST, line.as_bytes());
+        }
+        let theirs = async {
+            let client = Rc::new(connector.connect(host).await?);
+            Nodes { client, ..nodes.clone() }.made().await
+        };
+        let theirs = tokio::time::timeout(COMPARE, theirs).await;
+        matches!(theirs, Ok(Ok(theirs)) if theirs != ours).then_some(host)
+    });
+    let other = join_all(asked).await.into_iter().flatten().next()?;
+    Some(format!(
+        "{other} has another tree than the other servers of {}: they are no ensemble, and directors would hold leases of both",
+        service.hosts.join(",")
+    ))
+}
+
+/// One attempt, over all servers. `access`: what they let in the last time.
+async fn connect(
+    service: Arc<Service>,
+    last: Option<SessionInfo>,
+    access: Option<Rc<Access>>,
+) -> Result<Connected, NotConnected> {
     let because = |reason: &dyn std::fmt::Display| NotConnected::Because(reason.to_string());
-    let auth = auth(&service).map_err(|reason| because(&reason))?;
+    // Read anew for each attempt: who mends the file need not restart anything.
+    let (now, before) = match (Access::read(&service), access) {
+        (Ok(now), before) => (Rc::new(now), before),
+        (Err(_), Some(before)) => (before, None),
+        (Err(reason), None) => return Err(because(&reason)),
+    };
     let mut connector = Client::connector()
         .with_session_timeout(service.session_timeout)
         .with_connection_timeout(patience(&service))
         .with_fail_eagerly();
-    let acls = match &auth {
-        Some(auth) => {
-            connector = connector.with_auth("digest", auth.as_bytes());
-            // To others not even to read: who knows a session's number can end it.
-            Acls::creator_all()
-        }
-        None => Acls::anyone_all(),
-    };
+    for line in now.lines().chain(before.iter().flat_map(|it| it.lines())) {
+        connector = connector.with_auth(DIGEST, line.as_bytes());
+    }
     let continues = last.is_some();
     if let Some(last) = last {
         connector = connector.with_session(last);
@@ -220,7 +255,7 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
     };
     let (client, tree) = (Rc::new(client), Rc::new(Tree::new(&service.path)));
     let session = client.session_id().0;
-    let nodes = Nodes { client, tree, acls, session };
+    let mut nodes = Nodes { client, tree, access: now, session };
     // Each of such servers has a tree of its own: two directors that are connected to different ones would both hold.
     if service.hosts.len() > 1 && nodes.servers().await == Some(0) {
         return Err(because(&format!(
@@ -230,50 +265,14 @@ async fn connect(service: Arc<Service>, last: Option<SessionInfo>) -> Result<Con
     }
     let holds = surely::held_for(nodes.client.session_timeout());
     nodes.prepare(holds).await.map_err(|failure| because(&failure))?;
+    if !continues
+        && service.hosts.len() > 1
+        && let Some(other) = another_tree(&service, &nodes).await
+    {
+        return Err(because(&other));
+    }
+    nodes.settle_access(before).await.map_err(|failure| because(&failure))?;
     let watcher = nodes.watch().await.map_err(|failure| because(&failure))?;
     let young = nodes.young().await.map_err(|failure| because(&failure))?.map(|theirs| theirs.max(holds));
     Ok(Connected { nodes, watcher, young })
-}
-
-/// `user:password`, read anew for each attempt: who mends the file need not restart anything.
-fn auth(service: &Service) -> Result<Option<String>, String> {
-    let Some(file) = &service.auth_file else { return Ok(None) };
-    let named = |error: &dyn std::fmt::Display| format!("auth_file {}: {error}", file.display());
-    let text = Disk::new(LooksAt::default()).read(file).map_err(|error| named(&error))?;
-    let text = String::from_utf8(text).map_err(|error| named(&error))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    match text.split_once(':') {
-        Some((user, _)) if !user.is_empty() && !text.contains('\n') => Ok(Some(text.to_owned())),
-        _ => Err(named(&"one line `user:password` is expected")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn auth_of(text: Option<&str>) -> Result<Option<String>, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("auth");
-        if let Some(text) = text {
-            std::fs::write(&file, text).unwrap();
-        }
-        let service = Service {
-            hosts: Vec::new(),
-            path: "/vipward".to_owned(),
-            session_timeout: Duration::from_secs(10),
-            auth_file: Some(file),
-        };
-        auth(&service).map_err(|reason| reason.rsplit(": ").next().unwrap().to_owned())
-    }
-
-    #[test]
-    fn the_auth_file_holds_one_line_of_user_and_password() {
-        assert_eq!(auth_of(Some("vipward:s:e cret\n")), Ok(Some("vipward:s:e cret".to_owned())));
-        assert_eq!(auth_of(Some("vipward:\r\n")), Ok(Some("vipward:".to_owned())));
-        for wrong in ["", "vipward", ":secret", "vipward:secret\nother:secret\n"] {
-            assert_eq!(auth_of(Some(wrong)).unwrap_err(), "one line `user:password` is expected", "{wrong:?}");
-        }
-        assert!(auth_of(None).unwrap_err().contains("No such file"));
-    }
 }

@@ -8,6 +8,7 @@
 //! part is read anew, and from what is there and what was asked follow one step and what is told. After a reconnect the
 //! tree is watched anew, and then all that was asked is marked: nothing hangs on answers and notifications that were lost.
 
+use super::access::Access;
 use super::asked::{Asked, Claimed, Lease, Stand};
 use super::nodes::{Failure, Node, Nodes, Read, millis};
 use super::place::Place;
@@ -70,6 +71,8 @@ pub enum Part {
     Left,
     /// That the tree is new, which it is not any more.
     Young,
+    /// `auth_file`, and the rights of the whole tree.
+    Access,
 }
 
 /// What a piece of work has brought.
@@ -78,6 +81,8 @@ enum Found {
     Lease(Read),
     Candidates(Vec<Node>),
     Members(Vec<Node>),
+    /// If another one counts now.
+    Access(Option<Rc<Access>>),
     /// Nothing to decide about.
     Done,
     /// Something was written: to be read again.
@@ -110,6 +115,8 @@ pub struct Live<'a> {
     young_until: Option<Instant>,
     marked: BTreeSet<Part>,
     busy: BTreeSet<Part>,
+    /// `auth_file` is to be read anew.
+    authenticate: bool,
     /// Leases that somebody may still believe in, and until when.
     waiting: BTreeMap<LeaseKey, Instant>,
     /// What has not been read since the connection came back. Until all of it is, no proof of life is told: what the
@@ -151,6 +158,7 @@ impl<'a> Live<'a> {
             young_until: young.map(|young| now + young),
             marked: BTreeSet::new(),
             busy: BTreeSet::new(),
+            authenticate: false,
             waiting: BTreeMap::new(),
             unread: BTreeSet::new(),
             proof: None,
@@ -164,8 +172,13 @@ impl<'a> Live<'a> {
         live
     }
 
-    /// Until it ends.
-    pub async fn run(mut self) -> Ended {
+    /// Until it ends; and what the servers were shown last.
+    pub async fn run(mut self) -> (Ended, Rc<Access>) {
+        let ended = self.until_it_ends().await;
+        (ended, self.nodes.access)
+    }
+
+    async fn until_it_ends(&mut self) -> Ended {
         loop {
             self.start_work();
             let given_back = self.busy.is_empty() && self.marked.is_empty();
@@ -250,6 +263,7 @@ impl<'a> Live<'a> {
         self.marked.extend(self.unread.iter().cloned());
         self.marked.extend(self.asked.claims.keys().cloned().map(Part::Candidates));
         self.marked.extend(self.asked.member.as_ref().map(|_| Part::Members));
+        self.marked.extend(self.authenticate.then_some(Part::Access));
     }
 
     // The machine.
@@ -259,6 +273,10 @@ impl<'a> Live<'a> {
             Some(LeaseOp::Close) | None => self.close(),
             // It is.
             Some(LeaseOp::Open(_)) => {}
+            Some(LeaseOp::Authenticate) => {
+                self.authenticate = true;
+                self.marked.insert(Part::Access);
+            }
             Some(LeaseOp::Confirm { asked_at }) => {
                 let nodes = self.nodes.clone();
                 self.beats.push(Box::pin(async move { (asked_at, nodes.beat().await) }));
@@ -381,6 +399,7 @@ impl<'a> Live<'a> {
                     let path = nodes.tree.young();
                     self.work(part, async move { nodes.delete(&path).await.map(|()| Found::Done) });
                 }
+                Part::Access => self.work(part, async move { nodes.renew_access().await.map(Found::Access) }),
                 Part::Left => {
                     let Some((place, _)) = self.around.place.alone(self.around.clock.now()) else { continue };
                     let wanted = self.asked.leases.keys().map(|key| tree::name(key)).collect();
@@ -426,6 +445,12 @@ impl<'a> Live<'a> {
             (Part::Candidates(key), Found::Candidates(nodes)) => self.candidates(key, nodes),
             (Part::Members, Found::Members(nodes)) => self.members(nodes),
             (Part::Whole, Found::Watched(watcher)) => self.watched(watcher),
+            (Part::Access, Found::Access(access)) => {
+                self.authenticate = false;
+                if let Some(access) = access {
+                    self.nodes.access = access;
+                }
+            }
             (Part::Life | Part::Left | Part::Young, _) => {}
             (part, _) => {
                 self.marked.insert(part.clone());
@@ -443,6 +468,11 @@ impl<'a> Live<'a> {
             Part::Life => return self.unreachable(failure),
             // Its session ends by itself; and others wait by their own clocks.
             Part::Left | Part::Young => None,
+            Part::Access => {
+                self.authenticate = false;
+                tracing::error!("the access rights of the tree are not changed: {failure}");
+                None
+            }
             Part::Lease(key) => self.asked.leases.remove(key).map(|lease| match lease.stand {
                 Stand::Releasing => LeaseOp::Release { key: key.clone() },
                 Stand::Watching => LeaseOp::Watch { key: key.clone() },
@@ -663,7 +693,7 @@ impl<'a> Live<'a> {
 /// Notes what a session was asked, also while it has no connection; which part it is about.
 pub fn note(asked: &mut Asked, op: LeaseOp) -> Option<Part> {
     match op {
-        LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } => None,
+        LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } | LeaseOp::Authenticate => None,
         LeaseOp::Take { key, director } => {
             asked.leases.insert(key.clone(), Lease { director, stand: Stand::Asking });
             Some(Part::Lease(key))

@@ -189,7 +189,7 @@ impl Service {
 
     fn carry_out(&mut self, session: Session, op: LeaseOp, local: Instant, out: &mut Out) {
         let event = match &op {
-            LeaseOp::Open(_) => None,
+            LeaseOp::Open(_) | LeaseOp::Authenticate => None,
             LeaseOp::Close => return self.close(session, local, out),
             LeaseOp::Confirm { asked_at } => Some(LeaseEvent::Confirmed { session, asked_at: *asked_at }),
             LeaseOp::Take { key, .. } | LeaseOp::Watch { key } if self.wait(session, local).is_some() => {
