@@ -178,6 +178,7 @@ impl CoordinationTable {
                 wrong.push(lease_needed(place));
             }
             wrong.extend(self.short.map(|place| bears_little(self.session_timeout, place)));
+            wrong.extend(super::front::check(config, &parts, &self.hosts, place));
         }
         let service = Service {
             hosts: self.hosts.clone(),

@@ -3,6 +3,7 @@
 //! One file a table. What a machine decides by goes into [`crate::config::Config`]; the rest is the daemon's.
 
 mod coordination;
+mod front;
 mod reader;
 mod record;
 mod relay;
@@ -227,7 +228,7 @@ mod tests {
         insta::assert_snapshot!(said);
     }
 
-    const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100 }\n}\n\
+    const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100/24 }\n}\n\
                                vrrp_instance VI_2 {\n interface eth0\n virtual_router_id 52\n virtual_ipaddress { 10.0.0.101 }\n}\n";
 
     /// What the settings mean beside a file with `VI_1` and `VI_2`, and the messages.
@@ -273,6 +274,19 @@ mod tests {
             .1
         );
     }
+
+    #[test]
+    fn a_service_in_another_network_needs_a_script_that_watches_this_one() {
+        let said = |host: &str| {
+            let text =
+                format!("[coordination]\nhosts = [\"{host}:2181\", \"198.51.100.32:2181\"]\ndefault = \"fence\"\n");
+            completed(&text).1
+        };
+        insta::assert_snapshot!(said("198.51.100.31"));
+        assert_eq!(said("zk1"), "", "a name may be anywhere");
+        assert_eq!(said("10.0.0.31"), "");
+    }
+
     #[test]
     fn what_looks_like_a_server_of_zookeeper_and_is_none() {
         for (line, message) in [
