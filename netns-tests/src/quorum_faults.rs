@@ -83,8 +83,14 @@ impl Fault {
 /// Of the lower priority: three adverts of a second and Skew_Time (RFC 9568 6.1).
 const MASTER_DOWN: Duration = Duration::from_millis(3_900);
 
+/// From this much more than allowed on, what the directors said last is shown.
+const NOTABLE: Duration = Duration::from_millis(100);
+
+/// How many lines of each.
+const STORY: usize = 12;
+
 /// What a busy machine may add.
-const SLACK: Duration = Duration::from_millis(1_000);
+const SLACK: Duration = Duration::from_secs(3);
 
 /// What came of one kind of fault.
 #[derive(Clone, Debug, Default)]
@@ -261,6 +267,9 @@ impl<'a> Cluster<'a> {
             Fault::WorkerKilled => {
                 let worker = self.directors[0].children()?;
                 worker.iter().for_each(|pid| signal(*pid, Signal::SIGKILL));
+                let ended = |it: &Stretch| it.to.is_some_and(|to| to >= since);
+                let dropped = || stretches(&self.lab.watch1, VIP).iter().any(ended);
+                wait_for(SOON, || dropped().then_some(())).ok_or("the dead worker's address stays")?;
             }
             Fault::Reloaded => self.directors[0].signal(Signal::SIGHUP),
         }
@@ -277,6 +286,15 @@ impl<'a> Cluster<'a> {
             measure::show(longest(since)),
             measure::show(healed.duration_since(since).unwrap_or_default()),
         );
+        if longest(counts_from) > fault.allowed(surely::DEFAULT_SESSION, timing.tick) + NOTABLE {
+            let lines = self.directors.iter().map(|it| {
+                let said = it.output();
+                let skipped = said.lines().count().saturating_sub(STORY);
+                let last: String = said.lines().skip(skipped).map(|line| format!("    {line}\n")).collect();
+                format!("  {}:\n{last}", it.name())
+            });
+            println!("{}", lines.collect::<String>());
+        }
         Ok(Counted { gap: longest(since), counted: longest(counts_from), stuck })
     }
 }

@@ -289,6 +289,8 @@ fn servers_of_two_ensembles_are_not_relied_on() {
 #[test]
 fn from_vrrp_to_elect_and_back_the_address_has_one_owner() {
     in_lab("from_vrrp_to_elect_and_back_the_address_has_one_owner", &[Need::Zookeeper], || {
+        // `fence` with another session timeout: another session.
+        const LONGER: &str = "default = \"fence\" # 12 s";
         let lab = Quorate::bare(1, Timing::QUICK);
         let (lb1, lb2) = (&lab.pair.lb1, &lab.pair.lb2);
         let start = |node: &Node| lab.pair.vipward_beside(node, &router(node).text(), "").unwrap();
@@ -299,6 +301,8 @@ fn from_vrrp_to_elect_and_back_the_address_has_one_owner() {
             let applied = || director.output().matches("was read again").count();
             let before = applied();
             let settings = if more.is_empty() { String::new() } else { lab.settings(node, more) };
+            let session = if more == LONGER { "session_timeout = 12" } else { "session_timeout = 10" };
+            let settings = settings.replace("session_timeout = 10", session);
             lab.pair.file(&format!("{}.toml", node.name()), &settings).unwrap();
             director.signal(Signal::SIGHUP);
             wait_for(SOON, || (applied() > before).then_some(()))
@@ -308,9 +312,17 @@ fn from_vrrp_to_elect_and_back_the_address_has_one_owner() {
             let (one, other) = (stretches(&lab.watch1, VIP), stretches(&lab.watch2, VIP));
             unserved_and_shared(&one, &other, since, SystemTime::now()).0
         };
-        for (node, mode) in
-            [(lb2, FENCE), (lb1, FENCE), (lb2, ELECT), (lb1, ELECT), (lb1, FENCE), (lb2, FENCE), (lb1, ""), (lb2, "")]
-        {
+        for (node, mode) in [
+            (lb2, FENCE),
+            (lb1, FENCE),
+            (lb1, LONGER),
+            (lb2, ELECT),
+            (lb1, ELECT),
+            (lb1, FENCE),
+            (lb2, FENCE),
+            (lb1, ""),
+            (lb2, ""),
+        ] {
             let since = SystemTime::now();
             let director = if node.name() == "lb1" { &mut first } else { &mut second };
             step(node, director, mode);
@@ -325,8 +337,8 @@ fn from_vrrp_to_elect_and_back_the_address_has_one_owner() {
                 wait_for(SOON, || old().then_some(())).expect("the tree is new for ever");
             }
             lab.has_it(lb1);
-            // Two Master_Down_Intervals.
-            std::thread::sleep(Duration::from_secs(8));
+            // More than a Master_Down_Interval.
+            std::thread::sleep(Duration::from_secs(5));
             lab.has_it(lb1);
             println!("{} to `{mode}`: nobody had the VIP for {:?}", node.name(), longest(since));
             // By VRRP alone the one that preempts has it for a moment before the other hears that.

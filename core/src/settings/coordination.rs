@@ -32,7 +32,7 @@ pub struct CoordinationTable {
     pub path: String,
     /// `session_timeout` in seconds, default [`surely::DEFAULT_SESSION`].
     pub session_timeout: Duration,
-    /// `auth_file`: holds `user:password`.
+    /// `auth_file`: holds lines `user:password`.
     pub auth_file: Option<PathBuf>,
     /// `director`, default: the name that the director runs under.
     pub director: Option<String>,
