@@ -1,8 +1,9 @@
 //! What the machine has asked of the session that is open, and how it was answered.
 
+use super::session::Part;
 use super::tree;
 use std::collections::BTreeMap;
-use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseKey, Member};
+use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseKey, LeaseOp, Member};
 
 /// All of it; it goes with the session.
 #[derive(Debug, Default)]
@@ -43,6 +44,38 @@ pub struct Claimed {
 }
 
 impl Asked {
+    /// Notes what a session was asked, also while it has no connection; which part it is about.
+    pub fn note(&mut self, op: LeaseOp) -> Option<Part> {
+        match op {
+            LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } | LeaseOp::Authenticate => None,
+            LeaseOp::Take { key, director } => {
+                self.leases.insert(key.clone(), Lease { director, stand: Stand::Asking });
+                Some(Part::Lease(key))
+            }
+            LeaseOp::Watch { key } => {
+                self.leases.insert(key.clone(), Lease { director: DirectorName::from(""), stand: Stand::Watching });
+                Some(Part::Lease(key))
+            }
+            LeaseOp::Release { key } => {
+                let director = self.leases.remove(&key).map_or_else(|| DirectorName::from(""), |lease| lease.director);
+                self.leases.insert(key.clone(), Lease { director, stand: Stand::Releasing });
+                Some(Part::Lease(key))
+            }
+            LeaseOp::Claim { key, claim } => {
+                self.claims.insert(key.clone(), Claimed { claim: Some(claim), told: None });
+                Some(Part::Candidates(key))
+            }
+            LeaseOp::Withdraw { key } => {
+                self.claims.insert(key.clone(), Claimed { claim: None, told: None });
+                Some(Part::Candidates(key))
+            }
+            LeaseOp::Join(member) => {
+                self.member = Some(member);
+                Some(Part::Members)
+            }
+        }
+    }
+
     /// The lease whose node in the tree has this name.
     pub fn lease_named(&self, name: &str) -> Option<LeaseKey> {
         named(self.leases.keys(), name)

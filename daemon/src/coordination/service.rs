@@ -3,7 +3,7 @@
 use super::access::{Access, DIGEST};
 use super::asked::Asked;
 use super::nodes::Nodes;
-use super::session::{Ended, Live, Surroundings, note};
+use super::session::{Ended, Live, Surroundings};
 use super::tree::Tree;
 use futures::future::join_all;
 use std::rc::Rc;
@@ -127,7 +127,7 @@ impl Way<'_> {
                 op = self.around.ops.recv() => match op {
                     None | Some(LeaseOp::Close) => return None,
                     // The session may live on, and then all that it was asked holds.
-                    Some(op) if self.last.is_some() => drop(note(&mut self.asked, op)),
+                    Some(op) if self.last.is_some() => drop(self.asked.note(op)),
                     Some(_) => {}
                 },
                 done = &mut waiting => return Some(done),

@@ -8,11 +8,14 @@
 //! part is read anew, and from what is there and what was asked follow one step and what is told. After a reconnect the
 //! tree is watched anew, and then all that was asked is marked: nothing hangs on answers and notifications that were lost.
 
+mod leases;
+mod members;
+
 use super::access::Access;
-use super::asked::{Asked, Claimed, Lease, Stand};
-use super::nodes::{Failure, Node, Nodes, Read, millis};
+use super::asked::{Asked, Stand};
+use super::nodes::{Failure, Node, Nodes, Read};
 use super::place::Place;
-use super::tree::{self, About, Holder, Record};
+use super::tree::{self, About};
 use crate::system::clock::BootClock;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
@@ -23,7 +26,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use vipward_core::lease::lives::Lives;
 use vipward_core::lease::surely;
-use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Session, Token};
+use vipward_core::lease::{LeaseEvent, LeaseKey, LeaseOp, Session};
 use vipward_core::seam::Clock;
 use vipward_core::time::{Duration, Instant};
 use zookeeper_client::{EventType, PersistentWatcher, SessionState};
@@ -281,7 +284,7 @@ impl<'a> Live<'a> {
                 let nodes = self.nodes.clone();
                 self.beats.push(Box::pin(async move { (asked_at, nodes.beat().await) }));
             }
-            Some(op) => self.marked.extend(note(self.asked, op)),
+            Some(op) => self.marked.extend(self.asked.note(op)),
         }
     }
 
@@ -488,236 +491,6 @@ impl<'a> Live<'a> {
         };
         if let Some(op) = op {
             self.around.tell(LeaseEvent::Refused { op: Box::new(op), reason: failure.to_string() });
-        }
-    }
-
-    // Leases.
-
-    fn lease(&mut self, key: &LeaseKey, Read { record, holder }: Read) {
-        let Some(lease) = self.asked.leases.get(key) else { return };
-        let (director, stand) = (lease.director.clone(), lease.stand.clone());
-        if let (Some(until), Stand::Asking | Stand::Watching, None) = (self.young_until, &stand, &holder) {
-            self.asked.leases.remove(key);
-            let wait = until.since(self.around.clock.now());
-            return self.around.tell(LeaseEvent::NotYet { key: key.clone(), wait });
-        }
-        let part = Part::Lease(key.clone());
-        let (nodes, of) = (self.nodes.clone(), key.clone());
-        let Some((record, version)) = record else {
-            return match stand {
-                Stand::Watching => self.vacant(key),
-                Stand::Asking | Stand::Ours | Stand::Theirs(_) | Stand::Releasing => {
-                    self.write(part, async move { nodes.make_lease(&of).await });
-                }
-            };
-        };
-        match holder {
-            Some((ours, node)) if ours.session == self.nodes.session => {
-                let held = Record::Held(ours);
-                if stand == Stand::Watching {
-                    self.vacant(key);
-                } else if stand == Stand::Releasing {
-                    self.write(part, async move { nodes.release(&of, version, Some(node.version)).await });
-                } else if record != held {
-                    self.write(part, async move { nodes.set_record(&of, version, &held).await });
-                } else if stand != Stand::Ours {
-                    self.stands(key, Stand::Ours);
-                    let (session, key, token) = (self.session(), key.clone(), Token(node.czxid));
-                    self.around.tell(LeaseEvent::Granted { session, key, token });
-                }
-            }
-            Some((dead, node)) if stand == Stand::Asking && self.was_here(&dead) => {
-                let us = self.us(director);
-                self.write(part, async move { nodes.take(&of, version, Some(node.version), &us).await });
-            }
-            Some((theirs, _)) => self.theirs(key, &stand, theirs.director),
-            None => self.free(key, director, &stand, record, version),
-        }
-    }
-
-    /// Nobody's node is there.
-    fn free(&mut self, key: &LeaseKey, director: DirectorName, stand: &Stand, record: Record, version: i32) {
-        let part = Part::Lease(key.clone());
-        let (nodes, of) = (self.nodes.clone(), key.clone());
-        let last = match record {
-            Record::Held(last) if last.session == self.nodes.session && matches!(stand, Stand::Releasing) => {
-                // Somebody deleted the node of ours; the record would keep others waiting.
-                return self.write(part, async move { nodes.release(&of, version, None).await });
-            }
-            Record::Held(last) if last.session != self.nodes.session && !self.was_here(&last) => Some(last),
-            Record::Held(_) | Record::Free => None,
-        };
-        if let (Some(last), Stand::Asking | Stand::Watching | Stand::Theirs(_)) = (last, stand) {
-            let over = self.lives.over(Session(last.session), last.holds());
-            if over > self.around.clock.now() {
-                self.waiting.insert(key.clone(), over);
-                return self.theirs(key, stand, last.director);
-            }
-        }
-        match stand {
-            Stand::Asking => {
-                let us = self.us(director);
-                self.write(part, async move { nodes.take(&of, version, None, &us).await });
-            }
-            Stand::Ours => {
-                self.asked.leases.remove(key);
-                self.around.tell(LeaseEvent::Gone { session: self.session(), key: key.clone() });
-            }
-            Stand::Theirs(_) | Stand::Watching => self.vacant(key),
-            Stand::Releasing => self.released(key),
-        }
-    }
-
-    /// Nobody else holds it.
-    fn vacant(&mut self, key: &LeaseKey) {
-        self.asked.leases.remove(key);
-        self.around.tell(LeaseEvent::Vacant { key: key.clone() });
-    }
-
-    /// Another director holds it, or may still think so.
-    fn theirs(&mut self, key: &LeaseKey, stand: &Stand, by: DirectorName) {
-        match stand {
-            Stand::Releasing => return self.released(key),
-            Stand::Ours => {
-                let session = self.session();
-                self.around.tell(LeaseEvent::Gone { session, key: key.clone() });
-            }
-            Stand::Theirs(told) if *told == by => return,
-            Stand::Asking | Stand::Watching | Stand::Theirs(_) => {}
-        }
-        self.stands(key, Stand::Theirs(by.clone()));
-        self.around.tell(LeaseEvent::Held { key: key.clone(), by });
-    }
-
-    fn released(&mut self, key: &LeaseKey) {
-        self.asked.leases.remove(key);
-        self.around.tell(LeaseEvent::Released { session: self.session(), key: key.clone() });
-    }
-
-    fn stands(&mut self, key: &LeaseKey, stand: Stand) {
-        if let Some(lease) = self.asked.leases.get_mut(key) {
-            lease.stand = stand;
-        }
-    }
-
-    /// How we stand in a lease that we take.
-    fn us(&self, director: DirectorName) -> Holder {
-        let holds = surely::held_for(self.timeout);
-        let holds_ms = millis(holds);
-        let place = self.around.place.alone(self.around.clock.now()).map(|(place, _)| place);
-        Holder { director, session: self.nodes.session, holds_ms, place }
-    }
-
-    /// A process of this place, and it is dead: nobody but us can have what it held.
-    fn was_here(&self, holder: &Holder) -> bool {
-        let place = self.around.place.alone(self.around.clock.now());
-        place.is_some_and(|(place, _)| holder.place == Some(place))
-    }
-
-    // Candidates and members.
-
-    /// Our claim among the others, once and as it is now; then all of them, if they are not those told last.
-    fn candidates(&mut self, key: &LeaseKey, found: Vec<Node>) {
-        let Some(claimed) = self.asked.claims.get(key) else { return };
-        let part = Part::Candidates(key.clone());
-        let (nodes, of) = (self.nodes.clone(), key.clone());
-        let mut ours = found.iter().filter(|node| node.stat.ephemeral_owner == self.nodes.session);
-        let first = ours.next();
-        // A second one is there when the answer to a first try was lost.
-        let surplus = if claimed.claim.is_some() { ours.next() } else { first };
-        if let Some(node) = surplus {
-            let path = node.path.clone();
-            return self.write(part, async move { nodes.delete(&path).await });
-        }
-        let Some(claim) = &claimed.claim else {
-            self.asked.claims.remove(key);
-            return;
-        };
-        let data = tree::write(claim);
-        match first {
-            None => return self.write(part, async move { nodes.enter(&of, &data).await }),
-            Some(node) if node.data != data => {
-                let (path, version) = (node.path.clone(), node.stat.version);
-                return self.write(part, async move { nodes.rewrite(&path, &data, version).await });
-            }
-            Some(_) => {}
-        }
-        let (mut candidates, mut others) = (Vec::new(), Vec::new());
-        for node in found {
-            match (node.sequence, tree::read::<Claim>(&node.data)) {
-                (Some(sequence), Some(claim)) if node.stat.ephemeral_owner != 0 => {
-                    candidates.push(Candidate { claim, sequence });
-                }
-                _ => others.push(node.path),
-            }
-        }
-        self.name(others);
-        candidates.sort_by_key(|candidate| candidate.sequence);
-        if let Some(claimed) = self.asked.claims.get_mut(key)
-            && claimed.told.as_ref() != Some(&candidates)
-        {
-            claimed.told = Some(candidates.clone());
-            self.around.tell(LeaseEvent::Candidates { key: key.clone(), candidates });
-        }
-    }
-
-    fn members(&mut self, found: Vec<Node>) {
-        let Some(member) = &self.asked.member else { return };
-        let data = tree::write(member);
-        let ours = found.iter().any(|node| node.stat.ephemeral_owner == self.nodes.session && node.data == data);
-        if !ours {
-            let nodes = self.nodes.clone();
-            return self.write(Part::Members, async move { nodes.join(&data).await });
-        }
-        let (mut members, mut others) = (Vec::new(), Vec::new());
-        for node in found {
-            match tree::read::<Member>(&node.data) {
-                Some(member) if node.stat.ephemeral_owner != 0 => members.push(member),
-                Some(_) | None => others.push(node.path),
-            }
-        }
-        self.name(others);
-        self.around.tell(LeaseEvent::Members(members));
-    }
-
-    /// Says once of each node that somebody else made that it does not count.
-    fn name(&mut self, others: Vec<String>) {
-        for path in others {
-            if self.named.insert(path.clone()) {
-                tracing::warn!("{path} was not written by vipward: it does not count, and is left alone");
-            }
-        }
-    }
-}
-
-/// Notes what a session was asked, also while it has no connection; which part it is about.
-pub fn note(asked: &mut Asked, op: LeaseOp) -> Option<Part> {
-    match op {
-        LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } | LeaseOp::Authenticate => None,
-        LeaseOp::Take { key, director } => {
-            asked.leases.insert(key.clone(), Lease { director, stand: Stand::Asking });
-            Some(Part::Lease(key))
-        }
-        LeaseOp::Watch { key } => {
-            asked.leases.insert(key.clone(), Lease { director: DirectorName::from(""), stand: Stand::Watching });
-            Some(Part::Lease(key))
-        }
-        LeaseOp::Release { key } => {
-            let director = asked.leases.remove(&key).map_or_else(|| DirectorName::from(""), |lease| lease.director);
-            asked.leases.insert(key.clone(), Lease { director, stand: Stand::Releasing });
-            Some(Part::Lease(key))
-        }
-        LeaseOp::Claim { key, claim } => {
-            asked.claims.insert(key.clone(), Claimed { claim: Some(claim), told: None });
-            Some(Part::Candidates(key))
-        }
-        LeaseOp::Withdraw { key } => {
-            asked.claims.insert(key.clone(), Claimed { claim: None, told: None });
-            Some(Part::Candidates(key))
-        }
-        LeaseOp::Join(member) => {
-            asked.member = Some(member);
-            Some(Part::Members)
         }
     }
 }
