@@ -30,12 +30,20 @@ pub struct Config {
     pub coordination: Option<Coordination>,
     /// `[vip]` of `vipward.toml`: whoever loads both files fills it in.
     pub vip: Vip,
+    /// `vrrp_sync_group` blocks in the order of the file.
+    #[serde(default)]
+    pub groups: Vec<SyncGroup>,
 }
 
 impl Config {
     /// Whether this virtual router needs a lease of the quorum service (`fence`, `elect`).
     pub fn coordinates(&self, router: &str) -> bool {
         self.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
+    }
+
+    /// The sync group that this virtual router shares with others.
+    pub fn group_of(&self, router: &str) -> Option<&SyncGroup> {
+        self.groups.iter().find(|group| group.members.len() > 1 && group.members.iter().any(|name| **name == *router))
     }
 }
 
@@ -191,6 +199,19 @@ pub struct VirtualRouterConfig {
     pub places: Places,
 }
 
+/// `vrrp_sync_group NAME`: virtual routers that change their roles together.
+///
+/// What the group says of priorities and trackers stands in its members: they all have the lowest of their priorities,
+/// the group's own trackers, and with `sync_group_tracking_weight` each other's weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroup {
+    pub name: Arc<str>,
+    /// `group`: names of virtual routers of this configuration, each in one group at most, in the order of the file.
+    pub members: Vec<Arc<str>>,
+    pub notify: NotifyScripts,
+    pub places: Places,
+}
+
 /// Where a virtual router is. All of it is `interface` as long as no word says otherwise. An address names the interface that
 /// it is held on by itself ([`InterfaceAddress::interface`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -310,7 +331,7 @@ impl Default for Garp {
     }
 }
 
-/// `notify_master` and its kin. `any` (`notify`) gets `INSTANCE`, name, state, priority as last arguments.
+/// `notify_master` and its kin. `any` (`notify`) gets `INSTANCE` or `GROUP`, name, state, priority as last arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifyScripts {
     pub master: Option<Command>,

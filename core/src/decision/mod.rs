@@ -170,6 +170,8 @@ pub enum RoleCause {
     SessionTooShort { timeout: Duration, least: Duration },
     /// The quorum service answers again, and another director holds the lease: it must answer for so long yet.
     QuorumOnTrial { remaining: Duration },
+    /// Its sync group changes its role as a whole, since this member of it does.
+    SyncGroup { group: Arc<str>, member: Arc<str> },
 }
 
 /// Why a priority changed.

@@ -278,6 +278,7 @@ impl fmt::Display for RoleCause {
             Self::LeaseElsewhere { by: None } => f.write_str("the lease is not ours any more"),
             Self::SpreadElsewhere => f.write_str("spread to another director"),
             Self::Recovered => f.write_str("the fault is over"),
+            Self::SyncGroup { group, member } => write!(f, "with {member}, in sync group {group}"),
             Self::Reconfigured => f.write_str("its configuration changed"),
             Self::Stop => f.write_str("stopped"),
         }

@@ -167,6 +167,16 @@ impl CoordinationTable {
             spread.push(Spread { name: Arc::from(table.name.as_str()), routers, limit: table.limit });
         }
         parts.retain(|_, part| part.mode != Mode::Off);
+        // Leases come one by one, for each virtual router: nothing would keep the group together.
+        for (name, _) in &parts {
+            if let Some(group) = config.group_of(name) {
+                let place = self.routers.iter().find(|table| *table.name == **name).map(|table| table.place);
+                let message = format!("`{name}` is in sync group `{}` and can't take a lease of its own", group.name);
+                let said = Diagnostic::error("group-coordinated", message)
+                    .help(format!("write `mode = \"off\"` in [coordination.routers.{name}], or delete the sync group"));
+                wrong.extend(place.or(self.place).map(|place| said.at(place, "")));
+            }
+        }
         if let (Some(place), false) = (self.place, parts.is_empty()) {
             if self.hosts.is_empty() {
                 let message = "`[coordination]` names no `hosts`";

@@ -10,6 +10,15 @@ use std::sync::Arc;
 /// word for the role and the effective priority behind its own arguments. Leaving for [`Role::Init`] is keepalived's
 /// `STOP`. They wait in one queue for each router: what a script keeps elsewhere can't go out of order.
 pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, priority: Priority, out: &mut Outbox) {
+    run(scripts, "INSTANCE", router, role, priority.get(), out);
+}
+
+/// The same for a sync group, with `GROUP`, its name, the role and 0 (keepalived 2.2.7).
+pub fn group_changed(scripts: &NotifyScripts, group: &Arc<str>, role: Role, out: &mut Outbox) {
+    run(scripts, "GROUP", group, role, 0, out);
+}
+
+fn run(scripts: &NotifyScripts, kind: &str, name: &Arc<str>, role: Role, priority: u8, out: &mut Outbox) {
     let (script, word) = match role {
         Role::Master => (&scripts.master, "MASTER"),
         Role::Backup => (&scripts.backup, "BACKUP"),
@@ -17,11 +26,11 @@ pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, prio
         Role::Init => (&scripts.stop, "STOP"),
     };
     let any = scripts.any.as_ref().map(|command| {
-        let added = ["INSTANCE".to_owned(), router.to_string(), word.to_owned(), priority.to_string()];
+        let added = [kind.to_owned(), name.to_string(), word.to_owned(), priority.to_string()];
         Command { argv: command.argv.iter().cloned().chain(added).collect(), user: command.user.clone() }
     });
     let commands = script.clone().into_iter().chain(any);
-    commands.for_each(|command| out.notify(router.clone(), command));
+    commands.for_each(|command| out.notify(name.clone(), command));
 }
 
 #[cfg(test)]

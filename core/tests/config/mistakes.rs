@@ -45,7 +45,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("nb_get_retry", service("", "TCP_CHECK {\n nb_get_retry 3\n}"), "W old-word 8:2"),
         ("the historical misspelling", vi("lvs_sync_daemon_inteface eth0"), "W old-word 8:1"),
         ("known, not yet", vi("use_vmac"), "W not-yet 8:1"),
-        ("a sync group", vi("") + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}", "W not-yet 10:1"),
+        ("an unknown member", vi("") + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}", "E unknown-member 13:2"),
         (
             "mail of a server",
             "global_defs {\n notification_email {\n a@example.org\n }\n}\n".to_owned() + &service("", CHECK),
@@ -64,7 +64,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         (
             "members without a group",
             vi("") + "vrrp_sync_group G {\n VI_1 VI_2\n}",
-            "W not-yet 10:1 W unknown-word 11:2",
+            "W empty-group 10:1 W unknown-word 11:2",
         ),
         ("a sync group of one", vi("") + "vrrp_sync_group G {\n group {\n VI_1\n }\n}", "I lone-group 10:1"),
         (
@@ -73,7 +73,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
                 + &vi("track_script {\n chk\n}")
                 + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
                 + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
-            "W group-weight 13:1 W not-yet 26:1",
+            "W group-weight 13:1",
         ),
         (
             "a weight that its sync group lets count",
@@ -81,7 +81,42 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
                 + &vi("track_script {\n chk\n}")
                 + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
                 + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n sync_group_tracking_weight\n}",
-            "W not-yet 26:1",
+            "",
+        ),
+        (
+            "a sync group",
+            vi("")
+                + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
+            "",
+        ),
+        (
+            "two sync groups of one",
+            vi("")
+                + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}\nvrrp_sync_group H {\n group {\n VI_2\n }\n notify /x root\n}",
+            "W two-groups 27:2",
+        ),
+        (
+            "priorities within a sync group",
+            vi("")
+                + &vi("priority 90").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
+            "",
+        ),
+        (
+            "nopreempt within a sync group",
+            vi("nopreempt")
+                + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
+            "W group-nopreempt 8:1",
+        ),
+        (
+            "intervals within a sync group",
+            vi("advert_int 3")
+                + &vi("").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
+            "I group-interval 8:1",
         ),
         (
             "the sample's zero",

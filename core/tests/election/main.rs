@@ -21,4 +21,5 @@ mod reload;
 mod scripts;
 mod start;
 mod states;
+mod sync_group;
 mod track_interface;

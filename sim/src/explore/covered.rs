@@ -99,6 +99,7 @@ kinds! {
     Recovered => "recovered",
     Reconfigured => "reconfigured",
     Stop => "stop",
+    SyncGroup => "with its sync group",
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
-use super::{global_defs, virtual_server, vrrp_instance, vrrp_script};
-use crate::config::model::{Config, VirtualRouterConfig, VirtualServer};
+use super::{global_defs, sync_group, virtual_server, vrrp_instance, vrrp_script};
+use crate::config::model::{Config, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::config::tree::Statement;
 use crate::text::report::Report;
 
@@ -15,13 +15,15 @@ use crate::text::report::Report;
 pub(in crate::config) struct Draft {
     routers: Vec<VirtualRouterConfig>,
     services: Vec<VirtualServer>,
+    groups: Vec<SyncGroup>,
 }
 
 impl said::Draft for Draft {}
 
 pub(super) const TABLE: Table<Draft> = Table { block: Block::Root, rows: &[ROWS, LATER] };
 
-/// In this order they are read, wherever they stand: `global_defs` hands down to virtual routers, and those track scripts.
+/// In this order they are read, wherever they stand: `global_defs` hands down to virtual routers, those track
+/// scripts, and groups are of virtual routers.
 #[rustfmt::skip]
 const ROWS: &[Row<Draft>] = &[
     row("global_defs", opens(Block::GlobalDefs), Nothing, Acted(|said, _| {
@@ -33,6 +35,9 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_instance", named(Block::VrrpInstance, "NAME"), Nothing, Acted(|said, draft| {
         vrrp_instance::read(said, &mut draft.routers);
     }), "one virtual router"),
+    row("vrrp_sync_group", named(Block::SyncGroup, "NAME"), Nothing, Acted(|said, draft| {
+        sync_group::read(said, &mut draft.groups, &mut draft.routers);
+    }), "virtual routers that change their roles together"),
     row("virtual_server", texts(1, 2, "IP PORT | fwmark MARK | group NAME").opens(Block::VirtualServer), Nothing, Acted(|said, draft| {
         virtual_server::read(said, &mut draft.services);
     }), "one IPVS service and its real servers"),
@@ -41,7 +46,6 @@ const ROWS: &[Row<Draft>] = &[
 /// Not acted on yet, or any more.
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
-    row("vrrp_sync_group", named(Block::SyncGroup, "NAME"), Nothing, NotYet("its members change their roles one by one"), "virtual routers that change their roles together"),
     row("virtual_server_group", named(Block::Lines, "NAME"), Nothing, NotYet(""), "addresses, ranges and marks under one name"),
     row("track_file", named(Block::TrackFile, "NAME"), Nothing, NotYet(""), "a file whose number changes priorities"),
     row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, NotYet(""), "old name of track_file"),
@@ -95,6 +99,7 @@ impl<'t> Meaning<'t> {
             scripts: std::mem::take(&mut lower.memory.scripts),
             routers: self.draft.routers,
             services: self.draft.services,
+            groups: self.draft.groups,
             ..Config::default()
         };
         lower.afterwards(&self.waiting, &config);

@@ -1,7 +1,6 @@
 //! `track_script` and `track_interface`: lines of names with options.
 
 use super::said::Lower;
-use super::vrrp_instance::Draft;
 use crate::config::model::{TrackWeight, Tracked, TrackerId, VrrpScript};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
@@ -10,13 +9,18 @@ use crate::text::{Diagnostic, nearest_name};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What collects the lines of such lists: a virtual router, or a sync group.
+pub(super) trait Tracks {
+    fn tracks(&mut self) -> (&mut Vec<Tracked>, &mut Places);
+}
+
 impl Lower<'_> {
     /// Adds the scripts of one list.
     pub(super) fn track_scripts(
         &mut self,
         list: &Statement<'_>,
         scripts: &BTreeMap<Arc<str>, VrrpScript>,
-        draft: &mut Draft,
+        draft: &mut impl Tracks,
     ) {
         for line in list.lines() {
             let name = &line.word;
@@ -54,18 +58,24 @@ impl Lower<'_> {
                 );
             }
             let weight = self.weight_of(line, script.weight, "track_script");
+            let (tracked, places) = draft.tracks();
             if !line.args.is_empty() {
-                draft.places.set(&Places::tracked_script(&script.name), line.word.span);
+                places.set(&Places::tracked_script(&script.name), line.word.span);
             }
-            track(&mut draft.tracked, TrackerId::Script(script.name.clone()), weight);
+            track(tracked, TrackerId::Script(script.name.clone()), weight);
         }
     }
 
-    /// Adds the interfaces of one list. `interface`: the instance's own.
-    pub(super) fn track_interfaces(&mut self, list: &Statement<'_>, interface: &InterfaceName, draft: &mut Draft) {
+    /// Adds the interfaces of one list. `own`: the instance's, if it is an instance's list.
+    pub(super) fn track_interfaces(
+        &mut self,
+        list: &Statement<'_>,
+        own: Option<&InterfaceName>,
+        draft: &mut impl Tracks,
+    ) {
         for line in list.lines() {
             let name = &line.word;
-            if &*name.text == interface.as_str() {
+            if own.is_some_and(|own| &*name.text == own.as_str()) {
                 // keepalived 2.2.7 ignores it as well, with a weight and with `dont_track_primary`.
                 let message = format!("`{}` is the instance's own interface: the line has no effect", name.text);
                 let diagnostic = if line.args.is_empty() {
@@ -82,8 +92,9 @@ impl Lower<'_> {
             }
             let Some(name) = self.interface(line, name) else { continue };
             let weight = self.weight_of(line, TrackWeight::default(), "track_interface");
-            draft.places.set(name.as_str(), line.word.span);
-            track(&mut draft.tracked, TrackerId::Interface(name), weight);
+            let (tracked, places) = draft.tracks();
+            places.set(name.as_str(), line.word.span);
+            track(tracked, TrackerId::Interface(name), weight);
         }
     }
 
@@ -108,7 +119,7 @@ impl Lower<'_> {
 }
 
 /// Adds it to the list; the first line about a thing counts.
-fn track(tracked: &mut Vec<Tracked>, what: TrackerId, weight: TrackWeight) {
+pub(super) fn track(tracked: &mut Vec<Tracked>, what: TrackerId, weight: TrackWeight) {
     if tracked.iter().all(|other| other.what != what) {
         tracked.push(Tracked { what, weight });
     }

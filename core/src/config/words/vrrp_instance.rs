@@ -4,6 +4,7 @@ use super::said::{self, Lower, Said};
 use super::values::parse_seconds;
 use super::vrrp_garp::{Announcements, Announces};
 pub(super) use super::vrrp_instance_words::TABLE;
+use super::track_script::Tracks;
 use crate::config::model::{
     Adverts, InitialState, Interfaces, NotifyScripts, Preemption, Tracked, Tracking, VirtualRouterConfig,
 };
@@ -88,6 +89,12 @@ impl Default for Draft {
 impl said::Draft for Draft {
     fn places(&mut self) -> Option<&mut Places> {
         Some(&mut self.places)
+    }
+}
+
+impl Tracks for Draft {
+    fn tracks(&mut self) -> (&mut Vec<Tracked>, &mut Places) {
+        (&mut self.tracked, &mut self.places)
     }
 }
 

@@ -98,18 +98,18 @@ const ROWS: &[Row<Draft>] = &[
     row("dont_track_primary", flag(), Nothing, Acted(|_, draft| draft.dont_track_primary = true), "the instance's own interface may be down"),
     row("track_interface", opens(Block::Tracked), Nothing, Acted(|said, draft| {
         let device = draft.device(said.lower);
-        said.lower.track_interfaces(said.line, &device, draft);
+        said.lower.track_interfaces(said.line, Some(&device), draft);
     }), "other interfaces that must be up, or change the priority"),
     row("track_script", opens(Block::Tracked), Nothing, Acted(|said, draft| {
         let scripts = std::mem::take(&mut said.lower.memory.scripts);
         said.lower.track_scripts(said.line, &scripts, draft);
         said.lower.memory.scripts = scripts;
     }), "scripts that must succeed, or change the priority"),
-    row("notify_master", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.master)), "command on becoming MASTER"),
-    row("notify_backup", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.backup)), "command on becoming BACKUP"),
-    row("notify_fault", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.fault)), "command on FAULT"),
-    row("notify_stop", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.stop)), "command on stop"),
-    row("notify", command(), Nothing, Acted(|said, draft| hook(said, draft, |it| &mut it.any)), "command on every change; gets kind, name, role and priority"),
+    row("notify_master", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.master)), "command on becoming MASTER"),
+    row("notify_backup", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.backup)), "command on becoming BACKUP"),
+    row("notify_fault", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.fault)), "command on FAULT"),
+    row("notify_stop", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.stop)), "command on stop"),
+    row("notify", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.any)), "command on every change; gets kind, name, role and priority"),
 ];
 
 const GARP: &[Row<Draft>] = &vrrp_garp::rows(
@@ -189,10 +189,14 @@ fn own_ip(said: &mut Said<'_, '_, '_>) -> Option<IpAddr> {
 }
 
 /// The first command for one occasion counts, as in keepalived.
-fn hook(said: &mut Said<'_, '_, '_>, draft: &mut Draft, slot: fn(&mut NotifyScripts) -> &mut Option<Command>) {
+pub(super) fn hook(
+    said: &mut Said<'_, '_, '_>,
+    scripts: &mut NotifyScripts,
+    slot: fn(&mut NotifyScripts) -> &mut Option<Command>,
+) {
     let user = said.lower.memory.global.inherited.script_user.clone();
     let command = said.notify(user.as_ref());
-    let slot = slot(&mut draft.notify);
+    let slot = slot(scripts);
     if slot.is_none() {
         *slot = command;
     }

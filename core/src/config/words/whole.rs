@@ -7,7 +7,7 @@ use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
 use crate::text::Diagnostic;
 use crate::text::Span;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What a bare address is taken to be part of when segments are compared.
@@ -19,7 +19,7 @@ impl Lower<'_> {
         self.other_interfaces(config);
         self.scripts(config);
         self.owners(config);
-        self.groups(root, config);
+        self.groups(root);
         self.nothing_lost(root, config);
         let vips = vips(root, config);
         self.services(config, &vips);
@@ -158,59 +158,6 @@ impl Lower<'_> {
             self.report.soften(|said| said.code == "not-yet" && said.message.starts_with("`lvs_sync_daemon_in"));
         }
         self.report.soften(|said| said.code == "not-yet" && said.message.contains("skip_check_adv_addr`"));
-    }
-
-    fn groups(&mut self, root: &[Statement<'_>], config: &Config) {
-        let members = |group: &Statement<'_>| {
-            let lists = said::of(group.lines(), "group").flat_map(|list| list.lines());
-            lists.map(|line| 1 + line.args.len()).sum::<usize>()
-        };
-        if said::of(root, "vrrp_sync_group").all(|group| members(group) == 1) {
-            self.report.withdraw(|said| said.code == "not-yet" && said.message.starts_with("`vrrp_sync_group`"));
-        }
-        for group in said::of(root, "vrrp_sync_group") {
-            if members(group) == 1 {
-                self.push(
-                    Diagnostic::info("lone-group", "a sync group of one does nothing")
-                        .at(group.span(), "only one member")
-                        .help("delete the group"),
-                );
-            } else {
-                self.group_weights(group, config);
-            }
-        }
-    }
-
-    /// Members of a group share one role, so a weight of one of them counts only if the group says so (keepalived 2.2.7).
-    fn group_weights(&mut self, group: &Statement<'_>, config: &Config) {
-        let says = |word| said::of(group.lines(), word).next().is_some();
-        if says("sync_group_tracking_weight") || says("global_tracking") {
-            return;
-        }
-        let lists = said::of(group.lines(), "group").flat_map(|list| list.lines());
-        let names: BTreeSet<&str> =
-            lists.flat_map(|line| std::iter::once(&line.word).chain(&line.args)).map(|name| &*name.text).collect();
-        let members = config.routers.iter().filter(|router| names.contains(&*router.name));
-        let mut weights = members.filter(|router| router.priority != Priority::OWNER).flat_map(|router| {
-            let weighs = |tracked: &&Tracked| tracked.weight.weight != 0;
-            router.tracking.list.iter().filter(weighs).map(move |tracked| (router, tracked))
-        });
-        let Some((router, tracked)) = weights.next() else { return };
-        let (list, what) = match &tracked.what {
-            TrackerId::Script(name) => ("track_script", name.to_string()),
-            TrackerId::Interface(name) => ("track_interface", name.to_string()),
-        };
-        let diagnostic = Diagnostic::warning("group-weight", "keepalived leaves weights out within a sync group")
-            .at(router.places.of(list), format!("`{what}` with weight {}", tracked.weight.weight))
-            .also(group.span(), "in this group")
-            .note("with keepalived its failure moves nothing; vipward does not act on groups yet, and it counts")
-            .help("write `weight 0`: a failure then means FAULT, for the whole group")
-            .help("or add `sync_group_tracking_weight` to the group");
-        self.push(match weights.count() {
-            0 => diagnostic,
-            1 => diagnostic.note("and 1 more weight in this group"),
-            more => diagnostic.note(format!("and {more} more weights in this group")),
-        });
     }
 
     fn services(&mut self, config: &Config, vips: &BTreeMap<IpAddr, u8>) {

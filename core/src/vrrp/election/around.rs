@@ -10,6 +10,7 @@ use crate::time::Instant;
 use crate::vrrp::track::{Reading, Tracks, interface};
 use crate::vrrp::virtual_router::{Standing, VirtualRouter};
 use crate::vrrp::{Effect, Outbox};
+use std::collections::BTreeSet;
 
 impl Election {
     pub(super) fn links_read(&mut self, links: Vec<Link>, now: Instant, out: &mut Outbox) {
@@ -70,13 +71,18 @@ impl Election {
 
     /// A tracker says something: to the priority of its users, or about how they stand.
     fn tracker_read(&mut self, what: &TrackerId, reading: Reading, now: Instant, out: &mut Outbox) {
-        for place in self.trackers.read(what, reading) {
+        let places = self.trackers.read(what, reading);
+        for place in places.iter().copied() {
             let Some(config) = self.routers.get(place).map(VirtualRouter::config) else { continue };
             let Some(tracked) = config.tracking.list.iter().find(|tracked| tracked.what == *what) else { continue };
             let (priority, cause) = (self.trackers.priority(config), self.trackers.cause(tracked));
             self.with_router(place, now, out, |router, ctx| router.set_priority(priority, cause, ctx));
-            self.assess_one(place, now, out);
+            if self.groups.of(place).is_none() {
+                self.assess_one(place, now, out);
+            }
         }
+        let groups: BTreeSet<usize> = places.iter().filter_map(|place| self.groups.of(*place)).collect();
+        groups.into_iter().for_each(|group| self.assess_group(group, now, out));
     }
 
     /// What a link says to those that track it.
@@ -88,6 +94,7 @@ impl Election {
     /// Tells routers how they stand: those on one interface, or all.
     pub(super) fn assess(&mut self, interface: Option<&InterfaceName>, now: Instant, out: &mut Outbox) {
         let Phase::Running = self.phase else { return };
+        let mut groups = BTreeSet::new();
         for place in 0..self.routers.len() {
             // A configured source may be on any interface.
             let concerned = |router: &VirtualRouter| {
@@ -96,14 +103,19 @@ impl Election {
                     config.interfaces.any_is(name) || router.held_on().contains(name) || config.source.is_some()
                 })
             };
-            if self.routers.get(place).is_some_and(concerned) {
+            // A group once, for all its members.
+            let again = self.groups.of(place).is_some_and(|group| groups.contains(&group));
+            if !again && self.routers.get(place).is_some_and(concerned) {
+                groups.extend(self.groups.of(place));
                 self.assess_one(place, now, out);
             }
         }
     }
 
     pub(super) fn assess_one(&mut self, place: usize, now: Instant, out: &mut Outbox) {
-        if let Some(standing) = self.routers.get(place).map(|router| self.standing(router, now)) {
+        if let Some(group) = self.groups.of(place) {
+            self.assess_group(group, now, out);
+        } else if let Some(standing) = self.routers.get(place).map(|router| self.standing(router, now)) {
             self.with_router(place, now, out, |router, ctx| router.assess(standing, ctx));
         }
     }

@@ -117,14 +117,21 @@ impl Election {
     pub(super) fn take_up(&mut self, estate: ElectionEstate, now: Instant, out: &mut Outbox) {
         self.book.inherit(estate.addresses, estate.handed_over);
         self.ignored.take_up(estate.ignored);
-        for place in 0..self.routers.len() {
-            let Some(router) = self.routers.get(place) else { continue };
-            let same = |left: &&RouterEstate| {
-                let config = router.config();
+        let left = |router: &VirtualRouter| {
+            let config = router.config();
+            estate.routers.iter().find(|left| {
                 (&left.name, &left.interface, left.vrid, left.family)
                     == (&config.name, &config.interfaces.heard_on, config.vrid, config.family)
-            };
-            let Some(left) = estate.routers.iter().find(same) else { continue };
+            })
+        };
+        let broken = self.broken_groups(|router| left(router).map(|left| &left.state), now);
+        for place in 0..self.routers.len() {
+            let Some(router) = self.routers.get(place) else { continue };
+            let Some(left) = left(router) else { continue };
+            let is_master = matches!(left.state, State::Master(_));
+            if is_master && self.groups.of(place).is_some_and(|group| broken.contains(&group)) {
+                continue;
+            }
             if router.rule() != Rule::Adverts {
                 // Its lease is of a session that has ended.
                 continue;
@@ -135,6 +142,7 @@ impl Election {
                 router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);
             }
         }
+        self.groups_taken_up();
         // The neighbours know where those are that stayed.
         let masters = self.routers.iter().filter(|router| router.role() == Role::Master);
         let missing: Vec<(Holder, InterfaceAddress, u32)> = masters

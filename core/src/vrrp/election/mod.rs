@@ -10,11 +10,13 @@ mod dispose;
 pub mod estate;
 mod failures;
 mod reload;
+mod sync_group;
 
 use self::coordinate::follow;
 use self::dispose::dispose;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
+use self::sync_group::Groups;
 use super::announce::queue::AT_ONCE;
 use super::book::{AddressBook, Change, Holder, MOST_ADDED};
 use super::counters::IgnoredAdverts;
@@ -34,7 +36,7 @@ use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
-use crate::quantity::{AdvertInterval, Vrid};
+use crate::quantity::{AdvertInterval, Role, Vrid};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +83,8 @@ pub struct Election {
     shortest: Option<AdvertInterval>,
     /// When all routers were told last that this director had slept.
     looked_back: Option<Instant>,
+    #[serde(default)]
+    groups: Groups,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -149,6 +153,7 @@ impl Machine for Election {
             Input::TakeBack => {}
         }
         self.check_session(now, &mut out);
+        self.tell_groups(&mut out);
         self.settle(now, &mut out);
         self.renewals.follow(&self.book, self.config.vip.lease, now);
         out
@@ -322,7 +327,7 @@ impl Election {
         // All at once: what two of them share, and what could not be added so far, must not be added on the way out.
         self.routers.iter().for_each(|router| ctx.book.release(router.holder()));
         self.routers.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
-        self.wills.extend(self.routers.iter().map(VirtualRouter::id));
+        (0..self.routers.len()).for_each(|place| self.member_changed(place));
         // Last: what is not gone by now is not given back.
         self.leases.stop(out);
         self.phase = Phase::Stopped;
@@ -355,12 +360,16 @@ impl Election {
         let advert = Advert::decode(&datagram.payload, source, destination).map_err(ignored)?;
         let place = place.ok_or((None, IgnoreReason::UnknownVrid { vrid: advert.vrid.get() }))?;
         self.look_back(place, now, out);
-        self.with_router(place, now, out, |router, ctx| {
-            let plain = Advert::checksum_is_plain(&datagram.payload);
-            router.hear(&advert, plain, source, destination, ctx)
-        })
-        .unwrap_or(Ok(()))
-        .map_err(|reason| (Some(place), reason))
+        let heard = self
+            .with_router(place, now, out, |router, ctx| {
+                let plain = Advert::checksum_is_plain(&datagram.payload);
+                router.hear(&advert, plain, source, destination, ctx)
+            })
+            .unwrap_or(Ok(()));
+        if heard.is_ok() && advert.priority == 0 {
+            self.group_stopped(place, source, now);
+        }
+        heard.map_err(|reason| (Some(place), reason))
     }
 
     /// The router for a packet: of those with its VRID on its interface, the one in its group, else the first.
@@ -423,12 +432,16 @@ impl Election {
         out: &mut Outbox,
         f: impl FnOnce(&mut VirtualRouter, &mut Context<'_>) -> R,
     ) -> Option<R> {
+        let group = self.groups.of(place);
+        let yields_to_equal = self.groups.yields_to_equal(place, &self.routers, now);
         let router = self.routers.get_mut(place)?;
         let before = (router.role(), router.source(), router.holds());
-        let mut ctx = Context::new(now, out, &mut self.book);
+        let mut ctx = Context { yields_to_equal, ..Context::new(now, out, &mut self.book) };
         let result = f(router, &mut ctx);
-        if let Some(proposal) = ctx.proposal.take() {
-            dispose(router, proposal, &mut ctx);
+        let mut of_group = None;
+        match (ctx.proposal.take(), group) {
+            (Some(proposal), None) => dispose(router, proposal, &mut ctx),
+            (proposal, _) => of_group = proposal,
         }
         follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
@@ -437,6 +450,16 @@ impl Election {
         }
         let interval = router.interval();
         self.shortest = Some(self.shortest.map_or(interval, |shortest| shortest.min(interval)));
+        if let Some(group) = group {
+            let stays = before.0 == Role::Master && of_group.is_none();
+            if let Some(proposal) = of_group {
+                self.dispose_group(group, place, proposal, now, out);
+            }
+            // A MASTER's own timers are its own.
+            if !stays {
+                self.schedule(group);
+            }
+        }
         Some(result)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
-use crate::config::{Config, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
+use crate::config::{Config, SyncGroup, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
 use crate::quantity::{Priority, Role};
@@ -63,6 +63,8 @@ impl Election {
             self.routers.push(router);
         }
 
+        self.groups.load(&new, &self.routers);
+
         // The process that renewed them has died, nobody knows how long ago.
         let unrenewed = inherited.as_ref().is_some_and(|estate| !estate.handed_over);
         let took_up = inherited.is_some();
@@ -94,6 +96,7 @@ impl Election {
         self.reread_at = (!self.routers.is_empty()).then(|| self.reread_at.unwrap_or(now + REREAD));
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         self.assess(None, now, out);
+        self.align_groups(now, out);
         self.leases.forget(now, out);
         self.leases.wake(now, out);
     }
@@ -198,10 +201,12 @@ fn announce_difference(old: &Config, new: &Config, out: &mut Outbox) {
 enum Block<'a> {
     Router(&'a VirtualRouterConfig),
     Script(&'a VrrpScript),
+    Group(&'a SyncGroup),
 }
 
 fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
     let routers = config.routers.iter().map(|router| (("vrrp_instance", &*router.name), Block::Router(router)));
     let scripts = config.scripts.values().map(|script| (("vrrp_script", &*script.name), Block::Script(script)));
-    routers.chain(scripts).collect()
+    let groups = config.groups.iter().map(|group| (("vrrp_sync_group", &*group.name), Block::Group(group)));
+    routers.chain(scripts).chain(groups).collect()
 }

@@ -42,6 +42,20 @@ impl VirtualRouter {
         backup.slept = false;
     }
 
+    /// Another member of its sync group heard priority 0: whoever is MASTER of a group stops being it everywhere.
+    pub fn hear_group_stop(&mut self, source: IpAddr, now: Instant) {
+        let (version, ours) = (self.config.version, self.priority);
+        let State::Backup(backup) = &mut self.state else { return };
+        let skew = skew_time(version, ours, backup.active_interval);
+        if now + skew < backup.down_at {
+            backup.down_at = now + skew;
+            backup.waits = skew;
+            backup.heard = Heard::Stopped { source, skew };
+            backup.preempt_at = None;
+            backup.slept = false;
+        }
+    }
+
     pub(super) fn takeover_cause(&self, now: Instant) -> RoleCause {
         let State::Backup(backup) = &self.state else { return RoleCause::Startup };
         match backup.heard {

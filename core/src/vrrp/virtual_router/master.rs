@@ -23,6 +23,9 @@ pub(super) struct Rival {
     last: Instant,
     told: bool,
     told_that_it_stays: bool,
+    /// Since when it has had our priority.
+    #[serde(default)]
+    equal_since: Option<Instant>,
 }
 
 impl VirtualRouter {
@@ -36,7 +39,8 @@ impl VirtualRouter {
             return;
         }
         // "an unsigned integer comparison of the IPvX addresses in network byte order"
-        if advert.priority > ours || advert.priority == ours && self.source.is_none_or(|ours| source > ours) {
+        let greater = ctx.yields_to_equal && self.source.is_none_or(|ours| source > ours);
+        if advert.priority > ours || advert.priority == ours && greater {
             if !self.doubts(advert, source) {
                 self.yield_to(advert, source, ctx);
             }
@@ -80,8 +84,15 @@ impl VirtualRouter {
         let own = self.master_down_interval(self.config.adverts.interval);
         let (now, pause) = (ctx.now, self.master_down_interval(advert.interval).max(own));
         let before = self.rival.filter(|rival| now.since(rival.last) <= pause);
-        let mut rival = before.unwrap_or(Rival { since: now, last: now, told: false, told_that_it_stays: false });
+        let mut rival = before.unwrap_or(Rival {
+            since: now,
+            last: now,
+            told: false,
+            told_that_it_stays: false,
+            equal_since: None,
+        });
         rival.last = now;
+        rival.equal_since = (advert.priority == self.priority.get()).then(|| rival.equal_since.unwrap_or(now));
         let last_words = before.is_none() && now.since(self.master_since) <= pause;
         let router = self.config.name.clone();
         if !rival.told && !last_words {
@@ -92,6 +103,12 @@ impl VirtualRouter {
             ctx.decide(Decision::RivalStays { router, source, version: advert.version });
         }
         self.rival = Some(rival);
+    }
+
+    /// Since when another MASTER of the same priority has been heard, without a Master_Down_Interval of silence.
+    pub fn equal_rival(&self, now: Instant) -> Option<Instant> {
+        let pause = self.master_down_interval(self.config.adverts.interval);
+        self.rival.filter(|rival| now.since(rival.last) <= pause)?.equal_since
     }
 
     /// Advertises at once. Whoever sends a thousand packets a second gets a few answers.

@@ -92,11 +92,13 @@ pub struct Context<'a> {
     pub book: &'a mut AddressBook,
     /// The role that the router wants to have since this event.
     pub proposal: Option<Proposal>,
+    /// A MASTER yields to one of the same priority and the greater address. False: another member of its sync group decides.
+    pub yields_to_equal: bool,
 }
 
 impl<'a> Context<'a> {
     pub fn new(now: Instant, out: &'a mut Outbox, book: &'a mut AddressBook) -> Self {
-        Self { now, out, book, proposal: None }
+        Self { now, out, book, proposal: None, yields_to_equal: true }
     }
 
     fn propose(&mut self, proposal: Proposal) {
@@ -398,6 +400,11 @@ impl VirtualRouter {
         }
     }
 
+    /// A BACKUP that waits no longer for a MASTER.
+    pub fn is_due(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Backup(backup) if backup.down_at <= now)
+    }
+
     /// True if a reload from `old` to `new` keeps the router what it is. Another interface or VRID is another router.
     pub fn same_router(old: &VirtualRouterConfig, new: &VirtualRouterConfig) -> bool {
         let (before, after) = (&old.interfaces, &new.interfaces);
@@ -427,7 +434,7 @@ impl VirtualRouter {
     }
 
     /// Says goodbye, if MASTER: an advert of priority 0 (RFC 9568 6.4.3, Shutdown).
-    pub fn resign(&mut self, ctx: &mut Context<'_>) {
+    pub fn resign(&self, ctx: &mut Context<'_>) {
         if let State::Master(_) = self.state {
             let goodbye = self.build_adverts(0);
             ctx.out.extend(goodbye.into_iter().map(Effect::SendAdvert));

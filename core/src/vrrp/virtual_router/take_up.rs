@@ -38,6 +38,14 @@ impl VirtualRouter {
         ctx.decide(Decision::RoleInherited { router, vrid, role: self.role(), priority, silent });
     }
 
+    /// False for a MASTER that somebody may have taken over from meanwhile.
+    pub fn goes_on(&self, left: &State, now: Instant) -> bool {
+        match left {
+            State::Master(master) => self.still_master(master, now).is_some(),
+            State::Init | State::Backup(_) | State::Fault => true,
+        }
+    }
+
     /// Nobody can have taken over yet: the most impatient of the others still waits for the next advert, which leaves when
     /// it was due.
     fn still_master(&self, left: &Master, now: Instant) -> Option<Master> {
