@@ -67,7 +67,7 @@ fn beside(keyword: &Keyword) -> &'static str {
 fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     let inside = |of: Block| if of == block { lines } else { "" };
     let own = |of: Block, line: &str| {
-        let word = line.split(' ').next().unwrap_or_default();
+        let word = line.split([' ', '\n']).next().unwrap_or_default();
         if of == block && word == keyword.canonical() { String::new() } else { format!("{line}\n") }
     };
     // `default_interface` counts where an instance names none.
@@ -76,11 +76,20 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     let script = own(Block::VrrpScript, "script /bin/sh");
     let tracked = own(Block::VrrpInstance, "track_script { chk }");
     let auth = if block == Block::Authentication { format!("authentication {{\n{lines}\n}}\n") } else { String::new() };
+    let group = if block == Block::SyncGroup {
+        let members = own(Block::SyncGroup, "group {\n VI_1\n VI_2\n}");
+        format!(
+            "vrrp_instance VI_2 {{\ninterface eth2\nvirtual_router_id 52\ntrack_script {{\nchk weight 7\n}}\n}}\n\
+             vrrp_sync_group G {{\n{members}{lines}\n}}\n"
+        )
+    } else {
+        String::new()
+    };
     format!(
         "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
-         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n}}\n}}\n",
+         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n}}\n}}\n{group}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),
@@ -111,6 +120,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         ("virtual_ipaddress" | "virtual_ipaddress_excluded", ..) => {
             [format!("{} {{\n 192.0.2.7\n}}", keyword.word), format!("{} {{\n 192.0.2.8\n}}", keyword.word)]
         }
+        ("group", ..) => ["group {\n VI_1\n}".to_owned(), "group {\n VI_2\n VI_1\n}".to_owned()],
         ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],
         ("track_interface", ..) => [String::new(), "track_interface {\n eth1 weight 5\n}".to_owned()],
         ("track_script", ..) => ["track_script {\n}".to_owned(), "track_script {\n chk weight 5\n}".to_owned()],
@@ -125,6 +135,7 @@ fn open(keyword: &Keyword) -> &'static str {
         ("global_defs", _) => " {\n router_id x\n}",
         ("vrrp_script", _) => " more {\n script /bin/true\n}",
         ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
+        ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",
         ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",
         ("real_server", _) => " 198.51.100.22 80 {\n}",
         (_, Some(_)) => " {\n}",
