@@ -41,6 +41,11 @@ impl Config {
         self.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
     }
 
+    /// The notify scripts of virtual routers and sync groups.
+    pub fn all_notify(&self) -> impl Iterator<Item = &NotifyScripts> {
+        self.routers.iter().map(|router| &router.notify).chain(self.groups.iter().map(|group| &group.notify))
+    }
+
     /// The sync group that this virtual router shares with others.
     pub fn group_of(&self, router: &str) -> Option<&SyncGroup> {
         self.groups.iter().find(|group| group.members.len() > 1 && group.members.iter().any(|name| **name == *router))

@@ -39,8 +39,11 @@ impl VirtualRouter {
             return;
         }
         // "an unsigned integer comparison of the IPvX addresses in network byte order"
-        let greater = ctx.yields_to_equal && self.source.is_none_or(|ours| source > ours);
-        if advert.priority > ours || advert.priority == ours && greater {
+        let greater = self.source.is_none_or(|ours| source > ours);
+        if advert.priority == ours && greater && !ctx.yields_to_equal {
+            // Another member of its sync group decides. No answer: two of them would answer each other.
+            self.tell_of_rival(advert, source, ctx);
+        } else if advert.priority > ours || advert.priority == ours && greater {
             if !self.doubts(advert, source) {
                 self.yield_to(advert, source, ctx);
             }
@@ -109,6 +112,11 @@ impl VirtualRouter {
     pub fn equal_rival(&self, now: Instant) -> Option<Instant> {
         let pause = self.master_down_interval(self.config.adverts.interval);
         self.rival.filter(|rival| now.since(rival.last) <= pause)?.equal_since
+    }
+
+    /// When such a MASTER was heard last.
+    pub fn equal_rival_last(&self, now: Instant) -> Option<Instant> {
+        self.equal_rival(now).and(self.rival).map(|rival| rival.last)
     }
 
     /// Advertises at once. Whoever sends a thousand packets a second gets a few answers.

@@ -44,7 +44,7 @@ pub struct Configured(BTreeSet<Words>);
 struct Words {
     argv: Vec<String>,
     user: Option<(String, Option<String>)>,
-    /// `notify`: a router's name and what became of it follow.
+    /// `notify`: a router's or group's name and what became of it follow.
     told: bool,
 }
 
@@ -57,8 +57,7 @@ impl Configured {
             told,
         };
         let tracked = config.scripts.values().map(|script| words(&script.command, false));
-        let notified = config.routers.iter().flat_map(|router| {
-            let scripts = &router.notify;
+        let notified = config.all_notify().flat_map(|scripts| {
             let of_roles = [&scripts.master, &scripts.backup, &scripts.fault, &scripts.stop].into_iter().flatten();
             let of_roles = of_roles.map(|command| words(command, false));
             of_roles.chain(scripts.any.iter().map(|command| words(command, true)))
@@ -78,10 +77,10 @@ impl Commands for Configured {
         if self.0.contains(&words(&start.argv, false)) {
             return true;
         }
-        // `INSTANCE`, a name, a role, a priority.
+        // `INSTANCE` or `GROUP`, a name, a role, a priority.
         let at = start.argv.len().saturating_sub(4);
         let (own, more) = start.argv.split_at_checked(at).unwrap_or_default();
-        more.first().is_some_and(|word| word == "INSTANCE") && self.0.contains(&words(own, true))
+        more.first().is_some_and(|word| word == "INSTANCE" || word == "GROUP") && self.0.contains(&words(own, true))
     }
 }
 

@@ -125,8 +125,7 @@ impl Scripts {
     /// runs as root must not be writable by anybody else.
     pub fn loaded(&self, config: &Config) {
         let tracked = config.scripts.values().map(|script| &script.command);
-        let notified = config.routers.iter().flat_map(|router| {
-            let scripts = &router.notify;
+        let notified = config.all_notify().flat_map(|scripts| {
             [&scripts.master, &scripts.backup, &scripts.fault, &scripts.stop, &scripts.any].into_iter().flatten()
         });
         let commands: Vec<&Command> = tracked.chain(notified).collect();
