@@ -416,7 +416,12 @@ fn explore(setup: &Setup) -> Result<Explored, Broken> {
     let unsettled = leads_to(&edges, &bad);
     match longest(&edges, &unsettled) {
         Ok(settles) => Ok(Explored { states: worlds.len(), settles }),
-        Err(place) => Err(("not settled for ever".to_owned(), told(&worlds, place))),
+        Err(cycle) => {
+            let mut lines = told(&worlds, cycle[0]);
+            lines.push("and from here, again and again:".to_owned());
+            lines.extend(cycle.iter().map(|place| worlds[*place].0.line(worlds[*place].1.map(|(_, action)| action))));
+            Err(("not settled for ever".to_owned(), lines))
+        }
     }
 }
 
@@ -436,8 +441,8 @@ fn leads_to(edges: &[Vec<(usize, Ticks)>], bad: &[bool]) -> Vec<bool> {
     reached
 }
 
-/// The longest time in a row inside; an error is a state from which one can stay there for ever.
-fn longest(edges: &[Vec<(usize, Ticks)>], inside: &[bool]) -> Result<Ticks, usize> {
+/// The longest time in a row inside; an error is states that lead from one to the next, and back.
+fn longest(edges: &[Vec<(usize, Ticks)>], inside: &[bool]) -> Result<Ticks, Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -456,7 +461,10 @@ fn longest(edges: &[Vec<(usize, Ticks)>], inside: &[bool]) -> Result<Ticks, usiz
                 Some((to, _)) => {
                     stack.push((place, tried + 1));
                     match marks[*to] {
-                        Mark::Open => return Err(*to),
+                        Mark::Open => {
+                            let open = stack.iter().map(|(place, _)| *place);
+                            return Err(open.skip_while(|place| place != to).collect());
+                        }
                         Mark::New if inside[*to] => stack.push((*to, 0)),
                         Mark::New | Mark::Done(_) => {}
                     }

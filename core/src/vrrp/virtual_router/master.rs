@@ -108,10 +108,12 @@ impl VirtualRouter {
         self.rival = Some(rival);
     }
 
-    /// Since when another MASTER of the same priority has been heard, without a Master_Down_Interval of silence.
+    /// Since when another MASTER of the same priority has been heard, without a Master_Down_Interval of silence and as long as
+    /// this one is MASTER.
     pub fn equal_rival(&self, now: Instant) -> Option<Instant> {
         let pause = self.master_down_interval(self.config.adverts.interval);
-        self.rival.filter(|rival| now.since(rival.last) <= pause)?.equal_since
+        let rival = self.rival.filter(|rival| now.since(rival.last) <= pause && rival.last >= self.master_since)?;
+        rival.equal_since.map(|since| since.max(self.master_since))
     }
 
     /// When such a MASTER was heard last.
