@@ -84,6 +84,7 @@ scenarios! {
     slow_real_server "slow-real-server"
     split_brain "split-brain"
     spread_three_directors "spread-three-directors"
+    sync_group "sync-group"
     three_directors "three-directors"
     tracked_interface "tracked-interface"
     tracked_script "tracked-script"

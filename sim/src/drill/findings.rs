@@ -434,6 +434,7 @@ fn means(invariant: &str) -> &'static str {
         "no-dead-destination" => "connections went to a dead real server for longer than its checker needs",
         "tables-settle" => "a kernel table stayed wrong",
         "bounded-role-changes" => "a virtual router kept changing its role",
+        "group-whole" => "of a sync group one member was MASTER and another one not",
         "fault-has-cause" => "a director stayed in FAULT with nothing wrong any more",
         "lease-taken" => "nobody took a lease that was free",
         "silent-after-stop" => "a stopped director went on acting",

@@ -102,7 +102,13 @@ impl FaultHasCause {
             let (id, name) = (key.0, &key.1);
             let Some(director) = world.director(id).filter(|it| it.running() && !it.upgrading()) else { continue };
             let (Some(config), Some(router)) = (&director.config, layout.router(id, name)) else { continue };
-            if config.coordinates(name) || !well(world, id, config, router) {
+            // What keeps one member of a sync group in FAULT keeps all of them.
+            let group = config.group_of(name).into_iter().flat_map(|group| &group.members);
+            let mut members = group.filter_map(|name| layout.router(id, name));
+            if config.coordinates(name)
+                || !well(world, id, config, router)
+                || !members.all(|member| well(world, id, config, member))
+            {
                 continue;
             }
             let new = Idle { since: world.now(), allowed: Duration::ZERO, reported: false };

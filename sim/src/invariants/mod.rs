@@ -7,6 +7,7 @@ mod changes;
 mod dead_destination;
 mod fault_has_cause;
 mod forgery_refused;
+mod group_whole;
 mod health_settles;
 mod lease;
 mod lease_taken;
@@ -87,6 +88,7 @@ impl Default for Watch {
                 Box::new(worker_kept::WorkerKept::default()),
                 Box::new(forgery_refused::ForgeryRefused::default()),
                 Box::new(fault_has_cause::FaultHasCause::default()),
+                Box::new(group_whole::GroupWhole::default()),
             ],
             violations: Vec::new(),
         }

@@ -17,9 +17,10 @@ pub const LEASE_TAKEN: &str = "lease-taken";
 pub const WORKER_KEPT: &str = "worker-kept";
 pub const FORGERY_REFUSED: &str = "forgery-refused";
 pub const FAULT_HAS_CAUSE: &str = "fault-has-cause";
+pub const GROUP_WHOLE: &str = "group-whole";
 
 /// All of them.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 18] = [
     ONE_OWNER,
     ONE_HOLDER,
     ADDRESS_SERVED,
@@ -37,4 +38,5 @@ pub const ALL: [&str; 17] = [
     WORKER_KEPT,
     FORGERY_REFUSED,
     FAULT_HAS_CAUSE,
+    GROUP_WHOLE,
 ];
