@@ -78,7 +78,12 @@ impl Setup {
             addresses: vec![address(segment, 100)],
             excluded: vec![],
             tracking: Tracking::default(),
-            announcements: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_delay: Duration::ZERO, ..Garp::default() },
+            announcements: Garp {
+                repeat: 1,
+                delay: Duration::ZERO,
+                lower_prio_delay: Duration::ZERO,
+                ..Garp::default()
+            },
             notify: NotifyScripts::default(),
             places: Default::default(),
         };
@@ -242,8 +247,7 @@ impl World {
         }
         actions.extend([Action::Cut(0), Action::Cut(1)]);
         let last = self.steps(setup).into_iter().map(|(at, _)| at).max();
-        let moments: Vec<Instant> =
-            [Some(self.now), last.filter(|at| *at > self.now)].into_iter().flatten().collect();
+        let moments: Vec<Instant> = [Some(self.now), last.filter(|at| *at > self.now)].into_iter().flatten().collect();
         moments.iter().flat_map(|at| actions.iter().map(move |action| (*at, *action))).collect()
     }
 
@@ -267,8 +271,7 @@ impl World {
                 world.flying.remove(place);
             }
             Action::Start(who) => {
-                world.directors[who] =
-                    Some(Director { election: Arc::default(), links: [true; 2], owns: [false; 2] });
+                world.directors[who] = Some(Director { election: Arc::default(), links: [true; 2], owns: [false; 2] });
                 let links = (0..2).map(|n| Link { name: eth(n), running: true }).collect();
                 world.put(who, Event::LinksRead(links).into())?;
                 let own = |n: usize| ObservedAddress { key: address(n, setup.addresses[who][n]).key(), ours: false };

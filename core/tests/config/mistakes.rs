@@ -100,7 +100,11 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         (
             "priorities within a sync group",
             vi("")
-                + &vi("").replace("priority 100", "priority 90").replace("VI_1", "VI_2").replace("router_id 51", "router_id 52").replace("2.100", "2.101")
+                + &vi("")
+                    .replace("priority 100", "priority 90")
+                    .replace("VI_1", "VI_2")
+                    .replace("router_id 51", "router_id 52")
+                    .replace("2.100", "2.101")
                 + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}",
             "W group-priority 4:5",
         ),

@@ -11,7 +11,7 @@ use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock, secs};
 use crate::scenario::NodeId;
 use crate::trace::What;
 use crate::world::{Layout, World};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::quantity::{Role, Version};
@@ -118,14 +118,26 @@ impl AddressServed {
             if director.config.iter().any(|it| it.coordinates(&router.name)) {
                 continue;
             }
+            // A sync group takes over when no member hears anybody any more: what one of them hears, all wait for.
+            let group = director.config.iter().find_map(|config| config.group_of(&router.name));
+            let members = group.into_iter().flat_map(|group| &group.members).filter_map(|name| layout.router(id, name));
+            let members: Vec<&VirtualRouterConfig> = members.collect();
+            let mut all = members.iter().flat_map(|member| &member.addresses);
+            if all.any(|other| ways.served(id, other.address)) {
+                continue;
+            }
+            let own = router.vrid.get();
+            let vrids: BTreeSet<u8> = members.iter().map(|member| member.vrid.get()).chain([own]).collect();
             let interval = layout.longest_interval(address);
             let allowed = allowed(world, router, interval);
             let new = Unserved { since: world.now(), allowed, reported: false };
             let since = before.get(&(id, address)).copied().unwrap_or(new);
-            let farewell = self.farewells.get(&router.vrid.get()).filter(|at| **at >= since.since);
+            let farewells = vrids.iter().filter_map(|vrid| self.farewells.get(vrid));
+            let farewell = farewells.filter(|at| **at >= since.since).max();
             let again = farewell.map(|at| at.since(since.since) + after_a_farewell(world, router, interval));
-            let forged = world.forged.get(&router.vrid.get()).filter(|forged| forged.until >= since.since);
-            let fooled = forged.map(|forged| forged.until.since(since.since) + MARGIN + world.slowest);
+            let forged = vrids.iter().filter_map(|vrid| world.forged.get(vrid)).map(|forged| forged.until);
+            let fooled = forged.filter(|until| *until >= since.since).max();
+            let fooled = fooled.map(|until| until.since(since.since) + MARGIN + world.slowest);
             let allowed = allowed.max(again.unwrap_or_default()).max(fooled.unwrap_or_default());
             self.unserved.insert((id, address), Unserved { allowed, ..since });
         }

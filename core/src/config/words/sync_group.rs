@@ -236,8 +236,9 @@ impl Lower<'_> {
             let lists = said::of(group.lines(), "group").flat_map(|list| list.lines());
             let names: Vec<_> = lists.flat_map(|line| std::iter::once(&line.word).chain(&line.args)).collect();
             for name in names.iter().filter(|name| !instances.contains(&*name.text)) {
-                let said = Diagnostic::error("unknown-member", format!("there is no vrrp_instance called `{}`", name.text))
-                    .at(name.span, "keepalived leaves it out: then it does not move with the others");
+                let said =
+                    Diagnostic::error("unknown-member", format!("there is no vrrp_instance called `{}`", name.text))
+                        .at(name.span, "keepalived leaves it out: then it does not move with the others");
                 self.push(match nearest_name(&name.text, instances.iter().copied()) {
                     Some(near) => said.help(format!("write `{near}`")),
                     None => said.help(format!("define `vrrp_instance {} {{ ... }}`, or delete the line", name.text)),

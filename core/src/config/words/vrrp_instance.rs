@@ -1,10 +1,10 @@
 //! `vrrp_instance`: what its words add up to. The rows are in `vrrp_instance_words`.
 
 use super::said::{self, Lower, Said};
+use super::track_script::Tracks;
 use super::values::parse_seconds;
 use super::vrrp_garp::{Announcements, Announces};
 pub(super) use super::vrrp_instance_words::TABLE;
-use super::track_script::Tracks;
 use crate::config::model::{
     Adverts, InitialState, Interfaces, NotifyScripts, Preemption, Tracked, Tracking, VirtualRouterConfig,
 };
