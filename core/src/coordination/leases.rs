@@ -545,7 +545,7 @@ impl Leases {
             }
             LeaseEvent::Held { key, by } => {
                 let Some(live) = &self.session else { return Concerned::Nothing };
-                self.vacancies.taken(&key);
+                self.vacancies.taken_by_another(&key);
                 self.holds.insert(key.clone(), Hold::Theirs { by, ask_at: now + live.timeout });
                 Concerned::Of(key)
             }

@@ -48,6 +48,12 @@ impl Vacancies {
         self.free.remove(key);
     }
 
+    /// Another one holds it: whom we were about to pass over has left nothing free.
+    pub fn taken_by_another(&mut self, key: &str) {
+        self.taken(key);
+        self.passed.remove(key);
+    }
+
     /// So many candidates are better than ours.
     pub fn ranked(&mut self, key: &str, better: Option<usize>, now: Instant) {
         if let Some(free) = self.free.get_mut(key) {
@@ -137,5 +143,10 @@ mod tests {
         assert!(!vacancies.look(at(8_999)));
         assert_eq!(vacancies.next(), Some(at(9_000)));
         assert!(vacancies.look(at(9_000)) && !vacancies.is_passed_over("V", 3));
+        vacancies.pass_over("V".into(), BTreeSet::from([3]), at(19_000));
+        vacancies.taken("V");
+        assert!(vacancies.is_passed_over("V", 3), "we have taken it");
+        vacancies.taken_by_another("V");
+        assert!(!vacancies.is_passed_over("V", 3));
     }
 }

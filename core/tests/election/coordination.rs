@@ -394,6 +394,24 @@ fn elected_it_takes_what_a_better_candidate_leaves_free() {
     t.is(Role::Backup);
 }
 
+/// Of several that wait, one that asked out of turn and came too late has passed nobody over: the next time the better
+/// candidate comes first again.
+#[test]
+fn elected_one_that_came_too_late_has_passed_nobody_over() {
+    let mut t = Timeline::with(coordinated(router(), Mode::Elect, OnLoss::Release));
+    t.opened(SESSION).confirmed("0");
+    t.told(candidates(&[("lb3", 178, true), ("lb2", 150, true), ("lb1", 100, true)]))
+        .gives(&["look who holds the lease of V"]);
+    t.told(LeaseEvent::Vacant { key: "V".into() }).nothing();
+    assert_eq!(t.answered("6"), ["take the lease of V"]);
+    t.told(LeaseEvent::Held { key: "V".into(), by: "lb3".into() }).nothing();
+    t.answered("8");
+    t.told(candidates(&[("lb3", 30, true), ("lb2", 150, true), ("lb1", 100, true)])).nothing();
+    t.told(LeaseEvent::Vacant { key: "V".into() }).nothing();
+    assert_eq!(t.answered("10.999999999"), [""; 0]);
+    t.told(LeaseEvent::Held { key: "V".into(), by: "lb2".into() }).nothing();
+}
+
 #[test]
 fn elected_it_gives_way_to_a_new_claim_of_one_that_it_passed_over() {
     let mut t = Timeline::with(coordinated(router(), Mode::Elect, OnLoss::Release));

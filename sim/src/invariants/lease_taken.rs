@@ -3,7 +3,7 @@
 //! Judged are virtual routers whose addresses nobody may have without the lease (`fence`, `elect`, both with `on_loss =
 //! "release"`), and that no spreading leaves to others. Every director that runs with such a router reaches the service
 //! without loss or delay. Of these one that is not in FAULT for a reason of its own has a connection again after
-//! [`connected`], and becomes MASTER after its Master_Down_Interval at the latest (RFC 9568 6.1), or, in `elect`, when all
+//! [`connected`] since that is so, or since the last step or start, and becomes MASTER after its Master_Down_Interval at the latest (RFC 9568 6.1), or, in `elect`, when all
 //! the better candidates have had their turn ([`TURN`]). That the service failed a
 //! short time ago is no reason to leave a lease free.
 
@@ -62,6 +62,8 @@ impl Invariant for LeaseTaken {
         let mut free = BTreeMap::new();
         for (router, allowed) in self.could_be_taken(world) {
             let (since, before, reported) = self.free.get(&router).copied().unwrap_or((now, allowed, false));
+            // Whose session somebody ended, or who was upgraded, begins anew.
+            let since = since.max(world.last_step).max(world.last_start);
             free.insert(router, (since, before.max(allowed), reported));
         }
         self.free = free;
