@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
 
 use std::collections::BTreeSet;
-use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, ping, tcp};
+use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, ping, smtp, tcp};
 use vipward_core::config::words::{self, Block};
 use vipward_core::time::Duration;
 
@@ -67,6 +67,7 @@ fn what_a_server_must_answer() {
     assert_eq!(accepts(two.into()), [false, true, false], "every URL must pass");
     assert_eq!(accepts(tcp::Settings.into()), [true; 3]);
     assert_eq!(accepts(ping::Settings.into()), [true; 3]);
+    assert_eq!(accepts(smtp::Settings::default().into()), [true, true, false]);
 }
 
 /// Estates know a checker by a sum over its settings: these are the bytes that are summed up, as the first version wrote
@@ -77,4 +78,5 @@ fn the_bytes_of_a_kind_stay() {
     assert_eq!(bytes(tcp::Settings.into()), [0]);
     assert_eq!(bytes(http::Settings::default().into()), [1, 1, 1, b'/', 1, 200, 1, 171, 2, 0, 0, 0, 0]);
     assert_eq!(bytes(ping::Settings.into()), [2]);
+    assert_eq!(bytes(smtp::Settings { helo_name: "x".to_owned() }.into()), [3, 1, b'x']);
 }

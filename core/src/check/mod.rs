@@ -12,6 +12,7 @@ pub mod http;
 mod model;
 pub mod ping;
 mod probe;
+pub mod smtp;
 mod streams;
 pub mod tcp;
 
@@ -188,6 +189,7 @@ kinds! {
     Tcp => tcp,
     Http => http,
     Ping => ping,
+    Smtp => smtp,
 }
 
 impl CheckerKind {

@@ -1,8 +1,7 @@
 //! One attempt of a checker, whatever its kind: what is tried, and the verdict. The conversations run over
 //! [`super::Streams`], so the simulator runs the very client code that production runs.
 
-use super::http::Wrong;
-use super::{ProbeKind, Shown, Streams};
+use super::{ProbeKind, Shown, Streams, http, smtp};
 use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -108,7 +107,9 @@ pub enum Failure {
     /// Connected, but no whole response within `connect_timeout`.
     ResponseTimeout,
     /// It answered, but not as `HTTP_GET` wants it.
-    Http(Wrong),
+    Http(http::Wrong),
+    /// It answered, but not as `SMTP_CHECK` wants it.
+    Smtp(smtp::Wrong),
 }
 
 impl fmt::Display for Failure {
@@ -119,6 +120,7 @@ impl fmt::Display for Failure {
             Self::Unreachable(error) => write!(f, "unreachable: {error}"),
             Self::ResponseTimeout => f.write_str("no response in time"),
             Self::Http(wrong) => wrong.fmt(f),
+            Self::Smtp(wrong) => wrong.fmt(f),
         }
     }
 }
@@ -129,6 +131,7 @@ impl Failure {
             Self::Refused | Self::Unreachable(_) => Shown::Absent,
             Self::ConnectTimeout | Self::ResponseTimeout => Shown::Late,
             Self::Http(wrong) => wrong.shows(),
+            Self::Smtp(wrong) => wrong.shows(),
         }
     }
 }

@@ -12,7 +12,7 @@ const INVISIBLE: [(&str, &str); 2] =
 /// Values of words that take any text, or whose range the row does not say: two that differ.
 fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
     Some(match keyword.word {
-        "router_id" | "virtualhost" => ["a.example", "b.example"],
+        "router_id" | "virtualhost" | "helo_name" => ["a.example", "b.example"],
         "script_user" | "user" => ["nobody", "daemon"],
         "script" | "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
             ["/bin/true", "/bin/x"]
@@ -89,7 +89,8 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
-         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n}}\n}}\n{group}",
+         HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
+         SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\n}}\n}}\n{group}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),
@@ -101,6 +102,8 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         inside(Block::HttpGet),
         inside(Block::Url),
         inside(Block::PingCheck),
+        inside(Block::SmtpCheck),
+        inside(Block::SmtpHost),
     )
 }
 
@@ -262,6 +265,7 @@ fn opening(block: Block) -> String {
         Block::VirtualServer => "virtual_server 192.0.2.100 80 {\n",
         Block::RealServer => "real_server 198.51.100.21 80 {\n",
         Block::HttpGet => "HTTP_GET {\n",
+        Block::SmtpCheck => "SMTP_CHECK {\n",
         other => panic!("{other:?} hands nothing down"),
     }
     .to_owned()

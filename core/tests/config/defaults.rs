@@ -271,3 +271,27 @@ fn the_ends_of_every_range_are_taken() {
         assert_eq!(good(&instance(more)).routers[0].adverts.interval.centis(), centis, "{more}");
     }
 }
+
+/// keepalived 2.2.7: a `host` is one more checker of its own, and the block is one if it has none or says where to connect.
+#[test]
+fn smtp_check() {
+    let checkers = |block: &str| {
+        let text = service("", &format!("retry 3\nSMTP_CHECK {{\n{block}\n}}"));
+        let checkers = good(&text).services[0].real_servers[0].checkers.clone();
+        let shown = |checker: &vipward_core::config::CheckerConfig| {
+            let CheckerKind::Smtp(smtp) = &checker.kind else { panic!("{checker:?}") };
+            assert_eq!((checker.retry, checker.delay_before_retry), (3, secs(1)));
+            format!("{} {} {}", checker.target, smtp.helo_name, checker.connect_timeout.as_secs())
+        };
+        checkers.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(checkers(""), ["198.51.100.21:80 smtpchecker.keepalived.org 5"]);
+    assert_eq!(checkers("helo_name lb.example\nconnect_port 25"), ["198.51.100.21:25 lb.example 5"]);
+    assert_eq!(checkers("host {\n connect_ip 192.0.2.5\n}"), ["192.0.2.5:80 smtpchecker.keepalived.org 5"]);
+    assert_eq!(
+        checkers(
+            "host {\n connect_port 26\n}\nhost {\n connect_timeout 2\n}\nconnect_port 25\nconnect_timeout 7\nhelo_name x"
+        ),
+        ["198.51.100.21:25 x 7", "198.51.100.21:26 x 7", "198.51.100.21:80 x 2"]
+    );
+}

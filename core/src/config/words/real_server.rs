@@ -7,7 +7,7 @@ use super::row::Status::{Acted, Also, Mail, NotYet};
 use super::row::{Row, Table, choice, command, count, number, opens, row, switch, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
-use super::{http_get, ping_check, tcp_check, virtual_server};
+use super::{http_get, ping_check, smtp_check, tcp_check, virtual_server};
 use crate::config::line::Word;
 use crate::config::model::{CheckerConfig, RealServer};
 use crate::config::places::Places;
@@ -90,6 +90,7 @@ const ROWS: &[Row<Draft>] = &[
     row("TCP_CHECK", opens(Block::TcpCheck), Nothing, Acted(tcp_check::read), "a connection can be opened"),
     row("HTTP_GET", opens(Block::HttpGet), Nothing, Acted(http_get::read), "URLs answer as they should"),
     row("PING_CHECK", opens(Block::PingCheck), Nothing, Acted(ping_check::read), "the host answers ICMP echo"),
+    row("SMTP_CHECK", opens(Block::SmtpCheck), Nothing, Acted(smtp_check::read), "a mail server greets and answers HELO"),
 ];
 
 /// Not acted on yet.
@@ -100,7 +101,6 @@ const LATER: &[Row<Draft>] = &[
     row("notify_up", command(), Nothing, NotYet(""), "command when it comes up"),
     row("notify_down", command(), Nothing, NotYet(""), "command when it goes down"),
     row("SSL_GET", opens(Block::SslGet), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "URLs answer as they should, over TLS"),
-    row("SMTP_CHECK", opens(Block::SmtpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a mail server greets"),
     row("DNS_CHECK", opens(Block::DnsCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a name server answers"),
     row("UDP_CHECK", opens(Block::UdpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a datagram is taken or answered"),
     row("MISC_CHECK", opens(Block::MiscCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a command succeeds"),
