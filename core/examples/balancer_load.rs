@@ -118,6 +118,7 @@ fn real_server(n: u32) -> RealServer {
     let checker = CheckerConfig {
         kind: tcp::Settings.into(),
         target: address,
+        from: Default::default(),
         connect_timeout: Duration::from_secs(5),
         retry: 1,
         delay_before_retry: Duration::from_secs(1),

@@ -11,7 +11,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use vipward_core::check::http::{Get, Wrong};
-use vipward_core::check::{self, Failure, HttpVersion, Probe, ProbeKind, Shortage, UrlCheck, Verdict, ping, tcp};
+use vipward_core::check::{
+    self, Binding, Failure, HttpVersion, Probe, ProbeKind, Shortage, UrlCheck, Verdict, ping, tcp,
+};
 use vipward_core::seam::{Clock, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -46,12 +48,12 @@ impl Clock for OneServer {
 impl Streams for OneServer {
     type Stream = DuplexStream;
 
-    fn connect(&self, _: SocketAddr) -> impl Future<Output = io::Result<DuplexStream>> {
+    fn connect(&self, _: SocketAddr, _: &Binding) -> impl Future<Output = io::Result<DuplexStream>> {
         (self.connect)()
     }
 
     /// Echoes where it would connect.
-    async fn echo(&self, _: IpAddr) -> io::Result<()> {
+    async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
         (self.connect)().await.map(drop)
     }
 
@@ -112,7 +114,7 @@ fn get(url: UrlCheck) -> ProbeKind {
 /// The verdict, and how long it took.
 async fn verdict(network: OneServer, kind: ProbeKind) -> (Verdict, Duration) {
     let network = Rc::new(network);
-    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind };
+    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), from: Binding::default(), timeout: TIMEOUT, kind };
     let verdict = check::run(probe, network.clone()).await;
     (verdict, network.now().since_origin())
 }
@@ -146,11 +148,11 @@ impl<F> Clock for Over<F> {
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static, F: Fn() -> S> Streams for Over<F> {
     type Stream = S;
 
-    async fn connect(&self, _: SocketAddr) -> io::Result<S> {
+    async fn connect(&self, _: SocketAddr, _: &Binding) -> io::Result<S> {
         Ok((self.1)())
     }
 
-    async fn echo(&self, _: IpAddr) -> io::Result<()> {
+    async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
         Ok(())
     }
 
@@ -161,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, F: Fn() -> S> Streams for Over
 
 /// The verdict where each connection is one of these streams.
 async fn over<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: impl Fn() -> S, kind: ProbeKind) -> Verdict {
-    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind };
+    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), from: Binding::default(), timeout: TIMEOUT, kind };
     check::run(probe, Rc::new(Over(refuses(io::ErrorKind::ConnectionRefused), stream))).await
 }
 

@@ -139,6 +139,7 @@ fn real_server(address: SocketAddr) -> RealServer {
     let checker = CheckerConfig {
         kind: http::Settings { urls: vec![url], ..http::Settings::default() }.into(),
         target: address,
+        from: Default::default(),
         connect_timeout: Duration::from_secs(1),
         retry: 1,
         delay_before_retry: Duration::from_secs(1),

@@ -8,6 +8,7 @@
 //! [`probe`] has what all kinds share: one attempt, its name, its limit in time and its verdict.
 
 mod after_request;
+mod binding;
 pub mod http;
 mod model;
 pub mod ping;
@@ -16,6 +17,7 @@ pub mod smtp;
 mod streams;
 pub mod tcp;
 
+pub use binding::Binding;
 pub use http::{HttpVersion, UrlCheck};
 pub use model::{Answer, Exchange, Shown};
 pub use probe::{Failure, Probe, ProbeId, Progress, Shortage, Trouble, Verdict, run};
@@ -57,10 +59,11 @@ pub trait Attempt {
     /// What is said and heard, in order, if all goes well; never empty.
     const EXCHANGES: &'static [Exchange];
 
-    /// The conversation. It tells `progress` after each of [`Self::EXCHANGES`], and has no time limit of its own.
+    /// The conversation, with `from` as our end of it. It tells `progress` after each of [`Self::EXCHANGES`], and has no time limit of its own.
     fn converse<S: Streams>(
         &self,
         target: SocketAddr,
+        from: &Binding,
         streams: &S,
         progress: &Progress,
     ) -> impl Future<Output = Result<(), Trouble>>;
@@ -173,11 +176,12 @@ macro_rules! kinds {
             async fn converse<S: Streams>(
                 &self,
                 target: SocketAddr,
+                from: &Binding,
                 streams: &S,
                 progress: &Progress,
             ) -> Result<(), Trouble> {
                 match self {
-                    $(Self::$kind(attempt) => attempt.converse(target, streams, progress).await),+
+                    $(Self::$kind(attempt) => attempt.converse(target, from, streams, progress).await),+
                 }
             }
         }

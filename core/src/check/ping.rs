@@ -1,9 +1,9 @@
 //! `PING_CHECK` (keepalived.conf(5)): the host answers an ICMP echo. Its block has only the words that all checkers have;
-//! of the target the port is of no use.
+//! of the target and of our own end the port is of no use.
 //!
 //! One attempt is one request: a lost packet is a failed attempt, which `retry` forgives.
 
-use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Streams, Trouble};
+use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::io::{Error, ErrorKind};
@@ -34,8 +34,14 @@ impl Kind for Settings {
 impl Attempt for Echo {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Echo];
 
-    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, _: &Progress) -> Result<(), Trouble> {
-        streams.echo(target.ip()).await.map_err(|error| no_echo(&error, streams))
+    async fn converse<S: Streams>(
+        &self,
+        target: SocketAddr,
+        from: &Binding,
+        streams: &S,
+        _: &Progress,
+    ) -> Result<(), Trouble> {
+        streams.echo(target.ip(), from).await.map_err(|error| no_echo(&error, streams))
     }
 
     /// Nothing is asked that has more than one answer.

@@ -1,7 +1,7 @@
 //! One attempt of a checker, whatever its kind: what is tried, and the verdict. The conversations run over
 //! [`super::Streams`], so the simulator runs the very client code that production runs.
 
-use super::{ProbeKind, Shown, Streams, http, smtp};
+use super::{Binding, ProbeKind, Shown, Streams, http, smtp};
 use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -32,6 +32,9 @@ pub struct ProbeId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     pub target: SocketAddr,
+    /// Our end. Recordings of earlier versions have none.
+    #[serde(default)]
+    pub from: Binding,
     /// For the whole attempt: connect, request, response (keepalived's `connect_timeout`).
     pub timeout: Duration,
     pub kind: ProbeKind,
@@ -47,7 +50,8 @@ pub enum Verdict {
 }
 
 /// What this host lacks, whatever the real server does. Only what passes by itself is one: a packet filter of our own that
-/// forbids the way, or a route that is missing, lasts, and clients of the virtual server meet the same.
+/// forbids the way, or a route that is missing, lasts, and clients of the virtual server meet the same. What the words of a
+/// checker ask of our own end ([`Binding`]) is one too: clients don't come from there. (keepalived 2.2.7 tries again as well.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Shortage {
     /// File descriptors of this process (EMFILE).
@@ -58,11 +62,23 @@ pub enum Shortage {
     Memory,
     /// Local ports towards this real server (EADDRNOTAVAIL).
     Ports,
+    /// The address of `bindto` (EADDRNOTAVAIL).
+    Address(IpAddr),
+    /// The port of `bind_port`, which is in use (EADDRINUSE, EADDRNOTAVAIL).
+    Port(u16),
+    /// The interface of `bind_if` (ENODEV).
+    Interface,
+    /// The right to what `fwmark`, `bind_if` or `bind_port` asks for (EPERM, EACCES).
+    Right,
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Address(address) => return write!(f, "{address} (`bindto`) is no address of this host"),
+            Self::Port(port) => return write!(f, "local port {port} (`bind_port`) is in use"),
+            Self::Interface => "the interface of `bind_if` is not there",
+            Self::Right => "this process may not do what `fwmark`, `bind_if` or `bind_port` asks for (CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE)",
             Self::Descriptors => "this process has no file descriptor left (RLIMIT_NOFILE)",
             Self::HostDescriptors => "this host has no file descriptor left (fs.file-max)",
             Self::Memory => "the kernel of this host has no memory left for it",
@@ -154,7 +170,7 @@ impl Progress {
 pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
     let deadline = streams.now() + probe.timeout;
     let progress = Progress::default();
-    let mut attempt = pin!(probe.kind.converse(probe.target, &*streams, &progress));
+    let mut attempt = pin!(probe.kind.converse(probe.target, &probe.from, &*streams, &progress));
     let in_time = tokio::select! {
         biased;
         result = attempt.as_mut() => Some(result),

@@ -5,7 +5,7 @@
 //! kept, and a reply longer than [`MAX_REPLY`] is none. Time is bounded by the caller.
 
 use super::probe::not_connected;
-use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
+use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -129,8 +129,14 @@ impl Attempt for Greet {
     /// HELO and QUIT; the greeting comes with the connection.
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake, Exchange::Request, Exchange::Request];
 
-    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, progress: &Progress) -> Result<(), Trouble> {
-        let stream = streams.connect(target).await.map_err(|error| not_connected(&error, streams))?;
+    async fn converse<S: Streams>(
+        &self,
+        target: SocketAddr,
+        from: &Binding,
+        streams: &S,
+        progress: &Progress,
+    ) -> Result<(), Trouble> {
+        let stream = streams.connect(target, from).await.map_err(|error| not_connected(&error, streams))?;
         progress.next();
         let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
         reply(&mut stream, To::Connection, Some(b"220"), streams).await?;

@@ -1,7 +1,7 @@
 //! `TCP_CHECK` (keepalived.conf(5)): a connection can be opened. It is closed again at once.
 
 use super::probe::not_connected;
-use super::{Answer, Attempt, Exchange, Failure, Kind, Progress, Streams, Trouble};
+use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -31,8 +31,14 @@ impl Kind for Settings {
 impl Attempt for Connect {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake];
 
-    async fn converse<S: Streams>(&self, target: SocketAddr, streams: &S, _: &Progress) -> Result<(), Trouble> {
-        streams.connect(target).await.map(drop).map_err(|error| not_connected(&error, streams))
+    async fn converse<S: Streams>(
+        &self,
+        target: SocketAddr,
+        from: &Binding,
+        streams: &S,
+        _: &Progress,
+    ) -> Result<(), Trouble> {
+        streams.connect(target, from).await.map(drop).map_err(|error| not_connected(&error, streams))
     }
 
     /// Nothing is asked.

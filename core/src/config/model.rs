@@ -2,6 +2,7 @@
 //!
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
+use crate::check::Binding;
 pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::{Command, ScriptId};
 use crate::config::places::Places;
@@ -405,6 +406,9 @@ pub struct CheckerConfig {
     pub kind: CheckerKind,
     /// `connect_ip` and `connect_port`; default: the real server's.
     pub target: SocketAddr,
+    /// `bindto`, `bind_port`, `bind_if`, `fwmark`. Recordings of earlier versions have none.
+    #[serde(default)]
+    pub from: Binding,
     /// `connect_timeout`, default 5 s.
     pub connect_timeout: Duration,
     /// `retry` / `nb_get_retry`: extra tries before a live server is down. Default 1.

@@ -172,7 +172,8 @@ impl Checker {
         self.due().filter(|due| *due <= now)?;
         let kind = self.config.kind.attempt(self.step);
         self.phase = Phase::Probing(id);
-        Some(Probe { target: self.config.target, timeout: self.config.connect_timeout, kind })
+        let CheckerConfig { target, from, connect_timeout, .. } = &self.config;
+        Some(Probe { target: *target, from: from.clone(), timeout: *connect_timeout, kind })
     }
 
     /// The attempt `id` ended. `None`: it is not the one under way, and nothing changes.
@@ -262,6 +263,7 @@ mod tests {
         CheckerConfig {
             kind,
             target: SocketAddr::from(([192, 0, 2, 1], 80)),
+            from: Default::default(),
             connect_timeout: Duration::from_secs(3),
             retry: 2,
             delay_before_retry: Duration::from_secs(1),

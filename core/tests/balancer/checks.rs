@@ -164,6 +164,7 @@ fn a_probe_that_could_not_be_started_says_nothing_about_the_server() {
     world.timeline();
     let probe = vipward_core::check::Probe {
         target: id.server,
+        from: Default::default(),
         timeout: secs(3),
         kind: vipward_core::check::ProbeKind::Tcp(vipward_core::check::tcp::Connect),
     };

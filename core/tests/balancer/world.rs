@@ -41,6 +41,7 @@ pub fn tcp(target: &str) -> CheckerConfig {
     CheckerConfig {
         kind: check::tcp::Settings.into(),
         target: address(target),
+        from: Default::default(),
         connect_timeout: secs(3),
         retry: 2,
         delay_before_retry: secs(1),

@@ -2,7 +2,7 @@
 
 use crate::helpers::{good, instance, service};
 use std::net::Ipv4Addr;
-use vipward_core::check::{http, tcp};
+use vipward_core::check::{Binding, http, tcp};
 use vipward_core::command::ScriptUser;
 use vipward_core::config::*;
 use vipward_core::interface::{InterfaceName, Scope};
@@ -294,4 +294,20 @@ fn smtp_check() {
         ),
         ["198.51.100.21:25 x 7", "198.51.100.21:26 x 7", "198.51.100.21:80 x 2"]
     );
+}
+
+#[test]
+fn where_checks_come_from() {
+    let words = "bindto 192.0.2.11\nbind_port 3333\nbind_if eth1\nfwmark 4294967295";
+    let blocks =
+        ["TCP_CHECK {\n%\n}", "HTTP_GET {\n%\nurl {\n}\n}", "PING_CHECK {\n%\n}", "SMTP_CHECK {\nhost {\n%\n}\n}"];
+    for block in blocks {
+        let from = |words: &str| {
+            good(&service("", &block.replace('%', words))).services[0].real_servers[0].checkers[0].from.clone()
+        };
+        assert_eq!(from(""), Binding::default());
+        let bound = from(words);
+        assert_eq!(bound.address, Some([192, 0, 2, 11].into()));
+        assert_eq!((bound.port, bound.interface.unwrap().as_str(), bound.mark), (3333, "eth1", u32::MAX));
+    }
 }

@@ -43,6 +43,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("nat_mask", service("nat_mask 255.255.255.0", CHECK), "W dead-word 5:1"),
         ("lvs_id", "global_defs {\n lvs_id LVS_DEVEL\n}".to_owned(), "W dead-word 2:2"),
         ("nb_get_retry", service("", "TCP_CHECK {\n nb_get_retry 3\n}"), "W old-word 8:2"),
+        ("a check from another family", service("", "TCP_CHECK {\n bindto 2001:db8::11\n}"), "E mixed-families 8:2"),
         ("a name of two words", service("", "SMTP_CHECK {\n helo_name \"two words\"\n}"), "E bad-value 8:12"),
         ("a host of a mail server", service("", "SMTP_CHECK {\n host {\n }\n host {\n }\n}"), "I old-word 8:2"),
         ("the historical misspelling", vi("lvs_sync_daemon_inteface eth0"), "W old-word 8:1"),

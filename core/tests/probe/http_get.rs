@@ -227,11 +227,11 @@ async fn a_response_that_waited_while_we_were_frozen_counts() {
     impl Streams for ByHand {
         type Stream = DuplexStream;
 
-        async fn connect(&self, _: SocketAddr) -> io::Result<DuplexStream> {
+        async fn connect(&self, _: SocketAddr, _: &Binding) -> io::Result<DuplexStream> {
             Ok(self.stream.take().unwrap())
         }
 
-        async fn echo(&self, _: IpAddr) -> io::Result<()> {
+        async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
             std::future::pending().await
         }
 
@@ -239,7 +239,12 @@ async fn a_response_that_waited_while_we_were_frozen_counts() {
             None
         }
     }
-    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), timeout: TIMEOUT, kind: get(url()) };
+    let probe = Probe {
+        target: "192.0.2.10:80".parse().unwrap(),
+        from: Binding::default(),
+        timeout: TIMEOUT,
+        kind: get(url()),
+    };
     let (ours, mut theirs) = tokio::io::duplex(4096);
     let network = Rc::new(ByHand { now: Cell::new(Instant::ZERO), stream: Cell::new(Some(ours)) });
     let mut attempt = Box::pin(check::run(probe, network.clone()));

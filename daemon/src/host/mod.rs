@@ -5,6 +5,7 @@ pub mod scripts;
 use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
 use crate::host::scripts::Scripts;
+use crate::net::connect::connect;
 use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
@@ -21,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use vipward_core::balancer::{self, Balancer};
-use vipward_core::check::{self, Shortage};
+use vipward_core::check::{self, Binding, Shortage};
 use vipward_core::command::Command;
 use vipward_core::decision::{Decision, Kind};
 use vipward_core::door::News;
@@ -321,12 +322,12 @@ impl Clock for ProbeStreams {
 impl Streams for ProbeStreams {
     type Stream = TcpStream;
 
-    async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(target).await
+    async fn connect(&self, target: SocketAddr, from: &Binding) -> io::Result<TcpStream> {
+        connect(target, from).await
     }
 
-    async fn echo(&self, target: IpAddr) -> io::Result<()> {
-        echo(target).await
+    async fn echo(&self, target: IpAddr, from: &Binding) -> io::Result<()> {
+        echo(target, from).await
     }
 
     fn shortage(&self, error: &io::Error) -> Option<Shortage> {

@@ -4,11 +4,13 @@
 //! raw one does it, for which a worker has CAP_NET_RAW. One socket serves one attempt: the first gives each its own
 //! identifier, and neither mixes up what belongs to whom.
 
+use crate::net::connect::bind;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::UdpSocket;
+use vipward_core::check::Binding;
 
 /// A reply is as long as its request, behind an IPv4 header of at most 60 bytes. What is longer is not ours.
 const LONGEST: usize = 256;
@@ -20,8 +22,8 @@ const MAX_OTHERS: u32 = 64;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Sends one request and waits for its reply, however long that takes. Must be called inside a runtime.
-pub async fn echo(target: IpAddr) -> io::Result<()> {
-    let (socket, kind) = open(target)?;
+pub async fn echo(target: IpAddr, from: &Binding) -> io::Result<()> {
+    let (socket, kind) = open(target, from)?;
     let request = Request::new(target, kind);
     socket.send(&request.packet()).await?;
     let mut others = 0;
@@ -46,7 +48,7 @@ enum Kind {
     Raw,
 }
 
-fn open(target: IpAddr) -> io::Result<(UdpSocket, Kind)> {
+fn open(target: IpAddr, from: &Binding) -> io::Result<(UdpSocket, Kind)> {
     let (domain, protocol) = match target {
         IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
@@ -60,6 +62,7 @@ fn open(target: IpAddr) -> io::Result<(UdpSocket, Kind)> {
         IpAddr::V4(_) => nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv4RecvErr, &true)?,
         IpAddr::V6(_) => nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv6RecvErr, &true)?,
     }
+    bind(&socket, from, 0)?;
     // Only what comes from there.
     socket.connect(&SocketAddr::new(target, 0).into())?;
     socket.set_nonblocking(true)?;
@@ -184,9 +187,9 @@ mod tests {
     #[tokio::test]
     async fn this_machine_answers_itself() {
         for target in [V4, V6] {
-            match open(target) {
+            match open(target, &Binding::default()) {
                 Err(error) => println!("NOT RUN: an echo of {target}: {error}"),
-                Ok(_) => echo(target).await.unwrap(),
+                Ok(_) => echo(target, &Binding::default()).await.unwrap(),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod adverts;
 pub mod arp;
+pub mod connect;
 pub mod echo;
 pub mod ipv4;
 pub mod links;

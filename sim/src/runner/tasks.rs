@@ -7,6 +7,7 @@ use crate::scenario::NodeId;
 use crate::world::{Envelope, Lost, World};
 use futures::future::LocalBoxFuture;
 use std::cell::{Ref, RefMut};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpStream, UdpSocket};
-use vipward_core::check::{self, Probe, Shortage, Verdict};
+use vipward_core::check::{self, Binding, Probe, Shortage, Verdict};
 use vipward_core::seam::{Refusal, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -85,8 +86,9 @@ impl Runner for Tasks {
 impl Streams for Daemon<Tasks> {
     type Stream = SimStream;
 
-    async fn connect(&self, target: SocketAddr) -> io::Result<SimStream> {
+    async fn connect(&self, target: SocketAddr, from: &Binding) -> io::Result<SimStream> {
         drop(self.acts("starts a probe").await.map_err(io::Error::other)?);
+        self.can_be_from(from)?;
         let mut wait = SYN_TIMEOUT;
         loop {
             self.thawed().await;
@@ -115,8 +117,9 @@ impl Streams for Daemon<Tasks> {
         }
     }
 
-    async fn echo(&self, target: IpAddr) -> io::Result<()> {
+    async fn echo(&self, target: IpAddr, from: &Binding) -> io::Result<()> {
         drop(self.acts("starts a probe").await.map_err(io::Error::other)?);
+        self.can_be_from(from)?;
         let answered = {
             let mut world = self.runner.world_mut();
             world.holder_of_own(target).map(|node| world.round_trip(self.id, node))
@@ -136,11 +139,33 @@ impl Streams for Daemon<Tasks> {
         }
     }
 
-    /// Nothing is short in a simulated world.
-    fn shortage(&self, _: &io::Error) -> Option<Shortage> {
-        None
+    /// Nothing is short in a simulated world, but for what a checker's `bindto` and `bind_if` name.
+    fn shortage(&self, error: &io::Error) -> Option<Shortage> {
+        let Missing(shortage) = error.get_ref()?.downcast_ref()?;
+        Some(*shortage)
     }
 }
+
+impl Daemon<Tasks> {
+    fn can_be_from(&self, from: &Binding) -> io::Result<()> {
+        match self.runner.world().lacks(self.id, from) {
+            Some(shortage) => Err(io::Error::other(Missing(shortage))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a director has not.
+#[derive(Debug)]
+struct Missing(Shortage);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Missing {}
 
 /// A probe's connection. turmoil carries the bytes; the world says when they may move: not while the way is cut or the
 /// director frozen, and answers come later by the way's delay and by what loss costs.

@@ -43,6 +43,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use vipward_core::check::{Binding, Shortage};
+use vipward_core::interface::InterfaceName;
 use vipward_core::time::{Duration, Instant};
 
 /// An effect of a machine that has ended.
@@ -256,6 +258,20 @@ impl World {
 
     pub fn directors(&self) -> impl Iterator<Item = (NodeId, &Director)> {
         self.ids().filter_map(|id| self.director(id).map(|director| (id, director)))
+    }
+
+    /// What a director has not of what a checker asks of its own end: its address and its interface must be there. Mark and
+    /// port mean nothing in this world, which has no rules by mark and more ports than anybody uses.
+    pub fn lacks(&self, id: NodeId, from: &Binding) -> Option<Shortage> {
+        let has = |interface: &InterfaceName| self.node(id).ports.iter().any(|port| port.interface == *interface);
+        if from.interface.as_ref().is_some_and(|interface| !has(interface)) {
+            return Some(Shortage::Interface);
+        }
+        let holds = |address: &IpAddr| {
+            self.holder_of_own(*address) == Some(id)
+                || self.director(id).is_some_and(|director| director.kernel.addresses.holds(*address))
+        };
+        from.address.filter(|address| !holds(address)).map(Shortage::Address)
     }
 
     /// The real server's state; `None` for other nodes.

@@ -9,7 +9,7 @@ use super::row::{Row, Table, choice, flag, opens, row, switch, text};
 use super::said::{self, Said};
 use super::values::keep;
 use super::{real_server, tcp_check, url};
-use crate::check::http;
+use crate::check::{Binding, http};
 use crate::config::model::{HttpVersion, UrlCheck};
 use crate::config::places::Places;
 use crate::text::Diagnostic;
@@ -39,6 +39,9 @@ impl Paced for Draft {
 impl Connects for Draft {
     fn target(&mut self) -> &mut SocketAddr {
         &mut self.check.target
+    }
+    fn from(&mut self) -> &mut Binding {
+        &mut self.check.from
     }
 }
 

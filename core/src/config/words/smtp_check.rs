@@ -11,7 +11,7 @@ use super::row::{Row, Table, count, opens, row, text};
 use super::said::{self, Said};
 use super::tcp_check;
 use super::values::keep;
-use crate::check::smtp;
+use crate::check::{Binding, smtp};
 use crate::config::places::Places;
 use crate::text::Diagnostic;
 use crate::time::Duration;
@@ -45,6 +45,9 @@ impl Connects for Draft {
     fn target(&mut self) -> &mut SocketAddr {
         &mut self.check.target
     }
+    fn from(&mut self) -> &mut Binding {
+        &mut self.check.from
+    }
 }
 
 pub(super) const TABLE: Table<Draft> = Table { block: Block::SmtpCheck, rows: &[ROWS, PACE, CONNECTION] };
@@ -72,10 +75,8 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut real_server::Draft) 
     draft.server = outer.address;
     said.lower.fill(&TABLE, block.lines(), &mut draft);
     let Draft { check, helo_name, server, hosts } = draft;
-    if server.is_none() {
-        return;
-    }
-    let itself = hosts.is_empty() || CONNECTION.iter().any(|row| check.places.has(row.word));
+    let Some(server) = server else { return };
+    let itself = hosts.is_empty() || check.target != server || check.from != Binding::default();
     for check in itself.then_some(check).into_iter().chain(hosts) {
         let kind = smtp::Settings { helo_name: helo_name.clone() }.into();
         outer.checkers.push(said.lower.checker(block, check, kind, Duration::from_secs(1)));

@@ -6,7 +6,7 @@ use super::pace::{self, Pace, Paced};
 use super::real_server;
 use super::row::{Row, Table};
 use super::said::{self, Lower, Said};
-use crate::check::tcp;
+use crate::check::{Binding, tcp};
 use crate::config::model::{CheckerConfig, CheckerKind};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
@@ -17,13 +17,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     pub target: SocketAddr,
+    pub from: Binding,
     pub pace: Pace,
     pub places: Places,
 }
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { target: (Ipv4Addr::UNSPECIFIED, 0).into(), pace: Pace::default(), places: Places::default() }
+        Self {
+            target: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            from: Binding::default(),
+            pace: Pace::default(),
+            places: Places::default(),
+        }
     }
 }
 
@@ -42,6 +48,9 @@ impl Paced for Draft {
 impl Connects for Draft {
     fn target(&mut self) -> &mut SocketAddr {
         &mut self.target
+    }
+    fn from(&mut self) -> &mut Binding {
+        &mut self.from
     }
 }
 
@@ -97,11 +106,22 @@ impl Lower<'_> {
                     .help("add `connect_port PORT`"),
             );
         }
+        if draft.from.address.is_some_and(|address| address.is_ipv4() != draft.target.is_ipv4()) {
+            self.push(
+                Diagnostic::error(
+                    "mixed-families",
+                    "`bindto` and the address that is checked are of different families",
+                )
+                .at(draft.places.of("bindto"), format!("nothing goes from here to {}", draft.target.ip()))
+                .help("use an address of the same family"),
+            );
+        }
         draft.places.shrink();
         let pace = draft.pace;
         CheckerConfig {
             kind,
             target: draft.target,
+            from: draft.from,
             connect_timeout: pace.connect_timeout,
             retry: pace.retry,
             delay_before_retry: pace.delay_before_retry.unwrap_or(before_retry),

@@ -6,7 +6,7 @@
 
 use crate::scenario::{NodeId, NodeKind};
 use crate::world::World;
-use vipward_core::check::{Answer, Exchange, Failure, Probe, Verdict};
+use vipward_core::check::{Answer, Exchange, Failure, Probe, Shortage, Verdict};
 use vipward_core::time::{Duration, Instant};
 
 const SYN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,6 +49,7 @@ enum Next {
     /// Nothing yet.
     Nothing,
     Failed(Failure),
+    NotAsked(Shortage),
 }
 
 pub(super) enum Progress {
@@ -87,6 +88,7 @@ impl Attempt {
                 Next::Nothing if world.now() < self.deadline => return Progress::Waits,
                 Next::Nothing => return Progress::Ended(Verdict::Failed(exchange.overdue())),
                 Next::Failed(failure) => return Progress::Ended(Verdict::Failed(failure)),
+                Next::NotAsked(shortage) => return Progress::Ended(Verdict::NotAsked(shortage)),
             }
         }
         Progress::Ended(Verdict::Passed)
@@ -96,6 +98,9 @@ impl Attempt {
         let now = world.now();
         match self.step {
             Step::Knocking { at, wait } if at <= now => {
+                if let Some(shortage) = world.lacks(director, &self.probe.from).filter(|_| wait == SYN_TIMEOUT) {
+                    return Next::NotAsked(shortage);
+                }
                 let Some(server) = world.holder_of_own(self.probe.target.ip()) else {
                     return Next::Step(Step::Nobody { at: now + ARP_GIVES_UP });
                 };
