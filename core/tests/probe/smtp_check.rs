@@ -85,12 +85,26 @@ async fn what_was_said_instead_is_told() {
         (["\r\n", "", ""], r#"greeted with """#),
         (["\u{1b}[2J\0\u{e9}\"\r\n", "", ""], r#"greeted with "\x1b[2J\x00\xc3\xa9\"""#),
         ([GREETING, "501 who\r\n", ""], r#"HELO answered with "501 who""#),
-        (["", "", ""], r#"no greeting: connection closed"#),
-        (["220 cut", "", ""], r#"no greeting: connection closed"#),
-        ([GREETING, "250-more\r\n", ""], r#"no answer to HELO: connection closed"#),
-        ([GREETING, "250 mail.example\r\n", ""], r#"no answer to QUIT: connection closed"#),
     ] {
         assert_eq!(said(replies).await, text);
+    }
+}
+
+/// It says this, says no more, and goes on reading.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_closes_early_says_where() {
+    for (said, text) in [
+        ("", "no greeting: connection closed"),
+        ("220 cut", "no greeting: connection closed"),
+        ("220 ready\r\n250-more\r\n", "no answer to HELO: connection closed"),
+        ("220 ready\r\n250 well\r\n", "no answer to QUIT: connection closed"),
+    ] {
+        let network = server(move |mut stream| async move {
+            let _ = stream.write_all(said.as_bytes()).await;
+            let _ = stream.shutdown().await;
+            listens(stream).await;
+        });
+        assert_eq!(failure(network, greet()).await.to_string(), text, "{said}");
     }
 }
 
