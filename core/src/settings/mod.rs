@@ -233,8 +233,12 @@ mod tests {
 
     /// What the settings mean beside a file with `VI_1` and `VI_2`, and the messages.
     fn completed(text: &str) -> (Config, String) {
+        beside(TWO_ROUTERS, text)
+    }
+
+    fn beside(keepalived: &str, text: &str) -> (Config, String) {
         let mut sources = Sources::default();
-        let files = BTreeMap::from([(PathBuf::from("k.conf"), TWO_ROUTERS.as_bytes().to_vec())]);
+        let files = BTreeMap::from([(PathBuf::from("k.conf"), keepalived.as_bytes().to_vec())]);
         let loaded = crate::config::load(&mut sources, &files, Path::new("k.conf"), &Default::default());
         let mut config = loaded.config.unwrap();
         let (settings, mut diagnostics) = read(&mut sources, Path::new("vipward.toml"), text);
@@ -285,6 +289,18 @@ mod tests {
         insta::assert_snapshot!(said("198.51.100.31"));
         assert_eq!(said("zk1"), "", "a name may be anywhere");
         assert_eq!(said("10.0.0.31"), "");
+    }
+
+    #[test]
+    fn a_member_of_a_sync_group_takes_no_lease() {
+        let grouped = format!("{TWO_ROUTERS}vrrp_sync_group G {{\n group {{\n VI_1\n VI_2\n }}\n}}\n");
+        let said = |modes: &str| beside(&grouped, &format!("[coordination]\nhosts = [\"zk1:2181\"]\n{modes}"));
+        for modes in ["default = \"fence\"\n", "[coordination.routers.VI_2]\nmode = \"elect\"\n"] {
+            let (config, messages) = said(modes);
+            assert!(messages.contains("error[group-coordinated]: `VI_2` is in sync group `G`"), "{messages}");
+            assert_eq!(config.coordination, None);
+        }
+        assert_eq!(said("").1, "", "off is the default");
     }
 
     #[test]
