@@ -86,13 +86,6 @@ impl Calibrated {
         if self.cluster.kernel == Kernel::Guest && cold(&self.case) {
             return Err("a daemon takes seconds to start in an emulated guest".to_owned());
         }
-        // docs/calibration.md, "What contradicts".
-        if self.cluster.kernel == Kernel::Guest
-            && self.cluster.name == "dr"
-            && self.case.fault.ends_with("is restarted")
-        {
-            return Err("known to contradict, not mended yet: reality is better than the model".to_owned());
-        }
         super::play::playable(&self.case.scenario)
     }
 }
