@@ -4,7 +4,7 @@
 //! - `WORD`: only cases whose cluster and fault have every word
 //! - `--sample N --base B`: N cases only, drawn from B
 //! - `--at-once N`: so many at the same time; default 6
-//! - `--logs`: what the daemons said, of cases that contradict
+//! - `--logs`: what the daemons said, and requests that failed or took long
 //! - `--plays N`: a case that contradicts is played so often; default 3
 //!
 //! Where reality contradicts the model a case is played again: a busy machine is no contradiction, a wrong model
@@ -89,7 +89,7 @@ fn calibrate() -> Result<(), Box<dyn Error>> {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some((place, one)) = next else { return };
             let compared = compare(&one, options.plays).map(|(row, said)| {
-                if options.logs && !row.contradictions.is_empty() {
+                if options.logs {
                     println!("--- {}\n{said}", one.name());
                 }
                 row

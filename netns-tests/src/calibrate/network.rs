@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
+use vipward_core::ipvs::Forwarding;
 use vipward_lab::{Network, Node, Segment};
 use vipward_sim::scenario::{Dataplane, NodeId, NodeKind, NodePlan, Scenario};
 
@@ -63,7 +64,10 @@ impl Machines {
         match &plan.kind {
             NodeKind::Router => return node.sysctl("net/ipv4/ip_forward", "1"),
             NodeKind::Director(director) => {
-                if director.dataplane == Dataplane::Ipvs {
+                // NAT needs it. Elsewhere an old MASTER would pass requests on that come to it after its end.
+                let services = director.config.config.iter().flat_map(|config| &config.services);
+                let mut servers = services.flat_map(|service| &service.real_servers);
+                if director.dataplane == Dataplane::Ipvs && servers.any(|server| server.forwarding == Forwarding::Nat) {
                     node.sysctl("net/ipv4/ip_forward", "1")?;
                 }
             }

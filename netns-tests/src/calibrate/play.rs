@@ -104,11 +104,25 @@ fn played(calibrated: &Calibrated, phase: Option<Phase>, folder: &Path) -> io::R
     requests.retain(|request| request.ended.since_origin() < end);
     let trace = trace(&watches, origin, end);
     let late = later(case, struck.map_or(shift, |struck| struck.saturating_sub(case.at.since_origin())));
+    let told = told(&requests);
     let run = concluded(late.scenario.clone(), trace, requests, neighbours);
     let mut row = Row::of(&late, run);
     row.role_changes = changes;
-    Ok((row, format!("{}{}", running.logs(), packets(scenario, &watches, origin))))
+    Ok((row, format!("{}{}{told}", running.logs(), packets(scenario, &watches, origin))))
 }
+
+/// Requests that people would notice, for whoever looks for a reason.
+fn told(requests: &[Request]) -> String {
+    let noticed = requests.iter().filter(|it| !it.outcome.good() || it.ended.since(it.started) > NOTICED);
+    let line = |it: &Request| {
+        let (at, took) = (it.started.since_origin().as_secs_f64(), it.ended.since(it.started).as_secs_f64());
+        format!("{at:10.6} a request of {took:.3} s: {:?}\n", it.outcome)
+    };
+    noticed.map(line).collect()
+}
+
+/// How long a request may take until it is told.
+const NOTICED: Duration = Duration::from_millis(200);
 
 /// What the directors sent, for whoever looks for a reason.
 fn packets(scenario: &Scenario, watches: &BTreeMap<NodeId, Watch>, origin: Origin) -> String {
