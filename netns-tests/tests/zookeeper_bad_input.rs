@@ -242,6 +242,31 @@ fn a_session_that_is_ended_by_others_is_followed_by_another_one() {
     });
 }
 
+/// Neither what the tree does not let in, nor what can't be read, locks a director out that was let in before.
+#[test]
+fn a_session_that_begins_later_falls_back_to_the_password_that_was_let_in() {
+    in_lab("a_session_that_begins_later_falls_back_to_the_password_that_was_let_in", &[Need::Zookeeper], || {
+        let mut lab = Quorate::bare(1, Timing::QUICK);
+        write_auth(&lab, &lab.pair.lb1, "vipward:secret\n");
+        let mut director = with_auth(&lab, &lab.pair.lb1);
+        lab.has_it(&lab.pair.lb1);
+        for (wrong, said) in [
+            ("vipward:wrong\n", "does not let in whom it names now: what it said before counts"),
+            ("", "the newest first: what it said before counts"),
+        ] {
+            write_auth(&lab, &lab.pair.lb1, wrong);
+            let before = director.lines(0).len();
+            lab.ensemble.servers[0].kill();
+            // The client gives up after 7/5 of the session; only then is the file read again.
+            std::thread::sleep(Duration::from_secs(SESSION * 7 / 5 + 2));
+            restart(&mut lab);
+            director.wait_for_line_after(before, said, SOON).unwrap();
+            director.wait_for_line_after(before, "the lease is granted", SOON).unwrap();
+            lab.has_it(&lab.pair.lb1);
+        }
+    });
+}
+
 #[test]
 fn a_folder_that_is_deleted_is_told() {
     in_lab("a_folder_that_is_deleted_is_told", &[Need::Zookeeper], || {

@@ -59,7 +59,8 @@ pub trait Attempt {
     /// What is said and heard, in order, if all goes well; never empty.
     const EXCHANGES: &'static [Exchange];
 
-    /// The conversation, with `from` as our end of it. It tells `progress` after each of [`Self::EXCHANGES`], and has no time limit of its own.
+    /// The conversation, with `from` as our end of it. It tells `progress` after each of [`Self::EXCHANGES`], and has no
+    /// time limit of its own.
     fn converse<S: Streams>(
         &self,
         target: SocketAddr,

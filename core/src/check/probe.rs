@@ -78,7 +78,10 @@ impl fmt::Display for Shortage {
             Self::Address(address) => return write!(f, "{address} (`bindto`) is no address of this host"),
             Self::Port(port) => return write!(f, "local port {port} (`bind_port`) is in use"),
             Self::Interface => "the interface of `bind_if` is not there",
-            Self::Right => "this process may not do what `fwmark`, `bind_if` or `bind_port` asks for (CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE)",
+            Self::Right => {
+                "this process may not do what `fwmark`, `bind_if` or `bind_port` asks for (CAP_NET_ADMIN, CAP_NET_RAW, \
+                 CAP_NET_BIND_SERVICE)"
+            }
             Self::Descriptors => "this process has no file descriptor left (RLIMIT_NOFILE)",
             Self::HostDescriptors => "this host has no file descriptor left (fs.file-max)",
             Self::Memory => "the kernel of this host has no memory left for it",

@@ -18,6 +18,9 @@ use zookeeper_client::{Acl, AuthId, Permission};
 /// The scheme of ZooKeeper's that knows users by passwords.
 pub const DIGEST: &str = "digest";
 
+/// What becomes of a file that can't be used, in messages.
+pub const UNTIL_THEN: &str = "what it said before counts until this director is started again";
+
 /// What one state of `auth_file` says, or that there is none.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Access {

@@ -1,7 +1,7 @@
 //! What is done to the tree, one piece of work each: several requests that belong together, sent without waiting for
 //! one another's answers where that is possible.
 
-use super::access::{Access, DIGEST};
+use super::access::{Access, DIGEST, UNTIL_THEN};
 use super::tree::{self, CANDIDATE, Holder, Record, TITLE, Tree, Young};
 use futures::future::{join, join_all};
 use std::collections::BTreeSet;
@@ -176,7 +176,7 @@ impl Nodes {
             Ok(now) if now == *self.access => return Ok(None),
             Ok(now) => now,
             Err(reason) => {
-                tracing::error!("{reason}: what it said before counts until this director is started again");
+                tracing::error!("{reason}: {UNTIL_THEN}");
                 return Ok(None);
             }
         };
@@ -195,8 +195,8 @@ impl Nodes {
 
     fn not_let_in(&self, file: &str) -> String {
         format!(
-            "{file}: {} does not let in whom it names now: what it said before counts until this director is started \
-             again; write the new line above the old one on all directors first",
+            "{file}: {} does not let in whom it names now: {UNTIL_THEN}; write the new line above the old one on all \
+             directors first",
             self.tree.root()
         )
     }

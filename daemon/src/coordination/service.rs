@@ -1,6 +1,6 @@
 //! The way to the service: sessions one after the other for as long as one is wanted, with back-off between attempts.
 
-use super::access::{Access, DIGEST};
+use super::access::{Access, DIGEST, UNTIL_THEN};
 use super::asked::Asked;
 use super::nodes::Nodes;
 use super::session::{Ended, Live, Surroundings};
@@ -222,9 +222,9 @@ async fn connect(
 ) -> Result<Connected, NotConnected> {
     let because = |reason: &dyn std::fmt::Display| NotConnected::Because(reason.to_string());
     // Read anew for each attempt: who mends the file need not restart anything.
-    let (now, before) = match (Access::read(&service), access) {
-        (Ok(now), before) => (Rc::new(now), before),
-        (Err(_), Some(before)) => (before, None),
+    let (now, before, unreadable) = match (Access::read(&service), access) {
+        (Ok(now), before) => (Rc::new(now), before, None),
+        (Err(reason), Some(before)) => (before, None, Some(reason)),
         (Err(reason), None) => return Err(because(&reason)),
     };
     let mut connector = Client::connector()
@@ -270,6 +270,9 @@ async fn connect(
         && let Some(other) = another_tree(&service, &nodes).await
     {
         return Err(because(&other));
+    }
+    if let Some(reason) = unreadable {
+        tracing::error!("{reason}: {UNTIL_THEN}");
     }
     nodes.settle_access(before).await.map_err(|failure| because(&failure))?;
     let watcher = nodes.watch().await.map_err(|failure| because(&failure))?;
