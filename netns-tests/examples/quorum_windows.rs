@@ -3,12 +3,12 @@
 //!
 //! Measured are the kernels' notifications of both directors' addresses. Prints; asserts nothing.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
 use vipward_lab::{Process, Signal, signal, wait_for};
 use vipward_netns_tests::owners::{Stretch, both, nobody, stretches};
 use vipward_netns_tests::quorate::{ELECT, FENCE, Quorate, SESSION, SOON};
-use vipward_netns_tests::{Need, VIP, example, met};
+use vipward_netns_tests::{Need, VIP, example, met, vipward};
 
 fn main() -> ExitCode {
     example("quorum_windows", measure)
@@ -19,6 +19,8 @@ fn main() -> ExitCode {
 enum Fault {
     /// SIGTERM: an orderly stop.
     Stopped,
+    /// `vipward upgrade`, by the same program: the session can't be handed over.
+    Upgraded,
     /// SIGKILL to the worker; its supervisor lives.
     WorkerKilled,
     /// SIGKILL to both.
@@ -40,6 +42,7 @@ fn measure() -> Result<(), Box<dyn std::error::Error>> {
     for (mode, more) in [("fence", FENCE), ("elect", ELECT)] {
         for (what, fault) in [
             ("stopped", Fault::Stopped),
+            ("upgraded", Fault::Upgraded),
             ("worker killed", Fault::WorkerKilled),
             ("killed", Fault::Killed),
             ("frozen", Fault::Frozen),
@@ -73,6 +76,14 @@ fn round(lab: &Quorate, more: &str, fault: Fault) -> Result<Round, Box<dyn std::
         Fault::Stopped => {
             if let Some(first) = &first {
                 first.signal(Signal::SIGTERM);
+            }
+        }
+        Fault::Upgraded => {
+            let mut command = Command::new(vipward());
+            command.arg("upgrade").arg("--control").arg(lab.pair.control(&lab.pair.lb1));
+            let output = lab.pair.lb1.output(command)?;
+            if !output.status.success() {
+                return Err(String::from_utf8_lossy(&output.stderr).into());
             }
         }
         Fault::WorkerKilled => each(&first, |first| first.children(), Signal::SIGKILL)?,

@@ -18,6 +18,7 @@ pub mod quorum_faults;
 mod require;
 mod router;
 pub mod scale;
+pub mod slow;
 pub mod stall;
 pub mod upgrading;
 pub mod zookeeper;

@@ -1,8 +1,8 @@
 //! A director's connection to the quorum service: what a client library does, as far as a machine can notice.
 
 use super::{Ask, LinkId, Said};
-use std::collections::VecDeque;
-use vipward_core::lease::{LeaseEvent, LeaseOp, Session};
+use std::collections::{BTreeSet, VecDeque};
+use vipward_core::lease::{LeaseEvent, LeaseKey, LeaseOp, Session};
 use vipward_core::time::{Duration, Instant};
 
 /// Between two tries to connect.
@@ -129,7 +129,20 @@ impl Client {
         (self.last_there, self.last_here) = (now, now);
         self.pending.retain(|pending| !matches!(pending.op, LeaseOp::Confirm { .. }));
         self.pending.iter_mut().for_each(|pending| pending.sent = false);
+        self.forget_superseded();
         self.state = State::Waiting(now + BACK_OFF);
+    }
+
+    /// A claim that was changed or taken back before it was answered is not made again on the next connection: the daemon
+    /// remembers what it claims, and not what it ever asked (`daemon/src/coordination/asked.rs`).
+    fn forget_superseded(&mut self) {
+        let mut later = BTreeSet::new();
+        for at in (0..self.pending.len()).rev() {
+            let key = self.pending.get(at).and_then(|pending| claimed(&pending.op)).cloned();
+            if key.is_some_and(|key| !later.insert(key)) {
+                self.pending.remove(at);
+            }
+        }
     }
 
     /// What it does by itself, and sends.
@@ -183,6 +196,21 @@ impl Client {
     }
 }
 
+/// The router whose claim this makes, changes or takes back.
+fn claimed(op: &LeaseOp) -> Option<&LeaseKey> {
+    match op {
+        LeaseOp::Claim { key, .. } | LeaseOp::Withdraw { key } => Some(key),
+        LeaseOp::Open(_)
+        | LeaseOp::Close
+        | LeaseOp::Confirm { .. }
+        | LeaseOp::Take { .. }
+        | LeaseOp::Watch { .. }
+        | LeaseOp::Release { .. }
+        | LeaseOp::Join(_)
+        | LeaseOp::Authenticate => None,
+    }
+}
+
 fn pass(arrives: Option<Instant>, broken: &mut bool, last: &mut Instant) -> Option<Instant> {
     match arrives.filter(|_| !*broken) {
         Some(arrives) => {
@@ -193,5 +221,35 @@ fn pass(arrives: Option<Instant>, broken: &mut bool, last: &mut Instant) -> Opti
             *broken = true;
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vipward_core::lease::Claim;
+
+    /// Its answer was lost, and so was that of its end: others must not hear of it once more with each connection.
+    #[test]
+    fn a_claim_that_was_taken_back_is_not_made_again_on_the_next_connection() {
+        let at = Instant::from_millis;
+        let mut client = Client::new(1, Duration::from_secs(8), at(0));
+        let claim = |priority| Claim { director: "lb1".into(), priority, preempt: true };
+        let makes = |key: &str, priority| LeaseOp::Claim { key: key.into(), claim: claim(priority) };
+        let withdraws = LeaseOp::Withdraw { key: "V".into() };
+        assert_eq!(client.tend(at(0)).len(), 1, "it asks for a session");
+        client.hear(Said::Opened { session: Session(1), timeout: Duration::from_secs(8) }, at(1));
+        let ops = [makes("V", 100), makes("W", 100), LeaseOp::Watch { key: "V".into() }, makes("W", 50), withdraws.clone()];
+        ops.iter().for_each(|op| client.takes(op, at(2)));
+        assert_eq!(client.tend(at(2)).len(), 5, "in the connection that there is all is said in its order");
+        client.disconnect(at(3));
+        client.tend(at(503));
+        client.hear(Said::Resumed, at(504));
+        let again = client.tend(at(504)).into_iter().map(|ask| match ask {
+            Ask::Op { op, .. } => op,
+            other => panic!("{other:?}"),
+        });
+        let expected = vec![LeaseOp::Watch { key: "V".into() }, makes("W", 50), withdraws];
+        assert_eq!(again.collect::<Vec<_>>(), expected);
     }
 }
