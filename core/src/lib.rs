@@ -23,6 +23,7 @@ pub mod quantity;
 pub mod record;
 pub mod seam;
 pub mod settings;
+pub mod status;
 pub mod supervisor;
 pub mod text;
 pub mod time;

@@ -111,6 +111,8 @@ fn words(effect: &Effect) -> String {
         Effect::Answer { client, answer: Ok(()) } => format!("answer {client}: done"),
         Effect::Answer { client, answer: Err(why) } => format!("answer {client}: {why}"),
         Effect::Renew => "renew".to_owned(),
+        Effect::HandClient { client, worker } => format!("hand client {client} to {}", worker.0),
+        Effect::Tell { worker, order: Order::Status } => format!("tell {} of a question", worker.0),
         Effect::Tell { worker, order: Order::HandOver } => format!("tell {} to hand over", worker.0),
         Effect::Tell { worker, order: Order::Inherit } => format!("tell {} to inherit", worker.0),
         Effect::Tell { worker, order: Order::TakeBack } => format!("tell {} to take back", worker.0),
@@ -209,6 +211,19 @@ fn a_worker_that_hangs_is_killed_after_a_second_before_anything_is_said_for_it()
     // Its end comes, and a word that was on its way.
     t.hears(BEAT).does(&[]).ended(0, SIGKILL).does(&[]);
     t.at("1.5").wakes().does(&["start 1 after a farewell"]);
+}
+
+/// Who asks how the director is asks the worker; where there is none, nobody is answered in its name.
+#[test]
+fn a_question_is_the_workers_and_without_one_there_is_no_answer() {
+    let mut t = Timeline::holding();
+    t.at("0.5").event(Event::Status { client: 3 }).does(&["hand client 3 to 0"]);
+    t.at("0.6").ended(0, SIGKILL);
+    t.effects.clear();
+    t.event(Event::Status { client: 4 }).does(&["answer 4: no worker runs now: it is being started again"]);
+    t.at("0.8").wakes();
+    t.effects.clear();
+    t.event(Event::Status { client: 5 }).does(&["hand client 5 to 1"]);
 }
 
 /// A loop without an end, and SIGSTOP, are no better than a lock.

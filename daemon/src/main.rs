@@ -9,13 +9,14 @@ mod options;
 mod process;
 mod record;
 mod state;
+mod status;
 mod system;
 #[cfg(test)]
 mod testing;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use command::{check, demo, upgrade, words};
+use command::{check, demo, status as ask, upgrade, words};
 use options::cli::{Cli, Command, Config};
 use process::{confine, supervise, worker};
 use std::process::ExitCode;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
         Command::Scripts(options) => confine::scripts(&options).into(),
         Command::Upgrade(options) => upgrade::upgrade(&options).into(),
         Command::Reload(options) => upgrade::reload(&options).into(),
+        Command::Status(options) => ask::status(&options).into(),
+        Command::Explain(options) => ask::explain(&options).into(),
+        Command::History(options) => ask::history(&options).into(),
         Command::Check(options) => check::check(&options).into(),
         Command::Config(Config::Words(options)) => words::words(&options).into(),
         Command::Demo => demo::run(),

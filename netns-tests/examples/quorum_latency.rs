@@ -32,7 +32,10 @@ fn measure() -> Result<(), Box<dyn Error>> {
     }
     let lab = Quorate::bare(3, Timing::DOCUMENTED);
     lab.grow_tree();
-    println!("{:<12}{:>16}{:>24}{:>30}{:>14}", "round trip", "VIP after", "nobody in 30 s calm", "nobody when a leader freezes", "both");
+    println!(
+        "{:<12}{:>16}{:>24}{:>30}{:>14}",
+        "round trip", "VIP after", "nobody in 30 s calm", "nobody when a leader freezes", "both"
+    );
     for (port, trip) in (3_000..).zip(trips) {
         let delay = Duration::from_millis(trip) / 2;
         let mut hosts = Vec::new();

@@ -18,6 +18,7 @@ pub mod failures;
 pub mod kernel;
 pub mod queue;
 pub mod service;
+mod status;
 mod unasked;
 
 use crate::check::{ProbeId, Verdict};

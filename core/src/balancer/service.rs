@@ -8,7 +8,7 @@ use crate::config::{self, SorryServer, VirtualServer};
 use crate::decision::Decision;
 use crate::door::News;
 use crate::health::real_server::Place;
-use crate::health::{Change, Outcome, Quorum, RealServer, Weight};
+use crate::health::{Change, Checker, Outcome, Quorum, RealServer, Weight};
 use crate::ipvs::{Destination, Forwarding, Persistence, Service, ServiceEntry, ServiceKey, VirtualServerId};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,17 @@ struct Member {
     lower_threshold: u32,
     inhibit_on_failure: bool,
     health: RealServer,
+}
+
+/// One real server, as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveServer<'a> {
+    pub address: SocketAddr,
+    pub up: bool,
+    pub forwarding: Forwarding,
+    /// `weight`, as written.
+    pub weight: u32,
+    pub checkers: &'a [Checker],
 }
 
 impl LiveService {
@@ -165,6 +176,31 @@ impl LiveService {
         ServiceEntry { service: self.settings.clone(), destinations }
     }
 
+    /// The weights of the real servers that are up, and of all.
+    pub fn weights(&self) -> (u64, u64) {
+        weights(&self.members)
+    }
+
+    /// Whether there is quorum, and `quorum` as written.
+    pub fn quorum(&self) -> (bool, u32) {
+        (self.quorum.is_up(), self.nominal_quorum)
+    }
+
+    pub fn sorry_server(&self) -> Option<SocketAddr> {
+        self.sorry_server.as_ref().map(|sorry| sorry.address)
+    }
+
+    /// Its real servers, by their addresses.
+    pub fn servers(&self) -> impl Iterator<Item = LiveServer<'_>> {
+        self.members.iter().map(|(address, member)| LiveServer {
+            address: *address,
+            up: member.health.is_up(),
+            forwarding: member.forwarding,
+            weight: member.weight.configured,
+            checkers: &member.health.checkers,
+        })
+    }
+
     /// Takes the live weight of now into the quorum.
     pub fn update_quorum(&mut self, service: VirtualServerId, effects: &mut Outbox) {
         if let Some(change) = self.quorum.update(weights(&self.members).0) {
@@ -231,7 +267,7 @@ impl LiveService {
         self.members.values().flat_map(|member| &member.health.checkers).filter_map(|checker| checker.under_way())
     }
 
-    fn checker_mut(&mut self, server: SocketAddr, position: u32) -> Option<&mut crate::health::Checker> {
+    fn checker_mut(&mut self, server: SocketAddr, position: u32) -> Option<&mut Checker> {
         self.members.get_mut(&server)?.health.checkers.get_mut(usize::try_from(position).ok()?)
     }
 }

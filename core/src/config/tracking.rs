@@ -5,6 +5,7 @@
 use super::model::{InitialState, TrackWeight, Tracked, VirtualRouterConfig};
 use crate::quantity::Priority;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What is known of a tracked thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,6 +40,16 @@ pub enum Weighed {
     Unknown,
     /// This is added to the priority.
     Adds(i16),
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
 }
 
 impl TrackWeight {

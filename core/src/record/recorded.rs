@@ -2,6 +2,7 @@
 
 use super::{Entry, Recordable, Taken, state_of};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
+use crate::status::{History, Shows};
 use crate::time::Instant;
 
 /// Where entries go.
@@ -81,6 +82,29 @@ where
 
     fn estate(&self, now: Instant) -> Option<M::Estate> {
         self.machine.estate(now)
+    }
+}
+
+/// It shows what the machine inside shows.
+impl<M, R: Recorder> Shows for Recorded<M, R>
+where
+    M: Recordable + Shows,
+    InputOf<M>: Clone,
+    OutboxOf<M>: Clone,
+{
+    type Status = M::Status;
+    type Seen = M::Seen;
+
+    fn hears(seen: &mut M::Seen, input: &InputOf<M>, now: Instant) {
+        M::hears(seen, input, now);
+    }
+
+    fn asks_for(seen: &mut M::Seen, outbox: &OutboxOf<M>, now: Instant) {
+        M::asks_for(seen, outbox, now);
+    }
+
+    fn status(&self, seen: &M::Seen, history: &History, now: Instant) -> M::Status {
+        self.machine.status(seen, history, now)
     }
 }
 

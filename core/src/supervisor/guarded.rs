@@ -3,6 +3,7 @@
 
 use super::{HEARTBEAT, Report};
 use crate::machine::{Input, InputOf, LastWill, LeavesWill, Machine, Outbox, OutboxOf, Reason};
+use crate::status::{History, Shows};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -93,5 +94,23 @@ impl<M: Machine + LeavesWill, S: ReportSink> Machine for Guarded<M, S> {
 
     fn estate(&self, now: Instant) -> Option<M::Estate> {
         self.machine.estate(now)
+    }
+}
+
+/// It shows what the machine inside shows.
+impl<M: Shows + LeavesWill, S: ReportSink> Shows for Guarded<M, S> {
+    type Status = M::Status;
+    type Seen = M::Seen;
+
+    fn hears(seen: &mut M::Seen, input: &InputOf<M>, now: Instant) {
+        M::hears(seen, input, now);
+    }
+
+    fn asks_for(seen: &mut M::Seen, outbox: &OutboxOf<M>, now: Instant) {
+        M::asks_for(seen, outbox, now);
+    }
+
+    fn status(&self, seen: &M::Seen, history: &History, now: Instant) -> M::Status {
+        self.machine.status(seen, history, now)
     }
 }

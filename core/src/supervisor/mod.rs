@@ -108,6 +108,8 @@ pub enum Order {
     TakeBack,
     /// The successor acts. Carry the connections that there are, and end with the last.
     Retire,
+    /// Answer the client whose connection comes with this: how the director is.
+    Status,
 }
 
 /// How a process ended.
@@ -153,6 +155,10 @@ pub enum Event {
     Upgrade {
         client: u64,
     },
+    /// Somebody, `client`, asks how the director is.
+    Status {
+        client: u64,
+    },
     /// Time passed; see [`Supervisor::next_wakeup`].
     Wakeup,
 }
@@ -173,6 +179,11 @@ pub enum Effect {
     },
     /// Become the program that is on the disk now.
     Renew,
+    /// Hand this client over to the worker, with [`Order::Status`]: it is the one who knows.
+    HandClient {
+        client: u64,
+        worker: WorkerId,
+    },
     Tell {
         worker: WorkerId,
         order: Order,
@@ -337,6 +348,10 @@ impl Supervisor {
             Event::Stop => self.stop(now, &mut out),
             Event::Reload { client } => self.reload(client, &mut out),
             Event::Upgrade { client } => self.begin_upgrade(client, now, &mut out),
+            Event::Status { client } => out.push(match &self.worker {
+                Some(worker) => Effect::HandClient { client, worker: worker.id },
+                None => Effect::Answer { client, answer: Err(Failure::NoWorker) },
+            }),
             Event::Wakeup => self.wakeup(now, &mut out),
         }
         if let Some(Effect::Exit(_)) = out.last() {

@@ -13,20 +13,31 @@ use std::time::Duration;
 /// A supervisor that does not answer for longer has ended: it gives its workers half a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How an answer reads.
+struct Words {
+    done: &'static str,
+    failed: &'static str,
+}
+
+const UPGRADE: Words = Words { done: "upgraded", failed: "not upgraded" };
+const RELOAD: Words = Words {
+    done: "reloaded: the configuration was read again and applies",
+    failed: "not reloaded, the running configuration stays",
+};
+
 pub fn upgrade(options: &Upgrade) -> Exit {
-    let request = match options.if_replaced && runs_already(&options.control) {
-        true => Request::Reload,
-        false => Request::Upgrade,
-    };
-    tell(request, &options.control)
+    match options.if_replaced && runs_already(&options.control) {
+        true => tell(Request::Reload, &options.control, &RELOAD),
+        false => tell(Request::Upgrade, &options.control, &UPGRADE),
+    }
 }
 
 pub fn reload(options: &Reload) -> Exit {
-    tell(Request::Reload, &options.control)
+    tell(Request::Reload, &options.control, &RELOAD)
 }
 
 /// Asks, and prints the answer.
-fn tell(request: Request, control: &Path) -> Exit {
+fn tell(request: Request, control: &Path, words: &Words) -> Exit {
     let answer = match ask(request, control) {
         Ok(answer) => answer,
         Err(error) => {
@@ -34,19 +45,16 @@ fn tell(request: Request, control: &Path) -> Exit {
             return Exit::Failed;
         }
     };
-    match (request, answer) {
-        (Request::Upgrade, Answer::Done) => println!("upgraded"),
-        (Request::Reload, Answer::Done) => println!("reloaded: the configuration was read again and applies"),
-        (Request::Upgrade, Answer::Failed(why)) => {
-            eprintln!("not upgraded: {why}");
-            return Exit::Failed;
+    match answer {
+        Answer::Done => {
+            println!("{}", words.done);
+            Exit::Fine
         }
-        (Request::Reload, Answer::Failed(why)) => {
-            eprintln!("not reloaded, the running configuration stays: {why}");
-            return Exit::Failed;
+        Answer::Failed(why) => {
+            eprintln!("{}: {why}", words.failed);
+            Exit::Failed
         }
     }
-    Exit::Fine
 }
 
 /// Whether the director there is this very program: then a reload is enough. Not where none answers.

@@ -43,6 +43,16 @@ pub enum Command {
     /// As SIGHUP does, but this waits for the verdict. If the configuration has errors the running one stays, the first
     /// error is printed, and the exit status is 1.
     Reload(Reload),
+    /// Say how a running director is
+    ///
+    /// Roles and addresses with their reasons, what is tracked, virtual servers with the real servers that are down, and the
+    /// last decisions. With a NAME all about one virtual router or virtual server. The answer is the director's own, given
+    /// now: one that is dead or hangs gives none, and the exit status is 1.
+    Status(Status),
+    /// Say why a virtual router or virtual server of a running director is as it is, and what would change that
+    Explain(Told),
+    /// Show the last decisions of a running director, with their causes
+    History(Told),
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
@@ -123,6 +133,36 @@ pub struct Upgrade {
 
 #[derive(Debug, Args)]
 pub struct Reload {
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// A virtual router, or a virtual server by its address and port
+    pub name: Option<String>,
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+    /// How it looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StatusFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people: at most 80 columns
+    #[default]
+    Text,
+    /// For programs: see docs/status.md
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Told {
+    /// A virtual router, or a virtual server by its address and port
+    pub name: Option<String>,
     /// The running director's `--control`
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     pub control: PathBuf,

@@ -11,6 +11,7 @@ use crate::net::network::ElectionNetwork;
 use crate::process::supervise::wire::Line;
 use crate::record::Tap;
 use crate::state::Slot;
+use crate::status::{Audience, Of, Questions};
 use crate::system::clock::BootClock;
 use crate::system::exit::Exit;
 use crate::system::privileges::{Capability, raise_priority};
@@ -30,6 +31,7 @@ use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
 use vipward_core::machine::{Input, InputOf, Like, Machine};
 use vipward_core::record::Recorded;
 use vipward_core::seam;
+use vipward_core::status::{BalancerStatus, ElectionStatus, Shown};
 use vipward_core::supervisor::Guarded;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Election;
@@ -127,19 +129,27 @@ impl Thread<Election> {
         line: Line,
         copies: Slot,
         means: Means,
+        audience: Audience<ElectionStatus>,
     ) -> io::Result<Self> {
         Self::start(
             |life| on.works(life),
-            move |inputs, inside| election(inputs, inside, door, tap, line, copies, means),
+            move |inputs, inside| election(inputs, inside, door, tap, (line, copies, audience), means),
         )
     }
 }
 
 impl Thread<Balancer> {
     /// The Balancer.
-    pub fn balancer(door: Door, dataplane: Choice, tap: Option<Tap>, copies: Slot, means: Means) -> io::Result<Self> {
+    pub fn balancer(
+        door: Door,
+        dataplane: Choice,
+        tap: Option<Tap>,
+        copies: Slot,
+        means: Means,
+        audience: Audience<BalancerStatus>,
+    ) -> io::Result<Self> {
         let spawn = |life: Life| std::thread::Builder::new().name("balancer".to_owned()).spawn(life).map(drop);
-        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, copies, means))
+        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, (copies, audience), means))
     }
 }
 
@@ -149,6 +159,11 @@ where
     InputOf<M>: Send,
     M::Estate: Send,
 {
+    /// How it is asked how it is.
+    pub fn asked<S>(&self, questions: Questions<S>) -> Of<M, S> {
+        Of { inputs: self.inputs.clone(), questions }
+    }
+
     /// Waits until its world is there.
     pub async fn ready(&mut self) -> Result<World, NotStarted> {
         (&mut self.ready).await.unwrap_or_else(|_| Err(NotStarted::Failed("its thread ended".to_owned())))
@@ -239,8 +254,7 @@ async fn election(
     inside: Inside<Election>,
     door: Door,
     tap: Option<Tap>,
-    line: Line,
-    copies: Slot,
+    (line, copies, audience): (Line, Slot, Audience<ElectionStatus>),
     means: Means,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
@@ -257,8 +271,8 @@ async fn election(
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
     let machine: Box<dyn Like<Election>> = match tap {
-        Some(tap) => Box::new(Guarded::new(Recorded::new(Election::default(), tap), line)),
-        None => Box::new(Guarded::new(Election::default(), line)),
+        Some(tap) => Box::new(Shown::new(Guarded::new(Recorded::new(Election::default(), tap), line), audience)),
+        None => Box::new(Shown::new(Guarded::new(Election::default(), line), audience)),
     };
     let world = World { uses: format!("interfaces here: {}", names.join(", ")), carrier: None, relay: None };
     let machine = Kept::new(machine, copies, ELECTION_PAUSE);
@@ -275,7 +289,7 @@ async fn balancer(
     inside: Inside<Balancer>,
     door: Door,
     tap: Option<Tap>,
-    copies: Slot,
+    (copies, audience): (Slot, Audience<BalancerStatus>),
     means: Means,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
@@ -292,8 +306,8 @@ async fn balancer(
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {
-        Some(tap) => Box::new(Recorded::new(Balancer::default(), tap)),
-        None => Box::new(Balancer::default()),
+        Some(tap) => Box::new(Shown::new(Recorded::new(Balancer::default(), tap), audience)),
+        None => Box::new(Shown::new(Balancer::default(), audience)),
     };
     let machine = Kept::new(machine, copies, BALANCER_PAUSE);
     let life = async move {

@@ -16,6 +16,7 @@ use crate::process::summary;
 use crate::process::thread::{AfterGiving, Hired, Thread};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
+use crate::status::{About, Desk, questions};
 use crate::system::exit::Exit;
 use crate::system::{log, passing, quiet};
 use std::io;
@@ -124,6 +125,8 @@ struct Director<'a> {
     wanted: Option<u32>,
     /// As other directors of this host see it.
     presence: Option<Presence>,
+    /// Who answers how this director is.
+    desk: Desk,
 }
 
 /// What an operator's order or a death leads to.
@@ -161,8 +164,12 @@ async fn work(
     let shelf = Shelf::start(place.clone())?;
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
-    let mut election = Thread::election(thread, voter, tap(), supervisor.reports.clone(), shelf.slot(), means.clone())?;
-    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), means.clone())?;
+    let (of_election, of_balancer) = (questions(), questions());
+    let line = supervisor.reports.clone();
+    let mut election = Thread::election(thread, voter, tap(), line, shelf.slot(), means.clone(), of_election.1)?;
+    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), means.clone(), of_balancer.1)?;
+    let about = About { director: config_id(options), file: options.file.display().to_string() };
+    let desk = Desk::open(about, election.asked(of_election.0), balancer.asked(of_balancer.0))?;
     let mut relay = None;
     let mut carrier = None;
     for ready in [election.ready().await, balancer.ready().await] {
@@ -200,6 +207,7 @@ async fn work(
         reading: None,
         wanted,
         presence,
+        desk,
     };
     director.say_carrier(&config);
     // Only now, when both worlds are there: a director that lacks something touches nothing.
@@ -315,8 +323,9 @@ impl Director<'_> {
                 None => self.begin_reading(number),
             },
             Told::Order(Order::HandOver, Some(line)) => return self.hand_over(line).await,
+            Told::Order(Order::Status, Some(client)) => self.desk.serve(client),
             // These have a place in a hand-over only.
-            Told::Order(Order::HandOver | Order::Inherit | Order::TakeBack | Order::Retire, _) => {}
+            Told::Order(Order::HandOver | Order::Inherit | Order::TakeBack | Order::Retire | Order::Status, _) => {}
             Told::Gone => {
                 tracing::error!("the supervisor is dead: stopping in order");
                 return Ok(Turn::Stop);

@@ -71,7 +71,12 @@ impl Invariant for TakeoverInOrder {
             let parts = parts(world, &layout, key);
             let taken = parts.iter().any(|(_, _, role)| *role == Role::Master);
             let touched = world.last_step > since || parts.iter().any(|(id, ..)| world.node(*id).disturbed > since);
-            let somebody = parts.iter().any(|(id, ..)| waiting.contains(id));
+            // Who left its role meanwhile, in FAULT or by a claim of its own, waits anew.
+            let waits_still = |(id, router, _): &(NodeId, &VirtualRouterConfig, Role)| {
+                let in_role = world.director(*id).and_then(|director| director.role_since.get(&router.name));
+                waiting.contains(id) && in_role.is_some_and(|in_role| *in_role <= since)
+            };
+            let somebody = parts.iter().any(waits_still);
             if !taken && somebody && !touched && !world.impaired() {
                 let waited = super::secs(world.now().since(since));
                 broken.push(format!(

@@ -413,7 +413,8 @@ fn a_virtual_router_that_loses_the_quorum_service_again_and_again() {
 }
 
 /// lb1 says goodbye; lb2, which is the only other one, has half a second for a change of its role.
-fn after_a_goodbye(fault: bool) -> EventRun {
+/// `meanwhile`: the roles that it has after that.
+fn after_a_goodbye(meanwhile: &[Role]) -> EventRun {
     let mut run = EventRun::new(electors());
     run.role(LB2, Role::Init, Role::Backup);
     run.master(LB1);
@@ -422,8 +423,9 @@ fn after_a_goodbye(fault: bool) -> EventRun {
     run.role(LB1, Role::Master, Role::Backup);
     run.release(LB1);
     run.until(11_300);
-    if fault {
-        run.role(LB2, Role::Backup, Role::Fault);
+    let mut from = Role::Backup;
+    for to in meanwhile {
+        run.role(LB2, std::mem::replace(&mut from, *to), *to);
     }
     run.until(12_000);
     run
@@ -432,8 +434,11 @@ fn after_a_goodbye(fault: bool) -> EventRun {
 #[test]
 fn a_goodbye_that_nobody_follows() {
     let text = "lb1 said goodbye for virtual router 51 at 11.001 s, and after 0.710 s nobody has taken it";
-    assert_eq!(after_a_goodbye(false).broken_by("takeover-in-order"), [text]);
-    assert_eq!(after_a_goodbye(true).broken_by("takeover-in-order"), [""; 0], "who could has gone to FAULT");
+    assert_eq!(after_a_goodbye(&[]).broken_by("takeover-in-order"), [text]);
+    let fault = after_a_goodbye(&[Role::Fault]);
+    assert_eq!(fault.broken_by("takeover-in-order"), [""; 0], "who could has gone to FAULT");
+    let back = after_a_goodbye(&[Role::Fault, Role::Backup]);
+    assert_eq!(back.broken_by("takeover-in-order"), [""; 0], "and is back, and waits anew");
 }
 
 #[test]

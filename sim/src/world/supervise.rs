@@ -248,8 +248,9 @@ impl World {
                 }
                 Effect::Tell { order: Order::TakeBack, .. } => self.tell(id, &ToBoth::TakeBack),
                 // These are of descriptors, connections and programs, which are not modelled.
-                Effect::Tell { order: Order::HandOver | Order::Inherit | Order::Retire, .. }
+                Effect::Tell { order: Order::HandOver | Order::Inherit | Order::Retire | Order::Status, .. }
                 | Effect::Answer { .. }
+                | Effect::HandClient { .. }
                 | Effect::Renew => {}
             }
         }

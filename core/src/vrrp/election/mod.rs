@@ -10,6 +10,7 @@ mod dispose;
 pub mod estate;
 mod failures;
 mod reload;
+mod status;
 mod sync_group;
 
 use self::coordinate::follow;

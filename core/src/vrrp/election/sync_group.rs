@@ -46,6 +46,11 @@ struct Group {
 }
 
 impl Groups {
+    /// The name of the group that a virtual router is in, by its place.
+    pub fn name_of(&self, place: usize) -> Option<&Arc<str>> {
+        self.all.get(*self.of.get(&place)?).map(|group| &group.name)
+    }
+
     pub(super) fn of(&self, place: usize) -> Option<usize> {
         self.of.get(&place).copied()
     }

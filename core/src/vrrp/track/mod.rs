@@ -106,7 +106,8 @@ impl Trackers {
         PriorityCause::Tracked { what: what.clone(), up, weight: weight.weight }
     }
 
-    fn weigh(&self, what: &TrackerId, weight: TrackWeight) -> Weighed {
+    /// What a reading of it means for a router with this weight.
+    pub fn weigh(&self, what: &TrackerId, weight: TrackWeight) -> Weighed {
         let Some(tracker) = self.all.get(what) else { return Weighed::Adds(0) };
         weight.weigh(tracker.reading, tracker.presumed)
     }

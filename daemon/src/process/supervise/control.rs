@@ -19,6 +19,8 @@ pub enum Request {
     Upgrade,
     /// That the configuration is read again.
     Reload,
+    /// How the director is. The answer is the worker's ([`crate::status`]): one line of JSON.
+    Status,
 }
 
 impl Request {
@@ -26,11 +28,12 @@ impl Request {
         match self {
             Self::Upgrade => b"upgrade\n",
             Self::Reload => b"reload\n",
+            Self::Status => b"status\n",
         }
     }
 
     fn read(line: &[u8]) -> Option<Self> {
-        [Self::Upgrade, Self::Reload].into_iter().find(|request| request.line() == line)
+        [Self::Upgrade, Self::Reload, Self::Status].into_iter().find(|request| request.line() == line)
     }
 }
 

@@ -215,6 +215,7 @@ impl Shell {
             let event = match request {
                 Request::Upgrade => Event::Upgrade { client: number },
                 Request::Reload => Event::Reload { client: Some(number) },
+                Request::Status => Event::Status { client: number },
             };
             if let Some(outcome) = self.step(event) {
                 return Some(outcome);
@@ -333,6 +334,11 @@ impl Shell {
                     }
                 }
                 Effect::Renew => self.renew(),
+                Effect::HandClient { client, worker } => {
+                    if let Some(client) = self.asked.remove(&client) {
+                        self.tell(worker, Order::Status, Some(&client.socket));
+                    }
+                }
                 Effect::Tell { worker, order } => self.tell(worker, order, None),
                 Effect::Look(worker) => {
                     // One whose number is not known yet can't be looked at, and the answer does not come.

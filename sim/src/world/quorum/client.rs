@@ -239,7 +239,8 @@ mod tests {
         let withdraws = LeaseOp::Withdraw { key: "V".into() };
         assert_eq!(client.tend(at(0)).len(), 1, "it asks for a session");
         client.hear(Said::Opened { session: Session(1), timeout: Duration::from_secs(8) }, at(1));
-        let ops = [makes("V", 100), makes("W", 100), LeaseOp::Watch { key: "V".into() }, makes("W", 50), withdraws.clone()];
+        let ops =
+            [makes("V", 100), makes("W", 100), LeaseOp::Watch { key: "V".into() }, makes("W", 50), withdraws.clone()];
         ops.iter().for_each(|op| client.takes(op, at(2)));
         assert_eq!(client.tend(at(2)).len(), 5, "in the connection that there is all is said in its order");
         client.disconnect(at(3));

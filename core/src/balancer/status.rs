@@ -1,0 +1,162 @@
+//! What a Balancer answers when it is asked how it is.
+
+use super::{Balancer, Carrier, Effect, Event, Outbox};
+use crate::check::Verdict;
+use crate::decision::Decision;
+use crate::ipvs::VirtualServerId;
+use crate::machine::{Input, InputOf};
+use crate::status::{
+    BalancerStatus, CheckerStatus, History, QuorumStatus, ResultStatus, ServerStatus, ServiceStatus, Shows, Since, age,
+};
+use crate::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// What goes by, and is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    servers: BTreeMap<(VirtualServerId, SocketAddr), Since>,
+    quorums: BTreeMap<VirtualServerId, Instant>,
+    /// When the attempts that are under way began.
+    began: BTreeMap<u64, Instant>,
+    results: BTreeMap<(VirtualServerId, SocketAddr, u32), Ended>,
+}
+
+/// The last attempt of a checker that has ended.
+#[derive(Clone, Debug)]
+struct Ended {
+    at: Instant,
+    took: Option<Duration>,
+    verdict: Verdict,
+}
+
+impl Shows for Balancer {
+    type Status = BalancerStatus;
+    type Seen = Seen;
+
+    fn hears(seen: &mut Seen, input: &InputOf<Self>, now: Instant) {
+        match input {
+            Input::Event(Event::ProbeFinished { probe, verdict }) => {
+                let took = seen.began.remove(&probe.attempt).map(|began| now.since(began));
+                let ended = Ended { at: now, took, verdict: verdict.clone() };
+                seen.results.insert((probe.service, probe.server, probe.checker), ended);
+            }
+            Input::ConfigLoaded { config, .. } => {
+                let services = config.services.iter().map(|service| {
+                    (service.id(), service.real_servers.iter().map(|server| server.address).collect::<BTreeSet<_>>())
+                });
+                let known: BTreeMap<VirtualServerId, BTreeSet<SocketAddr>> = services.collect();
+                let is = |service: &VirtualServerId, server: &SocketAddr| {
+                    known.get(service).is_some_and(|servers| servers.contains(server))
+                };
+                seen.servers.retain(|(service, server), _| is(service, server));
+                seen.results.retain(|(service, server, _), _| is(service, server));
+                seen.quorums.retain(|service, _| known.contains_key(service));
+            }
+            Input::Event(_)
+            | Input::News(_)
+            | Input::Failed { .. }
+            | Input::Wakeup
+            | Input::Stop
+            | Input::HandOver
+            | Input::TakeBack
+            | Input::Inherited(_) => {}
+        }
+    }
+
+    fn asks_for(seen: &mut Seen, outbox: &Outbox, now: Instant) {
+        for effect in outbox.effects() {
+            match effect {
+                Effect::StartProbe { id, probe: _ } => {
+                    seen.began.insert(id.attempt, now);
+                }
+                Effect::CancelProbe(id) => {
+                    seen.began.remove(&id.attempt);
+                }
+                Effect::Ipvs(_) | Effect::ReadIpvs => {}
+            }
+        }
+        for decision in outbox.decisions() {
+            match decision {
+                Decision::ServerUp { service, server } => {
+                    seen.servers.insert((*service, *server), Since { at: now, why: String::new() });
+                }
+                Decision::ServerDown { service, server, failure } => {
+                    seen.servers.insert((*service, *server), Since { at: now, why: failure.to_string() });
+                }
+                Decision::ServerStartsDown { service, server } => {
+                    let why = "not checked yet (alpha)".to_owned();
+                    seen.servers.insert((*service, *server), Since { at: now, why });
+                }
+                Decision::QuorumGained { service, .. } | Decision::QuorumLost { service, .. } => {
+                    seen.quorums.insert(*service, now);
+                }
+                // Of these nothing is shown but the sentence.
+                _ => {}
+            }
+        }
+    }
+
+    fn status(&self, seen: &Seen, history: &History, now: Instant) -> BalancerStatus {
+        let carrier = match &self.carrier {
+            Carrier::Ipvs => "IPVS",
+            Carrier::Relay { .. } => "relay",
+        };
+        let services = self.services.iter().map(|(id, service)| show(*id, service, seen, now));
+        BalancerStatus { carrier: carrier.to_owned(), services: services.collect(), decisions: history.show(now) }
+    }
+}
+
+fn show(id: VirtualServerId, service: &super::service::LiveService, seen: &Seen, now: Instant) -> ServiceStatus {
+    let entry = service.desired();
+    let (live, total) = service.weights();
+    let (quorum_up, needed) = service.quorum();
+    let servers = service.servers().map(|server| {
+        let since = seen.servers.get(&(id, server.address));
+        let checkers = (0..).zip(server.checkers).map(|(position, checker)| CheckerStatus {
+            kind: checker.config().kind.word().to_owned(),
+            target: checker.config().target.to_string(),
+            up: checker.is_up(),
+            last: seen.results.get(&(id, server.address, position)).map(|ended| result(ended, now)),
+            next_ms: checker.due().map(|at| age(now, at)),
+        });
+        ServerStatus {
+            address: server.address.to_string(),
+            up: server.up,
+            since_ms: since.map(|since| age(since.at, now)),
+            why: since.filter(|since| !server.up && !since.why.is_empty()).map(|since| since.why.clone()),
+            forwarding: server.forwarding.to_string(),
+            weight: entry.destinations.get(&server.address).map(|destination| destination.weight),
+            configured_weight: server.weight,
+            checkers: checkers.collect(),
+        }
+    });
+    ServiceStatus {
+        name: id.to_string(),
+        scheduler: entry.service.scheduler.0.to_string(),
+        persistence_s: entry.service.persistence.as_ref().map(|it| it.timeout_secs),
+        quorum: QuorumStatus {
+            up: quorum_up,
+            needed,
+            live,
+            total,
+            since_ms: seen.quorums.get(&id).map(|at| age(*at, now)),
+        },
+        sorry_server: service.sorry_server().map(|address| address.to_string()),
+        servers: servers.collect(),
+    }
+}
+
+fn result(ended: &Ended, now: Instant) -> ResultStatus {
+    let failure = match &ended.verdict {
+        Verdict::Passed => None,
+        Verdict::Failed(failure) => Some(failure.to_string()),
+        Verdict::NotAsked(shortage) => Some(format!("not asked: {shortage}")),
+    };
+    ResultStatus {
+        ago_ms: age(ended.at, now),
+        took_us: ended.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        passed: ended.verdict == Verdict::Passed,
+        failure,
+    }
+}

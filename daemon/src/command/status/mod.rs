@@ -1,0 +1,73 @@
+//! `vipward status`, `vipward explain` and `vipward history`: ask a running director how it is.
+
+mod ages;
+mod client;
+mod explain;
+mod overview;
+mod table;
+
+use crate::options::cli::{Status, StatusFormat, Told};
+use crate::system::exit::Exit;
+use std::io::Write;
+use std::path::Path;
+use vipward_core::status;
+
+/// `vipward status`. Exit status 1: no answer, or a machine of it gives none.
+pub fn status(options: &Status) -> Exit {
+    let Some(status) = asked(&options.control) else { return Exit::Failed };
+    let text = match (options.format, options.name.as_deref()) {
+        (StatusFormat::Json, _) => match serde_json::to_string_pretty(&status) {
+            Ok(json) => json + "\n",
+            Err(error) => return failed(&error.to_string()),
+        },
+        (StatusFormat::Text, None) => overview::overview(&status),
+        (StatusFormat::Text, Some(name)) => match explain::explain(&status, name) {
+            Ok(text) => text,
+            Err(why) => return failed(&why),
+        },
+    };
+    print(&text);
+    if status.election.is_some() && status.balancer.is_some() { Exit::Fine } else { Exit::Failed }
+}
+
+/// `vipward explain NAME`.
+pub fn explain(options: &Told) -> Exit {
+    let Some(status) = asked(&options.control) else { return Exit::Failed };
+    match (&options.name, explain::only(&status)) {
+        (Some(name), _) | (None, Some(name)) => match explain::explain(&status, name) {
+            Ok(text) => print(&text),
+            Err(why) => return failed(&why),
+        },
+        (None, None) => {
+            return failed("name what is to be explained: `vipward status` lists virtual routers and servers");
+        }
+    }
+    Exit::Fine
+}
+
+/// `vipward history [NAME]`.
+pub fn history(options: &Told) -> Exit {
+    let Some(status) = asked(&options.control) else { return Exit::Failed };
+    print(&overview::history(&status, options.name.as_deref()));
+    Exit::Fine
+}
+
+fn asked(control: &Path) -> Option<status::Status> {
+    match client::ask(control) {
+        Ok(status) => Some(status),
+        Err(why) => {
+            eprintln!("nothing is known of a director at {}: {why}", control.display());
+            None
+        }
+    }
+}
+
+fn failed(why: &str) -> Exit {
+    eprintln!("{why}");
+    Exit::Failed
+}
+
+/// Whoever reads it may have enough of it (`| head`).
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

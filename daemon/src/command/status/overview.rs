@@ -1,0 +1,176 @@
+//! The whole director on one screen, and its last decisions.
+
+use super::ages::{since, words};
+use super::table::{aligned, cut};
+use vipward_core::status::{
+    AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RouterStatus, ServerStatus, ServiceStatus, Status,
+};
+
+/// How many of the last decisions the overview shows.
+const LAST: usize = 5;
+
+/// `vipward status`.
+pub fn overview(status: &Status) -> String {
+    let Status { director, version, pid, up_ms, file, .. } = status;
+    let mut text = cut(&format!("{director}: vipward {version}, process {pid} for {}, {file}", words(*up_ms))) + "\n";
+    match &status.election {
+        None => text += &silent("election", "roles and addresses", status.waited_ms),
+        Some(election) => {
+            text += &routers(election);
+            text += &trackers(election);
+        }
+    }
+    match &status.balancer {
+        None => text += &silent("balancer", "virtual servers", status.waited_ms),
+        Some(balancer) => text += &services(balancer),
+    }
+    let decisions = decisions(status);
+    if !decisions.is_empty() {
+        text += "\nLAST DECISIONS\n";
+        let skipped = decisions.len().saturating_sub(LAST);
+        decisions.iter().skip(skipped).for_each(|decision| text += &(cut(&told(decision)) + "\n"));
+    }
+    text
+}
+
+/// `vipward history`: all decisions that are kept, or those about one thing, the newest last.
+pub fn history(status: &Status, name: Option<&str>) -> String {
+    let about = |decision: &&DecisionStatus| {
+        name.is_none_or(|name| decision.about.split_whitespace().any(|word| word == name) || decision.about == name)
+    };
+    let lines: Vec<String> = decisions(status).iter().filter(about).map(|decision| told(decision) + "\n").collect();
+    match (lines.is_empty(), name) {
+        (true, Some(name)) => format!("no decision about {name} is kept\n"),
+        (true, None) => "no decision is kept\n".to_owned(),
+        (false, _) => lines.concat(),
+    }
+}
+
+/// Of both machines, the oldest first.
+pub fn decisions(status: &Status) -> Vec<DecisionStatus> {
+    let election = status.election.iter().flat_map(|it| &it.decisions);
+    let balancer = status.balancer.iter().flat_map(|it| &it.decisions);
+    let mut all: Vec<DecisionStatus> = election.chain(balancer).cloned().collect();
+    all.sort_by_key(|decision| std::cmp::Reverse(decision.ago_ms));
+    all
+}
+
+/// `   3 min 5 s ago  VI_1: BACKUP -> MASTER: …`
+pub fn told(decision: &DecisionStatus) -> String {
+    let loud = match decision.severity.as_str() {
+        "error" => "ERROR ",
+        "warning" => "warning ",
+        _ => "",
+    };
+    format!("{:>12} ago  {loud}{}", words(decision.ago_ms), decision.text)
+}
+
+fn silent(machine: &str, what: &str, waited_ms: u64) -> String {
+    format!("\nThe {machine} did not answer within {}: its {what} are not known.\n", words(waited_ms))
+}
+
+fn routers(election: &ElectionStatus) -> String {
+    if election.routers.is_empty() {
+        return String::new();
+    }
+    let row = |router: &RouterStatus| {
+        vec![
+            router.name.clone(),
+            router.role.clone(),
+            since(router.since_ms),
+            router.interface.clone(),
+            router.vrid.to_string(),
+            router.priority.to_string(),
+            standing(router),
+        ]
+    };
+    let rows: Vec<Vec<String>> = election.routers.iter().map(row).collect();
+    "\n".to_owned() + &aligned(&["ROUTER", "ROLE", "FOR", "INTERFACE", "VRID", "PRIORITY", ""], &rows)
+}
+
+/// What matters most of it.
+fn standing(router: &RouterStatus) -> String {
+    match router.role.as_str() {
+        "MASTER" => held(&router.addresses),
+        "BACKUP" => match &router.heard {
+            Some(heard) => match (heard.priority, heard.ago_ms) {
+                (Some(0), _) => format!("{} stopped", heard.source),
+                (_, Some(ago)) => format!("MASTER is {}, heard {} ago", heard.source, words(ago)),
+                (Some(priority), None) => format!("MASTER is {} with priority {priority}", heard.source),
+                (None, None) => format!("MASTER is {}", heard.source),
+            },
+            None => match router.lease.as_ref().and_then(|lease| lease.held_by.as_ref()) {
+                Some(by) => format!("{by} has the lease"),
+                None => "hears no MASTER".to_owned(),
+            },
+        },
+        _ => router.why.clone().unwrap_or_default(),
+    }
+}
+
+/// `192.0.2.100/24 and 3 more`; what is not there comes first.
+fn held(addresses: &[AddressStatus]) -> String {
+    let missing: Vec<&AddressStatus> = addresses.iter().filter(|it| !it.there).collect();
+    let list = |some: &[&AddressStatus]| {
+        let first = some.first().map(|it| format!("{}/{}", it.address, it.prefix_len)).unwrap_or_default();
+        if some.len() > 1 { format!("{first} and {} more", some.len() - 1) } else { first }
+    };
+    if missing.is_empty() {
+        list(&addresses.iter().collect::<Vec<_>>())
+    } else {
+        format!("MISSING: {}", list(&missing))
+    }
+}
+
+/// Those that say no, and how many there are.
+fn trackers(election: &ElectionStatus) -> String {
+    if election.trackers.is_empty() {
+        return String::new();
+    }
+    let bad: Vec<_> = election.trackers.iter().filter(|tracker| tracker.reading != "up").collect();
+    if bad.is_empty() {
+        return format!("\nTRACKED: {} of {} up\n", election.trackers.len(), election.trackers.len());
+    }
+    let rows: Vec<Vec<String>> = bad
+        .iter()
+        .map(|tracker| {
+            let why = tracker.why.clone().unwrap_or_default();
+            vec![tracker.what.clone(), tracker.reading.clone(), since(tracker.since_ms), why]
+        })
+        .collect();
+    "\n".to_owned() + &aligned(&["TRACKED", "READING", "FOR", ""], &rows)
+}
+
+fn services(balancer: &BalancerStatus) -> String {
+    if balancer.services.is_empty() {
+        return String::new();
+    }
+    let mut rows = Vec::new();
+    for service in &balancer.services {
+        rows.push(service_row(service));
+        rows.extend(service.servers.iter().filter(|server| !server.up).map(server_row));
+    }
+    let head = ["VIRTUAL SERVER", "UP", "FOR", ""];
+    format!("\n{}", aligned(&head, &rows))
+}
+
+fn service_row(service: &ServiceStatus) -> Vec<String> {
+    let up = service.servers.iter().filter(|server| server.up).count();
+    let quorum = match (&service.sorry_server, service.quorum.up) {
+        (_, true) => String::new(),
+        (Some(sorry), false) => format!(", no quorum: {sorry} answers"),
+        (None, false) => ", no quorum".to_owned(),
+    };
+    vec![
+        service.name.clone(),
+        format!("{up} of {}", service.servers.len()),
+        since(service.quorum.since_ms),
+        format!("{}{quorum}", service.scheduler),
+    ]
+}
+
+fn server_row(server: &ServerStatus) -> Vec<String> {
+    let up = if server.up { "up" } else { "DOWN" };
+    let why = server.why.clone().unwrap_or_default();
+    vec![format!("  {}", server.address), up.to_owned(), since(server.since_ms), why]
+}
