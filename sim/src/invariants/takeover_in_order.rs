@@ -147,7 +147,12 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
                     world.name(other)
                 ));
             }
-            Role::Backup if claim > ours && awake(world, id, long) && same_long(world, id, name, long) => {
+            Role::Backup
+                if claim > ours
+                    && awake(world, id, long)
+                    && same_long(world, id, name, long)
+                    && !upgraded_since(world, id, long) =>
+            {
                 let step = (router.adverts.interval.duration() / 256).min(Duration::from_secs(1) / 256);
                 let apart = step * u32::from(claim - ours);
                 if apart > CLOSE + long / 500 {
@@ -228,6 +233,12 @@ fn steady(world: &World, id: NodeId, router: &Arc<str>, long: Duration) -> bool 
 
 fn awake(world: &World, id: NodeId, long: Duration) -> bool {
     world.director(id).is_some_and(|director| world.now().since(director.process_since) >= long)
+}
+
+/// An advert that arrives between the end of its old process and the beginning of the new one is heard by neither
+/// (docs/upgrade.md): its timer may be over an interval early.
+fn upgraded_since(world: &World, id: NodeId, long: Duration) -> bool {
+    world.takeovers.iter().any(|takeover| takeover.node == id && world.now().since(takeover.ended) < long)
 }
 
 /// Its priority is as old.
