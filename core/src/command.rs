@@ -33,4 +33,7 @@ pub enum ScriptOutcome {
     TimedOut,
     /// It could not be started.
     NotStarted(String),
+    /// It could not be started for want of processes, memory or descriptors: that tells of this host, and of nothing that the
+    /// script looks at.
+    Short(String),
 }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
 
 use std::collections::BTreeSet;
-use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, ping, smtp, tcp};
+use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, misc, ping, smtp, tcp};
+use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::config::words::{self, Block};
 use vipward_core::time::Duration;
 
@@ -52,6 +53,13 @@ fn every_kind_has_a_model() {
             judged.iter().filter_map(|judged| judged.as_ref().err()).all(|failure| known.contains(&sort(failure))),
             "{attempt:?}: {judged:?}"
         );
+        let ended = [0, 1, 255].map(|status| attempt.ended(&ScriptOutcome::Exited(status)));
+        assert!(ended[0].is_ok(), "{attempt:?}");
+        assert!(
+            ended.iter().filter_map(|ended| ended.as_ref().err()).all(|failure| known.contains(&sort(failure))),
+            "{attempt:?}: {ended:?}"
+        );
+        assert_eq!(attempt.command().is_some(), exchanges.contains(&Exchange::Command), "{attempt:?}");
         let first = exchanges.iter().position(|exchange| *exchange == Exchange::Request);
         let connects = exchanges.iter().position(|exchange| *exchange == Exchange::Handshake);
         assert!(first.is_none() || connects < first, "{attempt:?}: a request needs a connection");
@@ -78,5 +86,7 @@ fn the_bytes_of_a_kind_stay() {
     assert_eq!(bytes(tcp::Settings.into()), [0]);
     assert_eq!(bytes(http::Settings::default().into()), [1, 1, 1, b'/', 1, 200, 1, 171, 2, 0, 0, 0, 0]);
     assert_eq!(bytes(ping::Settings.into()), [2]);
+    let command = Command { argv: vec!["/x".to_owned()], user: None };
+    assert_eq!(bytes(misc::Settings { command, dynamic: true }.into()), [4, 1, 2, b'/', b'x', 0, 1]);
     assert_eq!(bytes(smtp::Settings { helo_name: "x".to_owned() }.into()), [3, 1, b'x']);
 }

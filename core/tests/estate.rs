@@ -82,7 +82,14 @@ fn election() -> Estate {
 }
 
 fn balancer() -> Estate {
-    let checker = |up, count| CheckerEstate { settings: 0xdead_beef, up, count, url: 1, due: Instant::from_millis(7) };
+    let checker = |up, count| CheckerEstate {
+        settings: 0xdead_beef,
+        up,
+        count,
+        url: 1,
+        due: Instant::from_millis(7),
+        weight: None,
+    };
     let address = ([192, 0, 2, 1], 80).into();
     let key = ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
     let (service, keys) = (VirtualServerId::of_address(key), Vec::new());

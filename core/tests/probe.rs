@@ -14,6 +14,7 @@ use vipward_core::check::http::{Get, Wrong};
 use vipward_core::check::{
     self, Binding, Failure, HttpVersion, Probe, ProbeKind, Shortage, UrlCheck, Verdict, ping, tcp,
 };
+use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::seam::{Clock, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -55,6 +56,11 @@ impl Streams for OneServer {
     /// Echoes where it would connect.
     async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
         (self.connect)().await.map(drop)
+    }
+
+    /// Programs are those of `misc_check`'s tests.
+    async fn run(&self, command: &Command) -> Result<ScriptOutcome, Shortage> {
+        misc_check::run(command).await
     }
 
     /// In this world memory is what one has not enough of.
@@ -156,6 +162,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, F: Fn() -> S> Streams for Over
         Ok(())
     }
 
+    async fn run(&self, command: &Command) -> Result<ScriptOutcome, Shortage> {
+        self.0.run(command).await
+    }
+
     fn shortage(&self, error: &io::Error) -> Option<Shortage> {
         self.0.shortage(error)
     }
@@ -250,5 +260,7 @@ mod ping_check {
 
 #[path = "probe/http_get.rs"]
 mod http_get;
+#[path = "probe/misc_check.rs"]
+mod misc_check;
 #[path = "probe/smtp_check.rs"]
 mod smtp_check;

@@ -310,6 +310,7 @@ fn word_of(decision: &Decision) -> String {
         Decision::ProbeFailed { .. } | Decision::ProbesAskedAgain { .. } => "probe",
         Decision::ProbeNotAsked { .. } => "failed",
         Decision::ScriptChanged { .. } => "script",
+        Decision::WeightChanged { .. } => "weight",
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } => "failed",
         Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",

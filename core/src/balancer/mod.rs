@@ -237,7 +237,7 @@ impl Balancer {
     fn judge(&mut self, probe: ProbeId, verdict: Verdict, now: Instant, effects: &mut Outbox) {
         let Some(service) = self.services.get_mut(&probe.service) else { return };
         let Some(position) = service.waiting_for(probe) else { return };
-        let was_up = service.is_up(probe.server);
+        let (was_up, weight) = (service.is_up(probe.server), service.weight(probe.server));
         let Some(outcome) = service.finish(probe, position, verdict, now) else { return };
         let place = CheckerPlace { service: probe.service, server: probe.server, checker: position };
         self.queue.push(service.due(probe.server, position), place);
@@ -248,7 +248,11 @@ impl Balancer {
             return;
         }
         effects.decide(said(outcome, probe.service, probe.server, was_up, is_up));
-        if was_up != is_up {
+        let (from, to) = (weight, service.weight(probe.server));
+        if from != to {
+            effects.decide(Decision::WeightChanged { service: probe.service, server: probe.server, from, to });
+        }
+        if was_up != is_up || from != to {
             service.update_quorum(probe.service, effects);
             let desired = service.desired();
             for key in service.keys() {

@@ -221,6 +221,11 @@ impl LiveService {
         });
     }
 
+    /// What this real server's weight is, as the table has it unless it is out.
+    pub fn weight(&self, server: SocketAddr) -> u32 {
+        self.members.get(&server).map_or(0, |member| member.weight.effective())
+    }
+
     /// Whether this real server may take connections.
     pub fn is_up(&self, server: SocketAddr) -> bool {
         self.members.get(&server).is_some_and(|member| member.health.is_up())
@@ -238,7 +243,11 @@ impl LiveService {
 
     /// An attempt of the checker at `position` ended.
     pub fn finish(&mut self, id: ProbeId, position: u32, verdict: Verdict, now: Instant) -> Option<Outcome> {
-        self.checker_mut(id.server, position)?.finish(id, verdict, now)
+        let outcome = self.checker_mut(id.server, position)?.finish(id, verdict, now);
+        if let Some(member) = self.members.get_mut(&id.server) {
+            member.weight.checker = member.health.answered(member.weight.configured);
+        }
+        outcome
     }
 
     /// An attempt of the checker at `position` could not be started.
@@ -306,7 +315,7 @@ impl TakenUp {
 impl Member {
     fn new(real: &config::RealServer, health: RealServer) -> Self {
         Self {
-            weight: Weight::new(real.weight),
+            weight: Weight { checker: health.answered(real.weight), ..Weight::new(real.weight) },
             forwarding: real.forwarding,
             upper_threshold: real.upper_threshold,
             lower_threshold: real.lower_threshold,
@@ -336,10 +345,10 @@ fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effect
     health
 }
 
-/// The weights of the live ones, and of all.
+/// The weights of the live ones, as they are now, and of all, as they are configured.
 fn weights(members: &BTreeMap<SocketAddr, Member>) -> (u64, u64) {
     members.values().fold((0, 0), |(live, total), member| {
-        let weight = u64::from(member.weight.configured);
-        (live + if member.health.is_up() { weight } else { 0 }, total + weight)
+        let now = if member.health.is_up() { u64::from(member.weight.whole()) } else { 0 };
+        (live + now, total + u64::from(member.weight.configured))
     })
 }

@@ -10,6 +10,7 @@
 mod after_request;
 mod binding;
 pub mod http;
+pub mod misc;
 mod model;
 pub mod ping;
 mod probe;
@@ -23,6 +24,7 @@ pub use model::{Answer, Exchange, Shown};
 pub use probe::{Failure, Probe, ProbeId, Progress, Shortage, Trouble, Verdict, run};
 pub use streams::Streams;
 
+use crate::command::{Command, ScriptOutcome};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
@@ -52,6 +54,16 @@ pub trait Kind: Default + Into<CheckerKind> {
 
     /// How long one attempt takes at the longest, with this `connect_timeout`.
     fn longest(&self, connect_timeout: Duration) -> Duration;
+
+    /// The program that it runs.
+    fn command(&self) -> Option<&Command> {
+        None
+    }
+
+    /// The same, for what is known of it only when all of the configuration has been read.
+    fn command_mut(&mut self) -> Option<&mut Command> {
+        None
+    }
 }
 
 /// One attempt of a kind.
@@ -72,12 +84,22 @@ pub trait Attempt {
     /// What an answer to a [`Exchange::Request`] means.
     fn judge(&self, answer: Answer) -> Result<(), Failure>;
 
+    /// What the end of a [`Exchange::Command`] means; a weight: that of the real server from now on.
+    fn ended(&self, _: &ScriptOutcome) -> Result<Option<u32>, Failure> {
+        Ok(None)
+    }
+
     /// One failure of each sort that this attempt may end with.
     fn failures(&self) -> Vec<Failure>;
 
     /// What tells this attempt from others of its checker, for people: a path. Empty if there is nothing.
     fn about(&self) -> &str {
         ""
+    }
+
+    /// The program that it runs.
+    fn command(&self) -> Option<&Command> {
+        None
     }
 }
 
@@ -143,6 +165,20 @@ macro_rules! kinds {
                     $(Self::$kind(settings) => settings.longest(connect_timeout)),+
                 }
             }
+
+            /// See [`Kind::command`].
+            pub fn command(&self) -> Option<&Command> {
+                match self {
+                    $(Self::$kind(settings) => Kind::command(settings)),+
+                }
+            }
+
+            /// See [`Kind::command_mut`].
+            pub fn command_mut(&mut self) -> Option<&mut Command> {
+                match self {
+                    $(Self::$kind(settings) => settings.command_mut()),+
+                }
+            }
         }
 
         impl ProbeKind {
@@ -157,6 +193,20 @@ macro_rules! kinds {
             pub fn judge(&self, answer: Answer) -> Result<(), Failure> {
                 match self {
                     $(Self::$kind(attempt) => attempt.judge(answer)),+
+                }
+            }
+
+            /// See [`Attempt::ended`].
+            pub fn ended(&self, outcome: &ScriptOutcome) -> Result<Option<u32>, Failure> {
+                match self {
+                    $(Self::$kind(attempt) => attempt.ended(outcome)),+
+                }
+            }
+
+            /// See [`Attempt::command`].
+            pub fn command(&self) -> Option<&Command> {
+                match self {
+                    $(Self::$kind(attempt) => Attempt::command(attempt)),+
                 }
             }
 
@@ -195,6 +245,7 @@ kinds! {
     Http => http,
     Ping => ping,
     Smtp => smtp,
+    Misc => misc,
 }
 
 impl CheckerKind {

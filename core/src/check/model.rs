@@ -1,7 +1,7 @@
 //! What a simulated world has to know of an attempt to play it without speaking it: which exchanges there are, in order,
 //! and what became of them. The event queue of the simulator plays these; its other runner speaks the very conversation.
 
-use super::Failure;
+use super::{Failure, misc};
 
 /// One thing that is said, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +12,8 @@ pub enum Exchange {
     Request,
     /// An ICMP echo: the kernel answers, whoever listens.
     Echo,
+    /// A program of this director runs; its exit status is the answer ([`super::Attempt::ended`]).
+    Command,
 }
 
 impl Exchange {
@@ -20,6 +22,7 @@ impl Exchange {
         match self {
             Self::Handshake => Failure::ConnectTimeout,
             Self::Request | Self::Echo => Failure::ResponseTimeout,
+            Self::Command => misc::Wrong::TimedOut.into(),
         }
     }
 }
@@ -44,4 +47,6 @@ pub enum Shown {
     Status(u16),
     /// It answers something else than it should.
     Content,
+    /// Nothing that others would see: a program of the director's says so.
+    Command,
 }

@@ -1,7 +1,7 @@
 //! One attempt of a checker, whatever its kind: what is tried, and the verdict. The conversations run over
 //! [`super::Streams`], so the simulator runs the very client code that production runs.
 
-use super::{Binding, ProbeKind, Shown, Streams, http, smtp};
+use super::{Binding, ProbeKind, Shown, Streams, http, misc, smtp};
 use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub enum Verdict {
     Failed(Failure),
     /// Nothing: this host lacked what it takes to ask.
     NotAsked(Shortage),
+    /// It passed, and the real server's weight is this one from now on.
+    Weighs(u32),
 }
 
 /// What this host lacks, whatever the real server does. Only what passes by itself is one: a packet filter of our own that
@@ -70,6 +72,8 @@ pub enum Shortage {
     Interface,
     /// The right to what `fwmark`, `bind_if` or `bind_port` asks for (EPERM, EACCES).
     Right,
+    /// Processes, memory or descriptors to start a program with (EAGAIN, ENOMEM, EMFILE, ENFILE).
+    Processes,
 }
 
 impl fmt::Display for Shortage {
@@ -84,6 +88,9 @@ impl fmt::Display for Shortage {
             }
             Self::Descriptors => "this process has no file descriptor left (RLIMIT_NOFILE)",
             Self::HostDescriptors => "this host has no file descriptor left (fs.file-max)",
+            Self::Processes => {
+                "this host could not start another process (pids limit of the service, RLIMIT_NPROC, memory)"
+            }
             Self::Memory => "the kernel of this host has no memory left for it",
             Self::Ports => "this host has no local port left (net.ipv4.ip_local_port_range)",
         })
@@ -129,6 +136,8 @@ pub enum Failure {
     Http(http::Wrong),
     /// It answered, but not as `SMTP_CHECK` wants it.
     Smtp(smtp::Wrong),
+    /// The program of `MISC_CHECK` did not end as it should.
+    Misc(misc::Wrong),
 }
 
 impl fmt::Display for Failure {
@@ -140,6 +149,7 @@ impl fmt::Display for Failure {
             Self::ResponseTimeout => f.write_str("no response in time"),
             Self::Http(wrong) => wrong.fmt(f),
             Self::Smtp(wrong) => wrong.fmt(f),
+            Self::Misc(wrong) => wrong.fmt(f),
         }
     }
 }
@@ -151,18 +161,27 @@ impl Failure {
             Self::ConnectTimeout | Self::ResponseTimeout => Shown::Late,
             Self::Http(wrong) => wrong.shows(),
             Self::Smtp(wrong) => wrong.shows(),
+            Self::Misc(wrong) => wrong.shows(),
         }
     }
 }
 
-/// How many of its exchanges an attempt has behind it: which of them a time limit cut off.
+/// How many of its exchanges an attempt has behind it: which of them a time limit cut off; and what it says about the weight.
 #[derive(Debug, Default)]
-pub struct Progress(Cell<usize>);
+pub struct Progress {
+    over: Cell<usize>,
+    weight: Cell<Option<u32>>,
+}
 
 impl Progress {
     /// The next exchange has begun.
     pub fn next(&self) {
-        self.0.set(self.0.get() + 1);
+        self.over.set(self.over.get() + 1);
+    }
+
+    /// The attempt passes, and asks for this weight.
+    pub fn weighs(&self, weight: Option<u32>) {
+        self.weight.set(weight);
     }
 }
 
@@ -180,10 +199,10 @@ pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
         () = streams.sleep_until(deadline) => last_look(attempt).await,
     };
     match in_time {
-        Some(Ok(())) => Verdict::Passed,
+        Some(Ok(())) => progress.weight.get().map_or(Verdict::Passed, Verdict::Weighs),
         Some(Err(trouble)) => trouble.into(),
         None => {
-            let cut_off = probe.kind.exchanges().get(progress.0.get());
+            let cut_off = probe.kind.exchanges().get(progress.over.get());
             Verdict::Failed(cut_off.map_or(Failure::ResponseTimeout, |exchange| exchange.overdue()))
         }
     }

@@ -1,13 +1,14 @@
 //! The part of [`crate::seam`] over which checkers converse.
 
 use super::{Binding, Shortage};
+use crate::command::{Command, ScriptOutcome};
 use crate::time::Clock;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// What a probe needs of the network.
+/// What a probe needs of the world.
 pub trait Streams: Clock {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
 
@@ -16,6 +17,10 @@ pub trait Streams: Clock {
 
     /// An ICMP or ICMPv6 echo request, from there, and its reply. No time limit of its own; a lost one is not sent again.
     fn echo(&self, target: IpAddr, from: &Binding) -> impl Future<Output = io::Result<()>>;
+
+    /// Runs a program of the configuration to its end. No time limit of its own: whoever drops this before kills it, with all
+    /// that it started in its process group.
+    fn run(&self, command: &Command) -> impl Future<Output = Result<ScriptOutcome, Shortage>>;
 
     /// What this host lacks, if an error of one of these says so; `None`: it tells of the other side, or of the way there.
     fn shortage(&self, error: &io::Error) -> Option<Shortage>;

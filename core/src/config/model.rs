@@ -47,6 +47,12 @@ impl Config {
         self.routers.iter().map(|router| &router.notify).chain(self.groups.iter().map(|group| &group.notify))
     }
 
+    /// The programs that checkers run.
+    pub fn check_commands(&self) -> impl Iterator<Item = &Command> {
+        let checkers = self.services.iter().flat_map(|service| &service.real_servers).flat_map(|real| &real.checkers);
+        checkers.filter_map(|checker| checker.kind.command())
+    }
+
     /// The sync group that this virtual router shares with others.
     pub fn group_of(&self, router: &str) -> Option<&SyncGroup> {
         self.groups.iter().find(|group| group.members.len() > 1 && group.members.iter().any(|name| **name == *router))
@@ -409,9 +415,9 @@ pub struct CheckerConfig {
     /// `bindto`, `bind_port`, `bind_if`, `fwmark`. Recordings of earlier versions have none.
     #[serde(default)]
     pub from: Binding,
-    /// `connect_timeout`, default 5 s.
+    /// `connect_timeout`, default 5 s; MISC_CHECK: `misc_timeout`, default `delay_loop`.
     pub connect_timeout: Duration,
-    /// `retry` / `nb_get_retry`: extra tries before a live server is down. Default 1.
+    /// `retry` / `nb_get_retry`: extra tries before a live server is down. Default 1, MISC_CHECK 0.
     pub retry: u32,
     /// `delay_before_retry`, default 1 s; HTTP_GET 3 s.
     pub delay_before_retry: Duration,

@@ -39,6 +39,7 @@ impl Decision {
             Self::ProbeFailed { service, server, .. } => ("probe-failed", format!("{service} {server}")),
             Self::ProbeNotAsked { shortage, .. } => ("probe-not-asked", format!("{shortage:?}")),
             Self::ProbesAskedAgain { shortage, .. } => ("probes-asked-again", format!("{shortage:?}")),
+            Self::WeightChanged { service, server, .. } => ("weight-changed", format!("{service} {server}")),
             Self::ServerUp { service, server } => ("server-up", format!("{service} {server}")),
             Self::ServerDown { service, server, .. } => ("server-down", format!("{service} {server}")),
             Self::ServerStartsDown { service, server } => ("server-starts-down", format!("{service} {server}")),

@@ -118,6 +118,8 @@ pub enum Decision {
     ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
     /// Nobody takes this lease for so long: the quorum service has forgotten who held it.
     LeaseNotYet { router: Arc<str>, wait: Duration },
+    /// A checker says another weight for its real server (`misc_dynamic`).
+    WeightChanged { service: VirtualServerId, server: SocketAddr, from: u32, to: u32 },
 }
 
 /// Why a role changed.
@@ -315,6 +317,7 @@ impl Decision {
             | Self::LeaseGranted { .. }
             | Self::ProbesAskedAgain { .. }
             | Self::ServerUp { .. }
+            | Self::WeightChanged { .. }
             | Self::ServerStartsDown { .. }
             | Self::QuorumGained { .. }
             | Self::ConfigApplied { .. } => Severity::Info,

@@ -52,6 +52,9 @@ pub struct Checker {
     /// How many attempts in a row could not be made.
     #[serde(default)]
     unasked: u32,
+    /// What it last said the real server's weight is, if it did.
+    #[serde(default)]
+    weight: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +107,7 @@ impl Checker {
             Start::Proven => Health::Up { tries_left: config.retry },
             Start::Down => Health::Down { passed: 0 },
         };
-        Self { config, health, step: 0, phase: Phase::Waiting { until: first }, unasked: 0 }
+        Self { config, health, step: 0, phase: Phase::Waiting { until: first }, unasked: 0, weight: None }
     }
 
     /// What a successor goes on with.
@@ -114,7 +117,8 @@ impl Checker {
             Health::Down { passed } => (false, u32::try_from(passed).unwrap_or(u32::MAX)),
         };
         let url = u32::try_from(self.step).unwrap_or(0);
-        CheckerEstate { settings: fingerprint(&self.config), up, count, url, due: self.due().unwrap_or(now) }
+        let (settings, due) = (fingerprint(&self.config), self.due().unwrap_or(now));
+        CheckerEstate { settings, up, count, url, due, weight: self.weight }
     }
 
     /// Goes on with what a predecessor knew under the same settings. If its next probe is overdue by more than
@@ -125,6 +129,7 @@ impl Checker {
         let passed = usize::try_from(left.count).unwrap_or(0);
         let mut checker = Self::new(config, Start::Down, first);
         let steps = checker.config.kind.steps();
+        checker.weight = left.weight;
         checker.step = usize::try_from(left.url).unwrap_or(0) % steps;
         checker.health = match (left.up, timely) {
             (true, true) => Health::Up { tries_left: left.count.min(checker.config.retry) },
@@ -149,6 +154,11 @@ impl Checker {
             Health::Up { .. } => true,
             Health::Down { .. } => false,
         }
+    }
+
+    /// What it says the real server's weight is.
+    pub fn weight(&self) -> Option<u32> {
+        self.weight
     }
 
     /// When the next probe is due; `None` while one is under way.
@@ -183,7 +193,14 @@ impl Checker {
         }
         let row = std::mem::take(&mut self.unasked);
         let (outcome, pause) = match verdict {
-            Verdict::Passed => self.passed(),
+            Verdict::Passed => {
+                self.weight = None;
+                self.passed()
+            }
+            Verdict::Weighs(weight) => {
+                self.weight = Some(weight);
+                self.passed()
+            }
             Verdict::Failed(failure) => self.failed(failure),
             Verdict::NotAsked(shortage) => {
                 self.unasked = row.saturating_add(1);

@@ -17,6 +17,9 @@ pub struct CheckerEstate {
     pub url: u32,
     /// When the next probe is due; for one with a probe under way, at once.
     pub due: Instant,
+    /// What it last said the real server's weight is, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }
 
 /// Tells settings of checkers of one real server from each other, wherever they are written.

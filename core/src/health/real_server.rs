@@ -3,6 +3,7 @@
 use super::checker::{Checker, Start};
 use super::estate::{CheckerEstate, fingerprint};
 use super::warmup;
+use super::weight::Answered;
 use crate::check::ProbeId;
 use crate::config::CheckerConfig;
 use crate::ipvs::VirtualServerId;
@@ -84,6 +85,14 @@ impl RealServer {
     /// Whether it may take connections.
     pub fn is_up(&self) -> bool {
         self.checkers.iter().all(Checker::is_up)
+    }
+
+    /// What its checkers make of its `configured` weight: as in keepalived each that says a weight adds how much that differs
+    /// from it, so one alone sets it.
+    pub fn answered(&self, configured: u32) -> Answered {
+        let said = self.checkers.iter().filter_map(Checker::weight);
+        let more = said.map(|weight| i64::from(weight) - i64::from(configured));
+        more.reduce(i64::saturating_add).map_or(Answered::Nothing, Answered::Added)
     }
 
     /// Position of the checker that waits for this attempt. Usually it still is where it was when the attempt began.

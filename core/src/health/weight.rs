@@ -49,10 +49,12 @@ impl Weight {
     /// 0 and [`MOST`], and of that during a slow start only so much as its time says, at least 1. A weight of 0 stays 0: it
     /// says that nobody is to be sent there, and a slow start does not change that.
     pub fn effective(&self) -> u32 {
-        let Self { configured, tracked, checker, ramp, drained } = *self;
-        if drained {
-            return 0;
-        }
+        if self.drained { 0 } else { self.ramp.share(self.whole()) }
+    }
+
+    /// Without slow start and drain: what counts for the quorum.
+    pub fn whole(&self) -> u32 {
+        let Self { configured, tracked, checker, ramp: _, drained: _ } = *self;
         let base = match checker {
             Answered::Nothing => i64::from(configured),
             Answered::Instead(weight) => i64::from(weight),
@@ -60,7 +62,7 @@ impl Weight {
         };
         let whole = base.saturating_add(tracked).clamp(0, i64::from(MOST));
         // Within 0 and MOST it always fits.
-        ramp.share(u32::try_from(whole).unwrap_or(MOST))
+        u32::try_from(whole).unwrap_or(MOST)
     }
 }
 

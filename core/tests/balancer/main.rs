@@ -7,4 +7,5 @@ mod kernel;
 mod quorum;
 mod random;
 mod reload;
+mod weights;
 mod world;

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::balancer::{Balancer, Effect, Event, Input};
 use vipward_core::check::{self, Exchange, Failure, Probe, ProbeId, Shortage, UrlCheck, Verdict};
+use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::config::{CheckerConfig, Config, Places, RealServer, SorryServer, VirtualServer};
 use vipward_core::estate::{BalancerEstate, Document, OfOne};
 use vipward_core::ipvs::{Forwarding, Op, Protocol, Scheduler, ServiceKey, Table, VirtualServerId};
@@ -63,6 +64,12 @@ pub fn ping(target: &str) -> CheckerConfig {
     CheckerConfig { kind: check::ping::Settings.into(), ..tcp(target) }
 }
 
+/// A MISC_CHECK with `misc_dynamic`, otherwise as [`tcp`]. Moods are of `target`.
+pub fn misc(target: &str) -> CheckerConfig {
+    let command = Command { argv: vec!["/bin/check".to_owned()], user: None };
+    CheckerConfig { kind: check::misc::Settings { command, dynamic: true }.into(), ..tcp(target) }
+}
+
 pub fn real(at: &str, checkers: Vec<CheckerConfig>) -> RealServer {
     RealServer {
         address: address(at),
@@ -111,6 +118,8 @@ pub enum Mood {
     Short(Shortage),
     /// HTTP status 500 for the path that ends with this letter, otherwise good.
     Fails(char),
+    /// Its program ends with this status.
+    Ends(i32),
 }
 
 pub struct World {
@@ -282,6 +291,11 @@ impl World {
             Mood::Refuses if exchanges == [Exchange::Echo] => (Duration::ZERO, Verdict::Passed),
             Mood::Refuses => (Duration::ZERO, Verdict::Failed(Failure::Refused)),
             Mood::Silent => (probe.timeout, Verdict::Failed(exchanges[0].overdue())),
+            Mood::Ends(status) => {
+                let weight = probe.kind.ended(&ScriptOutcome::Exited(status));
+                let passed = |weight: Option<u32>| weight.map_or(Verdict::Passed, Verdict::Weighs);
+                (Duration::ZERO, weight.map_or_else(Verdict::Failed, passed))
+            }
             Mood::Short(shortage) => (Duration::ZERO, Verdict::NotAsked(shortage)),
             Mood::Fails(letter) if path.ends_with(letter) => {
                 (Duration::ZERO, Verdict::Failed(probe.kind.judge(check::Answer::Status(500)).unwrap_err()))
@@ -290,6 +304,7 @@ impl World {
         };
         let word = match verdict {
             Verdict::Passed => "good",
+            Verdict::Weighs(_) => "weighs",
             Verdict::Failed(_) => "bad",
             Verdict::NotAsked(_) => "not asked",
         };

@@ -14,7 +14,7 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
     Some(match keyword.word {
         "router_id" | "virtualhost" | "helo_name" => ["a.example", "b.example"],
         "script_user" | "user" => ["nobody", "daemon"],
-        "script" | "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
+        "script" | "misc_path" | "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
             ["/bin/true", "/bin/x"]
         }
         "auth_pass" => ["x7Kf", "y8Lg"],
@@ -74,6 +74,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     let interface =
         if keyword.word == "default_interface" { String::new() } else { own(Block::VrrpInstance, "interface eth0") };
     let script = own(Block::VrrpScript, "script /bin/sh");
+    let misc = own(Block::MiscCheck, "misc_path /bin/sh");
     let tracked = own(Block::VrrpInstance, "track_script { chk }");
     let auth = if block == Block::Authentication { format!("authentication {{\n{lines}\n}}\n") } else { String::new() };
     let group = if block == Block::SyncGroup {
@@ -90,7 +91,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
-         SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\n}}\n}}\n{group}",
+         SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n}}\n}}\n{group}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),
@@ -104,6 +105,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         inside(Block::PingCheck),
         inside(Block::SmtpCheck),
         inside(Block::SmtpHost),
+        inside(Block::MiscCheck),
     )
 }
 
@@ -266,6 +268,7 @@ fn opening(block: Block) -> String {
         Block::RealServer => "real_server 198.51.100.21 80 {\n",
         Block::HttpGet => "HTTP_GET {\n",
         Block::SmtpCheck => "SMTP_CHECK {\n",
+        Block::MiscCheck => "MISC_CHECK {\n",
         other => panic!("{other:?} hands nothing down"),
     }
     .to_owned()

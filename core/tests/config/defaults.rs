@@ -296,6 +296,30 @@ fn smtp_check() {
     );
 }
 
+/// keepalived.conf(5): one failure is enough, unless `retry` says otherwise, wherever it stands.
+#[test]
+fn misc_check() {
+    let checker = |around: &str, block: &str| {
+        let text = service(&format!("delay_loop 7\n{around}"), &format!("MISC_CHECK {{\n{block}\n}}"));
+        let text = format!("global_defs {{\nscript_user nobody\nenable_script_security\n}}\n{text}");
+        let checker = good(&text).services[0].real_servers[0].checkers[0].clone();
+        let CheckerKind::Misc(misc) = &checker.kind else { panic!("{checker:?}") };
+        let user = misc.command.user.as_ref().map(|user| user.user.clone()).unwrap_or_default();
+        let (retry, pause, longest) = (checker.retry, checker.delay_before_retry, checker.connect_timeout.as_secs());
+        format!("{:?} {user} {retry} {} {longest} {}", misc.command.argv, pause.as_secs(), misc.dynamic)
+    };
+    assert_eq!(checker("", "misc_path /bin/x"), r#"["/bin/x"] nobody 0 1 7 false"#);
+    assert_eq!(checker("retry 2", "misc_path \"/bin/x 'a b' c\""), r#"["/bin/x", "a b", "c"] nobody 2 1 7 false"#);
+    assert_eq!(
+        checker("connect_timeout 3", "misc_path /bin/x 'a b'\ndelay_loop 9\nretry 1\nmisc_dynamic\nuser daemon"),
+        r#"["/bin/x", "a b"] daemon 1 1 9 true"#
+    );
+    assert_eq!(
+        checker("", "misc_path /bin/x\nmisc_timeout 2.5\ndelay_before_retry 4"),
+        r#"["/bin/x"] nobody 0 4 2 false"#
+    );
+}
+
 #[test]
 fn where_checks_come_from() {
     let words = "bindto 192.0.2.11\nbind_port 3333\nbind_if eth1\nfwmark 4294967295";

@@ -235,6 +235,10 @@ async fn a_response_that_waited_while_we_were_frozen_counts() {
             std::future::pending().await
         }
 
+        async fn run(&self, _: &Command) -> Result<ScriptOutcome, Shortage> {
+            Err(Shortage::Processes)
+        }
+
         fn shortage(&self, _: &io::Error) -> Option<Shortage> {
             None
         }

@@ -22,14 +22,17 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use vipward_core::balancer::{self, Balancer};
-use vipward_core::check::{self, Binding, Shortage};
-use vipward_core::command::Command;
+use vipward_core::check::{self, Binding, ProbeId, Shortage};
+use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::decision::{Decision, Kind};
 use vipward_core::door::News;
 use vipward_core::machine::{Input, InputOf, Machine};
 use vipward_core::seam::{Clock, Common, Done, Refusal, Source, Streams, WorkId, World};
-use vipward_core::time::Instant;
+use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{self, Election};
+
+/// Longer than `misc_timeout` can be.
+const LONGEST_PROBE: Duration = Duration::from_secs(1 << 23);
 
 /// Decisions of one kind that are logged in a minute; then only the last one and how many there were. A link that goes up
 /// and down in a loop makes thousands a second. The record has them all.
@@ -77,7 +80,6 @@ pub struct Elects {
 /// A Balancer's: the table.
 pub struct Balances {
     pub dataplane: Dataplane,
-    pub streams: Rc<ProbeStreams>,
 }
 
 impl<M: Machine, T> LinuxWorld<M, T> {
@@ -265,7 +267,8 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 return Ok(Done::Answer(vrrp::Event::AddressesRead(addresses.read().await?).into()));
             }
             vrrp::Effect::RunScript { script, command, timeout } => {
-                let (script, run) = (script.clone(), self.scripts.run(script, command, *timeout));
+                let (script, run) =
+                    (script.clone(), self.scripts.run(&format!("script {script}").into(), command, *timeout));
                 let result = async move { vrrp::Event::ScriptFinished { script, outcome: run.await }.into() };
                 return Ok(Done::Begun(None, Box::pin(result)));
             }
@@ -289,14 +292,16 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
     }
 
     async fn carry_out(&self, effect: &balancer::Effect) -> Result<Done<balancer::Input>, Refusal> {
-        let Balances { dataplane, streams } = &self.own;
+        let Balances { dataplane } = &self.own;
         match effect {
             balancer::Effect::Ipvs(op) => dataplane.apply(op).await?,
             balancer::Effect::ReadIpvs => {
                 return Ok(Done::Answer(balancer::Event::IpvsRead(dataplane.read().await?).into()));
             }
             balancer::Effect::StartProbe { id, probe } => {
-                let (id, attempt) = (*id, check::run(probe.clone(), streams.clone()));
+                let (clock, scripts, id) = (self.clock.clone(), self.scripts.clone(), *id);
+                let streams = Rc::new(ProbeStreams { clock, scripts, probe: id });
+                let attempt = check::run(probe.clone(), streams);
                 let result = async move { balancer::Event::ProbeFinished { probe: id, verdict: attempt.await }.into() };
                 return Ok(Done::Begun(Some(WorkId(id.attempt)), Box::pin(result)));
             }
@@ -306,16 +311,20 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
     }
 }
 
-/// Connections of probes.
-pub struct ProbeStreams(pub Rc<BootClock>);
+/// What one probe needs.
+struct ProbeStreams {
+    clock: Rc<BootClock>,
+    scripts: Rc<Scripts>,
+    probe: ProbeId,
+}
 
 impl Clock for ProbeStreams {
     fn now(&self) -> Instant {
-        self.0.now()
+        self.clock.now()
     }
 
     async fn sleep_until(&self, at: Instant) {
-        self.0.sleep_until(at).await;
+        self.clock.sleep_until(at).await;
     }
 }
 
@@ -328,6 +337,22 @@ impl Streams for ProbeStreams {
 
     async fn echo(&self, target: IpAddr, from: &Binding) -> io::Result<()> {
         echo(target, from).await
+    }
+
+    async fn run(&self, command: &Command) -> Result<ScriptOutcome, Shortage> {
+        let ProbeId { service, server, checker, .. } = self.probe;
+        let name = format!("MISC_CHECK (checker {} of {server} of {service})", checker + 1).into();
+        // The probe has a limit of its own, at which this is dropped.
+        match self.scripts.run(&name, command, LONGEST_PROBE).await {
+            ScriptOutcome::Short(why) => {
+                tracing::debug!("{name}: not started: {why}");
+                Err(Shortage::Processes)
+            }
+            ended @ (ScriptOutcome::Exited(_)
+            | ScriptOutcome::Killed(_)
+            | ScriptOutcome::TimedOut
+            | ScriptOutcome::NotStarted(_)) => Ok(ended),
+        }
     }
 
     fn shortage(&self, error: &io::Error) -> Option<Shortage> {

@@ -4,7 +4,7 @@ use crate::coordination::ZooKeeper;
 use crate::dataplane::relay::Relay;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::scripts::{Means, Scripts};
-use crate::host::{Balances, Door, Elects, LinuxWorld, ProbeStreams};
+use crate::host::{Balances, Door, Elects, LinuxWorld};
 use crate::net::links::Links;
 use crate::net::netlink::{Addresses, Monitor};
 use crate::net::network::ElectionNetwork;
@@ -302,7 +302,7 @@ async fn balancer(
     };
     let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(severity), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
-    let own = Balances { dataplane, streams: Rc::new(ProbeStreams(clock.clone())) };
+    let own = Balances { dataplane };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {

@@ -165,6 +165,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             server.checkers.first().and_then(|checker| place(&checker.places, "")).or_else(|| place(&server.places, ""))
         }
         Decision::ServerUp { service: id, server }
+        | Decision::WeightChanged { service: id, server, .. }
         | Decision::ServerDown { service: id, server, .. }
         | Decision::ServerStartsDown { service: id, server } => {
             place(&service(id)?.real_servers.iter().find(|it| it.address == *server)?.places, "")

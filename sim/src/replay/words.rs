@@ -100,7 +100,9 @@ impl Words for vrrp::Event {
                 ScriptOutcome::Exited(status) => format!("script {script} exited with {status}"),
                 ScriptOutcome::Killed(signal) => format!("script {script} was killed by signal {signal}"),
                 ScriptOutcome::TimedOut => format!("script {script} took too long"),
-                ScriptOutcome::NotStarted(why) => format!("script {script} could not be started: {why}"),
+                ScriptOutcome::NotStarted(why) | ScriptOutcome::Short(why) => {
+                    format!("script {script} could not be started: {why}")
+                }
             },
             Self::Lease(said) => said.to_string(),
         }
@@ -137,6 +139,7 @@ impl Words for balancer::Event {
             Self::IpvsRead(table) => format!("IPVS table read: {} services", table.services.len()),
             Self::ProbeFinished { probe, verdict } => match verdict {
                 Verdict::Passed => format!("probe of {} passed", probe.server),
+                Verdict::Weighs(weight) => format!("probe of {} passed, with weight {weight}", probe.server),
                 Verdict::Failed(failure) => format!("probe of {}: {failure}", probe.server),
                 Verdict::NotAsked(shortage) => format!("probe of {} could not be made: {shortage}", probe.server),
             },

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpStream, UdpSocket};
 use vipward_core::check::{self, Binding, Probe, Shortage, Verdict};
+use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::seam::{Refusal, Streams};
 use vipward_core::time::{Duration, Instant};
 
@@ -137,6 +138,11 @@ impl Streams for Daemon<Tasks> {
             }
             Some(Err(Lost::NoWay(_) | Lost::Chance)) => std::future::pending().await,
         }
+    }
+
+    async fn run(&self, command: &Command) -> Result<ScriptOutcome, Shortage> {
+        self.thawed().await;
+        Ok(self.runner.world().script_outcome(self.id, command))
     }
 
     /// Nothing is short in a simulated world, but for what a checker's `bindto` and `bind_if` name.

@@ -4,6 +4,7 @@ use super::model::*;
 use super::read::{Reader, Table, Value};
 use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum};
 use super::words::{self, Word, nearest};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use toml::de::DeValue;
 use vipward_core::interface::InterfaceName;
@@ -191,7 +192,8 @@ impl Reader<'_> {
                 Some(Action::Flap { who, every, times })
             }
             "script" => {
-                let script: Arc<str> = self.text(value, "the name of a vrrp_script")?.into();
+                let script: Arc<str> =
+                    self.text(value, "the name of a vrrp_script, or the command of a MISC_CHECK")?.into();
                 let node = self.node_of(table, "on", "director", is_director)?;
                 let exits: u16 = self.integer(table, "exits")?;
                 self.check_script(node, &script, value);
@@ -243,10 +245,13 @@ impl Reader<'_> {
         });
         if let Some(config) = config
             && !config.scripts.contains_key(script)
+            && !config.check_commands().any(|command| command.argv.join(" ") == script)
         {
-            let names: Vec<String> = config.scripts.keys().map(ToString::to_string).collect();
+            let checks = config.check_commands().map(|command| command.argv.join(" "));
+            let names: BTreeSet<String> = config.scripts.keys().map(ToString::to_string).chain(checks).collect();
+            let names: Vec<String> = names.into_iter().collect();
             let near = nearest(script, names.iter().map(String::as_str)).map(str::to_owned);
-            self.no_such("vrrp_script", script, self.of_value(value), near.as_deref(), &names);
+            self.no_such("script", script, self.of_value(value), near.as_deref(), &names);
         }
     }
 

@@ -309,9 +309,13 @@ impl World {
         self.stir();
     }
 
-    /// How a tracked script ends: as a step says by the name of its `vrrp_script`, else as the service that it checks is.
+    /// How a script ends: as a step says by the name of its `vrrp_script`, or by the command of a `MISC_CHECK`; else a tracked
+    /// one as the service that it checks is, and a checker's well.
     pub fn script_outcome(&self, id: NodeId, command: &Command) -> ScriptOutcome {
         let ended = |director: &Director, config: &Arc<Config>| {
+            if let Some(said) = director.scripts.get(command.argv.join(" ").as_str()) {
+                return Some(*said);
+            }
             let script = config.scripts.values().find(|script| script.command == *command)?;
             let said = director.scripts.get(&script.name).copied();
             said.or_else(|| {

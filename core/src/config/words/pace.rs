@@ -14,7 +14,8 @@ pub(super) struct Pace {
     pub delay_loop: Duration,
     /// None: as `delay_loop`.
     pub warmup: Option<Duration>,
-    pub retry: u32,
+    /// None: each kind of check has its own.
+    pub retry: Option<u32>,
     /// None: each kind of check has its own.
     pub delay_before_retry: Option<Duration>,
     pub connect_timeout: Duration,
@@ -34,8 +35,8 @@ pub(super) const fn rows<D: Paced>(outer: Option<Block>) -> [Row<D>; 6] {
         row("delay_loop", seconds(1, FOREVER), default(outer, "delay_loop", Is("60")), Acted(|said, draft| {
             if let Some(pause) = said.seconds() { draft.pace().delay_loop = pause }
         }), "time between two checks"),
-        row("retry", count(0), default(outer, "retry", Is("1")), Acted(|said, draft| {
-            if let Some(tries) = said.number() { draft.pace().retry = tries }
+        row("retry", count(0), default(outer, "retry", Told("1; MISC_CHECK: 0")), Acted(|said, draft| {
+            if let Some(tries) = said.number() { draft.pace().retry = Some(tries) }
         }), "tries after the first failure before a live server is down"),
         row("delay_before_retry", seconds(0, FOREVER), default(outer, "delay_before_retry", Told("1; HTTP_GET and SSL_GET: 3")), Acted(|said, draft| {
             if let Some(pause) = said.seconds() { draft.pace().delay_before_retry = Some(pause) }
@@ -68,10 +69,4 @@ pub(super) const fn old_name<D: Paced>() -> Row<D> {
 pub(super) const UNREAD: &[Row<Unread>] = &{
     let [a, b, c, d, e, f] = rows::<tcp_check::Draft>(Some(Block::RealServer));
     [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e), unread(&f)]
-};
-
-/// The same without `connect_timeout`.
-pub(super) const UNREAD_WITHOUT_CONNECTION: &[Row<Unread>] = &{
-    let [a, b, c, d, e, _] = rows::<tcp_check::Draft>(Some(Block::RealServer));
-    [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e)]
 };

@@ -94,6 +94,7 @@ impl<'t> Meaning<'t> {
         let mut lower = Lower { report, memory: &mut self.memory };
         lower.memory.global = lower.fresh(&global_defs::TABLE);
         lower.fill(&TABLE, &self.waiting, &mut self.draft);
+        lower.users_of_checks(&mut self.draft.services);
         let config = Config {
             global: lower.memory.global.global.clone(),
             scripts: std::mem::take(&mut lower.memory.scripts),

@@ -98,8 +98,8 @@ impl Lower<'_> {
         kind: CheckerKind,
         before_retry: Duration,
     ) -> CheckerConfig {
-        // An echo has no port.
-        if draft.target.port() == 0 && !matches!(kind, CheckerKind::Ping(_)) {
+        // An echo has no port, nor has a program.
+        if draft.target.port() == 0 && kind.attempts().any(|attempt| attempt.connects()) {
             self.push(
                 Diagnostic::error("no-check-port", "this checker has no port to check")
                     .at(block.span(), "the real server stands for all ports")
@@ -123,7 +123,7 @@ impl Lower<'_> {
             target: draft.target,
             from: draft.from,
             connect_timeout: pace.connect_timeout,
-            retry: pace.retry,
+            retry: pace.retry.unwrap_or(1),
             delay_before_retry: pace.delay_before_retry.unwrap_or(before_retry),
             delay_loop: pace.delay_loop,
             warmup: pace.warmup.unwrap_or(pace.delay_loop),

@@ -1,7 +1,8 @@
 //! What only shows when the whole configuration is known.
 
 use super::said::{self, Lower};
-use crate::config::model::{Config, Tracked, TrackerId, Transport};
+use crate::command::Command;
+use crate::config::model::{Config, Tracked, TrackerId, Transport, VirtualServer};
 use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
@@ -99,6 +100,21 @@ impl Lower<'_> {
                         .note("both links are watched: without either of them this node is FAULT")
                         .note("a cut beyond the switch, where the link stays up, is seen on the adverts' side only"),
                 );
+            }
+        }
+    }
+
+    /// Virtual servers are read before `script_user` is known.
+    pub fn users_of_checks(&mut self, services: &mut [VirtualServer]) {
+        let checkers = services.iter_mut().flat_map(|service| &mut service.real_servers);
+        for checker in checkers.flat_map(|real| &mut real.checkers) {
+            let command = checker.kind.command_mut();
+            let named = |command: &&mut Command| command.argv.first().is_some_and(|program| !program.is_empty());
+            if let Some(command) = command.filter(|command| command.user.is_none()).filter(named) {
+                command.user.clone_from(&self.memory.global.inherited.script_user);
+                if command.user.is_none() {
+                    self.memory.shell_users.push(checker.places.of("misc_path"));
+                }
             }
         }
     }

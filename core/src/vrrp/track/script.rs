@@ -106,7 +106,7 @@ impl ScriptTracker {
             ScriptOutcome::Exited(status) => format!("exit status {status}"),
             ScriptOutcome::Killed(signal) => format!("killed by signal {signal}"),
             ScriptOutcome::TimedOut => format!("no end within {:?}", self.config.timeout),
-            ScriptOutcome::NotStarted(error) => format!("could not be started: {error}"),
+            ScriptOutcome::NotStarted(error) | ScriptOutcome::Short(error) => format!("could not be started: {error}"),
         };
         if self.streak > 1 {
             why += &format!(", {} times in a row", self.streak);

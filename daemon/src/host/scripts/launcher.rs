@@ -3,6 +3,7 @@
 //! That process is started first of all, with the rights that scripts need, and the worker gives those up after that: it
 //! could not start a script by itself, nor anything else.
 
+use super::NotStarted;
 use super::running::{Running, waited};
 use super::wire::{self, Request, Start};
 use crate::system::passing;
@@ -61,8 +62,8 @@ impl Launcher {
     ///
     /// # Errors
     /// Why it did not start.
-    pub async fn run(&self, start: Start) -> Result<Running, String> {
-        let (line, theirs) = passing::pair().map_err(|error| error.to_string())?;
+    pub async fn run(&self, start: Start) -> Result<Running, NotStarted> {
+        let (line, theirs) = passing::pair().map_err(|error| NotStarted::of(&error))?;
         let (listen, complain) = ears().unzip();
         let with: Vec<_> = [Some(theirs.as_fd()), complain.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
         self.ask(&Request::Start(start), &with).await?;

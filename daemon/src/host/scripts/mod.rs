@@ -1,4 +1,4 @@
-//! Programs that the configuration names: tracked scripts (`vrrp_script`) and notify scripts.
+//! Programs that the configuration names: tracked scripts (`vrrp_script`), notify scripts and checkers' (`MISC_CHECK`).
 //!
 //! Each runs in a process group of its own, without the daemon's environment, with nothing to read, as the user that the
 //! configuration says. What it prints is for nobody; what it says on standard error goes into the log.
@@ -72,6 +72,40 @@ struct State {
     role: Option<Role>,
 }
 
+/// Why a script did not start.
+#[derive(Debug)]
+pub struct NotStarted {
+    why: String,
+    /// For want of processes, memory or descriptors: that is no news about the script.
+    short: bool,
+}
+
+impl NotStarted {
+    /// Of a system call that every start needs.
+    fn of(error: &io::Error) -> Self {
+        let short = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE));
+        Self { why: error.to_string(), short }
+    }
+}
+
+impl From<String> for NotStarted {
+    fn from(why: String) -> Self {
+        Self { why, short: false }
+    }
+}
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<NotStarted> for ScriptOutcome {
+    fn from(NotStarted { why, short }: NotStarted) -> Self {
+        if short { Self::Short(why) } else { Self::NotStarted(why) }
+    }
+}
+
 enum Request {
     /// `any`: it names commands.
     Loaded {
@@ -128,13 +162,13 @@ impl Scripts {
         let notified = config.all_notify().flat_map(|scripts| {
             [&scripts.master, &scripts.backup, &scripts.fault, &scripts.stop, &scripts.any].into_iter().flatten()
         });
-        let commands: Vec<&Command> = tracked.chain(notified).collect();
+        let commands: Vec<&Command> = tracked.chain(notified).chain(config.check_commands()).collect();
         let users = commands.iter().filter_map(|command| command.user.clone()).collect();
         let any = !commands.is_empty();
         self.ask(Request::Loaded { secure: config.global.script_security, users, any });
     }
 
-    /// Runs a command to its end. After `timeout`, or when the future is dropped, its whole process group is killed.
+    /// Runs a command to its end, for the script of this name. After `timeout`, or when the future is dropped, its whole process group is killed.
     pub fn run(
         &self,
         script: &Arc<str>,
@@ -240,7 +274,7 @@ async fn serve(mut requests: UnboundedReceiver<Request>, means: Means, look_up: 
 
 impl Shop {
     /// Starts a command for `owner`, who has one at a time.
-    async fn start(self: &Rc<Self>, owner: &Arc<str>, command: &Command, dies: bool) -> Result<Running, String> {
+    async fn start(self: &Rc<Self>, owner: &Arc<str>, command: &Command, dies: bool) -> Result<Running, NotStarted> {
         let user = match &command.user {
             Some(named) => {
                 let (uid, gid) = self.accounts.get(named).await?;
@@ -250,7 +284,7 @@ impl Shop {
             None => None,
         };
         if !self.starting.borrow_mut().insert(owner.clone()) {
-            return Err("the start before is still waiting for the file system".to_owned());
+            return Err("the start before is still waiting for the file system".to_owned().into());
         }
         let start = Start { argv: command.argv.clone(), user, secure: self.secure.get(), dies };
         let (shop, owner) = (self.clone(), owner.clone());
@@ -262,20 +296,20 @@ impl Shop {
             // One that comes too late is killed when it is dropped.
             let _ = tell.send(started);
         });
-        told.await.unwrap_or_else(|_| Err("its start was given up".to_owned()))
+        told.await.unwrap_or_else(|_| Err("its start was given up".to_owned().into()))
     }
 
     async fn tracked(self: &Rc<Self>, script: &Arc<str>, command: &Command, timeout: Duration) -> ScriptOutcome {
         let deadline = tokio::time::Instant::now() + timeout;
         let mut running = match tokio::time::timeout_at(deadline, self.start(script, command, true)).await {
             Ok(Ok(running)) => running,
-            Ok(Err(why)) => return ScriptOutcome::NotStarted(why),
+            Ok(Err(why)) => return why.into(),
             Err(_) => {
                 let why = "looking up its user, or reading its file, took longer than its timeout";
                 return ScriptOutcome::NotStarted(why.to_owned());
             }
         };
-        let said = self.complaints.of(&format!("script {script}"));
+        let said = self.complaints.of(script);
         match tokio::time::timeout_at(deadline, running.ends(&said)).await {
             Ok(Ok(status)) => outcome(status),
             Ok(Err(error)) => ScriptOutcome::NotStarted(format!("lost sight of it: {error}")),

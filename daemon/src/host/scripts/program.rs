@@ -1,7 +1,7 @@
 //! The child that becomes a script. Whatever waits for the file system here keeps nobody else waiting.
 
-use super::accounts;
 use super::wire::Start;
+use super::{NotStarted, accounts};
 use crate::system::rights;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
@@ -18,10 +18,10 @@ use vipward_core::command::ScriptUser;
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Becomes the script. Returns why that was not possible. `complain`: its standard error; `parent`: whose child this is.
-pub fn become_it(start: &Start, complain: Option<OwnedFd>, parent: Pid) -> String {
+pub fn become_it(start: &Start, complain: Option<OwnedFd>, parent: Pid) -> NotStarted {
     match prepare(start, complain, parent) {
-        Ok(mut script) => script.exec().to_string(),
-        Err(error) => error,
+        Ok(mut script) => NotStarted::of(&script.exec()),
+        Err(error) => error.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One script that runs, as its worker sees it.
 
+use super::NotStarted;
 use super::complaints::{Said, Speaker};
 use super::wire::{self, Told};
 use nix::errno::Errno;
@@ -24,13 +25,14 @@ impl Running {
     ///
     /// # Errors
     /// It has not, for this reason.
-    pub async fn begins(line: OwnedFd, listen: Option<OwnedFd>) -> Result<Self, String> {
-        let line = waited(line).map_err(|error| error.to_string())?;
+    pub async fn begins(line: OwnedFd, listen: Option<OwnedFd>) -> Result<Self, NotStarted> {
+        let line = waited(line).map_err(|error| NotStarted::of(&error))?;
         match told(&line).await {
             Ok(Told::Started) => Ok(Self { line, said: listen.map(Said::new).unwrap_or_default() }),
-            Ok(Told::Refused(why)) => Err(why),
-            Ok(Told::Ended(_)) => Err("it ended before it began".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Ok(Told::Refused(why)) => Err(NotStarted { why, short: false }),
+            Ok(Told::Short(why)) => Err(NotStarted { why, short: true }),
+            Ok(Told::Ended(_)) => Err("it ended before it began".to_owned().into()),
+            Err(error) => Err(error.to_string().into()),
         }
     }
 

@@ -9,8 +9,8 @@
 //! Every script is a child that looks at its file and becomes it by itself: what waits for the file system is that child.
 
 use super::commands::{Commands, Reading};
-use super::program;
 use super::wire::{self, LONGEST_ERROR, Request, Send, Start, Told};
+use super::{NotStarted, program};
 use crate::system::exit::Exit;
 use crate::system::{passing, rights};
 use nix::errno::Errno;
@@ -32,6 +32,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Requests before what runs gets its turn.
 const MAX_WAITING: usize = 64;
+
+/// Before the reason in what a child says that could not become its script: whether that is a shortage of this host.
+const REFUSED: u8 = b'-';
+const SHORT: u8 = b'+';
 
 /// Runs until the worker closes its line. `read` reads which commands may be started, in a child, which may wait.
 pub fn run<C: Commands>(read: impl Fn() -> C) -> Exit {
@@ -177,9 +181,10 @@ impl Script {
     fn become_it(mut self) -> Exit {
         // The parent does the same: whoever comes first.
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        let mut why = program::become_it(&self.start, self.complain, self.parent);
-        why.truncate(why.floor_char_boundary(LONGEST_ERROR));
-        let _ = self.status.write_all(why.as_bytes());
+        let NotStarted { mut why, short } = program::become_it(&self.start, self.complain, self.parent);
+        why.truncate(why.floor_char_boundary(LONGEST_ERROR - 1));
+        let mark = if short { SHORT } else { REFUSED };
+        let _ = self.status.write_all(&[&[mark], why.as_bytes()].concat());
         Exit::Failed
     }
 }
@@ -258,7 +263,7 @@ impl<C: Commands> Server<C> {
             }
             Err(error) => {
                 for asked in self.asked.drain(..) {
-                    let _ = wire::say(&asked.line, &Told::Refused(error.to_string()));
+                    let _ = wire::say(&asked.line, &Told::Short(error.to_string()));
                 }
                 None
             }
@@ -308,8 +313,9 @@ impl<C: Commands> Server<C> {
                 });
                 None
             }
+            // Of a pipe and of a process that can't be had this host alone is the reason.
             Err(error) => {
-                let _ = wire::say(&line, &Told::Refused(error.to_string()));
+                let _ = wire::say(&line, &Told::Short(error.to_string()));
                 None
             }
         }
@@ -339,7 +345,10 @@ impl Run {
             let length = starting.read(&mut why).unwrap_or_default();
             self.starting = None;
             match why.get(..length) {
-                Some(why @ [_, ..]) => self.tell(&Told::Refused(String::from_utf8_lossy(why).into_owned())),
+                Some([mark, why @ ..]) => {
+                    let why = String::from_utf8_lossy(why).into_owned();
+                    self.tell(&if *mark == SHORT { Told::Short(why) } else { Told::Refused(why) });
+                }
                 Some([]) | None => self.tell(&Told::Started),
             }
         }

@@ -56,6 +56,8 @@ pub enum Told {
     Started,
     /// Why not; nothing more comes.
     Refused(String),
+    /// The same, for want of processes, memory or descriptors.
+    Short(String),
     /// As wait(2) tells it.
     Ended(i32),
 }

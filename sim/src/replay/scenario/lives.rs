@@ -7,7 +7,7 @@ use crate::replay::track::Track;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use vipward_core::check::{ProbeId, Verdict};
+use vipward_core::check::{Failure, ProbeId, ProbeKind, Verdict, misc};
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{Config, LIFETIME};
 use vipward_core::datagram::Datagram;
@@ -22,6 +22,17 @@ use vipward_core::{balancer, vrrp};
 
 /// A wakeup that comes so late means that the machine did not run.
 const FROZEN: Duration = Duration::from_secs(1);
+
+/// How the program of a checker ended, as a scenario says it; none: it was not run.
+fn exit_status(verdict: &Verdict) -> Option<i32> {
+    match verdict {
+        Verdict::Passed => Some(0),
+        Verdict::Weighs(weight) => Some(i32::try_from(*weight).unwrap_or(0).saturating_add(2)),
+        Verdict::Failed(Failure::Misc(misc::Wrong::Exited(status))) => Some(*status),
+        Verdict::Failed(_) => Some(1),
+        Verdict::NotAsked(_) => None,
+    }
+}
 
 /// One director, all its runs.
 pub(super) struct Director {
@@ -94,7 +105,7 @@ impl Life {
 
     fn learn(&mut self, track: &Track) {
         let life = self;
-        let mut probes: BTreeMap<ProbeId, (Instant, bool, Duration)> = BTreeMap::new();
+        let mut probes: BTreeMap<ProbeId, (Instant, ProbeKind, Duration)> = BTreeMap::new();
         let mut last = BTreeMap::new();
         walk(track, |now| {
             let at = track.common(now.step.at());
@@ -116,14 +127,21 @@ impl Life {
                 }
                 Step::Balancer(step) => {
                     if let Input::Event(balancer::Event::ProbeFinished { probe, verdict }) = &step.input
-                        && let Some((started, http, timeout)) = probes.remove(probe)
+                        && let Some((started, kind, timeout)) = probes.remove(probe)
                     {
-                        life.verdicts.push((started, probe.server, http, verdict.clone(), timeout));
+                        match (kind.command(), exit_status(verdict)) {
+                            (Some(command), Some(status)) => {
+                                life.script(started, &command.argv.join(" ").into(), status);
+                            }
+                            (Some(_), None) => {}
+                            (None, _) => {
+                                life.verdicts.push((started, probe.server, kind.asks(), verdict.clone(), timeout));
+                            }
+                        }
                     }
                     for effect in step.output.effects() {
                         if let balancer::Effect::StartProbe { id, probe } = effect {
-                            let http = probe.kind.asks();
-                            probes.insert(*id, (at, http, probe.timeout));
+                            probes.insert(*id, (at, probe.kind.clone(), probe.timeout));
                         }
                     }
                 }
@@ -175,14 +193,22 @@ impl Life {
             vrrp::Event::ScriptFinished { script, outcome } => {
                 let status = match outcome {
                     ScriptOutcome::Exited(status) => *status,
-                    ScriptOutcome::Killed(_) | ScriptOutcome::TimedOut | ScriptOutcome::NotStarted(_) => 1,
+                    ScriptOutcome::Killed(_)
+                    | ScriptOutcome::TimedOut
+                    | ScriptOutcome::NotStarted(_)
+                    | ScriptOutcome::Short(_) => 1,
                 };
-                let before = self.scripts.iter().rev().find(|(_, name, _)| name == script);
-                if before.map_or(0, |(_, _, status)| *status) != status {
-                    self.scripts.push((at, script.clone(), status));
-                }
+                self.script(at, script, status);
             }
             vrrp::Event::AddressChanged { .. } | vrrp::Event::Lease(_) => {}
+        }
+    }
+
+    /// This script ended so.
+    fn script(&mut self, at: Instant, script: &Arc<str>, status: i32) {
+        let before = self.scripts.iter().rev().find(|(_, name, _)| name == script);
+        if before.map_or(0, |(_, _, status)| *status) != status {
+            self.scripts.push((at, script.clone(), status));
         }
     }
 

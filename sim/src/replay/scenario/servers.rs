@@ -31,6 +31,8 @@ pub(super) fn servers(directors: &[Director], network: &Network, steps: &mut Ste
         }
         let before = health.get(&ip).copied().unwrap_or(WELL);
         let after = match verdict {
+            // A program's end tells of no connection, and is a step of its own.
+            Verdict::Weighs(_) => before,
             Verdict::Passed if *http => WELL,
             // A connection says nothing about what is answered.
             Verdict::Passed => Health { listening: true, slow: false, ..before },
@@ -40,6 +42,7 @@ pub(super) fn servers(directors: &[Director], network: &Network, steps: &mut Ste
                 Shown::Absent => Health { listening: false, ..before },
                 Shown::Late => Health { slow: true, ..before },
                 Shown::Status(status) => Health { status, listening: true, slow: false },
+                Shown::Command => before,
                 Shown::Content => {
                     digests = true;
                     before

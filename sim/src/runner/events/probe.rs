@@ -46,6 +46,8 @@ enum Next {
     Step(Step),
     /// This exchange is over; if there is another one it goes on over this connection.
     Exchanged(Option<(NodeId, u64)>),
+    /// The program has ended, and this is what it means.
+    Ended(Verdict),
     /// Nothing yet.
     Nothing,
     Failed(Failure),
@@ -88,6 +90,7 @@ impl Attempt {
                 Next::Nothing if world.now() < self.deadline => return Progress::Waits,
                 Next::Nothing => return Progress::Ended(Verdict::Failed(exchange.overdue())),
                 Next::Failed(failure) => return Progress::Ended(Verdict::Failed(failure)),
+                Next::Ended(verdict) => return Progress::Ended(verdict),
                 Next::NotAsked(shortage) => return Progress::Ended(Verdict::NotAsked(shortage)),
             }
         }
@@ -96,6 +99,13 @@ impl Attempt {
 
     fn next(&self, exchange: Exchange, world: &mut World, director: NodeId) -> Next {
         let now = world.now();
+        if let (Exchange::Command, Some(command)) = (exchange, self.probe.kind.command()) {
+            // As scripts do that virtual routers track, it takes no time.
+            return Next::Ended(match self.probe.kind.ended(&world.script_outcome(director, command)) {
+                Ok(weight) => weight.map_or(Verdict::Passed, Verdict::Weighs),
+                Err(failure) => Verdict::Failed(failure),
+            });
+        }
         match self.step {
             Step::Knocking { at, wait } if at <= now => {
                 if let Some(shortage) = world.lacks(director, &self.probe.from).filter(|_| wait == SYN_TIMEOUT) {
