@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
 
 use std::collections::BTreeSet;
-use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, misc, ping, smtp, tcp};
+use vipward_core::check::{Answer, CheckerKind, Exchange, Failure, UrlCheck, http, misc, ping, smtp, ssl, tcp};
 use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::config::words::{self, Block};
 use vipward_core::time::Duration;
@@ -76,6 +76,7 @@ fn what_a_server_must_answer() {
     assert_eq!(accepts(tcp::Settings.into()), [true; 3]);
     assert_eq!(accepts(ping::Settings.into()), [true; 3]);
     assert_eq!(accepts(smtp::Settings::default().into()), [true, true, false]);
+    assert_eq!(accepts(ssl::Settings::default().into()), [true, true, false]);
 }
 
 /// Estates know a checker by a sum over its settings: these are the bytes that are summed up, as the first version wrote

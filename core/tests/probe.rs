@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use vipward_core::check::http::{Get, Wrong};
+use vipward_core::check::ssl::Tls;
 use vipward_core::check::{
     self, Binding, Failure, HttpVersion, Probe, ProbeKind, Shortage, UrlCheck, Verdict, ping, tcp,
 };
@@ -56,6 +57,12 @@ impl Streams for OneServer {
     /// Echoes where it would connect.
     async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
         (self.connect)().await.map(drop)
+    }
+
+    type Secure = DuplexStream;
+
+    async fn secure(&self, stream: DuplexStream, tls: &Tls) -> io::Result<DuplexStream> {
+        ssl_get::secure(stream, tls).await
     }
 
     /// Programs are those of `misc_check`'s tests.
@@ -110,7 +117,7 @@ fn refuses(kind: io::ErrorKind) -> OneServer {
 }
 
 fn url() -> UrlCheck {
-    UrlCheck { path: "/health".into(), status: vec![(200, 299)], digest: None, virtualhost: None }
+    UrlCheck { path: "/health".into(), status: vec![(200, 299)], digest: None, virtualhost: None, pattern: None }
 }
 
 fn get(url: UrlCheck) -> ProbeKind {
@@ -160,6 +167,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, F: Fn() -> S> Streams for Over
 
     async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
         Ok(())
+    }
+
+    type Secure = S;
+
+    async fn secure(&self, stream: S, _: &Tls) -> io::Result<S> {
+        Ok(stream)
     }
 
     async fn run(&self, command: &Command) -> Result<ScriptOutcome, Shortage> {
@@ -264,3 +277,5 @@ mod http_get;
 mod misc_check;
 #[path = "probe/smtp_check.rs"]
 mod smtp_check;
+#[path = "probe/ssl_get.rs"]
+mod ssl_get;

@@ -135,7 +135,8 @@ pub(crate) fn config(priority: u8) -> Config {
 }
 
 fn real_server(address: SocketAddr) -> RealServer {
-    let url = UrlCheck { path: "/".to_owned(), status: vec![(200, 200)], digest: None, virtualhost: None };
+    let url =
+        UrlCheck { path: "/".to_owned(), status: vec![(200, 200)], digest: None, virtualhost: None, pattern: None };
     let checker = CheckerConfig {
         kind: http::Settings { urls: vec![url], ..http::Settings::default() }.into(),
         target: address,

@@ -6,6 +6,7 @@ use crate::machine::{self, Lane};
 use serde::{Deserialize, Serialize};
 
 /// One of its own effects.
+#[allow(clippy::large_enum_variant, reason = "most effects are probes, and each would be one more allocation")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     /// Change the IPVS table.

@@ -1,10 +1,13 @@
-//! `HTTP_GET` (keepalived.conf(5)): every URL answers as it should. One attempt fetches one URL, judged by its status and
-//! the MD5 of its body (`url`, `status_code`, `digest`, `http_protocol`); the URLs are fetched in turn.
+//! `HTTP_GET` (keepalived.conf(5)): every URL answers as it should. One attempt fetches one URL, judged by its status, the
+//! MD5 of its body and what a regular expression finds there (`url`, `status_code`, `digest`, `regex`, `http_protocol`); the
+//! URLs are fetched in turn.
 //!
-//! Memory is bounded whatever comes: the head of a response is refused beyond [`MAX_HEAD`], and its body is digested
-//! piece by piece, never kept. Time is bounded by the caller.
+//! Memory and work are bounded whatever comes: the head of a response is refused beyond [`MAX_HEAD`] and its body beyond
+//! [`MAX_BODY`]; the body is digested piece by piece, and of one that is searched [`MAX_SEARCHED`] bytes are kept. Time is
+//! bounded by the caller.
 
 use super::after_request::AfterRequest;
+use super::pattern::{MAX_SEARCHED, Pattern};
 use super::probe::not_connected;
 use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
 use crate::time::Duration;
@@ -19,9 +22,13 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// How many bytes status line and headers may have, and how many are read ahead.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// Bytes of a body. A server that sends without end as fast as it is read costs no more than this an attempt.
+const MAX_BODY: u64 = 64 << 20;
 
 /// How many headers.
 const MAX_HEADERS: usize = 1000;
@@ -66,6 +73,10 @@ pub struct UrlCheck {
     pub digest: Option<[u8; 16]>,
     /// `virtualhost`: the Host header, from the URL, the checker, the real or the virtual server; none: the address.
     pub virtualhost: Option<String>,
+    /// `regex` and its kin. Left out where there is none: estates know a checker by a sum over its settings, and earlier
+    /// versions had no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
 }
 
 /// Fetch one URL.
@@ -84,6 +95,10 @@ pub enum Wrong {
     Digest { path: String, got: String },
     /// What came back is not HTTP, or ended early.
     Protocol(String),
+    /// The body does not match `regex`, or does with `regex_no_match`: `found`.
+    Regex { path: String, found: bool },
+    /// The body has more than [`MAX_BODY`] bytes.
+    Endless { path: String },
 }
 
 impl fmt::Display for Wrong {
@@ -92,6 +107,9 @@ impl fmt::Display for Wrong {
             Self::Status { path, got } => write!(f, "GET {path}: status {got}"),
             Self::Digest { path, got } => write!(f, "GET {path}: digest {got} differs"),
             Self::Protocol(error) => write!(f, "not HTTP: {error}"),
+            Self::Regex { path, found: false } => write!(f, "GET {path}: the body does not match regex"),
+            Self::Regex { path, found: true } => write!(f, "GET {path}: the body matches regex (regex_no_match)"),
+            Self::Endless { path } => write!(f, "GET {path}: the body has more than {} MiB", MAX_BODY >> 20),
         }
     }
 }
@@ -100,7 +118,7 @@ impl Wrong {
     pub fn shows(&self) -> Shown {
         match self {
             Self::Status { got, .. } => Shown::Status(*got),
-            Self::Digest { .. } => Shown::Content,
+            Self::Digest { .. } | Self::Regex { .. } | Self::Endless { .. } => Shown::Content,
             // As a server that dies in the middle.
             Self::Protocol(_) => Shown::Absent,
         }
@@ -115,7 +133,7 @@ impl From<Wrong> for Failure {
 
 impl Default for UrlCheck {
     fn default() -> Self {
-        Self { path: "/".to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None }
+        Self { path: "/".to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None, pattern: None }
     }
 }
 
@@ -181,8 +199,11 @@ impl Attempt for Get {
             Failure::ResponseTimeout,
             Wrong::Status { path: path.clone(), got: 599 }.into(),
             Wrong::Protocol(CUT_OFF.to_owned()).into(),
+            Wrong::Endless { path: path.clone() }.into(),
         ];
-        failures.extend(self.url.digest.map(|_| Wrong::Digest { path, got: hex(&[0; 16]) }.into()));
+        failures.extend(self.url.digest.map(|_| Wrong::Digest { path: path.clone(), got: hex(&[0; 16]) }.into()));
+        let found = self.url.pattern.as_ref().map(|pattern| pattern.no_match);
+        failures.extend(found.map(|found| Wrong::Regex { path, found }.into()));
         failures
     }
 
@@ -193,7 +214,12 @@ impl Attempt for Get {
 
 impl Get {
     /// Over a stream that is connected to `target`.
-    async fn fetch<S: Streams>(&self, stream: S::Stream, target: SocketAddr, streams: &S) -> Result<(), Trouble> {
+    pub(super) async fn fetch<S: Streams>(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        target: SocketAddr,
+        streams: &S,
+    ) -> Result<(), Trouble> {
         let request = self.request(target)?;
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_HEAD)
@@ -241,13 +267,46 @@ impl Get {
     ) -> Result<(), Trouble> {
         let response = sender.send_request(request).await.map_err(|error| not_http(&error, streams))?;
         self.status(response.status().as_u16())?;
-        let got = digest(response, streams).await?;
-        match self.url.digest {
-            Some(expected) if expected != got => {
-                Err(Wrong::Digest { path: self.url.path.clone(), got: hex(&got) }.into())
+        let Body { digest, kept } = self.body(response, streams).await?;
+        let path = || self.url.path.clone();
+        if let (Some(expected), Some(got)) = (self.url.digest, digest)
+            && expected != got
+        {
+            return Err(Wrong::Digest { path: path(), got: hex(&got) }.into());
+        }
+        match &self.url.pattern {
+            Some(pattern) if !pattern.accepts(&kept) => {
+                Err(Wrong::Regex { path: path(), found: pattern.no_match }.into())
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The whole body, also where nothing of it matters: a response that never ends is not one.
+    async fn body(&self, response: Response<Incoming>, streams: &impl Streams) -> Result<Body, Trouble> {
+        let mut body = response.into_body();
+        let (mut md5, mut kept) = (self.url.digest.map(|_| Md5::new()), Vec::new());
+        let (mut pieces, mut length) = (0, 0_u64);
+        while let Some(frame) = body.frame().await {
+            if let Some(piece) = frame.map_err(|error| not_http(&error, streams))?.data_ref() {
+                length = length.saturating_add(piece.len().try_into().unwrap_or(u64::MAX));
+                if length > MAX_BODY {
+                    return Err(Wrong::Endless { path: self.url.path.clone() }.into());
+                }
+                if let Some(md5) = &mut md5 {
+                    md5.update(piece);
+                }
+                if self.url.pattern.is_some() {
+                    let room = MAX_SEARCHED.saturating_sub(kept.len());
+                    kept.extend_from_slice(piece.get(..room).unwrap_or(piece));
+                }
+            }
+            pieces += 1;
+            if pieces % PIECES_PER_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(Body { digest: md5.map(|md5| md5.finalize().into()), kept })
     }
 
     fn status(&self, got: u16) -> Result<(), Wrong> {
@@ -256,21 +315,12 @@ impl Get {
     }
 }
 
-/// The MD5 of the whole body; also without a `digest` to compare with, since a response that never ends is not one.
-async fn digest(response: Response<Incoming>, streams: &impl Streams) -> Result<[u8; 16], Trouble> {
-    let mut body = response.into_body();
-    let mut md5 = Md5::new();
-    let mut pieces = 0;
-    while let Some(frame) = body.frame().await {
-        if let Some(piece) = frame.map_err(|error| not_http(&error, streams))?.data_ref() {
-            md5.update(piece);
-        }
-        pieces += 1;
-        if pieces % PIECES_PER_TURN == 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-    Ok(md5.finalize().into())
+/// What is known of a body at its end.
+struct Body {
+    /// Its MD5, if there is one to compare with.
+    digest: Option<[u8; 16]>,
+    /// Its first bytes, if they are searched.
+    kept: Vec<u8>,
 }
 
 /// hyper's words, with the reason behind them if there is one; unless that reason is a shortage of ours.

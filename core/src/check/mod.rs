@@ -12,15 +12,18 @@ mod binding;
 pub mod http;
 pub mod misc;
 mod model;
+mod pattern;
 pub mod ping;
 mod probe;
 pub mod smtp;
+pub mod ssl;
 mod streams;
 pub mod tcp;
 
 pub use binding::Binding;
 pub use http::{HttpVersion, UrlCheck};
 pub use model::{Answer, Exchange, Shown};
+pub use pattern::{MAX_SEARCHED, Options as RegexOptions, Pattern};
 pub use probe::{Failure, Probe, ProbeId, Progress, Shortage, Trouble, Verdict, run};
 pub use streams::Streams;
 
@@ -60,7 +63,12 @@ pub trait Kind: Default + Into<CheckerKind> {
         None
     }
 
-    /// The same, for what is known of it only when all of the configuration has been read.
+    /// The files of TLS that it needs, which are known only when all of the configuration has been read.
+    fn material_mut(&mut self) -> Option<&mut ssl::Material> {
+        None
+    }
+
+    /// The program, for what is known of it only when all of the configuration has been read.
     fn command_mut(&mut self) -> Option<&mut Command> {
         None
     }
@@ -173,6 +181,13 @@ macro_rules! kinds {
                 }
             }
 
+            /// See [`Kind::material_mut`].
+            pub fn material_mut(&mut self) -> Option<&mut ssl::Material> {
+                match self {
+                    $(Self::$kind(settings) => settings.material_mut()),+
+                }
+            }
+
             /// See [`Kind::command_mut`].
             pub fn command_mut(&mut self) -> Option<&mut Command> {
                 match self {
@@ -246,6 +261,7 @@ kinds! {
     Ping => ping,
     Smtp => smtp,
     Misc => misc,
+    Ssl => ssl,
 }
 
 impl CheckerKind {

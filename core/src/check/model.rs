@@ -1,7 +1,7 @@
 //! What a simulated world has to know of an attempt to play it without speaking it: which exchanges there are, in order,
 //! and what became of them. The event queue of the simulator plays these; its other runner speaks the very conversation.
 
-use super::{Failure, misc};
+use super::{Failure, misc, ssl};
 
 /// One thing that is said, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub enum Exchange {
     Echo,
     /// A program of this director runs; its exit status is the answer ([`super::Attempt::ended`]).
     Command,
+    /// TLS begins on the open connection. Whoever plays it takes no time for it.
+    Tls,
 }
 
 impl Exchange {
@@ -22,6 +24,7 @@ impl Exchange {
         match self {
             Self::Handshake => Failure::ConnectTimeout,
             Self::Request | Self::Echo => Failure::ResponseTimeout,
+            Self::Tls => ssl::Wrong::Late.into(),
             Self::Command => misc::Wrong::TimedOut.into(),
         }
     }

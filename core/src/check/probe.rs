@@ -1,7 +1,7 @@
 //! One attempt of a checker, whatever its kind: what is tried, and the verdict. The conversations run over
 //! [`super::Streams`], so the simulator runs the very client code that production runs.
 
-use super::{Binding, ProbeKind, Shown, Streams, http, misc, smtp};
+use super::{Binding, ProbeKind, Shown, Streams, http, misc, smtp, ssl};
 use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,8 @@ pub enum Shortage {
     Right,
     /// Processes, memory or descriptors to start a program with (EAGAIN, ENOMEM, EMFILE, ENFILE).
     Processes,
+    /// The files that the block `SSL` names, or what can be used in them.
+    Certificate,
 }
 
 impl fmt::Display for Shortage {
@@ -88,6 +90,9 @@ impl fmt::Display for Shortage {
             }
             Self::Descriptors => "this process has no file descriptor left (RLIMIT_NOFILE)",
             Self::HostDescriptors => "this host has no file descriptor left (fs.file-max)",
+            Self::Certificate => {
+                "the files of `SSL` can't be read, or hold no certificate and key that fit (see the log)"
+            }
             Self::Processes => {
                 "this host could not start another process (pids limit of the service, RLIMIT_NPROC, memory)"
             }
@@ -138,6 +143,8 @@ pub enum Failure {
     Smtp(smtp::Wrong),
     /// The program of `MISC_CHECK` did not end as it should.
     Misc(misc::Wrong),
+    /// There was no TLS for `SSL_GET`.
+    Ssl(ssl::Wrong),
 }
 
 impl fmt::Display for Failure {
@@ -150,6 +157,7 @@ impl fmt::Display for Failure {
             Self::Http(wrong) => wrong.fmt(f),
             Self::Smtp(wrong) => wrong.fmt(f),
             Self::Misc(wrong) => wrong.fmt(f),
+            Self::Ssl(wrong) => wrong.fmt(f),
         }
     }
 }
@@ -162,6 +170,7 @@ impl Failure {
             Self::Http(wrong) => wrong.shows(),
             Self::Smtp(wrong) => wrong.shows(),
             Self::Misc(wrong) => wrong.shows(),
+            Self::Ssl(wrong) => wrong.shows(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The part of [`crate::seam`] over which checkers converse.
 
+use super::ssl::Tls;
 use super::{Binding, Shortage};
 use crate::command::{Command, ScriptOutcome};
 use crate::time::Clock;
@@ -12,11 +13,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub trait Streams: Clock {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
 
+    /// The same under TLS. Its end counts as such also where the other side did not say so.
+    type Secure: AsyncRead + AsyncWrite + Unpin + 'static;
+
     /// A TCP connection to a real server, from there. No time limit of its own.
     fn connect(&self, target: SocketAddr, from: &Binding) -> impl Future<Output = io::Result<Self::Stream>>;
 
     /// An ICMP or ICMPv6 echo request, from there, and its reply. No time limit of its own; a lost one is not sent again.
     fn echo(&self, target: IpAddr, from: &Binding) -> impl Future<Output = io::Result<()>>;
+
+    /// Begins TLS. No time limit of its own. An error prints as a reason.
+    fn secure(&self, stream: Self::Stream, tls: &Tls) -> impl Future<Output = io::Result<Self::Secure>>;
 
     /// Runs a program of the configuration to its end. No time limit of its own: whoever drops this before kills it, with all
     /// that it started in its process group.

@@ -12,15 +12,18 @@ const INVISIBLE: [(&str, &str); 2] =
 /// Values of words that take any text, or whose range the row does not say: two that differ.
 fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
     Some(match keyword.word {
-        "router_id" | "virtualhost" | "helo_name" => ["a.example", "b.example"],
+        "router_id" | "virtualhost" | "helo_name" | "sni_name" => ["a.example", "b.example"],
         "script_user" | "user" => ["nobody", "daemon"],
         "script" | "misc_path" | "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
             ["/bin/true", "/bin/x"]
         }
         "auth_pass" => ["x7Kf", "y8Lg"],
         "path" => ["/a", "/b"],
+        "certificate" | "key" => ["/etc/a.pem", "/etc/b.pem"],
         "status_code" => ["200", "300-399"],
         "digest" => ["9b3a0c85a887a256d6939da88aabd8cd", "0b3a0c85a887a256d6939da88aabd8cd"],
+        "regex" => ["ok", "well"],
+        "regex_options" => ["caseless", "dotall extended"],
         "persistence_granularity" => ["255.255.255.0", "16"],
         "sorry_server" => ["198.51.100.8", "198.51.100.9 81"],
         "vrrp_mcast_group4" | "mcast_dst_ip" => ["224.0.0.81", "224.0.0.82"],
@@ -58,6 +61,8 @@ fn beside(keyword: &Keyword) -> &'static str {
         "auth_pass" => "auth_type PASS\n",
         "unicast_src_ip" | "unicast_ttl" => "unicast_peer {\n 192.0.2.99\n}\n",
         "sorry_server_lvs_method" => "sorry_server 198.51.100.9\n",
+        "regex_no_match" | "regex_options" | "regex_min_offset" | "regex_max_offset" => "regex ok\n",
+        "sni_name" => "enable_sni\n",
         "hysteresis" => "quorum 2147483647\n",
         _ => "",
     }
@@ -91,7 +96,8 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
-         SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n}}\n}}\n{group}",
+         SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
+         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),
@@ -106,6 +112,9 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         inside(Block::SmtpCheck),
         inside(Block::SmtpHost),
         inside(Block::MiscCheck),
+        inside(Block::SslGet),
+        inside(Block::SslUrl),
+        inside(Block::Ssl),
     )
 }
 
@@ -143,6 +152,7 @@ fn open(keyword: &Keyword) -> &'static str {
         ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",
         ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",
         ("real_server", _) => " 198.51.100.22 80 {\n}",
+        ("SSL", _) => " {\n certificate /etc/c.pem\n key /etc/c.pem\n}",
         (_, Some(_)) => " {\n}",
         (_, None) => "",
     }
@@ -269,6 +279,7 @@ fn opening(block: Block) -> String {
         Block::HttpGet => "HTTP_GET {\n",
         Block::SmtpCheck => "SMTP_CHECK {\n",
         Block::MiscCheck => "MISC_CHECK {\n",
+        Block::SslGet => "SSL_GET {\n",
         other => panic!("{other:?} hands nothing down"),
     }
     .to_owned()

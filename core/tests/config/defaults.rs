@@ -177,7 +177,8 @@ fn checkers() {
         assert_eq!((checker.delay_loop, checker.warmup, checker.alpha), (secs(60), secs(60), false));
     }
     assert_eq!((tcp.delay_before_retry, http.delay_before_retry), (secs(1), secs(3)));
-    let url = UrlCheck { path: "/".to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None };
+    let url =
+        UrlCheck { path: "/".to_owned(), status: vec![(200, 299)], digest: None, virtualhost: None, pattern: None };
     let kind =
         CheckerKind::Http(http::Settings { urls: vec![url], http_version: HttpVersion::Http10, fast_recovery: false });
     assert_eq!(http.kind, kind);

@@ -45,6 +45,9 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("nb_get_retry", service("", "TCP_CHECK {\n nb_get_retry 3\n}"), "W old-word 8:2"),
         ("a check from another family", service("", "TCP_CHECK {\n bindto 2001:db8::11\n}"), "E mixed-families 8:2"),
         ("a name of two words", service("", "SMTP_CHECK {\n helo_name \"two words\"\n}"), "E bad-value 8:12"),
+        ("look-around", url("regex \"(?=ok)\""), "E bad-regex 9:8"),
+        ("no such option", url("regex ok\n regex_options caseles"), "E bad-value 10:16"),
+        ("options of nothing", url("regex_options caseless"), "W no-regex 9:2"),
         ("nothing to run", service("", "MISC_CHECK {\n misc_timeout 3\n}"), "E missing-word 7:1"),
         (
             "what a shell reads",
@@ -356,6 +359,11 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("a value too many", service("delay_loop 6 7", CHECK), "W extra-words 5:14"),
         ("a switch that is neither", service("alpha maybe", CHECK), "E bad-value 5:7"),
     ]
+}
+
+/// A file with these lines in a `url`.
+fn url(lines: &str) -> String {
+    service("", &format!("HTTP_GET {{\n url {{\n {lines}\n }}\n}}"))
 }
 
 #[test]

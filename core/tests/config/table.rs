@@ -71,7 +71,7 @@ fn no_word_is_ignored_in_silence() {
 fn every_word_that_is_acted_on_is_looked_at() {
     // Flags and words that vipward does by itself have no value to be wrong.
     for keyword in acted().filter(|keyword| keyword.takes.block.is_none()) {
-        let anything = ["router_id", "script", "script_user", "user", "virtualhost", "auth_pass", "path"];
+        let anything = ["router_id", "script", "script_user", "user", "virtualhost", "auth_pass", "path", "regex"];
         if keyword.takes.max == 0 || anything.contains(&keyword.word) || keyword.word.starts_with("notify") {
             continue;
         }

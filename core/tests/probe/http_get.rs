@@ -235,6 +235,12 @@ async fn a_response_that_waited_while_we_were_frozen_counts() {
             std::future::pending().await
         }
 
+        type Secure = DuplexStream;
+
+        async fn secure(&self, stream: DuplexStream, _: &Tls) -> io::Result<DuplexStream> {
+            Ok(stream)
+        }
+
         async fn run(&self, _: &Command) -> Result<ScriptOutcome, Shortage> {
             Err(Shortage::Processes)
         }
@@ -294,5 +300,66 @@ proptest! {
         });
         let (_, took) = runtime.block_on(verdict(network, get(url())));
         prop_assert!(took <= TIMEOUT);
+    }
+}
+
+mod bodies {
+    use super::*;
+    use vipward_core::check::{MAX_SEARCHED, Pattern};
+
+    fn searched(regex: &str, no_match: bool) -> ProbeKind {
+        let mut pattern = Pattern::new(regex.to_owned());
+        pattern.no_match = no_match;
+        get(UrlCheck { pattern: Some(pattern), ..url() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_must_match_or_must_not() {
+        let body = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nall o\r\n1\r\nk\r\n0\r\n\r\n";
+        let found = |found| Verdict::Failed(Wrong::Regex { path: "/health".into(), found }.into());
+        assert_eq!(verdict(answers(body), searched("^all ok$", false)).await.0, Verdict::Passed);
+        assert_eq!(verdict(answers(body), searched("error", true)).await.0, Verdict::Passed);
+        assert_eq!(verdict(answers(body), searched("error", false)).await.0, found(false));
+        assert_eq!(verdict(answers(body), searched("ok", true)).await.0, found(true));
+    }
+
+    /// The status comes first: what a page says with a wrong one does not matter.
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_status_is_said_before_the_body() {
+        let failure = failure(answers("HTTP/1.0 503 No\r\n\r\nall ok"), searched("error", false)).await;
+        assert_eq!(failure, Wrong::Status { path: "/health".into(), got: 503 }.into());
+    }
+
+    fn long(length: usize, end: &'static str) -> OneServer {
+        server(move |mut stream| async move {
+            read_request(&mut stream).await;
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await.unwrap();
+            let mut left = length;
+            while left > 0 {
+                let piece = left.min(65536);
+                if stream.write_all(&vec![b'x'; piece]).await.is_err() {
+                    return;
+                }
+                left -= piece;
+            }
+            let _ = stream.write_all(end.as_bytes()).await;
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_mebibyte_is_searched() {
+        assert_eq!(verdict(long(MAX_SEARCHED - 2, "ok"), searched("ok", false)).await.0, Verdict::Passed);
+        let failure = failure(long(MAX_SEARCHED - 1, "ok"), searched("ok", false)).await;
+        assert_eq!(failure, Wrong::Regex { path: "/health".into(), found: false }.into());
+    }
+
+    /// As fast as it is read: it costs so much an attempt and no more.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_without_end_is_refused_after_64_mib() {
+        let (verdict, took) = verdict(long(usize::MAX, ""), get(url())).await;
+        assert_eq!(
+            (verdict, took),
+            (Verdict::Failed(Wrong::Endless { path: "/health".into() }.into()), Duration::ZERO)
+        );
     }
 }

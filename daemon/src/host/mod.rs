@@ -9,6 +9,7 @@ use crate::net::connect::connect;
 use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
+use crate::net::tls::{Clients, Secure};
 use crate::system::clock::BootClock;
 use crate::system::quiet::Limited;
 use crate::system::shortage;
@@ -22,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use vipward_core::balancer::{self, Balancer};
+use vipward_core::check::ssl::Tls;
 use vipward_core::check::{self, Binding, ProbeId, Shortage};
 use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::decision::{Decision, Kind};
@@ -80,6 +82,7 @@ pub struct Elects {
 /// A Balancer's: the table.
 pub struct Balances {
     pub dataplane: Dataplane,
+    pub tls: Rc<Clients>,
 }
 
 impl<M: Machine, T> LinuxWorld<M, T> {
@@ -278,21 +281,32 @@ impl World<Election> for LinuxWorld<Election, Elects> {
     }
 }
 
+impl LinuxWorld<Balancer, Balances> {
+    /// A new configuration may come with new certificates.
+    fn reloaded(&self, input: &balancer::Input) {
+        if matches!(input, Input::ConfigLoaded { .. }) {
+            self.own.tls.forget();
+        }
+    }
+}
+
 impl World<Balancer> for LinuxWorld<Balancer, Balances> {
     fn waiting(&self, source: Source) -> Option<balancer::Input> {
         match source {
-            Source::Host => self.waits(),
+            Source::Host => self.waits().inspect(|input| self.reloaded(input)),
             // It asks no quorum service and hears no packets.
             Source::Lease | Source::Packets => None,
         }
     }
 
     async fn next(&self) -> balancer::Input {
-        self.told().await
+        let input = self.told().await;
+        self.reloaded(&input);
+        input
     }
 
     async fn carry_out(&self, effect: &balancer::Effect) -> Result<Done<balancer::Input>, Refusal> {
-        let Balances { dataplane } = &self.own;
+        let Balances { dataplane, tls } = &self.own;
         match effect {
             balancer::Effect::Ipvs(op) => dataplane.apply(op).await?,
             balancer::Effect::ReadIpvs => {
@@ -300,7 +314,7 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
             }
             balancer::Effect::StartProbe { id, probe } => {
                 let (clock, scripts, id) = (self.clock.clone(), self.scripts.clone(), *id);
-                let streams = Rc::new(ProbeStreams { clock, scripts, probe: id });
+                let streams = Rc::new(ProbeStreams { clock, scripts, tls: tls.clone(), probe: id });
                 let attempt = check::run(probe.clone(), streams);
                 let result = async move { balancer::Event::ProbeFinished { probe: id, verdict: attempt.await }.into() };
                 return Ok(Done::Begun(Some(WorkId(id.attempt)), Box::pin(result)));
@@ -315,6 +329,7 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
 struct ProbeStreams {
     clock: Rc<BootClock>,
     scripts: Rc<Scripts>,
+    tls: Rc<Clients>,
     probe: ProbeId,
 }
 
@@ -337,6 +352,12 @@ impl Streams for ProbeStreams {
 
     async fn echo(&self, target: IpAddr, from: &Binding) -> io::Result<()> {
         echo(target, from).await
+    }
+
+    type Secure = Secure;
+
+    async fn secure(&self, stream: TcpStream, tls: &Tls) -> io::Result<Secure> {
+        self.tls.secure(stream, tls).await
     }
 
     async fn run(&self, command: &Command) -> Result<ScriptOutcome, Shortage> {

@@ -10,3 +10,4 @@ pub mod netlink;
 pub mod network;
 pub mod requests;
 pub mod secondaries;
+pub mod tls;

@@ -302,7 +302,7 @@ async fn balancer(
     };
     let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(severity), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
-    let own = Balances { dataplane };
+    let own = Balances { dataplane, tls: Rc::default() };
     let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {

@@ -4,13 +4,13 @@ use super::Block;
 use super::connection::{self, Connects};
 use super::pace::{self, Pace, Paced};
 use super::row::Default::{Is, Nothing, Of};
-use super::row::Status::{Acted, NotYet};
+use super::row::Status::{Acted, Dead};
 use super::row::{Row, Table, choice, flag, opens, row, switch, text};
 use super::said::{self, Said};
 use super::values::keep;
 use super::{real_server, tcp_check, url};
-use crate::check::{Binding, http};
-use crate::config::model::{HttpVersion, UrlCheck};
+use crate::check::{Binding, http, ssl};
+use crate::config::model::{CheckerKind, HttpVersion, UrlCheck};
 use crate::config::places::Places;
 use crate::text::Diagnostic;
 use crate::time::Duration;
@@ -18,10 +18,14 @@ use std::net::SocketAddr;
 
 #[derive(Clone, Debug, std::default::Default)]
 pub(super) struct Draft {
-    check: tcp_check::Draft,
-    version: HttpVersion,
-    fast_recovery: bool,
+    pub check: tcp_check::Draft,
+    pub version: HttpVersion,
+    pub fast_recovery: bool,
     pub urls: Vec<UrlCheck>,
+    /// SSL_GET: `enable_sni`, `sni_name`, `tls_compliant`.
+    pub sends_name: bool,
+    pub name: Option<String>,
+    pub compliant: bool,
 }
 
 impl said::Draft for Draft {
@@ -51,7 +55,7 @@ const PACE: &[Row<Draft>] = &pace::rows(Some(Block::RealServer));
 const OLD: &[Row<Draft>] = &[pace::old_name()];
 const CONNECTION: &[Row<Draft>] = &connection::rows();
 
-const VERSIONS: [(&str, HttpVersion); 3] =
+pub(super) const VERSIONS: [(&str, HttpVersion); 3] =
     [("1.0", HttpVersion::Http10), ("1.0C", HttpVersion::Http10Close), ("1.1", HttpVersion::Http11)];
 
 #[rustfmt::skip]
@@ -66,17 +70,41 @@ const ROWS: &[Row<Draft>] = &[
     row("fast_recovery", switch(), Is("off"), Acted(|said, draft| {
         draft.fast_recovery = said.switch();
     }), "ask all URLs at once while it comes up"),
-    row("enable_sni", flag(), Nothing, NotYet(""), "send the server's name in TLS"),
-    row("sni_name", text("NAME"), Nothing, NotYet(""), "that name"),
+    row("enable_sni", flag(), Nothing, Dead("HTTP_GET speaks no TLS: it belongs into SSL_GET"), "send the server's name in TLS"),
+    row("sni_name", text("NAME"), Nothing, Dead("HTTP_GET speaks no TLS: it belongs into SSL_GET"), "that name"),
 ];
 
 pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut real_server::Draft) {
-    let (block, mut draft) = (said.line, said.lower.fresh(&TABLE));
+    read_as(&TABLE, said, outer, |draft| draft.http().into());
+}
+
+/// SSL_GET's settings.
+pub(super) fn secure(draft: &mut Draft) -> CheckerKind {
+    let http = draft.http();
+    let (sends_name, name, compliant) = (draft.sends_name, draft.name.take(), draft.compliant);
+    // The block `SSL` may stand further below: [`super::root::Meaning::finish`].
+    ssl::Settings { http, sends_name, name, compliant, material: ssl::Material::default() }.into()
+}
+
+impl Draft {
+    fn http(&mut self) -> http::Settings {
+        let urls = std::mem::take(&mut self.urls);
+        http::Settings { urls, http_version: self.version, fast_recovery: self.fast_recovery }
+    }
+}
+
+pub(super) fn read_as(
+    table: &Table<Draft>,
+    said: &mut Said<'_, '_, '_>,
+    outer: &mut real_server::Draft,
+    settings: fn(&mut Draft) -> CheckerKind,
+) {
+    let (block, mut draft) = (said.line, said.lower.fresh(table));
     draft.check.inherit(block, outer);
-    said.lower.fill(&TABLE, block.lines(), &mut draft);
+    said.lower.fill(table, block.lines(), &mut draft);
     if draft.urls.is_empty() {
         said.lower.push(
-            Diagnostic::error("missing-word", "`HTTP_GET` has no `url`")
+            Diagnostic::error("missing-word", format!("`{}` has no `url`", block.word.text))
                 .at(block.span(), "nothing to fetch")
                 .help("add `url { path / }`, with a `status_code` if need be"),
         );
@@ -84,7 +112,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut real_server::Draft) 
     }
     if outer.address.is_some() {
         draft.urls.shrink_to_fit();
-        let kind = http::Settings { urls: draft.urls, http_version: draft.version, fast_recovery: draft.fast_recovery };
-        outer.checkers.push(said.lower.checker(block, draft.check, kind.into(), Duration::from_secs(3)));
+        let kind = settings(&mut draft);
+        outer.checkers.push(said.lower.checker(block, draft.check, kind, Duration::from_secs(3)));
     }
 }

@@ -7,7 +7,7 @@ use super::row::Status::{Acted, Also, Mail, NotYet};
 use super::row::{Row, Table, choice, command, count, number, opens, row, switch, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
-use super::{http_get, misc_check, ping_check, smtp_check, tcp_check, virtual_server};
+use super::{http_get, misc_check, ping_check, smtp_check, ssl_get, tcp_check, virtual_server};
 use crate::config::line::Word;
 use crate::config::model::{CheckerConfig, RealServer};
 use crate::config::places::Places;
@@ -91,6 +91,7 @@ const ROWS: &[Row<Draft>] = &[
     row("HTTP_GET", opens(Block::HttpGet), Nothing, Acted(http_get::read), "URLs answer as they should"),
     row("PING_CHECK", opens(Block::PingCheck), Nothing, Acted(ping_check::read), "the host answers ICMP echo"),
     row("SMTP_CHECK", opens(Block::SmtpCheck), Nothing, Acted(smtp_check::read), "a mail server greets and answers HELO"),
+    row("SSL_GET", opens(Block::SslGet), Nothing, Acted(ssl_get::read), "URLs answer as they should, over TLS"),
     row("MISC_CHECK", opens(Block::MiscCheck), Nothing, Acted(misc_check::read), "a command succeeds"),
 ];
 
@@ -101,7 +102,6 @@ const LATER: &[Row<Draft>] = &[
     row("smtp_alert", switch(), Nothing, Mail(None), "mail on health changes"),
     row("notify_up", command(), Nothing, NotYet(""), "command when it comes up"),
     row("notify_down", command(), Nothing, NotYet(""), "command when it goes down"),
-    row("SSL_GET", opens(Block::SslGet), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "URLs answer as they should, over TLS"),
     row("DNS_CHECK", opens(Block::DnsCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a name server answers"),
     row("UDP_CHECK", opens(Block::UdpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a datagram is taken or answered"),
     row("FILE_CHECK", opens(Block::FileCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a tracked file's number"),

@@ -5,7 +5,8 @@ use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
-use super::{global_defs, sync_group, virtual_server, vrrp_instance, vrrp_script};
+use super::{global_defs, ssl_get, sync_group, virtual_server, vrrp_instance, vrrp_script};
+use crate::check::ssl::Material;
 use crate::config::model::{Config, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::config::tree::Statement;
 use crate::text::report::Report;
@@ -16,6 +17,8 @@ pub(in crate::config) struct Draft {
     routers: Vec<VirtualRouterConfig>,
     services: Vec<VirtualServer>,
     groups: Vec<SyncGroup>,
+    /// `SSL`
+    material: Material,
 }
 
 impl said::Draft for Draft {}
@@ -58,7 +61,7 @@ const LATER: &[Row<Draft>] = &[
     row("garp_group", texts(0, 1, "").opens(Block::GarpGroup), Nothing, NotYet(""), "interfaces that share one pace of gratuitous ARP"),
     row("linkbeat_interfaces", opens(Block::Lines), Nothing, NotYet(""), "interfaces whose link is asked instead of heard"),
     row("interface_up_down_delays", opens(Block::Lines), Nothing, NotYet(""), "how long a link must be up or down before it counts"),
-    row("SSL", opens(Block::Ssl), Nothing, NotYet(""), "the client's certificate for SSL_GET"),
+    row("SSL", opens(Block::Ssl), Nothing, Acted(|said, draft| draft.material = ssl_get::files(said)), "the client's certificate for SSL_GET"),
     row("net_namespace", text("NAME"), Nothing, NotYet("start vipward with `ip netns exec NAME`"), "network namespace of the daemon"),
     row("net_namespace_ipvs", text("NAME").optional(), Nothing, NotYet(""), "network namespace of the IPVS table"),
     row("namespace_with_ipsets", flag(), Nothing, NotYet(""), "ipsets within a namespace on old kernels"),
@@ -95,6 +98,7 @@ impl<'t> Meaning<'t> {
         lower.memory.global = lower.fresh(&global_defs::TABLE);
         lower.fill(&TABLE, &self.waiting, &mut self.draft);
         lower.users_of_checks(&mut self.draft.services);
+        lower.files_of_checks(&self.draft.material, &mut self.draft.services);
         let config = Config {
             global: lower.memory.global.global.clone(),
             scripts: std::mem::take(&mut lower.memory.scripts),

@@ -213,7 +213,7 @@ impl Lower<'_> {
             }),
             Standing::Renamed(to) => self.report.once(word, span, || {
                 // keepalived kept the old name for HTTP_GET and SSL_GET only.
-                let unheard = word == "nb_get_retry" && keyword.block != Block::HttpGet;
+                let unheard = word == "nb_get_retry" && !matches!(keyword.block, Block::HttpGet | Block::SslGet);
                 let note = if unheard { "; keepalived ignores it in this block" } else { "" };
                 Diagnostic::warning("old-word", format!("`{word}` is the old name of `{to}`"))
                     .at(span, format!("read as `{to}`{note}"))

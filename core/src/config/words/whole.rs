@@ -1,6 +1,7 @@
 //! What only shows when the whole configuration is known.
 
 use super::said::{self, Lower};
+use crate::check::ssl::Material;
 use crate::command::Command;
 use crate::config::model::{Config, Tracked, TrackerId, Transport, VirtualServer};
 use crate::config::tree::Statement;
@@ -100,6 +101,16 @@ impl Lower<'_> {
                         .note("both links are watched: without either of them this node is FAULT")
                         .note("a cut beyond the switch, where the link stays up, is seen on the adverts' side only"),
                 );
+            }
+        }
+    }
+
+    /// Virtual servers are read before the block `SSL` is known.
+    pub fn files_of_checks(&mut self, material: &Material, services: &mut [VirtualServer]) {
+        let checkers = services.iter_mut().flat_map(|service| &mut service.real_servers);
+        for checker in checkers.flat_map(|real| &mut real.checkers) {
+            if let Some(its) = checker.kind.material_mut() {
+                its.clone_from(material);
             }
         }
     }

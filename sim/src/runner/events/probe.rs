@@ -106,6 +106,9 @@ impl Attempt {
                 Err(failure) => Verdict::Failed(failure),
             });
         }
+        if let (Exchange::Tls, Step::Asking { server, closings }) = (exchange, self.step) {
+            return Next::Exchanged(Some((server, closings)));
+        }
         match self.step {
             Step::Knocking { at, wait } if at <= now => {
                 if let Some(shortage) = world.lacks(director, &self.probe.from).filter(|_| wait == SYN_TIMEOUT) {
