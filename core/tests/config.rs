@@ -5,6 +5,8 @@
 
 #[path = "config/helpers.rs"]
 mod helpers;
+#[path = "config/ipv6.rs"]
+mod ipv6;
 
 #[path = "config/arithmetic.rs"]
 mod arithmetic;

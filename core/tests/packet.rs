@@ -37,8 +37,9 @@ proptest! {
         destination: [u8; 16],
         pseudo: bool,
     ) {
-        // Version 2 knows IPv4 only.
-        let family = if v6 && version_3 { Family::V6 } else { Family::V4 };
+        let family = if v6 { Family::V6 } else { Family::V4 };
+        // Version 2 over IPv6 has none, and version 3 neither.
+        let authentication = if version_3 || v6 { Authentication::None } else { authentication };
         let (source, destination) = (address(family, source), address(family, destination));
         let wire: Vec<u8> = addresses.iter().flat_map(|octets| wire_of(address(family, *octets))).collect();
         let pseudo = pseudo || family == Family::V6;
@@ -47,15 +48,15 @@ proptest! {
             vrid: Vrid::new(vrid).unwrap(),
             priority,
             interval: AdvertInterval::from_centis(if version_3 { centis } else { seconds * 100 }).unwrap(),
-            authentication: if version_3 { Authentication::None } else { authentication },
+            authentication,
             addresses: AddressList::from_wire(family, &wire),
         };
         let bytes = advert.encode(pseudo.then_some((source, destination)));
         prop_assert_eq!(Advert::decode(&bytes, source, destination), Ok(advert));
-        let expected = 8 + wire.len() + if version_3 { 0 } else { 8 };
+        let expected = 8 + wire.len() + if version_3 || v6 { 0 } else { 8 };
         prop_assert_eq!(bytes.len(), expected);
         // Cut anywhere, it is none. (What version 2 sends for no password may be missing, and is zeros.)
-        let unused = if advert.version == Version::V2 && authentication == Authentication::None { 8 } else { 0 };
+        let unused = if !version_3 && !v6 && authentication == Authentication::None { 8 } else { 0 };
         for len in 0..bytes.len() - unused {
             prop_assert_ne!(Advert::decode(&bytes[..len], source, destination), Ok(advert));
         }

@@ -73,6 +73,7 @@ scenarios! {
     frozen_master "frozen-master"
     frozen_master_lease_off "frozen-master-lease-off"
     graceful_stop "graceful-stop"
+    ipv6 "ipv6"
     isolated_master "isolated-master"
     killed_master "killed-master"
     killed_master_lease_off "killed-master-lease-off"

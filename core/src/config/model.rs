@@ -174,7 +174,7 @@ pub enum InitialState {
 /// How adverts travel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
-    /// To `vrrp_mcast_group4`, 224.0.0.18.
+    /// To `vrrp_mcast_group4`, 224.0.0.18, or `vrrp_mcast_group6`, ff02::12.
     Multicast { group: IpAddr },
     /// `unicast_peer`; never empty.
     Unicast { peers: Vec<IpAddr> },
@@ -195,7 +195,7 @@ pub struct VirtualRouterConfig {
     pub preemption: Preemption,
     pub adverts: Adverts,
     pub transport: Transport,
-    /// `unicast_src_ip` or `mcast_src_ip`; none: the interface's first own address.
+    /// `unicast_src_ip` or `mcast_src_ip`; none: the interface's first own address, of IPv6 its link-local one.
     pub source: Option<IpAddr>,
     /// `unicast_ttl`, default 255.
     pub unicast_ttl: u8,

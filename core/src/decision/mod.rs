@@ -174,6 +174,8 @@ pub enum RoleCause {
     QuorumOnTrial { remaining: Duration },
     /// Its sync group changes its role as a whole, since this member of it does.
     SyncGroup { group: Arc<str>, member: Arc<str> },
+    /// The interface has no link-local address to send IPv6 adverts from, or none that may be used yet.
+    NoLinkLocalAddress { interface: InterfaceName },
 }
 
 /// Why a priority changed.

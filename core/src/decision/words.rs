@@ -249,6 +249,12 @@ impl fmt::Display for RoleCause {
             Self::LinkDown { interface } => write!(f, "{interface} is down"),
             Self::LinkGone { interface } => write!(f, "{interface} does not exist"),
             Self::NoSourceAddress { interface } => write!(f, "{interface} has no address of its own to send from"),
+            Self::NoLinkLocalAddress { interface } => {
+                write!(
+                    f,
+                    "{interface} has no link-local IPv6 address to send from, or none that is past duplicate address detection"
+                )
+            }
             Self::SourceAddressGone { address } => {
                 write!(f, "{address}, which it is to send from, is on no interface of this host")
             }

@@ -15,6 +15,9 @@
 //! +---------------+---------------+---------------+---------------+
 //! ```
 //!
+//! Version 2 over IPv6 is in no RFC. keepalived 2.2.7 sends it with `version 2`: without authentication data, and with the
+//! checksum of version 3. That is understood and written too.
+//!
 //! [`Advert`] holds what a message says; it borrows the addresses from the bytes, so hearing an advert allocates nothing.
 
 use crate::decision::IgnoreReason;
@@ -139,17 +142,18 @@ impl<'a> Advert<'a> {
         let family = Family::of(source);
         let addresses_len = usize::from(count) * family.octets();
         // Without authentication nothing reads the field (RFC 3768 5.3.10), and some senders leave it out.
-        let auth_len = if version == Version::V2 && fifth != AUTH_NONE { AUTH_DATA } else { 0 };
+        let (v4, v2) = (family == Family::V4, version == Version::V2);
+        let auth_len = if v2 && v4 && fifth != AUTH_NONE { AUTH_DATA } else { 0 };
         let short = || truncated(HEADER + addresses_len + auth_len);
         let (addresses, rest) = rest.split_at_checked(addresses_len).ok_or_else(short)?;
 
         let sum = sum_words(0, bytes);
-        let plain = family == Family::V4 && fold(sum) == 0xffff;
-        let intact =
-            plain || version == Version::V3 && fold(sum_pseudo_header(sum, source, destination, bytes.len())) == 0xffff;
+        let plain = v4 && fold(sum) == 0xffff;
+        let intact = plain || !(v4 && v2) && fold(sum_pseudo_header(sum, source, destination, bytes.len())) == 0xffff;
 
         let authentication = match (version, fifth) {
             (Version::V3, _) | (Version::V2, AUTH_NONE) => Authentication::None,
+            (Version::V2, kind) if !v4 => Authentication::Other(kind),
             (Version::V2, AUTH_PASS) => Authentication::Password(*rest.first_chunk::<AUTH_DATA>().ok_or_else(short)?),
             (Version::V2, kind) => Authentication::Other(kind),
         };
@@ -201,14 +205,17 @@ impl<'a> Advert<'a> {
             0,
         ]);
         bytes.extend_from_slice(self.addresses.wire().get(..addresses_len).unwrap_or_default());
-        if self.version == Version::V2 {
+        let v4 = self.addresses.family == Family::V4;
+        if self.version == Version::V2 && v4 {
             bytes.extend_from_slice(&match self.authentication {
                 Authentication::Password(password) => password,
                 Authentication::None | Authentication::Other(_) => [0; AUTH_DATA],
             });
         }
         let mut sum = sum_words(0, &bytes);
-        if let (Version::V3, Some((source, destination))) = (self.version, pseudo_header) {
+        if let Some((source, destination)) = pseudo_header
+            && !(self.version == Version::V2 && v4)
+        {
             sum = sum_pseudo_header(sum, source, destination, bytes.len());
         }
         if let Some(checksum) = bytes.get_mut(6..HEADER) {
@@ -303,6 +310,27 @@ mod tests {
         for (packet, pseudo) in [(KA_V2_PASS, None), (KA_V2_OWNER, None), (KA_V3, Some((SOURCE, GROUP)))] {
             let bytes = hex(packet);
             assert_eq!(decode(&bytes).unwrap().encode(pseudo), bytes, "{packet}");
+        }
+    }
+
+    // The same of IPv6, from fe80::3891:9eff:fea1:2089 and fd00:9::1 to ff02::12: with `version 2`, and without it.
+    const KA_V6_2: (&str, &str) =
+        ("2133 9601 0001 55e6 fd00 0009 0000 0000 0000 0000 0000 0100", "fe80::3891:9eff:fea1:2089");
+    const KA_V6_3: (&str, &str) = ("3133 9601 0064 3db5 fd00 0009 0000 0000 0000 0000 0000 0100", "fd00:9::1");
+
+    #[test]
+    fn reads_and_writes_what_keepalived_sends_over_ipv6() {
+        let group: IpAddr = "ff02::12".parse().unwrap();
+        for ((packet, source), version) in [(KA_V6_2, Version::V2), (KA_V6_3, Version::V3)] {
+            let (bytes, source): (Vec<u8>, IpAddr) = (hex(packet), source.parse().unwrap());
+            let advert = Advert::decode(&bytes, source, group).unwrap();
+            assert_eq!((advert.version, advert.priority, advert.interval.centis()), (version, 150, 100));
+            assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), ["fd00:9::100".parse::<IpAddr>().unwrap()]);
+            assert_eq!(advert.encode(Some((source, group))), bytes, "{packet}");
+            // The pseudo header is no choice here.
+            let stranger = "fe80::77".parse().unwrap();
+            assert_eq!(Advert::decode(&bytes, stranger, group), Err(IgnoreReason::WrongChecksum));
+            assert_eq!(Advert::decode(&advert.encode(None), source, group), Err(IgnoreReason::WrongChecksum));
         }
     }
 

@@ -6,8 +6,11 @@ use vipward_core::config::Config;
 use vipward_core::config::words::{Block, Default, Keyword, Standing, Value, all, find};
 
 /// Acted on, but not to be seen in the configuration, and why.
-const INVISIBLE: [(&str, &str); 2] =
-    [("no_virtual_ipaddress", "silences a warning"), ("auth_type", "PASS is the only kind")];
+const INVISIBLE: [(&str, &str); 3] = [
+    ("native_ipv6", "the address is IPv4"),
+    ("no_virtual_ipaddress", "silences a warning"),
+    ("auth_type", "PASS is the only kind"),
+];
 
 /// Values of words that take any text, or whose range the row does not say: two that differ.
 fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
@@ -27,6 +30,7 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         "persistence_granularity" => ["255.255.255.0", "16"],
         "sorry_server" => ["198.51.100.8", "198.51.100.9 81"],
         "vrrp_mcast_group4" | "mcast_dst_ip" => ["224.0.0.81", "224.0.0.82"],
+        "vrrp_mcast_group6" => ["ff02::81", "ff12::82"],
         "advert_int" => ["2", "3"],
         _ => return None,
     })
@@ -82,6 +86,11 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     let misc = own(Block::MiscCheck, "misc_path /bin/sh");
     let tracked = own(Block::VrrpInstance, "track_script { chk }");
     let auth = if block == Block::Authentication { format!("authentication {{\n{lines}\n}}\n") } else { String::new() };
+    let ipv6 = if keyword.word == "vrrp_mcast_group6" {
+        "vrrp_instance VI_6 {\ninterface eth0\nvirtual_router_id 51\nvirtual_ipaddress {\n fe80::1/64\n}\n}\n"
+    } else {
+        ""
+    };
     let group = if block == Block::SyncGroup {
         let members = own(Block::SyncGroup, "group {\n VI_1\n VI_2\n}");
         format!(
@@ -97,7 +106,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
-         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}",
+         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{ipv6}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),

@@ -135,11 +135,6 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             "I group-interval 8:1",
         ),
         (
-            "the sample's zero",
-            "global_defs {\n vrrp_garp_interval 0\n vrrp_gna_interval 0\n}".to_owned(),
-            "I zero-interval 3:2",
-        ),
-        (
             "mail",
             "global_defs {\n notification_email {\n a@example.org\n }\n smtp_server 127.0.0.1\n}".to_owned(),
             "I no-mail 2:2",
@@ -227,7 +222,40 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("two addresses on a line", vi("").replace("/24", "/24 192.0.2.101/24"), "E unknown-word 6:24"),
         ("an address twice", vi("").replace("/24\n", "/24\n192.0.2.100/24\n"), "W duplicate-address 7:1"),
         ("an address twice, not alike", vi("").replace("/24\n", "/24\n192.0.2.100\n"), "E duplicate-address 7:1"),
-        ("an IPv6 address", vi("").replace("192.0.2.100/24", "2001:db8::1/64"), "E no-ipv6 6:9"),
+        ("an IPv6 address", vi("").replace("192.0.2.100/24", "2001:db8::1/64"), "I not-link-local 6:9"),
+        (
+            "addresses of two families",
+            vi("").replace("192.0.2.100/24", "fe80::1/64\n192.0.2.100/24"),
+            "E other-family 7:1",
+        ),
+        ("native_ipv6 and IPv4", vi("native_ipv6"), "E other-family 8:1"),
+        ("a source of another family", vi("mcast_src_ip 2001:db8::11"), "E other-family 8:1"),
+        (
+            "a peer of another family",
+            vi("unicast_src_ip 192.0.2.11\nunicast_peer {\n192.0.2.12\n2001:db8::12\n}"),
+            "E other-family 11:1",
+        ),
+        ("a group of another family", vi("mcast_dst_ip ff02::12"), "E other-family 8:1"),
+        (
+            "an IPv6 group that leaves the segment",
+            "global_defs {\n vrrp_mcast_group6 ff05::12\n}".to_owned(),
+            "E bad-value 2:20",
+        ),
+        ("an IPv4 group for IPv6", "global_defs {\n vrrp_mcast_group6 224.0.0.18\n}".to_owned(), "E bad-value 2:20"),
+        ("version 2 with IPv6", vi("version 2").replace("192.0.2.100/24", "fe80::1/64"), "W version-2-ipv6 8:1"),
+        (
+            "a password over IPv6",
+            vi("authentication {\n auth_type PASS\n auth_pass x7Kf\n}").replace("192.0.2.100/24", "fe80::1/64"),
+            "W no-authentication 8:1",
+        ),
+        (
+            "a password over IPv6 in version 2",
+            vi("version 2\nauthentication {\n auth_type PASS\n auth_pass x7Kf\n}")
+                .replace("192.0.2.100/24", "fe80::1/64"),
+            "W version-2-ipv6 8:1 E no-authentication 9:1",
+        ),
+        ("an IPv6 broadcast", vi("").replace("192.0.2.100/24", "fe80::1/64 brd +"), "E bad-value 6:20"),
+        ("an IPv6 label", vi("").replace("192.0.2.100/24", "fe80::1/64 label eth0:1"), "W ipv4-only 6:20"),
         ("no address at all", vi("").replace("        192.0.2.100/24\n", ""), "W no-addresses 1:1"),
         ("an address elsewhere", vi("").replace("/24", "/24 dev ens33"), "W other-interface 6:9"),
         (

@@ -11,6 +11,7 @@ mod checks;
 mod coordination;
 mod estate;
 mod faults;
+mod ipv6;
 mod junk;
 mod last_will;
 mod lease;

@@ -1,8 +1,7 @@
 //! What the Election sends and hears.
 
 use crate::net::adverts::AdvertSocket;
-use crate::net::arp;
-use crate::net::arp::ArpSocket;
+use crate::net::announce::AnnounceSocket;
 use crate::net::links::Links;
 use std::io;
 use std::net::IpAddr;
@@ -14,14 +13,14 @@ use vipward_core::seam::Refusal;
 /// The Election's network: adverts and announcements.
 pub struct ElectionNetwork {
     adverts: AdvertSocket,
-    arp: ArpSocket,
+    announcer: AnnounceSocket,
     links: Rc<Links>,
 }
 
 impl ElectionNetwork {
     /// Needs CAP_NET_RAW.
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
-        Ok(Self { adverts: AdvertSocket::open(links.clone())?, arp: ArpSocket::open()?, links })
+        Ok(Self { adverts: AdvertSocket::open(links.clone())?, announcer: AnnounceSocket::open()?, links })
     }
 
     /// The next packet of protocol 112.
@@ -37,8 +36,7 @@ impl ElectionNetwork {
     pub fn listen(&self, interface: &InterfaceName, group: Option<IpAddr>) -> Result<(), Refusal> {
         let index = self.links.index(interface)?;
         match group {
-            Some(IpAddr::V4(group)) => self.adverts.join(index, group).map_err(in_words),
-            Some(IpAddr::V6(_)) => Err(NO_IPV6.to_owned()),
+            Some(group) => self.adverts.join(index, group).map_err(in_words),
             None => Ok(()),
         }
     }
@@ -47,8 +45,8 @@ impl ElectionNetwork {
         // The kernel forgets the groups of an interface that goes.
         let Ok(index) = self.links.index(interface) else { return Ok(()) };
         match group {
-            Some(IpAddr::V4(group)) => self.adverts.leave(index, group).map_err(in_words),
-            Some(IpAddr::V6(_)) | None => Ok(()),
+            Some(group) => self.adverts.leave(index, group).map_err(in_words),
+            None => Ok(()),
         }
     }
 
@@ -57,19 +55,14 @@ impl ElectionNetwork {
         self.adverts.send(advert).map_err(in_words)
     }
 
-    /// One gratuitous ARP.
+    /// One gratuitous ARP or neighbour advertisement.
     pub fn announce(&self, interface: &InterfaceName, address: IpAddr) -> Result<(), Refusal> {
         let index = self.links.index(interface)?;
         // Loopback, tunnels: nobody there resolves addresses.
         let Some(mac) = self.links.mac(index) else { return Ok(()) };
-        match address {
-            IpAddr::V4(address) => self.arp.broadcast(index, &arp::gratuitous_request(mac, address)).map_err(in_words),
-            IpAddr::V6(_) => Err(NO_IPV6.to_owned()),
-        }
+        self.announcer.announce(index, mac, address).map_err(in_words)
     }
 }
-
-const NO_IPV6: &str = "IPv6 is not served yet";
 
 fn in_words(error: io::Error) -> Refusal {
     error.to_string()
@@ -78,6 +71,7 @@ fn in_words(error: io::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::arp;
     use crate::net::links::Interface;
     use crate::testing::{in_network_namespace, ip, on_local_set};
     use bytes::Bytes;
@@ -150,6 +144,58 @@ mod tests {
                 near.ttl = 254;
                 network.send_advert(&near).unwrap();
                 assert_eq!(heard(&network).await.ttl, 254);
+            });
+        });
+    }
+
+    /// The link-local address of an interface, once duplicate address detection is over.
+    fn link_local(name: &str) -> std::net::Ipv6Addr {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let shown = ip(&format!("-6 -o address show dev {name} scope link"));
+            let address = shown.split_whitespace().find_map(|word| word.strip_suffix("/64")?.parse().ok());
+            match address {
+                Some(address) if !shown.contains("tentative") => return address,
+                _ => assert!(std::time::Instant::now() < deadline, "{shown}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn an_ipv6_advert_arrives_with_interface_source_destination_and_hop_limit() {
+        let name = "net::network::tests::an_ipv6_advert_arrives_with_interface_source_destination_and_hop_limit";
+        in_network_namespace(name, || {
+            let links = pair();
+            let source = link_local("v0");
+            link_local("v1");
+            let group = IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 0x12]);
+            on_local_set(async {
+                let network = ElectionNetwork::open(links).unwrap();
+                let v1 = InterfaceName::new("v1");
+                network.listen(&v1, Some(group)).unwrap();
+                network.listen(&v1, Some(group)).expect("joining twice is harmless");
+                let advert = Datagram { source: source.into(), destination: group, ..advert("v0", [192, 0, 2, 1]) };
+                network.send_advert(&advert).unwrap();
+                assert_eq!(heard(&network).await, Datagram { interface: v1.clone(), ..advert.clone() });
+                // Each packet's hop limit is its own, and both families are heard.
+                network.send_advert(&Datagram { ttl: 254, ..advert.clone() }).unwrap();
+                assert_eq!(heard(&network).await.ttl, 254);
+                network.listen(&v1, Some(GROUP.into())).unwrap();
+                network.send_advert(&super::tests::advert("v0", [192, 0, 2, 1])).unwrap();
+                assert_eq!(heard(&network).await.destination, IpAddr::from(GROUP));
+                // By unicast to a link-local address, which says nothing of the interface.
+                let destination = link_local("v1").into();
+                network.send_advert(&Datagram { destination, ..advert.clone() }).unwrap();
+                assert_eq!(heard(&network).await, Datagram { interface: v1.clone(), destination, ..advert.clone() });
+                // Who left hears nothing; what is no address of this host is no source.
+                network.stop_listening(&v1, Some(group)).unwrap();
+                network.stop_listening(&v1, Some(group)).expect("leaving twice is harmless");
+                network.send_advert(&advert).unwrap();
+                network.send_advert(&super::tests::advert("v0", [192, 0, 2, 1])).unwrap();
+                assert_eq!(heard(&network).await.destination, IpAddr::from(GROUP));
+                let foreign = Datagram { source: "fe80::99".parse().unwrap(), ..advert };
+                assert!(network.send_advert(&foreign).is_err());
             });
         });
     }

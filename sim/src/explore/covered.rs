@@ -87,6 +87,7 @@ kinds! {
     LinkDown => "link down",
     LinkGone => "link gone",
     NoSourceAddress => "no source address",
+    NoLinkLocalAddress => "no link-local address",
     SourceAddressGone => "source address gone",
     Tracked => "tracked",
     NoQuorum => "no quorum",

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::config::{Config, RealServer};
 use vipward_core::decision::Decision;
+use vipward_core::interface::Family;
 use vipward_core::ipvs::VirtualServerId;
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
@@ -108,8 +109,10 @@ fn of_director(run: &Run, id: NodeId, director: &DirectorPlan, lanes: &mut Vec<L
         if !names.insert(&router.name) {
             continue;
         }
-        let ticks =
-            own(run, id).filter(|entry| matches!(entry.what, What::Advert { vrid, .. } if vrid == router.vrid.get()));
+        let ticks = own(run, id).filter(|entry| {
+            matches!(entry.what, What::Advert { vrid, destination, .. }
+                if (vrid, Family::of(destination)) == (router.vrid.get(), router.family))
+        });
         let mut ticks: Vec<u64> = ticks.map(|entry| millis(entry.at)).collect();
         // To several peers at once: one tick.
         ticks.dedup();

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use vipward_core::config::{Config, Places, TrackerId};
 use vipward_core::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use vipward_core::interface::Family;
 use vipward_core::ipvs::VirtualServerId;
 use vipward_core::text::Span;
 use vipward_core::time::Instant;
@@ -25,9 +26,10 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
             address_place(&*config_at(run, entry.node?, entry.at)?, key.address)
         }
         What::Announced { address } => address_place(&*config_at(run, entry.node?, entry.at)?, *address),
-        What::Advert { vrid, .. } => {
+        What::Advert { vrid, destination, .. } => {
+            let key = (*vrid, Family::of(*destination));
             let config = config_at(run, entry.node?, entry.at)?;
-            let router = config.routers.iter().find(|router| router.vrid.get() == *vrid)?;
+            let router = config.routers.iter().find(|router| (router.vrid.get(), router.family) == key)?;
             place(&router.places, "advert_int")
         }
         What::Started
@@ -122,9 +124,10 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             | RoleCause::Preempts { .. }
             | RoleCause::HigherPriority { .. }
             | RoleCause::SamePriorityGreaterAddress { .. } => router(name, "priority"),
-            RoleCause::LinkDown { .. } | RoleCause::LinkGone { .. } | RoleCause::NoSourceAddress { .. } => {
-                router(name, "interface")
-            }
+            RoleCause::LinkDown { .. }
+            | RoleCause::LinkGone { .. }
+            | RoleCause::NoSourceAddress { .. }
+            | RoleCause::NoLinkLocalAddress { .. } => router(name, "interface"),
             RoleCause::Tracked { what: TrackerId::Script(of), .. } => script(of, ""),
             RoleCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
             // Whatever else there is names no line of its own.

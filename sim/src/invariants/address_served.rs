@@ -14,6 +14,7 @@ use crate::world::{Layout, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use vipward_core::config::VirtualRouterConfig;
+use vipward_core::interface::Family;
 use vipward_core::quantity::{Role, Version};
 use vipward_core::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub struct AddressServed {
     due: Option<Instant>,
     seen: usize,
     /// When the last farewell of each virtual router left.
-    farewells: BTreeMap<u8, Instant>,
+    farewells: BTreeMap<(u8, Family), Instant>,
 }
 
 type Book = BTreeMap<(NodeId, IpAddr), Unserved>;
@@ -47,8 +48,8 @@ impl Invariant for AddressServed {
 
     fn observe(&mut self, world: &World) -> Vec<String> {
         for entry in world.trace.iter().skip(self.seen) {
-            if let What::Advert { vrid, priority: 0, .. } = entry.what {
-                self.farewells.insert(vrid, entry.at);
+            if let What::Advert { vrid, priority: 0, destination } = entry.what {
+                self.farewells.insert((vrid, Family::of(destination)), entry.at);
                 self.changes.forget();
             }
         }
@@ -126,8 +127,9 @@ impl AddressServed {
             if all.any(|other| ways.served(id, other.address)) {
                 continue;
             }
-            let own = router.vrid.get();
-            let vrids: BTreeSet<u8> = members.iter().map(|member| member.vrid.get()).chain([own]).collect();
+            let key = |router: &VirtualRouterConfig| (router.vrid.get(), router.family);
+            let own = key(router);
+            let vrids: BTreeSet<(u8, Family)> = members.iter().map(|member| key(member)).chain([own]).collect();
             let interval = layout.longest_interval(address);
             let allowed = allowed(world, router, interval);
             let new = Unserved { since: world.now(), allowed, reported: false };
@@ -135,7 +137,7 @@ impl AddressServed {
             let farewells = vrids.iter().filter_map(|vrid| self.farewells.get(vrid));
             let farewell = farewells.filter(|at| **at >= since.since).max();
             let again = farewell.map(|at| at.since(since.since) + after_a_farewell(world, router, interval));
-            let forged = vrids.iter().filter_map(|vrid| world.forged.get(vrid)).map(|forged| forged.until);
+            let forged = vrids.iter().filter_map(|(vrid, _)| world.forged.get(vrid)).map(|forged| forged.until);
             let fooled = forged.filter(|until| *until >= since.since).max();
             let fooled = fooled.map(|until| until.since(since.since) + MARGIN + world.slowest);
             let allowed = allowed.max(again.unwrap_or_default()).max(fooled.unwrap_or_default());

@@ -12,11 +12,12 @@ use crate::scenario::NodeId;
 use crate::trace::What;
 use crate::world::{Node, World};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{Config, Reading, TrackerId, VirtualRouterConfig, Weighed};
 use vipward_core::decision::Decision;
-use vipward_core::interface::InterfaceName;
+use vipward_core::interface::{Family, InterfaceName, is_link_local};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
@@ -140,9 +141,12 @@ fn up(node: &Node, interface: &InterfaceName) -> bool {
 
 /// Its interface has an address from which its adverts can be sent.
 fn has_address(node: &Node, router: &VirtualRouterConfig) -> bool {
-    let v4 = router.family == vipward_core::interface::Family::V4;
     let mut ports = node.ports.iter().filter(|port| port.interface == router.interfaces.sent_from);
-    ports.any(|port| port.address.is_some_and(|(own, _)| own.is_ipv4() == v4))
+    let sends = |own: IpAddr| match router.family {
+        Family::V4 => own.is_ipv4(),
+        Family::V6 => is_link_local(own),
+    };
+    ports.any(|port| port.address.is_some_and(|(own, _)| sends(own)))
 }
 
 /// Nothing that it tracks with weight 0 says no.

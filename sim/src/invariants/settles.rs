@@ -108,7 +108,7 @@ pub(super) fn parts<'l>(
 
 pub(super) fn key_of(world: &World, id: NodeId, router: &VirtualRouterConfig) -> Option<RouterKey> {
     let port = world.node(id).ports.iter().find(|port| port.interface == router.interfaces.heard_on)?;
-    Some((router.vrid.get(), port.segment, router.version))
+    Some((router.vrid.get(), port.segment, router.family, router.version))
 }
 
 fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRouterConfig, Role)]) -> Option<String> {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::decision::{Decision, RoleCause};
+use vipward_core::interface::Family;
 use vipward_core::quantity::{Priority, Role};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::intervals;
@@ -58,7 +59,9 @@ impl Invariant for TakeoverInOrder {
                 }) => {
                     broken.extend(yields_to_a_lesser(world, id, router, cause));
                 }
-                What::Advert { vrid, priority: 0, .. } => self.resigns(world, id, *vrid),
+                What::Advert { vrid, priority: 0, destination } => {
+                    self.resigns(world, id, *vrid, Family::of(*destination));
+                }
                 _ => {}
             }
         }
@@ -95,9 +98,9 @@ impl Invariant for TakeoverInOrder {
 }
 
 impl TakeoverInOrder {
-    fn resigns(&mut self, world: &World, id: NodeId, vrid: u8) {
+    fn resigns(&mut self, world: &World, id: NodeId, vrid: u8, family: Family) {
         let layout = world.layout();
-        for key in layout.keys(vrid).filter(|key| world.on_segment(id, key.1)) {
+        for key in layout.keys(vrid, family).filter(|key| world.on_segment(id, key.1)) {
             let parts = parts(world, &layout, key);
             let waits = parts.iter().filter(|(other, router, role)| {
                 let long = patience(world, router);

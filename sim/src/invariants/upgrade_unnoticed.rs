@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::decision::Decision;
+use vipward_core::interface::Family;
 use vipward_core::quantity::{Priority, Role};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::intervals;
@@ -29,7 +30,7 @@ pub struct UpgradeUnnoticed {
     seen: usize,
     takeovers: usize,
     /// Adverts that are due after an upgrade: until when, and from when on one counts.
-    due: BTreeMap<(NodeId, u8), (Instant, Instant)>,
+    due: BTreeMap<(NodeId, u8, Family), (Instant, Instant)>,
 }
 
 impl Invariant for UpgradeUnnoticed {
@@ -48,13 +49,14 @@ impl Invariant for UpgradeUnnoticed {
             broken.extend(too_old(world, entry));
         }
         self.seen = world.trace.len();
-        let late: Vec<(NodeId, u8)> =
+        let late: Vec<(NodeId, u8, Family)> =
             self.due.iter().filter(|(_, (until, _))| *until < world.now()).map(|(key, _)| *key).collect();
-        for (id, vrid) in late {
-            let Some((until, since)) = self.due.remove(&(id, vrid)) else { continue };
-            let sent = world.last_adverts.get(&(id, vrid)).is_some_and(|last| last.at >= since);
+        for key in late {
+            let (id, vrid, family) = key;
+            let Some((until, since)) = self.due.remove(&key) else { continue };
+            let sent = world.last_adverts.get(&key).is_some_and(|last| last.at >= since);
             let masters = routers(world, id).filter(|(_, role)| *role == Role::Master);
-            if !sent && masters.into_iter().any(|(router, _)| router.vrid.get() == vrid) {
+            if !sent && masters.into_iter().any(|(router, _)| (router.vrid.get(), router.family) == (vrid, family)) {
                 broken.push(format!(
                     "{} was upgraded and sent no advert of virtual router {vrid} until {until} s, when it was due",
                     world.name(id)
@@ -72,12 +74,12 @@ impl Invariant for UpgradeUnnoticed {
 impl UpgradeUnnoticed {
     fn expect_adverts(&mut self, world: &World, takeover: &Takeover) {
         for (router, _) in routers(world, takeover.node).filter(|(it, _)| !leased(world, takeover.node, &it.name)) {
-            let vrid = router.vrid.get();
+            let key = (takeover.node, router.vrid.get(), router.family);
             let was_master = takeover.roles.get(&router.name) == Some(&Role::Master);
-            if let Some(last) = world.last_adverts.get(&(takeover.node, vrid)).filter(|_| was_master) {
+            if let Some(last) = world.last_adverts.get(&key).filter(|_| was_master) {
                 let interval = by_the_slowest_clock(world, router.adverts.interval.duration());
                 let until = takeover.ended.max(last.at + interval) + STEPS;
-                self.due.insert((takeover.node, vrid), (until, last.at + MOMENT));
+                self.due.insert(key, (until, last.at + MOMENT));
             }
         }
     }
@@ -144,8 +146,11 @@ fn too_old(world: &World, entry: &Entry) -> Option<String> {
     let id = entry.node?;
     let router = of_name(world, id, name)?;
     // It may have sent one in this very instant.
-    let last =
-        world.last_adverts.get(&(id, router.vrid.get())).and_then(|last| last.before(entry.at)).unwrap_or_default();
+    let last = world
+        .last_adverts
+        .get(&(id, router.vrid.get(), router.family))
+        .and_then(|last| last.before(entry.at))
+        .unwrap_or_default();
     let (version, interval, adverts) = (router.version, router.adverts.interval, router.adverts.down_timer);
     let patience = intervals::master_down_interval(version, Priority::new(254)?, interval, adverts);
     let silent = entry.at.since(last);

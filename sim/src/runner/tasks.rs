@@ -31,6 +31,18 @@ const DATA_TIMEOUT: Duration = Duration::from_millis(200);
 /// Three tries of a second.
 const ARP_GIVES_UP: Duration = Duration::from_secs(3);
 
+/// turmoil's hosts have one IPv4 address each: a group of IPv6 has a group of IPv4 that stands for it. What the envelope says
+/// counts.
+fn stand_in(group: IpAddr) -> Ipv4Addr {
+    match group {
+        IpAddr::V4(group) => group,
+        IpAddr::V6(group) => {
+            let [.., third, fourth] = group.octets();
+            Ipv4Addr::new(239, 255, third, fourth)
+        }
+    }
+}
+
 /// One daemon's tasks.
 pub(super) struct Tasks {
     pub shared: Rc<Shared>,
@@ -61,15 +73,14 @@ impl Runner for Tasks {
 
     /// Once for the host, whatever the interface: turmoil knows only one. A second time is harmless.
     fn join(&self, group: IpAddr) -> Result<(), Refusal> {
-        let IpAddr::V4(group) = group else { return Ok(()) };
-        self.socket.join_multicast_v4(group, Ipv4Addr::UNSPECIFIED).map_err(|error| error.to_string())
+        self.socket.join_multicast_v4(stand_in(group), Ipv4Addr::UNSPECIFIED).map_err(|error| error.to_string())
     }
 
     fn carry(&self, envelope: Envelope) -> Result<(), Refusal> {
         let bytes = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
         let destination = envelope.datagram.destination;
         let targets: Vec<IpAddr> = if destination.is_multicast() {
-            vec![destination]
+            vec![stand_in(destination).into()]
         } else {
             let to = self.shared.world().recipients(&envelope);
             to.into_iter().filter_map(|id| self.shared.address(id)).collect()

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::config::{Config, VirtualRouterConfig};
+use vipward_core::interface::Family;
 use vipward_core::quantity::Version;
 use vipward_core::time::Duration;
 
 /// A virtual router as the network sees it.
-pub type RouterKey = (u8, SegmentId, Version);
+pub type RouterKey = (u8, SegmentId, Family, Version);
 
 /// A virtual router of a director: where it stands among the configurations.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ impl Layout {
                 if let Some(port) =
                     world.node(id).ports.iter().find(|port| port.interface == router.interfaces.heard_on)
                 {
-                    let key = (router.vrid.get(), port.segment, router.version);
+                    let key = (router.vrid.get(), port.segment, router.family, router.version);
                     layout.by_key.entry(key).or_default().push(place);
                 }
             }
@@ -113,9 +114,10 @@ impl Layout {
         self.all(self.by_key.get(&key))
     }
 
-    /// The virtual routers with this VRID.
-    pub fn keys(&self, vrid: u8) -> impl Iterator<Item = RouterKey> {
-        let from = (vrid, SegmentId(0), Version::V2);
-        self.by_key.range(from..).map(|(key, _)| *key).take_while(move |key| key.0 == vrid)
+    /// The virtual routers with this VRID, of this family.
+    pub fn keys(&self, vrid: u8, family: Family) -> impl Iterator<Item = RouterKey> {
+        let from = (vrid, SegmentId(0), Family::V4, Version::V2);
+        let keys = self.by_key.range(from..).map(|(key, _)| *key).take_while(move |key| key.0 == vrid);
+        keys.filter(move |key| key.2 == family)
     }
 }

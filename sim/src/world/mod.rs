@@ -44,7 +44,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::check::{Binding, Shortage};
-use vipward_core::interface::InterfaceName;
+use vipward_core::interface::{Family, InterfaceName};
 use vipward_core::time::{Duration, Instant};
 
 /// An effect of a machine that has ended.
@@ -113,7 +113,7 @@ pub struct World {
     /// Upgrades that are done.
     pub takeovers: Vec<Takeover>,
     /// When each director last sent an advert of each VRID that was no farewell.
-    pub last_adverts: BTreeMap<(NodeId, u8), LastAdvert>,
+    pub last_adverts: BTreeMap<(NodeId, u8, Family), LastAdvert>,
     /// Gratuitous ARP: when, by whom, for what.
     pub announced: Vec<(Instant, NodeId, IpAddr)>,
     /// Announcements on their way, with when they arrive.

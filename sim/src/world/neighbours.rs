@@ -4,7 +4,7 @@
 //! holder is long dead. Then its holder is asked first, and stays if it answers; else everybody is asked. A gratuitous
 //! ARP changes an entry that is there and makes none (`arp_accept = 0`); an address that is being asked for has an entry: what
 //! waits for it is sent at once. If several answer, the nearest counts, and of equally near ones the first in the order of
-//! the nodes.
+//! the nodes. An unsolicited neighbour advertisement does to an IPv6 entry what gratuitous ARP does (`accept_untracked_na = 0`).
 
 use super::World;
 use super::node::State;

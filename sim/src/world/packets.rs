@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use vipward_core::datagram::Datagram;
-use vipward_core::interface::InterfaceName;
+use vipward_core::interface::{Family, InterfaceName};
 use vipward_core::time::{Duration, Instant};
 
 /// Linux's `net.core.rmem_default`, in bytes: what a raw socket holds.
@@ -93,8 +93,9 @@ impl World {
             self.note(Some(id), what);
             if *priority > 0 {
                 let at = self.now;
-                let before = self.last_adverts.get(&(id, *vrid)).and_then(|last| last.before(at));
-                self.last_adverts.insert((id, *vrid), LastAdvert { at, before });
+                let key = (id, *vrid, Family::of(advert.destination));
+                let before = self.last_adverts.get(&key).and_then(|last| last.before(at));
+                self.last_adverts.insert(key, LastAdvert { at, before });
             }
         }
         Ok(Envelope { from: id.0, segment, sent: self.now, datagram: advert.clone() })
@@ -234,7 +235,7 @@ impl World {
         })
     }
 
-    /// One gratuitous ARP.
+    /// One gratuitous ARP or neighbour advertisement.
     pub fn announce(&mut self, id: NodeId, interface: &InterfaceName, address: IpAddr) -> Result<(), String> {
         let node = self.node(id);
         let Some(port) = node.ports.iter().find(|port| port.interface == *interface) else {

@@ -58,10 +58,6 @@ impl Lower<'_> {
                 return None;
             }
         };
-        let IpAddr::V4(v4) = ip else {
-            self.no_ipv6(line.word.span, "nobody would hold this address");
-            return None;
-        };
         let mut address = InterfaceAddress {
             interface: interface.clone(),
             address: ip,
@@ -85,12 +81,13 @@ impl Lower<'_> {
                         continue;
                     };
                     match &*option.text {
+                        "brd" | "broadcast" | "label" | "scope" if ip.is_ipv6() => self.of_ipv4(option, value),
                         "dev" => {
                             if let Some(name) = self.interface(line, value) {
                                 address.interface = name;
                             }
                         }
-                        "brd" | "broadcast" => address.broadcast = self.broadcast(line, value, v4, prefix_len),
+                        "brd" | "broadcast" => address.broadcast = self.broadcast(line, value, ip, prefix_len),
                         "scope" => {
                             let scopes = [
                                 ("global", Scope::Global),
@@ -147,13 +144,25 @@ impl Lower<'_> {
         });
     }
 
+    /// What the kernel does not know of an IPv6 address.
+    fn of_ipv4(&mut self, option: &Word<'_>, value: &Word<'_>) {
+        let said = match &*option.text {
+            "brd" | "broadcast" => Diagnostic::error("bad-value", "IPv6 has no broadcast")
+                .at(option.span.to(value.span), "keepalived drops this address"),
+            word => Diagnostic::warning("ipv4-only", format!("`{word}` does nothing for an IPv6 address"))
+                .at(option.span.to(value.span), "left out: the kernel takes none"),
+        };
+        self.push(said.help("delete it"));
+    }
+
     fn broadcast(
         &mut self,
         line: &Statement<'_>,
         value: &Word<'_>,
-        address: Ipv4Addr,
+        address: IpAddr,
         prefix_len: u8,
     ) -> Option<Ipv4Addr> {
+        let IpAddr::V4(address) = address else { return None };
         let host = u32::MAX.checked_shr(u32::from(prefix_len)).unwrap_or(0);
         match &*value.text {
             "+" => Some(Ipv4Addr::from(u32::from(address) | host)),

@@ -5,7 +5,6 @@ use super::row::Default::Nothing;
 use super::row::Status::Acted;
 use super::row::{Row, Table, choice, row, text};
 use super::said::{self, Lower};
-use crate::config::tree::Statement;
 use crate::text::{Diagnostic, Span};
 
 #[derive(Clone, Debug, std::default::Default)]
@@ -69,7 +68,7 @@ const PUBLIC: [&str; 22] = [
 
 impl Lower<'_> {
     /// The bytes on the wire (RFC 2338 10.3), filled with zeros.
-    pub(super) fn password(&mut self, auth: &Statement<'_>, draft: &Draft) -> Option<[u8; 8]> {
+    pub(super) fn password(&mut self, auth: Span, draft: &Draft) -> Option<[u8; 8]> {
         if let Some(ah) = draft.ah {
             self.push(
                 Diagnostic::error("no-ah", "authentication by AH is not supported")
@@ -81,7 +80,7 @@ impl Lower<'_> {
         if !draft.kind && draft.password_known {
             self.push(
                 Diagnostic::error("missing-word", "`authentication` has no `auth_type`")
-                    .at(auth.span(), "no authentication without it")
+                    .at(auth, "no authentication without it")
                     .help("add `auth_type PASS`, or delete the block"),
             );
         }
@@ -92,7 +91,7 @@ impl Lower<'_> {
             }
             self.push(
                 Diagnostic::error("missing-word", "`authentication` has no `auth_pass`")
-                    .at(auth.span(), "no password, no authentication")
+                    .at(auth, "no password, no authentication")
                     .help("add `auth_pass PASSWORD`, or delete the block on every node"),
             );
             return None;

@@ -16,7 +16,7 @@ use crate::config::places::Places;
 use crate::interface::InterfaceName;
 use crate::quantity::Version;
 use crate::time::Duration;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[derive(Clone, Debug, std::default::Default)]
 pub(in crate::config) struct Draft {
@@ -31,6 +31,7 @@ pub(in crate::config) struct Inherited {
     pub interface: Option<InterfaceName>,
     pub version: Version,
     pub group: Ipv4Addr,
+    pub group6: Ipv6Addr,
     pub down_timer_adverts: u8,
     pub v3_checksum_as_v2: Option<bool>,
     pub lower_prio_no_advert: bool,
@@ -48,6 +49,7 @@ impl std::default::Default for Inherited {
             interface: None,
             version: Version::V2,
             group: Ipv4Addr::UNSPECIFIED,
+            group6: Ipv6Addr::UNSPECIFIED,
             down_timer_adverts: 0,
             v3_checksum_as_v2: None,
             lower_prio_no_advert: false,
@@ -96,7 +98,16 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_mcast_group4", ipv4(), Is("224.0.0.18"), Acted(|said, draft| {
         let group = said.value().and_then(|value| said.lower.group(said.line, value));
         keep(&mut draft.inherited.group, group);
-    }), "multicast group of adverts"),
+    }), "multicast group of IPv4 adverts"),
+    row("vrrp_mcast_group6", text("IPV6"), Is("ff02::12"), Acted(|said, draft| {
+        if let Some(value) = said.value() {
+            match said.lower.any_group(said.line, value) {
+                Some(IpAddr::V6(group)) => draft.inherited.group6 = group,
+                Some(IpAddr::V4(_)) => said.lower.bad(said.line, value, "an IPv6 multicast address, such as ff02::12"),
+                None => {}
+            }
+        }
+    }), "multicast group of IPv6 adverts"),
     row("vrrp_down_timer_adverts", number(1, 100), Is("3"), Acted(|said, draft| {
         keep(&mut draft.inherited.down_timer_adverts, said.number());
     }), "adverts missed before takeover"),
@@ -149,9 +160,9 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_garp_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
         keep(&mut draft.global.announcement_pauses.garp, said.seconds());
     }), "pause between two gratuitous ARPs on an interface"),
-    row("vrrp_gna_interval", seconds(0, FOREVER), Is("0"), Kept(|said, draft| {
+    row("vrrp_gna_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
         keep(&mut draft.global.announcement_pauses.gna, said.seconds());
-    }, "no virtual router has IPv6 addresses yet"), "pause between two neighbour advertisements on an interface"),
+    }), "pause between two neighbour advertisements on an interface"),
 ];
 
 const GARP: &[Row<Draft>] = &vrrp_garp::rows(

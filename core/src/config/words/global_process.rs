@@ -13,7 +13,6 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("checker_process_name", text("NAME"), Nothing, NotYet(""), "name of the checker process"),
     row("bfd_process_name", text("NAME"), Nothing, NotYet(""), "name of the BFD process"),
     row("lvs_process_name", text("NAME"), Nothing, Renamed("checker_process_name"), "name of the checker process"),
-    row("vrrp_mcast_group6", text("IPV6"), Nothing, NotYet(""), "multicast group of IPv6 adverts"),
     row("vrrp_startup_delay", seconds(0, FOREVER), Nothing, NotYet(""), "hold every instance after the daemon's start"),
     row("vrrp_delay_after_boot", seconds(0, FOREVER), Nothing, NotYet(""), "hold every instance after the machine's start"),
     row("vrrp_owner_ignore_adverts", switch(), Nothing, NotYet(""), "an address owner does not listen"),

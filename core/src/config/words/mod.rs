@@ -16,6 +16,7 @@ mod authentication;
 mod bfd;
 mod connection;
 mod dns_check;
+mod family;
 mod global_defs;
 mod global_process;
 mod http_get;

@@ -190,11 +190,6 @@ impl Lower<'_> {
                     .at(span, format!("`{word}` is read, but does nothing yet"))
                     .help("use `notify` scripts to be told about changes")
             }),
-            Standing::NotYet(_) if is_zero_interval(line) => self.report.once(word, span, || {
-                Diagnostic::info("zero-interval", format!("`{word} 0` does nothing"))
-                    .at(line.span(), "no pause is the default; keepalived calls 0 out of range")
-                    .help("delete the line")
-            }),
             // A packet filter that somebody counts on: running without it would be wrong.
             Standing::NotYet(_) if word == "no_accept" => self.push(
                 Diagnostic::error("not-yet", "`no_accept` is known, but vipward does not act on it yet")
@@ -282,13 +277,4 @@ pub(super) fn of<'a, 't>(
     word: &'a str,
 ) -> impl Iterator<Item = &'a Statement<'t>> + use<'a, 't> {
     lines.iter().filter(move |line| line.keyword.is_some_and(|keyword| keyword.canonical() == word))
-}
-
-/// `vrrp_gna_interval 0`: the distributions' sample files have it.
-fn is_zero_interval(line: &Statement<'_>) -> bool {
-    &*line.word.text == "vrrp_gna_interval"
-        && line
-            .args
-            .first()
-            .is_some_and(|value| super::values::parse_seconds(&value.text).is_some_and(|it| it.is_zero()))
 }

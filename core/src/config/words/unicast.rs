@@ -7,6 +7,7 @@ use crate::config::line::Word;
 use crate::config::model::Transport;
 use crate::config::places::Places;
 use crate::config::tree::Statement;
+use crate::interface::Family;
 use crate::text::{Diagnostic, nearest_name};
 use std::net::IpAddr;
 
@@ -16,7 +17,6 @@ impl Lower<'_> {
         for line in list.lines() {
             let word = &line.word;
             match self.bare_ip("unicast_peer", word).map_or_else(|| word.text.parse::<IpAddr>(), Ok) {
-                Ok(IpAddr::V6(_)) => self.no_ipv6(word.span, "this peer would hear nothing"),
                 Ok(address) => {
                     if peers.contains(&address) {
                         self.push(
@@ -84,8 +84,13 @@ impl Lower<'_> {
     }
 
     /// How adverts travel, and with which source.
-    pub(super) fn transport(&mut self, block: &Statement<'_>, draft: &Draft) -> (Transport, Option<IpAddr>) {
-        let multicast = Transport::Multicast { group: draft.group.into() };
+    pub(super) fn transport(
+        &mut self,
+        block: &Statement<'_>,
+        family: Family,
+        draft: &Draft,
+    ) -> (Transport, Option<IpAddr>) {
+        let multicast = self.multicast(family, draft);
         let Some(peers) = &draft.peers else {
             if draft.unicast_source.is_some() {
                 self.push(

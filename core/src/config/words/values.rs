@@ -169,6 +169,23 @@ impl Lower<'_> {
         group
     }
 
+    /// A multicast group of either family; of IPv6 one that stays on the segment, as in keepalived.
+    pub fn any_group(&mut self, line: &Statement<'_>, value: &Word<'_>) -> Option<IpAddr> {
+        let fits = |address: &IpAddr| match address {
+            IpAddr::V4(address) => address.is_multicast(),
+            IpAddr::V6(address) => address.segments().first().is_some_and(|first| first & 0xff0f == 0xff02),
+        };
+        let group = value.text.parse().ok().filter(fits);
+        if group.is_none() {
+            self.bad(
+                line,
+                value,
+                "a multicast address, such as 224.0.0.18, or ff02::12, whose second digit behind ff is 2",
+            );
+        }
+        group
+    }
+
     pub fn interface(&mut self, line: &Statement<'_>, value: &Word<'_>) -> Option<InterfaceName> {
         let name = &*value.text;
         let fits =

@@ -1,5 +1,6 @@
 //! `vrrp_instance`: what its words add up to. The rows are in `vrrp_instance_words`.
 
+use super::authentication;
 use super::said::{self, Lower, Said};
 use super::track_script::Tracks;
 use super::values::parse_seconds;
@@ -10,11 +11,11 @@ use crate::config::model::{
 };
 use crate::config::places::Places;
 use crate::config::tree::Statement;
-use crate::interface::{Family, InterfaceAddress, InterfaceName};
+use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// What stands in an instance before it is known to be whole.
 #[derive(Clone, Debug)]
@@ -28,12 +29,14 @@ pub(super) struct Draft {
     pub advert_int: Option<(String, Span)>,
     pub preempt: bool,
     pub preempt_delay: Duration,
-    pub group: Ipv4Addr,
+    /// Without it that of the family.
+    pub group: Option<IpAddr>,
     pub mcast_source: Option<IpAddr>,
     pub unicast_source: Option<IpAddr>,
     pub peers: Option<Vec<IpAddr>>,
     pub unicast_ttl: u8,
-    pub password: Option<[u8; 8]>,
+    /// Each `authentication`, and where: whether there may be one depends on the version.
+    pub authentications: Vec<(authentication::Draft, Span)>,
     pub addresses: Vec<InterfaceAddress>,
     pub excluded: Vec<InterfaceAddress>,
     pub no_address_meant: bool,
@@ -62,12 +65,12 @@ impl Default for Draft {
             advert_int: None,
             preempt: true,
             preempt_delay: Duration::ZERO,
-            group: Ipv4Addr::UNSPECIFIED,
+            group: None,
             mcast_source: None,
             unicast_source: None,
             peers: None,
             unicast_ttl: 0,
-            password: None,
+            authentications: Vec::new(),
             addresses: Vec::new(),
             excluded: Vec::new(),
             no_address_meant: false,
@@ -109,7 +112,6 @@ impl Draft {
     fn inherit(&mut self, lower: &Lower<'_>) {
         let outer = &lower.memory.global.inherited;
         self.version = outer.version;
-        self.group = outer.group;
         self.strict = outer.strict;
         self.down_timer_adverts = outer.down_timer_adverts;
         self.v3_checksum_as_v2 = outer.v3_checksum_as_v2;
@@ -134,13 +136,21 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
     let Some(name) = said.name() else { return };
     let lower = &mut *said.lower;
     lower.needed(block, &name, &draft);
+    let family = lower.family(&mut draft);
+    lower.first_address(&draft);
+    lower.version(family, &mut draft);
+    let before = lower.report.errors();
+    let password = lower.authentication(family, &draft);
+    if lower.report.errors() > before {
+        draft.places.mistaken("authentication");
+    }
     let before = lower.report.errors();
     let advert_interval = lower.advert_interval(&draft);
     if lower.report.errors() > before {
         draft.places.mistaken("advert_int");
     }
     lower.election(block, &mut draft);
-    let (transport, source) = lower.transport(block, &draft);
+    let (transport, source) = lower.transport(block, family, &draft);
     let Some(vrid) = draft.vrid else { return };
     let mut interfaces = Interfaces::all(draft.device(lower));
     if draft.dont_track_primary {
@@ -151,7 +161,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         initial_state: draft.state,
         interfaces,
         vrid,
-        family: Family::V4,
+        family,
         version: draft.version,
         priority: draft.priority,
         preemption: Preemption { on: draft.preempt, delay: draft.preempt_delay },
@@ -166,7 +176,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         transport,
         source,
         unicast_ttl: draft.unicast_ttl,
-        password: draft.password,
+        password,
         addresses: draft.addresses,
         excluded: draft.excluded,
         tracking: Tracking { list: draft.tracked },
@@ -177,14 +187,6 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
 }
 
 impl Lower<'_> {
-    pub(super) fn no_ipv6(&mut self, span: Span, leads_to: &str) {
-        self.push(
-            Diagnostic::error("no-ipv6", "VRRP for IPv6 is not supported yet")
-                .at(span, leads_to)
-                .help("delete it here for now; keepalived can serve it in the meantime"),
-        );
-    }
-
     /// What no virtual router can do without.
     fn needed(&mut self, block: &Statement<'_>, name: &str, draft: &Draft) {
         let has = |word: &str| said::of(block.lines(), word).next().is_some();

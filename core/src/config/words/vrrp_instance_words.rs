@@ -14,7 +14,7 @@ use super::vrrp_garp;
 use super::vrrp_instance::Draft;
 use crate::command::Command;
 use crate::config::model::{InitialState, NotifyScripts};
-use crate::quantity::{Priority, Version, Vrid};
+use crate::quantity::{Priority, Vrid};
 use crate::text::Diagnostic;
 use std::net::IpAddr;
 
@@ -69,9 +69,9 @@ const ROWS: &[Row<Draft>] = &[
         draft.mcast_source = own_ip(said);
     }), "source of multicast adverts"),
     row("mcast_dst_ip", ip(), Of(Block::GlobalDefs, "vrrp_mcast_group4"), Acted(|said, draft| {
-        let group = said.value().and_then(|value| said.lower.group(said.line, value));
-        keep(&mut draft.group, group);
-    }), "multicast group of this instance"),
+        let group = said.value().and_then(|value| said.lower.any_group(said.line, value));
+        draft.group = group.or(draft.group);
+    }), "multicast group of this instance; with IPv6 addresses `vrrp_mcast_group6` is the default"),
     row("unicast_src_ip", ip(), Told("the interface's first address"), Acted(|said, draft| {
         draft.unicast_source = own_ip(said);
     }), "source of unicast adverts"),
@@ -92,7 +92,8 @@ const ROWS: &[Row<Draft>] = &[
     row("virtual_ipaddress_excluded", opens(Block::Addresses), Nothing, Acted(|said, draft| {
         let device = draft.device(said.lower);
         said.lower.addresses(said.line, &device, &mut draft.places, &mut draft.excluded);
-    }), "addresses that move along but are in no advert"),
+    }), "addresses of either family that move along but are in no advert"),
+    row("native_ipv6", flag(), Nothing, Acted(|_, _| {}), "IPv6, where no address says so"),
     row("no_virtual_ipaddress", flag(), Nothing, Acted(|_, draft| draft.no_address_meant = true), "it is meant that there is none"),
     row("accept", flag(), Nothing, Always("it is the default"), "take packets for the addresses"),
     row("dont_track_primary", flag(), Nothing, Acted(|_, draft| draft.dont_track_primary = true), "the instance's own interface may be down"),
@@ -133,7 +134,6 @@ const LATER: &[Row<Draft>] = &[
     row("debug", number(0, 4).optional(), Nothing, Dead("it has no effect in keepalived either"), "debug level"),
     row("unicast_fault_no_peer", flag(), Nothing, NotYet(""), "FAULT when the list of peers is empty"),
     row("old_unicast_checksum", text("never").optional(), Nothing, NotYet(""), "checksum as before keepalived 1.3.6"),
-    row("native_ipv6", flag(), Nothing, NotYet(""), "force IPv6"),
     row("vrf", interface(), Nothing, NotYet(""), "VRF of an instance without interface"),
     row("track_src_ip", flag(), Nothing, NotYet(""), "FAULT when the source address is gone"),
     row("kernel_rx_buf_size", text("BYTES"), Nothing, NotYet(""), "receive buffer for adverts"),
@@ -180,12 +180,7 @@ fn state(said: &mut Said<'_, '_, '_>) -> InitialState {
 
 fn own_ip(said: &mut Said<'_, '_, '_>) -> Option<IpAddr> {
     let value = said.value()?;
-    let address = said.lower.bare_ip(&said.line.word.text, value).or_else(|| said.ip())?;
-    if address.is_ipv6() {
-        said.lower.no_ipv6(said.line.span(), "this virtual router would have no source for its adverts");
-        return None;
-    }
-    Some(address)
+    said.lower.bare_ip(&said.line.word.text, value).or_else(|| said.ip())
 }
 
 /// The first command for one occasion counts, as in keepalived.
@@ -202,28 +197,9 @@ pub(super) fn hook(
     }
 }
 
+/// The block is looked at when the version is known.
 fn authenticate(said: &mut Said<'_, '_, '_>, draft: &mut Draft) {
-    let auth = said.line;
     let mut inside = said.lower.fresh(&authentication::TABLE);
-    said.lower.fill(&authentication::TABLE, auth.lines(), &mut inside);
-    if draft.version == Version::V3 {
-        said.lower.push(
-            Diagnostic::warning("no-authentication", "VRRPv3 has no authentication")
-                .at(auth.span(), "ignored, as keepalived does")
-                .help("delete the block"),
-        );
-    } else if draft.strict {
-        let places = [draft.places.of("strict_mode"), said.lower.memory.global.global.places.of("vrrp_strict")];
-        said.lower
-            .report
-            .withdraw(|other| other.code == "not-yet" && other.span().is_some_and(|it| places.contains(&it)));
-        said.lower.push(
-            Diagnostic::warning("no-authentication", "strict mode drops authentication")
-                .at(auth.span(), "ignored, as keepalived does")
-                .note("of what strict mode asks for, vipward does only this")
-                .help("delete the block on every node, or `vrrp_strict`"),
-        );
-    } else {
-        draft.password = said.lower.password(auth, &inside).or(draft.password);
-    }
+    said.lower.fill(&authentication::TABLE, said.line.lines(), &mut inside);
+    draft.authentications.push((inside, said.line.span()));
 }

@@ -5,6 +5,7 @@ use crate::check::ssl::Material;
 use crate::command::Command;
 use crate::config::model::{Config, Tracked, TrackerId, Transport, VirtualServer};
 use crate::config::tree::Statement;
+use crate::interface::is_link_local;
 use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
 use crate::text::Diagnostic;
@@ -52,8 +53,10 @@ impl Lower<'_> {
                     .help("give each virtual router of a segment an id of its own"),
                 );
             }
-            for address in router.addresses.iter().map(|address| address.address) {
-                if let Some(other) = addresses.insert(address, router) {
+            for address in &router.addresses {
+                let segment = is_link_local(address.address).then_some(&address.interface);
+                let address = address.address;
+                if let Some(other) = addresses.insert((address, segment), router) {
                     let word = address.to_string();
                     self.push(
                         Diagnostic::error("duplicate-address", format!("{address} belongs to two virtual routers"))

@@ -4,7 +4,7 @@ use super::{Election, Phase};
 use crate::command::{ScriptId, ScriptOutcome};
 use crate::config::{Interfaces, TrackerId};
 use crate::decision::RoleCause;
-use crate::interface::{Family, InterfaceName, Link, ObservedAddress};
+use crate::interface::{Family, InterfaceName, Link, ObservedAddress, is_link_local};
 use crate::quantity::Priority;
 use crate::time::Instant;
 use crate::vrrp::track::{Reading, Tracks, interface};
@@ -139,6 +139,8 @@ impl Election {
             }
         }
         let in_family = |address| (Family::of(address) == config.family).then_some(address);
+        // RFC 9568 5.1.2.1: from the interface's link-local address, as keepalived does; a configured one may be any.
+        let sends = |address| in_family(address).filter(|it| it.is_ipv4() || is_link_local(*it));
         let configured = config.source.and_then(in_family);
         // Its adverts would not leave, and nobody would hear that it is MASTER.
         if let Some(address) = configured.filter(|address| !self.book.has(*address)) {
@@ -146,8 +148,12 @@ impl Election {
         }
         // An owner sends from the address that it owns; anybody else's VIP is no address of its own.
         let except = if config.priority == Priority::OWNER { &[] } else { router.addresses() };
-        let Some(source) = configured.or_else(|| self.book.primary(sent_from, except, in_family)) else {
-            return Standing::Faulty(RoleCause::NoSourceAddress { interface: sent_from.clone() });
+        let Some(source) = configured.or_else(|| self.book.primary(sent_from, except, sends)) else {
+            let interface = sent_from.clone();
+            return Standing::Faulty(match config.family {
+                Family::V4 => RoleCause::NoSourceAddress { interface },
+                Family::V6 => RoleCause::NoLinkLocalAddress { interface },
+            });
         };
         let tracks = self.trackers.standing(config);
         if let Tracks::Faulty(cause) = tracks {

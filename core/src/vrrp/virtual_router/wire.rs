@@ -58,7 +58,7 @@ impl VirtualRouter {
             source,
             destination,
             ttl,
-            payload: advert.encode((!plain).then_some((source, destination))),
+            payload: advert.encode((!plain || source.is_ipv6()).then_some((source, destination))),
         };
         let configured = self.config.adverts.v3_checksum_as_v2;
         match &self.config.transport {

@@ -3,7 +3,7 @@
 //! The sockets are opened at the start, when a privilege that is missing shows, and wait. Nothing is ever read from the
 //! one that sends adverts.
 
-use crate::net::adverts;
+use crate::net::adverts::Senders;
 use crate::net::{netlink, secondaries};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -22,17 +22,15 @@ const BATCH: usize = 256;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 pub struct Farewell {
-    adverts: socket2::Socket,
+    adverts: Senders,
     netlink: Socket,
 }
 
 impl Farewell {
     /// Needs CAP_NET_RAW; taking addresses off needs CAP_NET_ADMIN.
     pub fn open() -> io::Result<Self> {
-        let adverts = adverts::open_sender()?;
-        // Of adverts that come, one would fit in, and is never read.
-        adverts.set_recv_buffer_size(0)?;
-        adverts.set_multicast_all_v4(false)?;
+        let adverts = Senders::open()?;
+        adverts.deafen()?;
         let mut netlink = Socket::new(NETLINK_ROUTE)?;
         netlink.bind_auto()?;
         netlink.connect(&SocketAddr::new(0, 0))?;
@@ -57,7 +55,7 @@ impl Farewell {
         }
         for datagram in &last_will.datagrams {
             let Some(index) = interfaces.get(&datagram.interface) else { continue };
-            if let Err(error) = adverts::send(&self.adverts, datagram, *index) {
+            if let Err(error) = self.adverts.send(datagram, *index) {
                 tracing::warn!("the farewell to {} on {}: {error}", datagram.destination, datagram.interface);
             }
         }

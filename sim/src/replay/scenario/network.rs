@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use vipward_core::interface::InterfaceName;
+use vipward_core::interface::{Family, InterfaceName};
 use vipward_core::time::Instant;
 
 /// Segments, and who is on them.
@@ -24,6 +24,13 @@ impl Network {
         let mut segments: Vec<(Ipv4Addr, u8)> = Vec::new();
         let mut own = BTreeSet::new();
         for director in directors {
+            let configs = director.runs.iter().flat_map(|life| &life.configs);
+            let mut routers = configs.flat_map(|(_, config, _)| &config.routers);
+            // Link-local networks are the same on every segment: which interfaces share one is not known from addresses.
+            if let Some(router) = routers.find(|router| router.family == Family::V6) {
+                let (name, of) = (&router.name, &director.name);
+                return Err(format!("{name} of {of} is IPv6: `replay` shows it, but makes no scenario of it yet"));
+            }
             let addresses: Vec<_> = director.runs.iter().flat_map(|life| life.addresses.values()).collect();
             if addresses.is_empty() {
                 return Err(format!("the record of {} does not say which addresses it has", director.name));

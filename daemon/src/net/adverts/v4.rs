@@ -1,8 +1,8 @@
-//! One raw socket of IP protocol 112 for all interfaces (RFC 9568 5.1.1: TTL 255, 224.0.0.18).
+//! Adverts over IPv4 (RFC 9568 5.1.1: 224.0.0.18).
 
+use super::{LONGEST, MAX_UNREADABLE, PROTOCOL, TOS, heard, receiver, two_families};
 use crate::net::ipv4;
 use crate::net::links::Links;
-use bytes::Bytes;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -13,52 +13,22 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use vipward_core::datagram::Datagram;
-use vipward_core::time::Duration;
 
-/// VRRP's protocol number (IANA). It marks our addresses in the kernel too.
-pub const PROTOCOL: u8 = 112;
-
-/// Room for adverts that come while this process does not run: about 2,000 of them.
-const RECEIVE_BUFFER: usize = 1 << 20;
-
-/// Internetwork control, as keepalived and the RFC's age ask for it.
-const TOS: u32 = 0xc0;
-
-/// A VRRP message has at most 8 + 255 * 4 + 8 bytes behind an IPv4 header of at most 60. Longer ones are cut.
-const LONGEST: usize = 2048;
-
-/// Packets that are not even IPv4, one after the other, before others get their turn.
-const MAX_UNREADABLE: usize = 64;
-
-/// After an error of the socket.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// The socket. Hears unicast at once, multicast after [`AdvertSocket::join`].
-pub struct AdvertSocket {
-    io: UdpSocket,
+pub struct SocketV4 {
+    pub io: UdpSocket,
     links: Rc<Links>,
 }
 
-impl AdvertSocket {
-    /// Needs CAP_NET_RAW; must be called inside a runtime.
-    pub fn open(links: Rc<Links>) -> io::Result<Self> {
-        let socket = open_sender()?;
+impl SocketV4 {
+    pub fn of(socket: Socket, links: Rc<Links>) -> io::Result<Self> {
         socket.set_multicast_all_v4(false)?;
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
-        // Beyond net.core.rmem_max only with CAP_NET_ADMIN over the whole machine, which a container lacks.
-        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
-            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        }
-        socket.set_nonblocking(true)?;
-        // tokio knows no raw sockets; its UDP socket waits for any descriptor, and the system calls below are ours.
-        Ok(Self { io: UdpSocket::from_std(socket.into())?, links })
+        Ok(Self { io: receiver(socket)?, links })
     }
 
-    /// Joins a group on one interface. Joining twice is harmless.
     pub fn join(&self, index: u32, group: Ipv4Addr) -> io::Result<()> {
         let socket = socket2::SockRef::from(&self.io);
         match socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)) {
@@ -70,7 +40,6 @@ impl AdvertSocket {
         }
     }
 
-    /// Leaves it again; not being there, or the interface being gone, is as good.
     pub fn leave(&self, index: u32, group: Ipv4Addr) -> io::Result<()> {
         let socket = socket2::SockRef::from(&self.io);
         match socket.leave_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)) {
@@ -79,39 +48,7 @@ impl AdvertSocket {
         }
     }
 
-    /// Sends with the given source address and TTL. Multicast leaves by the advert's interface; unicast goes where the
-    /// routing table sends it, as the peer may be behind another one.
-    pub fn send(&self, advert: &Datagram) -> io::Result<()> {
-        let index = if advert.destination.is_multicast() {
-            self.links.index(&advert.interface).map_err(io::Error::other)?
-        } else {
-            0
-        };
-        send(&self.io, advert, index)
-    }
-
-    /// A packet that the kernel already holds. It is read from the socket itself, past the runtime: a process that was
-    /// stopped must see what came meanwhile before it looks at its timers.
-    pub fn waiting(&self) -> Option<Datagram> {
-        self.receive().ok()
-    }
-
-    /// The next packet.
-    pub async fn next(&self) -> Datagram {
-        loop {
-            match self.io.async_io(Interest::READABLE, || self.receive()).await {
-                Ok(advert) => return advert,
-                Err(error) => {
-                    // Nothing that a raw socket reports is final: a link that goes down says so here as well. But a
-                    // thread that runs before all others must not try without end.
-                    tracing::debug!("receiving adverts: {error}");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn receive(&self) -> io::Result<Datagram> {
+    pub fn receive(&self) -> io::Result<Datagram> {
         let mut buffer = [0; LONGEST];
         for _ in 0..MAX_UNREADABLE {
             let mut control = cmsg_space!(libc::in_pktinfo, libc::c_int);
@@ -142,21 +79,13 @@ impl AdvertSocket {
                 tracing::debug!("a packet of protocol {PROTOCOL} without a whole IPv4 header or a known interface");
                 continue;
             };
-            let advert = Datagram {
-                interface,
-                source: header.source.into(),
-                destination: header.destination.into(),
-                ttl: ttl.unwrap_or(header.ttl),
-                payload: Bytes::copy_from_slice(payload),
-            };
-            tracing::trace!("received {advert:?}");
-            return Ok(advert);
+            let (source, destination) = (header.source.into(), header.destination.into());
+            return Ok(heard(interface, source, destination, ttl.unwrap_or(header.ttl), payload));
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
-/// A socket that sends as RFC 9568 5.1.1 asks for. Needs CAP_NET_RAW.
 pub fn open_sender() -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
     socket.set_multicast_loop_v4(false)?;
@@ -165,12 +94,11 @@ pub fn open_sender() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends by a socket from [`open_sender`]; multicast leaves by the interface with this number.
+/// Sends by a socket from [`open_sender`], by the interface with this number if it is none of the routing table's.
 pub fn send(socket: &impl AsRawFd, advert: &Datagram, index: u32) -> io::Result<()> {
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (advert.source, advert.destination) else {
-        return Err(io::Error::other("IPv6 is not served yet"));
+        return Err(two_families());
     };
-    let index = if destination.is_multicast() { index } else { 0 };
     let info = libc::in_pktinfo {
         ipi_ifindex: i32::try_from(index).map_err(io::Error::other)?,
         ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
