@@ -134,6 +134,11 @@ impl InterfaceAddress {
     pub fn key(&self) -> AddressKey {
         AddressKey { interface: self.interface.clone(), address: self.address, prefix_len: self.prefix_len }
     }
+
+    /// The interface, where the address alone does not say which segment it is of.
+    pub fn segment(&self) -> Option<&InterfaceName> {
+        is_link_local(self.address).then_some(&self.interface)
+    }
 }
 
 impl fmt::Display for InterfaceAddress {

@@ -220,7 +220,10 @@ fn lines(run: &Run) -> Vec<Line> {
                 None => continue,
             },
             What::Announced { address } => match announcements.get(&at) {
-                Some(all) => line("garp", format!("{address}: {}", all.count("gratuitous ARP")), Becomes::Same),
+                Some(all) => {
+                    let (word, noun) = announcement(*address);
+                    line(word, format!("{address}: {}", all.count(noun)), Becomes::Same)
+                }
                 None => continue,
             },
             What::Notified { command } => line("notify", command.clone(), Becomes::Same),
@@ -378,6 +381,14 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
             ("trouble-ended".to_owned(), format!("{} ms, {failed} of {asked} requests failed", lasted.as_millis()))
         }
         What::Violated { invariant, text } => ("violated".to_owned(), format!("{invariant}: {text}")),
+    }
+}
+
+/// What announces such an address: as keepalived's words are called, and in full.
+pub(crate) fn announcement(address: IpAddr) -> (&'static str, &'static str) {
+    match address {
+        IpAddr::V4(_) => ("garp", "gratuitous ARP"),
+        IpAddr::V6(_) => ("gna", "neighbour advertisement"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::arithmetic::Arithmetic;
 use super::model::{Config, InitialState, Transport, VirtualRouterConfig};
-use crate::interface::{Family, InterfaceAddress, InterfaceName, is_link_local};
+use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::quantity::{Priority, Version, Vrid};
 use crate::text::{Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,10 +101,7 @@ fn groups<'a>(nodes: &[Node<'a>]) -> Vec<Group<'a>> {
     for (index, node) in nodes.iter().enumerate() {
         for router in &node.config.routers {
             let keys = || {
-                let addresses = router.addresses.iter().map(|address| {
-                    let segment = is_link_local(address.address).then_some(&address.interface);
-                    Common::Address(address.address, segment)
-                });
+                let addresses = router.addresses.iter().map(|it| Common::Address(it.address, it.segment()));
                 addresses.chain([
                     Common::Segment(router.family, router.vrid, &router.interfaces.heard_on),
                     Common::Name(router.family, router.vrid, &router.name),
@@ -411,17 +408,13 @@ impl<'a> Group<'a> {
                 Transport::Unicast { .. } => None,
             };
             if !self.agree(group) {
-                let word = match self.0.first().map(|member| member.router.family) {
-                    Some(Family::V6) => "vrrp_mcast_group6",
-                    Some(Family::V4) | None => "vrrp_mcast_group4",
-                };
                 let diagnostic = Diagnostic::error("group-differs", "the nodes use different multicast groups");
                 found.push(
                     self.labels(diagnostic, "mcast_dst_ip", |member| {
                         group(member).map(|group| group.to_string()).unwrap_or_default()
                     })
                     .note("they never hear each other, and each becomes MASTER")
-                    .help(format!("write the same `{word}` or `mcast_dst_ip` on every node")),
+                    .help("write the same `vrrp_mcast_group4` (of IPv6 `vrrp_mcast_group6`) or `mcast_dst_ip` on every node"),
                 );
             }
             return;

@@ -1,5 +1,6 @@
 //! Events, effects and times as people read them.
 
+use crate::timeline::announcement;
 use vipward_core::balancer;
 use vipward_core::balancer::Carrier;
 use vipward_core::check::Verdict;
@@ -117,7 +118,9 @@ impl Words for vrrp::Effect {
             Self::SendAdvert(datagram) => {
                 format!("advert to {} on {}: {}", datagram.destination, datagram.interface, advert(datagram))
             }
-            Self::Announce { interface, address } => format!("gratuitous ARP for {address} on {interface}"),
+            Self::Announce { interface, address } => {
+                format!("{} for {address} on {interface}", announcement(*address).1)
+            }
             Self::AddAddress(address) => format!("add {address}"),
             Self::RenewAddresses { addresses } => match addresses.as_ref() {
                 [address] => format!("renew {address}"),

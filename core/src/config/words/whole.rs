@@ -5,7 +5,6 @@ use crate::check::ssl::Material;
 use crate::command::Command;
 use crate::config::model::{Config, Tracked, TrackerId, Transport, VirtualServer};
 use crate::config::tree::Statement;
-use crate::interface::is_link_local;
 use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
 use crate::text::Diagnostic;
@@ -54,8 +53,7 @@ impl Lower<'_> {
                 );
             }
             for address in &router.addresses {
-                let segment = is_link_local(address.address).then_some(&address.interface);
-                let address = address.address;
+                let (address, segment) = (address.address, address.segment());
                 if let Some(other) = addresses.insert((address, segment), router) {
                     let word = address.to_string();
                     self.push(
