@@ -149,14 +149,14 @@ fn show(id: VirtualServerId, service: &super::service::LiveService, seen: &Seen,
 
 fn result(ended: &Ended, now: Instant) -> ResultStatus {
     let failure = match &ended.verdict {
-        Verdict::Passed => None,
+        Verdict::Passed | Verdict::Weighs(_) => None,
         Verdict::Failed(failure) => Some(failure.to_string()),
         Verdict::NotAsked(shortage) => Some(format!("not asked: {shortage}")),
     };
     ResultStatus {
         ago_ms: age(ended.at, now),
         took_us: ended.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
-        passed: ended.verdict == Verdict::Passed,
+        passed: failure.is_none(),
         failure,
     }
 }
