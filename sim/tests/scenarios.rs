@@ -79,7 +79,6 @@ scenarios! {
     killed_master_lease_off "killed-master-lease-off"
     lossy_segment "lossy-segment"
     mail_servers "mail-servers"
-    check_scripts "check-scripts"
     mute_and_deaf_master "mute-and-deaf-master"
     reload "reload"
     restart_after_lease "restart-after-lease"
