@@ -50,6 +50,7 @@ scenarios! {
     all_real_servers_dead "all-real-servers-dead"
     all_real_servers_dead_sorry_server "all-real-servers-dead-sorry-server"
     crash_within_lease "crash-within-lease"
+    check_scripts "check-scripts"
     dead_master "dead-master"
     dead_master_returns "dead-master-returns"
     dead_master_returns_nopreempt "dead-master-returns-nopreempt"

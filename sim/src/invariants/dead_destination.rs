@@ -83,8 +83,11 @@ fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {
 
 /// Whether an attempt that begins now passes.
 pub(super) fn answers_in_time(world: &World, director: NodeId, checker: &CheckerConfig) -> bool {
-    let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
     let Some(attempt) = checker.kind.attempts().next() else { return false };
+    if let Some(command) = attempt.command() {
+        return attempt.ended(&world.script_outcome(director, command)).is_ok();
+    }
+    let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
     if !attempt.connects() {
         return world.reachable(director, target);
     }

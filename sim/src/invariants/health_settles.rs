@@ -8,7 +8,7 @@
 use super::dead_destination::{answers_in_time, time_to_notice};
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock};
 use crate::scenario::{NodeId, Share};
-use crate::world::World;
+use crate::world::{Director, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ impl HealthSettles {
         if service.hysteresis > 0 {
             return None;
         }
-        let wanted = self.wanted(id, service);
+        let wanted = self.wanted(id, director, service);
         let entry = director.kernel.ipvs.services.get(&service.key);
         let held: BTreeSet<SocketAddr> = entry
             .into_iter()
@@ -119,19 +119,19 @@ impl HealthSettles {
         })
     }
 
-    fn wanted(&self, id: NodeId, service: &VirtualServer) -> BTreeSet<SocketAddr> {
+    fn wanted(&self, id: NodeId, director: &Director, service: &VirtualServer) -> BTreeSet<SocketAddr> {
         let passes = |server: &&RealServer| {
             let truth = self.truths.get(&(id, service.key.address, server.address));
             truth.is_some_and(|truth| truth.passes == Some(true))
         };
-        let weigh = |server: &RealServer| u64::from(server.weight);
+        let weigh = |server: &RealServer| u64::from(director.weight(service.id(), server));
         let live: u64 = service.real_servers.iter().filter(passes).map(weigh).sum();
-        let total: u64 = service.real_servers.iter().map(weigh).sum();
+        let total: u64 = service.real_servers.iter().map(|server| u64::from(server.weight)).sum();
         let quorum = u64::from(service.quorum).min(total).max(1);
         match service.sorry_server.as_ref().filter(|_| live < quorum) {
             Some(sorry) => [sorry.address].into(),
             None => {
-                let live = service.real_servers.iter().filter(|server| server.weight > 0).filter(passes);
+                let live = service.real_servers.iter().filter(|server| weigh(server) > 0).filter(passes);
                 live.map(|server| server.address).collect()
             }
         }

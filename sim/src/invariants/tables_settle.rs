@@ -150,7 +150,8 @@ impl TablesSettle {
                 None => service
                     .real_servers
                     .iter()
-                    .filter(|server| server.weight > 0 && !self.down.contains(&(id, service.id(), server.address)))
+                    .filter(|server| director.weight(service.id(), server) > 0)
+                    .filter(|server| !self.down.contains(&(id, service.id(), server.address)))
                     .map(|server| server.address)
                     .collect(),
             };

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::balancer;
-use vipward_core::config::Config;
+use vipward_core::config::{Config, RealServer};
 use vipward_core::estate::Estate;
 use vipward_core::interface::InterfaceName;
 use vipward_core::ipvs::schedule::Picker;
-use vipward_core::ipvs::{ServiceKey, Table};
+use vipward_core::ipvs::{ServiceKey, Table, VirtualServerId};
 use vipward_core::machine::ToBoth;
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
@@ -59,6 +59,7 @@ impl Node {
                 kernel: Kernel::default(),
                 roles: BTreeMap::new(),
                 role_since: BTreeMap::new(),
+                weights: BTreeMap::new(),
                 priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
                 services: director.listens.iter().map(|port| (*port, Server::new(true))).collect(),
@@ -143,6 +144,8 @@ pub struct Director {
     pub roles: BTreeMap<Arc<str>, Role>,
     /// Since when.
     pub role_since: BTreeMap<Arc<str>, Instant>,
+    /// Weights that checkers have changed, by their decisions.
+    pub weights: BTreeMap<(VirtualServerId, SocketAddr), u32>,
     /// Effective priorities as decided, and since when.
     pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
     /// How tracked scripts end because a step said so, by name; the others see to their service, or end with 0.
@@ -176,6 +179,11 @@ impl Director {
     /// Between two processes of an upgrade.
     pub fn upgrading(&self) -> bool {
         self.upgrade.is_some()
+    }
+
+    /// A real server's weight now: as configured, or as its checkers have changed it.
+    pub fn weight(&self, service: VirtualServerId, server: &RealServer) -> u32 {
+        self.weights.get(&(service, server.address)).copied().unwrap_or(server.weight)
     }
 
     pub fn running(&self) -> bool {

@@ -197,6 +197,7 @@ impl World {
             director.config = None;
             director.mail = Mail::default();
             director.roles.clear();
+            director.weights.clear();
             director.socket = super::packets::Socket::default();
             if relay {
                 director.kernel.ipvs = Table::default();
@@ -292,6 +293,10 @@ impl World {
         if let (Decision::RoleChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
             director.roles.insert(router.clone(), *to);
             director.role_since.insert(router.clone(), now);
+        }
+        if let (Decision::WeightChanged { service, server, to, .. }, Some(director)) = (decision, self.director_mut(id))
+        {
+            director.weights.insert((*service, *server), *to);
         }
         if let (Decision::PriorityChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
             director.priorities.insert(router.clone(), (*to, now));
