@@ -14,7 +14,9 @@ use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{self, Config, Options};
 use vipward_core::datagram::Datagram;
 use vipward_core::interface::{AddressKey, InterfaceName, Link, ObservedAddress};
+use vipward_core::ipvs::Table;
 use vipward_core::machine::{Input, InputOf, Machine, Outbox, OutboxOf};
+use vipward_core::record::{Entry, Recorded, Recorder};
 use vipward_core::status::{Audience, BalancerStatus, ElectionStatus, KEPT, Shown, Shows};
 use vipward_core::text::Sources;
 use vipward_core::time::Instant;
@@ -271,7 +273,36 @@ fn a_real_server_says_what_its_checker_found_and_how_long_that_took() {
     assert_eq!(status.services[0].servers[1].checkers[0].last, None);
 }
 
-/// Nothing of it is in an outbox, so nothing of it is in a record.
+/// Counts what is recorded.
+#[derive(Default)]
+struct Tape(Rc<RefCell<usize>>);
+
+impl Recorder for Tape {
+    fn take(&mut self, entry: Entry) -> bool {
+        *self.0.borrow_mut() += usize::from(matches!(entry, Entry::Step(_)));
+        true
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+/// Neither when the question's own wakeup answers it, nor when an event was faster and the wakeup finds nothing to do.
+#[test]
+fn a_question_is_in_no_record() {
+    let steps = Rc::new(RefCell::new(0));
+    let mut t = Timeline::new(Recorded::new(Balancer::default(), Tape(steps.clone())));
+    t.told(Input::ConfigLoaded { config: config(SERVICE), seed: 1 });
+    assert_eq!(*steps.borrow(), 1);
+    t.asked();
+    t.asker.borrow_mut().waits = true;
+    t.told(balancer::Event::IpvsRead(Table::default()));
+    assert_eq!((t.asker.borrow().told.len(), *steps.borrow()), (1, 2));
+    t.told(Input::Wakeup);
+    assert_eq!(*steps.borrow(), 2);
+}
+
 #[test]
 fn a_question_asks_for_nothing() {
     let mut t = started(ROUTER);

@@ -59,11 +59,15 @@ impl<M: Shows, A: Audience<M::Status>> Machine for Shown<M, A> {
 
     fn handle(&mut self, input: InputOf<M>, now: Instant) -> OutboxOf<M> {
         let asked = self.audience.waits();
-        if let Input::Wakeup = input
-            && asked
-        {
-            self.answer(now);
-            return OutboxOf::<M>::default();
+        if let Input::Wakeup = input {
+            // Also one that comes when an event before it has answered already. What is due comes again.
+            let idle = self.machine.next_wakeup().is_none_or(|(at, _)| at > now);
+            if asked {
+                self.answer(now);
+            }
+            if asked || idle {
+                return OutboxOf::<M>::default();
+            }
         }
         M::hears(&mut self.seen, &input, now);
         let outbox = self.machine.handle(input, now);
