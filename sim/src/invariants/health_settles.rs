@@ -66,7 +66,9 @@ impl HealthSettles {
         let mut truths = BTreeMap::new();
         self.due.clear();
         for (id, director) in world.directors() {
-            let Some(config) = director.config.as_ref().filter(|_| director.running()) else {
+            // Between two processes of an upgrade nobody has read a file that came meanwhile.
+            let works = director.running() && !director.upgrading();
+            let Some(config) = director.config.as_ref().filter(|_| works) else {
                 self.configs.remove(&id);
                 continue;
             };
