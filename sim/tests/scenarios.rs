@@ -88,6 +88,7 @@ scenarios! {
     split_brain "split-brain"
     spread_three_directors "spread-three-directors"
     sync_group "sync-group"
+    takeovers_in_a_row "takeovers-in-a-row"
     three_directors "three-directors"
     tracked_interface "tracked-interface"
     tracked_script "tracked-script"

@@ -22,8 +22,9 @@ pub const BATCH: usize = 256;
 pub fn all(book: &AddressBook) -> Vec<Arc<[InterfaceAddress]>> {
     let mut batches = Vec::new();
     let mut last = None;
-    for _ in 0..book.held().div_ceil(BATCH) {
-        let batch = book.held_after(last.as_ref(), BATCH);
+    let held = book.held();
+    for begin in (0..held).step_by(BATCH) {
+        let batch = book.held_after(last.as_ref(), BATCH.min(held - begin));
         last = batch.last().map(InterfaceAddress::key);
         batches.push(batch);
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use vipward_core::config::LIFETIME;
-use vipward_core::config::{Config, VirtualRouterConfig};
+use vipward_core::config::{Adverts, Config, VirtualRouterConfig};
 use vipward_core::interface::InterfaceAddress;
 use vipward_core::machine::{Machine, Reason};
-use vipward_core::quantity::Role;
+use vipward_core::quantity::{AdvertInterval, Role, Vrid};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::{BATCH, RENEW};
 use vipward_core::vrrp::{Effect, Election, Input};
@@ -184,6 +184,25 @@ fn start_and_renew(config: Config, late: Duration) -> BTreeMap<InterfaceAddress,
         }
     }
     renewed
+}
+
+/// One router after the other becomes MASTER, each with an address behind those that are held already: these keep their turn.
+#[test]
+fn addresses_that_come_later_keep_nobody_from_his_turn() {
+    let router = |n: u8| VirtualRouterConfig {
+        name: Arc::from(format!("V{n}")),
+        vrid: Vrid::new(51 + n).unwrap(),
+        adverts: Adverts::every(AdvertInterval::from_centis(100 + 13 * u16::from(n)).unwrap()),
+        addresses: vec![vip(100 + n)],
+        ..router()
+    };
+    // Master_Down_Intervals that are 0.39 s apart: for three seconds somebody takes over between any two renewals.
+    let renewed = start_and_renew(leased(config((0..8).map(router).collect(), vec![])), Duration::ZERO);
+    assert_eq!(renewed.len(), 8);
+    for (vip, times) in renewed {
+        let gap = times.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap();
+        assert!(gap <= RENEW, "{vip} waits for {gap:?}");
+    }
 }
 
 #[test]

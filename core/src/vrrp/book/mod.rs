@@ -377,11 +377,12 @@ impl AddressBook {
         self.held.len()
     }
 
-    /// The next of those behind `last`, in order, at most so many; from the beginning again when there are none.
+    /// The next of those behind `last`, in order and from the beginning again behind the end, each once and at most so many.
     pub fn held_after(&self, last: Option<&AddressKey>, most: usize) -> Arc<[InterfaceAddress]> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = last.filter(|last| self.held.last().is_some_and(|end| end > *last));
-        let keys = self.held.range::<AddressKey, _>((from.map_or(Unbounded, Excluded), Unbounded)).take(most);
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let behind = self.held.range::<AddressKey, _>((last.map_or(Unbounded, Excluded), Unbounded));
+        let again = last.map(|last| self.held.range::<AddressKey, _>((Unbounded, Included(last))));
+        let keys = behind.chain(again.into_iter().flatten()).take(most);
         keys.filter_map(|key| self.wanted.get(key)).map(|(address, _)| address.clone()).collect()
     }
 

@@ -150,7 +150,7 @@ fn what_is_held_is_renewed_in_turns() {
         book.held_after(last.map(|last| vip(last).key()).as_ref(), 2).to_vec()
     };
     assert_eq!(turn(&book, None), [vip(1), vip(2)]);
-    assert_eq!(turn(&book, Some(2)), [vip(3)], "4 is somebody else's");
+    assert_eq!(turn(&book, Some(2)), [vip(3), vip(1)], "4 is somebody else's, and then from the beginning");
     assert_eq!(turn(&book, Some(3)), [vip(1), vip(2)]);
     book.observe(observed(&vip(1), true), false);
     assert_eq!(turn(&book, Some(9)), [vip(2), vip(3)]);
