@@ -264,6 +264,12 @@ fn a_real_server_says_what_its_checker_found_and_how_long_that_took() {
     assert_eq!(servers[1].weight, Some(0), "inhibit_on_failure leaves it in the table");
     assert_eq!(status.services[0].quorum.live, 3);
 
+    // Of a real server whose checkers are others now the last result says nothing, and of the other one it still does.
+    let others = SERVICE.replacen("TCP_CHECK {\n        }", "TCP_CHECK {\n            connect_timeout 3\n        }", 1);
+    t.told(Input::ConfigLoaded { config: config(&others), seed: 1 });
+    let servers = t.asked().services.remove(0).servers;
+    assert_eq!(servers.iter().map(|it| it.checkers[0].last.is_some()).collect::<Vec<_>>(), [false, true]);
+
     // A reload without it forgets it.
     let without = SERVICE.replace("10.0.0.2", "10.0.0.3");
     t.told(Input::ConfigLoaded { config: config(&without), seed: 1 });

@@ -87,9 +87,19 @@ fn a_master_and_a_backup_say_what_they_are_and_why() {
         assert_eq!(json["election"]["routers"][0]["heard"]["source"], "192.0.2.12");
         assert_eq!(json["balancer"]["services"][0]["servers"][0]["up"], false);
 
-        let unknown = ask(&pair, &pair.lb1, &["status", "VI_9"]);
-        assert_eq!(unknown.status.code(), Some(1));
-        assert!(said(&unknown).contains("no virtual router or virtual server is called VI_9"), "{}", said(&unknown));
+        let one = told(&pair, &pair.lb1, &["status", "192.0.2.100:80", "--format", "json"]);
+        let one: serde_json::Value = serde_json::from_str(&one).unwrap();
+        assert_eq!(one["name"], "TCP 192.0.2.100:80");
+
+        for format in ["text", "json"] {
+            let unknown = ask(&pair, &pair.lb1, &["status", "VI_9", "--format", format]);
+            assert_eq!(unknown.status.code(), Some(1));
+            assert!(
+                said(&unknown).contains("no virtual router or virtual server is called VI_9"),
+                "{}",
+                said(&unknown)
+            );
+        }
         assert!(!master.output().contains("panic"), "{}", master.output());
     });
 }

@@ -2,6 +2,7 @@
 
 use super::{Balancer, Carrier, Effect, Event, Outbox};
 use crate::check::Verdict;
+use crate::config::{CheckerConfig, Config, VirtualServer};
 use crate::decision::Decision;
 use crate::ipvs::VirtualServerId;
 use crate::machine::{Input, InputOf};
@@ -11,10 +12,12 @@ use crate::status::{
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What goes by, and is shown.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
+    config: Arc<Config>,
     servers: BTreeMap<(VirtualServerId, SocketAddr), Since>,
     quorums: BTreeMap<VirtualServerId, Instant>,
     /// When the attempts that are under way began.
@@ -30,6 +33,32 @@ struct Ended {
     verdict: Verdict,
 }
 
+/// The checkers of each real server.
+type Checked<'a> = BTreeMap<(VirtualServerId, SocketAddr), &'a [CheckerConfig]>;
+
+fn checked(config: &Config) -> Checked<'_> {
+    let mut all = Checked::new();
+    for service in &config.services {
+        all.extend(service.real_servers.iter().map(|server| ((service.id(), server.address), &*server.checkers)));
+    }
+    all
+}
+
+impl Seen {
+    /// What is not there any more is forgotten, and results of checkers that are others now: they are known by their places.
+    fn reload(&mut self, config: &Arc<Config>) {
+        let (before, after) = (checked(&self.config), checked(config));
+        self.servers.retain(|server, _| after.contains_key(server));
+        self.results.retain(|(service, server, _), _| {
+            let server = (*service, *server);
+            after.contains_key(&server) && before.get(&server) == after.get(&server)
+        });
+        let services: BTreeSet<VirtualServerId> = config.services.iter().map(VirtualServer::id).collect();
+        self.quorums.retain(|service, _| services.contains(service));
+        self.config = config.clone();
+    }
+}
+
 impl Shows for Balancer {
     type Status = BalancerStatus;
     type Seen = Seen;
@@ -41,26 +70,15 @@ impl Shows for Balancer {
                 let ended = Ended { at: now, took, verdict: verdict.clone() };
                 seen.results.insert((probe.service, probe.server, probe.checker), ended);
             }
-            Input::ConfigLoaded { config, .. } => {
-                let services = config.services.iter().map(|service| {
-                    (service.id(), service.real_servers.iter().map(|server| server.address).collect::<BTreeSet<_>>())
-                });
-                let known: BTreeMap<VirtualServerId, BTreeSet<SocketAddr>> = services.collect();
-                let is = |service: &VirtualServerId, server: &SocketAddr| {
-                    known.get(service).is_some_and(|servers| servers.contains(server))
-                };
-                seen.servers.retain(|(service, server), _| is(service, server));
-                seen.results.retain(|(service, server, _), _| is(service, server));
-                seen.quorums.retain(|service, _| known.contains_key(service));
+            Input::ConfigLoaded { config, .. } => seen.reload(config),
+            Input::Failed { effect, .. } => {
+                if let Effect::StartProbe { id, probe: _ } = &**effect {
+                    seen.began.remove(&id.attempt);
+                }
             }
-            Input::Event(_)
-            | Input::News(_)
-            | Input::Failed { .. }
-            | Input::Wakeup
-            | Input::Stop
-            | Input::HandOver
-            | Input::TakeBack
-            | Input::Inherited(_) => {}
+            // What was under way is asked again.
+            Input::TakeBack => seen.began.clear(),
+            Input::Event(_) | Input::News(_) | Input::Wakeup | Input::Stop | Input::HandOver | Input::Inherited(_) => {}
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A machine is asked between two events, and answers out of what it knows at that instant ([`Shows::status`]). What it does
 //! not know itself, since when and why something is so, [`Shown`] reads off the events and decisions that go by, as the log
-//! does. Nothing here decides anything, nothing is recorded, and while nobody asks it costs a look at a flag.
+//! does, whether somebody asks or not: a few look-ups for each packet, probe and decision. Nothing here decides anything, and
+//! nothing is recorded.
 //!
 //! Every time is an age or a wait in milliseconds, so an answer needs no clock of its own to be read.
 

@@ -3,7 +3,7 @@
 use super::said::{self, Lower};
 use crate::check::ssl::Material;
 use crate::command::Command;
-use crate::config::model::{Config, Tracked, TrackerId, Transport, VirtualServer};
+use crate::config::model::{CheckerConfig, Config, Tracked, TrackerId, Transport, VirtualServer};
 use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
@@ -14,6 +14,11 @@ use std::net::IpAddr;
 
 /// What a bare address is taken to be part of when segments are compared.
 const USUAL_PREFIX: (u8, u8) = (24, 64);
+
+/// All of them.
+fn checkers(services: &mut [VirtualServer]) -> impl Iterator<Item = &mut CheckerConfig> {
+    services.iter_mut().flat_map(|service| &mut service.real_servers).flat_map(|real| &mut real.checkers)
+}
 
 impl Lower<'_> {
     pub fn afterwards(&mut self, root: &[Statement<'_>], config: &Config) {
@@ -108,8 +113,7 @@ impl Lower<'_> {
 
     /// Virtual servers are read before the block `SSL` is known.
     pub fn files_of_checks(&mut self, material: &Material, services: &mut [VirtualServer]) {
-        let checkers = services.iter_mut().flat_map(|service| &mut service.real_servers);
-        for checker in checkers.flat_map(|real| &mut real.checkers) {
+        for checker in checkers(services) {
             if let Some(its) = checker.kind.material_mut() {
                 its.clone_from(material);
             }
@@ -118,8 +122,7 @@ impl Lower<'_> {
 
     /// Virtual servers are read before `script_user` is known.
     pub fn users_of_checks(&mut self, services: &mut [VirtualServer]) {
-        let checkers = services.iter_mut().flat_map(|service| &mut service.real_servers);
-        for checker in checkers.flat_map(|real| &mut real.checkers) {
+        for checker in checkers(services) {
             let command = checker.kind.command_mut();
             let named = |command: &&mut Command| command.argv.first().is_some_and(|program| !program.is_empty());
             if let Some(command) = command.filter(|command| command.user.is_none()).filter(named) {

@@ -1,7 +1,7 @@
 //! One virtual router or virtual server, all of it: what it is, since when, why, and what would change it.
 
 use super::ages::words;
-use super::overview::{decisions, told};
+use super::overview::{decisions, is_about, told};
 use super::table::{aligned, cut, wrapped};
 use vipward_core::status::{CheckerStatus, ElectionStatus, RouterStatus, ServiceStatus, Status, TrackedStatus};
 
@@ -13,27 +13,44 @@ const LAST: usize = 10;
 /// # Errors
 /// There is none, in a sentence that names those that are there.
 pub fn explain(status: &Status, name: &str) -> Result<String, String> {
-    let routers = status.election.iter().flat_map(|election| &election.routers);
-    let services = status.balancer.iter().flat_map(|balancer| &balancer.services);
-    let mut text = if let (Some(election), Some(router)) =
-        (&status.election, routers.clone().find(|router| router.name == name))
-    {
-        self::router(election, router)
-    } else if let Some(service) = services.clone().find(|service| is_called(service, name)) {
-        self::service(service)
-    } else {
-        return Err(nothing(name, routers.map(|it| &*it.name).chain(services.map(|it| &*it.name)), status));
+    let mut text = match named(status, name)? {
+        Named::Router(election, router) => self::router(election, router),
+        Named::Service(service) => self::service(service),
     };
-    let about: Vec<String> = decisions(status)
-        .iter()
-        .filter(|decision| decision.about == name || decision.about.contains(name))
-        .map(told)
-        .collect();
+    let about: Vec<String> = decisions(status).iter().filter(|decision| is_about(decision, name)).map(told).collect();
     if !about.is_empty() {
         text += "\nLast decisions about it\n";
         about.iter().skip(about.len().saturating_sub(LAST)).for_each(|line| text += &(cut(line) + "\n"));
     }
     Ok(text)
+}
+
+/// The same for programs.
+///
+/// # Errors
+/// There is none of that name.
+pub fn json(status: &Status, name: &str) -> Result<String, String> {
+    let json = match named(status, name)? {
+        Named::Router(_, router) => serde_json::to_string_pretty(router),
+        Named::Service(service) => serde_json::to_string_pretty(service),
+    };
+    json.map(|json| json + "\n").map_err(|error| error.to_string())
+}
+
+/// What a name may stand for.
+enum Named<'a> {
+    Router(&'a ElectionStatus, &'a RouterStatus),
+    Service(&'a ServiceStatus),
+}
+
+fn named<'a>(status: &'a Status, name: &str) -> Result<Named<'a>, String> {
+    let routers = || status.election.iter().flat_map(|election| &election.routers);
+    let services = || status.balancer.iter().flat_map(|balancer| &balancer.services);
+    if let (Some(election), Some(router)) = (&status.election, routers().find(|router| router.name == name)) {
+        return Ok(Named::Router(election, router));
+    }
+    let service = services().find(|service| is_called(service, name)).map(Named::Service);
+    service.ok_or_else(|| nothing(name, routers().map(|it| &*it.name).chain(services().map(|it| &*it.name)), status))
 }
 
 /// The name of the only virtual router, if there is no other.

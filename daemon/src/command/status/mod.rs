@@ -15,18 +15,17 @@ use vipward_core::status;
 /// `vipward status`. Exit status 1: no answer, or a machine of it gives none.
 pub fn status(options: &Status) -> Exit {
     let Some(status) = asked(&options.control) else { return Exit::Failed };
+    let whole = || serde_json::to_string_pretty(&status).map(|json| json + "\n").map_err(|error| error.to_string());
     let text = match (options.format, options.name.as_deref()) {
-        (StatusFormat::Json, _) => match serde_json::to_string_pretty(&status) {
-            Ok(json) => json + "\n",
-            Err(error) => return failed(&error.to_string()),
-        },
-        (StatusFormat::Text, None) => overview::overview(&status),
-        (StatusFormat::Text, Some(name)) => match explain::explain(&status, name) {
-            Ok(text) => text,
-            Err(why) => return failed(&why),
-        },
+        (StatusFormat::Json, None) => whole(),
+        (StatusFormat::Json, Some(name)) => explain::json(&status, name),
+        (StatusFormat::Text, None) => Ok(overview::overview(&status)),
+        (StatusFormat::Text, Some(name)) => explain::explain(&status, name),
     };
-    print(&text);
+    match text {
+        Ok(text) => print(&text),
+        Err(why) => return failed(&why),
+    }
     if status.election.is_some() && status.balancer.is_some() { Exit::Fine } else { Exit::Failed }
 }
 

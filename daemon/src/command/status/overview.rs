@@ -35,15 +35,21 @@ pub fn overview(status: &Status) -> String {
 
 /// `vipward history`: all decisions that are kept, or those about one thing, the newest last.
 pub fn history(status: &Status, name: Option<&str>) -> String {
-    let about = |decision: &&DecisionStatus| {
-        name.is_none_or(|name| decision.about.split_whitespace().any(|word| word == name) || decision.about == name)
-    };
+    let about = |decision: &&DecisionStatus| name.is_none_or(|name| is_about(decision, name));
     let lines: Vec<String> = decisions(status).iter().filter(about).map(|decision| told(decision) + "\n").collect();
     match (lines.is_empty(), name) {
         (true, Some(name)) => format!("no decision about {name} is kept\n"),
         (true, None) => "no decision is kept\n".to_owned(),
         (false, _) => lines.concat(),
     }
+}
+
+/// Whether a decision is about the virtual router, virtual server or real server of that name, alone or with others:
+/// `TCP 192.0.2.100:80 10.0.0.1:80` is about all three.
+pub fn is_about(decision: &DecisionStatus, name: &str) -> bool {
+    let whole = |rest: &str| rest.is_empty() || rest.starts_with(' ');
+    let about = &decision.about;
+    about.strip_prefix(name).is_some_and(whole) || about.split(' ').any(|word| word == name)
 }
 
 /// Of both machines, the oldest first.
@@ -173,4 +179,27 @@ fn server_row(server: &ServerStatus) -> Vec<String> {
     let up = if server.up { "up" } else { "DOWN" };
     let why = server.why.clone().unwrap_or_default();
     vec![format!("  {}", server.address), up.to_owned(), since(server.since_ms), why]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_about_what_it_names_and_not_about_longer_names() {
+        let decision = |about: &str| DecisionStatus {
+            ago_ms: 0,
+            severity: "info".to_owned(),
+            code: "c".to_owned(),
+            about: about.to_owned(),
+            text: String::new(),
+        };
+        let server = decision("TCP 192.0.2.100:80 10.0.0.1:80");
+        for name in ["TCP 192.0.2.100:80", "192.0.2.100:80", "10.0.0.1:80", "TCP 192.0.2.100:80 10.0.0.1:80"] {
+            assert!(is_about(&server, name), "{name}");
+        }
+        assert!(!is_about(&server, "TCP 192.0.2.100:8") && !is_about(&server, "0.0.0.1:80"));
+        assert!(is_about(&decision("VI_1 WrongTtl"), "VI_1"));
+        assert!(!is_about(&decision("VI_10"), "VI_1") && !is_about(&decision(""), "VI_1"));
+    }
 }

@@ -168,7 +168,8 @@ impl Scripts {
         self.ask(Request::Loaded { secure: config.global.script_security, users, any });
     }
 
-    /// Runs a command to its end, for the script of this name. After `timeout`, or when the future is dropped, its whole process group is killed.
+    /// Runs a command to its end, for the script of this name. After `timeout`, or when the future is dropped, its whole
+    /// process group is killed.
     pub fn run(
         &self,
         script: &Arc<str>,
