@@ -28,8 +28,6 @@ pub struct Forged {
     /// How many a director had to believe, and from which addresses.
     pub believed: u64,
     pub sources: BTreeSet<IpAddr>,
-    /// When the last of these arrived.
-    last: Instant,
     /// Until then those that did may wait for the next one.
     pub until: Instant,
 }
@@ -112,11 +110,10 @@ impl World {
         let Some(wait) = waits.map(|router| wait(forgery, router, again)).max() else { return };
         // Clocks are up to a thousandth wrong.
         let until = self.now + wait + wait / 999 + super::packets::WIRE;
-        let now = self.now;
         let forged = self.forged.entry(forgery.vrid.get()).or_default();
         forged.believed += 1;
         forged.sources.insert(forgery.source);
-        (forged.last, forged.until) = (now, forged.until.max(until));
+        forged.until = forged.until.max(until);
         // Until then nothing that follows from the directors' own adverts need hold.
         self.last_step = self.now;
         self.last_impairment = self.last_impairment.max(until);
@@ -126,11 +123,11 @@ impl World {
 }
 
 impl World {
-    /// A director runs again that did not since then: it reads only now what was forged meanwhile.
+    /// A director runs again that did not since then: it reads only now what was forged meanwhile, and a BACKUP that waited for
+    /// a learned interval waits once more (`VirtualRouter::check_overslept`).
     pub(super) fn reads_what_was_forged(&mut self, since: Instant) {
         let until = self.now + self.longest_forged + self.longest_forged / 999 + super::packets::WIRE;
-        let meanwhile = |forged: &&mut Forged| forged.last >= since;
-        for forged in self.forged.values_mut().filter(meanwhile) {
+        for forged in self.forged.values_mut().filter(|forged| forged.until >= since) {
             forged.until = forged.until.max(until);
             self.last_impairment = self.last_impairment.max(until);
         }
