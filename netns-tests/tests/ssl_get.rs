@@ -1,6 +1,6 @@
 //! SSL_GET, and what HTTP_GET says of bodies, against nginx: one server of each kind, each on a port of its own.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 use vipward_lab::{Process, wait_for};
@@ -48,7 +48,11 @@ fn nginx(pair: &Pair) -> Process {
     let file = pair.file("web1.nginx", &text).unwrap();
     let mut command = Command::new(program("nginx").unwrap());
     command.arg("-c").arg(file);
-    pair.web1.spawn(command).unwrap()
+    let process = pair.web1.spawn(command).unwrap();
+    // A port that is not bound yet refuses, and that is a verdict.
+    let bound = |port| pair.web1.run(move || TcpStream::connect(("127.0.0.1", port))).is_ok();
+    assert!(wait_for(SOON, || (443..=449).filter(|port| *port != 447).all(bound).then_some(())).is_some(), "{}", process.output());
+    process
 }
 
 /// A real server by a port of its own, checked at `port` with these words.
