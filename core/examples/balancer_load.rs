@@ -106,6 +106,7 @@ fn config() -> Config {
             quorum: 1,
             hysteresis: 0,
             sorry_server: None,
+            ha_suspend: false,
             real_servers: reals.map(real_server).collect(),
             places: Places::default(),
         }

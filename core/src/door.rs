@@ -6,6 +6,7 @@
 use crate::ipvs::VirtualServerId;
 use crate::quantity::Role;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What one machine tells the other. It is told when it changes, and anew by a process that goes on where another one
@@ -20,4 +21,7 @@ pub enum News {
     FileNumber { file: Arc<str>, number: i64 },
     /// A BFD session is up or down (`bfd_instance`, BFD_CHECK).
     BfdChanged { session: Arc<str>, up: bool },
+    /// This host has an address on whatever interface, or has it no more: the Election's, of virtual servers with
+    /// `ha_suspend`.
+    AddressHere { address: IpAddr, here: bool },
 }

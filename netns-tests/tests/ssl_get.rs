@@ -51,7 +51,11 @@ fn nginx(pair: &Pair) -> Process {
     let process = pair.web1.spawn(command).unwrap();
     // A port that is not bound yet refuses, and that is a verdict.
     let bound = |port| pair.web1.run(move || TcpStream::connect(("127.0.0.1", port))).is_ok();
-    assert!(wait_for(SOON, || (443..=449).filter(|port| *port != 447).all(bound).then_some(())).is_some(), "{}", process.output());
+    assert!(
+        wait_for(SOON, || (443..=449).filter(|port| *port != 447).all(bound).then_some(())).is_some(),
+        "{}",
+        process.output()
+    );
     process
 }
 

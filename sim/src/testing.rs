@@ -127,6 +127,7 @@ pub(crate) fn config(priority: u8) -> Config {
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        ha_suspend: false,
         real_servers: ["192.0.2.21:80", "192.0.2.22:80"].map(|address| real_server(address.parse().unwrap())).into(),
         places: Places::default(),
     };

@@ -308,6 +308,7 @@ fn word_of(decision: &Decision) -> String {
         Decision::AdvertsIgnored { .. } => "ignores",
         Decision::ServerUp { .. } => "server+",
         Decision::ServerDown { .. } | Decision::ServerStartsDown { .. } => "server-",
+        Decision::ChecksSuspended { .. } | Decision::ChecksResumed { .. } => "checks",
         Decision::QuorumGained { .. } => "quorum+",
         Decision::QuorumLost { .. } => "quorum-",
         Decision::ProbeFailed { .. } | Decision::ProbesAskedAgain { .. } => "probe",

@@ -74,6 +74,7 @@ scenarios! {
     frozen_master "frozen-master"
     frozen_master_lease_off "frozen-master-lease-off"
     graceful_stop "graceful-stop"
+    ha_suspend "ha-suspend"
     ipv6 "ipv6"
     isolated_master "isolated-master"
     killed_master "killed-master"

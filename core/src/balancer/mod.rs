@@ -19,11 +19,13 @@ pub mod kernel;
 pub mod queue;
 pub mod service;
 mod status;
+mod suspend;
 mod unasked;
 
 use crate::check::{ProbeId, Verdict};
 use crate::config::{Config, VirtualServer};
 use crate::decision::Decision;
+use crate::door::News;
 use crate::health::Outcome;
 use crate::ipvs::{Op, Table, VirtualServerId};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
@@ -36,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use service::{LiveService, TakenUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use suspend::Suspension;
 use unasked::Unasked;
 
 pub use carrier::Carrier;
@@ -68,6 +71,11 @@ pub struct Balancer {
     failures: Failures,
     #[serde(default)]
     unasked: Unasked,
+    #[serde(default)]
+    suspension: Suspension,
+    /// What spreads first probes.
+    #[serde(default)]
+    seed: u64,
     /// Of all probes ever started.
     attempts: u64,
     #[serde(default)]
@@ -119,7 +127,8 @@ impl Machine for Balancer {
                 return effects;
             }
             Input::Event(Event::ProbeFinished { probe, verdict }) => self.judge(probe, verdict, now, &mut effects),
-            // Nothing of what an Election tells decides about a real server.
+            Input::News(News::AddressHere { address, here }) => self.address_here(address, here, now, &mut effects),
+            // Nothing else of what an Election tells decides about a real server.
             Input::News(_) => {}
             Input::Failed { effect, error } => self.failed(&effect, &error, now, &mut effects),
             Input::Stop => {
@@ -201,12 +210,19 @@ impl Balancer {
         }
         let left: BTreeMap<VirtualServerId, &ServiceEstate> =
             inherited.iter().flat_map(|estate| &estate.services).map(|left| (left.service, left)).collect();
+        self.seed = seed;
+        self.suspension.load(&config);
         let mut old = std::mem::take(&mut self.services);
         for (id, server) in after {
-            let service = match old.remove(&id) {
+            let mut service = match old.remove(&id) {
                 Some(service) => service.reload(server, seed, now, effects),
                 None => LiveService::new(server, left.get(&id).copied(), seed, now, &mut taken_up, effects),
             };
+            if self.suspension.holds(server) {
+                effects.extend(service.suspend(now).into_iter().map(Effect::CancelProbe));
+            } else if service.resume() {
+                service.watch_again(id, seed, now);
+            }
             self.services.insert(id, service);
         }
         for service in old.values() {

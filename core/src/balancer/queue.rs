@@ -25,6 +25,13 @@ impl ProbeQueue {
         self.0.extend(due.map(|at| (at, place)));
     }
 
+    /// Takes a checker out.
+    pub fn remove(&mut self, due: Option<Instant>, place: CheckerPlace) {
+        if let Some(at) = due {
+            self.0.remove(&(at, place));
+        }
+    }
+
     /// When the next one is due.
     pub fn next(&self) -> Option<Instant> {
         self.0.first().map(|(at, _)| *at)

@@ -25,6 +25,9 @@ pub struct LiveService {
     /// `quorum` as written, for messages.
     nominal_quorum: u32,
     sorry_server: Option<SorryServer>,
+    /// `ha_suspend`, and its address is not here.
+    #[serde(default)]
+    suspended: bool,
     /// Of two real servers with one address the first counts; the reader reports the second.
     members: BTreeMap<SocketAddr, Member>,
 }
@@ -131,7 +134,7 @@ impl LiveService {
         effects.extend(self.attempts_under_way().map(Effect::CancelProbe));
         let mut quorum = self.quorum;
         quorum.set_limits(server.quorum, server.hysteresis, weights(&members).1);
-        let mut service = Self::of(server, quorum, members);
+        let mut service = Self { suspended: self.suspended, ..Self::of(server, quorum, members) };
         service.update_quorum(server.id(), effects);
         service
     }
@@ -146,6 +149,7 @@ impl LiveService {
             quorum,
             nominal_quorum: server.quorum,
             sorry_server: server.sorry_server.clone(),
+            suspended: false,
             members,
         }
     }
@@ -262,13 +266,52 @@ impl LiveService {
         self.members.get(&server)?.health.checkers.get(usize::try_from(position).ok()?)?.due()
     }
 
-    /// Queues every checker that waits.
+    /// Queues every checker that waits, unless they are suspended.
     pub fn fill(&self, service: VirtualServerId, queue: &mut ProbeQueue) {
-        for (address, member) in &self.members {
-            for (position, checker) in (0..).zip(&member.health.checkers) {
-                queue.push(checker.due(), CheckerPlace { service, server: *address, checker: position });
+        if !self.suspended {
+            self.checkers(service).for_each(|(place, checker)| queue.push(checker.due(), place));
+        }
+    }
+
+    /// Takes every checker out of the queue.
+    pub fn unqueue(&self, service: VirtualServerId, queue: &mut ProbeQueue) {
+        self.checkers(service).for_each(|(place, checker)| queue.remove(checker.due(), place));
+    }
+
+    fn checkers(&self, service: VirtualServerId) -> impl Iterator<Item = (CheckerPlace, &Checker)> {
+        self.members.iter().flat_map(move |(server, member)| {
+            let place = move |checker| CheckerPlace { service, server: *server, checker };
+            (0..).zip(&member.health.checkers).map(move |(at, checker)| (place(at), checker))
+        })
+    }
+
+    /// No checks until [`Self::resume`]: returns the attempts that nobody waits for any more.
+    pub fn suspend(&mut self, now: Instant) -> Vec<ProbeId> {
+        self.suspended = true;
+        let over: Vec<ProbeId> = self.attempts_under_way().collect();
+        for checker in self.members.values_mut().flat_map(|member| &mut member.health.checkers) {
+            if let Some(id) = checker.under_way() {
+                checker.postpone(id, now);
             }
         }
+        over
+    }
+
+    /// Checks go on. False: they were not suspended.
+    pub fn resume(&mut self) -> bool {
+        std::mem::take(&mut self.suspended)
+    }
+
+    /// After a suspension: nobody has watched the real servers.
+    pub fn watch_again(&mut self, service: VirtualServerId, seed: u64, now: Instant) {
+        for (server, member) in &mut self.members {
+            member.health.watch_again(Place { service, server: *server, seed }, now);
+        }
+    }
+
+    /// Whether its checks wait for its address (`ha_suspend`).
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
     }
 
     /// Attempts that have not ended.

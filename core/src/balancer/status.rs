@@ -161,6 +161,7 @@ fn show(id: VirtualServerId, service: &super::service::LiveService, seen: &Seen,
             since_ms: seen.quorums.get(&id).map(|at| age(*at, now)),
         },
         sorry_server: service.sorry_server().map(|address| address.to_string()),
+        suspended: service.is_suspended(),
         servers: servers.collect(),
     }
 }

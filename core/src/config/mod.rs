@@ -41,6 +41,11 @@ impl Loaded {
         self.config.as_ref().unwrap_or(&self.partial)
     }
 
+    /// [`Self::best_effort`], to be completed.
+    pub fn best_effort_mut(&mut self) -> &mut Config {
+        self.config.as_mut().unwrap_or(&mut self.partial)
+    }
+
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }

@@ -73,6 +73,9 @@ pub struct GlobalDefs {
     /// `enable_script_security`.
     pub script_security: bool,
     pub announcement_pauses: AnnouncementPauses,
+    /// `garp_group`s. No interface is in two of them.
+    #[serde(default)]
+    pub garp_groups: Vec<GarpGroup>,
     pub places: Places,
 }
 
@@ -86,6 +89,7 @@ impl Default for GlobalDefs {
             smtp_connect_timeout: Duration::from_secs(30),
             script_security: false,
             announcement_pauses: AnnouncementPauses::default(),
+            garp_groups: Vec::new(),
             places: Places::default(),
         }
     }
@@ -106,6 +110,24 @@ impl AnnouncementPauses {
         match family {
             Family::V4 => self.garp,
             Family::V6 => self.gna,
+        }
+    }
+}
+
+/// `garp_group`: interfaces with pauses of their own, each kept over all of them together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GarpGroup {
+    /// At least one.
+    pub interfaces: Vec<InterfaceName>,
+    pub pauses: AnnouncementPauses,
+}
+
+impl GlobalDefs {
+    /// The pause after an announcement of such an address on this interface, and the interfaces that keep it too.
+    pub fn announcement_pause(&self, interface: &InterfaceName, family: Family) -> (Duration, &[InterfaceName]) {
+        match self.garp_groups.iter().find(|group| group.interfaces.contains(interface)) {
+            Some(group) => (group.pauses.of(family), &group.interfaces),
+            None => (self.announcement_pauses.of(family), &[]),
         }
     }
 }
@@ -367,6 +389,9 @@ pub struct VirtualServer {
     /// `hysteresis`, default 0.
     pub hysteresis: u32,
     pub sorry_server: Option<SorryServer>,
+    /// `ha_suspend`: no checks while this host has not the address.
+    #[serde(default)]
+    pub ha_suspend: bool,
     pub real_servers: Vec<RealServer>,
     pub places: Places,
 }

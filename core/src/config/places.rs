@@ -31,6 +31,11 @@ impl Places {
         self.head = Some(span);
     }
 
+    /// Makes room for the words of a block with so many lines.
+    pub(super) fn expect(&mut self, lines: usize) {
+        self.words.reserve_exact(lines);
+    }
+
     /// Keeps the place of a word of the language.
     pub(super) fn word(&mut self, word: &'static str, span: Span) {
         if self.find(word).is_none() {

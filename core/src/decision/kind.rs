@@ -59,6 +59,8 @@ impl Decision {
             Self::LeaseGone { router } => ("lease-gone", router.to_string()),
             Self::LeaseNotYet { router, .. } => ("lease-not-yet", router.to_string()),
             Self::KeptWithoutQuorum { router } => ("kept-without-quorum", router.to_string()),
+            Self::ChecksSuspended { service, .. } => ("checks-suspended", service.to_string()),
+            Self::ChecksResumed { service } => ("checks-resumed", service.to_string()),
             Self::ConfigApplied { .. } => ("config-applied", String::new()),
         };
         Kind { code, about }

@@ -120,6 +120,10 @@ pub enum Decision {
     LeaseNotYet { router: Arc<str>, wait: Duration },
     /// A checker says another weight for its real server (`misc_dynamic`).
     WeightChanged { service: VirtualServerId, server: SocketAddr, from: u32, to: u32 },
+    /// `ha_suspend`: the address of a virtual server is not here, and nobody checks its real servers.
+    ChecksSuspended { service: VirtualServerId, address: IpAddr },
+    /// It is here again, and they are checked.
+    ChecksResumed { service: VirtualServerId },
 }
 
 /// Why a role changed.
@@ -322,6 +326,8 @@ impl Decision {
             | Self::WeightChanged { .. }
             | Self::ServerStartsDown { .. }
             | Self::QuorumGained { .. }
+            | Self::ChecksSuspended { .. }
+            | Self::ChecksResumed { .. }
             | Self::ConfigApplied { .. } => Severity::Info,
         }
     }

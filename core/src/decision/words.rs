@@ -143,6 +143,10 @@ impl fmt::Display for Decision {
                     None => f.write_str("nobody answers"),
                 }
             }
+            Self::ChecksSuspended { service, address } => {
+                write!(f, "{service}: not checked while this host has no {address} (ha_suspend)")
+            }
+            Self::ChecksResumed { service } => write!(f, "{service}: its address is here: checked again"),
             Self::ServiceNotServed { service, why } => write!(f, "virtual_server {service} is not served: {why}"),
             Self::TableRepaired { changes } => write!(
                 f,

@@ -221,6 +221,15 @@ impl Checker {
         ours
     }
 
+    /// Nobody has watched the real server for a while: its next probe comes at `first`, and if it is thought to be up the
+    /// first failure counts.
+    pub fn watch_again(&mut self, first: Instant) {
+        self.phase = Phase::Waiting { until: first };
+        if let Health::Up { tries_left } = &mut self.health {
+            *tries_left = 0;
+        }
+    }
+
     fn passed(&mut self) -> (Outcome, Duration) {
         let steps = self.config.kind.steps();
         self.step = (self.step + 1) % steps;

@@ -82,6 +82,14 @@ impl RealServer {
         (Self { checkers }, resumed)
     }
 
+    /// Nobody has watched it for a while: first probes as at a start. No attempt may be under way.
+    pub fn watch_again(&mut self, place: Place, now: Instant) {
+        for (at, checker) in self.checkers.iter_mut().enumerate() {
+            let first = now + warmup::offset(place, at, checker.config().warmup);
+            checker.watch_again(first);
+        }
+    }
+
     /// Whether it may take connections.
     pub fn is_up(&self) -> bool {
         self.checkers.iter().all(Checker::is_up)

@@ -22,6 +22,9 @@ pub struct ServiceStatus {
     pub persistence_s: Option<u32>,
     pub quorum: QuorumStatus,
     pub sorry_server: Option<String>,
+    /// `ha_suspend`: its address is not here, and nobody checks.
+    #[serde(default)]
+    pub suspended: bool,
     pub servers: Vec<ServerStatus>,
 }
 

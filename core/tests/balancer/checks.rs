@@ -3,7 +3,8 @@
 use crate::world::*;
 use vipward_core::balancer::{Effect, Event, Input};
 use vipward_core::check::Shortage;
-use vipward_core::config::CheckerKind;
+use vipward_core::config::{CheckerKind, VirtualServer};
+use vipward_core::door::News;
 use vipward_core::machine::Machine;
 use vipward_core::time::Duration;
 
@@ -293,4 +294,77 @@ fn a_ping_checker_looks_at_the_host_and_not_at_the_port() {
     29.000 TCP 10.0.0.1:80: quorum gained: live weight 1 of 1
     35.000 probe 192.0.2.1:80: good after 0 ms
     ");
+}
+
+fn here(at: &str, here: bool) -> Input {
+    Input::News(News::AddressHere { address: address(at).ip(), here })
+}
+
+/// `ha_suspend`: nobody is asked where the address is not, and the table stays as it is.
+#[test]
+fn only_where_the_address_is_somebody_asks() {
+    let suspended = || VirtualServer { ha_suspend: true, ..service(VIP, &[WEB1]) };
+    let mut world = World::with(vec![suspended()]);
+    world.until(secs(10));
+    assert_eq!((world.probes_started, world.next_wakeup().is_some()), (0, true), "the table is read, nobody asked");
+    world.happens(here(VIP, false));
+    world.happens(here(WEB2, true));
+    world.until(secs(20));
+    world.happens(here(VIP, true));
+    world.until(secs(21));
+    // It dies; one try is left when the address goes, with a probe under way.
+    world.mood(WEB1, Mood::Silent);
+    world.until(secs(30));
+    world.happens(here(VIP, false));
+    world.happens(here(VIP, false));
+    world.until(secs(60));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1");
+    // Nobody had watched: the first failure counts.
+    world.mood(WEB1, Mood::Refuses);
+    world.happens(here(VIP, true));
+    world.until(secs(61));
+    insta::assert_snapshot!(world.timeline());
+}
+
+/// What a reload says of `ha_suspend` holds at once, and a reload without a change disturbs nothing.
+#[test]
+fn a_reload_suspends_and_resumes() {
+    let with = |ha_suspend| vec![VirtualServer { ha_suspend, ..service(VIP, &[WEB1, WEB2]) }];
+    let mut world = World::with(with(false));
+    world.happens(here(VIP, false));
+    world.until(secs(7));
+    world.load(with(true));
+    world.load(with(true));
+    world.until(secs(20));
+    let asked = world.probes_started;
+    assert_eq!(asked, 4, "two rounds of two");
+    world.load(with(false));
+    world.until(secs(21));
+    assert_eq!(world.probes_started, asked + 2);
+    world.load(with(true));
+    world.happens(here(VIP, true));
+    world.load(with(true));
+    world.until(secs(27));
+    assert_eq!(world.probes_started, asked + 4, "its pace goes on");
+}
+
+/// A successor hears where addresses are when its verdicts are taken up; they and their pace go on.
+#[test]
+fn a_successor_goes_on_where_its_address_is() {
+    let suspended = || vec![VirtualServer { ha_suspend: true, ..service(VIP, &[WEB1, WEB2]) }];
+    let mut world = World::new();
+    world.mood(WEB1, Mood::Refuses);
+    world.load(suspended());
+    world.happens(here(VIP, true));
+    world.until(secs(4));
+    assert_eq!(world.table(VIP), "192.0.2.2:80=1");
+    let asked = world.probes_started;
+    world.succeed();
+    world.load(suspended());
+    world.until(secs(5));
+    world.happens(here(VIP, true));
+    world.until(Duration::from_millis(5900));
+    assert_eq!((world.table(VIP).as_str(), world.probes_started), ("192.0.2.2:80=1", asked));
+    world.until(secs(6));
+    assert_eq!(world.probes_started, asked + 2);
 }

@@ -93,6 +93,7 @@ pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        ha_suspend: false,
         real_servers: reals.iter().map(|at| real(at, vec![tcp(at)])).collect(),
         places: Places::default(),
     }

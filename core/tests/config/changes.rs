@@ -100,13 +100,19 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     } else {
         String::new()
     };
+    let garp_group = if block == Block::GarpGroup {
+        let (pause, interface) = (own(Block::GarpGroup, "garp_interval 1"), own(Block::GarpGroup, "interface eth0"));
+        format!("garp_group {{\n{pause}{interface}{lines}\n}}\n")
+    } else {
+        String::new()
+    };
     format!(
         "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
-         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{ipv6}",
+         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{ipv6}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::VrrpInstance, "virtual_router_id 51"),
@@ -144,6 +150,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
             [format!("{} {{\n 192.0.2.7\n}}", keyword.word), format!("{} {{\n 192.0.2.8\n}}", keyword.word)]
         }
         ("group", ..) => ["group {\n VI_1\n}".to_owned(), "group {\n VI_2\n VI_1\n}".to_owned()],
+        ("interfaces", ..) => ["interfaces {\n eth1\n}".to_owned(), "interfaces {\n eth2\n eth1\n}".to_owned()],
         ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],
         ("track_interface", ..) => [String::new(), "track_interface {\n eth1 weight 5\n}".to_owned()],
         ("track_script", ..) => ["track_script {\n}".to_owned(), "track_script {\n chk weight 5\n}".to_owned()],
@@ -159,6 +166,7 @@ fn open(keyword: &Keyword) -> &'static str {
         ("vrrp_script", _) => " more {\n script /bin/true\n}",
         ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
         ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",
+        ("garp_group", _) => " {\n interface eth1\n gna_interval 1\n}",
         ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",
         ("real_server", _) => " 198.51.100.22 80 {\n}",
         ("SSL", _) => " {\n certificate /etc/c.pem\n key /etc/c.pem\n}",

@@ -110,6 +110,14 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             "W two-groups 27:2",
         ),
         (
+            "garp_groups that say nothing, or the same twice",
+            vi("")
+                + "garp_group {\n garp_interval 0.1\n interfaces {\n eth0\n eth1\n }\n}\n\
+                   garp_group {\n gna_interval 0.1\n interface eth1\n interfaces {\n eth2\n }\n}\n\
+                   garp_group {\n interface eth3\n}\ngarp_group {\n garp_interval 1\n}",
+            "W two-garp-groups 19:2 W garp-group-empty 24:1 W garp-group-empty 27:1",
+        ),
+        (
             "priorities within a sync group",
             vi("")
                 + &vi("")

@@ -2,8 +2,9 @@
 
 use crate::timeline::*;
 use std::net::Ipv4Addr;
-use vipward_core::config::{Garp, VirtualRouterConfig};
+use vipward_core::config::{AnnouncementPauses, Garp, GarpGroup, VirtualRouterConfig};
 use vipward_core::interface::InterfaceAddress;
+use vipward_core::quantity::Vrid;
 use vipward_core::time::Duration;
 use vipward_core::vrrp::Effect;
 use vipward_core::vrrp::announce::queue::AT_ONCE;
@@ -132,6 +133,36 @@ fn announcements_keep_their_distance() {
             "5.209 garp 10.0.0.101",
             "5.609 advert 100",
             "5.609 garp 10.0.0.102",
+        ]
+    );
+}
+
+/// `garp_group`: its interfaces keep one pause together; one outside has the pause of all.
+#[test]
+fn the_interfaces_of_a_group_keep_their_distance_together() {
+    let on = |interface: u8, id: u8| VirtualRouterConfig {
+        vrid: Vrid::new(id).unwrap(),
+        name: format!("VI_{id}").into(),
+        addresses: vec![InterfaceAddress { interface: eth(interface), ..vip(100 + id) }],
+        announcements: Garp { repeat: 2, delay: Duration::ZERO, ..Garp::default() },
+        ..router()
+    };
+    let mut config = config(vec![on(0, 1), on(1, 2), on(2, 3)], vec![]);
+    config.global.announcement_pauses.garp = Duration::from_millis(100);
+    let pauses = AnnouncementPauses { garp: Duration::from_millis(400), gna: Duration::ZERO };
+    config.global.garp_groups = vec![GarpGroup { interfaces: vec![eth(0), eth(1)], pauses }];
+    let mut t = Timeline::unstarted(&[observed(ME, false)]);
+    t.tells_links(&[(0, true), (1, true), (2, true)]).reads_addresses().loads(config);
+    let sent: Vec<String> = t.until("5.5").into_iter().filter(|line| line.contains("garp")).collect();
+    assert_eq!(
+        sent,
+        [
+            "3.609 garp 10.0.0.101",
+            "3.609 garp 10.0.0.103",
+            "3.709 garp 10.0.0.103",
+            "4.009 garp 10.0.0.102",
+            "4.409 garp 10.0.0.101",
+            "4.809 garp 10.0.0.102",
         ]
     );
 }

@@ -1,10 +1,14 @@
 //! What goes through the door: every role, as it changes and as a successor takes it up.
 
-use crate::timeline::{Timeline, router};
+use crate::timeline::{Timeline, config, ip, router, vip};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use vipward_core::config::{Config, Places, VirtualServer};
 use vipward_core::door::News;
+use vipward_core::interface::ObservedAddress;
+use vipward_core::ipvs::{Protocol, Scheduler, ServiceKey};
 use vipward_core::machine::{Machine, Output};
 use vipward_core::quantity::Role;
-use vipward_core::vrrp::Input;
+use vipward_core::vrrp::{Event, Input};
 
 fn news(t: &Timeline) -> Vec<Role> {
     let role = |output: &Output<_>| match output {
@@ -49,4 +53,52 @@ fn news_of_the_other_machine_change_nothing() {
     let service = vipward_core::ipvs::VirtualServerId::of_address(key);
     t.handles(Input::News(News::QuorumChanged { service, quorum: false })).nothing();
     assert_eq!(t.election.next_wakeup(), before);
+}
+
+fn service(last: u8) -> VirtualServer {
+    VirtualServer {
+        key: ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(ip(last).into(), 80) },
+        scheduler: Scheduler("rr".into()),
+        persistence_timeout: None,
+        persistence_granularity: Ipv4Addr::BROADCAST,
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        ha_suspend: true,
+        real_servers: vec![],
+        places: Places::default(),
+    }
+}
+
+/// `ha_suspend` asks for an address: whether it is here is told at the start, and as it comes and goes, whosever it is.
+#[test]
+fn addresses_that_are_asked_for_are_told_of() {
+    let loaded = || Config { services: vec![service(100), service(9)], ..config(vec![router()], vec![]) };
+    let told = |t: &Timeline| -> Vec<(IpAddr, bool)> {
+        let address = |output: &Output<_>| match output {
+            Output::News(News::AddressHere { address, here }) => Some((*address, *here)),
+            _ => None,
+        };
+        t.last().iter().filter_map(address).collect()
+    };
+    let at = |last: u8, here: bool| (IpAddr::from(ip(last)), here);
+    let mut t = Timeline::with(loaded());
+    assert_eq!(told(&t), [at(9, false), at(100, false)]);
+    t.becomes_master();
+    assert_eq!(told(&t), [at(100, true)]);
+    let foreign =
+        |present| Event::AddressChanged { address: ObservedAddress { key: vip(9).key(), ours: false }, present };
+    t.handles(foreign(true));
+    assert_eq!(told(&t), [at(9, true)]);
+    // The same file again is no news; without the word nobody is told.
+    t.loads(loaded());
+    assert_eq!(told(&t), []);
+    t.handles(foreign(false));
+    assert_eq!(told(&t), [at(9, false)]);
+    let mut successor = t.successor(true);
+    successor.loads(loaded());
+    assert_eq!(told(&successor), [at(9, false), at(100, true)]);
+    successor.loads(config(vec![router()], vec![]));
+    successor.stops();
+    assert_eq!(told(&successor), []);
 }

@@ -5,11 +5,11 @@ use crate::options::configuration::{host_name, load};
 use crate::system::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use vipward_core::config::Loaded;
 use vipward_core::config::cluster::{self, Node};
-use vipward_core::config::{Config, Loaded};
 use vipward_core::settings;
 use vipward_core::text::{Diagnostic, Label, Severity, Sources, render};
 
@@ -23,25 +23,19 @@ pub fn check(options: &Check) -> Exit {
         }
     };
     let mut sources = Sources::default();
-    let loaded: Vec<_> =
+    let mut loaded: Vec<_> =
         nodes.iter().map(|(file, id, _)| load(&mut sources, &Disk::with_pipe(file), file, id)).collect();
     let mut diagnostics: Vec<Diagnostic> = loaded.iter().flat_map(|loaded| loaded.diagnostics.clone()).collect();
     // One `vipward.toml` may stand beside several configurations.
     let beside: BTreeSet<PathBuf> = options.files.iter().map(|file| file.with_file_name(settings::NAME)).collect();
     let mut of_settings: Vec<Diagnostic> = Vec::new();
-    let mut coordinated: BTreeMap<usize, Config> = BTreeMap::new();
     for file in beside {
         let (settings, said) = settings::load(&mut sources, &Disk::new(LooksAt::default()), &file, None);
         of_settings.extend(said);
-        let of_this =
-            |((path, ..), _): &(&(&Path, String, String), &Loaded)| path.with_file_name(settings::NAME) == file;
-        for (at, ((path, id, _), loaded)) in nodes.iter().zip(&loaded).enumerate().filter(|(_, it)| of_this(it)) {
+        let of_this = |((path, ..), _): &(&(&Path, String, String), _)| path.with_file_name(settings::NAME) == file;
+        for ((path, id, _), loaded) in nodes.iter().zip(&mut loaded).filter(of_this) {
             let Some(settings) = &settings else { continue };
-            let mut config = loaded.best_effort().clone();
-            let said = settings.complete(&mut config, id);
-            if config.coordination.is_some() {
-                coordinated.insert(at, config);
-            }
+            let said = settings.complete(loaded.best_effort_mut(), id);
             let said: Vec<Diagnostic> = said.into_iter().filter(|said| !of_settings.contains(said)).collect();
             of_settings.extend(said);
             // Where there are errors, what is missing may have been misunderstood.
@@ -52,8 +46,7 @@ pub fn check(options: &Check) -> Exit {
         }
     }
     if loaded.len() > 1 {
-        let configs =
-            loaded.iter().enumerate().map(|(at, it)| coordinated.get(&at).unwrap_or_else(|| it.best_effort()));
+        let configs = loaded.iter().map(Loaded::best_effort);
         let cluster: Vec<_> = nodes.iter().zip(configs).map(|((_, _, name), config)| Node { name, config }).collect();
         diagnostics.extend(cluster::check(&cluster));
     }

@@ -70,11 +70,17 @@ impl Dataplane {
         }
     }
 
-    /// One change.
-    pub async fn apply(&self, op: &Op) -> Result<(), Refusal> {
+    /// Carries these out in order, and says which were refused, by their places.
+    pub async fn change(&self, ops: &[&Op]) -> Vec<(usize, Refusal)> {
         match self {
-            Self::Ipvs(ipvs) => ipvs.apply(op).await,
-            Self::Relay { relay, .. } => relay.apply_in_time(op).await,
+            Self::Ipvs(ipvs) => ipvs.change(ops),
+            Self::Relay { relay, .. } => {
+                let mut refused = Vec::new();
+                for (place, op) in ops.iter().enumerate() {
+                    refused.extend(relay.apply_in_time(op).await.err().map(|why| (place, why)));
+                }
+                refused
+            }
         }
     }
 

@@ -305,10 +305,34 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
         input
     }
 
+    async fn carry_out_all(&self, effects: &[balancer::Effect]) -> Vec<(usize, Refusal)> {
+        let mut refused = Vec::new();
+        let mut effects = effects.iter().enumerate().peekable();
+        while let Some((first, effect)) = effects.next() {
+            let balancer::Effect::Ipvs(op) = effect else {
+                refused.extend(self.carry_out(effect).await.err().map(|error| (first, error)));
+                continue;
+            };
+            // Changes of the table in a row are few calls of the kernel.
+            let mut ops = vec![op];
+            while let Some((_, balancer::Effect::Ipvs(op))) = effects.peek() {
+                ops.push(op);
+                effects.next();
+            }
+            let of_these = self.own.dataplane.change(&ops).await;
+            refused.extend(of_these.into_iter().map(|(place, error)| (first + place, error)));
+        }
+        refused
+    }
+
     async fn carry_out(&self, effect: &balancer::Effect) -> Result<Done<balancer::Input>, Refusal> {
         let Balances { dataplane, tls } = &self.own;
         match effect {
-            balancer::Effect::Ipvs(op) => dataplane.apply(op).await?,
+            balancer::Effect::Ipvs(op) => {
+                if let Some((_, why)) = dataplane.change(&[op]).await.pop() {
+                    return Err(why);
+                }
+            }
             balancer::Effect::ReadIpvs => {
                 return Ok(Done::Answer(balancer::Event::IpvsRead(dataplane.read().await?).into()));
             }

@@ -10,6 +10,5 @@ pub mod links;
 pub mod ndisc;
 pub mod netlink;
 pub mod network;
-pub mod requests;
 pub mod secondaries;
 pub mod tls;

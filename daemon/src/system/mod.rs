@@ -1,5 +1,5 @@
 //! What every other room stands on: the clock, files read with limits, the log, exit statuses, packets between processes,
-//! rights, what is short here.
+//! requests over netlink, rights, what is short here.
 
 pub mod calls;
 pub mod clock;
@@ -10,5 +10,6 @@ pub mod log;
 pub mod passing;
 pub mod privileges;
 pub mod quiet;
+pub mod requests;
 pub mod rights;
 pub mod shortage;

@@ -21,6 +21,8 @@ pub struct Draft {
     pub client: Option<Client>,
     /// `[vip] lease`.
     pub lease: bool,
+    /// `ha_suspend`, in every virtual server.
+    pub suspend: bool,
     /// A quorum service, and who may have an address by it.
     pub coordination: Option<Coordination>,
 }
@@ -117,6 +119,7 @@ impl Draft {
     pub fn draw(dice: &mut Dice, settings: &mut Dice) -> Self {
         let mut draft = Self::draw_plain(dice, settings);
         draft.directors.iter_mut().for_each(|director| director.track(draft.split, settings));
+        draft.suspend = settings.one_in(6);
         draft
     }
 
@@ -176,7 +179,16 @@ impl Draft {
         let vip = routers.first().and_then(|router| router.vips.first()).copied().unwrap_or(100);
         let vip = services.first().map_or(vip, |service| service.vip);
         let client = dice.one_in(2).then(|| Client { vip, every_ms: dice.among(&[1000, 2000, 5000]) });
-        Self { split, routers, directors, services, client, lease: !settings.one_in(8), coordination: None }
+        Self {
+            split,
+            routers,
+            directors,
+            services,
+            client,
+            lease: !settings.one_in(8),
+            suspend: false,
+            coordination: None,
+        }
     }
 
     /// A cluster that is all about leases: no real servers, and adverts of everyday pace, since session timeouts are what
@@ -358,6 +370,9 @@ impl Draft {
              quorum {}\n",
             service.vip, service.delay_loop, service.quorum
         );
+        if self.suspend {
+            text.push_str("    ha_suspend\n");
+        }
         if service.sorry {
             let net = if self.split { "198.51.100" } else { "192.0.2" };
             let _ = writeln!(text, "    sorry_server {net}.99 80");

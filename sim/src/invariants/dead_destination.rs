@@ -64,7 +64,8 @@ impl DeadDestination {
     fn look(&mut self, world: &World) {
         let mut dead = BTreeMap::new();
         for (id, director) in world.directors().filter(|(_, director)| director.running()) {
-            for service in director.config.iter().flat_map(|config| &config.services) {
+            let services = director.config.iter().flat_map(|config| &config.services);
+            for service in services.filter(|service| director.checks(service)) {
                 for server in service.real_servers.iter().filter(|server| !passes(world, id, server)) {
                     let key = (id, service.key.address, server.address);
                     let needed = server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2;

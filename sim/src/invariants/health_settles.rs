@@ -27,7 +27,7 @@ pub struct HealthSettles {
     reported: BTreeSet<(NodeId, SocketAddr)>,
 }
 
-/// Whether a server passes its checkers; none: that is a matter of luck.
+/// Whether a server passes its checkers; none: that is a matter of luck, or nobody checks it (`ha_suspend`).
 #[derive(Clone, Copy)]
 struct Truth {
     passes: Option<bool>,
@@ -83,7 +83,7 @@ impl HealthSettles {
             for service in &config.services {
                 let mut settled = Some(Instant::ZERO);
                 for server in &service.real_servers {
-                    let passes = truth(world, id, server);
+                    let passes = if director.checks(service) { truth(world, id, server) } else { None };
                     let key = (id, service.key.address, server.address);
                     let before = self.truths.get(&key).filter(|before| same && before.passes == passes);
                     let truth = Truth { passes, since: before.map_or(world.now(), |before| before.since) };

@@ -72,6 +72,8 @@ impl Words for News {
             Self::QuorumChanged { service, quorum: true } => format!("{service} has quorum"),
             Self::QuorumChanged { service, quorum: false } => format!("{service} has no quorum"),
             Self::FileNumber { file, number } => format!("{file} holds {number}"),
+            Self::AddressHere { address, here: true } => format!("this host has {address}"),
+            Self::AddressHere { address, here: false } => format!("this host has no {address}"),
             Self::BfdChanged { session, up: is } => format!("BFD session {session} is {}", up(is)),
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::balancer;
-use vipward_core::config::{Config, RealServer};
+use vipward_core::config::{Config, RealServer, VirtualServer};
 use vipward_core::estate::Estate;
 use vipward_core::interface::InterfaceName;
 use vipward_core::ipvs::schedule::Picker;
@@ -184,6 +184,11 @@ impl Director {
     /// A real server's weight now: as configured, or as its checkers have changed it.
     pub fn weight(&self, service: VirtualServerId, server: &RealServer) -> u32 {
         self.weights.get(&(service, server.address)).copied().unwrap_or(server.weight)
+    }
+
+    /// Whether it checks the real servers of this virtual server: with `ha_suspend` only where its address is.
+    pub fn checks(&self, service: &VirtualServer) -> bool {
+        !service.ha_suspend || self.kernel.addresses.holds(service.key.address.ip())
     }
 
     pub fn running(&self) -> bool {

@@ -11,13 +11,15 @@ use crate::text::Diagnostic;
 use crate::text::Span;
 use crate::text::report::Report;
 use orphans::Orphans;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// One line, or one block with its head.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Statement<'t> {
     pub word: Word<'t>,
-    pub args: Vec<Word<'t>>,
+    /// Most words have one.
+    pub args: SmallVec<[Word<'t>; 1]>,
     /// What the word is taken for; none in lists and where nobody knows it.
     pub keyword: Option<&'static Keyword>,
     pub body: Option<Vec<Statement<'t>>>,
@@ -110,7 +112,7 @@ impl<'t> Tree<'t> {
                             statement.args.push(word);
                         }
                         None => {
-                            self.pending = Some(Statement { word, args: Vec::new(), keyword: None, body: None });
+                            self.pending = Some(Statement { word, args: SmallVec::new(), keyword: None, body: None });
                             self.pending_indent = if first { indent } else { None };
                         }
                     }
@@ -240,7 +242,7 @@ impl<'t> Tree<'t> {
     fn nameless(&mut self, span: Span, report: &mut Report) {
         report.push(Diagnostic::error("nameless-block", "`{` without a word in front of it").at(span, "opens nothing"));
         let word = Word { text: Cow::Borrowed(""), span };
-        let head = Statement { word, args: Vec::new(), keyword: None, body: None };
+        let head = Statement { word, args: SmallVec::new(), keyword: None, body: None };
         self.push_frame(head, Block::Unknown, report);
     }
 

@@ -17,6 +17,7 @@ mod bfd;
 mod connection;
 mod dns_check;
 mod family;
+mod garp_group;
 mod global_defs;
 mod global_process;
 mod http_get;
@@ -226,7 +227,7 @@ fn blocks() -> &'static [Words] {
             trackers::TRACK_FILE.keywords(),
             trackers::TRACK_PROCESS.keywords(),
             trackers::TRACK_GROUP.keywords(),
-            trackers::GARP_GROUP.keywords(),
+            garp_group::TABLE.keywords(),
             bfd::TABLE.keywords(),
             ssl_get::SSL.keywords(),
             virtual_server::TABLE.keywords(),

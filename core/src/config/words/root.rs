@@ -5,9 +5,9 @@ use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
-use super::{global_defs, ssl_get, sync_group, virtual_server, vrrp_instance, vrrp_script};
+use super::{garp_group, global_defs, ssl_get, sync_group, virtual_server, vrrp_instance, vrrp_script};
 use crate::check::ssl::Material;
-use crate::config::model::{Config, SyncGroup, VirtualRouterConfig, VirtualServer};
+use crate::config::model::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::config::tree::Statement;
 use crate::text::report::Report;
 
@@ -17,6 +17,7 @@ pub(in crate::config) struct Draft {
     routers: Vec<VirtualRouterConfig>,
     services: Vec<VirtualServer>,
     groups: Vec<SyncGroup>,
+    garp_groups: Vec<GarpGroup>,
     /// `SSL`
     material: Material,
 }
@@ -41,6 +42,9 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_sync_group", named(Block::SyncGroup, "NAME"), Nothing, Acted(|said, draft| {
         sync_group::read(said, &mut draft.groups, &mut draft.routers);
     }), "virtual routers that change their roles together"),
+    row("garp_group", texts(0, 1, "").opens(Block::GarpGroup), Nothing, Acted(|said, draft| {
+        garp_group::read(said, &mut draft.garp_groups);
+    }), "interfaces that keep the pauses between their announcements together"),
     row("virtual_server", texts(1, 2, "IP PORT | fwmark MARK | group NAME").opens(Block::VirtualServer), Nothing, Acted(|said, draft| {
         virtual_server::read(said, &mut draft.services);
     }), "one IPVS service and its real servers"),
@@ -58,7 +62,6 @@ const LATER: &[Row<Draft>] = &[
     row("static_ipaddress", opens(Block::Addresses), Nothing, NotYet(""), "addresses that are always there"),
     row("static_routes", opens(Block::Lines), Nothing, NotYet(""), "routes that are always there"),
     row("static_rules", opens(Block::Lines), Nothing, NotYet(""), "policy rules that are always there"),
-    row("garp_group", texts(0, 1, "").opens(Block::GarpGroup), Nothing, NotYet(""), "interfaces that share one pace of gratuitous ARP"),
     row("linkbeat_interfaces", opens(Block::Lines), Nothing, NotYet(""), "interfaces whose link is asked instead of heard"),
     row("interface_up_down_delays", opens(Block::Lines), Nothing, NotYet(""), "how long a link must be up or down before it counts"),
     row("SSL", opens(Block::Ssl), Nothing, Acted(|said, draft| draft.material = ssl_get::files(said)), "the client's certificate for SSL_GET"),
@@ -100,7 +103,7 @@ impl<'t> Meaning<'t> {
         lower.users_of_checks(&mut self.draft.services);
         lower.files_of_checks(&self.draft.material, &mut self.draft.services);
         let config = Config {
-            global: lower.memory.global.global.clone(),
+            global: GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() },
             scripts: std::mem::take(&mut lower.memory.scripts),
             routers: self.draft.routers,
             services: self.draft.services,

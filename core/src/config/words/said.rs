@@ -114,6 +114,10 @@ impl Lower<'_> {
     /// their rows. So a block knows all that the one around it hands down, wherever it is written.
     pub fn fill<D: Draft>(&mut self, table: &Table<D>, lines: &[Statement<'_>], draft: &mut D) {
         let (mut seen, mut blocks) = (Seen::default(), Seen::default());
+        // Most blocks have as many words as lines, and few of them.
+        if let Some(places) = draft.places() {
+            places.expect(lines.len().min(16));
+        }
         for line in lines {
             let Some(keyword) = line.keyword.filter(|keyword| keyword.block == table.block) else { continue };
             // A block of words keeps its own place; its word in the block around is never asked for.

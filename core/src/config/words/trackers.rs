@@ -1,9 +1,9 @@
-//! What a virtual router may track beside scripts, and interfaces that share a pace. Not acted on yet.
+//! What a virtual router may track beside scripts. Not acted on yet.
 
 use super::Block;
 use super::row::Default::Nothing;
 use super::row::Status::NotYet;
-use super::row::{FOREVER, Row, Table, Unread, choice, flag, interface, number, opens, row, seconds, text, texts};
+use super::row::{FOREVER, Row, Table, Unread, choice, flag, number, opens, row, seconds, text, texts};
 
 pub(super) const TRACK_FILE: Table<Unread> = Table { block: Block::TrackFile, rows: &[TRACK_FILE_ROWS] };
 
@@ -34,14 +34,4 @@ pub(super) const TRACK_GROUP: Table<Unread> = Table { block: Block::TrackGroup, 
 #[rustfmt::skip]
 const TRACK_GROUP_ROWS: &[Row<Unread>] = &[
     row("group", opens(Block::Lines), Nothing, NotYet(""), "the members"),
-];
-
-pub(super) const GARP_GROUP: Table<Unread> = Table { block: Block::GarpGroup, rows: &[GARP_GROUP_ROWS] };
-
-#[rustfmt::skip]
-const GARP_GROUP_ROWS: &[Row<Unread>] = &[
-    row("garp_interval", seconds(0, FOREVER), Nothing, NotYet(""), "pause between two gratuitous ARPs"),
-    row("gna_interval", seconds(0, FOREVER), Nothing, NotYet(""), "pause between two neighbour advertisements"),
-    row("interface", interface(), Nothing, NotYet(""), "the interface"),
-    row("interfaces", opens(Block::Lines), Nothing, NotYet(""), "the interfaces"),
 ];

@@ -35,6 +35,7 @@ pub(super) struct Draft {
     /// For real servers that say nothing themselves.
     pub weight: u32,
     pub inhibit_on_failure: bool,
+    ha_suspend: bool,
     pub pace: Pace,
     pub real_servers: Vec<RealServer>,
     /// A real server was written, be it wrong.
@@ -60,6 +61,7 @@ impl Default for Draft {
             sorry_forwarding: None,
             weight: 0,
             inhibit_on_failure: false,
+            ha_suspend: false,
             pace: Pace::default(),
             real_servers: Vec::new(),
             any_real_server: false,
@@ -129,6 +131,7 @@ const ROWS: &[Row<Draft>] = &[
     row("virtualhost", text("HOST"), Told("the address that is checked"), Acted(|said, draft| {
         draft.pace.virtualhost = said.name();
     }), "Host header of HTTP checks that name none"),
+    row("ha_suspend", flag(), Nothing, Acted(|_, draft| draft.ha_suspend = true), "no checks while this host has not the address"),
     row("real_server", texts(1, 2, "IP [PORT]").opens(Block::RealServer), Nothing, Acted(|said, draft| {
         draft.any_real_server = true;
         real_server::read(said, draft);
@@ -140,7 +143,6 @@ const ROWS: &[Row<Draft>] = &[
 const LATER: &[Row<Draft>] = &[
     row("persistence_engine", text("NAME"), Nothing, NotYet(""), "what else tells clients apart"),
     row("sorry_server_inhibit", flag(), Nothing, NotYet(""), "keep the sorry server in the table with weight 0"),
-    row("ha_suspend", flag(), Nothing, NotYet(""), "no probes while the VIP is elsewhere"),
     row("omega", flag(), Nothing, NotYet(""), "notify for every real server at the end"),
     row("quorum_up", command(), Nothing, NotYet(""), "command when the quorum is gained"),
     row("quorum_down", command(), Nothing, NotYet(""), "command when the quorum is lost"),
@@ -195,6 +197,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
         quorum,
         hysteresis,
         sorry_server: draft.sorry.map(|address| SorryServer { address, forwarding: sorry_forwarding }),
+        ha_suspend: draft.ha_suspend,
         real_servers: draft.real_servers,
         places: draft.places,
     });

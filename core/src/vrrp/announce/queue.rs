@@ -1,4 +1,5 @@
-//! Announcements that wait: one queue for each interface, served in turns and paced (`garp_interval`, `gna_interval`).
+//! Announcements that wait: one queue for each interface, served in turns and paced (`garp_interval`, `gna_interval`),
+//! the interfaces of a `garp_group` together.
 //!
 //! A MASTER with thousands of addresses has tens of thousands of announcements to make, five for each. They leave a few
 //! at a time, so that an advert that is due never waits for them, and round by round over all routers, so that each
@@ -19,8 +20,9 @@ pub const AT_ONCE: usize = 64;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Queue {
     interfaces: BTreeMap<InterfaceName, Line>,
-    /// The interface that was served last: the others come first.
-    last: Option<InterfaceName>,
+    /// How many have left.
+    #[serde(default)]
+    taken: u64,
 }
 
 /// What waits for one interface.
@@ -29,6 +31,9 @@ struct Line {
     bursts: VecDeque<Burst>,
     /// Nothing leaves before.
     not_before: Instant,
+    /// How many had left, of all interfaces, when one left here: who waits longest comes first.
+    #[serde(default)]
+    served: u64,
 }
 
 /// Rounds of announcements of some addresses.
@@ -76,32 +81,41 @@ impl Queue {
         }
     }
 
-    /// Takes what may leave now, at most `most`. `pause`: between two announcements of an interface, for this kind of
-    /// address. Those for which `wanted` says no are left out and cost nothing.
-    pub fn take(
+    /// Takes what may leave now, at most `most`. `pause`: after an announcement of such an address on an interface, and the
+    /// interfaces that keep it too. Those for which `wanted` says no are left out and cost nothing.
+    pub fn take<'a>(
         &mut self,
         now: Instant,
         most: usize,
-        pause: impl Fn(&InterfaceName, IpAddr) -> Duration,
+        pause: impl Fn(&InterfaceName, IpAddr) -> (Duration, &'a [InterfaceName]),
         wanted: impl Fn(&InterfaceName, IpAddr) -> bool,
     ) -> Vec<(InterfaceName, IpAddr)> {
         let mut taken = Vec::new();
         let ready = |line: &Line| !line.bursts.is_empty() && line.not_before <= now;
-        // From the one behind the last, and round to it.
-        let (mut behind, upto): (Vec<_>, Vec<_>) =
-            self.interfaces.iter_mut().partition(|(name, _)| self.last.as_ref().is_none_or(|last| *name > last));
-        behind.extend(upto);
-        for (interface, line) in behind {
-            while taken.len() < most && ready(line) {
+        let mut order: Vec<(u64, InterfaceName)> = self
+            .interfaces
+            .iter()
+            .filter(|(_, line)| ready(line))
+            .map(|(name, line)| (line.served, name.clone()))
+            .collect();
+        order.sort_unstable();
+        for (_, interface) in order {
+            while taken.len() < most
+                && let Some(line) = self.interfaces.get_mut(&interface).filter(|line| ready(line))
+            {
                 let Some(address) = line.pop() else { break };
-                if !wanted(interface, address) {
+                if !wanted(&interface, address) {
                     continue;
                 }
                 taken.push((interface.clone(), address));
-                self.last = Some(interface.clone());
-                let pause = pause(interface, address);
+                self.taken += 1;
+                line.served = self.taken;
+                let (pause, others) = pause(&interface, address);
                 if !pause.is_zero() {
                     line.not_before = now + pause;
+                    for other in others {
+                        self.interfaces.entry(other.clone()).or_default().not_before = now + pause;
+                    }
                 }
             }
         }
@@ -149,7 +163,8 @@ mod tests {
     }
 
     fn taken(queue: &mut Queue, now: u64, most: usize, pause: u64) -> Vec<String> {
-        let taken = queue.take(Instant::from_millis(now), most, |_, _| Duration::from_millis(pause), |_, _| true);
+        let taken =
+            queue.take(Instant::from_millis(now), most, |_, _| (Duration::from_millis(pause), &[]), |_, _| true);
         let last = |address: IpAddr| address.to_string().rsplit('.').next().map(ToOwned::to_owned).unwrap();
         taken.into_iter().map(|(interface, address)| format!("{interface} {}", last(address))).collect()
     }
@@ -189,6 +204,25 @@ mod tests {
         assert_eq!(taken(&mut queue, 0, 2, 0), ["eth0 1", "eth0 1"]);
     }
 
+    /// One outside of a group, at the same pace, lets nobody inside wait for ever.
+    #[test]
+    fn no_interface_of_a_group_starves_another() {
+        let mut queue = Queue::default();
+        let names = ["eth0", "eth1", "eth2"].map(InterfaceName::new);
+        (1..).zip(["eth0", "eth1", "eth2"]).for_each(|(id, name)| {
+            queue.push(Holder::Router(id), [vip(name, 9)].iter(), 100);
+        });
+        let pause = |name: &InterfaceName, _| {
+            (Duration::from_millis(100), if *name == names[2] { &[][..] } else { &names[..2] })
+        };
+        let mut all = Vec::new();
+        for turn in 0..4 {
+            let taken = queue.take(Instant::from_millis(turn * 100), 9, pause, |_, _| true);
+            all.push(taken.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(" "));
+        }
+        assert_eq!(all, ["eth0 eth2", "eth1 eth2", "eth0 eth2", "eth1 eth2"]);
+    }
+
     #[test]
     fn who_is_no_master_any_more_announces_nothing() {
         let mut queue = Queue::default();
@@ -196,7 +230,7 @@ mod tests {
         queue.push(Holder::Router(2), [vip("eth0", 2), vip("eth0", 3)].iter(), 1);
         queue.cancel(Holder::Router(1));
         let three = vip("eth0", 3).address;
-        let taken = queue.take(Instant::ZERO, 9, |_, _| Duration::ZERO, |_, address| address == three);
+        let taken = queue.take(Instant::ZERO, 9, |_, _| (Duration::ZERO, &[]), |_, address| address == three);
         assert_eq!(taken, [(InterfaceName::new("eth0"), three)]);
         assert_eq!(queue.next(), None);
     }

@@ -8,6 +8,7 @@
 //! Each change of what is wanted or observed marks the keys that it concerns, and settling looks at those alone: it costs
 //! what changed, not what is there. The Election settles once for each event, not once for each virtual router.
 
+mod presence;
 mod wanted;
 
 pub use wanted::{Holder, Item, Wanted};
@@ -15,6 +16,7 @@ pub use wanted::{Holder, Item, Wanted};
 use super::announce::queue::Queue;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use crate::time::{Duration, Instant};
+use presence::Presence;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -74,8 +76,7 @@ pub struct AddressBook {
     next_rank: u64,
     /// Addresses that are not ours, by interface and rank.
     foreign: BTreeMap<InterfaceName, BTreeSet<(u64, IpAddr)>>,
-    /// Addresses that are there, whosever they are, and on how many interfaces.
-    present: BTreeMap<IpAddr, usize>,
+    present: Presence,
     wanted: Wanted<InterfaceAddress>,
     /// What [`Self::settle`] has to look at.
     dirty: BTreeSet<AddressKey>,
@@ -218,7 +219,17 @@ impl AddressBook {
 
     /// Whether this host has the address, on whatever interface.
     pub fn has(&self, address: IpAddr) -> bool {
-        self.present.contains_key(&address)
+        self.present.has(address)
+    }
+
+    /// From now on [`Self::take_news`] tells of these addresses and no others.
+    pub fn ask_for(&mut self, addresses: BTreeSet<IpAddr>) {
+        self.present.ask_for(addresses);
+    }
+
+    /// Which of the addresses that were asked for came (true) and went; at first how each of them is.
+    pub fn take_news(&mut self) -> Vec<(IpAddr, bool)> {
+        self.present.news()
     }
 
     /// `holder` wants these and nothing else.
@@ -247,11 +258,11 @@ impl AddressBook {
 
     /// The announcements whose turn it is, at most `most`; what nobody wants any more, or is not there, is left out.
     /// `pause`: between two on one interface, for this kind of address.
-    pub fn take_announcements(
+    pub fn take_announcements<'a>(
         &mut self,
         now: Instant,
         most: usize,
-        pause: impl Fn(&InterfaceName, IpAddr) -> Duration,
+        pause: impl Fn(&InterfaceName, IpAddr) -> (Duration, &'a [InterfaceName]),
     ) -> Vec<(InterfaceName, IpAddr)> {
         let mut waiting = std::mem::take(&mut self.announcements);
         let taken = waiting.take(now, most, pause, |interface, address| self.serves(interface, address));
@@ -426,18 +437,13 @@ impl AddressBook {
         }
         let address = key.address;
         if self.seen.insert(key, Seen { ours, applied, rank }).is_none() {
-            *self.present.entry(address).or_default() += 1;
+            self.present.add(address);
         }
     }
 
     fn remove(&mut self, key: &AddressKey) {
         let Some(seen) = self.seen.remove(key) else { return };
-        if let Some(interfaces) = self.present.get_mut(&key.address) {
-            *interfaces -= 1;
-            if *interfaces == 0 {
-                self.present.remove(&key.address);
-            }
-        }
+        self.present.remove(key.address);
         if !seen.ours
             && let Some(own) = self.foreign.get_mut(&key.interface)
         {

@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, RoleCause};
+use crate::door::News;
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
@@ -260,8 +261,11 @@ impl Election {
         for address in self.book.take_foreign() {
             out.decide(Decision::AddressNotOurs { address });
         }
-        let pauses = self.config.global.announcement_pauses;
-        let pause = |_: &InterfaceName, address| pauses.of(Family::of(address));
+        for (address, here) in self.book.take_news() {
+            out.news(News::AddressHere { address, here });
+        }
+        let global = &self.config.global;
+        let pause = |interface: &InterfaceName, address| global.announcement_pause(interface, Family::of(address));
         for (interface, address) in self.book.take_announcements(now, AT_ONCE, pause) {
             out.push(Effect::Announce { interface, address });
         }

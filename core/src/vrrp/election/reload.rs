@@ -76,6 +76,8 @@ impl Election {
         let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
         self.book.name_vips(shared.flat_map(VirtualRouter::addresses).map(InterfaceAddress::key));
         self.book.begin(self.neighbours);
+        let suspended = new.services.iter().filter(|service| service.ha_suspend);
+        self.book.ask_for(suspended.map(|service| service.key.address.ip()).collect());
         // At start what nobody wants goes before anything listens, and what was taken up comes back. At a reload it is known
         // only at the end of the event which router still wants its addresses: until then nothing is added.
         self.change(now, if took_up { MOST_ADDED } else { 0 }, out);

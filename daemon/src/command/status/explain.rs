@@ -183,7 +183,7 @@ fn turned(router: &RouterStatus, tracked: &TrackedStatus) -> String {
 }
 
 fn service(service: &ServiceStatus) -> String {
-    let ServiceStatus { name, scheduler, quorum, sorry_server, servers, .. } = service;
+    let ServiceStatus { name, scheduler, quorum, sorry_server, suspended, servers, .. } = service;
     let state = if quorum.up { "has quorum" } else { "HAS NO QUORUM" };
     let lasts = quorum.since_ms.map(|ms| format!(" for {}", words(ms))).unwrap_or_default();
     let mut text = wrapped(
@@ -196,6 +196,9 @@ fn service(service: &ServiceStatus) -> String {
     if let Some(sorry) = sorry_server {
         let now = if quorum.up { "answers when there is no quorum" } else { "answers now" };
         text += &format!("  sorry server {sorry} {now}\n");
+    }
+    if *suspended {
+        text += "  not checked: this host has not its address (ha_suspend)\n";
     }
     let mut rows = Vec::new();
     for server in servers {

@@ -171,7 +171,7 @@ fn service_row(service: &ServiceStatus) -> Vec<String> {
         service.name.clone(),
         format!("{up} of {}", service.servers.len()),
         since(service.quorum.since_ms),
-        format!("{}{quorum}", service.scheduler),
+        format!("{}{quorum}{}", service.scheduler, if service.suspended { ", not checked: no VIP here" } else { "" }),
     ]
 }
 

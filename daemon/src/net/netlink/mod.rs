@@ -1,7 +1,8 @@
 //! Links and addresses of this machine over rtnetlink: changes, and news of changes.
 //!
 //! Questions have a socket of their own, so that a storm of notifications that overflows the monitor's can't take an answer
-//! with it; changes have another one ([`crate::net::requests`]).
+//! with it; changes have another one ([`crate::system::requests`]), known by its port number: the kernel tells everybody of
+//! an address that was added or renewed, and [`monitor`] lets our own sleep through it.
 
 mod message;
 mod monitor;
@@ -11,13 +12,14 @@ pub use monitor::Monitor;
 
 use self::message::{new_address, observed};
 use crate::net::links::Links;
-use crate::net::requests::Requests;
 use crate::net::secondaries::{self, Secondaries};
+use crate::system::requests::Requests;
 use futures::TryStreamExt;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_proto::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::Handle;
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -32,7 +34,7 @@ use vipward_core::time::Duration;
 pub struct Addresses {
     handle: Handle,
     links: Rc<Links>,
-    requests: Rc<Requests>,
+    requests: Rc<Requests<RouteNetlinkMessage>>,
     secondaries: Rc<Secondaries>,
     /// Of what is added and renewed; none: for ever.
     lifetime: Rc<Cell<Option<Duration>>>,
@@ -73,7 +75,7 @@ impl Addresses {
         Ok(Self {
             handle,
             links,
-            requests: Rc::new(Requests::open()?),
+            requests: Rc::new(Requests::open(NETLINK_ROUTE)?),
             secondaries: Rc::default(),
             lifetime: Rc::default(),
         })

@@ -3,7 +3,6 @@
 use super::Addresses;
 use super::message::{interface, is_port_news, observed};
 use crate::net::links::Links;
-use crate::net::requests::deaf_to;
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
@@ -11,7 +10,9 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_proto::sys::{AsyncSocket, SocketAddr};
+use netlink_sys::Socket;
 use rtnetlink::MulticastGroup;
+use socket2::SockFilter;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
@@ -154,4 +155,23 @@ fn subscribe(addresses: &Addresses) -> io::Result<News> {
     deaf_to(socket, addresses.requests.port())?;
     tokio::task::spawn_local(connection);
     Ok(news)
+}
+
+/// Lets `monitor` hear nothing of the addresses that the socket with this port number adds or renews: thousands of
+/// messages a second that say nothing new are dropped in the kernel and wake nobody.
+fn deaf_to(monitor: &Socket, port: u32) -> io::Result<()> {
+    const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+    const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    // Offsets into `struct nlmsghdr`. Netlink speaks the machine's byte order, filters load the network's.
+    let (kind, sender) = (4, 12);
+    socket2::SockRef::from(monitor).attach_filter(&[
+        SockFilter::new(LOAD_HALF, 0, 0, kind),
+        SockFilter::new(IF_EQUAL, 0, 3, u32::from(libc::RTM_NEWADDR.to_be())),
+        SockFilter::new(LOAD_WORD, 0, 0, sender),
+        SockFilter::new(IF_EQUAL, 0, 1, port.to_be()),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
 }

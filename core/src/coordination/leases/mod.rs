@@ -1,14 +1,19 @@
 //! What one director knows of its session and its leases, and what it asks for. Level-triggered: [`Leases::want`] is told
 //! what should be, again and again, and asks for what is missing.
 
+mod hear;
+mod trust;
+
+pub use trust::LONGEST_TRIAL;
+
+use self::trust::Trust;
 use super::candidates::{better, preempted_by};
 use super::rendezvous::assign;
 use super::vacancy::Vacancies;
-use crate::decision::{Decision, RoleCause};
 use crate::lease::surely;
 use crate::lease::{
-    Candidate, Claim, Coordination, DirectorName, LeaseEvent, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service,
-    Session, Token,
+    Candidate, Claim, Coordination, DirectorName, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service, Session,
+    Token,
 };
 use crate::limit::Limit;
 use crate::machine::{Effect, Outbox};
@@ -66,28 +71,6 @@ pub struct Leases {
     too_short: Option<Duration>,
     complaints: BTreeMap<String, Limit>,
 }
-
-/// Whether the service is good enough to take part in elections by. A way that loses every third packet makes a session
-/// usable and useless in turn, many times a minute; a router that followed would change its role as often. So after a loss
-/// it must have been usable for a while without a break: half a session timeout, three times as long after the next, and
-/// so on. This trial keeps a lease with a holder that works. It never keeps a lease free: where nobody holds it, the trial
-/// of that router is over.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Trust {
-    /// [`Leases::usable`] when it was last looked at, and since when.
-    usable: bool,
-    since: Instant,
-    /// From then on, if it stays usable; `None`: it is trusted, if it is usable.
-    due: Option<Instant>,
-    /// Losses in a row, without [`CALM`] between them.
-    losses: u32,
-}
-
-/// After so long without a loss the next one is the first.
-const CALM: Duration = Duration::from_secs(60);
-
-/// The longest that a service has to prove itself.
-pub const LONGEST_TRIAL: Duration = Duration::from_secs(30);
 
 /// Whether a session was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,63 +264,6 @@ impl Leases {
         self.usable_until().is_some_and(|until| now <= until)
     }
 
-    /// The session is usable, and has been for long enough to take part by, or nobody holds the lease of `key`.
-    pub fn trusted(&self, key: &str, now: Instant) -> bool {
-        self.usable(now) && (self.trust.due.is_none_or(|at| at <= now) || self.vacant.contains(key))
-    }
-
-    /// The session is usable, and not yet trusted.
-    pub fn on_trial(&self, now: Instant) -> bool {
-        self.usable(now) && self.trust.due.is_some_and(|at| at > now)
-    }
-
-    /// Looks at the clock: true if something that routers go by is not what it was.
-    pub fn look(&mut self, now: Instant) -> bool {
-        let turned = self.vacancies.look(now);
-        self.look_at_trust(now) || turned
-    }
-
-    /// True if [`Self::usable`] or [`Self::trusted`] is not what it was.
-    fn look_at_trust(&mut self, now: Instant) -> bool {
-        let usable = self.usable(now);
-        let trust = &mut self.trust;
-        if usable == trust.usable {
-            let ends = trust.due.is_some_and(|at| at <= now);
-            trust.due = trust.due.filter(|at| *at > now);
-            return ends;
-        }
-        let lasted = now.since(trust.since);
-        (trust.usable, trust.since) = (usable, now);
-        if usable {
-            let timeout = self.session.as_ref().map_or(Duration::ZERO, |live| live.timeout);
-            let times = 3_u32.saturating_pow(trust.losses.saturating_sub(1));
-            let trial = (timeout / 2).saturating_mul(times).min(LONGEST_TRIAL);
-            trust.due = (trust.losses > 0).then(|| now + trial);
-        } else {
-            trust.losses = if lasted >= CALM { 1 } else { trust.losses.saturating_add(1) };
-            trust.due = None;
-            self.vacant.clear();
-        }
-        true
-    }
-
-    /// A first answer is still waited for.
-    pub fn patient(&self, now: Instant) -> bool {
-        self.patient_until.is_some_and(|until| now < until)
-    }
-
-    /// Why the service is of no use now.
-    pub fn why_unusable(&self, now: Instant) -> RoleCause {
-        if let Some(timeout) = self.too_short {
-            return RoleCause::SessionTooShort { timeout, least: surely::SHORTEST_SESSION };
-        }
-        if self.on_trial(now) {
-            return RoleCause::QuorumOnTrial { remaining: self.trust.due.map_or(Duration::ZERO, |at| at.since(now)) };
-        }
-        let asked_at = self.session.as_ref().and_then(|live| live.asked_at);
-        RoleCause::NoQuorum { silent: asked_at.map(|at| now.since(at)) }
-    }
-
     /// The one predicate behind every address of a coordinated router that is added or renewed. `holding`: it is MASTER
     /// and has them already.
     pub fn may_hold(&self, key: &str, part: Part, holding: bool, now: Instant) -> bool {
@@ -490,188 +416,6 @@ impl Leases {
                 Hold::Looking | Hold::Asking | Hold::NotYet { .. } | Hold::Releasing { .. },
             ) => {}
         }
-    }
-
-    // What is heard.
-
-    /// The service said something.
-    pub fn hear<F: Asks>(&mut self, event: LeaseEvent, now: Instant, out: &mut Outbox<F>) -> Concerned {
-        match event {
-            LeaseEvent::Opened { session, timeout } => {
-                self.lose_session();
-                self.away_since = None;
-                if timeout < surely::SHORTEST_SESSION {
-                    return self.too_short(timeout, now, out);
-                }
-                self.too_short = None;
-                self.session = Some(Live { session, timeout, asked_at: None, ask_at: now });
-                out.decide(Decision::SessionOpened { timeout });
-                self.wake(now, out);
-                Concerned::All
-            }
-            LeaseEvent::Confirmed { session, asked_at } => {
-                // From an earlier session, or from the future: no proof of anything.
-                if let Some(live) = self.current(session).filter(|_| asked_at <= now) {
-                    live.asked_at = live.asked_at.max(Some(asked_at));
-                    self.patient_until = None;
-                    if let Some(since) = self.away_since.take() {
-                        out.decide(Decision::ServiceAnswers { after: now.since(since) });
-                    }
-                }
-                Concerned::Nothing
-            }
-            LeaseEvent::Lost { session } => {
-                if self.current(session).is_none() {
-                    return Concerned::Nothing;
-                }
-                self.lose_session();
-                out.decide(Decision::SessionLost);
-                Concerned::All
-            }
-            LeaseEvent::Unreachable { reason } => {
-                if self.complaints.entry(reason.clone()).or_default().admits(now) {
-                    self.away_since = self.away_since.or(Some(now));
-                    out.decide(Decision::ServiceUnreachable { reason });
-                }
-                Concerned::Nothing
-            }
-            LeaseEvent::Granted { session, key, token } => {
-                if self.current(session).is_none() {
-                    return Concerned::Nothing;
-                }
-                self.vacancies.taken(&key);
-                self.holds.insert(key.clone(), Hold::Ours { token, not_before: None });
-                Concerned::Of(key)
-            }
-            LeaseEvent::Held { key, by } => {
-                let Some(live) = &self.session else { return Concerned::Nothing };
-                self.vacancies.taken_by_another(&key);
-                self.holds.insert(key.clone(), Hold::Theirs { by, ask_at: now + live.timeout });
-                Concerned::Of(key)
-            }
-            LeaseEvent::Vacant { key } => {
-                if let Some(hold @ (Hold::Theirs { .. } | Hold::Looking)) = self.holds.get_mut(&key) {
-                    *hold = Hold::Free;
-                    self.vacancies.free(key.clone(), now);
-                    if self.on_trial(now) {
-                        self.vacant.insert(key.clone());
-                    }
-                }
-                Concerned::Of(key)
-            }
-            LeaseEvent::Released { session, key } => {
-                if self.current(session).is_some()
-                    && let Some(hold @ Hold::Releasing { .. }) = self.holds.get_mut(&key)
-                {
-                    *hold = Hold::Unknown;
-                }
-                Concerned::Of(key)
-            }
-            LeaseEvent::Gone { session, key } => {
-                if self.current(session).is_none() {
-                    return Concerned::Nothing;
-                }
-                if let Some(hold @ (Hold::Ours { .. } | Hold::Releasing { .. })) = self.holds.get_mut(&key) {
-                    *hold = Hold::Unknown;
-                    out.decide(Decision::LeaseGone { router: key.clone() });
-                }
-                Concerned::Of(key)
-            }
-            LeaseEvent::Candidates { key, candidates } => {
-                if self.claimed.contains_key(&key) {
-                    self.candidates.insert(key.clone(), candidates);
-                }
-                Concerned::Of(key)
-            }
-            LeaseEvent::Members(mut members) => {
-                members.sort();
-                members.dedup_by(|a, b| a.director == b.director);
-                self.members = members;
-                self.respread();
-                Concerned::All
-            }
-            LeaseEvent::Refused { op, reason } => self.refused(*op, reason, now, out),
-            LeaseEvent::NotYet { key, wait } => {
-                self.holds.insert(key.clone(), Hold::NotYet { ask_at: now + wait });
-                if self.complaints.entry(format!("not yet {key}")).or_default().admits(now) {
-                    out.decide(Decision::LeaseNotYet { router: key.clone(), wait });
-                }
-                Concerned::Of(key)
-            }
-        }
-    }
-
-    /// The service, or the way to it, refused: told, and asked again after a while.
-    pub fn refused<F: Asks>(&mut self, op: LeaseOp, reason: String, now: Instant, out: &mut Outbox<F>) -> Concerned {
-        let mut retry_in = RETRY;
-        match &op {
-            LeaseOp::Open(_) => self.link = Link::Closed,
-            LeaseOp::Close => {
-                self.link = Link::Closing;
-                retry_in = surely::KERNEL_HOLDS;
-            }
-            // Asked again soon anyway.
-            LeaseOp::Confirm { .. } => return Concerned::Nothing,
-            // Told by whoever reads it; read again with the next session, or reload.
-            LeaseOp::Authenticate => return Concerned::Nothing,
-            LeaseOp::Take { key, .. } | LeaseOp::Watch { key } => {
-                self.holds.insert(key.clone(), Hold::Unknown);
-            }
-            LeaseOp::Release { key } => {
-                // An address may still be there: by then the kernel has taken it off.
-                retry_in = surely::KERNEL_HOLDS;
-                if let Some(hold @ Hold::Releasing { .. }) = self.holds.get_mut(key) {
-                    *hold = match hold {
-                        Hold::Releasing { token: Some(token) } => {
-                            Hold::Ours { token: *token, not_before: Some(now + surely::KERNEL_HOLDS) }
-                        }
-                        _ => Hold::Unknown,
-                    };
-                }
-            }
-            LeaseOp::Claim { key, .. } => {
-                self.claimed.remove(key);
-            }
-            LeaseOp::Withdraw { .. } => {}
-            LeaseOp::Join(_) => self.joined = false,
-        }
-        if !matches!(op, LeaseOp::Release { .. }) {
-            self.again_at = Some(now + retry_in);
-        }
-        let what = op.to_string();
-        if self.complaints.entry(what.clone()).or_default().admits(now) {
-            out.decide(Decision::EffectFailed { what, error: reason, retry_in });
-        }
-        Concerned::Nothing
-    }
-
-    /// A session of which nothing is left when the kernel's lifetimes are taken off. It is given up, and another one asked
-    /// for after a while: the servers may have been mended.
-    fn too_short<F: Asks>(&mut self, timeout: Duration, now: Instant, out: &mut Outbox<F>) -> Concerned {
-        self.too_short = Some(timeout);
-        self.patient_until = None;
-        ask(LeaseOp::Close, out);
-        self.link = Link::Closed;
-        self.again_at = Some(now + LONGER_SESSION);
-        if self.complaints.entry("session too short".to_owned()).or_default().admits(now) {
-            out.decide(Decision::SessionTooShort { timeout, least: surely::SHORTEST_SESSION });
-        }
-        Concerned::All
-    }
-
-    fn current(&mut self, session: Session) -> Option<&mut Live> {
-        self.session.as_mut().filter(|live| live.session == session)
-    }
-
-    /// Nothing of it is ours any more, or can be relied on.
-    fn lose_session(&mut self) {
-        self.session = None;
-        self.holds.clear();
-        self.candidates.clear();
-        self.claimed.clear();
-        self.vacant.clear();
-        self.vacancies.clear();
-        self.joined = false;
     }
 }
 

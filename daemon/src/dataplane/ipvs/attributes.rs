@@ -1,0 +1,175 @@
+//! Services and destinations as attributes of IPVS's messages, and back.
+
+use super::message::{Attribute, DestAttribute, ServiceAttribute, address, union};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use vipward_core::ipvs::{Destination, Forwarding, Persistence, Protocol, Scheduler, Service, ServiceKey};
+
+/// `IP_VS_SVC_F_PERSISTENT`.
+const PERSISTENT: u32 = 1;
+
+/// `IP_VS_CONN_F_FWD_MASK`.
+const FORWARDING_BITS: u32 = 7;
+
+/// Which service, and how it is to be; `None`: only which.
+pub fn service_attribute(key: &ServiceKey, service: Option<&Service>) -> Attribute {
+    let (family, bytes) = union(key.address.ip());
+    let protocol = match key.protocol {
+        Protocol::Tcp => libc::IPPROTO_TCP,
+        Protocol::Udp => libc::IPPROTO_UDP,
+        Protocol::Sctp => libc::IPPROTO_SCTP,
+    };
+    let mut attributes = vec![
+        ServiceAttribute::Family(family),
+        ServiceAttribute::Protocol(protocol as u16),
+        ServiceAttribute::Address(bytes),
+        ServiceAttribute::Port(key.address.port()),
+    ];
+    if let Some(service) = service {
+        let netmask = match (key.address.ip(), service.persistence) {
+            (IpAddr::V4(_), Some(persistence)) => persistence.netmask.octets(),
+            (IpAddr::V4(_), None) => [255; 4],
+            // Each client by itself: the mask that a service of ours has is IPv4's.
+            (IpAddr::V6(_), _) => 128u32.to_ne_bytes(),
+        };
+        attributes.extend([
+            ServiceAttribute::Scheduler(service.scheduler.0.to_string()),
+            ServiceAttribute::Flags {
+                flags: if service.persistence.is_some() { PERSISTENT } else { 0 },
+                mask: u32::MAX,
+            },
+            ServiceAttribute::Timeout(service.persistence.map_or(0, |persistence| persistence.timeout_secs)),
+            ServiceAttribute::Netmask(netmask),
+        ]);
+    }
+    Attribute::Service(attributes)
+}
+
+pub fn dest_attribute(at: SocketAddr, destination: Option<&Destination>) -> Attribute {
+    let (family, bytes) = union(at.ip());
+    let mut attributes =
+        vec![DestAttribute::Family(family), DestAttribute::Address(bytes), DestAttribute::Port(at.port())];
+    if let Some(destination) = destination {
+        attributes.extend([
+            DestAttribute::Forwarding(match destination.forwarding {
+                Forwarding::Nat => 0,
+                Forwarding::Tun => 2,
+                Forwarding::Dr => 3,
+            }),
+            DestAttribute::Weight(destination.weight),
+            DestAttribute::UpperThreshold(destination.upper_threshold),
+            DestAttribute::LowerThreshold(destination.lower_threshold),
+        ]);
+    }
+    Attribute::Dest(attributes)
+}
+
+/// `None` for services by firewall mark and for protocols that we have no word for.
+pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Service)> {
+    use ServiceAttribute as A;
+    let (mut family, mut protocol, mut bytes, mut port) = (None, None, None, None);
+    let (mut scheduler, mut persistent, mut timeout, mut netmask) = (String::new(), false, 0, [255; 4]);
+    for attribute in attributes {
+        match attribute {
+            A::Family(value) => family = Some(*value),
+            A::Protocol(value) => protocol = Some(i32::from(*value)),
+            A::Address(value) => bytes = Some(*value),
+            A::Port(value) => port = Some(*value),
+            A::FirewallMark(mark) if *mark != 0 => return None,
+            A::Scheduler(name) => scheduler.clone_from(name),
+            A::Flags { flags, .. } => persistent = flags & PERSISTENT != 0,
+            A::Timeout(value) => timeout = *value,
+            A::Netmask(value) => netmask = *value,
+            A::FirewallMark(_) | A::Other(_) => {}
+        }
+    }
+    let protocol = match protocol? {
+        libc::IPPROTO_TCP => Protocol::Tcp,
+        libc::IPPROTO_UDP => Protocol::Udp,
+        libc::IPPROTO_SCTP => Protocol::Sctp,
+        _ => return None,
+    };
+    let ip = address(family?, bytes?)?;
+    let key = ServiceKey { protocol, address: SocketAddr::new(ip, port?) };
+    // The mask of an IPv6 service is a prefix length; ours is always the whole address.
+    let netmask = if ip.is_ipv4() { Ipv4Addr::from(netmask) } else { Ipv4Addr::BROADCAST };
+    let persistence = persistent.then_some(Persistence { timeout_secs: timeout, netmask });
+    Some((key, Service { scheduler: Scheduler(scheduler.into()), persistence }))
+}
+
+pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Option<(SocketAddr, Destination)> {
+    use DestAttribute as A;
+    // Kernels before 3.18 do not tell the family: it is the service's.
+    let mut family = union(service.address.ip()).0;
+    let (mut bytes, mut port, mut method) = (None, None, 0);
+    let (mut weight, mut upper_threshold, mut lower_threshold) = (0, 0, 0);
+    for attribute in attributes {
+        match attribute {
+            A::Address(value) => bytes = Some(*value),
+            A::Port(value) => port = Some(*value),
+            A::Forwarding(value) => method = value & FORWARDING_BITS,
+            A::Weight(value) => weight = *value,
+            A::UpperThreshold(value) => upper_threshold = *value,
+            A::LowerThreshold(value) => lower_threshold = *value,
+            A::Family(value) => family = *value,
+            A::Other(_) => {}
+        }
+    }
+    let forwarding = match method {
+        0 => Forwarding::Nat,
+        2 => Forwarding::Tun,
+        3 => Forwarding::Dr,
+        // 1: the director itself, 4: past IPVS. Nobody asks for those, and as NAT they show up as not what was wanted.
+        _ => Forwarding::Nat,
+    };
+    let at = SocketAddr::new(address(family, bytes?)?, port?);
+    Some((at, Destination { weight, forwarding, upper_threshold, lower_threshold }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_key() -> impl Strategy<Value = ServiceKey> {
+        let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)];
+        (protocol, any::<(IpAddr, u16)>())
+            .prop_map(|(protocol, (ip, port))| ServiceKey { protocol, address: SocketAddr::new(ip, port) })
+    }
+
+    fn any_destination() -> impl Strategy<Value = Destination> {
+        let forwarding = prop_oneof![Just(Forwarding::Nat), Just(Forwarding::Dr), Just(Forwarding::Tun)];
+        (forwarding, any::<(u32, u32, u32)>()).prop_map(|(forwarding, (weight, upper_threshold, lower_threshold))| {
+            Destination { weight, forwarding, upper_threshold, lower_threshold }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_service_is_read_as_it_was_written(key in any_key(), name in "[a-z]{1,8}", persistence: Option<(u32, u32)>) {
+            let persistence = persistence.map(|(timeout_secs, mask)| Persistence {
+                timeout_secs,
+                netmask: if key.address.is_ipv4() { Ipv4Addr::from(mask) } else { Ipv4Addr::BROADCAST },
+            });
+            let service = Service { scheduler: Scheduler(name.as_str().into()), persistence };
+            let Attribute::Service(attributes) = service_attribute(&key, Some(&service)) else { unreachable!() };
+            prop_assert_eq!(service_of(&attributes), Some((key, service)));
+        }
+
+        #[test]
+        fn a_destination_is_read_as_it_was_written(
+            key in any_key(),
+            at: (IpAddr, u16),
+            destination in any_destination(),
+        ) {
+            let at = SocketAddr::new(at.0, at.1);
+            let Attribute::Dest(attributes) = dest_attribute(at, Some(&destination)) else { unreachable!() };
+            prop_assert_eq!(destination_of(&key, &attributes), Some((at, destination)));
+        }
+    }
+
+    #[test]
+    fn a_service_by_firewall_mark_is_not_ours_to_know() {
+        let attributes = [ServiceAttribute::Family(2), ServiceAttribute::FirewallMark(7)];
+        assert_eq!(service_of(&attributes), None);
+    }
+}
