@@ -63,6 +63,7 @@ fn election() -> Estate {
         vrid: Vrid::new(n).unwrap(),
         family: Family::V4,
         state,
+        sequence: 0,
     };
     Estate::Election(ElectionEstate {
         handed_over: true,

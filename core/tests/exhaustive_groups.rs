@@ -79,6 +79,7 @@ impl Setup {
             source: None,
             unicast_ttl: 255,
             password: None,
+            ah: false,
             addresses: vec![address(segment, 100)],
             excluded: vec![],
             tracking: Tracking::default(),

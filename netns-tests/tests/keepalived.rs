@@ -18,8 +18,12 @@ fn only(pair: &Pair, holder: &Node, daemons: &[&Process]) {
 
 /// `better` on lb1 and `other` on lb2: the better one takes the address, gives it up in order, takes it back, dies.
 fn live_together(better: Daemon, other: Daemon, version: u8, advert_int: &'static str) {
+    live_together_with(better, other, |router| Router { version, advert_int, ..router });
+}
+
+fn live_together_with(better: Daemon, other: Daemon, change: impl Fn(Router) -> Router) {
     let pair = Pair::build().unwrap();
-    let file = |router: Router| Router { version, advert_int, ..router }.text();
+    let file = |router: Router| change(router).text();
     let (on_lb1, on_lb2) = (file(Router::master()), file(Router::backup()));
     let backup = other.start(&pair, &pair.lb2, &on_lb2).unwrap();
     only(&pair, &pair.lb2, &[&backup]);
@@ -78,6 +82,25 @@ fn passwords_of_version_2_are_understood_both_ways() {
         let master = Daemon::Vipward.start(&pair, &pair.lb1, &Router { more, ..Router::master() }.text()).unwrap();
         only(&pair, &pair.lb1, &[&master, &backup]);
         drop((master, backup));
+    });
+}
+
+fn with_ah(router: Router) -> Router {
+    let more = "authentication {\n        auth_type AH\n        auth_pass secret42\n    }";
+    Router { more, version: 2, advert_int: "1", ..router }
+}
+
+#[test]
+fn vipward_leads_keepalived_with_ah() {
+    in_lab("vipward_leads_keepalived_with_ah", &[Need::Keepalived], || {
+        live_together_with(Daemon::Vipward, Daemon::Keepalived, with_ah);
+    });
+}
+
+#[test]
+fn keepalived_leads_vipward_with_ah() {
+    in_lab("keepalived_leads_vipward_with_ah", &[Need::Keepalived], || {
+        live_together_with(Daemon::Keepalived, Daemon::Vipward, with_ah);
     });
 }
 

@@ -104,6 +104,7 @@ pub(crate) fn config(priority: u8) -> Config {
         source: None,
         unicast_ttl: 255,
         password: None,
+        ah: false,
         addresses: vec![InterfaceAddress {
             interface: InterfaceName::new("eth0"),
             address: vip,

@@ -343,15 +343,18 @@ impl<'a> Group<'a> {
                     .note("they drop each other's adverts, and each becomes MASTER")
                     .help("write the same `version` (or `vrrp_version`) on every node"),
             );
-        } else if self.sound("authentication") && !self.agree(|member| member.router.password) {
+        } else if self.sound("authentication") && !self.agree(|member| (member.router.password, member.router.ah)) {
             let diagnostic = Diagnostic::error("authentication-differs", "the nodes do not authenticate alike");
             found.push(
                 self.labels(diagnostic, "authentication", |member| match member.router.password {
+                    Some(_) if member.router.ah => "by AH with this password".to_owned(),
                     Some(_) => "with this password".to_owned(),
                     None => "no authentication".to_owned(),
                 })
                 .note("they drop each other's adverts, and each becomes MASTER")
-                .help("write the same `auth_pass` on every node, or delete `authentication` everywhere"),
+                .help(
+                    "write the same `auth_type` and `auth_pass` on every node, or delete `authentication` everywhere",
+                ),
             );
         }
         if self.sound("advert_int") && !self.agree(|member| member.router.adverts.interval) {

@@ -221,8 +221,11 @@ pub struct VirtualRouterConfig {
     pub source: Option<IpAddr>,
     /// `unicast_ttl`, default 255.
     pub unicast_ttl: u8,
-    /// `auth_type PASS`: the 8 bytes on the wire, zero filled (RFC 2338 10.3; VRRPv2 only).
+    /// `auth_pass`: the 8 bytes on the wire, zero filled (RFC 2338 10.3; VRRPv2 only).
     pub password: Option<[u8; 8]>,
+    /// `auth_type AH`: the password is the key of an authentication header and is not sent.
+    #[serde(default)]
+    pub ah: bool,
     /// `virtual_ipaddress`: these are advertised.
     pub addresses: Vec<InterfaceAddress>,
     /// `virtual_ipaddress_excluded`: these move along, but no advert lists them.

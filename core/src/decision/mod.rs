@@ -245,6 +245,13 @@ pub enum IgnoreReason {
     NotAPeer,
     /// An advert interval of zero.
     ZeroInterval,
+    /// It has no authentication header of this key (`auth_type AH`).
+    AuthenticationFailed,
+    /// A packet with this sequence number, or a later one, was heard or sent already (`auth_type AH`).
+    Replayed {
+        sequence: u32,
+        newest: u32,
+    },
 }
 
 impl IgnoreReason {
@@ -266,6 +273,8 @@ impl IgnoreReason {
             Self::WrongDestination { .. } => "wrong_destination",
             Self::NotAPeer => "not_a_peer",
             Self::ZeroInterval => "zero_interval",
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::Replayed { .. } => "replayed",
         }
     }
 }

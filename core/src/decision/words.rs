@@ -332,6 +332,12 @@ impl fmt::Display for IgnoreReason {
             Self::NoAddresses => f.write_str("it lists no address"),
             Self::NotAPeer => f.write_str("the sender is not in unicast_peer"),
             Self::ZeroInterval => f.write_str("advert interval 0"),
+            Self::AuthenticationFailed => {
+                f.write_str("its authentication fails: another auth_pass, a packet that was changed on its way, or a forged one")
+            }
+            Self::Replayed { sequence, newest } => {
+                write!(f, "its sequence number {sequence} is used: the newest is {newest}; an old packet came again, or two are MASTER")
+            }
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Adverts as whole IP packets (RFC 791 3.1, RFC 8200 3), and back.
 
-use crate::datagram::Datagram;
+use crate::datagram::{AH, Datagram, IPV4_HEADER};
 use crate::interface::InterfaceName;
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// VRRP's protocol number.
 const PROTOCOL: u8 = 112;
-const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
 /// The packet; `None` when IP has no form for it: two families, or too long.
 pub fn to_packet(datagram: &Datagram, out: &mut Vec<u8>) -> Option<()> {
     let Datagram { source, destination, ttl, payload, .. } = datagram;
+    if datagram.is_whole() {
+        out.extend_from_slice(payload);
+        return Some(());
+    }
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let length = u16::try_from(payload.len() + IPV4_HEADER).ok()?.to_be_bytes();
@@ -50,6 +53,7 @@ pub fn from_packet(interface: &InterfaceName, packet: &[u8]) -> Option<Datagram>
         4 => {
             let (header, payload) = packet.split_at_checked(IPV4_HEADER)?;
             let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(header.get(at..at + 4)?).ok()?));
+            let payload = if header.get(9) == Some(&AH) { packet } else { payload };
             (address(12)?.into(), address(16)?.into(), *header.get(8)?, payload)
         }
         6 => {

@@ -3,6 +3,7 @@
 //! [`Election`] is the machine; [`VirtualRouter`] is the RFCs' state machine, one for each `vrrp_instance`. They know
 //! nothing of health checks and IPVS.
 
+pub mod ah;
 pub mod announce;
 pub mod book;
 pub mod counters;

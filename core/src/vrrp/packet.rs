@@ -36,6 +36,7 @@ const AUTH_DATA: usize = 8;
 const ADVERTISEMENT: u8 = 1;
 const AUTH_NONE: u8 = 0;
 const AUTH_PASS: u8 = 1;
+const AUTH_AH: u8 = 2;
 
 /// What an advertisement says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,9 @@ pub enum Authentication {
     None,
     /// `auth_type PASS`: eight bytes, zero filled.
     Password([u8; 8]),
-    /// A type that vipward does not speak; 2 is AH.
+    /// `auth_type AH`: a header before the message ([`super::ah`]); the message itself has only the number.
+    Header,
+    /// A type that vipward does not speak.
     Other(u8),
 }
 
@@ -66,6 +69,7 @@ impl Authentication {
         match self {
             Self::None => AUTH_NONE,
             Self::Password(_) => AUTH_PASS,
+            Self::Header => AUTH_AH,
             Self::Other(kind) => kind,
         }
     }
@@ -155,6 +159,7 @@ impl<'a> Advert<'a> {
             (Version::V3, _) | (Version::V2, AUTH_NONE) => Authentication::None,
             (Version::V2, kind) if !v4 => Authentication::Other(kind),
             (Version::V2, AUTH_PASS) => Authentication::Password(*rest.first_chunk::<AUTH_DATA>().ok_or_else(short)?),
+            (Version::V2, AUTH_AH) => Authentication::Header,
             (Version::V2, kind) => Authentication::Other(kind),
         };
         if !intact {
@@ -209,7 +214,7 @@ impl<'a> Advert<'a> {
         if self.version == Version::V2 && v4 {
             bytes.extend_from_slice(&match self.authentication {
                 Authentication::Password(password) => password,
-                Authentication::None | Authentication::Other(_) => [0; AUTH_DATA],
+                Authentication::None | Authentication::Header | Authentication::Other(_) => [0; AUTH_DATA],
             });
         }
         let mut sum = sum_words(0, &bytes);
@@ -226,7 +231,7 @@ impl<'a> Advert<'a> {
 }
 
 /// Adds 16-bit words (RFC 1071); an odd last byte counts as the high one.
-fn sum_words(sum: u32, bytes: &[u8]) -> u32 {
+pub(super) fn sum_words(sum: u32, bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<2>();
     // At most 32,768 words of an IP packet: 32 bits hold their sum.
     let sum = words.iter().fold(sum, |sum, word| sum.wrapping_add(u32::from(u16::from_be_bytes(*word))));
@@ -244,7 +249,7 @@ fn sum_pseudo_header(sum: u32, source: IpAddr, destination: IpAddr, len: usize) 
 }
 
 /// One's complement sum of the two halves.
-fn fold(sum: u32) -> u16 {
+pub(super) fn fold(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     u16::try_from(sum & 0xffff).unwrap_or(u16::MAX)
@@ -402,13 +407,13 @@ mod tests {
         assert_eq!(decode(&bytes).unwrap().interval.centis(), 50);
     }
 
-    /// AH (type 2) is read far enough to say that it is not spoken.
     #[test]
-    fn an_unknown_authentication_is_named() {
-        let mut bytes = hex(KA_V2_PASS);
-        bytes[4] = 2;
-        let bytes = mend(bytes);
-        assert_eq!(decode(&bytes).unwrap().authentication, Authentication::Other(2));
+    fn other_authentications_are_named() {
+        for (kind, is) in [(2, Authentication::Header), (3, Authentication::Other(3))] {
+            let mut bytes = hex(KA_V2_PASS);
+            bytes[4] = kind;
+            assert_eq!(decode(&mend(bytes)).unwrap().authentication, is);
+        }
     }
 
     #[test]

@@ -6,11 +6,8 @@ use vipward_core::config::Config;
 use vipward_core::config::words::{Block, Default, Keyword, Standing, Value, all, find};
 
 /// Acted on, but not to be seen in the configuration, and why.
-const INVISIBLE: [(&str, &str); 3] = [
-    ("native_ipv6", "the address is IPv4"),
-    ("no_virtual_ipaddress", "silences a warning"),
-    ("auth_type", "PASS is the only kind"),
-];
+const INVISIBLE: [(&str, &str); 2] =
+    [("native_ipv6", "the address is IPv4"), ("no_virtual_ipaddress", "silences a warning")];
 
 /// Values of words that take any text, or whose range the row does not say: two that differ.
 fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
@@ -63,6 +60,7 @@ fn decimal(millis: u64) -> String {
 fn beside(keyword: &Keyword) -> &'static str {
     match keyword.word {
         "auth_pass" => "auth_type PASS\n",
+        "auth_type" => "auth_pass x7Kf\n",
         "unicast_src_ip" | "unicast_ttl" => "unicast_peer {\n 192.0.2.99\n}\n",
         "sorry_server_lvs_method" => "sorry_server 198.51.100.9\n",
         "regex_no_match" | "regex_options" | "regex_min_offset" | "regex_max_offset" => "regex ok\n",

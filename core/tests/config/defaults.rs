@@ -219,7 +219,16 @@ fn a_password_is_filled_with_zeros_or_cut() {
     for (written, bytes) in [("s3cr3t", b"s3cr3t\0\0"), ("much-too-long", b"much-too")] {
         let text = instance(&format!("authentication {{\n auth_type PASS\n auth_pass {written}\n}}"));
         assert_eq!(good(&text).routers[0].password.as_ref(), Some(bytes));
+        assert!(!good(&text).routers[0].ah);
     }
+}
+
+/// `state MASTER` is taken back, as by keepalived: it must hear first where the others are in the sequence.
+#[test]
+fn ah_takes_the_password_for_its_key() {
+    let router =
+        good(&instance("state MASTER\nauthentication {\n auth_type AH\n auth_pass s3cr3t\n}")).routers[0].clone();
+    assert_eq!((router.ah, router.password, router.initial_state), (true, Some(*b"s3cr3t\0\0"), InitialState::Backup));
 }
 
 #[test]

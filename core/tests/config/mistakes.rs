@@ -206,7 +206,11 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("nopreempt on a MASTER", vi("state MASTER\nnopreempt"), "W nopreempt-master 9:1"),
         ("tenths of a second in version 2", vi("advert_int 0.5"), "E bad-value 8:12"),
         ("a minute in version 3", vi("version 3\nadvert_int 60"), "E bad-value 9:12"),
-        ("AH", vi("authentication {\n auth_type AH\n auth_pass x7Kf\n}"), "E no-ah 9:2"),
+        (
+            "a password that everybody knows, for AH",
+            vi("authentication {\n auth_type AH\n auth_pass 1111\n}"),
+            "W public-password 10:12",
+        ),
         (
             "the manual's password",
             vi("authentication {\n auth_type PASS\n auth_pass 1111\n}"),

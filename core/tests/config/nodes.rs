@@ -59,6 +59,11 @@ fn each_mistake_by_itself() {
         ("address-differs", master(""), backup("").replace("192.0.2.100/24", "192.0.2.100")),
         ("version-differs", master(""), backup("version 3")),
         ("authentication-differs", master(""), backup("authentication {\nauth_type PASS\nauth_pass x7Kf\n}")),
+        (
+            "authentication-differs",
+            master("authentication {\nauth_type AH\nauth_pass x7Kf\n}"),
+            backup("authentication {\nauth_type PASS\nauth_pass x7Kf\n}"),
+        ),
         ("interval-differs", master(""), backup("advert_int 2")),
         ("down-timer-differs", master(""), backup("down_timer_adverts 4")),
         ("unicast-differs", master(""), backup(&peers("192.0.2.12", "192.0.2.11"))),

@@ -5,6 +5,7 @@
 mod timeline;
 
 mod addresses;
+mod ah;
 mod announce;
 mod backup;
 mod checks;

@@ -71,6 +71,7 @@ pub fn router() -> VirtualRouterConfig {
         source: None,
         unicast_ttl: 255,
         password: None,
+        ah: false,
         addresses: vec![vip(100)],
         excluded: vec![],
         tracking: Tracking::default(),
@@ -460,7 +461,7 @@ fn effect_line(effect: &Effect) -> String {
         },
         Effect::SendAdvert(datagram) => {
             let (source, destination) = (datagram.source, datagram.destination);
-            let advert = Advert::decode(&datagram.payload, source, destination).expect("we send what we read");
+            let advert = Advert::decode(datagram.message(), source, destination).expect("we send what we read");
             if destination == GROUP {
                 format!("advert {}", advert.priority)
             } else {

@@ -8,6 +8,7 @@ pub struct Header {
     pub source: Ipv4Addr,
     pub destination: Ipv4Addr,
     pub ttl: u8,
+    pub protocol: u8,
 }
 
 /// Takes the header off; `None` if there is no whole one. The kernel has checked its checksum and lengths, but what
@@ -20,7 +21,10 @@ pub fn strip(packet: &[u8]) -> Option<(Header, &[u8])> {
     }
     let (header, payload) = packet.split_at_checked(length)?;
     let address = |at: usize| header.get(at..at + 4)?.try_into().ok().map(|octets: [u8; 4]| Ipv4Addr::from(octets));
-    Some((Header { source: address(12)?, destination: address(16)?, ttl: *header.get(8)? }, payload))
+    Some((
+        Header { source: address(12)?, destination: address(16)?, ttl: *header.get(8)?, protocol: *header.get(9)? },
+        payload,
+    ))
 }
 
 #[cfg(test)]

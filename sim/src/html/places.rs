@@ -142,7 +142,10 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             let word = match reason {
                 IgnoreReason::UnknownVrid { .. } => "virtual_router_id",
                 IgnoreReason::UnknownVersion { .. } | IgnoreReason::VersionDiffers { .. } => "version",
-                IgnoreReason::AuthTypeDiffers { .. } | IgnoreReason::PasswordDiffers => "authentication",
+                IgnoreReason::AuthTypeDiffers { .. }
+                | IgnoreReason::PasswordDiffers
+                | IgnoreReason::AuthenticationFailed
+                | IgnoreReason::Replayed { .. } => "authentication",
                 IgnoreReason::AddressListDiffers => "virtual_ipaddress",
                 IgnoreReason::WrongDestination { .. } | IgnoreReason::NotAPeer => "unicast_peer",
                 // The rest is about the packet, not about a word of the file.

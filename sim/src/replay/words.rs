@@ -173,7 +173,7 @@ fn advert(datagram: &Datagram) -> String {
 
 /// VRID and priority.
 pub(super) fn decoded(datagram: &Datagram) -> Option<(u8, u8)> {
-    let advert = Advert::decode(&datagram.payload, datagram.source, datagram.destination).ok()?;
+    let advert = Advert::decode(datagram.message(), datagram.source, datagram.destination).ok()?;
     Some((advert.vrid.get(), advert.priority))
 }
 

@@ -139,7 +139,7 @@ fn believable(forgery: &Forgery, router: &VirtualRouterConfig, destination: IpAd
     let sent_by_unicast = !destination.is_multicast();
     router.vrid == forgery.vrid
         && router.version == forgery.version
-        && (router.version == Version::V3 || router.password == forgery.password)
+        && (router.version == Version::V3 || !router.ah && router.password == forgery.password)
         && sent_by_unicast == matches!(router.transport, Transport::Unicast { .. })
         && (sent_by_unicast || forgery.ttl == 255)
         && forgery.addresses.iter().any(|address| router.addresses.iter().any(|it| it.address == *address))

@@ -88,7 +88,7 @@ impl World {
         }
         let segment = port.segment.0;
         // RFC 9568 5.2 and RFC 3768 5.3 agree on these two bytes.
-        if let (Some(vrid), Some(priority)) = (advert.payload.get(1), advert.payload.get(2)) {
+        if let (Some(vrid), Some(priority)) = (advert.message().get(1), advert.message().get(2)) {
             let what = What::Advert { vrid: *vrid, priority: *priority, destination: advert.destination };
             self.note(Some(id), what);
             if *priority > 0 {

@@ -162,7 +162,7 @@ impl Voter {
     /// What an advert is changed into; none: it is not heard.
     fn spoil(&self, datagram: Datagram) -> Option<Datagram> {
         let (source, to) = (datagram.source, datagram.destination);
-        let Ok(advert) = Advert::decode(&datagram.payload, source, to) else { return Some(datagram) };
+        let Ok(advert) = Advert::decode(datagram.message(), source, to) else { return Some(datagram) };
         let Some(router) = self.inner.routers().iter().find(|it| it.config().vrid == advert.vrid) else {
             return Some(datagram);
         };

@@ -1,4 +1,4 @@
-//! `authentication`: a password in every advert, in clear text (VRRPv2).
+//! `authentication`: a password in every advert, in clear text, or an authentication header of which it is the key (VRRPv2).
 
 use super::Block;
 use super::row::Default::Nothing;
@@ -9,8 +9,8 @@ use crate::text::{Diagnostic, Span};
 
 #[derive(Clone, Debug, std::default::Default)]
 pub(super) struct Draft {
-    /// AH, where it stands.
-    ah: Option<Span>,
+    /// `auth_type AH`.
+    pub ah: bool,
     /// There is an `auth_type`.
     kind: bool,
     /// `auth_pass` stands behind it on the same line.
@@ -27,12 +27,10 @@ pub(super) const TABLE: Table<Draft> = Table { block: Block::Authentication, row
 
 #[rustfmt::skip]
 const ROWS: &[Row<Draft>] = &[
-    row("auth_type", choice(&["PASS"]), Nothing, Acted(|said, draft| {
+    row("auth_type", choice(&["PASS", "AH"]), Nothing, Acted(|said, draft| {
         draft.kind = true;
         draft.on_one_line = said.line.args.iter().any(|word| word.text == "auth_pass");
-        // AH is answered in the end, with what to do about it.
-        draft.ah = (said.text() == Some("AH")).then(|| said.line.span());
-        if draft.ah.is_none() { said.choice(&[("PASS", ())]); }
+        if let Some(ah) = said.choice(&[("PASS", false), ("AH", true)]) { draft.ah = ah; }
     }), "kind of authentication"),
     row("auth_pass", text("PASSWORD"), Nothing, Acted(|said, draft| {
         draft.password_known = true;
@@ -69,14 +67,6 @@ const PUBLIC: [&str; 22] = [
 impl Lower<'_> {
     /// The bytes on the wire (RFC 2338 10.3), filled with zeros.
     pub(super) fn password(&mut self, auth: Span, draft: &Draft) -> Option<[u8; 8]> {
-        if let Some(ah) = draft.ah {
-            self.push(
-                Diagnostic::error("no-ah", "authentication by AH is not supported")
-                    .at(ah, "nodes that use it would drop our adverts, and we theirs")
-                    .help("delete the block on every node; to keep strangers out, use a packet filter or unicast_peer"),
-            );
-            return None;
-        }
         if !draft.kind && draft.password_known {
             self.push(
                 Diagnostic::error("missing-word", "`authentication` has no `auth_type`")
@@ -100,9 +90,13 @@ impl Lower<'_> {
         let bytes = text.as_bytes();
         let same = bytes.iter().all(|byte| Some(byte) == bytes.first());
         if PUBLIC.contains(&text.as_str()) || same {
+            let why = match draft.ah {
+                true => "everybody knows this one",
+                false => "everybody knows this one, and adverts carry it in clear text",
+            };
             self.push(
                 Diagnostic::warning("public-password", format!("`auth_pass {}` protects nothing", text))
-                    .at(*span, "everybody knows this one, and adverts carry it in clear text")
+                    .at(*span, why)
                     .help("delete `authentication` on every node; to keep strangers out, use a packet filter or unicast_peer"),
             );
         }

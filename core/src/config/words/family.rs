@@ -105,9 +105,9 @@ impl Lower<'_> {
         }
     }
 
-    /// The password of version 2 over IPv4.
-    pub(super) fn authentication(&mut self, family: Family, draft: &Draft) -> Option<[u8; 8]> {
-        let mut password = None;
+    /// The password of version 2 over IPv4, and whether it is the key of AH.
+    pub(super) fn authentication(&mut self, family: Family, draft: &Draft) -> (Option<[u8; 8]>, bool) {
+        let (mut password, mut ah) = (None, false);
         for (inside, span) in &draft.authentications {
             if draft.version == Version::V3 {
                 self.push(
@@ -132,10 +132,10 @@ impl Lower<'_> {
                         .help("delete the block on every node"),
                 );
             } else {
-                password = self.password(*span, inside).or(password);
+                (password, ah) = self.password(*span, inside).map_or((password, ah), |it| (Some(it), inside.ah));
             }
         }
-        password
+        (password, ah)
     }
 
     /// Where multicast adverts go.

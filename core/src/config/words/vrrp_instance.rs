@@ -140,7 +140,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
     lower.first_address(&draft);
     lower.version(family, &mut draft);
     let before = lower.report.errors();
-    let password = lower.authentication(family, &draft);
+    let (password, ah) = lower.authentication(family, &draft);
     if lower.report.errors() > before {
         draft.places.mistaken("authentication");
     }
@@ -150,6 +150,10 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         draft.places.mistaken("advert_int");
     }
     lower.election(block, &mut draft);
+    if ah {
+        // It must hear first where the others are in the sequence; keepalived 2.2.7 does the same.
+        draft.state = InitialState::Backup;
+    }
     let (transport, source) = lower.transport(block, family, &draft);
     let Some(vrid) = draft.vrid else { return };
     let mut interfaces = Interfaces::all(draft.device(lower));
@@ -177,6 +181,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         source,
         unicast_ttl: draft.unicast_ttl,
         password,
+        ah,
         addresses: draft.addresses,
         excluded: draft.excluded,
         tracking: Tracking { list: draft.tracked },

@@ -84,7 +84,7 @@ const ROWS: &[Row<Draft>] = &[
     row("check_unicast_src", flag(), Of(Block::GlobalDefs, "vrrp_check_unicast_src"), Acted(|_, draft| {
         draft.check_unicast_src = true;
     }), "drop adverts that come from no peer"),
-    row("authentication", opens(Block::Authentication), Nothing, Acted(authenticate), "a password in every advert, in clear text (VRRPv2)"),
+    row("authentication", opens(Block::Authentication), Nothing, Acted(authenticate), "a password in every advert, in clear text, or the key of an authentication header (VRRPv2)"),
     row("virtual_ipaddress", opens(Block::Addresses), Nothing, Acted(|said, draft| {
         let device = draft.device(said.lower);
         said.lower.addresses(said.line, &device, &mut draft.places, &mut draft.addresses);

@@ -35,6 +35,9 @@ pub struct RouterEstate {
     #[serde(default)]
     pub family: Family,
     pub state: State,
+    /// The newest sequence number of `auth_type AH`.
+    #[serde(default)]
+    pub sequence: u32,
 }
 
 /// One tracked script's.
@@ -71,6 +74,7 @@ impl Election {
             vrid: router.config().vrid,
             family: router.config().family,
             state: router.state().clone(),
+            sequence: router.sequence(),
         };
         Some(ElectionEstate {
             handed_over,
@@ -139,6 +143,7 @@ impl Election {
             let standing = self.standing(router, now);
             let mut ctx = Context::new(now, out, &mut self.book);
             if let Some(router) = self.routers.get_mut(place) {
+                router.count_on(left.sequence, estate.handed_over);
                 router.take_up(&left.state, estate.handed_over, &standing, &mut ctx);
             }
         }

@@ -39,7 +39,7 @@ impl Election {
                 what
             }
             Effect::SendAdvert(datagram) => {
-                let place = datagram.payload.get(1).and_then(|vrid| self.find(&datagram, Vrid::new(*vrid)?));
+                let place = datagram.message().get(1).and_then(|vrid| self.find(&datagram, Vrid::new(*vrid)?));
                 if let Some(router) = place.and_then(|place| self.routers.get(place)) {
                     retry_in = router.config().adverts.interval.duration();
                 }

@@ -354,7 +354,7 @@ impl Election {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), (Option<usize>, IgnoreReason)> {
-        let place = datagram.payload.get(1).and_then(|vrid| self.find(datagram, Vrid::new(*vrid)?));
+        let place = datagram.message().get(1).and_then(|vrid| self.find(datagram, Vrid::new(*vrid)?));
         let ignored = |reason| (place, reason);
 
         let &Datagram { source, destination, ttl, .. } = datagram;
@@ -362,15 +362,11 @@ impl Election {
         if destination.is_multicast() && ttl != TTL {
             return Err(ignored(IgnoreReason::WrongTtl { ttl }));
         }
-        let advert = Advert::decode(&datagram.payload, source, destination).map_err(ignored)?;
+        let advert = Advert::decode(datagram.message(), source, destination).map_err(ignored)?;
         let place = place.ok_or((None, IgnoreReason::UnknownVrid { vrid: advert.vrid.get() }))?;
         self.look_back(place, now, out);
-        let heard = self
-            .with_router(place, now, out, |router, ctx| {
-                let plain = Advert::checksum_is_plain(&datagram.payload);
-                router.hear(&advert, plain, source, destination, ctx)
-            })
-            .unwrap_or(Ok(()));
+        let heard =
+            self.with_router(place, now, out, |router, ctx| router.hear(&advert, datagram, ctx)).unwrap_or(Ok(()));
         if heard.is_ok() && advert.priority == 0 {
             self.group_stopped(place, source, now);
         }
@@ -440,7 +436,7 @@ impl Election {
         let group = self.groups.of(place);
         let yields_to_equal = self.groups.yields_to_equal(place, &self.routers, now);
         let router = self.routers.get_mut(place)?;
-        let before = (router.role(), router.source(), router.holds());
+        let before = (router.role(), router.source(), router.holds(), router.sequence());
         let mut ctx = Context { yields_to_equal, ..Context::new(now, out, &mut self.book) };
         let result = f(router, &mut ctx);
         let mut of_group = None;
@@ -450,7 +446,7 @@ impl Election {
         }
         follow(router, &mut self.leases, &mut self.book, now, out);
         self.timers.set(place, router.next().map(|(at, _)| at));
-        if before != (router.role(), router.source(), router.holds()) {
+        if before != (router.role(), router.source(), router.holds(), router.sequence()) {
             self.wills.insert(router.id());
         }
         let interval = router.interval();

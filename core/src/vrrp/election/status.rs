@@ -27,7 +27,7 @@ pub struct Seen {
 
 impl Seen {
     fn counts(&mut self, datagram: &crate::datagram::Datagram) -> Option<&mut PacketCounts> {
-        let vrid = *datagram.payload.get(1)?;
+        let vrid = *datagram.message().get(1)?;
         let key = (datagram.interface.clone(), Family::of(datagram.destination), vrid);
         // Whatever comes from outside: 256 numbers in two families on each interface that there is.
         Some(self.packets.entry(key).or_default())

@@ -299,7 +299,7 @@ impl Election {
     }
 
     fn resign_member(&mut self, place: usize, now: Instant, out: &mut Outbox) {
-        if let Some(router) = self.routers.get(place) {
+        if let Some(router) = self.routers.get_mut(place) {
             router.resign(&mut Context::new(now, out, &mut self.book));
         }
     }

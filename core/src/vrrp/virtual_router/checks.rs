@@ -27,7 +27,7 @@ impl VirtualRouter {
         }
         let ours = self.authentication();
         match (advert.authentication, ours) {
-            (Authentication::None, Authentication::None) => {}
+            (Authentication::None, Authentication::None) | (Authentication::Header, Authentication::Header) => {}
             (Authentication::Password(theirs), Authentication::Password(ours)) => {
                 if theirs != ours {
                     return Err(IgnoreReason::PasswordDiffers);

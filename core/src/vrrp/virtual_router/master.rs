@@ -3,7 +3,6 @@
 use super::{Context, Heard, Proposal, Proposed, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
 use crate::time::{Duration, Instant};
-use crate::vrrp::Effect;
 use crate::vrrp::announce::To;
 use crate::vrrp::book::Holder;
 use crate::vrrp::packet::Advert;
@@ -140,8 +139,9 @@ impl VirtualRouter {
     }
 
     pub(super) fn advertise(&mut self, ctx: &mut Context<'_>) {
+        let State::Master(_) = &self.state else { return };
+        self.say(self.adverts.clone(), ctx);
         let State::Master(master) = &mut self.state else { return };
-        ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
         master.last_advert = ctx.now;
         master.advertise_at = ctx.now + self.config.adverts.interval.duration();
     }

@@ -46,7 +46,7 @@ use crate::machine::LastWill;
 use crate::machine::Reason;
 use crate::quantity::{AdvertInterval, Priority, Role};
 use crate::time::{Duration, Instant};
-use crate::vrrp::{Effect, Outbox};
+use crate::vrrp::Outbox;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -136,6 +136,9 @@ pub struct VirtualRouter {
     /// Peers whose checksum leaves the pseudo header out; by multicast one stands for all.
     plain_checksum: BTreeSet<IpAddr>,
     rival: Option<master::Rival>,
+    /// `auth_type AH`: the newest sequence number that was sent or heard.
+    #[serde(default)]
+    sequence: u32,
     /// When it became MASTER last, in this process.
     master_since: Instant,
 }
@@ -168,6 +171,7 @@ impl VirtualRouter {
             unsure_interval: None,
             plain_checksum: BTreeSet::new(),
             rival: None,
+            sequence: 0,
             master_since: Instant::ZERO,
         };
         router.prepare();
@@ -227,6 +231,11 @@ impl VirtualRouter {
     /// The address that it sends from.
     pub fn source(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    /// The newest sequence number of `auth_type AH`.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
     }
 
     /// `virtual_ipaddress` and `virtual_ipaddress_excluded`.
@@ -337,16 +346,15 @@ impl VirtualRouter {
         }
     }
 
-    /// The checks of RFC 9568 7.1 and RFC 3768 7.1 that need a configuration, then the election. `plain`: its checksum is right
-    /// without a pseudo header.
+    /// The checks of RFC 9568 7.1 and RFC 3768 7.1 that need a configuration, then the election. `advert` is what `datagram`
+    /// carries.
     pub fn hear(
         &mut self,
         advert: &Advert<'_>,
-        plain: bool,
-        source: IpAddr,
-        destination: IpAddr,
+        datagram: &Datagram,
         ctx: &mut Context<'_>,
     ) -> Result<(), IgnoreReason> {
+        let &Datagram { source, destination, .. } = datagram;
         if matches!(self.state, State::Init | State::Fault) || !self.adverts_count() {
             return Ok(());
         }
@@ -354,10 +362,12 @@ impl VirtualRouter {
             return Err(IgnoreReason::LoopedBack);
         }
         self.check(advert, source, destination)?;
+        let sequence = self.fresh(datagram)?;
         self.compare_addresses(advert.addresses, source, ctx)?;
+        self.sequence = sequence;
         self.compare_interval(advert, source, ctx);
         self.compare_owner(advert, source, ctx);
-        self.learn_checksum(plain, source, ctx);
+        self.learn_checksum(Advert::checksum_is_plain(datagram.message()), source, ctx);
         match &self.state {
             State::Init | State::Fault => {}
             State::Backup(_) => self.hear_as_backup(advert, source, ctx.now),
@@ -434,17 +444,18 @@ impl VirtualRouter {
     }
 
     /// Says goodbye, if MASTER: an advert of priority 0 (RFC 9568 6.4.3, Shutdown).
-    pub fn resign(&self, ctx: &mut Context<'_>) {
+    pub fn resign(&mut self, ctx: &mut Context<'_>) {
         if let State::Master(_) = self.state {
             let goodbye = self.build_adverts(0);
-            ctx.out.extend(goodbye.into_iter().map(Effect::SendAdvert));
+            self.say(goodbye, ctx);
         }
     }
 
     /// What a MASTER that is stopped would say and give back.
     pub fn last_will(&self, book: &AddressBook) -> Option<LastWill> {
         let State::Master(_) = self.state else { return None };
-        Some(LastWill { datagrams: self.build_adverts(0), addresses: book.ours(self.addresses.iter()) })
+        let (datagrams, _) = self.sealed(self.build_adverts(0));
+        Some(LastWill { datagrams, addresses: book.ours(self.addresses.iter()) })
     }
 
     /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` when

@@ -7,7 +7,7 @@ use crate::limit::Allowance;
 use crate::quantity::{AdvertInterval, Role};
 use crate::time::Instant;
 use crate::vrrp::announce::{Announcements, To};
-use crate::vrrp::{Effect, notify};
+use crate::vrrp::notify;
 
 /// What a virtual router wants to be by what it has heard, waited for and been told, and why. The Election knows what stands
 /// above one router, and decides.
@@ -94,7 +94,7 @@ impl VirtualRouter {
     fn enter_master(&mut self, cause: RoleCause, holds: bool, ctx: &mut Context<'_>) {
         let from = self.role();
         self.master_since = ctx.now;
-        ctx.out.extend(self.adverts.iter().cloned().map(Effect::SendAdvert));
+        self.say(self.adverts.clone(), ctx);
         let announcements = if holds { self.take_addresses(ctx) } else { Announcements::default() };
         let advertise_at = ctx.now + self.config.adverts.interval.duration();
         self.state = State::Master(Master {

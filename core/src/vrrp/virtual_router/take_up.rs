@@ -13,7 +13,16 @@ const MOST_IMPATIENT: Priority = match Priority::new(254) {
     None => Priority::OWNER,
 };
 
+/// So many adverts may have left since a copy of an estate was made: more than a lifetime has room for.
+const UNKNOWN: u32 = 1000;
+
 impl VirtualRouter {
+    /// Goes on in the sequence of `auth_type AH` behind a predecessor. A number that was used is nobody's advert.
+    pub fn count_on(&mut self, left: u32, exact: bool) {
+        let skipped = if exact || left == 0 { 0 } else { UNKNOWN };
+        self.sequence = self.sequence.max(left.saturating_add(skipped));
+    }
+
     /// Takes up the state in which a predecessor left it, if it still holds; otherwise it starts as ever. `exact`: nothing
     /// has happened since. It says so, and tells no script: the role is what it was. The addresses that a MASTER wants
     /// are for the caller to settle, when all routers have said what they want.

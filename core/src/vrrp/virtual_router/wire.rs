@@ -1,11 +1,13 @@
 //! What a virtual router sends.
 
-use super::VirtualRouter;
+use super::{Context, VirtualRouter};
 use crate::config::Transport;
 use crate::datagram::Datagram;
+use crate::decision::IgnoreReason;
 use crate::interface::Family;
 use crate::quantity::Version;
 use crate::vrrp::packet::{AddressList, Advert, Authentication, TTL, wire_of};
+use crate::vrrp::{Effect, ah};
 use std::net::IpAddr;
 
 impl VirtualRouter {
@@ -38,9 +40,43 @@ impl VirtualRouter {
 
     pub(super) fn authentication(&self) -> Authentication {
         match (self.config.version, self.config.password) {
+            (Version::V2, Some(_)) if self.config.ah => Authentication::Header,
             (Version::V2, Some(password)) => Authentication::Password(password),
             (Version::V2, None) | (Version::V3, _) => Authentication::None,
         }
+    }
+
+    /// The key of `auth_type AH`.
+    fn key(&self) -> Option<&[u8; 8]> {
+        self.config.password.as_ref().filter(|_| self.authentication() == Authentication::Header)
+    }
+
+    /// Sends these now.
+    pub(super) fn say(&mut self, adverts: Vec<Datagram>, ctx: &mut Context<'_>) {
+        let (adverts, sequence) = self.sealed(adverts);
+        self.sequence = sequence;
+        ctx.out.extend(adverts.into_iter().map(Effect::SendAdvert));
+    }
+
+    /// As they would leave now, and the newest sequence number then. keepalived stays at the greatest one, too: nobody
+    /// believes a smaller one.
+    pub(super) fn sealed(&self, adverts: Vec<Datagram>) -> (Vec<Datagram>, u32) {
+        let Some(key) = self.key() else { return (adverts, self.sequence) };
+        let mut sequence = self.sequence;
+        let seal = |advert: Datagram| {
+            sequence = sequence.saturating_add(1);
+            ah::seal(&advert, key, sequence)
+        };
+        let sealed = adverts.into_iter().map(seal).collect();
+        (sealed, sequence)
+    }
+
+    /// With `auth_type AH`, the sequence number of an advert of this key that was not heard before. All directors of a virtual
+    /// router count in one, so it must be greater than the last of anybody's (keepalived's rule; RFC 2402 3.4.3 has a window).
+    pub(super) fn fresh(&self, advert: &Datagram) -> Result<u32, IgnoreReason> {
+        let Some(key) = self.key() else { return Ok(self.sequence) };
+        let (sequence, newest) = (ah::open(advert, key)?, self.sequence);
+        if sequence > newest { Ok(sequence) } else { Err(IgnoreReason::Replayed { sequence, newest }) }
     }
 
     pub(super) fn build_adverts(&self, priority: u8) -> Vec<Datagram> {

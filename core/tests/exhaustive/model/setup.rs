@@ -190,6 +190,7 @@ impl Setup {
             source: None,
             unicast_ttl: 255,
             password: None,
+            ah: false,
             addresses: vec![vip()],
             excluded: vec![],
             tracking: Tracking::default(),

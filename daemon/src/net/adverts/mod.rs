@@ -1,4 +1,4 @@
-//! Raw sockets of IP protocol 112 for all interfaces, one for each family (RFC 9568 5.1: TTL or hop limit 255).
+//! Raw sockets of IP protocol 112 for all interfaces, one for each family, and of 51 for `auth_type AH` (RFC 9568 5.1: TTL or hop limit 255).
 
 mod v4;
 mod v6;
@@ -28,7 +28,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// Internetwork control, as keepalived and the RFC's age ask for it.
 const TOS: u32 = 0xc0;
 
-/// A VRRP message has at most 8 + 255 * 16 bytes, behind an IPv4 header of at most 60. Longer ones are cut.
+/// A VRRP message has at most 8 + 255 * 16 bytes, behind an IPv4 header of at most 60 and perhaps one of authentication. Longer ones are cut.
 const LONGEST: usize = 4608;
 
 /// Packets that can't be read, one after the other, before others get their turn.
@@ -40,11 +40,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The sockets. They hear unicast at once, multicast after [`AdvertSocket::join`].
 pub struct AdvertSocket {
     v4: SocketV4,
+    /// Of `auth_type AH`, which is a protocol of its own.
+    authenticated: SocketV4,
     /// None on a machine without IPv6.
     v6: Option<SocketV6>,
     links: Rc<Links>,
-    /// Whose turn it is to be asked first: a flood on one must not hide what the other holds.
-    turn: Cell<bool>,
+    /// Whose turn it is to be asked first: a flood on one must not hide what the others hold.
+    turn: Cell<usize>,
 }
 
 impl AdvertSocket {
@@ -52,14 +54,18 @@ impl AdvertSocket {
     pub fn open(links: Rc<Links>) -> io::Result<Self> {
         let senders = Senders::open()?;
         let (v4, v6) = (SocketV4::of(senders.v4, links.clone())?, senders.v6);
+        let authenticated = SocketV4::of_authenticated(senders.authenticated, links.clone())?;
         let v6 = v6.map(|socket| SocketV6::of(socket, links.clone())).transpose()?;
-        Ok(Self { v4, v6, links, turn: Cell::default() })
+        Ok(Self { v4, authenticated, v6, links, turn: Cell::default() })
     }
 
     /// Joins a group on one interface. Joining twice is harmless.
     pub fn join(&self, index: u32, group: IpAddr) -> io::Result<()> {
         match group {
-            IpAddr::V4(group) => self.v4.join(index, group),
+            IpAddr::V4(group) => {
+                self.v4.join(index, group)?;
+                self.authenticated.join(index, group)
+            }
             IpAddr::V6(group) => self.v6.as_ref().ok_or_else(no_ipv6)?.join(index, group),
         }
     }
@@ -67,7 +73,10 @@ impl AdvertSocket {
     /// Leaves it again; not being there, or the interface being gone, is as good.
     pub fn leave(&self, index: u32, group: IpAddr) -> io::Result<()> {
         match group {
-            IpAddr::V4(group) => self.v4.leave(index, group),
+            IpAddr::V4(group) => {
+                self.authenticated.leave(index, group)?;
+                self.v4.leave(index, group)
+            }
             IpAddr::V6(group) => self.v6.as_ref().map_or(Ok(()), |socket| socket.leave(index, group)),
         }
     }
@@ -78,6 +87,7 @@ impl AdvertSocket {
         let index =
             if needs_interface(advert) { self.links.index(&advert.interface).map_err(io::Error::other)? } else { 0 };
         match (&self.v6, advert.destination) {
+            (_, IpAddr::V4(_)) if advert.is_whole() => v4::send(&self.authenticated.io, advert, index),
             (_, IpAddr::V4(_)) => v4::send(&self.v4.io, advert, index),
             (Some(socket), IpAddr::V6(_)) => v6::send(&socket.io, advert, index),
             (None, IpAddr::V6(_)) => Err(no_ipv6()),
@@ -87,12 +97,12 @@ impl AdvertSocket {
     /// A packet that the kernel already holds. It is read from the socket itself, past the runtime: a process that was
     /// stopped must see what came meanwhile before it looks at its timers.
     pub fn waiting(&self) -> Option<Datagram> {
-        let of_v4 = || self.v4.receive().ok();
-        let of_v6 = || self.v6.as_ref().and_then(|socket| socket.receive().ok());
-        match self.turn.replace(!self.turn.get()) {
-            false => of_v4().or_else(of_v6),
-            true => of_v6().or_else(of_v4),
-        }
+        let first = self.turn.replace((self.turn.get() + 1) % 3);
+        (first..first + 3).find_map(|turn| match turn % 3 {
+            0 => self.v4.receive().ok(),
+            1 => self.authenticated.receive().ok(),
+            _ => self.v6.as_ref().and_then(|socket| socket.receive().ok()),
+        })
     }
 
     /// The next packet.
@@ -106,6 +116,7 @@ impl AdvertSocket {
             };
             let heard = tokio::select! {
                 heard = self.v4.io.async_io(Interest::READABLE, || self.v4.receive()) => heard,
+                heard = self.authenticated.io.async_io(Interest::READABLE, || self.authenticated.receive()) => heard,
                 heard = of_v6 => heard,
             };
             match heard {
@@ -124,6 +135,7 @@ impl AdvertSocket {
 /// Sockets that send as RFC 9568 5.1 asks for.
 pub struct Senders {
     v4: Socket,
+    authenticated: Socket,
     /// None on a machine without IPv6.
     v6: Option<Socket>,
 }
@@ -135,13 +147,15 @@ impl Senders {
             Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
             opened => Some(opened?),
         };
-        Ok(Self { v4: v4::open_sender()?, v6 })
+        Ok(Self { v4: v4::open_sender()?, authenticated: v4::open_authenticated_sender()?, v6 })
     }
 
     /// Hears nothing: of adverts that come, one fits in, and is never read.
     pub fn deafen(&self) -> io::Result<()> {
-        self.v4.set_multicast_all_v4(false)?;
-        self.v4.set_recv_buffer_size(0)?;
+        for socket in [&self.v4, &self.authenticated] {
+            socket.set_multicast_all_v4(false)?;
+            socket.set_recv_buffer_size(0)?;
+        }
         if let Some(socket) = &self.v6 {
             v6::only_joined_groups(socket)?;
             socket.set_recv_buffer_size(0)?;
@@ -153,6 +167,7 @@ impl Senders {
     pub fn send(&self, advert: &Datagram, index: u32) -> io::Result<()> {
         let index = if needs_interface(advert) { index } else { 0 };
         match (&self.v6, advert.destination) {
+            (_, IpAddr::V4(_)) if advert.is_whole() => v4::send(&self.authenticated, advert, index),
             (_, IpAddr::V4(_)) => v4::send(&self.v4, advert, index),
             (Some(socket), IpAddr::V6(_)) => v6::send(socket, advert, index),
             (None, IpAddr::V6(_)) => Err(no_ipv6()),

@@ -8,13 +8,13 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
 };
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use tokio::net::UdpSocket;
-use vipward_core::datagram::Datagram;
+use vipward_core::datagram::{AH, Datagram};
 
 pub struct SocketV4 {
     pub io: UdpSocket,
@@ -22,6 +22,12 @@ pub struct SocketV4 {
 }
 
 impl SocketV4 {
+    /// Of adverts with an authentication header, which are told with their whole packets; of nobody else's IPsec.
+    pub fn of_authenticated(socket: Socket, links: Rc<Links>) -> io::Result<Self> {
+        socket.attach_filter(&only_vrrp())?;
+        Self::of(socket, links)
+    }
+
     pub fn of(socket: Socket, links: Rc<Links>) -> io::Result<Self> {
         socket.set_multicast_all_v4(false)?;
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
@@ -80,6 +86,7 @@ impl SocketV4 {
                 continue;
             };
             let (source, destination) = (header.source.into(), header.destination.into());
+            let payload = if header.protocol == AH { packet } else { payload };
             return Ok(heard(interface, source, destination, ttl.unwrap_or(header.ttl), payload));
         }
         Err(io::ErrorKind::WouldBlock.into())
@@ -92,6 +99,26 @@ pub fn open_sender() -> io::Result<Socket> {
     socket.set_multicast_ttl_v4(255)?;
     socket.set_tos_v4(TOS)?;
     Ok(socket)
+}
+
+/// The same for whole packets of the authentication header: their IP headers are authenticated too.
+pub fn open_authenticated_sender() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(AH))))?;
+    socket.set_header_included_v4(true)?;
+    socket.set_multicast_loop_v4(false)?;
+    Ok(socket)
+}
+
+/// Behind the IP header, which may have any length, stands an authentication header with VRRP's number.
+fn only_vrrp() -> [SockFilter; 5] {
+    let step = |code: u32, no: u8, value: u32| SockFilter::new(u16::try_from(code).unwrap_or_default(), 0, no, value);
+    [
+        step(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 0),
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_IND, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, u32::from(PROTOCOL)),
+        step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0),
+    ]
 }
 
 /// Sends by a socket from [`open_sender`], by the interface with this number if it is none of the routing table's.
