@@ -107,6 +107,8 @@ fn config() -> Config {
             hysteresis: 0,
             sorry_server: None,
             ha_suspend: false,
+            notify: None,
+            omega: false,
             real_servers: reals.map(real_server).collect(),
             places: Places::default(),
         }
@@ -135,6 +137,7 @@ fn real_server(n: u32) -> RealServer {
         inhibit_on_failure: false,
         upper_threshold: 0,
         lower_threshold: 0,
+        notify: None,
         checkers: vec![checker],
         places: Places::default(),
     }

@@ -199,6 +199,7 @@ where
                             Output::Decide(decision) => self.world.record(self.now, &decision),
                             Output::Notify { queue, command } => self.world.notify(&queue, &command),
                             Output::News(news) => self.world.news(&news),
+                            Output::Mail(mail) => self.world.mail(&mail),
                         }
                     }
                 }

@@ -19,6 +19,7 @@ pub mod ipvs;
 pub mod lease;
 pub mod limit;
 pub mod machine;
+pub mod mail;
 pub mod quantity;
 pub mod record;
 pub mod seam;

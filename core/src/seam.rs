@@ -11,6 +11,7 @@ use crate::command::Command;
 use crate::decision::Decision;
 use crate::door::News;
 use crate::machine::{InputOf, Machine};
+use crate::mail::Mail;
 use crate::time::Instant;
 use futures::future::LocalBoxFuture;
 use std::future::Future;
@@ -23,6 +24,8 @@ pub type Refusal = String;
 pub trait Common: Clock {
     /// Starts a notify script behind those that its `queue` still holds; does not wait.
     fn notify(&self, queue: &str, command: &Command);
+    /// Puts a mail into the director's queue; does not wait.
+    fn mail(&self, mail: &Mail);
     /// Takes one decision into the log, the timeline, the metrics.
     fn record(&self, now: Instant, decision: &Decision);
     /// Carries news to the other machine of this director; does not wait.

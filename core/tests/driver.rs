@@ -19,6 +19,7 @@ use vipward_core::estate::ElectionEstate;
 use vipward_core::interface::{InterfaceAddress, InterfaceName, Link, Scope};
 use vipward_core::lease::{LeaseEvent, LeaseOp};
 use vipward_core::machine::{Machine, Output, Reason};
+use vipward_core::mail::Mail;
 use vipward_core::quantity::Role;
 use vipward_core::seam::{Clock, Common, Done, Refusal, Source, WorkId, World};
 use vipward_core::time::{Duration, Instant};
@@ -197,6 +198,10 @@ impl Clock for TestWorld {
 }
 
 impl Common for TestWorld {
+    fn mail(&self, mail: &Mail) {
+        self.log.borrow_mut().push(format!("  mail {}", mail.subject));
+    }
+
     fn notify(&self, _: &str, _: &Command) {
         self.log.borrow_mut().push("  notify".to_owned());
     }

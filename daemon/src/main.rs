@@ -4,6 +4,7 @@ mod command;
 mod coordination;
 mod dataplane;
 mod host;
+mod mail;
 mod net;
 mod options;
 mod process;

@@ -1,5 +1,5 @@
-//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl` turns "cannot run here" into
-//! failure.
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl,aiosmtpd` turns
+//! "cannot run here" into failure.
 
 use crate::zookeeper;
 use std::fmt;
@@ -23,6 +23,8 @@ pub enum Need {
     /// nft, of nftables.
     Nftables,
     Curl,
+    /// A mail server: Debian's python3-aiosmtpd.
+    Aiosmtpd,
     /// A processor that a real-time task may have whole: two of them, the right to it, and `chrt` and `taskset`.
     RealTime,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Need {
             Self::RealTime => "realtime",
             Self::Nftables => "nftables",
             Self::Curl => "curl",
+            Self::Aiosmtpd => "aiosmtpd",
         })
     }
 }
@@ -77,6 +80,9 @@ fn look(need: Need) -> Result<(), String> {
             program("nft").map(|_| ()).ok_or_else(|| "there is no nft; apt-get install nftables".to_owned())
         }
         Need::Curl => program("curl").map(|_| ()).ok_or_else(|| "there is no curl; apt-get install curl".to_owned()),
+        Need::Aiosmtpd => program("aiosmtpd")
+            .map(|_| ())
+            .ok_or_else(|| "there is no aiosmtpd; apt-get install python3-aiosmtpd".to_owned()),
         Need::Zookeeper if program("java").is_none() => Err("there is no java; apt-get install zookeeper".to_owned()),
         Need::Zookeeper if !Path::new(zookeeper::JAR).is_file() => {
             Err(format!("there is no {}; apt-get install zookeeper", zookeeper::JAR))

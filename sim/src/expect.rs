@@ -52,6 +52,7 @@ fn fails(run: &Run, expectation: &Expectation) -> Option<Diagnostic> {
         }
         Expect::ServedBy { client, servers, window } => served_by(run, *client, servers, *window),
         Expect::Decision { text, node, window, count } => decision(run, text, *node, *window, *count),
+        Expect::Mail { text, node, window, count } => mails(run, text, *node, *window, *count),
         Expect::Violation { invariant, naming } => violation(run, invariant, naming),
         Expect::Diagnostic { code, node } => diagnostic(run, code, *node),
     }?;
@@ -216,6 +217,12 @@ fn decision(run: &Run, text: &str, node: Option<NodeId>, window: Window, count: 
         1 => "one decision says so".to_owned(),
         n => format!("{n} decisions say so"),
     })
+}
+
+fn mails(run: &Run, text: &str, node: Option<NodeId>, window: Window, count: Count) -> Option<String> {
+    let all = entries(run, window).filter(|entry| node.is_none() || entry.node == node);
+    let with = all.filter(|entry| matches!(&entry.what, What::Delivered { subject } if subject.contains(text)));
+    outside(with.count() as u64, count).map(|n| format!("{n} such mails were delivered"))
 }
 
 fn violation(run: &Run, invariant: &str, naming: &[String]) -> Option<String> {

@@ -129,6 +129,8 @@ pub(crate) fn config(priority: u8) -> Config {
         hysteresis: 0,
         sorry_server: None,
         ha_suspend: false,
+        notify: None,
+        omega: false,
         real_servers: ["192.0.2.21:80", "192.0.2.22:80"].map(|address| real_server(address.parse().unwrap())).into(),
         places: Places::default(),
     };
@@ -158,6 +160,7 @@ fn real_server(address: SocketAddr) -> RealServer {
         inhibit_on_failure: false,
         upper_threshold: 0,
         lower_threshold: 0,
+        notify: None,
         checkers: vec![checker],
         places: Places::default(),
     }

@@ -227,6 +227,8 @@ fn lines(run: &Run) -> Vec<Line> {
                 None => continue,
             },
             What::Notified { command } => line("notify", command.clone(), Becomes::Same),
+            What::Mailed { subject } => line("mail", subject.clone(), Becomes::Same),
+            What::Delivered { subject } => line("mail", format!("delivered: {subject}"), Becomes::Same),
             What::BufferFull => line("lost", "socket buffer is full: adverts are lost".to_owned(), Becomes::Same),
             What::ServerUp { port } => {
                 line("up", ports(*port, "open"), port.map_or(Becomes::Running, |_| Becomes::Same))
@@ -372,6 +374,8 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         }
         What::Announced { address } => ("announced".to_owned(), address.to_string()),
         What::Notified { command } => ("notified".to_owned(), command.clone()),
+        What::Mailed { subject } => ("mailed".to_owned(), subject.clone()),
+        What::Delivered { subject } => ("delivered".to_owned(), subject.clone()),
         What::BufferFull => ("buffer-full".to_owned(), String::new()),
         What::ServerUp { port } => ("server-up".to_owned(), port.map(|it| ports(Some(it), "open")).unwrap_or_default()),
         What::ServerDown { port } => {

@@ -67,6 +67,14 @@ pub enum What {
     Notified {
         command: String,
     },
+    /// A mail was asked for.
+    Mailed {
+        subject: String,
+    },
+    /// It was taken by a mail server, alone or in a list.
+    Delivered {
+        subject: String,
+    },
     /// A packet of protocol 112 found the socket's buffer full.
     BufferFull,
     /// The ports of a real server opened or closed, or this one of a director.

@@ -80,6 +80,7 @@ scenarios! {
     killed_master "killed-master"
     killed_master_lease_off "killed-master-lease-off"
     lossy_segment "lossy-segment"
+    mail "mail"
     mail_servers "mail-servers"
     mute_and_deaf_master "mute-and-deaf-master"
     reload "reload"

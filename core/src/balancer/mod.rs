@@ -16,6 +16,7 @@ pub mod estate;
 mod event;
 pub mod failures;
 pub mod kernel;
+pub mod notify;
 pub mod queue;
 pub mod service;
 mod status;
@@ -225,11 +226,15 @@ impl Balancer {
             }
             self.services.insert(id, service);
         }
-        for service in old.values() {
+        for (id, service) in &old {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
+            service.tell_all_removed(*id, effects);
         }
         if inherited.is_some() {
             effects.decide(taken_up.decision());
+        }
+        if config.global.rs_init_notifies && self.life == Life::Starting && inherited.is_none() {
+            self.services.iter().for_each(|(id, service)| service.tell_start(*id, effects));
         }
         self.config = config;
         self.life = Life::Running;
@@ -263,10 +268,15 @@ impl Balancer {
             effects.decide(self.unasked.note(probe.service, probe.server, shortage, now));
             return;
         }
-        effects.decide(said(outcome, probe.service, probe.server, was_up, is_up));
+        let said = said(outcome, probe.service, probe.server, was_up, is_up);
+        let why = said.as_ref().filter(|_| was_up != is_up).map(ToString::to_string).unwrap_or_default();
+        effects.decide(said);
         let (from, to) = (weight, service.weight(probe.server));
         if from != to {
             effects.decide(Decision::WeightChanged { service: probe.service, server: probe.server, from, to });
+        }
+        if was_up != is_up {
+            service.tell_server(probe, position, is_up, &why, effects);
         }
         if was_up != is_up || from != to {
             service.update_quorum(probe.service, effects);
@@ -326,8 +336,11 @@ impl Balancer {
 
     /// keepalived takes its services with it, so that a director that is stopped on purpose answers nobody.
     fn stop(&mut self, effects: &mut Outbox) {
-        for service in self.services.values() {
+        for (id, service) in &self.services {
             effects.extend(service.attempts_under_way().map(Effect::CancelProbe));
+            if service.tells_stop() {
+                service.tell_end(*id, effects);
+            }
         }
         effects.extend(self.kernel.leave().map(|key| Effect::Ipvs(Op::RemoveService { key })));
         *self = Self { life: Life::Stopped, attempts: self.attempts, ..Self::default() };

@@ -1,10 +1,11 @@
 //! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entries that they call for.
 
 use super::estate::{ServerEstate, ServiceEstate, keys_beside};
+use super::notify;
 use super::queue::{CheckerPlace, ProbeQueue};
 use crate::balancer::{Effect, Outbox};
 use crate::check::{Probe, ProbeId, Verdict};
-use crate::config::{self, SorryServer, VirtualServer};
+use crate::config::{self, SorryServer, UpDownScripts, VirtualServer};
 use crate::decision::Decision;
 use crate::door::News;
 use crate::health::real_server::Place;
@@ -14,6 +15,7 @@ use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// One virtual server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +30,11 @@ pub struct LiveService {
     /// `ha_suspend`, and its address is not here.
     #[serde(default)]
     suspended: bool,
+    /// `quorum_up`, `quorum_down`.
+    #[serde(default)]
+    notify: Option<Arc<UpDownScripts>>,
+    #[serde(default)]
+    omega: bool,
     /// Of two real servers with one address the first counts; the reader reports the second.
     members: BTreeMap<SocketAddr, Member>,
 }
@@ -39,6 +46,9 @@ struct Member {
     upper_threshold: u32,
     lower_threshold: u32,
     inhibit_on_failure: bool,
+    /// `notify_up`, `notify_down`.
+    #[serde(default)]
+    notify: Option<Arc<UpDownScripts>>,
     health: RealServer,
 }
 
@@ -91,8 +101,11 @@ impl LiveService {
             return service;
         }
         let service = Self::of(server, quorum, members);
-        if !service.quorum.is_up() && (total > 0 || service.sorry_server.is_some()) {
-            service.tell_quorum(server.id(), Change::Lost, effects);
+        if service.quorum.is_up() {
+            notify::quorum(server.id(), service.notify.as_deref(), true, effects);
+        } else if total > 0 || service.sorry_server.is_some() {
+            // Nothing was there before, so no command hears of it, as in keepalived.
+            service.say_quorum(server.id(), Change::Lost, effects);
             taken_up.without_quorum.push(server.id());
         }
         service
@@ -125,6 +138,7 @@ impl LiveService {
                     effects.extend(cancelled.into_iter().map(Effect::CancelProbe));
                     if !was_up && health.is_up() {
                         effects.decide(Decision::ServerUp { service: server.id(), server: address });
+                        notify::server(server.id(), address, real.notify.as_deref(), true, effects);
                     }
                     health
                 }
@@ -132,6 +146,8 @@ impl LiveService {
             members.insert(address, Member::new(real, health));
         }
         effects.extend(self.attempts_under_way().map(Effect::CancelProbe));
+        // Those that are not configured any more.
+        self.tell_removed(server.id(), effects);
         let mut quorum = self.quorum;
         quorum.set_limits(server.quorum, server.hysteresis, weights(&members).1);
         let mut service = Self { suspended: self.suspended, ..Self::of(server, quorum, members) };
@@ -150,6 +166,8 @@ impl LiveService {
             nominal_quorum: server.quorum,
             sorry_server: server.sorry_server.clone(),
             suspended: false,
+            notify: server.notify.clone(),
+            omega: server.omega,
             members,
         }
     }
@@ -213,16 +231,92 @@ impl LiveService {
     }
 
     fn tell_quorum(&self, service: VirtualServerId, change: Change, effects: &mut Outbox) {
+        let why = self.say_quorum(service, change, effects);
+        let (scripts, up) = (self.notify.as_deref(), change == Change::Gained);
+        let (quorum, weight) = (u64::from(self.nominal_quorum), self.weights().0);
+        let line = match (change, self.quorum.limits()) {
+            (Change::Gained, (gain, _)) => {
+                format!("Gained quorum {quorum}+{}={gain} <= {weight}", gain.saturating_sub(quorum))
+            }
+            (Change::Lost, (_, keep)) => {
+                format!("Lost quorum {quorum}-{}={keep} > {weight}", quorum.saturating_sub(keep))
+            }
+        };
+        notify::quorum(service, scripts, up, effects);
+        notify::quorum_mail(service, scripts, up, (&line, &why), effects);
+    }
+
+    /// Returns what is said.
+    fn say_quorum(&self, service: VirtualServerId, change: Change, effects: &mut Outbox) -> String {
         let (weight, _) = weights(&self.members);
         let quorum = self.nominal_quorum;
         effects.news(News::QuorumChanged { service, quorum: change == Change::Gained });
-        effects.decide(match change {
+        let decision = match change {
             Change::Gained => Decision::QuorumGained { service, weight, quorum },
             Change::Lost => {
                 let sorry_server = self.sorry_server.as_ref().map(|sorry| sorry.address);
                 Decision::QuorumLost { service, weight, quorum, sorry_server }
             }
-        });
+        };
+        let said = decision.to_string();
+        effects.decide(decision);
+        said
+    }
+
+    /// Tells that a real server has come up or gone down by what the checker at `position` found.
+    pub fn tell_server(&self, probe: ProbeId, position: u32, up: bool, why: &str, effects: &mut Outbox) {
+        let Some(member) = self.members.get(&probe.server) else { return };
+        let checker = usize::try_from(position).ok().and_then(|at| member.health.checkers.get(at));
+        let kind = checker.map_or("", |checker| checker.config().kind.word()).replace('_', " ");
+        let line = format!("{kind} {} on service", if up { "succeed" } else { "failed" });
+        let (service, server, scripts) = (probe.service, probe.server, member.notify.as_deref());
+        notify::server(service, server, scripts, up, effects);
+        notify::server_mail((service, server), scripts, up, (&line, why), effects);
+    }
+
+    /// `rs_init_notifies`: the real servers that begin up.
+    pub fn tell_start(&self, service: VirtualServerId, effects: &mut Outbox) {
+        for (address, member) in self.members.iter().filter(|(_, member)| member.health.is_up()) {
+            notify::server(service, *address, member.notify.as_deref(), true, effects);
+        }
+    }
+
+    /// `omega`: whether a stop is told as [`Self::tell_end`].
+    pub fn tells_stop(&self) -> bool {
+        self.omega
+    }
+
+    fn tell_servers_down(&self, service: VirtualServerId, effects: &mut Outbox) {
+        for (address, member) in self.members.iter().filter(|(_, member)| member.health.is_up()) {
+            notify::server(service, *address, member.notify.as_deref(), false, effects);
+        }
+    }
+
+    /// What a new configuration has not any more.
+    fn tell_removed(&self, service: VirtualServerId, effects: &mut Outbox) {
+        self.tell_servers_down(service, effects);
+        let said = ("Removing", "the configuration does not name it any more");
+        for (address, member) in self.members.iter().filter(|(_, member)| member.health.is_up()) {
+            notify::server_mail((service, *address), member.notify.as_deref(), false, said, effects);
+        }
+    }
+
+    /// The same for all of it.
+    pub fn tell_all_removed(&self, service: VirtualServerId, effects: &mut Outbox) {
+        self.tell_removed(service, effects);
+        self.tell_quorum_down(service, effects);
+    }
+
+    /// A stop, with `omega`: what was up is down.
+    pub fn tell_end(&self, service: VirtualServerId, effects: &mut Outbox) {
+        self.tell_servers_down(service, effects);
+        self.tell_quorum_down(service, effects);
+    }
+
+    fn tell_quorum_down(&self, service: VirtualServerId, effects: &mut Outbox) {
+        if self.quorum.is_up() {
+            notify::quorum(service, self.notify.as_deref(), false, effects);
+        }
     }
 
     /// What this real server's weight is, as the table has it unless it is out.
@@ -363,6 +457,7 @@ impl Member {
             upper_threshold: real.upper_threshold,
             lower_threshold: real.lower_threshold,
             inhibit_on_failure: real.inhibit_on_failure,
+            notify: real.notify.clone(),
             health,
         }
     }

@@ -6,6 +6,7 @@ mod coordinated;
 mod director_loop;
 mod line;
 pub mod model;
+mod notify;
 mod options;
 mod places;
 mod reader;
@@ -15,6 +16,7 @@ mod tree;
 pub mod words;
 
 pub use model::*;
+pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};
 pub use places::Places;
 pub use tracking::{Reading, Weighed};

@@ -5,6 +5,7 @@
 use crate::check::Binding;
 pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::{Command, ScriptId};
+use crate::config::notify::{Alerts, NotifyScripts, UpDownScripts};
 use crate::config::places::Places;
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
@@ -42,11 +43,6 @@ impl Config {
         self.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
     }
 
-    /// The notify scripts of virtual routers and sync groups.
-    pub fn all_notify(&self) -> impl Iterator<Item = &NotifyScripts> {
-        self.routers.iter().map(|router| &router.notify).chain(self.groups.iter().map(|group| &group.notify))
-    }
-
     /// The programs that checkers run.
     pub fn check_commands(&self) -> impl Iterator<Item = &Command> {
         let checkers = self.services.iter().flat_map(|service| &service.real_servers).flat_map(|real| &real.checkers);
@@ -66,12 +62,20 @@ pub struct GlobalDefs {
     pub router_id: Option<String>,
     pub notification_email: Vec<String>,
     pub notification_email_from: Option<String>,
+    /// `smtp_helo_name`.
+    #[serde(default)]
+    pub smtp_helo_name: Option<String>,
+    #[serde(default)]
+    pub alerts: Alerts,
     /// `smtp_server HOST [PORT]`.
     pub smtp_server: Option<(String, u16)>,
     /// `smtp_connect_timeout`, default 30 s.
     pub smtp_connect_timeout: Duration,
     /// `enable_script_security`.
     pub script_security: bool,
+    /// `rs_init_notifies`.
+    #[serde(default)]
+    pub rs_init_notifies: bool,
     pub announcement_pauses: AnnouncementPauses,
     /// `garp_group`s. No interface is in two of them.
     #[serde(default)]
@@ -85,9 +89,12 @@ impl Default for GlobalDefs {
             router_id: None,
             notification_email: Vec::new(),
             notification_email_from: None,
+            smtp_helo_name: None,
+            alerts: Alerts::default(),
             smtp_server: None,
             smtp_connect_timeout: Duration::from_secs(30),
             script_security: false,
+            rs_init_notifies: false,
             announcement_pauses: AnnouncementPauses::default(),
             garp_groups: Vec::new(),
             places: Places::default(),
@@ -368,16 +375,6 @@ impl Default for Garp {
     }
 }
 
-/// `notify_master` and its kin. `any` (`notify`) gets `INSTANCE` or `GROUP`, name, state, priority as last arguments.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotifyScripts {
-    pub master: Option<Command>,
-    pub backup: Option<Command>,
-    pub fault: Option<Command>,
-    pub stop: Option<Command>,
-    pub any: Option<Command>,
-}
-
 /// `virtual_server IP PORT`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {
@@ -395,6 +392,12 @@ pub struct VirtualServer {
     /// `ha_suspend`: no checks while this host has not the address.
     #[serde(default)]
     pub ha_suspend: bool,
+    /// `quorum_up`, `quorum_down`.
+    #[serde(default)]
+    pub notify: Option<Arc<UpDownScripts>>,
+    /// `omega`: a stop tells `notify_down` and `quorum_down`.
+    #[serde(default)]
+    pub omega: bool,
     pub real_servers: Vec<RealServer>,
     pub places: Places,
 }
@@ -429,6 +432,9 @@ pub struct RealServer {
     /// `uthreshold`, `lthreshold`; 0: off.
     pub upper_threshold: u32,
     pub lower_threshold: u32,
+    /// `notify_up`, `notify_down`.
+    #[serde(default)]
+    pub notify: Option<Arc<UpDownScripts>>,
     /// All must pass. None: always up.
     pub checkers: Vec<CheckerConfig>,
     pub places: Places,

@@ -48,6 +48,11 @@ impl Quorum {
         self.up = up;
     }
 
+    /// At which live weight it is gained, and below which it is lost.
+    pub fn limits(&self) -> (u64, u64) {
+        (self.limits.gain, self.limits.keep)
+    }
+
     /// Whether it is there.
     pub fn is_up(&self) -> bool {
         self.up

@@ -19,6 +19,11 @@ impl VirtualServerId {
         Self(key)
     }
 
+    /// What identifies it, in mails as in keepalived's.
+    pub fn key(&self) -> ServiceKey {
+        self.0
+    }
+
     /// The entries of a virtual server of which only the identity is known, as estates of the first version have it.
     pub fn keys(&self) -> Vec<ServiceKey> {
         vec![self.0]

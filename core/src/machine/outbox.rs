@@ -9,6 +9,7 @@
 use crate::command::Command;
 use crate::decision::Decision;
 use crate::door::News;
+use crate::mail::Mail;
 use serde::{Deserialize, Serialize};
 use std::iter::Flatten;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub enum Lane {
     Announce,
     /// Leases, readings, probes, scripts. They find the kernel as this event leaves it.
     Ask,
-    /// Decisions, notify scripts, news.
+    /// Decisions, notify scripts, mail, news.
     Tell,
 }
 
@@ -70,6 +71,8 @@ pub enum Output<F> {
     Notify { queue: Arc<str>, command: Command },
     /// For the other machine of this director.
     News(News),
+    /// Tell people by mail (`smtp_alert`).
+    Mail(Mail),
 }
 
 impl<F> From<F> for Output<F> {
@@ -82,7 +85,7 @@ impl<F: Effect> Output<F> {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Effect(effect) => effect.lane(),
-            Self::Decide(_) | Self::Notify { .. } | Self::News(_) => Lane::Tell,
+            Self::Decide(_) | Self::Notify { .. } | Self::News(_) | Self::Mail(_) => Lane::Tell,
         }
     }
 }
@@ -132,6 +135,10 @@ impl<F> Outbox<F> {
         self.tell.push(Output::Notify { queue, command });
     }
 
+    pub fn mail(&mut self, mail: Mail) {
+        self.tell.push(Output::Mail(mail));
+    }
+
     pub fn news(&mut self, news: News) {
         self.tell.push(Output::News(news));
     }
@@ -164,7 +171,7 @@ impl<F> Outbox<F> {
     pub fn effects(&self) -> impl Iterator<Item = &F> {
         self.iter().filter_map(|output| match output {
             Output::Effect(effect) => Some(effect),
-            Output::Decide(_) | Output::Notify { .. } | Output::News(_) => None,
+            Output::Decide(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) => None,
         })
     }
 
@@ -172,14 +179,14 @@ impl<F> Outbox<F> {
     pub fn into_effects(self) -> impl Iterator<Item = F> {
         self.into_iter().filter_map(|output| match output {
             Output::Effect(effect) => Some(effect),
-            Output::Decide(_) | Output::Notify { .. } | Output::News(_) => None,
+            Output::Decide(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) => None,
         })
     }
 
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.tell.iter().filter_map(|output| match output {
             Output::Decide(decision) => Some(decision),
-            Output::Effect(_) | Output::Notify { .. } | Output::News(_) => None,
+            Output::Effect(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) => None,
         })
     }
 

@@ -20,6 +20,7 @@ pub use election::{
 pub use history::{DecisionStatus, History, KEPT};
 pub use shown::{Audience, Shown, Shows};
 
+use crate::mail::MailStatus;
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ pub struct Status {
     pub election: Option<ElectionStatus>,
     /// `None`: the same of the Balancer.
     pub balancer: Option<BalancerStatus>,
+    /// Mail that is sent, and that waits. Earlier versions say nothing of it.
+    #[serde(default)]
+    pub mail: Option<MailStatus>,
     /// How long the answer took to come together.
     pub waited_ms: u64,
 }

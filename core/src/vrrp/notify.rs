@@ -1,7 +1,10 @@
-//! Notify scripts: `notify_master` and its kin, and `notify`, which gets four more arguments.
+//! What people are told of a role: by notify scripts (`notify_master` and its kin, and `notify`, which gets four more arguments),
+//! and by mail, with the subjects of keepalived 2.2.7 and its first line.
 
 use crate::command::Command;
-use crate::config::NotifyScripts;
+use crate::config::{NotifyScripts, RoleMails};
+use crate::decision::Decision;
+use crate::mail::{Mail, Topic};
 use crate::quantity::{Priority, Role};
 use crate::vrrp::Outbox;
 use std::sync::Arc;
@@ -13,9 +16,35 @@ pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, prio
     run(scripts, "INSTANCE", router, role, priority.get(), out);
 }
 
+/// The mail about it, if one is wanted. A stop makes none, as in keepalived.
+pub fn role_mail(notify: &NotifyScripts, router: &str, role: Role, why: &Decision, out: &mut Outbox) {
+    let line = match role {
+        Role::Master => "VRRP Instance is now owning VRRP VIPs",
+        Role::Backup | Role::Fault | Role::Init => "VRRP Instance is no longer owning VRRP VIPs",
+    };
+    mail(notify.mail, role, out, |word| {
+        (format!("VRRP Instance {router} - Entering {word} state"), format!("=> {line} <=\n\n{why}\n"))
+    });
+}
+
+fn mail(wanted: RoleMails, role: Role, out: &mut Outbox, text: impl FnOnce(&str) -> (String, String)) {
+    let word = match (wanted, role) {
+        (RoleMails::None, _) | (_, Role::Init) | (RoleMails::NoFaults, Role::Fault) => return,
+        (RoleMails::All | RoleMails::NoFaults, Role::Master) => "MASTER",
+        (RoleMails::All | RoleMails::NoFaults, Role::Backup) => "BACKUP",
+        (RoleMails::All, Role::Fault) => "FAULT",
+    };
+    let (subject, body) = text(word);
+    out.mail(Mail { topic: Topic::Vrrp, subject, body });
+}
+
 /// The same for a sync group, with `GROUP`, its name, the role and 0 (keepalived 2.2.7).
 pub fn group_changed(scripts: &NotifyScripts, group: &Arc<str>, role: Role, out: &mut Outbox) {
     run(scripts, "GROUP", group, role, 0, out);
+    mail(scripts.mail, role, out, |word| {
+        let body = format!("=> All VRRP group instances are now in {word} state <=\n");
+        (format!("VRRP Group {group} - Entering {word} state"), body)
+    });
 }
 
 fn run(scripts: &NotifyScripts, kind: &str, name: &Arc<str>, role: Role, priority: u8, out: &mut Outbox) {

@@ -4,6 +4,7 @@
 mod checks;
 mod estate;
 mod kernel;
+mod notify;
 mod quorum;
 mod random;
 mod reload;

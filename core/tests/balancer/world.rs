@@ -78,6 +78,7 @@ pub fn real(at: &str, checkers: Vec<CheckerConfig>) -> RealServer {
         inhibit_on_failure: false,
         upper_threshold: 0,
         lower_threshold: 0,
+        notify: None,
         checkers,
         places: Places::default(),
     }
@@ -94,6 +95,8 @@ pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
         hysteresis: 0,
         sorry_server: None,
         ha_suspend: false,
+        notify: None,
+        omega: false,
         real_servers: reals.iter().map(|at| real(at, vec![tcp(at)])).collect(),
         places: Places::default(),
     }
@@ -252,7 +255,8 @@ impl World {
                 Output::Decide(decision) => self.note(&decision.to_string()),
                 // The decision beside it says the same.
                 Output::News(_) => {}
-                Output::Notify { .. } => panic!("{output:?}"),
+                Output::Mail(mail) => self.note(&format!("mail: {}: {}", mail.subject, mail.body.replace('\n', "|"))),
+                Output::Notify { queue, command } => self.note(&format!("{queue}: {}", command.argv.join(" "))),
             }
         }
         for answer in answers {

@@ -13,10 +13,12 @@ const INVISIBLE: [(&str, &str); 2] =
 fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
     Some(match keyword.word {
         "router_id" | "virtualhost" | "helo_name" | "sni_name" => ["a.example", "b.example"],
+        "notification_email_from" => ["a@example.com", "<b@example.com>"],
+        "smtp_server" => ["mail.example.com", "192.0.2.1 2525"],
+        "smtp_helo_name" => ["a.example", "b.example"],
         "script_user" | "user" => ["nobody", "daemon"],
-        "script" | "misc_path" | "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
-            ["/bin/true", "/bin/x"]
-        }
+        "script" | "misc_path" | "notify_up" | "notify_down" | "quorum_up" | "quorum_down" | "notify"
+        | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => ["/bin/true", "/bin/x"],
         "auth_pass" => ["x7Kf", "y8Lg"],
         "path" => ["/a", "/b"],
         "certificate" | "key" => ["/etc/a.pem", "/etc/b.pem"],
@@ -84,6 +86,12 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     let misc = own(Block::MiscCheck, "misc_path /bin/sh");
     let tracked = own(Block::VrrpInstance, "track_script { chk }");
     let auth = if block == Block::Authentication { format!("authentication {{\n{lines}\n}}\n") } else { String::new() };
+    // It counts where mail can be sent.
+    let mail = if keyword.word == "smtp_alert" && block != Block::GlobalDefs {
+        "notification_email {\n a@example.com\n}\nsmtp_server mail.example.com\n"
+    } else {
+        ""
+    };
     let ipv6 = if keyword.word == "vrrp_mcast_group6" {
         "vrrp_instance VI_6 {\ninterface eth0\nvirtual_router_id 51\nvirtual_ipaddress {\n fe80::1/64\n}\n}\n"
     } else {
@@ -105,7 +113,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         String::new()
     };
     format!(
-        "global_defs {{\n{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
+        "global_defs {{\n{mail}{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
@@ -147,6 +155,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         ("virtual_ipaddress" | "virtual_ipaddress_excluded", ..) => {
             [format!("{} {{\n 192.0.2.7\n}}", keyword.word), format!("{} {{\n 192.0.2.8\n}}", keyword.word)]
         }
+        ("notification_email", ..) => [String::new(), "notification_email {\n a@example.com\n}".to_owned()],
         ("group", ..) => ["group {\n VI_1\n}".to_owned(), "group {\n VI_2\n VI_1\n}".to_owned()],
         ("interfaces", ..) => ["interfaces {\n eth1\n}".to_owned(), "interfaces {\n eth2\n eth1\n}".to_owned()],
         ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],

@@ -16,6 +16,7 @@ mod ipv6;
 mod junk;
 mod last_will;
 mod lease;
+mod mail;
 mod master;
 mod model;
 mod news;

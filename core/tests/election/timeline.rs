@@ -440,6 +440,7 @@ pub fn say<'a>(outputs: impl IntoIterator<Item = &'a Output<Effect>>) -> Vec<Str
             Output::Notify { queue, command } => format!("notify {queue}: {}", command.argv.join(" ")),
             Output::Decide(decision) => decision.to_string(),
             Output::News(_) => continue,
+            Output::Mail(mail) => format!("mail: {}", mail.subject),
         };
         match lines.last_mut() {
             Some((last, count)) if *last == line => *count += 1,

@@ -5,6 +5,7 @@ pub mod scripts;
 use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
 use crate::host::scripts::Scripts;
+use crate::mail::Post;
 use crate::net::connect::connect;
 use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change};
@@ -18,10 +19,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
+use vipward_core::balancer::notify::{quorum_queue, server_queue};
 use vipward_core::balancer::{self, Balancer};
 use vipward_core::check::ssl::Tls;
 use vipward_core::check::{self, Binding, ProbeId, Shortage};
@@ -29,6 +32,8 @@ use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::decision::{Decision, Kind};
 use vipward_core::door::News;
 use vipward_core::machine::{Input, InputOf, Machine};
+use vipward_core::mail::Mail;
+use vipward_core::quantity::Role;
 use vipward_core::seam::{Clock, Common, Done, Refusal, Source, Streams, WorkId, World};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{self, Election};
@@ -63,6 +68,7 @@ pub struct LinuxWorld<M: Machine, T> {
     door: Door,
     clock: Rc<BootClock>,
     scripts: Rc<Scripts>,
+    post: Post,
     log: Rc<Limited<Kind>>,
     /// Hears when the machine has handled its first configuration.
     loaded: Cell<Option<oneshot::Sender<()>>>,
@@ -90,14 +96,14 @@ impl<M: Machine, T> LinuxWorld<M, T> {
         inbox: UnboundedReceiver<InputOf<M>>,
         door: Door,
         clock: Rc<BootClock>,
-        scripts: Rc<Scripts>,
+        (scripts, post): (Rc<Scripts>, Post),
         loaded: oneshot::Sender<()>,
         own: T,
     ) -> Self {
         let loaded = Cell::new(Some(loaded));
         let (loading, first) = (Cell::new(false), Cell::new(None));
         let log = Limited::start();
-        Self { inbox: RefCell::new(inbox), door, clock, scripts, log, loaded, loading, first, own }
+        Self { inbox: RefCell::new(inbox), door, clock, scripts, post, log, loaded, loading, first, own }
     }
 
     /// Tells the machine something before all that waits.
@@ -119,6 +125,7 @@ impl<M: Machine, T> LinuxWorld<M, T> {
         if let Input::ConfigLoaded { config, .. } = &input {
             self.loading.set(true);
             self.scripts.loaded(config);
+            self.post.loaded(config);
         }
         input
     }
@@ -167,9 +174,13 @@ impl<M: Machine, T> Common for LinuxWorld<M, T> {
         self.scripts.notify(queue, command);
     }
 
+    fn mail(&self, mail: &Mail) {
+        self.post.put(mail);
+    }
+
     fn record(&self, _: Instant, decision: &Decision) {
-        if let Decision::RoleChanged { router, to, .. } = decision {
-            self.scripts.entered(router, *to);
+        if let Some((queue, state)) = notify_state(decision) {
+            self.scripts.entered(queue, state);
         }
         self.log.say(decision.kind(), MOST_OF_A_KIND, decision.severity(), || decision.to_string());
     }
@@ -177,6 +188,27 @@ impl<M: Machine, T> Common for LinuxWorld<M, T> {
     fn news(&self, news: &News) {
         // A machine that has ended needs to know nothing.
         let _ = self.door.to_other.send(news.clone());
+    }
+}
+
+/// The state that a decision makes of a queue of notify scripts: what waits there for an older one is skipped.
+fn notify_state(decision: &Decision) -> Option<(Arc<str>, &'static str)> {
+    // Of the many decisions these are what scripts hear.
+    match decision {
+        Decision::RoleChanged { router, to, .. } => Some((
+            router.clone(),
+            match to {
+                Role::Init => "STOP",
+                Role::Backup => "BACKUP",
+                Role::Master => "MASTER",
+                Role::Fault => "FAULT",
+            },
+        )),
+        Decision::ServerUp { service, server } => Some((server_queue(*service, *server), "up")),
+        Decision::ServerDown { service, server, .. } => Some((server_queue(*service, *server), "down")),
+        Decision::QuorumGained { service, .. } => Some((quorum_queue(*service), "up")),
+        Decision::QuorumLost { service, .. } => Some((quorum_queue(*service), "down")),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::dataplane::relay::Relay;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::scripts::{Means, Scripts};
 use crate::host::{Balances, Door, Elects, LinuxWorld};
+use crate::mail::Post;
 use crate::net::links::Links;
 use crate::net::netlink::{Addresses, Monitor};
 use crate::net::network::ElectionNetwork;
@@ -61,6 +62,13 @@ impl NotStarted {
         tracing::error!("not started: {why}");
         exit
     }
+}
+
+/// How a machine tells people.
+#[derive(Clone)]
+pub struct Voice {
+    pub means: Means,
+    pub post: Post,
 }
 
 /// A machine on its thread.
@@ -128,12 +136,12 @@ impl Thread<Election> {
         tap: Option<Tap>,
         line: Line,
         copies: Slot,
-        means: Means,
+        voice: Voice,
         audience: Audience<ElectionStatus>,
     ) -> io::Result<Self> {
         Self::start(
             |life| on.works(life),
-            move |inputs, inside| election(inputs, inside, door, tap, (line, copies, audience), means),
+            move |inputs, inside| election(inputs, inside, door, tap, (line, copies, audience), voice),
         )
     }
 }
@@ -145,11 +153,11 @@ impl Thread<Balancer> {
         dataplane: Choice,
         tap: Option<Tap>,
         copies: Slot,
-        means: Means,
+        voice: Voice,
         audience: Audience<BalancerStatus>,
     ) -> io::Result<Self> {
         let spawn = |life: Life| std::thread::Builder::new().name("balancer".to_owned()).spawn(life).map(drop);
-        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, (copies, audience), means))
+        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, (copies, audience), voice))
     }
 }
 
@@ -255,7 +263,7 @@ async fn election(
     door: Door,
     tap: Option<Tap>,
     (line, copies, audience): (Line, Slot, Audience<ElectionStatus>),
-    means: Means,
+    Voice { means, post }: Voice,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let links = Rc::new(Links::default());
@@ -268,7 +276,7 @@ async fn election(
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let lease = Rc::new(ZooKeeper::new());
     let own = Elects { network, addresses, lease: lease.clone() };
-    let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
+    let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
     let machine: Box<dyn Like<Election>> = match tap {
         Some(tap) => Box::new(Shown::new(Guarded::new(Recorded::new(Election::default(), tap), line), audience)),
@@ -290,7 +298,7 @@ async fn balancer(
     door: Door,
     tap: Option<Tap>,
     (copies, audience): (Slot, Audience<BalancerStatus>),
-    means: Means,
+    Voice { means, post }: Voice,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
@@ -303,7 +311,7 @@ async fn balancer(
     let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(severity), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let own = Balances { dataplane, tls: Rc::default() };
-    let lives_in = LinuxWorld::new(inbox, door, clock, scripts.clone(), loaded, own);
+    let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {
         Some(tap) => Box::new(Shown::new(Recorded::new(Balancer::default(), tap), audience)),

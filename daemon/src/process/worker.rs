@@ -4,6 +4,7 @@
 use crate::dataplane::relay::Relay;
 use crate::host::Door;
 use crate::host::scripts::{Launcher, Means};
+use crate::mail::Post;
 use crate::options::cli::{Run, Worker};
 use crate::options::configuration::{config_id, seed};
 use crate::process::confine;
@@ -13,7 +14,7 @@ use crate::process::neighbours::{self, Claims, Presence};
 use crate::process::orders::{Supervisor, Told, leave_signals_to_the_supervisor};
 use crate::process::reading::{Read, Reading, first_configuration};
 use crate::process::summary;
-use crate::process::thread::{AfterGiving, Hired, Thread};
+use crate::process::thread::{AfterGiving, Hired, Thread, Voice};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
 use crate::status::{About, Desk, questions};
@@ -36,6 +37,10 @@ use vipward_core::vrrp::{self, Election};
 
 /// How long an orderly stop may take altogether.
 const STOP: Duration = Duration::from_secs(10);
+
+/// How long an orderly stop waits for mails, and a worker that has handed over. What is not sent by then is lost, and said.
+const LAST_MAILS: Duration = Duration::from_secs(3);
+const RETIRED_MAILS: Duration = Duration::from_secs(60);
 
 /// How often a supervisor that does not read its packets is tried to be told of a verdict, 10 ms each time.
 const VERDICT_TRIES: u32 = 100;
@@ -127,6 +132,7 @@ struct Director<'a> {
     presence: Option<Presence>,
     /// Who answers how this director is.
     desk: Desk,
+    post: Post,
 }
 
 /// What an operator's order or a death leads to.
@@ -162,14 +168,16 @@ async fn work(
 ) -> io::Result<Exit> {
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
+    let post = Post::start()?;
+    let voice = Voice { means: means.clone(), post: post.clone() };
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
     let (of_election, of_balancer) = (questions(), questions());
     let line = supervisor.reports.clone();
-    let mut election = Thread::election(thread, voter, tap(), line, shelf.slot(), means.clone(), of_election.1)?;
-    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), means.clone(), of_balancer.1)?;
+    let mut election = Thread::election(thread, voter, tap(), line, shelf.slot(), voice.clone(), of_election.1)?;
+    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), voice, of_balancer.1)?;
     let about = About { director: config_id(options), file: options.file.display().to_string() };
-    let desk = Desk::open(about, election.asked(of_election.0), balancer.asked(of_balancer.0))?;
+    let desk = Desk::open(about, post.clone(), election.asked(of_election.0), balancer.asked(of_balancer.0))?;
     let mut relay = None;
     let mut carrier = None;
     for ready in [election.ready().await, balancer.ready().await] {
@@ -208,6 +216,7 @@ async fn work(
         wanted,
         presence,
         desk,
+        post,
     };
     director.say_carrier(&config);
     // Only now, when both worlds are there: a director that lacks something touches nothing.
@@ -445,9 +454,12 @@ impl Director<'_> {
     async fn stop(mut self) -> Exit {
         tracing::info!("stopping");
         self.tell(&ToBoth::Stop);
-        let both = async { tokio::join!(self.election.done(), self.balancer.done()) };
+        let both = async {
+            tokio::join!(self.election.done(), self.balancer.done());
+            self.post.end(LAST_MAILS).await;
+        };
         match tokio::time::timeout(STOP, both).await {
-            Ok(_) => {
+            Ok(()) => {
                 self.shelf.clear();
                 Exit::Fine
             }
@@ -462,9 +474,10 @@ impl Director<'_> {
     async fn carry(mut self) -> Exit {
         tracing::info!("retired: the connections that are here go on to their end");
         self.presence.iter().for_each(|presence| presence.claim(Claims::new()));
-        let Self { supervisor, election, balancer, relay, .. } = &mut self;
+        let Self { supervisor, election, balancer, relay, post, .. } = &mut self;
         let rest = async {
             tokio::join!(election.done(), balancer.done());
+            post.end(RETIRED_MAILS).await;
             if let Some(relay) = relay {
                 relay.carried().await;
             }

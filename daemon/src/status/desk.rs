@@ -1,6 +1,7 @@
 //! The thread of a worker that answers whoever asks how the director is.
 
 use super::Questions;
+use crate::mail::Post;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -40,6 +41,7 @@ pub struct About {
 struct Clerk {
     about: About,
     began: Instant,
+    post: Post,
     election: Of<Election, ElectionStatus>,
     balancer: Of<Balancer, BalancerStatus>,
 }
@@ -49,12 +51,13 @@ impl Desk {
     /// No thread can be had.
     pub fn open(
         about: About,
+        post: Post,
         election: Of<Election, ElectionStatus>,
         balancer: Of<Balancer, BalancerStatus>,
     ) -> io::Result<Self> {
         let (clients, queue) = sync_channel(MOST);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let clerk = Clerk { about, began: Instant::now(), election, balancer };
+        let clerk = Clerk { about, began: Instant::now(), post, election, balancer };
         std::thread::Builder::new().name("status".to_owned()).spawn(move || clerk.serve(&queue, &runtime))?;
         Ok(Self(clients))
     }
@@ -91,6 +94,7 @@ impl Clerk {
             file: self.about.file.clone(),
             election: election.map(|status| (*status).clone()),
             balancer: balancer.map(|status| (*status).clone()),
+            mail: Some(self.post.status()),
             waited_ms: millis(asked),
         }
     }
@@ -138,7 +142,12 @@ mod tests {
         let (balancer, silent) = questions();
         let (unread, unwoken) = tokio::sync::mpsc::unbounded_channel();
         let about = About { director: "lb1".to_owned(), file: "a.conf".to_owned() };
-        let desk = Desk::open(about, Of { inputs, questions: election }, Of { inputs: unread, questions: balancer });
+        let desk = Desk::open(
+            about,
+            Post::start().unwrap(),
+            Of { inputs, questions: election },
+            Of { inputs: unread, questions: balancer },
+        );
         (desk.unwrap(), (silent, unwoken))
     }
 

@@ -245,6 +245,8 @@ fn kind(what: &What) -> Option<&'static str> {
         | What::Stopped
         | What::TroubleEnded { .. }
         | What::Notified { .. }
+        | What::Mailed { .. }
+        | What::Delivered { .. }
         | What::ServerUp { .. }
         | What::ServerDown { .. } => Some("note"),
         What::BufferFull => Some("warning"),
@@ -272,6 +274,8 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::AddressExpired(_) => format!("the kernel takes {text} off: its lifetime is over"),
         What::Ipvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
+        What::Mailed { .. } => format!("wants a mail sent: {text}"),
+        What::Delivered { .. } => format!("delivers the mail {text}"),
         What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),
         What::ServerUp { port } => ports(*port, "open"),
         What::ServerDown { port } => ports(*port, "closed"),

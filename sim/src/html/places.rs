@@ -41,6 +41,8 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::Stopped
         | What::Ipvs(_)
         | What::Notified { .. }
+        | What::Mailed { .. }
+        | What::Delivered { .. }
         | What::BufferFull
         | What::ServerUp { .. }
         | What::ServerDown { .. }

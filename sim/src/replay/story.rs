@@ -181,6 +181,7 @@ fn what<F>(output: &Output<F>, own: impl Fn(&F) -> Option<What>) -> Option<What>
         Output::Notify { command, .. } => Some(What::Notified { command: command.argv.join(" ") }),
         Output::Decide(decision) => Some(What::Decided(decision.clone())),
         Output::News(_) => None,
+        Output::Mail(mail) => Some(What::Mailed { subject: mail.subject.clone() }),
     }
 }
 

@@ -150,6 +150,10 @@ impl<R: Runner> Common for Daemon<R> {
         self.runner.world_mut().notified(self.id, command);
     }
 
+    fn mail(&self, mail: &vipward_core::mail::Mail) {
+        self.runner.world_mut().mailed(self.id, mail);
+    }
+
     fn record(&self, _now: Instant, decision: &Decision) {
         self.runner.world_mut().decided(self.id, decision);
     }

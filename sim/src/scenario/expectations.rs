@@ -105,8 +105,8 @@ impl Reader<'_> {
                 let client = self.node_of(table, "of", "client", is_client)?;
                 Some(Expect::ServedBy { client, servers: self.nodes_of(value, "node", is_any), window })
             }
-            "decision" => {
-                let text = self.text(value, "a part of a decision")?.to_owned();
+            "decision" | "mail" => {
+                let text = self.text(value, "a part of a decision or a subject")?.to_owned();
                 let node = match table.get("by") {
                     Some(value) => Some(self.node(value, "director", is_director)?),
                     None => None,
@@ -115,7 +115,10 @@ impl Reader<'_> {
                     Some(value) => self.count(value)?,
                     None => Count { least: 1, most: u64::MAX },
                 };
-                Some(Expect::Decision { text, node, window, count })
+                Some(match verb {
+                    "mail" => Expect::Mail { text, node, window, count },
+                    _ => Expect::Decision { text, node, window, count },
+                })
             }
             "violation" => {
                 let name = self.text(value, "the name of an invariant")?;
@@ -232,6 +235,7 @@ pub(super) fn clamp(what: &mut Expect, end: Instant) {
         | Expect::LongestOutage { window, .. }
         | Expect::FailedShare { window, .. }
         | Expect::ServedBy { window, .. }
+        | Expect::Mail { window, .. }
         | Expect::Decision { window, .. } => window.until = window.until.min(end),
         Expect::Violation { .. } | Expect::Diagnostic { .. } => {}
     }

@@ -377,6 +377,8 @@ pub enum Expect {
     ServedBy { client: NodeId, servers: Vec<NodeId>, window: Window },
     /// `decision` and optionally `by`: this text occurs in a decision.
     Decision { text: String, node: Option<NodeId>, window: Window, count: Count },
+    /// `mail` and optionally `by`: a mail with this text in its subject is delivered.
+    Mail { text: String, node: Option<NodeId>, window: Window, count: Count },
     /// `violation`: this invariant is broken, and its message names these.
     Violation { invariant: Arc<str>, naming: Vec<String> },
     /// `diagnostic` and `of`: the configuration reader says this about a director's file; without `of`, about the

@@ -15,6 +15,7 @@ mod neighbours;
 mod node;
 mod packets;
 mod paths;
+mod post;
 mod process;
 mod quorum;
 mod requests;
@@ -209,6 +210,7 @@ impl World {
         self.deliver_adverts();
         self.deliver_announcements();
         self.advance_quorum();
+        self.advance_post();
         self.advance_requests();
     }
 
@@ -220,7 +222,14 @@ impl World {
         let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
         let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
         let packets = packets.chain(self.next_announcement());
-        flaps.chain(forged).chain(packets).chain(upgrades).chain(kernels).chain(self.next_request()).min()
+        flaps
+            .chain(forged)
+            .chain(packets)
+            .chain(upgrades)
+            .chain(kernels)
+            .chain(self.next_request())
+            .chain(self.next_post())
+            .min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]

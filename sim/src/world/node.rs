@@ -55,6 +55,7 @@ impl Node {
                 process_since: Instant::ZERO,
                 stopped: BTreeSet::new(),
                 mail: Mail::default(),
+                post: vipward_core::mail::Queue::default(),
                 socket: Socket::default(),
                 kernel: Kernel::default(),
                 roles: BTreeMap::new(),
@@ -138,6 +139,8 @@ pub struct Director {
     /// The machines of this incarnation that have handled `Stop`.
     pub stopped: BTreeSet<Half>,
     pub mail: Mail,
+    /// Mails to people.
+    pub post: vipward_core::mail::Queue,
     pub socket: Socket,
     pub kernel: Kernel,
     /// Roles as decided.

@@ -13,6 +13,7 @@ use vipward_core::decision::Decision;
 use vipward_core::estate::{Document, Estate, OfOne};
 use vipward_core::ipvs::Table;
 use vipward_core::machine::{Input, ToBoth};
+use vipward_core::mail::Queue;
 use vipward_core::quantity::Role;
 use vipward_core::supervisor;
 use vipward_core::time::{Duration, Instant};
@@ -60,6 +61,8 @@ impl World {
         let Some(config) = director.file.config.clone() else { return };
         director.process = Process::Running;
         director.process_since = now;
+        // What waited in the process before is lost. At an upgrade the old process goes on sending it.
+        director.post = Queue::default();
         director.role_since.clear();
         director.priorities =
             config.routers.iter().map(|router| (router.name.clone(), (router.priority.get(), now))).collect();

@@ -2,6 +2,7 @@
 
 use super::said::{Lower, Said};
 use crate::command::{Command, ScriptUser};
+use crate::config::UpDownScripts;
 use crate::config::line::Word;
 use crate::text::Diagnostic;
 use crate::text::Span;
@@ -38,6 +39,18 @@ impl Said<'_, '_, '_> {
             self.lower.memory.shell_users.push(span);
         }
         Some(Command { argv, user: user.cloned() })
+    }
+
+    /// `notify_up` and its kin. The first command counts, as in keepalived. Who runs it is known later, if it does not say so
+    /// itself: virtual servers are read before `script_user` is known.
+    pub fn up_or_down(&mut self, scripts: &mut UpDownScripts, slot: fn(&mut UpDownScripts) -> &mut Option<Command>) {
+        // Not a user: whoever is to run it is looked for when all is read.
+        let nobody = ScriptUser { user: String::new(), group: None };
+        let command = self.notify(Some(&nobody));
+        let slot = slot(scripts);
+        if slot.is_none() {
+            *slot = command.map(|command| Command { user: command.user.filter(|user| *user != nobody), ..command });
+        }
     }
 
     /// `script COMMAND`: quoted as a whole, or word by word. Also where it stands.

@@ -3,7 +3,7 @@
 use super::Block;
 use super::global_process;
 use super::row::Default::{Is, Nothing, Told};
-use super::row::Status::{Acted, Always, Kept, Mail};
+use super::row::Status::{Acted, Always, Kept};
 use super::row::{
     FOREVER, Row, Table, boolean, choice, flag, interface, ipv4, number, opens, row, seconds, switch, text, texts,
 };
@@ -137,26 +137,30 @@ const ROWS: &[Row<Draft>] = &[
     row("enable_script_security", flag(), Nothing, Acted(|_, draft| {
         draft.global.script_security = true;
     }), "refuse a script of root whose file others may write"),
-    row("notification_email", opens(Block::Lines), Nothing, Mail(Some(|said, draft| {
-        let words = said.line.lines().iter().flat_map(|line| std::iter::once(&line.word).chain(&line.args));
-        draft.global.notification_email.extend(words.map(|word| word.text.to_string()));
-    })), "who gets mail"),
-    row("notification_email_from", text("ADDRESS"), Nothing, Mail(Some(|said, draft| {
-        draft.global.notification_email_from = said.string();
-    })), "sender of mail"),
-    row("smtp_server", texts(1, 2, "HOST [PORT]"), Nothing, Mail(Some(|said, draft| {
+    row("notification_email", opens(Block::Lines), Nothing, Acted(|said, draft| {
+        let line = said.line;
+        for word in line.lines().iter().flat_map(|line| std::iter::once(&line.word).chain(&line.args)) {
+            draft.global.notification_email.extend(said.mail_address(word));
+        }
+    }), "who gets mail"),
+    row("notification_email_from", text("ADDRESS"), Told("root@ and the host's name"), Acted(|said, draft| {
+        draft.global.notification_email_from = said.value().and_then(|word| said.mail_address(word));
+    }), "sender of mail"),
+    row("smtp_server", texts(1, 2, "HOST [PORT]"), Nothing, Acted(|said, draft| {
         let port = said.line.args.get(1).and_then(|port| said.lower.port(said.line, port)).unwrap_or(25);
-        draft.global.smtp_server = said.string().map(|host| (host, port));
-    })), "mail relay"),
-    row("smtp_connect_timeout", seconds(1, FOREVER), Is("30"), Mail(Some(|said, draft| {
+        draft.global.smtp_server = said.host_name().map(|host| (host, port));
+    }), "mail server; port 25 if none is written"),
+    row("smtp_connect_timeout", seconds(1, FOREVER), Is("30"), Acted(|said, draft| {
         keep(&mut draft.global.smtp_connect_timeout, said.seconds());
-    })), "how long to wait for the mail relay"),
-    row("smtp_helo_name", text("NAME"), Nothing, Mail(None), "name in the greeting to the mail relay"),
-    row("smtp_alert", boolean(), Nothing, Mail(None), "mail on changes unless a block says otherwise"),
-    row("smtp_alert_vrrp", boolean(), Nothing, Mail(None), "mail on role changes unless an instance says otherwise"),
-    row("smtp_alert_checker", boolean(), Nothing, Mail(None), "mail on health changes unless a server says otherwise"),
-    row("no_email_faults", flag(), Nothing, Mail(None), "no mail for FAULT"),
-    row("no_checker_emails", flag(), Nothing, Mail(None), "no mail for single checkers"),
+    }), "how long the mail server may take to be reached, and for each answer"),
+    row("smtp_helo_name", text("NAME"), Told("the host's name"), Acted(|said, draft| {
+        draft.global.smtp_helo_name = said.host_name();
+    }), "name in the greeting to the mail server"),
+    row("smtp_alert", boolean(), Nothing, Acted(|said, draft| draft.global.alerts.all = Some(said.switch())), "mail on changes unless a block says otherwise"),
+    row("smtp_alert_vrrp", boolean(), Told("`smtp_alert`"), Acted(|said, draft| draft.global.alerts.vrrp = Some(said.switch())), "mail on role changes unless an instance says otherwise"),
+    row("smtp_alert_checker", boolean(), Told("`smtp_alert`"), Acted(|said, draft| draft.global.alerts.checker = Some(said.switch())), "mail on health changes unless a server says otherwise"),
+    row("no_email_faults", flag(), Nothing, Acted(|_, draft| draft.global.alerts.no_faults = true), "no mail for FAULT"),
+    row("no_checker_emails", flag(), Nothing, Always("a mail is about a real server, never about one checker"), "no mail for single checkers"),
     row("vrrp_garp_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {
         keep(&mut draft.global.announcement_pauses.garp, said.seconds());
     }), "pause between two gratuitous ARPs on an interface"),

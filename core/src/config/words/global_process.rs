@@ -2,7 +2,7 @@
 
 use super::global_defs::Draft;
 use super::row::Default::Nothing;
-use super::row::Status::{Dead, NotYet, Renamed};
+use super::row::Status::{Acted, Dead, NotYet, Renamed};
 use super::row::{FOREVER, Row, boolean, choice, command, count, flag, number, row, seconds, switch, text, texts};
 
 #[rustfmt::skip]
@@ -34,7 +34,7 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("lvs_notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
     row("vrrp_notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
     row("fifo_write_vrrp_states_on_reload", flag(), Nothing, NotYet(""), "write every role into the pipes after a reload"),
-    row("rs_init_notifies", flag(), Nothing, NotYet(""), "notify for real servers that are up at the start"),
+    row("rs_init_notifies", flag(), Nothing, Acted(|_, draft| draft.global.rs_init_notifies = true), "the start tells notify_up of real servers that begin up"),
     row("lvs_timeouts", texts(2, 6, "[tcp S] [tcpfin S] [udp S]"), Nothing, NotYet(""), "timeouts of IPVS connections"),
     row("lvs_flush", flag(), Nothing, Dead("vipward adopts what fits its configuration and never touches the services of others"), "empty the IPVS table at the start"),
     row("lvs_flush_on_stop", text("VS").optional(), Nothing, Dead("vipward adopts what fits its configuration and never touches the services of others"), "empty the IPVS table at the end"),

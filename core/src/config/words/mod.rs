@@ -127,8 +127,6 @@ pub enum Standing {
     Always(&'static str),
     /// Known, but it does nothing yet. The text says what happens instead; it may be empty.
     NotYet(&'static str),
-    /// About mail, which is not sent yet.
-    Mail,
     /// It does nothing any more; the text says why and what to write instead.
     Dead(&'static str),
     /// An old spelling of another word, which it is taken for.
@@ -169,9 +167,7 @@ impl Keyword {
     pub fn canonical(&self) -> &'static str {
         match self.standing {
             Standing::Renamed(to) | Standing::Also(to) => to,
-            Standing::Acted | Standing::Always(_) | Standing::NotYet(_) | Standing::Mail | Standing::Dead(_) => {
-                self.word
-            }
+            Standing::Acted | Standing::Always(_) | Standing::NotYet(_) | Standing::Dead(_) => self.word,
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use super::Block;
 use super::pace::{self, Pace, Paced};
-use super::row::Default::{Is, Nothing, Of};
-use super::row::Status::{Acted, Also, Mail, NotYet};
+use super::row::Default::{Is, Nothing, Of, Told};
+use super::row::Status::{Acted, Also, NotYet};
 use super::row::{Row, Table, choice, command, count, number, opens, row, switch, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
 use super::{http_get, misc_check, ping_check, smtp_check, ssl_get, tcp_check, virtual_server};
+use crate::config::UpDownScripts;
 use crate::config::line::Word;
 use crate::config::model::{CheckerConfig, RealServer};
 use crate::config::places::Places;
@@ -25,6 +26,7 @@ pub(super) struct Draft {
     inhibit_on_failure: bool,
     upper_threshold: u32,
     lower_threshold: u32,
+    notify: UpDownScripts,
     pub pace: Pace,
     pub checkers: Vec<CheckerConfig>,
     places: Places,
@@ -40,6 +42,7 @@ impl Default for Draft {
             inhibit_on_failure: false,
             upper_threshold: 0,
             lower_threshold: 0,
+            notify: UpDownScripts::default(),
             pace: Pace::default(),
             checkers: Vec::new(),
             places: Places::default(),
@@ -87,6 +90,9 @@ const ROWS: &[Row<Draft>] = &[
     row("virtualhost", text("HOST"), Of(Block::VirtualServer, "virtualhost"), Acted(|said, draft| {
         draft.pace.virtualhost = said.name();
     }), "Host header of HTTP checks that name none"),
+    row("notify_up", command(), Nothing, Acted(|said, draft| said.up_or_down(&mut draft.notify, |it| &mut it.up)), "command when it comes up"),
+    row("notify_down", command(), Nothing, Acted(|said, draft| said.up_or_down(&mut draft.notify, |it| &mut it.down)), "command when it goes down"),
+    row("smtp_alert", switch(), Told("`smtp_alert_checker` of `global_defs`, else on"), Acted(|said, draft| draft.notify.mail = said.switch()), "mail when it comes up or goes down"),
     row("TCP_CHECK", opens(Block::TcpCheck), Nothing, Acted(tcp_check::read), "a connection can be opened"),
     row("HTTP_GET", opens(Block::HttpGet), Nothing, Acted(http_get::read), "URLs answer as they should"),
     row("PING_CHECK", opens(Block::PingCheck), Nothing, Acted(ping_check::read), "the host answers ICMP echo"),
@@ -99,9 +105,6 @@ const ROWS: &[Row<Draft>] = &[
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
     row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
-    row("smtp_alert", switch(), Nothing, Mail(None), "mail on health changes"),
-    row("notify_up", command(), Nothing, NotYet(""), "command when it comes up"),
-    row("notify_down", command(), Nothing, NotYet(""), "command when it goes down"),
     row("DNS_CHECK", opens(Block::DnsCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a name server answers"),
     row("UDP_CHECK", opens(Block::UdpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a datagram is taken or answered"),
     row("FILE_CHECK", opens(Block::FileCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a tracked file's number"),
@@ -146,6 +149,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut virtual_server::Draf
         inhibit_on_failure: draft.inhibit_on_failure,
         upper_threshold: draft.upper_threshold,
         lower_threshold: draft.lower_threshold,
+        notify: draft.notify.shared(),
         checkers: draft.checkers,
         places: draft.places,
     });

@@ -101,6 +101,7 @@ impl<'t> Meaning<'t> {
         lower.memory.global = lower.fresh(&global_defs::TABLE);
         lower.fill(&TABLE, &self.waiting, &mut self.draft);
         lower.users_of_checks(&mut self.draft.services);
+        lower.of_notifies(&mut self.draft.services);
         lower.files_of_checks(&self.draft.material, &mut self.draft.services);
         let config = Config {
             global: GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() },

@@ -24,8 +24,6 @@ pub(crate) enum Status<D: 'static> {
     Always(&'static str),
     /// Known, but it does nothing yet. The text says what happens instead; it may be empty.
     NotYet(&'static str),
-    /// About mail, which is not sent yet. Some such words are kept all the same.
-    Mail(Option<Setter<D>>),
     /// It does nothing any more, in keepalived either or by design here; the text says why and what to write instead.
     Dead(&'static str),
     /// An old spelling of another word of the block, which it is taken for.
@@ -60,7 +58,6 @@ impl<D> Status<D> {
             Self::Acted(_) => Standing::Acted,
             Self::Kept(_, instead) | Self::NotYet(instead) => Standing::NotYet(instead),
             Self::Always(why) => Standing::Always(why),
-            Self::Mail(_) => Standing::Mail,
             Self::Dead(why) => Standing::Dead(why),
             Self::Renamed(to) => Standing::Renamed(to),
             Self::Also(to) => Standing::Also(to),
@@ -70,10 +67,8 @@ impl<D> Status<D> {
     /// What to call with a line of it.
     pub fn setter(&self) -> Option<Setter<D>> {
         match *self {
-            Self::Acted(set) | Self::Kept(set, _) | Self::Mail(Some(set)) => Some(set),
-            Self::Mail(None) | Self::Always(_) | Self::NotYet(_) | Self::Dead(_) | Self::Renamed(_) | Self::Also(_) => {
-                None
-            }
+            Self::Acted(set) | Self::Kept(set, _) => Some(set),
+            Self::Always(_) | Self::NotYet(_) | Self::Dead(_) | Self::Renamed(_) | Self::Also(_) => None,
         }
     }
 }

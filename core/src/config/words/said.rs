@@ -189,11 +189,6 @@ impl Lower<'_> {
         let (word, span) = (keyword.word, line.word.span);
         match keyword.standing {
             Standing::Acted | Standing::Always(_) | Standing::Also(_) => {}
-            Standing::Mail => self.report.once("mail", span, || {
-                Diagnostic::warning("no-mail", "mail is not sent yet")
-                    .at(span, format!("`{word}` is read, but does nothing yet"))
-                    .help("use `notify` scripts to be told about changes")
-            }),
             // A packet filter that somebody counts on: running without it would be wrong.
             Standing::NotYet(_) if word == "no_accept" => self.push(
                 Diagnostic::error("not-yet", "`no_accept` is known, but vipward does not act on it yet")

@@ -1,13 +1,14 @@
 //! `vrrp_sync_group`: its words, and what they make of its members.
 
 use super::Block;
-use super::row::Default::Nothing;
-use super::row::Status::{Acted, Mail, NotYet};
+use super::row::Default::{Nothing, Told};
+use super::row::Status::{Acted, NotYet};
 use super::row::{Row, Table, boolean, command, flag, opens, row, switch};
 use super::said::{self, Lower, Said};
 use super::track_script::{Tracks, track};
 use super::vrrp_instance_words::hook;
-use crate::config::model::{NotifyScripts, SyncGroup, TrackWeight, Tracked, TrackerId, VirtualRouterConfig};
+use crate::config::NotifyScripts;
+use crate::config::model::{SyncGroup, TrackWeight, Tracked, TrackerId, VirtualRouterConfig};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::quantity::Priority;
@@ -34,7 +35,7 @@ const ROWS: &[Row<Draft>] = &[
     row("notify_fault", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.fault)), "command on FAULT"),
     row("notify_stop", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.stop)), "command on stop"),
     row("notify", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.any)), "command on every change; gets GROUP, the name, the role and 0"),
-    row("smtp_alert", switch(), Nothing, Mail(None), "mail on role changes"),
+    row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes of the group"),
     row("global_tracking", flag(), Nothing, Acted(|_, draft| draft.weights = true), "older word for sync_group_tracking_weight"),
     row("sync_group_tracking_weight", flag(), Nothing, Acted(|_, draft| draft.weights = true), "weights of members' trackers count, for the whole group"),
     row("notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
@@ -47,6 +48,7 @@ pub(super) struct Draft {
     tracked: Vec<Tracked>,
     weights: bool,
     notify: NotifyScripts,
+    smtp_alert: Option<bool>,
     places: Places,
 }
 
@@ -124,7 +126,8 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, groups: &mut Vec<SyncGroup>, rou
         }
     }
     let members = draft.members.into_iter().map(|(name, _)| name).collect();
-    groups.push(SyncGroup { name, members, notify: draft.notify, places: draft.places });
+    let notify = NotifyScripts { mail: lower.memory.global.global.role_mails(draft.smtp_alert), ..draft.notify };
+    groups.push(SyncGroup { name, members, notify, places: draft.places });
 }
 
 impl Lower<'_> {

@@ -35,6 +35,26 @@ impl<'l, 't> Said<'l, '_, 't> {
         self.text().map(str::to_owned)
     }
 
+    /// A mail address, as a mail server can be told it.
+    pub fn mail_address(&mut self, word: &Word<'_>) -> Option<String> {
+        let address = mail_address(&word.text);
+        if address.is_none() {
+            self.lower.bad(self.line, word, "a mail address, such as admin@example.com");
+        }
+        address.map(str::to_owned)
+    }
+
+    /// The name of a host, or its address.
+    pub fn host_name(&mut self) -> Option<String> {
+        let value = self.value()?;
+        let plain = value.text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:[]%".contains(c));
+        if !plain || value.text.is_empty() || value.text.len() > 253 {
+            self.lower.bad(self.line, value, "a host's name or address");
+            return None;
+        }
+        Some(value.text.to_string())
+    }
+
     /// The value as a name that other blocks have too.
     pub fn name(&mut self) -> Option<Arc<str>> {
         self.text().map(|name| self.lower.name(name))
@@ -209,6 +229,13 @@ pub(super) fn parse_seconds(text: &str) -> Option<Duration> {
         micros * 10 + fraction.as_bytes().get(at).map_or(0, |digit| u64::from(digit.wrapping_sub(b'0')))
     });
     Duration::from_secs(whole).checked_add(Duration::from_micros(micros))
+}
+
+/// The address in one word, if it is one that a mail server can be told: `a@example.com`, `root`, `<a@example.com>`.
+fn mail_address(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    let plain = inner.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | ',' | ';' | '"' | '\\'));
+    (plain && (1..=254).contains(&inner.len())).then_some(inner)
 }
 
 #[cfg(test)]

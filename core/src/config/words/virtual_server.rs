@@ -4,10 +4,11 @@ use super::Block;
 use super::pace::{self, Pace, Paced};
 use super::real_server::{self, FORWARDING};
 use super::row::Default::{Is, Like, Nothing, Told};
-use super::row::Status::{Acted, Also, Dead, Mail, NotYet};
+use super::row::Status::{Acted, Also, Dead, NotYet};
 use super::row::{Row, Table, choice, command, count, flag, number, row, switch, text, texts};
 use super::said::{self, Lower, Said};
 use super::values::keep;
+use crate::config::UpDownScripts;
 use crate::config::model::{RealServer, SorryServer, VirtualServer};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
@@ -32,6 +33,8 @@ pub(super) struct Draft {
     hysteresis: u32,
     sorry: Option<SocketAddr>,
     sorry_forwarding: Option<Forwarding>,
+    notify: UpDownScripts,
+    omega: bool,
     /// For real servers that say nothing themselves.
     pub weight: u32,
     pub inhibit_on_failure: bool,
@@ -59,6 +62,8 @@ impl Default for Draft {
             hysteresis: 0,
             sorry: None,
             sorry_forwarding: None,
+            notify: UpDownScripts::default(),
+            omega: false,
             weight: 0,
             inhibit_on_failure: false,
             ha_suspend: false,
@@ -132,6 +137,10 @@ const ROWS: &[Row<Draft>] = &[
         draft.pace.virtualhost = said.name();
     }), "Host header of HTTP checks that name none"),
     row("ha_suspend", flag(), Nothing, Acted(|_, draft| draft.ha_suspend = true), "no checks while this host has not the address"),
+    row("quorum_up", command(), Nothing, Acted(|said, draft| said.up_or_down(&mut draft.notify, |it| &mut it.up)), "command when the quorum is gained"),
+    row("quorum_down", command(), Nothing, Acted(|said, draft| said.up_or_down(&mut draft.notify, |it| &mut it.down)), "command when the quorum is lost"),
+    row("omega", flag(), Nothing, Acted(|_, draft| draft.omega = true), "a stop tells notify_down of every real server that is up, and quorum_down"),
+    row("smtp_alert", switch(), Told("`smtp_alert_checker` of `global_defs`, else off"), Acted(|said, draft| draft.notify.mail = said.switch()), "mail when the quorum is gained or lost"),
     row("real_server", texts(1, 2, "IP [PORT]").opens(Block::RealServer), Nothing, Acted(|said, draft| {
         draft.any_real_server = true;
         real_server::read(said, draft);
@@ -143,9 +152,6 @@ const ROWS: &[Row<Draft>] = &[
 const LATER: &[Row<Draft>] = &[
     row("persistence_engine", text("NAME"), Nothing, NotYet(""), "what else tells clients apart"),
     row("sorry_server_inhibit", flag(), Nothing, NotYet(""), "keep the sorry server in the table with weight 0"),
-    row("omega", flag(), Nothing, NotYet(""), "notify for every real server at the end"),
-    row("quorum_up", command(), Nothing, NotYet(""), "command when the quorum is gained"),
-    row("quorum_down", command(), Nothing, NotYet(""), "command when the quorum is lost"),
     row("hashed", flag(), Nothing, NotYet(""), "flag of the service"),
     row("ops", flag(), Nothing, NotYet(""), "one packet, one decision (UDP)"),
     row("flag-1", flag(), Nothing, NotYet(""), "scheduler's flag 1"),
@@ -158,7 +164,6 @@ const LATER: &[Row<Draft>] = &[
     row("ip_family", choice(&["inet", "inet6"]), Nothing, NotYet(""), "family of a service by mark"),
     row("nat_mask", text("NETMASK"), Nothing, Dead("IPVS takes no mask here, and never misses it"), "netmask for NAT in LVS of the 2.2 kernels"),
     row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
-    row("smtp_alert", switch(), Nothing, Mail(None), "mail on health changes"),
 ];
 
 pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer>) {
@@ -198,6 +203,8 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
         hysteresis,
         sorry_server: draft.sorry.map(|address| SorryServer { address, forwarding: sorry_forwarding }),
         ha_suspend: draft.ha_suspend,
+        notify: draft.notify.shared(),
+        omega: draft.omega,
         real_servers: draft.real_servers,
         places: draft.places,
     });

@@ -6,9 +6,8 @@ use super::track_script::Tracks;
 use super::values::parse_seconds;
 use super::vrrp_garp::{Announcements, Announces};
 pub(super) use super::vrrp_instance_words::TABLE;
-use crate::config::model::{
-    Adverts, InitialState, Interfaces, NotifyScripts, Preemption, Tracked, Tracking, VirtualRouterConfig,
-};
+use crate::config::NotifyScripts;
+use crate::config::model::{Adverts, InitialState, Interfaces, Preemption, Tracked, Tracking, VirtualRouterConfig};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::interface::{InterfaceAddress, InterfaceName};
@@ -50,6 +49,7 @@ pub(super) struct Draft {
     pub lower_prio_no_advert: bool,
     pub announcements: Announcements,
     pub notify: NotifyScripts,
+    pub smtp_alert: Option<bool>,
     pub places: Places,
 }
 
@@ -84,6 +84,7 @@ impl Default for Draft {
             lower_prio_no_advert: false,
             announcements: Announcements::default(),
             notify: NotifyScripts::default(),
+            smtp_alert: None,
             places: Places::default(),
         }
     }
@@ -186,7 +187,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         excluded: draft.excluded,
         tracking: Tracking { list: draft.tracked },
         announcements: draft.announcements.whole(),
-        notify: draft.notify,
+        notify: NotifyScripts { mail: lower.memory.global.global.role_mails(draft.smtp_alert), ..draft.notify },
         places: draft.places,
     });
 }

@@ -4,7 +4,7 @@ use super::Block;
 use super::authentication;
 use super::global_defs::VERSIONS;
 use super::row::Default::{Is, Nothing, Of, Told};
-use super::row::Status::{Acted, Always, Dead, Kept, Mail, NotYet, Renamed};
+use super::row::Status::{Acted, Always, Dead, Kept, NotYet, Renamed};
 use super::row::{
     Row, Table, boolean, choice, command, flag, interface, ip, number, opens, row, seconds, switch, text, texts,
 };
@@ -13,7 +13,8 @@ use super::values::keep;
 use super::vrrp_garp;
 use super::vrrp_instance::Draft;
 use crate::command::Command;
-use crate::config::model::{InitialState, NotifyScripts};
+use crate::config::NotifyScripts;
+use crate::config::model::InitialState;
 use crate::quantity::{Priority, Vrid};
 use crate::text::Diagnostic;
 use std::net::IpAddr;
@@ -156,7 +157,7 @@ const LATER: &[Row<Draft>] = &[
     row("notify_deleted", texts(0, 3, "[COMMAND [USER [GROUP]]]"), Nothing, NotYet(""), "command when a reload removes the instance"),
     row("notify_master_rx_lower_pri", command(), Nothing, NotYet(""), "command when a MASTER hears a lower priority"),
     row("notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
-    row("smtp_alert", switch(), Nothing, Mail(None), "mail on role changes"),
+    row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes"),
     row("auth_hmac", opens(Block::AuthHmac), Nothing, NotYet("adverts are not signed"), "adverts signed with HMAC-SHA256"),
 ];
 

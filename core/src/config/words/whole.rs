@@ -3,7 +3,8 @@
 use super::said::{self, Lower};
 use crate::check::ssl::Material;
 use crate::command::Command;
-use crate::config::model::{CheckerConfig, Config, Tracked, TrackerId, Transport, VirtualServer};
+use crate::config::RoleMails;
+use crate::config::model::{CheckerConfig, Config, GlobalDefs, Tracked, TrackerId, Transport, VirtualServer};
 use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
@@ -11,6 +12,7 @@ use crate::text::Diagnostic;
 use crate::text::Span;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What a bare address is taken to be part of when segments are compared.
 const USUAL_PREFIX: (u8, u8) = (24, 64);
@@ -27,7 +29,8 @@ impl Lower<'_> {
         self.scripts(config);
         self.owners(config);
         self.groups(root);
-        self.nothing_lost(root, config);
+        self.nothing_lost(config);
+        self.mail(root, config);
         let vips = vips(root, config);
         self.services(config, &vips);
         self.direct_routing(config, &vips);
@@ -134,6 +137,32 @@ impl Lower<'_> {
         }
     }
 
+    /// The same for `notify_up` and its kin, and for mail.
+    pub fn of_notifies(&mut self, services: &mut [VirtualServer]) {
+        for service in services {
+            let reals = service.real_servers.iter_mut().map(|real| (&mut real.notify, &real.places, true));
+            for (scripts, places, usual) in std::iter::once((&mut service.notify, &service.places, false)).chain(reals)
+            {
+                let own = scripts.as_ref().is_some_and(|scripts| scripts.mail);
+                let own = places.has("smtp_alert").then_some(own);
+                let mail = self.memory.global.global.checker_mails(own, usual);
+                if scripts.as_ref().map_or(mail, |scripts| scripts.mail != mail) {
+                    Arc::make_mut(scripts.get_or_insert_default()).mail = mail;
+                }
+                let Some(scripts) = scripts.as_mut().map(Arc::make_mut) else { continue };
+                let words = [("notify_up", &mut scripts.up), ("notify_down", &mut scripts.down)];
+                for (word, command) in words {
+                    let Some(command) = command.as_mut().filter(|command| command.user.is_none()) else { continue };
+                    command.user.clone_from(&self.memory.global.inherited.script_user);
+                    if command.user.is_none() {
+                        let place = if places.has(word) { word.to_owned() } else { word.replace("notify", "quorum") };
+                        self.memory.shell_users.push(places.of(&place));
+                    }
+                }
+            }
+        }
+    }
+
     fn scripts(&mut self, config: &Config) {
         for script in config.scripts.values() {
             if !self.memory.tracked.contains(&*script.name) {
@@ -173,22 +202,56 @@ impl Lower<'_> {
     }
 
     /// Warnings about words that would do nothing in keepalived either become infos.
-    fn nothing_lost(&mut self, root: &[Statement<'_>], config: &Config) {
-        let alerts = |lines: &[Statement<'_>]| {
-            lines.iter().any(|line| {
-                let off = line.args.first().is_some_and(|value| matches!(&*value.text, "off" | "no" | "false"));
-                line.word.text.starts_with("smtp_alert") && !off
-            })
-        };
-        // Real servers send mail unless told otherwise; everything else asks for it.
-        let senders = !config.services.is_empty() || root.iter().any(|block| alerts(block.lines()));
-        if config.global.notification_email.is_empty() || !senders {
-            self.report.soften(|said| said.code == "no-mail");
-        }
+    fn nothing_lost(&mut self, config: &Config) {
         if config.services.is_empty() {
             self.report.soften(|said| said.code == "not-yet" && said.message.starts_with("`lvs_sync_daemon_in"));
         }
         self.report.soften(|said| said.code == "not-yet" && said.message.contains("skip_check_adv_addr`"));
+    }
+
+    /// Words about mail that lead to none.
+    fn mail(&mut self, root: &[Statement<'_>], config: &Config) {
+        let GlobalDefs { notification_email, smtp_server, places, .. } = &config.global;
+        let alerts = |line: &&Statement<'_>| {
+            let off = line.args.first().is_some_and(|value| matches!(&*value.text, "off" | "no" | "false"));
+            line.word.text.starts_with("smtp_alert") && !off
+        };
+        let asks = root.iter().flat_map(|block| block.lines()).find(alerts).map(Statement::span);
+        match (notification_email.is_empty(), smtp_server.is_some()) {
+            (false, false) => {
+                // Real servers send mail unless told otherwise; everything else asks for it.
+                let would_be_sent = asks.is_some() || !config.services.is_empty();
+                let said = if would_be_sent { Diagnostic::warning } else { Diagnostic::info };
+                self.push(
+                    said("no-mail", "nobody gets mail: there is no `smtp_server`".to_owned())
+                        .at(places.of("notification_email"), "these addresses get none")
+                        .help("add `smtp_server HOST` to global_defs"),
+                );
+            }
+            (true, _) => {
+                if let Some(place) = asks {
+                    self.report.once("mail", place, || {
+                        Diagnostic::info("no-mail", "nobody gets mail: there is no `notification_email`")
+                            .at(place, "does nothing, as in keepalived")
+                            .help("add `notification_email { ADDRESS }` and `smtp_server HOST` to global_defs, or delete the line")
+                    });
+                }
+            }
+            (false, true) => {
+                let roles = config.all_notify().any(|notify| notify.mail != RoleMails::None);
+                let servers = config.services.iter().any(|service| {
+                    let reals = service.real_servers.iter().map(|real| &real.notify);
+                    reals.chain([&service.notify]).flatten().any(|scripts| scripts.mail)
+                });
+                if !roles && !servers {
+                    self.push(
+                        Diagnostic::info("no-mail", "no change makes a mail: nothing says `smtp_alert`")
+                            .at(places.of("notification_email"), "these addresses get none, as in keepalived")
+                            .help("for mail about roles, add `smtp_alert` to the vrrp_instance"),
+                    );
+                }
+            }
+        }
     }
 
     fn services(&mut self, config: &Config, vips: &BTreeMap<IpAddr, u8>) {

@@ -127,7 +127,9 @@ impl VirtualRouter {
     pub(super) fn changed(&mut self, from: Role, cause: RoleCause, told: Role, ctx: &mut Context<'_>) {
         let (router, vrid, to) = (self.config.name.clone(), self.config.vrid, self.role());
         ctx.out.news(News::RoleChanged { router: router.clone(), role: to });
-        ctx.decide(Decision::RoleChanged { router, vrid, from, to, cause });
+        let decision = Decision::RoleChanged { router, vrid, from, to, cause };
+        notify::role_mail(&self.config.notify, &self.config.name, told, &decision, ctx.out);
+        ctx.decide(decision);
         notify::role_changed(&self.config.notify, &self.config.name, told, self.priority, ctx.out);
     }
 }

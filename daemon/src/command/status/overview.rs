@@ -2,6 +2,7 @@
 
 use super::ages::{since, words};
 use super::table::{aligned, cut};
+use vipward_core::mail::MailStatus;
 use vipward_core::status::{
     AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RouterStatus, ServerStatus, ServiceStatus, Status,
 };
@@ -23,6 +24,9 @@ pub fn overview(status: &Status) -> String {
     match &status.balancer {
         None => text += &silent("balancer", "virtual servers", status.waited_ms),
         Some(balancer) => text += &services(balancer),
+    }
+    if let Some(mail) = &status.mail {
+        text += &mails(mail);
     }
     let decisions = decisions(status);
     if !decisions.is_empty() {
@@ -73,6 +77,17 @@ pub fn told(decision: &DecisionStatus) -> String {
 
 fn silent(machine: &str, what: &str, waited_ms: u64) -> String {
     format!("\nThe {machine} did not answer within {}: its {what} are not known.\n", words(waited_ms))
+}
+
+/// Nothing, if there never was any.
+fn mails(mail: &MailStatus) -> String {
+    let MailStatus { waiting, sent, dropped, last_error } = mail;
+    if (*waiting, *sent, *dropped) == (0, 0, 0) {
+        return String::new();
+    }
+    let dropped = if *dropped > 0 { format!(", {dropped} given up") } else { String::new() };
+    let error = last_error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default();
+    format!("\n{}\n", cut(&format!("mail: {waiting} waiting, {sent} sent{dropped}{error}")))
 }
 
 fn routers(election: &ElectionStatus) -> String {

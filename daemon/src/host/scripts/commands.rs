@@ -62,7 +62,7 @@ impl Configured {
             let of_roles = of_roles.map(|command| words(command, false));
             of_roles.chain(scripts.any.iter().map(|command| words(command, true)))
         });
-        let checks = config.check_commands().map(|command| words(command, false));
+        let checks = config.check_commands().chain(config.health_commands()).map(|command| words(command, false));
         Self(tracked.chain(notified).chain(checks).collect())
     }
 }

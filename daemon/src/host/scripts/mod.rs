@@ -41,7 +41,6 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use vipward_core::command::{Command, ScriptOutcome, ScriptUser};
 use vipward_core::config::Config;
-use vipward_core::quantity::Role;
 use vipward_core::time::Duration;
 use wire::{Start, User};
 
@@ -61,7 +60,7 @@ pub struct Scripts {
     requests: UnboundedSender<Request>,
     /// Scripts that run or wait.
     pending: Arc<AtomicUsize>,
-    /// The role of each queue's router, as the scripts are to hear of it, and its number among them.
+    /// What each queue's scripts are to hear of, and its number among such states.
     states: RefCell<BTreeMap<Arc<str>, State>>,
 }
 
@@ -69,7 +68,7 @@ pub struct Scripts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     number: u64,
-    role: Option<Role>,
+    word: Option<&'static str>,
 }
 
 /// Why a script did not start.
@@ -162,7 +161,8 @@ impl Scripts {
         let notified = config.all_notify().flat_map(|scripts| {
             [&scripts.master, &scripts.backup, &scripts.fault, &scripts.stop, &scripts.any].into_iter().flatten()
         });
-        let commands: Vec<&Command> = tracked.chain(notified).chain(config.check_commands()).collect();
+        let commands: Vec<&Command> =
+            tracked.chain(notified).chain(config.check_commands()).chain(config.health_commands()).collect();
         let users = commands.iter().filter_map(|command| command.user.clone()).collect();
         let any = !commands.is_empty();
         self.ask(Request::Loaded { secure: config.global.script_security, users, any });
@@ -185,15 +185,15 @@ impl Scripts {
     }
 
     /// What is notified from now on for this queue is about another state.
-    pub fn entered(&self, queue: &Arc<str>, role: Role) {
+    pub fn entered(&self, queue: Arc<str>, word: &'static str) {
         let mut states = self.states.borrow_mut();
-        let state = states.entry(queue.clone()).or_insert(State { number: 0, role: None });
-        *state = State { number: state.number + 1, role: Some(role) };
+        let state = states.entry(queue).or_insert(State { number: 0, word: None });
+        *state = State { number: state.number + 1, word: Some(word) };
     }
 
     /// Starts a command behind those of the same queue; never waits.
     pub fn notify(&self, queue: &str, command: &Command) {
-        let state = self.states.borrow().get(queue).copied().unwrap_or(State { number: 0, role: None });
+        let state = self.states.borrow().get(queue).copied().unwrap_or(State { number: 0, word: None });
         self.ask(Request::Notify { queue: queue.into(), state, command: command.clone(), run: self.begin() });
     }
 

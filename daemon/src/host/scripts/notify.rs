@@ -1,4 +1,4 @@
-//! Notify scripts: those of one virtual router run one after the other.
+//! Notify scripts: those of one virtual router, or of one real server, run one after the other.
 //!
 //! One that does not end is ended. Of several states that wait meanwhile only the newest is told: a script that puts
 //! something in the place of what was before needs the last one, and is not served by those that are over.
@@ -147,13 +147,8 @@ fn program(command: &Command) -> &str {
 }
 
 /// A state, in the word that scripts hear.
-fn word(state: State) -> String {
-    use vipward_core::quantity::Role;
-    match state.role {
-        None => "a state".to_owned(),
-        Some(Role::Init) => "STOP".to_owned(),
-        Some(role @ (Role::Backup | Role::Master | Role::Fault)) => role.to_string(),
-    }
+fn word(state: State) -> &'static str {
+    state.word.unwrap_or("a state")
 }
 
 fn how(status: ExitStatus) -> String {
