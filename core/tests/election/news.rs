@@ -65,6 +65,8 @@ fn service(last: u8) -> VirtualServer {
         hysteresis: 0,
         sorry_server: None,
         ha_suspend: true,
+        notify: None,
+        omega: false,
         real_servers: vec![],
         places: Places::default(),
     }
