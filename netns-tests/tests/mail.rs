@@ -61,7 +61,7 @@ fn mail_arrives_and_waits_while_the_server_is_away() {
         let pair = Pair::build().unwrap();
         let post = pair.machine("post", &pair.back, BACK, 30).unwrap();
         let server = mail_server(&post, "0.0.0.0:25");
-        let mut director = pair.vipward_with(&pair.lb1, &text(&pair, "198.51.100.30")).unwrap();
+        let director = pair.vipward_with(&pair.lb1, &text(&pair, "198.51.100.30")).unwrap();
         arrives(&server, &director, MASTER);
         // It is what SMTP_CHECK asks as well.
         arrives(&server, &director, UP);
@@ -94,8 +94,8 @@ fn mail_arrives_and_waits_while_the_server_is_away() {
         let told = std::fs::read_to_string(told(&pair)).unwrap_or_default();
         let [mut servers, mut quorums]: [Vec<&str>; 2] = [Vec::new(), Vec::new()];
         told.lines().for_each(|line| if line.starts_with("notify") { servers.push(line) } else { quorums.push(line) });
-        assert_eq!(servers, ["notify_up", "notify_down", "notify_up", "notify_down"], "{}", director.output());
-        assert_eq!(quorums, ["quorum_up", "quorum_down", "quorum_up", "quorum_down"], "{}", director.output());
+        assert_eq!(servers, ["notify_up", "notify_down", "notify_up", "notify_down"], "{told}");
+        assert_eq!(quorums, ["quorum_up", "quorum_down", "quorum_up", "quorum_down"], "{told}");
     });
 }
 
