@@ -101,12 +101,14 @@ async fn serve(mut told: UnboundedReceiver<Told>, status: &Mutex<MailStatus>) {
             under_way = Some(Box::pin(deliver(batch)));
         }
         let shown = queue.status();
-        if shown.waiting == 0 {
+        let nothing_waits = shown.waiting == 0;
+        // First this: whoever is answered looks at it.
+        *status.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        if nothing_waits {
             ends.drain(..).for_each(|end| {
                 let _ = end.send(());
             });
         }
-        *status.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         let wakeup = queue.next_wakeup().map(|at| tokio::time::sleep_until(began + at.since(Instant::ZERO)));
         tokio::select! {
             biased;
