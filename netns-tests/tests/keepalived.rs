@@ -104,6 +104,25 @@ fn keepalived_leads_vipward_with_ah() {
     });
 }
 
+/// The supervisor says goodbye for its dead worker, with the number that comes next, and keepalived believes it.
+#[test]
+fn the_farewell_of_a_dead_worker_has_ah() {
+    in_lab("the_farewell_of_a_dead_worker_has_ah", &[Need::Keepalived], || {
+        let pair = Pair::build().unwrap();
+        let mut backup = Daemon::Keepalived.start(&pair, &pair.lb2, &with_ah(Router::backup()).text()).unwrap();
+        only(&pair, &pair.lb2, &[&backup]);
+        let master = Daemon::Vipward.start(&pair, &pair.lb1, &with_ah(Router::master()).text()).unwrap();
+        only(&pair, &pair.lb1, &[&master, &backup]);
+        for worker in master.children().unwrap() {
+            vipward_lab::signal(worker, Signal::SIGKILL);
+        }
+        backup.wait_for_line("received priority 0", SOON).unwrap();
+        // The next worker begins at 0, hears where the others are, and takes it back.
+        only(&pair, &pair.lb1, &[&master, &backup]);
+        drop((master, backup));
+    });
+}
+
 #[test]
 fn unicast_peers_elect_too() {
     in_lab("unicast_peers_elect_too", &[Need::Keepalived], || {

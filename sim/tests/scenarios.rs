@@ -46,6 +46,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    authenticated "authenticated"
     active_active "active-active"
     all_real_servers_dead "all-real-servers-dead"
     all_real_servers_dead_sorry_server "all-real-servers-dead-sorry-server"
@@ -92,6 +93,7 @@ scenarios! {
     sync_group "sync-group"
     takeovers_in_a_row "takeovers-in-a-row"
     three_directors "three-directors"
+    tracked_file "tracked-file"
     tracked_interface "tracked-interface"
     tracked_script "tracked-script"
     tutorial "tutorial"

@@ -35,12 +35,23 @@ pub struct Config {
     /// `vrrp_sync_group` blocks in the order of the file.
     #[serde(default)]
     pub groups: Vec<SyncGroup>,
+    /// `track_file` blocks by name.
+    #[serde(default)]
+    pub files: BTreeMap<Arc<str>, TrackFile>,
 }
 
 impl Config {
     /// Whether this virtual router needs a lease of the quorum service (`fence`, `elect`).
     pub fn coordinates(&self, router: &str) -> bool {
         self.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
+    }
+
+    /// The files that some virtual router tracks.
+    pub fn watched_files(&self) -> Vec<WatchedFile> {
+        let tracked =
+            |file: &&TrackFile| self.routers.iter().any(|it| it.tracking.files().any(|name| *name == file.name));
+        let files = self.files.values().filter(tracked);
+        files.map(|file| WatchedFile { name: file.name.clone(), path: file.path.clone() }).collect()
     }
 
     /// The programs that checkers run.
@@ -158,10 +169,38 @@ pub struct VrrpScript {
     pub places: Places,
 }
 
+/// `track_file NAME`: a file that holds a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackFile {
+    pub name: Arc<str>,
+    /// `file`.
+    pub path: Arc<str>,
+    /// `weight` -254..=254, default 1.
+    pub weight: TrackWeight,
+    /// `init_file`.
+    pub init: Option<InitFile>,
+    pub places: Places,
+}
+
+/// `init_file [VALUE] [overwrite]`: the number that is written at the start, where there is no file or over what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitFile {
+    pub number: i64,
+    pub overwrite: bool,
+}
+
+/// A tracked file and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedFile {
+    pub name: Arc<str>,
+    pub path: Arc<str>,
+}
+
 /// What a tracked thing does to the priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TrackWeight {
     /// -253..=253. Positive: added while it is up. Negative: added while it is down. 0: down means FAULT.
+    /// Of a file -254..=254: its number times this is added, and -254 or less is FAULT. 0: any number but 0 means FAULT.
     pub weight: i16,
     /// `reverse`: the change is turned round (added becomes subtracted); with weight 0, up means FAULT.
     pub reverse: bool,
@@ -174,6 +213,8 @@ pub enum TrackerId {
     Script(Arc<str>),
     /// An interface beside a virtual router's own.
     Interface(InterfaceName),
+    /// A `track_file`.
+    File(Arc<str>),
 }
 
 impl fmt::Display for TrackerId {
@@ -181,11 +222,12 @@ impl fmt::Display for TrackerId {
         match self {
             Self::Script(name) => write!(f, "script {name}"),
             Self::Interface(name) => write!(f, "tracked interface {name}"),
+            Self::File(name) => write!(f, "track_file {name}"),
         }
     }
 }
 
-/// One line of `track_script`, `track_interface`.
+/// One line of `track_script`, `track_interface`, `track_file`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracked {
     pub what: TrackerId,
@@ -324,7 +366,7 @@ impl Adverts {
 /// What decides about priority or FAULT.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracking {
-    /// `track_script`, `track_interface`.
+    /// `track_script`, `track_interface`, `track_file`.
     pub list: Vec<Tracked>,
 }
 
@@ -333,7 +375,15 @@ impl Tracking {
     pub fn interfaces(&self) -> impl Iterator<Item = &InterfaceName> {
         self.list.iter().filter_map(|tracked| match &tracked.what {
             TrackerId::Interface(name) => Some(name),
-            TrackerId::Script(_) => None,
+            TrackerId::Script(_) | TrackerId::File(_) => None,
+        })
+    }
+
+    /// `track_file`.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.list.iter().filter_map(|tracked| match &tracked.what {
+            TrackerId::File(name) => Some(name),
+            TrackerId::Script(_) | TrackerId::Interface(_) => None,
         })
     }
 
@@ -341,7 +391,7 @@ impl Tracking {
     pub fn scripts(&self) -> impl Iterator<Item = &ScriptId> {
         self.list.iter().filter_map(|tracked| match &tracked.what {
             TrackerId::Script(name) => Some(name),
-            TrackerId::Interface(_) => None,
+            TrackerId::Interface(_) | TrackerId::File(_) => None,
         })
     }
 }

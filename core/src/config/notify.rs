@@ -74,6 +74,15 @@ pub struct NotifyScripts {
     pub fault: Option<Command>,
     pub stop: Option<Command>,
     pub any: Option<Command>,
+    /// `notify_deleted`: who is taken away by a reload is told as DELETED and not as FAULT.
+    #[serde(default)]
+    pub tells_deleted: bool,
+    /// Its command.
+    #[serde(default)]
+    pub deleted: Option<Command>,
+    /// `notify_master_rx_lower_pri`.
+    #[serde(default)]
+    pub rx_lower_pri: Option<Command>,
     /// `smtp_alert`, with what `global_defs` says.
     #[serde(default)]
     pub mail: RoleMails,

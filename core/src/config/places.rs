@@ -53,6 +53,11 @@ impl Places {
         format!("track_script {name}")
     }
 
+    /// The same of `track_file`.
+    pub(super) fn tracked_file(name: &str) -> String {
+        format!("track_file {name}")
+    }
+
     /// The place of `word`; the block's head if the word was not written.
     pub fn of(&self, word: &str) -> Span {
         self.find(word).or(self.head).unwrap_or_default()

@@ -2,7 +2,7 @@
 //!
 //! One formula for two: the Election reckons with what it has heard, `vipward check` with everything that it may hear.
 
-use super::model::{InitialState, TrackWeight, Tracked, VirtualRouterConfig};
+use super::model::{InitialState, TrackWeight, Tracked, TrackerId, VirtualRouterConfig};
 use crate::quantity::Priority;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,6 +15,8 @@ pub enum Reading {
     Unknown,
     Up,
     Down,
+    /// What a file holds.
+    Number(i64),
 }
 
 impl Reading {
@@ -24,7 +26,7 @@ impl Reading {
 
     fn up(self) -> Option<bool> {
         match self {
-            Self::Unknown => None,
+            Self::Unknown | Self::Number(_) => None,
             Self::Up => Some(true),
             Self::Down => Some(false),
         }
@@ -44,13 +46,17 @@ pub enum Weighed {
 
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-            Self::Down => "down",
-        })
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::Up => f.write_str("up"),
+            Self::Down => f.write_str("down"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
     }
 }
+
+/// What a file takes off a priority at least when it means FAULT.
+const FAULT: i64 = 254;
 
 impl TrackWeight {
     /// A positive weight is added while it is up, a negative one while it is down; `reverse` turns the change round
@@ -58,6 +64,9 @@ impl TrackWeight {
     /// `presumed`: what a weight other than 0 counts with as long as nothing is known.
     pub fn weigh(self, reading: Reading, presumed: Reading) -> Weighed {
         let Self { weight, reverse } = self;
+        if let Reading::Number(number) = reading {
+            return self.weigh_number(number);
+        }
         match (weight, reading.up()) {
             (0, None) => Weighed::Unknown,
             (0, Some(up)) if up == reverse => Weighed::Fault,
@@ -70,6 +79,21 @@ impl TrackWeight {
         }
     }
 
+    /// keepalived 2.2.7: the number times the weight is added, turned round by `reverse`; -254 or less is FAULT. With weight 0
+    /// any number but 0 is; reversed, 0 is.
+    fn weigh_number(self, number: i64) -> Weighed {
+        if self.weight == 0 {
+            return if (number != 0) != self.reverse { Weighed::Fault } else { Weighed::Adds(0) };
+        }
+        let product = number.saturating_mul(i64::from(self.weight));
+        let added = if self.reverse { product.saturating_neg() } else { product };
+        if added <= -FAULT {
+            Weighed::Fault
+        } else {
+            Weighed::Adds(i16::try_from(added.min(FAULT)).unwrap_or_default())
+        }
+    }
+
     /// The reading that is bad for a priority, or means FAULT: down, or with `reverse` up.
     pub fn failure(self) -> Reading {
         Reading::of(self.reverse)
@@ -78,6 +102,16 @@ impl TrackWeight {
     /// The reading that is not [`TrackWeight::failure`].
     pub fn success(self) -> Reading {
         Reading::of(!self.reverse)
+    }
+}
+
+impl Tracked {
+    /// The reading while all is well. Which numbers a file holds nobody knows; one that is not there counts as 0.
+    pub fn success(&self) -> Reading {
+        match &self.what {
+            TrackerId::Script(_) | TrackerId::Interface(_) => self.weight.success(),
+            TrackerId::File(_) => Reading::Number(i64::from(self.weight.weight == 0 && self.weight.reverse)),
+        }
     }
 }
 
@@ -108,7 +142,7 @@ impl VirtualRouterConfig {
 
     /// The effective priority while everything that it tracks is well.
     pub fn priority_when_well(&self) -> Priority {
-        let well = |tracked: &Tracked| tracked.weight.weigh(tracked.weight.success(), Reading::Unknown);
+        let well = |tracked: &Tracked| tracked.weight.weigh(tracked.success(), Reading::Unknown);
         self.priority.weighed(self.tracking.list.iter().map(well))
     }
 }

@@ -7,7 +7,7 @@ mod words;
 pub use kind::Kind;
 
 use crate::check::{Failure, Shortage};
-use crate::config::TrackerId;
+use crate::config::{TrackWeight, TrackerId};
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::VirtualServerId;
 use crate::lease::Token;
@@ -180,6 +180,8 @@ pub enum RoleCause {
     SyncGroup { group: Arc<str>, member: Arc<str> },
     /// The interface has no link-local address to send IPv6 adverts from, or none that may be used yet.
     NoLinkLocalAddress { interface: InterfaceName },
+    /// A tracked file holds a number that means FAULT.
+    FileHolds { file: Arc<str>, number: i64, weight: TrackWeight },
 }
 
 /// Why a priority changed.
@@ -192,6 +194,12 @@ pub enum PriorityCause {
         weight: i16,
     },
     Reload,
+    /// A tracked file holds this number.
+    FileHolds {
+        file: Arc<str>,
+        number: i64,
+        weight: i16,
+    },
 }
 
 /// Why a packet of protocol 112 was not taken as an advert. The order is the order of the checks (RFC 9568 7.1).

@@ -265,6 +265,10 @@ impl fmt::Display for RoleCause {
             Self::Tracked { what, up } => {
                 write!(f, "{what} is {} and has weight 0{}", up_or_down(*up), if *up { " reverse" } else { "" })
             }
+            Self::FileHolds { file, number, weight } => {
+                let reverse = if weight.reverse { " reverse" } else { "" };
+                write!(f, "track_file {file} holds {number} and has weight {}{reverse}", weight.weight)
+            }
             Self::NoQuorum { silent: Some(silent) } => write!(
                 f,
                 "no answer from the quorum service to anything asked in the last {}: another director may get the lease",
@@ -303,6 +307,7 @@ impl fmt::Display for PriorityCause {
         match self {
             Self::Tracked { what, up, weight } => write!(f, "{what} is {} (weight {weight})", up_or_down(*up)),
             Self::Reload => f.write_str("reload"),
+            Self::FileHolds { file, number, weight } => write!(f, "track_file {file} holds {number} (weight {weight})"),
         }
     }
 }

@@ -100,6 +100,20 @@ mod tests {
         }
     }
 
+    /// An advert with an authentication header is a packet already.
+    #[test]
+    fn a_whole_packet_stays_as_it_is() {
+        let (source, destination) = ([192, 0, 2, 11].into(), [224, 0, 0, 18].into());
+        let payload = Bytes::from_static(&[0x21, 51, 100, 1]);
+        let plain = Datagram { interface: InterfaceName::new("eth0"), source, destination, ttl: 255, payload };
+        let sealed = crate::vrrp::ah::seal(&plain, b"secr3t\0\0", 7);
+        let mut packet = Vec::new();
+        to_packet(&sealed, &mut packet).unwrap();
+        assert_eq!(packet, sealed.payload);
+        assert_eq!(checksum(&packet[..IPV4_HEADER]), 0);
+        assert_eq!(from_packet(&sealed.interface, &packet), Some(sealed));
+    }
+
     #[test]
     fn a_header_with_its_checksum_sums_to_nothing() {
         let datagram = Datagram {

@@ -57,7 +57,7 @@ pub struct RouterStatus {
 pub struct TrackedStatus {
     /// `script chk_nginx`, `tracked interface eth1`.
     pub what: String,
-    /// `up`, `down` or `unknown`.
+    /// `up`, `down` or `unknown`; the number of a file.
     pub reading: String,
     /// 0: its failure means FAULT.
     pub weight: i16,

@@ -1,6 +1,7 @@
 //! What an Election alone can ask for. Effects say what, not how.
 
 use crate::command::{Command, ScriptId};
+use crate::config::WatchedFile;
 use crate::datagram::Datagram;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::lease::LeaseOp;
@@ -46,6 +47,9 @@ pub enum Effect {
     },
     /// Ask the quorum service; what it says comes as [`super::Event::Lease`].
     Lease(LeaseOp),
+    /// Read these files, and these only, and read each again when it changes. What they hold is told at once, and then what
+    /// changes, by [`super::Event::FilesRead`].
+    WatchFiles(Vec<WatchedFile>),
 }
 
 impl From<LeaseOp> for Effect {
@@ -64,7 +68,7 @@ impl machine::Effect for Effect {
             | Self::RemoveAddress(_)
             | Self::RenewAddresses { .. } => Lane::Change,
             Self::Announce { .. } => Lane::Announce,
-            Self::ReadAddresses | Self::RunScript { .. } | Self::Lease(_) => Lane::Ask,
+            Self::ReadAddresses | Self::RunScript { .. } | Self::Lease(_) | Self::WatchFiles(_) => Lane::Ask,
         }
     }
 
@@ -105,7 +109,8 @@ impl machine::Effect for Effect {
             | Self::RemoveAddress(_)
             | Self::RenewAddresses { .. }
             | Self::ReadAddresses
-            | Self::RunScript { .. } => None,
+            | Self::RunScript { .. }
+            | Self::WatchFiles(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::datagram::Datagram;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::lease::LeaseEvent;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One of its own events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,4 +29,6 @@ pub enum Event {
     ScriptFinished { script: ScriptId, outcome: ScriptOutcome },
     /// The quorum service has something to say.
     Lease(LeaseEvent),
+    /// Numbers of tracked files, after [`super::Effect::WatchFiles`] and whenever one changes.
+    FilesRead(Vec<(Arc<str>, i64)>),
 }

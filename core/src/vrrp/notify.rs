@@ -9,11 +9,20 @@ use crate::quantity::{Priority, Role};
 use crate::vrrp::Outbox;
 use std::sync::Arc;
 
+/// What scripts are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A new role; [`Role::Init`] is keepalived's `STOP`.
+    Role(Role),
+    /// A reload took the virtual router away: `DELETED` with `notify_deleted`, else `FAULT`, as from keepalived.
+    Gone,
+}
+
 /// Starts the scripts for a new role: first the one of that role, then `notify` with `INSTANCE`, the router's name, the
-/// word for the role and the effective priority behind its own arguments. Leaving for [`Role::Init`] is keepalived's
-/// `STOP`. They wait in one queue for each router: what a script keeps elsewhere can't go out of order.
-pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, priority: Priority, out: &mut Outbox) {
-    run(scripts, "INSTANCE", router, role, priority.get(), out);
+/// word for the role and the effective priority behind its own arguments. They wait in one queue for each router: what a script
+/// keeps elsewhere can't go out of order.
+pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, told: Told, priority: Priority, out: &mut Outbox) {
+    run(scripts, "INSTANCE", router, told, priority.get(), out);
 }
 
 /// The mail about it, if one is wanted. A stop makes none, as in keepalived.
@@ -40,19 +49,27 @@ fn mail(wanted: RoleMails, role: Role, out: &mut Outbox, text: impl FnOnce(&str)
 
 /// The same for a sync group, with `GROUP`, its name, the role and 0 (keepalived 2.2.7).
 pub fn group_changed(scripts: &NotifyScripts, group: &Arc<str>, role: Role, out: &mut Outbox) {
-    run(scripts, "GROUP", group, role, 0, out);
+    run(scripts, "GROUP", group, Told::Role(role), 0, out);
     mail(scripts.mail, role, out, |word| {
         let body = format!("=> All VRRP group instances are now in {word} state <=\n");
         (format!("VRRP Group {group} - Entering {word} state"), body)
     });
 }
 
-fn run(scripts: &NotifyScripts, kind: &str, name: &Arc<str>, role: Role, priority: u8, out: &mut Outbox) {
-    let (script, word) = match role {
-        Role::Master => (&scripts.master, "MASTER"),
-        Role::Backup => (&scripts.backup, "BACKUP"),
-        Role::Fault => (&scripts.fault, "FAULT"),
-        Role::Init => (&scripts.stop, "STOP"),
+/// `notify_master_rx_lower_pri`: a MASTER heard an advert of a lower priority. `notify` is not told.
+pub fn lower_priority_heard(scripts: &NotifyScripts, router: &Arc<str>, out: &mut Outbox) {
+    if let Some(command) = &scripts.rx_lower_pri {
+        out.notify(router.clone(), command.clone());
+    }
+}
+
+fn run(scripts: &NotifyScripts, kind: &str, name: &Arc<str>, told: Told, priority: u8, out: &mut Outbox) {
+    let (script, word) = match told {
+        Told::Gone if scripts.tells_deleted => (&scripts.deleted, "DELETED"),
+        Told::Role(Role::Master) => (&scripts.master, "MASTER"),
+        Told::Role(Role::Backup) => (&scripts.backup, "BACKUP"),
+        Told::Gone | Told::Role(Role::Fault) => (&scripts.fault, "FAULT"),
+        Told::Role(Role::Init) => (&scripts.stop, "STOP"),
     };
     let any = scripts.any.as_ref().map(|command| {
         let added = [kind.to_owned(), name.to_string(), word.to_owned(), priority.to_string()];
@@ -80,9 +97,9 @@ mod tests {
             ..NotifyScripts::default()
         };
         let router: Arc<str> = Arc::from("V");
-        let ran = |role| {
+        let ran = |told: Told, scripts: &NotifyScripts| {
             let mut out = Outbox::default();
-            role_changed(&scripts, &router, role, Priority::new(80).unwrap(), &mut out);
+            role_changed(scripts, &router, told, Priority::new(80).unwrap(), &mut out);
             out.into_iter()
                 .map(|effect| match effect {
                     Output::Notify { queue, command } => format!("{queue}: {}", command.argv.join(" ")),
@@ -90,9 +107,15 @@ mod tests {
                 })
                 .collect::<Vec<_>>()
         };
-        assert_eq!(ran(Role::Master), ["V: /etc/up eth0", "V: /etc/any own INSTANCE V MASTER 80"]);
-        assert_eq!(ran(Role::Backup), ["V: /etc/any own INSTANCE V BACKUP 80"]);
-        assert_eq!(ran(Role::Fault), ["V: /etc/any own INSTANCE V FAULT 80"]);
-        assert_eq!(ran(Role::Init), ["V: /etc/any own INSTANCE V STOP 80"]);
+        assert_eq!(
+            ran(Told::Role(Role::Master), &scripts),
+            ["V: /etc/up eth0", "V: /etc/any own INSTANCE V MASTER 80"]
+        );
+        assert_eq!(ran(Told::Role(Role::Backup), &scripts), ["V: /etc/any own INSTANCE V BACKUP 80"]);
+        assert_eq!(ran(Told::Role(Role::Fault), &scripts), ["V: /etc/any own INSTANCE V FAULT 80"]);
+        assert_eq!(ran(Told::Role(Role::Init), &scripts), ["V: /etc/any own INSTANCE V STOP 80"]);
+        assert_eq!(ran(Told::Gone, &scripts), ["V: /etc/any own INSTANCE V FAULT 80"]);
+        let deleted = NotifyScripts { tells_deleted: true, deleted: Some(command(&["/etc/gone"])), ..scripts.clone() };
+        assert_eq!(ran(Told::Gone, &deleted), ["V: /etc/gone", "V: /etc/any own INSTANCE V DELETED 80"]);
     }
 }

@@ -17,10 +17,22 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         "smtp_server" => ["mail.example.com", "192.0.2.1 2525"],
         "smtp_helo_name" => ["a.example", "b.example"],
         "script_user" | "user" => ["nobody", "daemon"],
-        "script" | "misc_path" | "notify_up" | "notify_down" | "quorum_up" | "quorum_down" | "notify"
-        | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => ["/bin/true", "/bin/x"],
+        "script"
+        | "misc_path"
+        | "notify_up"
+        | "notify_down"
+        | "quorum_up"
+        | "quorum_down"
+        | "notify"
+        | "notify_master"
+        | "notify_backup"
+        | "notify_fault"
+        | "notify_stop"
+        | "notify_deleted"
+        | "notify_master_rx_lower_pri" => ["/bin/true", "/bin/x"],
         "auth_pass" => ["x7Kf", "y8Lg"],
-        "path" => ["/a", "/b"],
+        "path" | "file" => ["/a", "/b"],
+        "init_file" => ["3", "3 overwrite"],
         "certificate" | "key" => ["/etc/a.pem", "/etc/b.pem"],
         "status_code" => ["200", "300-399"],
         "digest" => ["9b3a0c85a887a256d6939da88aabd8cd", "0b3a0c85a887a256d6939da88aabd8cd"],
@@ -97,6 +109,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     } else {
         ""
     };
+    let files = own(Block::VrrpInstance, "track_file {\n F\n}");
     let group = if block == Block::SyncGroup {
         let members = own(Block::SyncGroup, "group {\n VI_1\n VI_2\n}");
         format!(
@@ -113,14 +126,16 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         String::new()
     };
     format!(
-        "global_defs {{\n{mail}{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\n\
-         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{auth}{}\n}}\n\
+        "global_defs {{\n{mail}{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\ntrack_file F {{\n{}{}\n}}\n\
+         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{files}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
          SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{ipv6}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
+        own(Block::TrackFile, "file /f"),
+        inside(Block::TrackFile),
         own(Block::VrrpInstance, "virtual_router_id 51"),
         inside(Block::VrrpInstance),
         own(Block::VirtualServer, "protocol TCP"),
@@ -160,6 +175,9 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         ("interfaces", ..) => ["interfaces {\n eth1\n}".to_owned(), "interfaces {\n eth2\n eth1\n}".to_owned()],
         ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],
         ("track_interface", ..) => [String::new(), "track_interface {\n eth1 weight 5\n}".to_owned()],
+        ("track_file", Some(Block::Tracked), _) => {
+            ["track_file {\n}".to_owned(), "track_file {\n F weight 5\n}".to_owned()]
+        }
         ("track_script", ..) => ["track_script {\n}".to_owned(), "track_script {\n chk weight 5\n}".to_owned()],
         ("authentication", ..) => [String::new(), "authentication {\n auth_type PASS\n auth_pass x7Kf\n}".to_owned()],
         (_, Some(_), _) | (_, None, 0) => [beside.to_owned(), format!("{beside}{}{}", keyword.word, open(keyword))],
@@ -170,6 +188,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
 fn open(keyword: &Keyword) -> &'static str {
     match (keyword.word, keyword.takes.block) {
         ("global_defs", _) => " {\n router_id x\n}",
+        ("track_file" | "vrrp_track_file", Some(Block::TrackFile)) => " more {\n file /more\n}",
         ("vrrp_script", _) => " more {\n script /bin/true\n}",
         ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
         ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",

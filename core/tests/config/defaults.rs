@@ -223,6 +223,19 @@ fn a_password_is_filled_with_zeros_or_cut() {
     }
 }
 
+#[test]
+fn a_tracked_file() {
+    let blocks = "track_file F {\n file \"/run/a b\"\n}\nvrrp_track_file G {\n file /g\n weight -3 reverse\n \
+                  init_file -7 overwrite\n}\n";
+    let config = good(&(instance("track_file {\n F weight 0\n G\n}") + blocks));
+    let [f, g] = ["F", "G"].map(|name| config.files[name].clone());
+    assert_eq!((&*f.path, f.weight, f.init), ("/run/a b", TrackWeight { weight: 1, reverse: false }, None));
+    let reversed = TrackWeight { weight: -3, reverse: true };
+    assert_eq!((&*g.path, g.weight, g.init), ("/g", reversed, Some(InitFile { number: -7, overwrite: true })));
+    let tracked = |name: &str, weight| Tracked { what: TrackerId::File(name.into()), weight };
+    assert_eq!(config.routers[0].tracking.list, [tracked("F", TrackWeight::default()), tracked("G", reversed)]);
+}
+
 /// `state MASTER` is taken back, as by keepalived: it must hear first where the others are in the sequence.
 #[test]
 fn ah_takes_the_password_for_its_key() {

@@ -121,7 +121,8 @@ impl Cluster {
                     let status = self.directors[number].statuses.get(&*script).copied().unwrap_or(0);
                     self.send(number, Event::ScriptFinished { script, outcome: ScriptOutcome::Exited(status) });
                 }
-                Effect::Listen { .. }
+                Effect::WatchFiles(_)
+                | Effect::Listen { .. }
                 | Effect::StopListening { .. }
                 | Effect::Announce { .. }
                 | Effect::RenewAddresses { .. }

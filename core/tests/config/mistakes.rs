@@ -206,6 +206,17 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("nopreempt on a MASTER", vi("state MASTER\nnopreempt"), "W nopreempt-master 9:1"),
         ("tenths of a second in version 2", vi("advert_int 0.5"), "E bad-value 8:12"),
         ("a minute in version 3", vi("version 3\nadvert_int 60"), "E bad-value 9:12"),
+        ("a tracked file that is not there", vi("track_file {\n F\n}"), "E unknown-file 9:2"),
+        (
+            "a tracked file without a path",
+            vi("track_file {\n F\n}") + "track_file F {\n weight 2\n}\n",
+            "E missing-word 12:1",
+        ),
+        (
+            "a weight that no file can have",
+            vi("track_file {\n F weight 255\n}") + "track_file F {\n file /f\n}\n",
+            "E bad-value 9:11",
+        ),
         (
             "a password that everybody knows, for AH",
             vi("authentication {\n auth_type AH\n auth_pass 1111\n}"),

@@ -6,7 +6,7 @@ use vipward_core::datagram::Datagram;
 use vipward_core::machine::{LeavesWill, Machine};
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::packet::Authentication;
-use vipward_core::vrrp::{Event, ah};
+use vipward_core::vrrp::{Event, Input, ah};
 
 const KEY: [u8; 8] = *b"secr3t\0\0";
 
@@ -116,4 +116,10 @@ fn a_successor_goes_on_in_the_sequence_and_behind_a_copy_it_leaves_room() {
         successor.at("4.609375").wakes();
         assert_eq!(numbers(&successor.sent()), [next]);
     }
+    // One that goes on because its successor died does not know what that one has said.
+    let mut t = Timeline::of(vec![authenticated()]);
+    t.becomes_master();
+    t.at("4").handles(Input::HandOver).handles(Input::TakeBack);
+    t.at("4.609375").wakes();
+    assert_eq!(numbers(&t.sent()), [1002]);
 }

@@ -25,4 +25,5 @@ mod scripts;
 mod start;
 mod states;
 mod sync_group;
+mod track_file;
 mod track_interface;

@@ -1,7 +1,7 @@
 //! RFC 9568 6.4.3 and RFC 3768 6.4.3: a MASTER, whom it yields to and whom it does not.
 
 use crate::timeline::*;
-use vipward_core::config::{Adverts, InitialState, Preemption, VirtualRouterConfig};
+use vipward_core::config::{Adverts, InitialState, NotifyScripts, Preemption, VirtualRouterConfig};
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Effect, Input};
@@ -126,6 +126,22 @@ fn whoever_yields_is_heard_once_more() {
         t.until(at);
         t.at(at).hears(peer(2, 200)).gives(&["advert 100", "remove 10.0.0.100/24", yields]);
     }
+}
+
+/// Each advert of a lower priority, but no process for each of a flood.
+#[test]
+fn a_lower_priority_is_told_to_its_script() {
+    let rx_lower_pri = Some(command("/n/lower"));
+    let notify = NotifyScripts { rx_lower_pri, any: Some(command("/n/any")), ..NotifyScripts::default() };
+    let mut t = Timeline::of(vec![VirtualRouterConfig { notify, ..router() }]);
+    t.at("1").hears(peer(2, 50)).gives_of("notify", &[]);
+    t.becomes_master();
+    t.at("5").hears(peer(2, 50)).gives_of("notify", &["notify V: /n/lower"]);
+    t.hears(peer(2, 0)).gives_of("notify", &[]);
+    let ran: usize = (0..100).map(|_| t.hears(peer(2, 50)).count("notify V: /n/lower")).sum();
+    assert_eq!(ran, 7);
+    t.at("6").hears(peer(2, 50)).gives_of("notify", &["notify V: /n/lower"]);
+    t.hears(peer(2, 200)).is(Role::Backup).gives_of("notify", &["notify V: /n/any INSTANCE V BACKUP 100"]);
 }
 
 /// A thousand adverts a second of a lower priority get a few answers, not a thousand; what was asked for last is not lost.

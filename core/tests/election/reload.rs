@@ -50,6 +50,25 @@ fn routers_come_and_go_beside_one_that_stays() {
     assert_eq!(new, ["7.609 new: BACKUP -> MASTER: no MASTER heard in 3.609 s (Master_Down_Interval)"]);
 }
 
+#[test]
+fn who_is_taken_away_is_told_as_deleted_where_the_word_is() {
+    let notify = NotifyScripts {
+        fault: Some(command("/n/fault")),
+        any: Some(command("/n/any")),
+        tells_deleted: true,
+        ..NotifyScripts::default()
+    };
+    for (deleted, ran) in [
+        (None, &["notify gone: /n/any INSTANCE gone DELETED 100"][..]),
+        (Some(command("/n/deleted")), &["notify gone: /n/deleted", "notify gone: /n/any INSTANCE gone DELETED 100"]),
+    ] {
+        let notify = NotifyScripts { deleted, ..notify.clone() };
+        let mut t = Timeline::of(vec![router(), VirtualRouterConfig { notify, ..named("gone", 52, 101) }]);
+        t.until("4");
+        loads(&mut t, vec![router()]).gives_of("notify", ran);
+    }
+}
+
 /// The same reload gives it an address and ends its role: that address is neither added nor announced.
 #[test]
 fn what_is_not_wanted_any_more_at_the_end_of_the_event_never_comes() {

@@ -116,6 +116,7 @@ pub fn events() -> Vec<(&'static str, Input)> {
         ("failed: read addresses", failed(Effect::ReadAddresses)),
         ("news: quorum lost", Input::News(News::QuorumChanged { service, quorum: false })),
         ("lease vacant", event(Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() }))),
+        ("a tracked file was read", event(Event::FilesRead(vec![("F".into(), -300)]))),
         ("stop", Input::Stop),
         ("hand over", Input::HandOver),
         ("take back", Input::TakeBack),
@@ -133,7 +134,8 @@ pub fn events() -> Vec<(&'static str, Input)> {
                 | Event::NeighboursLive
                 | Event::AddressChanged { .. }
                 | Event::ScriptFinished { .. }
-                | Event::Lease(_),
+                | Event::Lease(_)
+                | Event::FilesRead(_),
             )
             | Input::ConfigLoaded { .. }
             | Input::News(_)

@@ -479,5 +479,9 @@ fn effect_line(effect: &Effect) -> String {
         Effect::ReadAddresses => "read addresses".to_owned(),
         Effect::RunScript { script, .. } => format!("run {script}"),
         Effect::Lease(op) => op.to_string(),
+        Effect::WatchFiles(files) => {
+            let paths: Vec<&str> = files.iter().map(|file| &*file.path).collect();
+            format!("watch {}", paths.join(" "))
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The Linux world of each of the two machines: what a machine is told, and one function that carries out what it asks for.
 
+pub mod files;
 pub mod scripts;
 
 use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
+use crate::host::files::Files;
 use crate::host::scripts::Scripts;
 use crate::mail::Post;
 use crate::net::connect::connect;
@@ -83,6 +85,7 @@ pub struct Elects {
     pub network: ElectionNetwork,
     pub addresses: Addresses,
     pub lease: Rc<ZooKeeper>,
+    pub files: Files,
 }
 
 /// A Balancer's: the table.
@@ -234,7 +237,8 @@ fn change_of(effect: &vrrp::Effect) -> Option<Change<'_>> {
         | vrrp::Effect::RenewAddresses { .. }
         | vrrp::Effect::ReadAddresses
         | vrrp::Effect::RunScript { .. }
-        | vrrp::Effect::Lease(_) => None,
+        | vrrp::Effect::Lease(_)
+        | vrrp::Effect::WatchFiles(_) => None,
     }
 }
 
@@ -286,7 +290,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
     }
 
     async fn carry_out(&self, effect: &vrrp::Effect) -> Result<Done<vrrp::Input>, Refusal> {
-        let Elects { network, addresses, lease } = &self.own;
+        let Elects { network, addresses, lease, files } = &self.own;
         match effect {
             vrrp::Effect::Listen { interface, group } => network.listen(interface, *group)?,
             vrrp::Effect::StopListening { interface, group } => network.stop_listening(interface, *group)?,
@@ -308,6 +312,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 return Ok(Done::Begun(None, Box::pin(result)));
             }
             vrrp::Effect::Lease(op) => lease.ask(op)?,
+            vrrp::Effect::WatchFiles(list) => files.watch(list).map_err(|error| error.to_string())?,
         }
         Ok(Done::Quietly)
     }

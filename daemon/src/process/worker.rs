@@ -3,6 +3,7 @@
 
 use crate::dataplane::relay::Relay;
 use crate::host::Door;
+use crate::host::files;
 use crate::host::scripts::{Launcher, Means};
 use crate::mail::Post;
 use crate::options::cli::{Run, Worker};
@@ -76,6 +77,7 @@ pub fn run(worker: &Worker) -> Exit {
     };
     let sources = read.sources;
     let Some((config, settings)) = read.plan else { return Exit::Diagnostics };
+    files::prepare(&config);
     let thread = match confine::finish(&settings) {
         Ok(thread) => thread,
         Err(error) => return io_failed(error),

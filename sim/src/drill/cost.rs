@@ -96,7 +96,7 @@ impl Prices<'_> {
             // Whoever stops says so: the next one waits for Skew_Time alone.
             Action::Stop(_) => self.pace.skew + MARGIN,
             // It gives away what it has.
-            Action::Script { .. } => self.takeover(),
+            Action::Script { .. } | Action::File { .. } => self.takeover(),
             // What mends costs nothing beyond what the fault did.
             Action::Start(_) | Action::Resume(_) | Action::Plug { .. } | Action::Heal(_) | Action::Up(_) => {
                 Duration::ZERO

@@ -90,6 +90,7 @@ kinds! {
     NoLinkLocalAddress => "no link-local address",
     SourceAddressGone => "source address gone",
     Tracked => "tracked",
+    FileHolds => "tracked file",
     NoQuorum => "no quorum",
     SessionTooShort => "session too short",
     QuorumOnTrial => "quorum on trial",

@@ -83,6 +83,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Unplug { node: id, .. }
         | Action::Plug { node: id, .. }
         | Action::Script { node: id, .. }
+        | Action::File { node: id, .. }
         | Action::LeaderChange { node: id, .. }
         | Action::StarveWorker { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
@@ -115,6 +116,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
         place(&router.places, word)
     };
     let script = |name: &str, word: &str| place(&config.scripts.get(name)?.places, word);
+    let file = |name: &str| place(&config.files.get(name)?.places, "");
     let service = |id: &VirtualServerId| config.services.iter().find(|service| service.id() == *id);
     match decision {
         Decision::RoleInherited { router: name, .. } => router(name, ""),
@@ -132,12 +134,16 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             | RoleCause::NoLinkLocalAddress { .. } => router(name, "interface"),
             RoleCause::Tracked { what: TrackerId::Script(of), .. } => script(of, ""),
             RoleCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
+            RoleCause::FileHolds { file: of, .. } | RoleCause::Tracked { what: TrackerId::File(of), .. } => file(of),
             // Whatever else there is names no line of its own.
             _ => router(name, ""),
         },
         Decision::PriorityChanged { router: name, cause, .. } => match cause {
             PriorityCause::Tracked { what: TrackerId::Script(of), .. } => script(of, "weight"),
             PriorityCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
+            PriorityCause::FileHolds { file: of, .. } | PriorityCause::Tracked { what: TrackerId::File(of), .. } => {
+                file(of)
+            }
             PriorityCause::Reload => router(name, "priority"),
         },
         Decision::AdvertsIgnored { router: name, reason, .. } => {

@@ -154,6 +154,7 @@ fn tracked(world: &World, id: NodeId, config: &Config, router: &VirtualRouterCon
     router.tracking.list.iter().all(|tracked| {
         let reading = match &tracked.what {
             TrackerId::Interface(interface) => Reading::of(up(world.node(id), interface)),
+            TrackerId::File(name) => Reading::Number(world.file_number(id, name)),
             TrackerId::Script(name) => match config.scripts.get(name) {
                 Some(script) => Reading::of(world.script_outcome(id, &script.command) == ScriptOutcome::Exited(0)),
                 None => Reading::Unknown,

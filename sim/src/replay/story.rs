@@ -200,7 +200,8 @@ fn voted(effect: &vrrp::Effect) -> Option<What> {
         | vrrp::Effect::RenewAddresses { .. }
         | vrrp::Effect::ReadAddresses
         | vrrp::Effect::RunScript { .. }
-        | vrrp::Effect::Lease(_) => return None,
+        | vrrp::Effect::Lease(_)
+        | vrrp::Effect::WatchFiles(_) => return None,
     })
 }
 

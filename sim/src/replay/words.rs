@@ -100,6 +100,11 @@ impl Words for vrrp::Event {
             Self::AddressChanged { address, present } => {
                 format!("{} {}", address.key, if *present { "is there" } else { "is gone" })
             }
+            Self::FilesRead(numbers) => {
+                let holds: Vec<String> =
+                    numbers.iter().map(|(file, number)| format!("{file} holds {number}")).collect();
+                holds.join(", ")
+            }
             Self::ScriptFinished { script, outcome } => match outcome {
                 ScriptOutcome::Exited(status) => format!("script {script} exited with {status}"),
                 ScriptOutcome::Killed(signal) => format!("script {script} was killed by signal {signal}"),
@@ -132,6 +137,7 @@ impl Words for vrrp::Effect {
             Self::RemoveAddress(key) => format!("remove {key}"),
             Self::ReadAddresses => "read the addresses".to_owned(),
             Self::RunScript { script, .. } => format!("run script {script}"),
+            Self::WatchFiles(files) => format!("watch {} tracked files", files.len()),
             Self::Lease(op) => op.to_string(),
         }
     }

@@ -224,6 +224,10 @@ impl<R: Runner> seam::World<Election> for Daemon<R> {
                     }),
                 ));
             }
+            vrrp::Effect::WatchFiles(files) => {
+                let numbers = self.acts("reads its tracked files").await?.file_numbers(id, files);
+                return Ok(Done::Answer(vrrp::Event::FilesRead(numbers).into()));
+            }
             vrrp::Effect::Lease(op) => self.acts("asks the quorum service").await?.ask_quorum(id, op)?,
         }
         Ok(Done::Quietly)

@@ -232,6 +232,8 @@ pub enum Action {
     /// `script`, `on`, `exits`: from now on this tracked script ends so; one that checks a service, until the next step
     /// about that service.
     Script { script: Arc<str>, node: NodeId, exits: i32 },
+    /// `file`, `on`, `holds`: from now on this tracked file holds so much.
+    File { file: Arc<str>, node: NodeId, holds: i64 },
     /// `leader_change` and `lasts`: the quorum service has no leader for so long.
     LeaderChange { node: NodeId, lasts: Duration },
     /// `server_dies`: the server of the quorum service that the director talks to.

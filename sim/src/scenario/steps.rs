@@ -199,6 +199,16 @@ impl Reader<'_> {
                 self.check_script(node, &script, value);
                 Some(Action::Script { script, node, exits: i32::from(exits) })
             }
+            "file" => {
+                let file: Arc<str> = self.text(value, "the name of a track_file")?.into();
+                let node = self.node_of(table, "on", "director", is_director)?;
+                if !table.has("holds") {
+                    self.missing(table.span, "holds", "which number?");
+                }
+                let holds = self.signed(table, "holds")?;
+                self.check_file(node, &file, value);
+                Some(Action::File { file, node, holds })
+            }
             "leader_change" => {
                 let node = self.node(value, "quorum service", is_quorum)?;
                 let lasts = self.needed_duration(table, "lasts", "for how long?")?;
@@ -236,6 +246,20 @@ impl Reader<'_> {
             return None;
         }
         Some((node, Some(InterfaceName::new(name))))
+    }
+
+    fn check_file(&mut self, node: NodeId, file: &str, value: &Value<'_>) {
+        let config = self.nodes.get(node.0).and_then(|node| match &node.kind {
+            NodeKind::Director(director) => director.config.config.clone(),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
+        });
+        if let Some(config) = config
+            && !config.files.contains_key(file)
+        {
+            let names: Vec<String> = config.files.keys().map(ToString::to_string).collect();
+            let near = nearest(file, names.iter().map(String::as_str)).map(str::to_owned);
+            self.no_such("track_file", file, self.of_value(value), near.as_deref(), &names);
+        }
     }
 
     pub(super) fn check_script(&mut self, node: NodeId, script: &str, value: &Value<'_>) {

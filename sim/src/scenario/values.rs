@@ -45,6 +45,17 @@ impl Reader<'_> {
         number
     }
 
+    /// What a tracked file may hold.
+    pub(super) fn signed(&mut self, table: &Table<'_>, word: &str) -> Option<i64> {
+        let value = table.get(word)?;
+        let number = value.get_ref().as_integer();
+        let number = number.and_then(|it| i32::from_str_radix(&it.as_str().replace('_', ""), it.radix()).ok());
+        if number.is_none() {
+            self.wrong(self.of_value(value), "expected a whole number from -2147483648 to 2147483647", "");
+        }
+        number.map(i64::from)
+    }
+
     pub(super) fn boolean(&mut self, table: &Table<'_>, word: &str) -> Option<bool> {
         let value = table.get(word)?;
         let found = value.get_ref().as_bool();

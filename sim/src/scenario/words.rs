@@ -338,6 +338,13 @@ pub const STEPS: &[Word] = &[
         r#"{ at = "8s", script = "nginx", on = "lb1", exits = 1 }"#,
     ),
     word(
+        "file",
+        r#"the name of a track_file"#,
+        &["on", "holds"],
+        "from now on the tracked file of this name holds this number on that director; 0 until then",
+        r#"{ at = "8s", file = "load", on = "lb1", holds = -60 }"#,
+    ),
+    word(
         "leader_change",
         r#"quorum service"#,
         &["lasts"],

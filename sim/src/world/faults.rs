@@ -93,6 +93,12 @@ impl World {
                     director.scripts.insert(script.clone(), *exits);
                 }
             }
+            Action::File { file, node, holds } => {
+                if let Some(director) = self.director_mut(*node) {
+                    director.files.insert(file.clone(), *holds);
+                }
+                self.tell_election(*node, Event::FilesRead(vec![(file.clone(), *holds)]));
+            }
             Action::StarveWorker { node, lasts } => self.starve_worker(*node, *lasts),
             Action::Forge(forgery) => self.forge(forgery),
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
@@ -113,6 +119,7 @@ impl World {
             | Action::Plug { node: id, .. }
             | Action::Reload { node: id, .. }
             | Action::Script { node: id, .. }
+            | Action::File { node: id, .. }
             | Action::EndSession(id)
             | Action::ServerDies(id)
             | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
@@ -258,6 +265,7 @@ impl World {
             Action::Script { script, node, exits } => {
                 (Some(*node), "SCRIPT", format!("{script} exits with {exits} from now on"))
             }
+            Action::File { file, node, holds } => (Some(*node), "FILE", format!("{file} holds {holds} from now on")),
             Action::LeaderChange { node, lasts } => {
                 (Some(*node), "LEADER", format!("the ensemble has no leader for {} ms", lasts.as_millis()))
             }

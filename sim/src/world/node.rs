@@ -63,6 +63,7 @@ impl Node {
                 weights: BTreeMap::new(),
                 priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
+                files: BTreeMap::new(),
                 services: director.listens.iter().map(|port| (*port, Server::new(true))).collect(),
             })),
             NodeKind::RealServer(server) => State::Server(Server::new(!server.listens.is_empty())),
@@ -153,6 +154,8 @@ pub struct Director {
     pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
     /// How tracked scripts end because a step said so, by name; the others see to their service, or end with 0.
     pub scripts: BTreeMap<Arc<str>, i32>,
+    /// What its tracked files hold, by their names; 0 where nothing is said.
+    pub files: BTreeMap<Arc<str>, i64>,
     /// What it `listens` on, by port.
     pub services: BTreeMap<u16, Server>,
 }

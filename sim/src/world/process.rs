@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::command::Command;
 use vipward_core::command::ScriptOutcome;
-use vipward_core::config::Config;
+use vipward_core::config::{Config, WatchedFile};
 use vipward_core::decision::Decision;
 use vipward_core::estate::{Document, Estate, OfOne};
 use vipward_core::ipvs::Table;
@@ -319,6 +319,16 @@ impl World {
 
     /// How a script ends: as a step says by the name of its `vrrp_script`, or by the command of a `MISC_CHECK`; else a tracked
     /// one as the service that it checks is, and a checker's well.
+    /// What these files of a director hold.
+    pub fn file_numbers(&self, id: NodeId, files: &[WatchedFile]) -> Vec<(Arc<str>, i64)> {
+        let number = |file: &WatchedFile| self.file_number(id, &file.name);
+        files.iter().map(|file| (file.name.clone(), number(file))).collect()
+    }
+
+    pub fn file_number(&self, id: NodeId, name: &str) -> i64 {
+        self.director(id).and_then(|director| director.files.get(name)).copied().unwrap_or(0)
+    }
+
     pub fn script_outcome(&self, id: NodeId, command: &Command) -> ScriptOutcome {
         let ended = |director: &Director, config: &Arc<Config>| {
             if let Some(said) = director.scripts.get(command.argv.join(" ").as_str()) {

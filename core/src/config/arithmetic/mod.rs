@@ -91,8 +91,11 @@ impl<'a> Arithmetic<'a> {
         let elected = part.is_some_and(|part| part.mode == Mode::Elect);
         let sound = |word: &str| member.router.places.sound(word);
         let mut scripts = member.router.tracking.scripts().filter_map(|name| node.config.scripts.get(name));
+        // Which numbers a file will hold, nobody knows.
+        let any_number = |tracked: &Tracked| matches!(tracked.what, TrackerId::File(_)) && tracked.weight.weight != 0;
         !elected
-            && ["priority", "track_script", "track_interface"].into_iter().all(sound)
+            && !member.router.tracking.list.iter().any(any_number)
+            && ["priority", "track_script", "track_interface", "track_file"].into_iter().all(sound)
             && scripts.all(|script| script.places.sound("weight"))
     }
 

@@ -219,6 +219,14 @@ impl View<'_> {
         let places = &member.router.places;
         match &tracked.what {
             TrackerId::Interface(name) => places.of(name.as_str()),
+            TrackerId::File(name) => {
+                let own = Places::tracked_file(name);
+                let file = self.nodes.get(member.index).and_then(|node| node.config.files.get(name));
+                match file {
+                    Some(file) if !places.has(&own) => file.places.of("weight"),
+                    Some(_) | None => places.of(&own),
+                }
+            }
             TrackerId::Script(name) => {
                 let own = Places::tracked_script(name);
                 let script = self.nodes.get(member.index).and_then(|node| node.config.scripts.get(name));
@@ -305,7 +313,7 @@ impl View<'_> {
 
 fn name(what: &TrackerId) -> &str {
     match what {
-        TrackerId::Script(name) => name,
+        TrackerId::Script(name) | TrackerId::File(name) => name,
         TrackerId::Interface(name) => name.as_str(),
     }
 }
@@ -317,6 +325,8 @@ fn verb(Tracked { what, weight }: &Tracked) -> &'static str {
         (TrackerId::Script(_), true) => "succeeds",
         (TrackerId::Interface(_), false) => "is down",
         (TrackerId::Interface(_), true) => "is up",
+        (TrackerId::File(_), false) => "does not hold 0",
+        (TrackerId::File(_), true) => "holds 0",
     }
 }
 

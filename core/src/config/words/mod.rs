@@ -31,6 +31,7 @@ mod smtp_check;
 mod ssl_get;
 mod sync_group;
 mod tcp_check;
+mod track_file;
 mod track_script;
 mod trackers;
 mod udp_check;
@@ -220,7 +221,7 @@ fn blocks() -> &'static [Words] {
             auth_hmac::TABLE.keywords(),
             vrrp_script::TABLE.keywords(),
             sync_group::TABLE.keywords(),
-            trackers::TRACK_FILE.keywords(),
+            track_file::TABLE.keywords(),
             trackers::TRACK_PROCESS.keywords(),
             trackers::TRACK_GROUP.keywords(),
             garp_group::TABLE.keywords(),

@@ -5,7 +5,7 @@ use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
-use super::{garp_group, global_defs, ssl_get, sync_group, virtual_server, vrrp_instance, vrrp_script};
+use super::{garp_group, global_defs, ssl_get, sync_group, track_file, virtual_server, vrrp_instance, vrrp_script};
 use crate::check::ssl::Material;
 use crate::config::model::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::config::tree::Statement;
@@ -36,6 +36,8 @@ const ROWS: &[Row<Draft>] = &[
         said.lower.memory.global = global;
     }), "settings of the whole director"),
     row("vrrp_script", named(Block::VrrpScript, "NAME"), Nothing, Acted(|said, _| vrrp_script::read(said)), "a command that is run again and again and decides about priority or FAULT"),
+    row("track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "a file whose number changes priorities"),
+    row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "old name of track_file"),
     row("vrrp_instance", named(Block::VrrpInstance, "NAME"), Nothing, Acted(|said, draft| {
         vrrp_instance::read(said, &mut draft.routers);
     }), "one virtual router"),
@@ -54,8 +56,6 @@ const ROWS: &[Row<Draft>] = &[
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
     row("virtual_server_group", named(Block::Lines, "NAME"), Nothing, NotYet(""), "addresses, ranges and marks under one name"),
-    row("track_file", named(Block::TrackFile, "NAME"), Nothing, NotYet(""), "a file whose number changes priorities"),
-    row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, NotYet(""), "old name of track_file"),
     row("vrrp_track_process", named(Block::TrackProcess, "NAME"), Nothing, NotYet(""), "processes whose absence changes priorities"),
     row("track_group", named(Block::TrackGroup, "NAME"), Nothing, NotYet(""), "virtual routers that go to FAULT with a static address, route or rule"),
     row("bfd_instance", named(Block::Bfd, "NAME"), Nothing, NotYet(""), "one BFD session (RFC 5880)"),
@@ -106,6 +106,7 @@ impl<'t> Meaning<'t> {
         let config = Config {
             global: GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() },
             scripts: std::mem::take(&mut lower.memory.scripts),
+            files: std::mem::take(&mut lower.memory.files),
             routers: self.draft.routers,
             services: self.draft.services,
             groups: self.draft.groups,

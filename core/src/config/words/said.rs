@@ -3,7 +3,7 @@
 use super::row::{Default, Setter, Status, Table, Takes};
 use super::{Block, Keyword, Standing, find};
 use crate::config::line::Word;
-use crate::config::model::VrrpScript;
+use crate::config::model::{TrackFile, VrrpScript};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::text::report::Report;
@@ -24,6 +24,8 @@ pub(in crate::config) struct Memory {
     pub global: super::global_defs::Draft,
     /// `vrrp_script` blocks by name.
     pub scripts: BTreeMap<Arc<str>, VrrpScript>,
+    /// `track_file` blocks by name.
+    pub files: BTreeMap<Arc<str>, TrackFile>,
     /// The names in `track_script` lists.
     pub tracked: BTreeSet<String>,
     /// Where commands stand that run as the daemon's own user.

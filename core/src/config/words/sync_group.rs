@@ -20,7 +20,11 @@ pub(super) const TABLE: Table<Draft> = Table { block: Block::SyncGroup, rows: &[
 
 #[rustfmt::skip]
 const ROWS: &[Row<Draft>] = &[
-    row("track_file", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "files that change the priority"),
+    row("track_file", opens(Block::Tracked), Nothing, Acted(|said, draft| {
+        let files = std::mem::take(&mut said.lower.memory.files);
+        said.lower.track_files(said.line, &files, draft);
+        said.lower.memory.files = files;
+    }), "files that every member tracks"),
     row("track_process", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "processes that must run"),
     row("track_bfd", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "BFD sessions that must be up"),
     row("group", opens(Block::Lines), Nothing, Acted(|said, draft| draft.members(said)), "the members"),
@@ -116,6 +120,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, groups: &mut Vec<SyncGroup>, rou
         for Tracked { what, weight } in &draft.tracked {
             let (key, own) = match what {
                 TrackerId::Script(name) => (Places::tracked_script(name), false),
+                TrackerId::File(name) => (Places::tracked_file(name), false),
                 TrackerId::Interface(name) => (name.to_string(), *name == router.interfaces.heard_on),
             };
             // Its own interface is tracked anyway.
@@ -155,6 +160,7 @@ impl Lower<'_> {
                     let list = match &what {
                         TrackerId::Script(_) => "track_script",
                         TrackerId::Interface(_) => "track_interface",
+                        TrackerId::File(_) => "track_file",
                     };
                     left_out.push((router.places.of(list), what, weight));
                 }
@@ -168,7 +174,7 @@ impl Lower<'_> {
         }
         let Some((place, what, weight)) = left_out.first() else { return };
         let name = match what {
-            TrackerId::Script(name) => name.to_string(),
+            TrackerId::Script(name) | TrackerId::File(name) => name.to_string(),
             TrackerId::Interface(name) => name.to_string(),
         };
         let diagnostic = Diagnostic::warning("group-weight", "weights of members are left out within a sync group")

@@ -1,6 +1,7 @@
 //! `track_script` and `track_interface`: lines of names with options.
 
 use super::said::Lower;
+use super::vrrp_script::MOST;
 use crate::config::model::{TrackWeight, Tracked, TrackerId, VrrpScript};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
@@ -57,7 +58,7 @@ impl Lower<'_> {
                     .help("move the vrrp_script above the instance if keepalived is to read this file too"),
                 );
             }
-            let weight = self.weight_of(line, script.weight, "track_script");
+            let weight = self.weight_of(line, script.weight, "track_script", MOST);
             let (tracked, places) = draft.tracks();
             if !line.args.is_empty() {
                 places.set(&Places::tracked_script(&script.name), line.word.span);
@@ -91,7 +92,7 @@ impl Lower<'_> {
                 continue;
             }
             let Some(name) = self.interface(line, name) else { continue };
-            let weight = self.weight_of(line, TrackWeight::default(), "track_interface");
+            let weight = self.weight_of(line, TrackWeight::default(), "track_interface", MOST);
             let (tracked, places) = draft.tracks();
             places.set(name.as_str(), line.word.span);
             track(tracked, TrackerId::Interface(name), weight);
@@ -99,12 +100,18 @@ impl Lower<'_> {
     }
 
     /// `weight N [reverse]` of a line; what it doesn't say is as in `otherwise`.
-    fn weight_of(&mut self, line: &Statement<'_>, otherwise: TrackWeight, list: &str) -> TrackWeight {
+    pub(super) fn weight_of(
+        &mut self,
+        line: &Statement<'_>,
+        otherwise: TrackWeight,
+        list: &str,
+        most: i64,
+    ) -> TrackWeight {
         match line.args.split_first() {
             None => otherwise,
             Some((word, rest)) if &*word.text == "weight" => {
                 let reverse_given = rest.len() > 1;
-                match self.track_weight(line, rest) {
+                match self.track_weight(line, rest, most) {
                     Some(weight) if reverse_given => weight,
                     Some(weight) => TrackWeight { reverse: otherwise.reverse, ..weight },
                     None => otherwise,

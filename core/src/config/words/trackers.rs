@@ -1,18 +1,9 @@
-//! What a virtual router may track beside scripts. Not acted on yet.
+//! What a virtual router may track beside scripts and files. Not acted on yet.
 
 use super::Block;
 use super::row::Default::Nothing;
 use super::row::Status::NotYet;
-use super::row::{FOREVER, Row, Table, Unread, choice, flag, number, opens, row, seconds, text, texts};
-
-pub(super) const TRACK_FILE: Table<Unread> = Table { block: Block::TrackFile, rows: &[TRACK_FILE_ROWS] };
-
-#[rustfmt::skip]
-const TRACK_FILE_ROWS: &[Row<Unread>] = &[
-    row("file", text("PATH"), Nothing, NotYet(""), "the file"),
-    row("weight", number(-254, 254).more(2, "[reverse]"), Nothing, NotYet(""), "its number is multiplied by this"),
-    row("init_file", texts(0, 2, "[VALUE] [overwrite]"), Nothing, NotYet(""), "make the file at the start"),
-];
+use super::row::{FOREVER, Row, Table, Unread, choice, flag, number, opens, row, seconds, texts};
 
 pub(super) const TRACK_PROCESS: Table<Unread> = Table { block: Block::TrackProcess, rows: &[TRACK_PROCESS_ROWS] };
 

@@ -111,6 +111,11 @@ const ROWS: &[Row<Draft>] = &[
     row("notify_backup", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.backup)), "command on becoming BACKUP"),
     row("notify_fault", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.fault)), "command on FAULT"),
     row("notify_stop", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.stop)), "command on stop"),
+    row("notify_deleted", texts(0, 3, "[COMMAND [USER [GROUP]]]"), Nothing, Acted(|said, draft| {
+        draft.notify.tells_deleted = true;
+        if !said.line.args.is_empty() { hook(said, &mut draft.notify, |it| &mut it.deleted); }
+    }), "when a reload removes the instance `notify` gets DELETED instead of FAULT, and this command runs"),
+    row("notify_master_rx_lower_pri", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.rx_lower_pri)), "command when a MASTER hears a lower priority; eight times at once, then once a second at most"),
     row("notify", command(), Nothing, Acted(|said, draft| hook(said, &mut draft.notify, |it| &mut it.any)), "command on every change; gets kind, name, role and priority"),
 ];
 
@@ -149,13 +154,15 @@ const LATER: &[Row<Draft>] = &[
     row("no_accept", flag(), Nothing, NotYet("it is an error, since packets for the addresses would be taken"), "drop packets for the addresses unless owner"),
     row("lvs_sync_daemon_interface", interface(), Nothing, NotYet("connections are not synchronised"), "interface of the connection synchronisation"),
     row("lvs_sync_daemon_inteface", interface(), Nothing, Renamed("lvs_sync_daemon_interface"), "interface of the connection synchronisation"),
-    row("track_file", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "files that change the priority"),
+    row("track_file", opens(Block::Tracked), Nothing, Acted(|said, draft| {
+        let files = std::mem::take(&mut said.lower.memory.files);
+        said.lower.track_files(said.line, &files, draft);
+        said.lower.memory.files = files;
+    }), "files whose numbers change the priority"),
     row("track_process", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "processes that must run"),
     row("track_bfd", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "BFD sessions that must be up"),
     row("garp_extra_if", texts(1, 2, "[all] SECONDS"), Nothing, NotYet(""), "announce on other interfaces too"),
     row("vmac_garp_intvl", texts(1, 2, "[all] SECONDS"), Nothing, Renamed("garp_extra_if"), "announce on other interfaces too"),
-    row("notify_deleted", texts(0, 3, "[COMMAND [USER [GROUP]]]"), Nothing, NotYet(""), "command when a reload removes the instance"),
-    row("notify_master_rx_lower_pri", command(), Nothing, NotYet(""), "command when a MASTER hears a lower priority"),
     row("notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
     row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes"),
     row("auth_hmac", opens(Block::AuthHmac), Nothing, NotYet("adverts are not signed"), "adverts signed with HMAC-SHA256"),

@@ -14,6 +14,9 @@ use crate::config::tree::Statement;
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
 
+/// The greatest weight of what is up or down.
+pub(super) const MOST: i64 = 253;
+
 #[derive(Clone, Debug, std::default::Default)]
 pub(super) struct Draft {
     /// The command, and where it stands.
@@ -48,7 +51,7 @@ const ROWS: &[Row<Draft>] = &[
         draft.timeout = said.seconds();
     }), "running longer is failing"),
     row("weight", number(-253, 253).more(2, "[reverse]"), Is("0"), Acted(|said, draft| {
-        keep(&mut draft.weight, said.lower.track_weight(said.line, &said.line.args));
+        keep(&mut draft.weight, said.lower.track_weight(said.line, &said.line.args, MOST));
     }), "added to the priority: positive while it succeeds, negative while it fails; 0: failing means FAULT"),
     row("rise", count(1), Is("1"), Acted(|said, draft| {
         keep(&mut draft.rise, said.number());
@@ -109,9 +112,9 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>) {
 }
 
 impl Lower<'_> {
-    /// `-253..253 [reverse]`.
-    pub fn track_weight(&mut self, line: &Statement<'_>, words: &[Word<'_>]) -> Option<TrackWeight> {
-        let weight = self.number_of(line, words.first()?, -253..=253)?;
+    /// `-253..253 [reverse]`, or up to what is the most.
+    pub fn track_weight(&mut self, line: &Statement<'_>, words: &[Word<'_>], most: i64) -> Option<TrackWeight> {
+        let weight = self.number_of(line, words.first()?, -most..=most)?;
         let reverse = match words.get(1) {
             Some(word) => self.choice_of(line, word, &[("reverse", true), ("noreverse", false)])?,
             None => false,

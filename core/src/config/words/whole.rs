@@ -190,6 +190,7 @@ impl Lower<'_> {
             let (what, list) = match &tracked.what {
                 TrackerId::Script(name) => (name.to_string(), "track_script"),
                 TrackerId::Interface(name) => (name.to_string(), "track_interface"),
+                TrackerId::File(name) => (name.to_string(), "track_file"),
             };
             let place = router.places.of(list);
             self.push(

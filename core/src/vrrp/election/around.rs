@@ -11,6 +11,7 @@ use crate::vrrp::track::{Reading, Tracks, interface};
 use crate::vrrp::virtual_router::{Standing, VirtualRouter};
 use crate::vrrp::{Effect, Outbox};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Election {
     pub(super) fn links_read(&mut self, links: Vec<Link>, now: Instant, out: &mut Outbox) {
@@ -24,7 +25,7 @@ impl Election {
         new.iter().for_each(|interface| self.listen_again(interface, out));
         let tracked = self.trackers.ids().filter_map(|what| match what {
             TrackerId::Interface(name) => Some(name.clone()),
-            TrackerId::Script(_) => None,
+            TrackerId::Script(_) | TrackerId::File(_) => None,
         });
         for name in tracked.collect::<Vec<_>>() {
             self.track_link(&name, now, out);
@@ -67,6 +68,14 @@ impl Election {
         script.finished(outcome, out);
         let reading = script.reading();
         self.tracker_read(&TrackerId::Script(name.clone()), reading, now, out);
+    }
+
+    pub(super) fn files_read(&mut self, numbers: &[(Arc<str>, i64)], now: Instant, out: &mut Outbox) {
+        for (name, number) in numbers {
+            self.files.heard(name, *number);
+            let reading = self.files.reading(name);
+            self.tracker_read(&TrackerId::File(name.clone()), reading, now, out);
+        }
     }
 
     /// A tracker says something: to the priority of its users, or about how they stand.

@@ -10,6 +10,7 @@ use crate::vrrp::Outbox;
 use crate::vrrp::book::Holder;
 use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An Election's estate.
@@ -24,6 +25,8 @@ pub struct ElectionEstate {
     pub addresses: Vec<InterfaceAddress>,
     pub scripts: Vec<ScriptEstate>,
     pub ignored: Vec<IgnoredEstate>,
+    /// What tracked files held.
+    pub files: BTreeMap<Arc<str>, i64>,
 }
 
 /// One virtual router's.
@@ -82,6 +85,7 @@ impl Election {
             addresses: self.book.applied().cloned().collect(),
             scripts: self.scripts.values().map(|script| script.estate(now)).collect(),
             ignored: self.ignored.estate(),
+            files: self.files.numbers().clone(),
         })
     }
 
@@ -101,6 +105,9 @@ impl Election {
     /// Goes on after that.
     pub(super) fn take_back(&mut self, now: Instant, out: &mut Outbox) {
         self.phase = Phase::Running;
+        // What the successor said meanwhile, nobody knows.
+        self.routers.iter_mut().for_each(|router| router.count_on(router.sequence(), false));
+        self.wills.extend(self.routers.iter().map(VirtualRouter::id));
         self.scripts.values_mut().for_each(|script| script.forget_run(now));
         self.leases.load(self.config.coordination.clone(), now);
         self.assess(None, now, out);

@@ -17,6 +17,7 @@ pub(super) enum Retry {
     Listen(Listener),
     StopListening(Listener),
     Announce(InterfaceName, IpAddr),
+    WatchFiles,
 }
 
 impl Election {
@@ -67,6 +68,10 @@ impl Election {
                 self.leases.refused(op, error, now, out);
                 return;
             }
+            Effect::WatchFiles(_) => {
+                self.retries.insert(Retry::WatchFiles, now + RETRY);
+                "watching tracked files".to_owned()
+            }
             // One that can't be started ends with an outcome that says so.
             Effect::RunScript { .. } => return,
         };
@@ -100,6 +105,7 @@ impl Election {
                         out.push(Effect::StopListening { interface, group });
                     }
                 }
+                Retry::WatchFiles => out.push(Effect::WatchFiles(self.files.watched().to_vec())),
                 Retry::Announce(interface, address) => {
                     if self.book.serves(&interface, address) {
                         out.push(Effect::Announce { interface, address });

@@ -25,6 +25,7 @@ use super::lifetime::Renewals;
 use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::track::Trackers;
+use super::track::file::Files;
 use super::track::script::ScriptTracker;
 use super::virtual_router::{Context, VirtualRouter};
 use super::{Effect, Event, Input, Outbox};
@@ -70,6 +71,8 @@ pub struct Election {
     timers: Timers,
     trackers: Trackers,
     scripts: BTreeMap<ScriptId, ScriptTracker>,
+    #[serde(default)]
+    files: Files,
     listening: BTreeSet<Listener>,
     retries: BTreeMap<Retry, Instant>,
     reread_at: Option<Instant>,
@@ -245,6 +248,7 @@ impl Election {
                 let concerned = self.leases.hear(said, now, out);
                 self.coordinate(&concerned, now, out);
             }
+            Event::FilesRead(numbers) => self.files_read(&numbers, now, out),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
-use crate::config::{Config, SyncGroup, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
+use crate::config::{Config, SyncGroup, TrackFile, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
 use crate::quantity::{Priority, Role};
@@ -40,6 +40,10 @@ impl Election {
         let inherited = self.inherited.take();
         if let Some(estate) = &inherited {
             self.take_up_scripts(estate, now);
+            self.files.take_up(estate.files.clone());
+        }
+        if self.files.load(new.watched_files()) {
+            out.push(Effect::WatchFiles(self.files.watched().to_vec()));
         }
         self.load_trackers(&new);
         let new_ones: BTreeSet<usize> =
@@ -142,6 +146,9 @@ impl Election {
                     self.trackers.presume(&what, script.presumed());
                     self.trackers.read(&what, script.reading());
                 }
+                TrackerId::File(name) => {
+                    self.trackers.read(&what, self.files.reading(name));
+                }
                 TrackerId::Interface(name) => {
                     self.trackers.read(&what, interface::reading(self.links.get(name).copied()));
                 }
@@ -203,6 +210,7 @@ fn announce_difference(old: &Config, new: &Config, out: &mut Outbox) {
 enum Block<'a> {
     Router(&'a VirtualRouterConfig),
     Script(&'a VrrpScript),
+    File(&'a TrackFile),
     Group(&'a SyncGroup),
 }
 
@@ -210,5 +218,6 @@ fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
     let routers = config.routers.iter().map(|router| (("vrrp_instance", &*router.name), Block::Router(router)));
     let scripts = config.scripts.values().map(|script| (("vrrp_script", &*script.name), Block::Script(script)));
     let groups = config.groups.iter().map(|group| (("vrrp_sync_group", &*group.name), Block::Group(group)));
-    routers.chain(scripts).chain(groups).collect()
+    let files = config.files.values().map(|file| (("track_file", &*file.name), Block::File(file)));
+    routers.chain(scripts).chain(groups).chain(files).collect()
 }

@@ -95,7 +95,7 @@ impl Shows for Election {
         let trackers = self.trackers.ids().map(|what| {
             let since = match what {
                 TrackerId::Script(name) => seen.scripts.get(name),
-                TrackerId::Interface(_) => None,
+                TrackerId::Interface(_) | TrackerId::File(_) => None,
             };
             TrackerStatus {
                 what: what.to_string(),

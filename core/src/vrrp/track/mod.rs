@@ -1,9 +1,10 @@
 //! What virtual routers track, and what that does to them.
 //!
 //! A tracker is an identity ([`TrackerId`]), a [`Reading`], and its users with their weights. Where readings come from is a
-//! matter of its kind, which has a file of its own here: scripts are run, interfaces are told by the kernel. Everything
+//! matter of its kind, which has a file of its own here: scripts are run, interfaces are told by the kernel, files are read. Everything
 //! else is the same for all kinds.
 
+pub mod file;
 pub mod interface;
 pub mod script;
 
@@ -78,7 +79,15 @@ impl Trackers {
         let mut standing = Tracks::Well;
         for Tracked { what, weight } in &router.tracking.list {
             match self.weigh(what, *weight) {
-                Weighed::Fault => return Tracks::Faulty(RoleCause::Tracked { what: what.clone(), up: weight.reverse }),
+                Weighed::Fault => {
+                    return Tracks::Faulty(match (what, self.reading(what)) {
+                        (TrackerId::File(file), Reading::Number(number)) => {
+                            RoleCause::FileHolds { file: file.clone(), number, weight: *weight }
+                        }
+                        // All else is up or down.
+                        _ => RoleCause::Tracked { what: what.clone(), up: weight.reverse },
+                    });
+                }
                 Weighed::Unknown => standing = Tracks::Unknown,
                 Weighed::Adds(_) => {}
             }
@@ -102,7 +111,11 @@ impl Trackers {
 
     /// What a reading of this one says about a priority.
     pub fn cause(&self, Tracked { what, weight }: &Tracked) -> PriorityCause {
-        let up = self.reading(what) == Reading::Up;
+        let reading = self.reading(what);
+        if let (TrackerId::File(file), Reading::Number(number)) = (what, reading) {
+            return PriorityCause::FileHolds { file: file.clone(), number, weight: weight.weight };
+        }
+        let up = reading == Reading::Up;
         PriorityCause::Tracked { what: what.clone(), up, weight: weight.weight }
     }
 

@@ -5,6 +5,7 @@ use crate::decision::{Decision, RoleCause};
 use crate::time::{Duration, Instant};
 use crate::vrrp::announce::To;
 use crate::vrrp::book::Holder;
+use crate::vrrp::notify;
 use crate::vrrp::packet::Advert;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -13,6 +14,9 @@ use std::net::IpAddr;
 pub const ANSWERS_AT_ONCE: u32 = 8;
 /// See [`ANSWERS_AT_ONCE`]. The adverts of a MASTER's own timer are no answers.
 pub const ANSWERS_EVERY: Duration = Duration::from_millis(250);
+
+/// `notify_master_rx_lower_pri` runs at once as often as [`ANSWERS_AT_ONCE`], and then every so often: each time is a process.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Another MASTER with the lower claim.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -76,6 +80,9 @@ impl VirtualRouter {
             self.answer(ctx);
         }
         self.announce_again(ctx);
+        if self.limits.lower.take(ctx.now, TOLD_EVERY, ANSWERS_AT_ONCE).is_ok() {
+            notify::lower_priority_heard(&self.config.notify, &self.config.name, ctx.out);
+        }
         self.tell_of_rival(advert, source, ctx);
     }
 

@@ -41,12 +41,13 @@ use crate::datagram::Datagram;
 use crate::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::lease::{Mode, Part};
-use crate::limit::Limit;
+use crate::limit::{Allowance, Limit};
 use crate::machine::LastWill;
 use crate::machine::Reason;
 use crate::quantity::{AdvertInterval, Priority, Role};
 use crate::time::{Duration, Instant};
 use crate::vrrp::Outbox;
+use crate::vrrp::notify::Told;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -150,6 +151,9 @@ struct Limits {
     interval: Limit,
     owner: Limit,
     checksum: Limit,
+    /// Scripts that hear of a lower priority.
+    #[serde(default)]
+    lower: Allowance,
 }
 
 impl VirtualRouter {
@@ -458,14 +462,14 @@ impl VirtualRouter {
         Some(LastWill { datagrams, addresses: book.ours(self.addresses.iter()) })
     }
 
-    /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` when
-    /// a reload took this router away, as from keepalived.
+    /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` or
+    /// `DELETED` when a reload took this router away, as from keepalived.
     pub fn stop(&mut self, cause: RoleCause, ctx: &mut Context<'_>) {
         let from = self.role();
         self.leave(ctx);
         if from != Role::Init {
             self.state = State::Init;
-            let told = if cause == RoleCause::Stop { Role::Init } else { Role::Fault };
+            let told = if cause == RoleCause::Stop { Told::Role(Role::Init) } else { Told::Gone };
             self.changed(from, cause, told, ctx);
         }
     }

@@ -7,7 +7,7 @@ use crate::limit::Allowance;
 use crate::quantity::{AdvertInterval, Role};
 use crate::time::Instant;
 use crate::vrrp::announce::{Announcements, To};
-use crate::vrrp::notify;
+use crate::vrrp::notify::{self, Told};
 
 /// What a virtual router wants to be by what it has heard, waited for and been told, and why. The Election knows what stands
 /// above one router, and decides.
@@ -64,7 +64,7 @@ impl VirtualRouter {
                 }
                 self.leave(ctx);
                 self.state = State::Fault;
-                self.changed(from, cause, self.role(), ctx);
+                self.changed(from, cause, Told::Role(self.role()), ctx);
             }
         }
     }
@@ -82,7 +82,7 @@ impl VirtualRouter {
             preempt_at: self.elected_delay(ctx.now),
             slept: false,
         });
-        self.changed(from, cause, self.role(), ctx);
+        self.changed(from, cause, Told::Role(self.role()), ctx);
     }
 
     /// Until when a candidate does not preempt. One that hears adverts counts from the first of a lower priority.
@@ -107,7 +107,7 @@ impl VirtualRouter {
             told_kept: false,
             answers: Allowance::default(),
         });
-        self.changed(from, cause, self.role(), ctx);
+        self.changed(from, cause, Told::Role(self.role()), ctx);
     }
 
     pub(super) fn take_addresses(&self, ctx: &mut Context<'_>) -> Announcements {
@@ -124,7 +124,7 @@ impl VirtualRouter {
     }
 
     /// Tells people and scripts. `told`: what scripts hear of it.
-    pub(super) fn changed(&mut self, from: Role, cause: RoleCause, told: Role, ctx: &mut Context<'_>) {
+    pub(super) fn changed(&mut self, from: Role, cause: RoleCause, told: Told, ctx: &mut Context<'_>) {
         let (router, vrid, to) = (self.config.name.clone(), self.config.vrid, self.role());
         ctx.out.news(News::RoleChanged { router: router.clone(), role: to });
         let decision = Decision::RoleChanged { router, vrid, from, to, cause };

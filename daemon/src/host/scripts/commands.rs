@@ -58,7 +58,15 @@ impl Configured {
         };
         let tracked = config.scripts.values().map(|script| words(&script.command, false));
         let notified = config.all_notify().flat_map(|scripts| {
-            let of_roles = [&scripts.master, &scripts.backup, &scripts.fault, &scripts.stop].into_iter().flatten();
+            let of_roles = [
+                &scripts.master,
+                &scripts.backup,
+                &scripts.fault,
+                &scripts.stop,
+                &scripts.deleted,
+                &scripts.rx_lower_pri,
+            ];
+            let of_roles = of_roles.into_iter().flatten();
             let of_roles = of_roles.map(|command| words(command, false));
             of_roles.chain(scripts.any.iter().map(|command| words(command, true)))
         });

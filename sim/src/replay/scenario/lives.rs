@@ -58,6 +58,7 @@ pub(super) struct Life {
     /// When a link of the configuration went down (false) or up.
     pub(super) links: Vec<(Instant, InterfaceName, bool)>,
     pub(super) scripts: Vec<(Instant, Arc<str>, i32)>,
+    pub(super) files: Vec<(Instant, Arc<str>, i64)>,
     pub(super) deleted: Vec<(Instant, IpAddr)>,
     pub(super) verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
     /// Of each virtual router: since when, what.
@@ -82,6 +83,7 @@ impl Life {
             frozen: Vec::new(),
             links: Vec::new(),
             scripts: Vec::new(),
+            files: Vec::new(),
             deleted: Vec::new(),
             verdicts: Vec::new(),
             roles: BTreeMap::new(),
@@ -199,6 +201,14 @@ impl Life {
                     | ScriptOutcome::Short(_) => 1,
                 };
                 self.script(at, script, status);
+            }
+            vrrp::Event::FilesRead(numbers) => {
+                for (file, number) in numbers {
+                    let before = self.files.iter().rev().find(|(_, name, _)| name == file);
+                    if before.map_or(0, |(_, _, number)| *number) != *number {
+                        self.files.push((at, file.clone(), *number));
+                    }
+                }
             }
             vrrp::Event::AddressChanged { .. } | vrrp::Event::Lease(_) => {}
         }

@@ -73,6 +73,9 @@ pub(super) fn lives(director: &Director, all: &[Director], end: Instant, folder:
             let at = *at - Duration::from_millis(1);
             steps.add(at, format!("script = {}, on = {name}, exits = {}", quoted(script), (*status).clamp(0, 255)));
         }
+        for (at, file, number) in &life.files {
+            steps.add(*at, format!("file = {}, on = {name}, holds = {number}", quoted(file)));
+        }
         for (at, address) in &life.deleted {
             steps.add(*at, format!("delete_address = {}, on = {name}", quoted(&address.to_string())));
         }
