@@ -150,6 +150,7 @@ pub const BESIDE: &[(&str, &str)] = &[
     ("every", "DURATION"),
     ("times", "NUMBER; with decision, mail: COUNT"),
     ("exits", "NUMBER"),
+    ("holds", "NUMBER"),
     ("lasts", "DURATION"),
     ("source", "ADDRESS"),
     ("vrid", "NUMBER, 1 to 255"),
