@@ -347,8 +347,7 @@ impl<'a> Group<'a> {
             let diagnostic = Diagnostic::error("authentication-differs", "the nodes do not authenticate alike");
             found.push(
                 self.labels(diagnostic, "authentication", |member| match member.router.password {
-                    Some(_) if member.router.ah => "by AH with this password".to_owned(),
-                    Some(_) => "with this password".to_owned(),
+                    Some(_) => (if member.router.ah { "by AH with this key" } else { "with this password" }).to_owned(),
                     None => "no authentication".to_owned(),
                 })
                 .note("they drop each other's adverts, and each becomes MASTER")

@@ -19,7 +19,7 @@ pub use model::*;
 pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};
 pub use places::Places;
-pub use tracking::{Reading, Weighed};
+pub use tracking::{InitFile, Reading, TrackFile, WatchedFile, Weighed};
 
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Files, Sources};

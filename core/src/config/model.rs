@@ -7,6 +7,7 @@ pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::{Command, ScriptId};
 use crate::config::notify::{Alerts, NotifyScripts, UpDownScripts};
 use crate::config::places::Places;
+use crate::config::tracking::{TrackFile, WatchedFile};
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
 use crate::lease::Coordination;
@@ -167,33 +168,6 @@ pub struct VrrpScript {
     /// `init_fail`.
     pub init_fail: bool,
     pub places: Places,
-}
-
-/// `track_file NAME`: a file that holds a number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrackFile {
-    pub name: Arc<str>,
-    /// `file`.
-    pub path: Arc<str>,
-    /// `weight` -254..=254, default 1.
-    pub weight: TrackWeight,
-    /// `init_file`.
-    pub init: Option<InitFile>,
-    pub places: Places,
-}
-
-/// `init_file [VALUE] [overwrite]`: the number that is written at the start, where there is no file or over what it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InitFile {
-    pub number: i64,
-    pub overwrite: bool,
-}
-
-/// A tracked file and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WatchedFile {
-    pub name: Arc<str>,
-    pub path: Arc<str>,
 }
 
 /// What a tracked thing does to the priority.

@@ -3,9 +3,38 @@
 //! One formula for two: the Election reckons with what it has heard, `vipward check` with everything that it may hear.
 
 use super::model::{InitialState, TrackWeight, Tracked, TrackerId, VirtualRouterConfig};
+use crate::config::places::Places;
 use crate::quantity::Priority;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
+
+/// `track_file NAME`: a file that holds a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackFile {
+    pub name: Arc<str>,
+    /// `file`.
+    pub path: Arc<str>,
+    /// `weight` -254..=254, default 1.
+    pub weight: TrackWeight,
+    /// `init_file`.
+    pub init: Option<InitFile>,
+    pub places: Places,
+}
+
+/// `init_file [VALUE] [overwrite]`: the number that is written at the start, where there is no file or over what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitFile {
+    pub number: i64,
+    pub overwrite: bool,
+}
+
+/// A tracked file and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedFile {
+    pub name: Arc<str>,
+    pub path: Arc<str>,
+}
 
 /// What is known of a tracked thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

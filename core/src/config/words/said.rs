@@ -3,8 +3,9 @@
 use super::row::{Default, Setter, Status, Table, Takes};
 use super::{Block, Keyword, Standing, find};
 use crate::config::line::Word;
-use crate::config::model::{TrackFile, VrrpScript};
+use crate::config::model::VrrpScript;
 use crate::config::places::Places;
+use crate::config::tracking::TrackFile;
 use crate::config::tree::Statement;
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Span};
