@@ -128,7 +128,7 @@ impl VirtualRouter {
         let (router, vrid, to) = (self.config.name.clone(), self.config.vrid, self.role());
         ctx.out.news(News::RoleChanged { router: router.clone(), role: to });
         let decision = Decision::RoleChanged { router, vrid, from, to, cause };
-        notify::role_mail(&self.config.notify, &self.config.name, told, &decision, ctx.out);
+        notify::role_mail(&self.config.notify, &self.config.name, to, &decision, ctx.out);
         ctx.decide(decision);
         notify::role_changed(&self.config.notify, &self.config.name, told, self.priority, ctx.out);
     }
