@@ -358,3 +358,18 @@ fn where_checks_come_from() {
         assert_eq!((bound.port, bound.interface.unwrap().as_str(), bound.mark), (3333, "eth1", u32::MAX));
     }
 }
+
+/// keepalived takes a switch without a value for on, and says nothing.
+#[test]
+fn a_switch_without_a_value_is_on() {
+    let alerts = |word: &str| {
+        let file = "global_defs {\n notification_email {\n a@example.org\n }\n smtp_server 192.0.2.25\n WORD\n}\n";
+        let config = good(&file.replace("WORD", word));
+        (config.global.role_mails(None) == RoleMails::All, config.global.checker_mails(None, false))
+    };
+    assert_eq!(alerts(""), (false, false));
+    assert_eq!(alerts("smtp_alert"), (true, true));
+    assert_eq!(alerts("smtp_alert_vrrp"), (true, false));
+    assert_eq!(alerts("smtp_alert_checker"), (false, true));
+    assert_eq!(alerts("smtp_alert off"), (false, false));
+}

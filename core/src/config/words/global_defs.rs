@@ -5,7 +5,7 @@ use super::global_process;
 use super::row::Default::{Is, Nothing, Told};
 use super::row::Status::{Acted, Always, Kept};
 use super::row::{
-    FOREVER, Row, Table, boolean, choice, flag, interface, ipv4, number, opens, row, seconds, switch, text, texts,
+    FOREVER, Row, Table, choice, flag, interface, ipv4, number, opens, row, seconds, switch, text, texts,
 };
 use super::said::{self, Said};
 use super::values::keep;
@@ -88,7 +88,7 @@ const ROWS: &[Row<Draft>] = &[
         draft.inherited.interface = said.interface();
     }), "where an address without `dev` goes when no virtual router says so"),
     row("dynamic_interfaces", text("allow_if_changes").optional(), Nothing, Always("interfaces may come and go"), "interfaces may appear later"),
-    row("checker_log_all_failures", boolean(), Nothing, Always("every failure is logged"), "log every failed probe"),
+    row("checker_log_all_failures", switch(), Nothing, Always("every failure is logged"), "log every failed probe"),
     row("log_unknown_vrids", flag(), Nothing, Always("they are logged"), "log adverts for virtual routers that are not configured"),
     row("reload_check_config", text("FILE").optional(), Nothing, Always("a reload checks first"), "check a new file before reloading"),
     row("include_check", texts(0, 4, "[+|-]{readable | match | wildcard_match | brace_match}..."), Nothing, Always("a missing file is always reported"), "a missing include is an error"),
@@ -156,9 +156,9 @@ const ROWS: &[Row<Draft>] = &[
     row("smtp_helo_name", text("NAME"), Told("the host's name"), Acted(|said, draft| {
         draft.global.smtp_helo_name = said.host_name();
     }), "name in the greeting to the mail server"),
-    row("smtp_alert", boolean(), Nothing, Acted(|said, draft| draft.global.alerts.all = Some(said.switch())), "mail on changes unless a block says otherwise"),
-    row("smtp_alert_vrrp", boolean(), Told("`smtp_alert`"), Acted(|said, draft| draft.global.alerts.vrrp = Some(said.switch())), "mail on role changes unless an instance says otherwise"),
-    row("smtp_alert_checker", boolean(), Told("`smtp_alert`"), Acted(|said, draft| draft.global.alerts.checker = Some(said.switch())), "mail on health changes unless a server says otherwise"),
+    row("smtp_alert", switch(), Nothing, Acted(|said, draft| draft.global.alerts.all = Some(said.switch())), "mail on changes unless a block says otherwise"),
+    row("smtp_alert_vrrp", switch(), Told("`smtp_alert`"), Acted(|said, draft| draft.global.alerts.vrrp = Some(said.switch())), "mail on role changes unless an instance says otherwise"),
+    row("smtp_alert_checker", switch(), Told("`smtp_alert`"), Acted(|said, draft| draft.global.alerts.checker = Some(said.switch())), "mail on health changes unless a server says otherwise"),
     row("no_email_faults", flag(), Nothing, Acted(|_, draft| draft.global.alerts.no_faults = true), "no mail for FAULT"),
     row("no_checker_emails", flag(), Nothing, Always("a mail is about a real server, never about one checker"), "no mail for single checkers"),
     row("vrrp_garp_interval", seconds(0, FOREVER), Is("0"), Acted(|said, draft| {

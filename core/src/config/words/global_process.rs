@@ -3,7 +3,7 @@
 use super::global_defs::Draft;
 use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet, Renamed};
-use super::row::{FOREVER, Row, boolean, choice, command, count, flag, number, row, seconds, switch, text, texts};
+use super::row::{FOREVER, Row, choice, command, count, flag, number, row, seconds, switch, text, texts};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row<Draft>] = &[
@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
     row("vrrp_notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
     row("lvs_notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
-    row("vrrp_notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
+    row("vrrp_notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
     row("fifo_write_vrrp_states_on_reload", flag(), Nothing, NotYet(""), "write every role into the pipes after a reload"),
     row("rs_init_notifies", flag(), Nothing, Acted(|_, draft| draft.global.rs_init_notifies = true), "the start tells notify_up of real servers that begin up"),
     row("lvs_timeouts", texts(2, 6, "[tcp S] [tcpfin S] [udp S]"), Nothing, NotYet(""), "timeouts of IPVS connections"),
@@ -72,15 +72,15 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("bfd_rlimit_rttime", text("MICROSECONDS"), Nothing, NotYet(""), "real-time budget of the BFD process"),
     row("bfd_rlimit_rtime", text("MICROSECONDS"), Nothing, Renamed("bfd_rlimit_rttime"), "real-time budget of the BFD process"),
     row("vrrp_netlink_cmd_rcv_bufs", text("BYTES"), Nothing, NotYet(""), "receive buffer for netlink commands of VRRP"),
-    row("vrrp_netlink_cmd_rcv_bufs_force", boolean(), Nothing, NotYet(""), "go beyond the system's limit for it"),
+    row("vrrp_netlink_cmd_rcv_bufs_force", switch(), Nothing, NotYet(""), "go beyond the system's limit for it"),
     row("vrrp_netlink_monitor_rcv_bufs", text("BYTES"), Nothing, NotYet(""), "receive buffer for netlink events of VRRP"),
-    row("vrrp_netlink_monitor_rcv_bufs_force", boolean(), Nothing, NotYet(""), "go beyond the system's limit for it"),
+    row("vrrp_netlink_monitor_rcv_bufs_force", switch(), Nothing, NotYet(""), "go beyond the system's limit for it"),
     row("process_monitor_rcv_bufs", text("BYTES"), Nothing, NotYet(""), "receive buffer for process events"),
-    row("process_monitor_rcv_bufs_force", boolean(), Nothing, NotYet(""), "go beyond the system's limit for it"),
+    row("process_monitor_rcv_bufs_force", switch(), Nothing, NotYet(""), "go beyond the system's limit for it"),
     row("lvs_netlink_cmd_rcv_bufs", text("BYTES"), Nothing, NotYet(""), "receive buffer for netlink commands of the checkers"),
-    row("lvs_netlink_cmd_rcv_bufs_force", boolean(), Nothing, NotYet(""), "go beyond the system's limit for it"),
+    row("lvs_netlink_cmd_rcv_bufs_force", switch(), Nothing, NotYet(""), "go beyond the system's limit for it"),
     row("lvs_netlink_monitor_rcv_bufs", text("BYTES"), Nothing, NotYet(""), "receive buffer for netlink events of the checkers"),
-    row("lvs_netlink_monitor_rcv_bufs_force", boolean(), Nothing, NotYet(""), "go beyond the system's limit for it"),
+    row("lvs_netlink_monitor_rcv_bufs_force", switch(), Nothing, NotYet(""), "go beyond the system's limit for it"),
     row("vrrp_rx_bufs_policy", choice(&["MTU", "ADVERT", "BYTES"]), Nothing, NotYet(""), "how receive buffers for adverts are sized"),
     row("vrrp_rx_bufs_multiplier", count(0), Nothing, NotYet(""), "that size times this"),
     row("snmp_socket", text("ADDRESS"), Nothing, NotYet(""), "where the SNMP agent listens"),

@@ -222,10 +222,6 @@ pub(crate) const fn switch() -> Takes {
     Takes::one(Value::Switch).optional()
 }
 
-pub(crate) const fn boolean() -> Takes {
-    Takes::one(Value::Switch)
-}
-
 pub(crate) const fn number(from: i64, to: i64) -> Takes {
     Takes::one(Value::Number { from, to })
 }

@@ -3,7 +3,7 @@
 use super::Block;
 use super::row::Default::{Nothing, Told};
 use super::row::Status::{Acted, NotYet};
-use super::row::{Row, Table, boolean, command, flag, opens, row, switch};
+use super::row::{Row, Table, command, flag, opens, row, switch};
 use super::said::{self, Lower, Said};
 use super::track_script::{Tracks, track};
 use super::vrrp_instance_words::hook;
@@ -42,7 +42,7 @@ const ROWS: &[Row<Draft>] = &[
     row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes of the group"),
     row("global_tracking", flag(), Nothing, Acted(|_, draft| draft.weights = true), "older word for sync_group_tracking_weight"),
     row("sync_group_tracking_weight", flag(), Nothing, Acted(|_, draft| draft.weights = true), "weights of members' trackers count, for the whole group"),
-    row("notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
+    row("notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
 ];
 
 /// What stands in a group.

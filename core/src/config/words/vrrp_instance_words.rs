@@ -5,9 +5,7 @@ use super::authentication;
 use super::global_defs::VERSIONS;
 use super::row::Default::{Is, Nothing, Of, Told};
 use super::row::Status::{Acted, Always, Dead, Kept, NotYet, Renamed};
-use super::row::{
-    Row, Table, boolean, choice, command, flag, interface, ip, number, opens, row, seconds, switch, text, texts,
-};
+use super::row::{Row, Table, choice, command, flag, interface, ip, number, opens, row, seconds, switch, text, texts};
 use super::said::Said;
 use super::values::keep;
 use super::vrrp_garp;
@@ -163,7 +161,7 @@ const LATER: &[Row<Draft>] = &[
     row("track_bfd", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "BFD sessions that must be up"),
     row("garp_extra_if", texts(1, 2, "[all] SECONDS"), Nothing, NotYet(""), "announce on other interfaces too"),
     row("vmac_garp_intvl", texts(1, 2, "[all] SECONDS"), Nothing, Renamed("garp_extra_if"), "announce on other interfaces too"),
-    row("notify_priority_changes", boolean(), Nothing, NotYet(""), "priority changes go into the pipes too"),
+    row("notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
     row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes"),
     row("auth_hmac", opens(Block::AuthHmac), Nothing, NotYet("adverts are not signed"), "adverts signed with HMAC-SHA256"),
 ];
