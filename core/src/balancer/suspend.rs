@@ -20,7 +20,8 @@ pub struct Suspension {
 }
 
 impl Suspension {
-    /// The virtual servers of the configuration in force.
+    /// The virtual servers of the configuration in force. What was told stays: the Election may be a reload ahead, and says
+    /// nothing twice.
     pub fn load(&mut self, config: &Config) {
         self.services.clear();
         for (id, server) in by_id(config) {
@@ -28,7 +29,6 @@ impl Suspension {
                 self.services.entry(server.key.address.ip()).or_default().push(id);
             }
         }
-        self.here.retain(|address, _| self.services.contains_key(address));
     }
 
     /// Whether it is not to be checked. Until it is told of the address, it is not.

@@ -341,8 +341,10 @@ fn a_reload_suspends_and_resumes() {
     world.load(with(false));
     world.until(secs(21));
     assert_eq!(world.probes_started, asked + 2);
-    world.load(with(true));
+    // The Election has read two files more already.
     world.happens(here(VIP, true));
+    world.load(with(false));
+    world.load(with(true));
     world.load(with(true));
     world.until(secs(27));
     assert_eq!(world.probes_started, asked + 4, "its pace goes on");
