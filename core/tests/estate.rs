@@ -9,7 +9,7 @@ use vipward_core::balancer::{Effect, Event, Input, Outbox};
 use vipward_core::decision::Decision;
 use vipward_core::estate::{
     BalancerEstate, CheckerEstate, Document, ElectionEstate, Estate, FORMAT, IgnoredEstate, Keeper, Kept, OfOne,
-    RouterEstate, ScriptEstate, ServerEstate, ServiceEstate, Unusable,
+    RealServerEstate, RouterEstate, ScriptEstate, Unusable, VirtualServerEstate,
 };
 use vipward_core::interface::{Family, InterfaceAddress, InterfaceName, Scope};
 use vipward_core::ipvs::{Protocol, ServiceKey, VirtualServerId};
@@ -95,10 +95,10 @@ fn balancer() -> Estate {
     let address = ([192, 0, 2, 1], 80).into();
     let key = ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
     let (service, keys) = (VirtualServerId::of_address(key), Vec::new());
-    let servers = vec![ServerEstate { address, checkers: vec![checker(true, 3), checker(false, 0)] }];
+    let servers = vec![RealServerEstate { address, checkers: vec![checker(true, 3), checker(false, 0)] }];
     Estate::Balancer(BalancerEstate {
         attempts: 9,
-        services: vec![ServiceEstate { service, keys, quorum: true, servers }],
+        services: vec![VirtualServerEstate { service, keys, quorum: true, servers }],
     })
 }
 

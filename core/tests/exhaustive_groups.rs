@@ -101,7 +101,7 @@ impl Setup {
         Config {
             routers: vec![router(0), router(1)],
             groups: if self.grouped { vec![group] } else { vec![] },
-            vip: Vip { lease: false },
+            vip: Vip { lifetime: false },
             ..Config::default()
         }
     }

@@ -14,7 +14,7 @@ use vipward_core::interface::{AddressKey, InterfaceName};
 use vipward_core::machine::LastWill;
 use vipward_core::supervisor::ThreadState::{self, Runnable, Sleeping, Stopped, Uninterruptible};
 use vipward_core::supervisor::{
-    Beginning, Effect, End, Event, Look, Order, Outcome, Report, Service, Supervisor, WorkerId,
+    Beginning, Effect, End, Event, Look, Order, Outcome, Report, ServiceState, Supervisor, WorkerId,
 };
 use vipward_core::time::{Duration, Instant};
 
@@ -129,11 +129,13 @@ fn words(effect: &Effect) -> String {
             format!("farewell {}", ttls.chain(addresses).collect::<Vec<_>>().join(" "))
         }
         Effect::KeepEvidence { record } => format!("keep {}", record.display()),
-        Effect::Service(Service::Ready) => "service ready".to_owned(),
-        Effect::Service(Service::Reloading) => "service reloading".to_owned(),
-        Effect::Service(Service::Stopping) => "service stopping".to_owned(),
-        Effect::Service(Service::Alive) => "service alive".to_owned(),
-        Effect::Service(Service::Down { restart_in }) => format!("service down for {} ms", restart_in.as_millis()),
+        Effect::ServiceState(ServiceState::Ready) => "service ready".to_owned(),
+        Effect::ServiceState(ServiceState::Reloading) => "service reloading".to_owned(),
+        Effect::ServiceState(ServiceState::Stopping) => "service stopping".to_owned(),
+        Effect::ServiceState(ServiceState::Alive) => "service alive".to_owned(),
+        Effect::ServiceState(ServiceState::Down { restart_in }) => {
+            format!("service down for {} ms", restart_in.as_millis())
+        }
         Effect::Say(saying) => saying.to_string(),
         Effect::Exit(Outcome::Same(status)) => format!("exit {status}"),
         Effect::Exit(Outcome::Failed) => "exit failed".to_owned(),
@@ -201,7 +203,7 @@ fn the_back_off_doubles_up_to_ten_seconds_and_begins_anew_after_a_long_life() {
     for worker in 0..9 {
         let at = format!("{:.1}", (t.now + Duration::from_millis(100)).since_origin().as_secs_f64());
         t.at(&at).ended(worker, SIGKILL);
-        let Some(Effect::Service(Service::Down { restart_in })) = t.effects.pop() else { panic!() };
+        let Some(Effect::ServiceState(ServiceState::Down { restart_in })) = t.effects.pop() else { panic!() };
         t.effects.clear();
         pauses.push(restart_in.as_millis());
         let at = format!("{:.1}", (t.now + restart_in).since_origin().as_secs_f64());
@@ -211,7 +213,7 @@ fn the_back_off_doubles_up_to_ten_seconds_and_begins_anew_after_a_long_life() {
     t.hears_of(9, Report::Ready).does(&["service ready"]);
     let long = format!("{:.1}", (t.now + Duration::from_secs(60)).since_origin().as_secs_f64());
     t.at(&long).ended(9, SIGKILL);
-    assert!(t.effects.contains(&Effect::Service(Service::Down { restart_in: Duration::from_millis(100) })));
+    assert!(t.effects.contains(&Effect::ServiceState(ServiceState::Down { restart_in: Duration::from_millis(100) })));
 }
 
 #[test]

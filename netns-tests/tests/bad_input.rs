@@ -111,7 +111,7 @@ fn what_a_killed_predecessor_left_is_taken_off_before_the_election() {
     in_lab("what_a_killed_predecessor_left_is_taken_off_before_the_election", &[], || {
         let pair = Pair::build().unwrap();
         // With the lease its kernel would have taken it off by the time that the next one starts.
-        pair.file("vipward.toml", "[vip]\nlease = false\n").unwrap();
+        pair.file("vipward.toml", "[vip]\nlifetime = false\n").unwrap();
         let mut first = pair.vipward_with(&pair.lb1, &FAST.text()).unwrap();
         first.wait_for_line("-> MASTER", SOON).unwrap();
         wait_for(SOON, || pair.lb1.has(VIP).then_some(())).expect("the VIP comes");

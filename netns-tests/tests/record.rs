@@ -8,7 +8,7 @@ use vipward_core::quantity::Role;
 use vipward_lab::web::Server;
 use vipward_lab::{Process, Signal, wait_for};
 use vipward_netns_tests::{Pair, Router, VIP, in_lab, program, virtual_server};
-use vipward_sim::replay::{self, Track, Verdict};
+use vipward_sim::replay::{self, Ending, Track};
 
 /// A loaded machine may be this late, and no test minds.
 const SOON: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ fn as_recorded(track: &Track) {
     let checked = replay::walk(track, |_| {});
     let (text, verdict) = replay::summary(track);
     println!("{text}");
-    assert_eq!(verdict, Verdict::AsRecorded);
+    assert_eq!(verdict, Ending::AsRecorded);
     assert!(checked.differences.is_empty());
     assert_eq!(checked.checked, checked.steps, "all of it could be checked");
     assert!(checked.steps > 10);

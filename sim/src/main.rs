@@ -172,9 +172,9 @@ fn main() -> ExitCode {
         Command::Drill(options) => run_drill(&options),
         Command::Explore(explore) => explore_all(&explore),
         Command::Replay(options) => match replay::command::run(&options) {
-            replay::Verdict::AsRecorded => Status::Held,
-            replay::Verdict::Differs => Status::DidNotHold,
-            replay::Verdict::Damaged => Status::Mistakes,
+            replay::Ending::AsRecorded => Status::Held,
+            replay::Ending::Differs => Status::DidNotHold,
+            replay::Ending::Damaged => Status::Mistakes,
         },
         Command::Words => {
             let _ = std::io::stdout().write_all(scenario::words_help().as_bytes());
@@ -218,9 +218,9 @@ fn run_drill(options: &Drill) -> Status {
         eprintln!("{simulated:.0} s simulated in {wall:.1} s ({:.0} s a second)", simulated / wall.max(0.001));
     }
     match drill.verdict() {
-        drill::Verdict::Held => Status::Held,
-        drill::Verdict::Broke => Status::DidNotHold,
-        drill::Verdict::Refused | drill::Verdict::Impossible => Status::Mistakes,
+        drill::Ending::Held => Status::Held,
+        drill::Ending::Broke => Status::DidNotHold,
+        drill::Ending::Refused | drill::Ending::Impossible => Status::Mistakes,
     }
 }
 

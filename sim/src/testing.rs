@@ -87,7 +87,7 @@ pub(crate) fn at(seconds: f64, action: Action) -> Step {
     Step { at: Instant::from_millis((seconds * 1000.0) as u64), action, span: Default::default() }
 }
 
-/// Without `lease`: where no machine runs nobody renews.
+/// Without `lifetime`: where no machine runs nobody renews.
 pub(crate) fn config(priority: u8) -> Config {
     let vip: IpAddr = VIP.parse().unwrap();
     let router = VirtualRouterConfig {
@@ -134,7 +134,7 @@ pub(crate) fn config(priority: u8) -> Config {
         real_servers: ["192.0.2.21:80", "192.0.2.22:80"].map(|address| real_server(address.parse().unwrap())).into(),
         places: Places::default(),
     };
-    let vip = Vip { lease: false };
+    let vip = Vip { lifetime: false };
     Config { global: GlobalDefs::default(), routers: vec![router], services: vec![service], vip, ..Config::default() }
 }
 
@@ -166,8 +166,8 @@ fn real_server(address: SocketAddr) -> RealServer {
     }
 }
 
-/// `pair()` with `lease`.
-pub(crate) fn leased() -> Scenario {
+/// `pair()` with `lifetime`.
+pub(crate) fn with_lifetimes() -> Scenario {
     let mut scenario = pair();
     for node in &mut scenario.nodes {
         if let NodeKind::Director(director) = &mut node.kind {

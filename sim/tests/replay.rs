@@ -17,7 +17,7 @@ use vipward_core::record::{Begin, Entry, File, Recorded, Recorder, Step, Writer}
 use vipward_core::text::{Sources, render};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::{self, Effect, Election, Event};
-use vipward_sim::replay::{self, Track, Verdict};
+use vipward_sim::replay::{self, Ending, Track};
 use vipward_sim::{report, runner, scenario, timeline};
 
 #[derive(Clone, Default)]
@@ -210,7 +210,7 @@ fn tracks(paths: &[PathBuf]) -> Vec<Track> {
     replay::read(paths).unwrap()
 }
 
-fn verdicts(tracks: &[Track]) -> Vec<Verdict> {
+fn verdicts(tracks: &[Track]) -> Vec<Ending> {
     tracks.iter().map(|track| replay::summary(track).1).collect()
 }
 
@@ -284,7 +284,7 @@ fn every_file_is_checked_by_itself_and_the_ring_as_a_whole() {
     let saved = saved(Fault::None);
     for path in &saved.paths {
         let tracks = tracks(std::slice::from_ref(path));
-        assert_eq!(verdicts(&tracks), [Verdict::AsRecorded]);
+        assert_eq!(verdicts(&tracks), [Ending::AsRecorded]);
         let checked = replay::walk(&tracks[0], |_| {});
         assert_eq!((checked.checked, checked.breaks.len()), (checked.steps, 0), "{}", path.display());
     }
@@ -292,7 +292,7 @@ fn every_file_is_checked_by_itself_and_the_ring_as_a_whole() {
     paths.reverse();
     let tracks = tracks(&paths);
     assert_eq!(tracks.len(), 2);
-    assert_eq!(verdicts(&tracks), [Verdict::AsRecorded; 2]);
+    assert_eq!(verdicts(&tracks), [Ending::AsRecorded; 2]);
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_state_that_is_not_the_recorded_one_is_a_difference() {
     lb1[place] = other[state(&other)].clone();
     let saved = save(&[files(0, &lb1)]);
     let (text, verdict) = replay::summary(&tracks(&saved.paths)[0]);
-    assert_eq!(verdict, Verdict::Differs);
+    assert_eq!(verdict, Ending::Differs);
     assert!(text.contains("another state than recorded"), "{text}");
 }
 
@@ -342,7 +342,7 @@ fn a_missing_file_is_said_and_what_follows_is_checked_again() {
     files[1] = writer.take();
     let tracks = tracks(&save(&[files]).paths);
     let (text, verdict) = replay::summary(&tracks[0]);
-    assert_eq!(verdict, Verdict::AsRecorded);
+    assert_eq!(verdict, Ending::AsRecorded);
     assert!(text.contains("a file is missing"), "{text}");
 }
 
@@ -375,7 +375,7 @@ fn lost_steps_are_said_and_the_next_state_is_taken_up() {
     lb1.splice(second - 3..second, [Entry::Lost { machine, at, steps: 3 }]);
     let tracks = tracks(&save(&[files(0, &lb1)]).paths);
     let (text, verdict) = replay::summary(&tracks[0]);
-    assert_eq!(verdict, Verdict::AsRecorded);
+    assert_eq!(verdict, Ending::AsRecorded);
     assert!(text.contains("3 steps of the election are lost"), "{text}");
 }
 

@@ -7,7 +7,7 @@ mod recorded;
 use recorded::{Act, FIRST, Saved, again, command, data, roles, saved, tracks};
 use vipward_core::quantity::Role;
 use vipward_core::time::Instant;
-use vipward_sim::replay::{self, Verdict};
+use vipward_sim::replay::{self, Ending};
 use vipward_sim::timeline;
 
 fn page(saved: &Saved) -> serde_json::Value {
@@ -92,7 +92,7 @@ fn a_stop_and_a_start_are_one_lane() {
     let saved = saved(&[(8_000, Act::Stop), (12_000, Act::Start(FIRST)), (16_000, Act::Reload(90))]);
     let tracks = tracks(&saved);
     assert_eq!(tracks.len(), 3);
-    assert!(tracks.iter().all(|track| replay::summary(track).1 == Verdict::AsRecorded));
+    assert!(tracks.iter().all(|track| replay::summary(track).1 == Ending::AsRecorded));
     assert_eq!(names(&saved), ["lb1", "lb2"]);
     let page = page(&saved);
     let texts: Vec<_> = roles(&page, "lb1").into_iter().map(|(_, _, text)| text).collect();

@@ -14,48 +14,48 @@ use std::net::SocketAddr;
 pub struct BalancerEstate {
     /// Of all probes ever started.
     pub attempts: u64,
-    pub services: Vec<ServiceEstate>,
+    pub services: Vec<VirtualServerEstate>,
 }
 
 /// One virtual server's. Without real servers: the configuration does not name it any more, and its entries may still be
 /// in the kernel's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceEstate {
+pub struct VirtualServerEstate {
     pub service: VirtualServerId,
     /// Its entries in the kernel's table; none: the one that its name tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<ServiceKey>,
     /// Whether there was quorum, which between its two limits only history knows.
     pub quorum: bool,
-    pub servers: Vec<ServerEstate>,
+    pub servers: Vec<RealServerEstate>,
 }
 
 /// One real server's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerEstate {
+pub struct RealServerEstate {
     pub address: SocketAddr,
     pub checkers: Vec<CheckerEstate>,
 }
 
-impl ServiceEstate {
+impl VirtualServerEstate {
     /// Its entries in the kernel's table.
     pub fn keys(&self) -> Vec<ServiceKey> {
         if self.keys.is_empty() { self.service.keys() } else { self.keys.clone() }
     }
 }
 
-/// Entries as [`ServiceEstate::keys`] has them: forty thousand services need not say what their name says.
+/// Entries as [`VirtualServerEstate::keys`] has them: forty thousand services need not say what their name says.
 pub(super) fn keys_beside(service: VirtualServerId, keys: &[ServiceKey]) -> Vec<ServiceKey> {
     if keys == service.keys() { Vec::new() } else { keys.to_vec() }
 }
 
 impl Balancer {
     pub(super) fn bequeath(&self, now: Instant) -> BalancerEstate {
-        let mut services: Vec<ServiceEstate> =
+        let mut services: Vec<VirtualServerEstate> =
             self.services.iter().map(|(id, service)| service.estate(*id, now)).collect();
         let wanted: BTreeSet<ServiceKey> = self.services.values().flat_map(|service| service.keys()).copied().collect();
         // Whose they were nobody knows any more: each stands for itself.
-        services.extend(self.kernel.leave().filter(|key| !wanted.contains(key)).map(|key| ServiceEstate {
+        services.extend(self.kernel.leave().filter(|key| !wanted.contains(key)).map(|key| VirtualServerEstate {
             service: VirtualServerId::of_address(key),
             keys: Vec::new(),
             quorum: false,

@@ -18,10 +18,10 @@ pub mod failures;
 pub mod kernel;
 pub mod notify;
 pub mod queue;
-pub mod service;
 mod status;
 mod suspend;
 mod unasked;
+pub mod virtual_server;
 
 use crate::check::{ProbeId, Verdict};
 use crate::config::{Config, VirtualServer};
@@ -31,16 +31,16 @@ use crate::health::Outcome;
 use crate::ipvs::{Op, Table, VirtualServerId};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
 use crate::time::{Duration, Instant};
-use estate::{BalancerEstate, ServiceEstate};
+use estate::{BalancerEstate, VirtualServerEstate};
 use failures::Failures;
 use kernel::Kernel;
 use queue::{CheckerPlace, ProbeQueue};
 use serde::{Deserialize, Serialize};
-use service::{LiveService, TakenUp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use suspend::Suspension;
 use unasked::Unasked;
+use virtual_server::{LiveVirtualServer, TakenUp};
 
 pub use carrier::Carrier;
 pub use effect::Effect;
@@ -66,7 +66,7 @@ const MAX_NAMES: usize = 20;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Balancer {
     config: Arc<Config>,
-    services: BTreeMap<VirtualServerId, LiveService>,
+    services: BTreeMap<VirtualServerId, LiveVirtualServer>,
     queue: ProbeQueue,
     kernel: Kernel,
     failures: Failures,
@@ -179,7 +179,7 @@ impl Machine for Balancer {
 impl Balancer {
     /// The table that is wanted now.
     pub fn desired(&self) -> Table {
-        let entries = |service: &LiveService| {
+        let entries = |service: &LiveVirtualServer| {
             let entry = service.desired();
             service.keys().iter().map(|key| (*key, entry.clone())).collect::<Vec<_>>()
         };
@@ -207,9 +207,9 @@ impl Balancer {
         let mut taken_up = TakenUp::default();
         if let Some(estate) = &inherited {
             self.attempts = estate.attempts;
-            self.kernel.inherit(estate.services.iter().flat_map(ServiceEstate::keys), now);
+            self.kernel.inherit(estate.services.iter().flat_map(VirtualServerEstate::keys), now);
         }
-        let left: BTreeMap<VirtualServerId, &ServiceEstate> =
+        let left: BTreeMap<VirtualServerId, &VirtualServerEstate> =
             inherited.iter().flat_map(|estate| &estate.services).map(|left| (left.service, left)).collect();
         self.seed = seed;
         self.suspension.load(&config);
@@ -217,7 +217,7 @@ impl Balancer {
         for (id, server) in after {
             let mut service = match old.remove(&id) {
                 Some(service) => service.reload(server, seed, now, effects),
-                None => LiveService::new(server, left.get(&id).copied(), seed, now, &mut taken_up, effects),
+                None => LiveVirtualServer::new(server, left.get(&id).copied(), seed, now, &mut taken_up, effects),
             };
             if self.suspension.holds(server) {
                 effects.extend(service.suspend(now).into_iter().map(Effect::CancelProbe));
@@ -242,7 +242,7 @@ impl Balancer {
         for (id, service) in &self.services {
             service.fill(*id, &mut self.queue);
         }
-        self.kernel.own(&self.services.values().flat_map(LiveService::keys).copied().collect(), now);
+        self.kernel.own(&self.services.values().flat_map(LiveVirtualServer::keys).copied().collect(), now);
         let ops = self.kernel.reconcile(&self.desired());
         effects.extend(ops.into_iter().map(Effect::Ipvs));
     }
@@ -315,7 +315,7 @@ impl Balancer {
 
     /// Attempts that are under way are lost: they are due again.
     fn forget_attempts(&mut self, now: Instant) {
-        let lost: Vec<ProbeId> = self.services.values().flat_map(LiveService::attempts_under_way).collect();
+        let lost: Vec<ProbeId> = self.services.values().flat_map(LiveVirtualServer::attempts_under_way).collect();
         for probe in lost {
             self.postpone(probe, now);
         }

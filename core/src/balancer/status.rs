@@ -7,7 +7,8 @@ use crate::decision::Decision;
 use crate::ipvs::VirtualServerId;
 use crate::machine::{Input, InputOf};
 use crate::status::{
-    BalancerStatus, CheckerStatus, History, QuorumStatus, ResultStatus, ServerStatus, ServiceStatus, Shows, Since, age,
+    BalancerStatus, CheckerStatus, History, QuorumStatus, RealServerStatus, ResultStatus, Shows, Since,
+    VirtualServerStatus, age,
 };
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,7 +126,12 @@ impl Shows for Balancer {
     }
 }
 
-fn show(id: VirtualServerId, service: &super::service::LiveService, seen: &Seen, now: Instant) -> ServiceStatus {
+fn show(
+    id: VirtualServerId,
+    service: &super::virtual_server::LiveVirtualServer,
+    seen: &Seen,
+    now: Instant,
+) -> VirtualServerStatus {
     let entry = service.desired();
     let (live, total) = service.weights();
     let (quorum_up, needed) = service.quorum();
@@ -138,7 +144,7 @@ fn show(id: VirtualServerId, service: &super::service::LiveService, seen: &Seen,
             last: seen.results.get(&(id, server.address, position)).map(|ended| result(ended, now)),
             next_ms: checker.due().map(|at| age(now, at)),
         });
-        ServerStatus {
+        RealServerStatus {
             address: server.address.to_string(),
             up: server.up,
             since_ms: since.map(|since| age(since.at, now)),
@@ -149,7 +155,7 @@ fn show(id: VirtualServerId, service: &super::service::LiveService, seen: &Seen,
             checkers: checkers.collect(),
         }
     });
-    ServiceStatus {
+    VirtualServerStatus {
         name: id.to_string(),
         scheduler: entry.service.scheduler.0.to_string(),
         persistence_s: entry.service.persistence.as_ref().map(|it| it.timeout_secs),

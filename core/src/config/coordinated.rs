@@ -113,7 +113,7 @@ struct Seat<'a> {
 }
 
 impl<'a> Seat<'a> {
-    fn service(&self) -> Option<&'a Arc<crate::lease::Service>> {
+    fn service(&self) -> Option<&'a Arc<crate::lease::QuorumService>> {
         self.lease.map(|(coordination, _)| &coordination.service)
     }
 

@@ -498,20 +498,21 @@ pub const LIFETIME: Duration = Duration::from_secs(2);
 /// How virtual addresses are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vip {
-    /// `lease`, default true: addresses have a finite lifetime in the kernel (`valid_lft`), which a MASTER renews, so
+    /// `lifetime`, default true: addresses have a finite lifetime in the kernel (`valid_lft`), which a MASTER renews, so
     /// that they go when it ends or hangs, however that comes. False: they stay, as keepalived leaves them.
-    pub lease: bool,
+    #[serde(alias = "lease")]
+    pub lifetime: bool,
 }
 
 impl Default for Vip {
     fn default() -> Self {
-        Self { lease: true }
+        Self { lifetime: true }
     }
 }
 
 impl Vip {
     /// How long the kernel keeps an address after it was added or renewed; `None`: for ever.
-    pub fn lifetime(self) -> Option<Duration> {
-        self.lease.then_some(LIFETIME)
+    pub fn valid_lft(self) -> Option<Duration> {
+        self.lifetime.then_some(LIFETIME)
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// How loud a decision is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub enum LogLevel {
     /// As intended: a role taken over in order, a server that came back.
     Info,
     /// Service is degraded or a peer misbehaves; somebody should look in the morning.
@@ -289,17 +289,17 @@ impl IgnoreReason {
 
 impl Decision {
     /// How loud it is.
-    pub fn severity(&self) -> Severity {
+    pub fn level(&self) -> LogLevel {
         match self {
             Self::RoleChanged { to, cause, .. } => match (to, cause) {
-                (Role::Fault, _) => Severity::Error,
+                (Role::Fault, _) => LogLevel::Error,
                 (
                     _,
                     RoleCause::LeaseElsewhere { .. }
                     | RoleCause::Overslept { .. }
                     | RoleCause::MasterDown { last_heard: Some(_), .. },
-                ) => Severity::Warning,
-                (Role::Init | Role::Backup | Role::Master, _) => Severity::Info,
+                ) => LogLevel::Warning,
+                (Role::Init | Role::Backup | Role::Master, _) => LogLevel::Info,
             },
             Self::AdvertsIgnored { .. }
             | Self::RivalMaster { .. }
@@ -315,22 +315,22 @@ impl Decision {
             | Self::ServiceUnreachable { .. }
             | Self::LeaseHeld { .. }
             | Self::LeaseGone { .. }
-            | Self::KeptWithoutQuorum { .. } => Severity::Warning,
+            | Self::KeptWithoutQuorum { .. } => LogLevel::Warning,
             Self::ScriptChanged { up, .. } => {
                 if *up {
-                    Severity::Info
+                    LogLevel::Info
                 } else {
-                    Severity::Warning
+                    LogLevel::Warning
                 }
             }
             // It says for how long.
-            Self::LeaseNotYet { .. } | Self::ServerDown { .. } => Severity::Warning,
+            Self::LeaseNotYet { .. } | Self::ServerDown { .. } => LogLevel::Warning,
             Self::QuorumLost { .. }
             | Self::ServiceNotServed { .. }
             | Self::ProbeNotAsked { .. }
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }
-            | Self::SessionTooShort { .. } => Severity::Error,
+            | Self::SessionTooShort { .. } => LogLevel::Error,
             Self::RoleInherited { .. }
             | Self::ChecksumLearned { .. }
             | Self::VerdictsInherited { .. }
@@ -345,7 +345,7 @@ impl Decision {
             | Self::QuorumGained { .. }
             | Self::ChecksSuspended { .. }
             | Self::ChecksResumed { .. }
-            | Self::ConfigApplied { .. } => Severity::Info,
+            | Self::ConfigApplied { .. } => LogLevel::Info,
         }
     }
 }

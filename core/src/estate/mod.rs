@@ -13,7 +13,7 @@
 mod document;
 mod kept;
 
-pub use crate::balancer::estate::{BalancerEstate, ServerEstate, ServiceEstate};
+pub use crate::balancer::estate::{BalancerEstate, RealServerEstate, VirtualServerEstate};
 pub use crate::health::estate::CheckerEstate;
 pub use crate::vrrp::election::estate::{ElectionEstate, IgnoredEstate, RouterEstate, ScriptEstate};
 pub use document::{Document, FORMAT, Unusable};

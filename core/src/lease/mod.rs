@@ -24,7 +24,7 @@ pub type DirectorName = Arc<str>;
 /// How one director takes part: `[coordination]` of `vipward.toml` beside keepalived's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coordination {
-    pub service: Arc<Service>,
+    pub service: Arc<QuorumService>,
     pub director: DirectorName,
     /// The virtual routers that are coordinated, by name; never one whose mode is [`Mode::Off`].
     pub routers: BTreeMap<LeaseKey, Part>,
@@ -69,7 +69,7 @@ pub struct Spread {
 
 /// Where the service is and how to speak to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub struct QuorumService {
     /// `host:port`, at least one.
     pub hosts: Vec<String>,
     /// Root of everything that is kept there: `/vipward/site-a`. Begins with `/`, does not end with one.
@@ -133,7 +133,7 @@ pub struct Member {
 pub enum LeaseOp {
     /// Connect, open a session and keep it; when one is lost, open another, with back-off, until [`Self::Close`]. The
     /// service's own heartbeats are the client's business.
-    Open(Arc<Service>),
+    Open(Arc<QuorumService>),
     /// End the session, so that all that it created goes at once.
     Close,
     /// Ask the service whether the session lives, by a write that a quorum commits: a follower that lost its leader goes

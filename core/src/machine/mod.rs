@@ -90,7 +90,7 @@ pub enum Reason {
     Reread,
     /// A copy of the estate is due ([`crate::estate::Kept`]).
     Keep,
-    /// Addresses' lifetimes are renewed (`[vip] lease`).
+    /// Addresses' lifetimes are renewed (`[vip] lifetime`).
     Renew,
     /// The quorum service is asked whether the session lives, or what its answers were good for is over.
     Lease,

@@ -9,7 +9,7 @@
 
 use super::message::{Message, time_of_day};
 use super::{Mail, Settings, Topic};
-use crate::decision::Severity;
+use crate::decision::LogLevel;
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -76,7 +76,7 @@ pub struct Report {
 /// Something for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    pub severity: Severity,
+    pub level: LogLevel,
     pub text: String,
 }
 
@@ -157,7 +157,7 @@ impl Queue {
         self.paces.clear();
         self.drop_some(lost);
         let text = || format!("mail: {lost} that waited are not sent: nobody gets mail any more");
-        (lost > 0).then(|| Said { severity: Severity::Warning, text: text() })
+        (lost > 0).then(|| Said { level: LogLevel::Warning, text: text() })
     }
 
     /// Takes a mail about what happened at `wall`, in seconds since 1970.
@@ -223,7 +223,7 @@ impl Queue {
                         let told = format!("mail: {address} is refused by the mail server: {why}");
                         if !self.refused.contains(&told) && self.refused.len() < MOST_LISTED {
                             self.refused.push(told.clone());
-                            said.push(Said { severity: Severity::Warning, text: told });
+                            said.push(Said { level: LogLevel::Warning, text: told });
                         }
                     }
                 }
@@ -244,7 +244,7 @@ impl Queue {
                 if second && self.told.as_ref() != Some(&why) {
                     let waiting = self.waiting.len();
                     let text = format!("mail can't be delivered, {waiting} waiting: {why}; tried again for a day");
-                    said.push(Said { severity: Severity::Warning, text });
+                    said.push(Said { level: LogLevel::Warning, text });
                     self.told = Some(why.clone());
                 }
                 self.last_error = Some(why);
@@ -252,7 +252,7 @@ impl Queue {
             None => {
                 (self.pause, self.again, self.full, self.last_error) = (None, None, false, None);
                 if self.told.take().is_some() {
-                    said.push(Said { severity: Severity::Info, text: "mail is delivered again".to_owned() });
+                    said.push(Said { level: LogLevel::Info, text: "mail is delivered again".to_owned() });
                 }
             }
         }
@@ -289,7 +289,7 @@ impl Queue {
             self.drop_some(1);
             if !std::mem::replace(&mut self.full, true) {
                 let text = format!("mail: {MOST} wait: for each new one the oldest is given up");
-                said = Some(Said { severity: Severity::Warning, text });
+                said = Some(Said { level: LogLevel::Warning, text });
             }
         }
         self.ids += 1;
@@ -336,7 +336,7 @@ impl Queue {
         let lost = before - self.waiting.len();
         self.drop_some(lost);
         let text = || format!("mail: {lost} given up after a day");
-        (lost > 0).then(|| Said { severity: Severity::Warning, text: text() })
+        (lost > 0).then(|| Said { level: LogLevel::Warning, text: text() })
     }
 
     fn drop_some(&mut self, lost: usize) {

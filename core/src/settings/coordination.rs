@@ -4,7 +4,7 @@ use super::Vip;
 use super::reader::{Key, Reader, Value};
 use crate::config::Config;
 use crate::lease::surely;
-use crate::lease::{Coordination, Mode, OnLoss, Part, Service, Spread};
+use crate::lease::{Coordination, Mode, OnLoss, Part, QuorumService, Spread};
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
 use std::collections::BTreeMap;
@@ -184,13 +184,13 @@ impl CoordinationTable {
                     "write `hosts = [\"zk1:2181\", \"zk2:2181\", \"zk3:2181\"]`: the servers of the ZooKeeper ensemble",
                 ));
             }
-            if !vip.lease {
+            if !vip.lifetime {
                 wrong.push(lease_needed(place));
             }
             wrong.extend(self.short.map(|place| bears_little(self.session_timeout, place)));
             wrong.extend(super::front::check(config, &parts, &self.hosts, place));
         }
-        let service = Service {
+        let service = QuorumService {
             hosts: self.hosts.clone(),
             path: self.path.clone(),
             session_timeout: self.session_timeout,
@@ -332,11 +332,11 @@ fn keep_warned(name: &str, place: Span) -> Diagnostic {
 }
 
 fn lease_needed(place: Span) -> Diagnostic {
-    Diagnostic::error("fence-without-lease", "`fence` and `elect` need `lease = true` in [vip]")
+    Diagnostic::error("fence-without-lifetime", "`fence` and `elect` need `lifetime = true` in [vip]")
         .at(place, "")
         .note(
             "without a lifetime in the kernel an address stays when this process hangs or dies, while the quorum \
              service gives its lease to another director",
         )
-        .help("take `lease = false` out, or write `default = \"off\"`")
+        .help("take `lifetime = false` out, or write `default = \"off\"`")
 }

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_empty_file_means_the_defaults() {
         assert_eq!(settings(""), Ok(Settings::default()));
-        assert!(settings("").unwrap().vip.lease);
+        assert!(settings("").unwrap().vip.lifetime);
     }
 
     #[test]
@@ -153,13 +153,13 @@ mod tests {
         let scripts = settings("[scripts]\nnotify_timeout = 5").unwrap().scripts;
         assert_eq!(scripts.notify_timeout, crate::time::Duration::from_secs(5));
         assert!(settings("[scripts]\nnotify_timeout = 0").is_err());
-        assert!(!settings("[vip]\nlease = false").unwrap().vip.lease);
+        assert!(!settings("[vip]\nlifetime = false").unwrap().vip.lifetime);
     }
 
     #[test]
     fn every_mistake_is_shown_at_its_place() {
         let text = "recrod = 1\n[record]\nfile = 7\nmax_byte = 1\nfiles = 0\nmax_bytes = -1\nwhatever = true\n\
-                    [vip]\nlease = 1\n";
+                    [vip]\nlifetime = 1\n";
         insta::assert_snapshot!(settings(text).unwrap_err());
         insta::assert_snapshot!(settings("[record\nfile = \"a\"").unwrap_err());
     }
@@ -272,7 +272,7 @@ mod tests {
         .unwrap_err());
         insta::assert_snapshot!(
             completed(
-                "[vip]\nlease = false\n[coordination]\ndefault = \"fence\"\n[coordination.routers.VI_1]\non_loss = \"keep\"\n\
+                "[vip]\nlifetime = false\n[coordination]\ndefault = \"fence\"\n[coordination.routers.VI_1]\non_loss = \"keep\"\n\
                  [coordination.routers.VI_3]\nmode = \"off\"\n[coordination.spread.all]\nrouters = [\"VI_1\", \"VI_4\"]\n"
             )
             .1

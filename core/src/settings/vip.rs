@@ -3,11 +3,11 @@
 use super::reader::{Key, Reader, Value};
 use crate::config::Vip;
 
-pub const KEYS: &[&str] = &["lease"];
+pub const KEYS: &[&str] = &["lifetime"];
 
 pub fn read(vip: &mut Vip, reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) {
     match key.get_ref().as_ref() {
-        "lease" => vip.lease = reader.boolean(value).unwrap_or(vip.lease),
+        "lifetime" | "lease" => vip.lifetime = reader.boolean(value).unwrap_or(vip.lifetime),
         _ => reader.unknown(key, KEYS),
     }
 }

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 pub struct BalancerStatus {
     /// What carries the traffic: `IPVS` or `relay`.
     pub carrier: String,
-    pub services: Vec<ServiceStatus>,
+    pub services: Vec<VirtualServerStatus>,
     /// The last decisions, the oldest first.
     pub decisions: Vec<DecisionStatus>,
 }
 
 /// One virtual server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceStatus {
+pub struct VirtualServerStatus {
     /// `TCP 192.0.2.100:80`.
     pub name: String,
     pub scheduler: String,
@@ -25,7 +25,7 @@ pub struct ServiceStatus {
     /// `ha_suspend`: its address is not here, and nobody checks.
     #[serde(default)]
     pub suspended: bool,
-    pub servers: Vec<ServerStatus>,
+    pub servers: Vec<RealServerStatus>,
 }
 
 /// Whether enough weight is there.
@@ -41,7 +41,7 @@ pub struct QuorumStatus {
 
 /// One real server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerStatus {
+pub struct RealServerStatus {
     pub address: String,
     pub up: bool,
     /// For how long. `None`: since the configuration was loaded.

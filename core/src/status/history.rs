@@ -1,7 +1,7 @@
 //! The last decisions, kept in memory.
 
 use super::age;
-use crate::decision::{Decision, Severity};
+use crate::decision::{Decision, LogLevel};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ pub struct History(VecDeque<(Instant, Decision)>);
 pub struct DecisionStatus {
     pub ago_ms: u64,
     /// `info`, `warning` or `error`.
-    pub severity: String,
+    pub level: String,
     /// A name that does not change from version to version ([`crate::decision::Kind::code`]).
     pub code: String,
     /// The virtual router, real server or other thing. Empty: the director.
@@ -40,14 +40,14 @@ impl History {
     pub fn show(&self, now: Instant) -> Vec<DecisionStatus> {
         let one = |(at, decision): &(Instant, Decision)| {
             let kind = decision.kind();
-            let severity = match decision.severity() {
-                Severity::Info => "info",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
+            let level = match decision.level() {
+                LogLevel::Info => "info",
+                LogLevel::Warning => "warning",
+                LogLevel::Error => "error",
             };
             DecisionStatus {
                 ago_ms: age(*at, now),
-                severity: severity.to_owned(),
+                level: level.to_owned(),
                 code: kind.code.to_owned(),
                 about: kind.about,
                 text: decision.to_string(),

@@ -12,7 +12,7 @@ mod election;
 mod history;
 mod shown;
 
-pub use balancer::{BalancerStatus, CheckerStatus, QuorumStatus, ResultStatus, ServerStatus, ServiceStatus};
+pub use balancer::{BalancerStatus, CheckerStatus, QuorumStatus, RealServerStatus, ResultStatus, VirtualServerStatus};
 pub use election::{
     AddressStatus, ElectionStatus, HeardStatus, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts, RouterStatus,
     TrackedStatus, TrackerStatus,

@@ -1,7 +1,7 @@
 //! What a supervisor hears and asks for, and what it and its workers tell each other.
 
 use super::Saying;
-use super::upgrade::Failure;
+use super::upgrade::UpgradeFailure;
 use super::watch::Look;
 use crate::machine::LastWill;
 use crate::time::Duration;
@@ -117,7 +117,7 @@ pub enum Effect {
     /// What became of an upgrade or a reload.
     Answer {
         client: u64,
-        answer: Result<(), Failure>,
+        answer: Result<(), UpgradeFailure>,
     },
     /// Become the program that is on the disk now.
     Renew,
@@ -141,7 +141,7 @@ pub enum Effect {
         record: PathBuf,
     },
     /// For the service manager.
-    Service(Service),
+    ServiceState(ServiceState),
     /// For the log.
     Say(Saying),
     /// End, with this status. The last effect of all.
@@ -161,7 +161,7 @@ pub enum Beginning {
 
 /// What a service manager wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum ServiceState {
     Ready,
     Reloading,
     Stopping,

@@ -20,9 +20,9 @@ mod upgrade;
 pub mod watch;
 
 pub use guarded::{Guarded, ReportSink};
-pub use message::{Beginning, Effect, End, Event, Order, Outcome, Report, Service, WorkerId};
+pub use message::{Beginning, Effect, End, Event, Order, Outcome, Report, ServiceState, WorkerId};
 pub use saying::Saying;
-pub use upgrade::{CARRY, Failure, HAND_OVER, NOTES};
+pub use upgrade::{CARRY, HAND_OVER, NOTES, UpgradeFailure};
 pub use watch::{Look, ThreadState, WAITS, Waits};
 
 use crate::machine::LastWill;
@@ -146,7 +146,7 @@ impl Supervisor {
             Event::Ended { worker: id, end } => {
                 self.retired.remove(&id);
                 if self.is_heir(id) {
-                    self.successor_ended(Failure::Ended(end), now, &mut out);
+                    self.successor_ended(UpgradeFailure::Ended(end), now, &mut out);
                 } else if let Some(worker) = self.worker.take_if(|worker| worker.id == id)
                     && let Some(worker) = self.lost_in_upgrade(worker, now, &mut out)
                 {
@@ -160,14 +160,14 @@ impl Supervisor {
             Event::Looked { worker, look } => self.looked(worker, look, now, &mut out),
             Event::NotStarted { worker: id, error } => {
                 if self.is_heir(id) {
-                    self.successor_ended(Failure::NotStarted(error), now, &mut out);
+                    self.successor_ended(UpgradeFailure::NotStarted(error), now, &mut out);
                 } else if let Some(worker) = self.worker.take_if(|worker| worker.id == id) {
                     self.lost(worker, None, Some(Saying::NotStarted { error }), now, &mut out);
                 }
             }
             Event::NotUnderstood { worker: id } => {
                 if self.is_heir(id) {
-                    self.give_up(Failure::NotUnderstood, now, &mut out);
+                    self.give_up(UpgradeFailure::NotUnderstood, now, &mut out);
                 }
                 // Another try would be of that version as well; whoever started this process can mend it.
                 if self.worker.as_ref().is_some_and(|worker| worker.id == id) {
@@ -179,13 +179,13 @@ impl Supervisor {
             Event::Upgrade { client } => self.begin_upgrade(client, now, &mut out),
             Event::Status { client } => out.push(match &self.worker {
                 Some(worker) => Effect::HandClient { client, worker: worker.id },
-                None => Effect::Answer { client, answer: Err(Failure::NoWorker) },
+                None => Effect::Answer { client, answer: Err(UpgradeFailure::NoWorker) },
             }),
             Event::Wakeup => self.wakeup(now, &mut out),
         }
         if let Some(Effect::Exit(_)) = out.last() {
             let exit = out.pop();
-            self.no_verdict(&Failure::Stopping, &mut out);
+            self.no_verdict(&UpgradeFailure::Stopping, &mut out);
             out.extend(exit);
             let rest = self.retired.keys().copied().chain(self.upgrade.as_ref().map(|upgrade| upgrade.successor.id));
             let last = out.len() - 1;
@@ -227,7 +227,7 @@ impl Supervisor {
             Report::Ready => {
                 worker.patience = SILENCE;
                 (self.succeeded, self.spoken) = (true, false);
-                out.push(Effect::Service(Service::Ready));
+                out.push(Effect::ServiceState(ServiceState::Ready));
             }
             Report::Alive { effects } => {
                 if !worker.ready {
@@ -236,7 +236,7 @@ impl Supervisor {
                 worker.patience = SILENCE + PER_EFFECT * effects;
                 if self.fed.is_none_or(|fed| now.since(fed) >= FEED) {
                     self.fed = Some(now);
-                    out.push(Effect::Service(Service::Alive));
+                    out.push(Effect::ServiceState(ServiceState::Alive));
                 }
             }
             Report::LastWill { .. } | Report::Records(_) => worker.learn(report),
@@ -257,8 +257,8 @@ impl Supervisor {
         if self.stop_by.is_some() || self.upgrade.is_some() {
             return self.end_at_once(Some(Saying::StoppedAtOnce), out);
         }
-        out.push(Effect::Service(Service::Stopping));
-        self.no_verdict(&Failure::Stopping, out);
+        out.push(Effect::ServiceState(ServiceState::Stopping));
+        self.no_verdict(&UpgradeFailure::Stopping, out);
         self.restart_at = None;
         match &self.worker {
             Some(worker) => {
@@ -303,7 +303,7 @@ impl Supervisor {
         let farewell = farewell(worker.shares, out);
         self.spoken |= farewell.is_some();
         out.extend(saying.into_iter().chain(farewell).map(Effect::Say));
-        self.no_verdict(&Failure::WorkerLost, out);
+        self.no_verdict(&UpgradeFailure::WorkerLost, out);
         if self.stop_by.is_some() {
             let outcome = match end {
                 Some(End::Exited(status)) => Outcome::Same(status),
@@ -325,7 +325,7 @@ impl Supervisor {
         self.restart_at = Some(now + restart_in);
         self.pause = (self.pause * 2).min(BACK_OFF.1);
         out.push(Effect::Say(Saying::Restart { restart_in }));
-        out.push(Effect::Service(Service::Down { restart_in }));
+        out.push(Effect::ServiceState(ServiceState::Down { restart_in }));
     }
 
     fn end_at_once(&mut self, saying: Option<Saying>, out: &mut Vec<Effect>) {

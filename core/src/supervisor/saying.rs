@@ -1,7 +1,7 @@
 //! What a supervisor says to people.
 
-use super::{End, Failure, Waits};
-use crate::decision::Severity;
+use super::{End, UpgradeFailure, Waits};
+use crate::decision::LogLevel;
 use crate::time::Duration;
 use std::fmt;
 
@@ -39,7 +39,7 @@ pub enum Saying {
     /// A new worker has taken over.
     Upgraded,
     NotUpgraded {
-        why: Failure,
+        why: UpgradeFailure,
     },
     /// The new version's supervisor can't go on where this one is.
     NotRenewed,
@@ -54,20 +54,20 @@ pub enum Saying {
 }
 
 impl Saying {
-    pub fn severity(&self) -> Severity {
+    pub fn level(&self) -> LogLevel {
         match self {
-            Self::Upgraded => Severity::Info,
+            Self::Upgraded => LogLevel::Info,
             Self::Waits { .. }
             | Self::Farewell { .. }
             | Self::Restart { .. }
             | Self::NotRenewed
-            | Self::CarriedTooLong { .. } => Severity::Warning,
+            | Self::CarriedTooLong { .. } => LogLevel::Warning,
             Self::Ended { .. }
             | Self::NotStarted { .. }
             | Self::Silent { .. }
             | Self::NotUpgraded { .. }
             | Self::StoppedAtOnce
-            | Self::DoesNotStop { .. } => Severity::Error,
+            | Self::DoesNotStop { .. } => LogLevel::Error,
         }
     }
 }

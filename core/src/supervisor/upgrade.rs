@@ -14,7 +14,7 @@
 //! take them back. Until the successor says that it has taken over, the last will in force is the old one's: whoever dies in
 //! between, somebody speaks for the addresses.
 
-use super::{Beginning, Effect, End, Order, Report, SILENCE, START, Saying, Service, Supervisor, Worker};
+use super::{Beginning, Effect, End, Order, Report, SILENCE, START, Saying, ServiceState, Supervisor, Worker};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -57,12 +57,12 @@ enum Stage {
     Preparing,
     HandingOver,
     TakingOver,
-    Reverting(Failure),
+    Reverting(UpgradeFailure),
 }
 
 /// Why an upgrade or a reload came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failure {
+pub enum UpgradeFailure {
     /// Another one is under way.
     Busy,
     /// No worker runs that could hand over or read.
@@ -84,7 +84,7 @@ pub enum Failure {
     Refused(String),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for UpgradeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => f.write_str("another upgrade is under way"),
@@ -117,10 +117,10 @@ impl fmt::Display for Failure {
 impl Supervisor {
     pub(super) fn begin_upgrade(&mut self, client: u64, now: Instant, out: &mut Vec<Effect>) {
         let refused = match &self.worker {
-            _ if self.stop_by.is_some() => Some(Failure::Stopping),
-            _ if self.upgrade.is_some() => Some(Failure::Busy),
+            _ if self.stop_by.is_some() => Some(UpgradeFailure::Stopping),
+            _ if self.upgrade.is_some() => Some(UpgradeFailure::Busy),
             Some(worker) if worker.ready => None,
-            Some(_) | None => Some(Failure::NoWorker),
+            Some(_) | None => Some(UpgradeFailure::NoWorker),
         };
         if let Some(failure) = refused {
             return out.push(Effect::Answer { client, answer: Err(failure) });
@@ -191,7 +191,7 @@ impl Supervisor {
         (successor.ready, successor.heard, successor.patience) = (true, now, SILENCE);
         self.worker = Some(successor);
         out.push(Effect::Answer { client, answer: Ok(()) });
-        out.push(Effect::Service(Service::Ready));
+        out.push(Effect::ServiceState(ServiceState::Ready));
         out.push(Effect::Say(Saying::Upgraded));
         if reload {
             self.tell_to_reload(out);
@@ -204,7 +204,7 @@ impl Supervisor {
     }
 
     /// The successor can't go on.
-    pub(super) fn give_up(&mut self, failure: Failure, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn give_up(&mut self, failure: UpgradeFailure, now: Instant, out: &mut Vec<Effect>) {
         let Some(upgrade) = &mut self.upgrade else { return };
         out.push(Effect::Kill(upgrade.successor.id));
         match upgrade.stage {
@@ -218,7 +218,7 @@ impl Supervisor {
     }
 
     /// The successor is dead, or has touched nothing.
-    pub(super) fn successor_ended(&mut self, failure: Failure, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn successor_ended(&mut self, failure: UpgradeFailure, now: Instant, out: &mut Vec<Effect>) {
         let Some(Upgrade { client, stage, orphaned, reload, stop, .. }) = self.upgrade.take() else { return };
         let (failure, handed_over) = match stage {
             Stage::Preparing => (failure, false),
@@ -255,7 +255,7 @@ impl Supervisor {
                 if let Some(upgrade) = &mut self.upgrade {
                     upgrade.stage = Stage::Preparing;
                 }
-                self.successor_ended(Failure::WorkerLost, now, out);
+                self.successor_ended(UpgradeFailure::WorkerLost, now, out);
                 Some(worker)
             }
         }
@@ -265,10 +265,10 @@ impl Supervisor {
     pub(super) fn upgrade_wakeup(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let failure = match &self.upgrade {
             Some(upgrade) if upgrade.until <= now => match &upgrade.stage {
-                Stage::Preparing => Failure::NotPrepared,
-                Stage::HandingOver => Failure::NotHandedOver,
-                Stage::TakingOver if upgrade.elects.is_some_and(|by| by <= now) => Failure::NotWhole,
-                Stage::TakingOver => Failure::NotTakenOver,
+                Stage::Preparing => UpgradeFailure::NotPrepared,
+                Stage::HandingOver => UpgradeFailure::NotHandedOver,
+                Stage::TakingOver if upgrade.elects.is_some_and(|by| by <= now) => UpgradeFailure::NotWhole,
+                Stage::TakingOver => UpgradeFailure::NotTakenOver,
                 Stage::Reverting(why) => why.clone(),
             },
             Some(_) | None => return,
@@ -280,7 +280,7 @@ impl Supervisor {
     pub(super) fn stop_waits(&mut self, now: Instant, out: &mut Vec<Effect>) -> bool {
         let Some(upgrade) = &mut self.upgrade else { return false };
         if let Stage::Preparing = upgrade.stage {
-            self.give_up(Failure::Stopping, now, out);
+            self.give_up(UpgradeFailure::Stopping, now, out);
             return false;
         }
         !std::mem::replace(&mut upgrade.stop, true)

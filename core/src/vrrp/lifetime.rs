@@ -31,7 +31,7 @@ pub fn all(book: &AddressBook) -> Vec<Arc<[InterfaceAddress]>> {
     batches
 }
 
-/// Whose turn it is, and when. Without addresses or with `lease` off there is no timer.
+/// Whose turn it is, and when. Without addresses or with `lifetime` off there is no timer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Renewals {
     /// The last one that was renewed.
@@ -45,8 +45,8 @@ impl Renewals {
     }
 
     /// Takes up, goes on or ends, after anything that may have changed what is held.
-    pub fn follow(&mut self, book: &AddressBook, lease: bool, now: Instant) {
-        match if lease { book.held() } else { 0 } {
+    pub fn follow(&mut self, book: &AddressBook, lifetime: bool, now: Instant) {
+        match if lifetime { book.held() } else { 0 } {
             0 => *self = Self::default(),
             held => {
                 self.at.get_or_insert(now + pace(held));

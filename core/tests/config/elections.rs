@@ -41,7 +41,7 @@ impl Cluster {
             let own = IpAddr::from([192, 0, 2, 11 + u8::try_from(number).unwrap()]);
             let key = AddressKey { interface: InterfaceName::new("eth0"), address: own, prefix_len: 24 };
             Director {
-                config: Arc::new(Config { vip: Vip { lease: false }, ..config }),
+                config: Arc::new(Config { vip: Vip { lifetime: false }, ..config }),
                 election: Election::default(),
                 started: false,
                 kernel: vec![ObservedAddress { key, ours: false }],

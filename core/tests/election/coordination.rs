@@ -4,7 +4,7 @@ use crate::timeline::*;
 use std::sync::Arc;
 use vipward_core::config::{Config, VirtualRouterConfig};
 use vipward_core::lease::{
-    Candidate, Claim, Coordination, LeaseEvent, LeaseOp, Mode, OnLoss, Part, Service, Session, Token,
+    Candidate, Claim, Coordination, LeaseEvent, LeaseOp, Mode, OnLoss, Part, QuorumService, Session, Token,
 };
 use vipward_core::machine::Machine;
 use vipward_core::quantity::Role;
@@ -14,7 +14,7 @@ use vipward_core::vrrp::{Effect, Event};
 const SESSION: Session = Session(7);
 
 fn coordinated(router: VirtualRouterConfig, mode: Mode, on_loss: OnLoss) -> Config {
-    let service = Service {
+    let service = QuorumService {
         hosts: vec!["zk:2181".to_owned()],
         path: "/vipward".to_owned(),
         session_timeout: Duration::from_secs(10),
@@ -222,7 +222,7 @@ fn it_ends_in_order() {
 fn with_password() -> Config {
     let mut config = coordinated(router(), Mode::Fence, OnLoss::Release);
     if let Some(coordination) = &mut config.coordination {
-        let mut service = Service::clone(&coordination.service);
+        let mut service = QuorumService::clone(&coordination.service);
         service.auth_file = Some("/etc/keepalived/zookeeper.auth".into());
         coordination.service = Arc::new(service);
     }

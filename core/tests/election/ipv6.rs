@@ -176,7 +176,7 @@ fn vrrp_gna_interval_paces_neighbour_advertisements_and_nothing_else() {
 #[test]
 fn lifetimes_are_renewed_in_one_batch_with_those_of_ipv4() {
     let v4 = VirtualRouterConfig { name: Arc::from("V4"), ..priority(100) };
-    let mut t = started(leased(config(vec![router6(100), v4], vec![])), &[observed(ME, false), own(fe80(5))]);
+    let mut t = started(with_lifetimes(config(vec![router6(100), v4], vec![])), &[observed(ME, false), own(fe80(5))]);
     t.becomes_master();
     let renewed: Vec<String> = t.until("4.2").into_iter().filter(|line| line.contains("renew")).collect();
     assert_eq!(renewed, ["4.109 renew 10.0.0.100 2001:db8::100 fe80::100"]);

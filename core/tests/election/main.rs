@@ -15,7 +15,7 @@ mod faults;
 mod ipv6;
 mod junk;
 mod last_will;
-mod lease;
+mod lifetime;
 mod mail;
 mod master;
 mod model;

@@ -116,14 +116,14 @@ pub fn tracking(config: VirtualRouterConfig, weight: i16, reverse: bool) -> Virt
     VirtualRouterConfig { tracking: Tracking { list: vec![tracked] }, ..config }
 }
 
-/// Without `[vip] lease`: renewals come twice a second, and only the tests in `lease.rs` are about them.
+/// Without `[vip] lifetime`: renewals come twice a second, and only the tests in `lifetime.rs` are about them.
 pub fn config(routers: Vec<VirtualRouterConfig>, scripts: Vec<VrrpScript>) -> Config {
     let scripts = scripts.into_iter().map(|script| (script.name.clone(), script)).collect();
-    Config { routers, scripts, vip: Vip { lease: false }, ..Config::default() }
+    Config { routers, scripts, vip: Vip { lifetime: false }, ..Config::default() }
 }
 
-pub fn leased(config: Config) -> Config {
-    Config { vip: Vip { lease: true }, ..config }
+pub fn with_lifetimes(config: Config) -> Config {
+    Config { vip: Vip { lifetime: true }, ..config }
 }
 
 /// A peer's advert for router V; what a test is not about is right.

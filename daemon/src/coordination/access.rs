@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha1::{Digest, Sha1};
 use std::fmt;
 use std::path::PathBuf;
-use vipward_core::lease::Service;
+use vipward_core::lease::QuorumService;
 use vipward_core::text::Files;
 use zookeeper_client::{Acl, AuthId, Permission};
 
@@ -43,7 +43,7 @@ impl Access {
     ///
     /// # Errors
     /// For people: the file can't be read, or holds something else than lines `user:password`.
-    pub fn read(service: &Service) -> Result<Self, String> {
+    pub fn read(service: &QuorumService) -> Result<Self, String> {
         Self::of(service.auth_file.clone())
     }
 

@@ -8,14 +8,14 @@ use vipward_core::lease::{Candidate, Claim, DirectorName, LeaseKey, LeaseOp, Mem
 /// All of it; it goes with the session.
 #[derive(Debug, Default)]
 pub struct Asked {
-    pub leases: BTreeMap<LeaseKey, Lease>,
+    pub leases: BTreeMap<LeaseKey, AskedLease>,
     pub claims: BTreeMap<LeaseKey, Claimed>,
     pub member: Option<Member>,
 }
 
 /// One lease that was asked for.
 #[derive(Debug)]
-pub struct Lease {
+pub struct AskedLease {
     pub director: DirectorName,
     pub stand: Stand,
 }
@@ -49,16 +49,17 @@ impl Asked {
         match op {
             LeaseOp::Open(_) | LeaseOp::Close | LeaseOp::Confirm { .. } | LeaseOp::Authenticate => None,
             LeaseOp::Take { key, director } => {
-                self.leases.insert(key.clone(), Lease { director, stand: Stand::Asking });
+                self.leases.insert(key.clone(), AskedLease { director, stand: Stand::Asking });
                 Some(Part::Lease(key))
             }
             LeaseOp::Watch { key } => {
-                self.leases.insert(key.clone(), Lease { director: DirectorName::from(""), stand: Stand::Watching });
+                self.leases
+                    .insert(key.clone(), AskedLease { director: DirectorName::from(""), stand: Stand::Watching });
                 Some(Part::Lease(key))
             }
             LeaseOp::Release { key } => {
                 let director = self.leases.remove(&key).map_or_else(|| DirectorName::from(""), |lease| lease.director);
-                self.leases.insert(key.clone(), Lease { director, stand: Stand::Releasing });
+                self.leases.insert(key.clone(), AskedLease { director, stand: Stand::Releasing });
                 Some(Part::Lease(key))
             }
             LeaseOp::Claim { key, claim } => {

@@ -13,7 +13,7 @@ use zookeeper_client::{Acl, Acls, AddWatchMode, Client, CreateMode, CreateOption
 
 /// Why a piece of work was not done, and the node that it is about.
 #[derive(Debug)]
-pub struct Failure {
+pub struct NodeError {
     pub path: String,
     pub why: Why,
 }
@@ -25,7 +25,7 @@ pub enum Why {
     NotOurs,
 }
 
-impl Failure {
+impl NodeError {
     pub fn not_ours(path: String) -> Self {
         Self { path, why: Why::NotOurs }
     }
@@ -57,7 +57,7 @@ impl Failure {
 }
 
 /// For people: what is wrong there, and what they can do.
-impl fmt::Display for Failure {
+impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
         match &self.why {
@@ -77,8 +77,8 @@ impl fmt::Display for Failure {
     }
 }
 
-fn at(path: &str) -> impl FnOnce(Error) -> Failure {
-    |error| Failure { path: path.to_owned(), why: Why::Service(error) }
+fn at(path: &str) -> impl FnOnce(Error) -> NodeError {
+    |error| NodeError { path: path.to_owned(), why: Why::Service(error) }
 }
 
 /// The nodes of one session, and who may use them.
@@ -117,7 +117,7 @@ impl Nodes {
 
     /// Makes the folders if they are missing, and looks whether the root is ours: empty or with our title. Who makes the
     /// folder of leases says before that the tree is new; `holds`: for how long this director would hold one.
-    pub async fn prepare(&self, holds: Duration) -> Result<(), Failure> {
+    pub async fn prepare(&self, holds: Duration) -> Result<(), NodeError> {
         for folder in self.tree.folders() {
             let title = if folder == self.tree.root() { TITLE } else { &[] };
             // Looked at first: who may not create may still use what an administrator has created.
@@ -131,11 +131,11 @@ impl Nodes {
         }
         let root = self.tree.root();
         let (data, _) = self.client.get_data(root).await.map_err(at(root))?;
-        if data.is_empty() || data == TITLE { Ok(()) } else { Err(Failure::not_ours(root.to_owned())) }
+        if data.is_empty() || data == TITLE { Ok(()) } else { Err(NodeError::not_ours(root.to_owned())) }
     }
 
     /// For how long nobody may take a lease, should the tree be new.
-    pub async fn young(&self) -> Result<Option<Duration>, Failure> {
+    pub async fn young(&self) -> Result<Option<Duration>, NodeError> {
         let path = self.tree.young();
         match self.client.get_data(&path).await {
             // What somebody else wrote there says at least that.
@@ -155,7 +155,7 @@ impl Nodes {
 
     /// Looks with which of its lines this director is let in: those of the file as it is now, or those of `before`, which
     /// the file had when it was accepted. Gives the tree the rights that the file says.
-    pub async fn settle_access(&mut self, before: Option<Rc<Access>>) -> Result<(), Failure> {
+    pub async fn settle_access(&mut self, before: Option<Rc<Access>>) -> Result<(), NodeError> {
         let rights = self.rights_of_tree().await?;
         if !self.access.opens(&rights)
             && let Some(before) = before
@@ -171,7 +171,7 @@ impl Nodes {
     }
 
     /// Reads `auth_file` anew. What it says counts if the tree lets that in; then the tree gets its rights.
-    pub async fn renew_access(&self) -> Result<Option<Rc<Access>>, Failure> {
+    pub async fn renew_access(&self) -> Result<Option<Rc<Access>>, NodeError> {
         let now = match self.access.again() {
             Ok(now) if now == *self.access => return Ok(None),
             Ok(now) => now,
@@ -202,13 +202,13 @@ impl Nodes {
     }
 
     /// Of what is the last to get other ones.
-    async fn rights_of_tree(&self) -> Result<Vec<Acl>, Failure> {
+    async fn rights_of_tree(&self) -> Result<Vec<Acl>, NodeError> {
         let path = self.tree.owners();
         self.client.get_acl(&path).await.map(|(rights, _)| rights).map_err(at(&path))
     }
 
     /// Gives every node of the tree the rights that it should have now.
-    async fn rewrite_rights(&self) -> Result<(), Failure> {
+    async fn rewrite_rights(&self) -> Result<(), NodeError> {
         let last = self.tree.owners();
         let mut level = vec![self.tree.root().to_owned()];
         let mut all = Vec::new();
@@ -264,25 +264,25 @@ impl Nodes {
     }
 
     /// Watches the whole tree.
-    pub async fn watch(&self) -> Result<PersistentWatcher, Failure> {
+    pub async fn watch(&self) -> Result<PersistentWatcher, NodeError> {
         let root = self.tree.root();
         self.client.watch(root, AddWatchMode::PersistentRecursive).await.map_err(at(root))
     }
 
     /// Makes our sign of life if it is missing.
-    pub async fn begin_life(&self) -> Result<(), Failure> {
+    pub async fn begin_life(&self) -> Result<(), NodeError> {
         let path = self.tree.life(self.session);
         self.make(&path, &[], CreateMode::Ephemeral).await
     }
 
     /// A sign of life.
-    pub async fn beat(&self) -> Result<(), Failure> {
+    pub async fn beat(&self) -> Result<(), NodeError> {
         let path = self.tree.life(self.session);
         self.client.set_data(&path, &[], None).await.map(drop).map_err(at(&path))
     }
 
     /// One that is there already is as good.
-    async fn make(&self, path: &str, data: &[u8], mode: CreateMode) -> Result<(), Failure> {
+    async fn make(&self, path: &str, data: &[u8], mode: CreateMode) -> Result<(), NodeError> {
         match self.client.create(path, data, &self.options(mode)).await {
             Ok(_) | Err(Error::NodeExists) => Ok(()),
             Err(error) => Err(at(path)(error)),
@@ -290,15 +290,15 @@ impl Nodes {
     }
 
     /// Reads a lease.
-    pub async fn lease(&self, key: &LeaseKey) -> Result<Read, Failure> {
+    pub async fn lease(&self, key: &LeaseKey) -> Result<Read, NodeError> {
         self.read(self.tree.owner(key), self.tree.holder(key)).await
     }
 
-    async fn read(&self, owner: String, holder: String) -> Result<Read, Failure> {
+    async fn read(&self, owner: String, holder: String) -> Result<Read, NodeError> {
         let (record, node) = join(self.client.get_data(&owner), self.client.get_data(&holder)).await;
         let record = match record {
             Ok((data, stat)) => {
-                Some((tree::read(&data).ok_or_else(|| Failure::not_ours(owner.clone()))?, stat.version))
+                Some((tree::read(&data).ok_or_else(|| NodeError::not_ours(owner.clone()))?, stat.version))
             }
             Err(Error::NoNode) => None,
             Err(error) => return Err(at(&owner)(error)),
@@ -306,7 +306,7 @@ impl Nodes {
         let holder = match node {
             Ok((data, stat)) => match tree::read::<Holder>(&data) {
                 Some(there) if there.session == stat.ephemeral_owner => Some((there, stat)),
-                Some(_) | None => return Err(Failure::not_ours(holder)),
+                Some(_) | None => return Err(NodeError::not_ours(holder)),
             },
             Err(Error::NoNode) => None,
             Err(error) => return Err(at(&holder)(error)),
@@ -315,13 +315,13 @@ impl Nodes {
     }
 
     /// Makes the node of a lease that was never taken.
-    pub async fn make_lease(&self, key: &LeaseKey) -> Result<(), Failure> {
+    pub async fn make_lease(&self, key: &LeaseKey) -> Result<(), NodeError> {
         self.make(&self.tree.owner(key), &tree::write(&Record::Free), CreateMode::Persistent).await
     }
 
     /// Takes a lease whose record has this version, and whose holder's node, if there is one, has that one: all of it or
     /// nothing.
-    pub async fn take(&self, key: &LeaseKey, version: i32, before: Option<i32>, us: &Holder) -> Result<(), Failure> {
+    pub async fn take(&self, key: &LeaseKey, version: i32, before: Option<i32>, us: &Holder) -> Result<(), NodeError> {
         let (owner, holder) = (self.tree.owner(key), self.tree.holder(key));
         let mut all = self.client.new_multi_writer();
         let mut add = || {
@@ -336,11 +336,11 @@ impl Nodes {
     }
 
     /// Gives a lease back: both nodes or none.
-    pub async fn release(&self, key: &LeaseKey, version: i32, node: Option<i32>) -> Result<(), Failure> {
+    pub async fn release(&self, key: &LeaseKey, version: i32, node: Option<i32>) -> Result<(), NodeError> {
         self.free(&self.tree.owner(key), &self.tree.holder(key), version, node).await
     }
 
-    async fn free(&self, owner: &str, holder: &str, version: i32, node: Option<i32>) -> Result<(), Failure> {
+    async fn free(&self, owner: &str, holder: &str, version: i32, node: Option<i32>) -> Result<(), NodeError> {
         let mut both = self.client.new_multi_writer();
         let mut add = || {
             both.add_set_data(owner, &tree::write(&Record::Free), Some(version))?;
@@ -352,16 +352,16 @@ impl Nodes {
 
     /// Gives back what predecessors at `place` held and this session has not taken over. `wanted`: names in the tree of
     /// leases that are left as they are, they will be.
-    pub async fn sweep(&self, place: &str, wanted: &BTreeSet<String>) -> Result<(), Failure> {
+    pub async fn sweep(&self, place: &str, wanted: &BTreeSet<String>) -> Result<(), NodeError> {
         let folder = self.tree.owners();
         let names = self.client.list_children(&folder).await.map_err(at(&folder))?;
         let unwanted = names.iter().filter(|name| !wanted.contains(*name));
         let sweeps = unwanted.map(|name| self.sweep_one(place, format!("{folder}/{name}")));
         // What can't be read or written is somebody else's, or was changed meanwhile.
-        join_all(sweeps).await.into_iter().find(|swept| swept.as_ref().is_err_and(Failure::passing)).unwrap_or(Ok(()))
+        join_all(sweeps).await.into_iter().find(|swept| swept.as_ref().is_err_and(NodeError::passing)).unwrap_or(Ok(()))
     }
 
-    async fn sweep_one(&self, place: &str, owner: String) -> Result<(), Failure> {
+    async fn sweep_one(&self, place: &str, owner: String) -> Result<(), NodeError> {
         let holder = format!("{owner}/holder");
         let Read { record, holder: node } = self.read(owner.clone(), holder.clone()).await?;
         let Some((Record::Held(last), version)) = record else { return Ok(()) };
@@ -375,13 +375,13 @@ impl Nodes {
     }
 
     /// Writes a record that says otherwise than the holder's node.
-    pub async fn set_record(&self, key: &LeaseKey, version: i32, record: &Record) -> Result<(), Failure> {
+    pub async fn set_record(&self, key: &LeaseKey, version: i32, record: &Record) -> Result<(), NodeError> {
         let owner = self.tree.owner(key);
         self.client.set_data(&owner, &tree::write(record), Some(version)).await.map(drop).map_err(at(&owner))
     }
 
     /// Reads the candidates for a lease.
-    pub async fn candidates(&self, key: &LeaseKey) -> Result<Vec<Node>, Failure> {
+    pub async fn candidates(&self, key: &LeaseKey) -> Result<Vec<Node>, NodeError> {
         let folder = self.tree.candidates(key);
         let names = match self.client.list_children(&folder).await {
             Ok(names) => names,
@@ -392,13 +392,13 @@ impl Nodes {
     }
 
     /// Reads those that take part in spreading.
-    pub async fn members(&self) -> Result<Vec<Node>, Failure> {
+    pub async fn members(&self) -> Result<Vec<Node>, NodeError> {
         let folder = self.tree.members();
         let names = self.client.list_children(&folder).await.map_err(at(&folder))?;
         self.read_all(&folder, &names).await
     }
 
-    async fn read_all(&self, folder: &str, names: &[String]) -> Result<Vec<Node>, Failure> {
+    async fn read_all(&self, folder: &str, names: &[String]) -> Result<Vec<Node>, NodeError> {
         let reads = names.iter().map(|name| async move {
             let path = format!("{folder}/{name}");
             let sequence = name.strip_prefix(CANDIDATE).and_then(|digits| digits.parse().ok());
@@ -412,7 +412,7 @@ impl Nodes {
     }
 
     /// Makes a candidate's node, and the folder before it if this is the first.
-    pub async fn enter(&self, key: &LeaseKey, claim: &[u8]) -> Result<(), Failure> {
+    pub async fn enter(&self, key: &LeaseKey, claim: &[u8]) -> Result<(), NodeError> {
         let folder = self.tree.candidates(key);
         let path = format!("{folder}/{CANDIDATE}");
         let options = self.options(CreateMode::EphemeralSequential);
@@ -427,7 +427,7 @@ impl Nodes {
     }
 
     /// Makes our member's node, or writes it anew.
-    pub async fn join(&self, member: &[u8]) -> Result<(), Failure> {
+    pub async fn join(&self, member: &[u8]) -> Result<(), NodeError> {
         let path = self.tree.member(self.session);
         match self.client.set_data(&path, member, None).await {
             Ok(_) => Ok(()),
@@ -437,12 +437,12 @@ impl Nodes {
     }
 
     /// Writes a node of ours anew.
-    pub async fn rewrite(&self, path: &str, data: &[u8], version: i32) -> Result<(), Failure> {
+    pub async fn rewrite(&self, path: &str, data: &[u8], version: i32) -> Result<(), NodeError> {
         self.client.set_data(path, data, Some(version)).await.map(drop).map_err(at(path))
     }
 
     /// Deletes a node of ours; one that is gone is as good.
-    pub async fn delete(&self, path: &str) -> Result<(), Failure> {
+    pub async fn delete(&self, path: &str) -> Result<(), NodeError> {
         match self.client.delete(path, None).await {
             Ok(()) | Err(Error::NoNode) => Ok(()),
             Err(error) => Err(at(path)(error)),

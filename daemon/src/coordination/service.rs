@@ -9,7 +9,7 @@ use futures::future::join_all;
 use std::rc::Rc;
 use std::sync::Arc;
 use vipward_core::lease::surely;
-use vipward_core::lease::{LeaseEvent, LeaseOp, Service, Session};
+use vipward_core::lease::{LeaseEvent, LeaseOp, QuorumService, Session};
 use vipward_core::seam::Clock;
 use vipward_core::time::Duration;
 use zookeeper_client::{Client, Error, PersistentWatcher, SessionInfo};
@@ -45,7 +45,7 @@ pub async fn run(mut around: Surroundings) {
 /// The way to one service.
 struct Way<'a> {
     around: &'a mut Surroundings,
-    service: Arc<Service>,
+    service: Arc<QuorumService>,
     /// The session that we had, which perhaps lives on.
     last: Option<SessionInfo>,
     /// What it was asked.
@@ -170,16 +170,16 @@ impl Way<'_> {
 }
 
 /// How long a server may be silent before another one is asked: more than one has to be, while the lease still holds.
-fn patience(service: &Service) -> Duration {
+fn patience(service: &QuorumService) -> Duration {
     service.session_timeout / 8
 }
 
-fn no_session(service: &Service) -> String {
+fn no_session(service: &QuorumService) -> String {
     format!("no server of {} gives us a session", service.hosts.join(","))
 }
 
 /// The servers whose names lead nowhere, each with the reason.
-async fn unknown_names(service: &Service) -> Vec<String> {
+async fn unknown_names(service: &QuorumService) -> Vec<String> {
     let looked_up = service.hosts.iter().map(|host| async move {
         let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
         match tokio::time::timeout(LOOK_UP, tokio::net::lookup_host(host)).await {
@@ -193,7 +193,7 @@ async fn unknown_names(service: &Service) -> Vec<String> {
 
 /// Asks every server by itself whose tree it has, and says which two have different ones: an ensemble each, and directors that
 /// are connected to both would both hold. Who does not answer soon is left out.
-async fn another_tree(service: &Service, nodes: &Nodes) -> Option<String> {
+async fn another_tree(service: &QuorumService, nodes: &Nodes) -> Option<String> {
     let ours = nodes.made().await.ok()?;
     let asked = service.hosts.iter().map(|host| async move {
         let mut connector = Client::connector().with_session_timeout(service.session_timeout).with_fail_eagerly();
@@ -216,7 +216,7 @@ async fn another_tree(service: &Service, nodes: &Nodes) -> Option<String> {
 
 /// One attempt, over all servers. `access`: what they let in the last time.
 async fn connect(
-    service: Arc<Service>,
+    service: Arc<QuorumService>,
     last: Option<SessionInfo>,
     access: Option<Rc<Access>>,
 ) -> Result<Connected, NotConnected> {

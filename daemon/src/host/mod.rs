@@ -185,7 +185,7 @@ impl<M: Machine, T> Common for LinuxWorld<M, T> {
         if let Some((queue, state)) = notify_state(decision) {
             self.scripts.entered(queue, state);
         }
-        self.log.say(decision.kind(), MOST_OF_A_KIND, decision.severity(), || decision.to_string());
+        self.log.say(decision.kind(), MOST_OF_A_KIND, decision.level(), || decision.to_string());
     }
 
     fn news(&self, news: &News) {
@@ -219,7 +219,7 @@ impl LinuxWorld<Election, Elects> {
     /// Addresses get the lifetime of the configuration that is told from now on.
     fn lifetime(&self, input: vrrp::Input) -> vrrp::Input {
         if let Input::ConfigLoaded { config, .. } = &input {
-            self.own.addresses.set_lifetime(config.vip.lifetime());
+            self.own.addresses.set_lifetime(config.vip.valid_lft());
         }
         input
     }

@@ -131,5 +131,5 @@ async fn serve(mut told: UnboundedReceiver<Told>, status: &Mutex<MailStatus>) {
 }
 
 fn say(said: impl IntoIterator<Item = Said>) {
-    said.into_iter().for_each(|said| quiet::say(said.severity, &said.text));
+    said.into_iter().for_each(|said| quiet::say(said.level, &said.text));
 }

@@ -125,7 +125,7 @@ fn content(mut descriptors: Vec<OwnedFd>) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
     use std::net::TcpListener;
-    use vipward_core::estate::{BalancerEstate, ElectionEstate, ServiceEstate};
+    use vipward_core::estate::{BalancerEstate, ElectionEstate, VirtualServerEstate};
     use vipward_core::ipvs::{Protocol, VirtualServerId};
 
     fn service(n: u16) -> ServiceKey {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn all_of_it_arrives_in_its_order() {
         let (ours, theirs) = passing::pair().unwrap();
-        let services = (0..60_000).map(|n| ServiceEstate {
+        let services = (0..60_000).map(|n| VirtualServerEstate {
             service: VirtualServerId::of_address(service(n)),
             keys: Vec::new(),
             quorum: true,

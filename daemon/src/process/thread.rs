@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use vipward_core::balancer::{self, Balancer, Carrier};
-use vipward_core::decision::Severity;
+use vipward_core::decision::LogLevel;
 use vipward_core::driver::drive;
 use vipward_core::estate::{BALANCER_PAUSE, ELECTION_PAUSE, Estate, Kept};
 use vipward_core::machine::{Input, InputOf, Like, Machine};
@@ -89,7 +89,7 @@ pub struct World {
     /// In words.
     pub uses: String,
     /// It matters only to virtual servers, and then it is this loud.
-    pub carrier: Option<Severity>,
+    pub carrier: Option<LogLevel>,
     /// What carries connections in this process.
     pub relay: Option<Arc<Relay>>,
 }
@@ -306,11 +306,11 @@ async fn balancer(
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
     let clock = BootClock::start().map_err(failed)?;
     let carrier = dataplane.carrier();
-    let severity = match &carrier {
-        Carrier::Relay { instead: Some(_) } => Severity::Warning,
-        Carrier::Relay { instead: None } | Carrier::Ipvs => Severity::Info,
+    let level = match &carrier {
+        Carrier::Relay { instead: Some(_) } => LogLevel::Warning,
+        Carrier::Relay { instead: None } | Carrier::Ipvs => LogLevel::Info,
     };
-    let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(severity), relay: dataplane.as_relay() };
+    let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(level), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let own = Balances { dataplane, tls: Rc::default() };
     let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use vipward_core::balancer::Balancer;
 use vipward_core::config::Config;
-use vipward_core::decision::Severity;
+use vipward_core::decision::LogLevel;
 use vipward_core::estate::{BalancerEstate, ElectionEstate, Estate, OfOne};
 use vipward_core::machine::{Input, Machine, ToBoth};
 use vipward_core::record::MachineName;
@@ -119,7 +119,7 @@ struct Director<'a> {
     options: &'a Run,
     recording: Option<&'a Recording>,
     /// What carries the virtual servers' traffic, until that was said.
-    carrier: Option<(Severity, String)>,
+    carrier: Option<(LogLevel, String)>,
     supervisor: Supervisor,
     election: Thread<Election>,
     balancer: Thread<Balancer>,
@@ -187,7 +187,7 @@ async fn work(
             Ok(world) => {
                 match world.carrier {
                     None => tracing::info!("{}", world.uses),
-                    Some(severity) => carrier = Some((severity, world.uses)),
+                    Some(level) => carrier = Some((level, world.uses)),
                 }
                 relay = relay.or(world.relay);
             }
@@ -347,8 +347,8 @@ impl Director<'_> {
 
     /// Once there are virtual servers.
     fn say_carrier(&mut self, config: &Config) {
-        if let Some((severity, line)) = self.carrier.take_if(|_| !config.services.is_empty()) {
-            quiet::say(severity, &line);
+        if let Some((level, line)) = self.carrier.take_if(|_| !config.services.is_empty()) {
+            quiet::say(level, &line);
         }
     }
 

@@ -177,7 +177,7 @@ mod tests {
     fn who_does_not_read_is_let_go_and_who_has_gone_is_not_missed() {
         let decision = DecisionStatus {
             ago_ms: 1,
-            severity: "info".to_owned(),
+            level: "info".to_owned(),
             code: "c".to_owned(),
             about: String::new(),
             text: "x".repeat(1_000),

@@ -23,13 +23,13 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// What clients would say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum Noticed {
     NothingNoticed,
     Noticed,
     NeverServedAgain,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Noticed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::NothingNoticed => "not noticed",
@@ -62,7 +62,7 @@ impl fmt::Display for Figure {
 pub struct Facts {
     /// `lb1 → lb2 → lb1`.
     pub owners: String,
-    pub verdict: Verdict,
+    pub verdict: Noticed,
     pub times: BTreeMap<Figure, Duration>,
     pub failed: u64,
     pub asked: u64,
@@ -79,9 +79,9 @@ impl Facts {
         let end = Instant::ZERO + scenario.duration;
         let name = |id: &NodeId| scenario.node(*id).name.to_string();
         let verdict = match (row.unserved, row.failed) {
-            (true, _) => Verdict::NeverServedAgain,
-            (false, 0) => Verdict::NothingNoticed,
-            (false, _) => Verdict::Noticed,
+            (true, _) => Noticed::NeverServedAgain,
+            (false, 0) => Noticed::NothingNoticed,
+            (false, _) => Noticed::Noticed,
         };
         let answered_before = |moment: Instant| {
             let from = Instant::ZERO + moment.since_origin().saturating_sub(LOOK);
@@ -183,7 +183,7 @@ mod tests {
     fn facts(outage: u64) -> Facts {
         Facts {
             owners: "lb1 → lb2".to_owned(),
-            verdict: Verdict::Noticed,
+            verdict: Noticed::Noticed,
             times: BTreeMap::from([(Figure::Outage, Duration::from_millis(outage))]),
             failed: 3,
             asked: 10,
@@ -211,7 +211,7 @@ mod tests {
         };
         assert_eq!(other(&|_| {}), Vec::<String>::new());
         assert_eq!(other(&|it| it.owners = "lb1".to_owned()), ["owners: lb1; the model says lb1 → lb2"]);
-        assert_eq!(other(&|it| it.verdict = Verdict::NeverServedAgain).len(), 1);
+        assert_eq!(other(&|it| it.verdict = Noticed::NeverServedAgain).len(), 1);
         assert_eq!(other(&|it| it.role_changes = 4).len(), 1);
         assert_eq!(other(&|it| it.failed = 6), Vec::<String>::new());
         assert_eq!(other(&|it| it.failed = 7), ["failed requests: 7; the model says 3 to 3"]);

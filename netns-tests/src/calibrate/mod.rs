@@ -18,7 +18,7 @@ mod play;
 mod table;
 
 pub use catalogue::{Calibrated, Cluster, Kernel, Pace, all, cases};
-pub use facts::{Facts, Figure, Verdict, contradictions};
+pub use facts::{Facts, Figure, Noticed, contradictions};
 pub use model::model;
 pub use play::play;
 pub use table::{Compared, HEAD, compare, row, summary};

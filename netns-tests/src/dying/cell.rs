@@ -16,10 +16,10 @@ use vipward_lab::web::Server;
 use vipward_lab::{Process, apart, wait_for};
 
 /// The lifetime of a MASTER's addresses in the kernel.
-pub const LEASE: Duration = Duration::from_secs(2);
+pub const LIFETIME: Duration = Duration::from_secs(2);
 
 /// How long a VIP may be where it should not be any more: its lifetime, and what a busy machine takes.
-const BOUND: Duration = LEASE.saturating_add(Duration::from_secs(1));
+const BOUND: Duration = LIFETIME.saturating_add(Duration::from_secs(1));
 
 /// A loaded machine may be this late, and no cell minds.
 const SOON: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ mod cgroup;
 mod fault;
 mod table;
 
-pub use cell::{LEASE, Outcome, run};
+pub use cell::{LIFETIME, Outcome, run};
 pub use fault::Fault;
 pub use table::table;
 

@@ -20,7 +20,7 @@ pub struct Cost {
 /// One hears the other, and yields.
 const HANDOVER: Duration = Duration::from_secs(1);
 
-/// The kernel of a director that does not run keeps an address for as long at the longest, unless `[vip] lease` is off.
+/// The kernel of a director that does not run keeps an address for as long at the longest, unless `[vip] lifetime` is off.
 const LIFETIME: Duration = Duration::from_millis(3_100);
 
 /// Clients ask ten times a second or less often, and a director has its turn.

@@ -1,6 +1,6 @@
 //! A drill for machines.
 
-use super::{Drill, Noticed, Row, Verdict};
+use super::{Drill, Ending, Noticed, Row};
 use serde::Serialize;
 use vipward_core::text::{Diagnostic, Severity, Sources};
 use vipward_core::time::Duration;
@@ -96,10 +96,10 @@ impl Drill {
         Json {
             directors: self.directors.iter().map(|name| &**name).collect(),
             verdict: match self.verdict() {
-                Verdict::Held => "held",
-                Verdict::Broke => "broke",
-                Verdict::Refused => "refused",
-                Verdict::Impossible => "impossible",
+                Ending::Held => "held",
+                Ending::Broke => "broke",
+                Ending::Refused => "refused",
+                Ending::Impossible => "impossible",
             },
             simulated_ms: millis(self.simulated),
             assumptions: &self.assumptions,

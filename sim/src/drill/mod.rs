@@ -73,7 +73,7 @@ pub struct Drill {
 
 /// How a drill ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum Ending {
     /// In no case did anybody notice more than the protocol must cost.
     Held,
     /// In some somebody did.
@@ -85,12 +85,12 @@ pub enum Verdict {
 }
 
 impl Drill {
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Ending {
         match (self.rows.is_empty(), self.refused, self.rows.iter().all(Row::held)) {
-            (true, ..) => Verdict::Impossible,
-            (false, true, _) => Verdict::Refused,
-            (false, false, true) => Verdict::Held,
-            (false, false, false) => Verdict::Broke,
+            (true, ..) => Ending::Impossible,
+            (false, true, _) => Ending::Refused,
+            (false, false, true) => Ending::Held,
+            (false, false, false) => Ending::Broke,
         }
     }
 }

@@ -231,11 +231,11 @@ fn of_its_own(
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use vipward_core::lease::{Part, Service};
+    use vipward_core::lease::{Part, QuorumService};
 
     fn coordinated(mode: Mode, on_loss: OnLoss, session_timeout: u64) -> Config {
         let mut config = crate::testing::config(100);
-        let service = Service {
+        let service = QuorumService {
             hosts: vec!["zk1:2181".to_owned()],
             path: "/vipward".to_owned(),
             session_timeout: Duration::from_secs(session_timeout),

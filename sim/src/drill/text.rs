@@ -2,7 +2,7 @@
 
 use super::table::some;
 use super::words::{count, seconds};
-use super::{Drill, Noticed, Row, Verdict};
+use super::{Drill, Ending, Noticed, Row};
 use crate::timeline;
 use std::fmt::Write;
 use vipward_core::text::{Severity, render};
@@ -68,7 +68,7 @@ impl Drill {
         {
             let _ = write!(text, "; two owners for {} ({})", some(row.two_owners), row.fault);
         }
-        if self.verdict() == Verdict::Refused {
+        if self.verdict() == Ending::Refused {
             text.push_str("\nNot as they stand: `vipward run` refuses these files, for the errors above");
         }
         text

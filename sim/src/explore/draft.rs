@@ -17,10 +17,10 @@ pub struct Draft {
     pub split: bool,
     pub routers: Vec<Router>,
     pub directors: Vec<Director>,
-    pub services: Vec<Service>,
+    pub services: Vec<VirtualServer>,
     pub client: Option<Client>,
-    /// `[vip] lease`.
-    pub lease: bool,
+    /// `[vip] lifetime`.
+    pub lifetime: bool,
     /// `ha_suspend`, in every virtual server.
     pub suspend: bool,
     /// A quorum service, and who may have an address by it.
@@ -85,7 +85,7 @@ pub struct Member {
 
 /// A virtual server on a virtual router's first address.
 #[derive(Clone, Debug)]
-pub struct Service {
+pub struct VirtualServer {
     pub vip: u8,
     pub delay_loop: u32,
     pub quorum: u32,
@@ -168,7 +168,7 @@ impl Draft {
                 number += 1;
                 Server::draw(number, dice)
             });
-            services.push(Service {
+            services.push(VirtualServer {
                 vip,
                 servers: servers.collect(),
                 delay_loop: small(dice.between(1, 10)),
@@ -185,7 +185,7 @@ impl Draft {
             directors,
             services,
             client,
-            lease: !settings.one_in(8),
+            lifetime: !settings.one_in(8),
             suspend: false,
             coordination: None,
         }
@@ -196,7 +196,7 @@ impl Draft {
     pub fn draw_fenced(dice: &mut Dice, settings: &mut Dice) -> Self {
         let mut draft = Self::draw_plain(dice, settings);
         // A lease of the quorum service rests on the kernel's.
-        draft.lease = true;
+        draft.lifetime = true;
         (draft.split, draft.services, draft.client) = (false, Vec::new(), None);
         draft.directors.truncate(4);
         draft.routers.truncate(3);
@@ -236,7 +236,7 @@ impl Draft {
         }
         // Also where it says what is the default: nothing outside these files counts.
         let coordination = self.coordination.as_ref().map(|it| it.settings(&self.routers)).unwrap_or_default();
-        let text = format!("[vip]\nlease = {}\n{coordination}", self.lease);
+        let text = format!("[vip]\nlifetime = {}\n{coordination}", self.lifetime);
         texts.insert(PathBuf::from(settings::NAME), text.into_bytes());
         (texts, self.network())
     }
@@ -362,7 +362,7 @@ impl Draft {
         text.push_str("}\n");
     }
 
-    fn virtual_server(&self, text: &mut String, service: &Service, reloaded: bool) {
+    fn virtual_server(&self, text: &mut String, service: &VirtualServer, reloaded: bool) {
         let kind = if self.split { "NAT" } else { "DR" };
         let _ = write!(
             text,

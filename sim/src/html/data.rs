@@ -2,7 +2,7 @@
 
 use super::lanes::{Lane, duration_millis, lanes, millis};
 use super::places;
-use crate::drill::{Drill, Row, Verdict};
+use crate::drill::{Drill, Ending, Row};
 use crate::report::Report;
 use crate::runner::Run;
 use crate::timeline::{self, ports};
@@ -160,7 +160,7 @@ impl Page {
         let loud = drill.findings.iter().filter(|finding| finding.severity > Severity::Info);
         Self {
             title: format!("Fire drill of {}", crate::drill::words::list(&names)),
-            held: drill.verdict() == Verdict::Held,
+            held: drill.verdict() == Ending::Held,
             verdict: drill.summary(),
             assumptions: drill.assumptions.clone(),
             covered: Vec::new(),
@@ -234,8 +234,8 @@ fn kind(what: &What) -> Option<&'static str> {
         // What a record shows of the others is nothing that was done.
         What::Step { word: "hears" | "end", .. } => Some("note"),
         What::Step { .. } => Some("step"),
-        What::Decided(decision) => Some(loudness(decision.severity())),
-        What::Supervisor(saying) => Some(loudness(saying.severity())),
+        What::Decided(decision) => Some(loudness(decision.level())),
+        What::Supervisor(saying) => Some(loudness(saying.level())),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } => Some("trouble"),
         What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
@@ -254,11 +254,11 @@ fn kind(what: &What) -> Option<&'static str> {
     }
 }
 
-fn loudness(severity: decision::Severity) -> &'static str {
-    match severity {
-        decision::Severity::Info => "decision",
-        decision::Severity::Warning => "warning",
-        decision::Severity::Error => "error",
+fn loudness(level: decision::LogLevel) -> &'static str {
+    match level {
+        decision::LogLevel::Info => "decision",
+        decision::LogLevel::Warning => "warning",
+        decision::LogLevel::Error => "error",
     }
 }
 

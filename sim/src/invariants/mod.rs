@@ -9,8 +9,8 @@ mod fault_has_cause;
 mod forgery_refused;
 mod group_whole;
 mod health_settles;
-mod lease;
 mod lease_taken;
+mod lifetime;
 mod one_holder;
 mod one_owner;
 mod quiet_announcements;
@@ -83,7 +83,7 @@ impl Default for Watch {
                 Box::new(takeover_in_order::TakeoverInOrder::default()),
                 Box::new(quiet_announcements::QuietAnnouncements::default()),
                 Box::new(upgrade_unnoticed::UpgradeUnnoticed::default()),
-                Box::new(lease::Lease::default()),
+                Box::new(lifetime::Lifetime::default()),
                 Box::new(lease_taken::LeaseTaken::default()),
                 Box::new(worker_kept::WorkerKept::default()),
                 Box::new(forgery_refused::ForgeryRefused::default()),

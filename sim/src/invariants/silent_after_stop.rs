@@ -16,10 +16,10 @@ impl Invariant for SilentAfterStop {
     }
 
     fn observe(&mut self, world: &World) -> Vec<String> {
-        let new = world.ghosts.iter().skip(self.seen);
-        let broken = new.map(|ghost| format!("{} {} though its daemon has ended", world.name(ghost.node), ghost.what));
+        let new = world.acted_after_end.iter().skip(self.seen);
+        let broken = new.map(|acted| format!("{} {} though its daemon has ended", world.name(acted.node), acted.what));
         let broken = broken.collect();
-        self.seen = world.ghosts.len();
+        self.seen = world.acted_after_end.len();
         broken
     }
 }

@@ -170,19 +170,19 @@ fn what_a_killed_daemon_leaves_in_its_kernel_is_no_claim() {
 
 #[test]
 fn an_address_that_goes_while_its_director_runs() {
-    let mut run = EventRun::new(crate::testing::leased());
+    let mut run = EventRun::new(crate::testing::with_lifetimes());
     run.master(LB1);
     run.until(1_999);
-    assert_eq!(run.broken_by("lease"), [""; 0]);
+    assert_eq!(run.broken_by("lifetime"), [""; 0]);
     run.until(3_100);
-    let [text] = run.broken_by("lease").try_into().unwrap();
+    let [text] = run.broken_by("lifetime").try_into().unwrap();
     assert!(text.starts_with("the kernel takes 192.0.2.100/24 on eth0 off lb1, which has been running for "), "{text}");
 }
 
 #[test]
 fn a_director_that_does_not_run_and_still_holds_an_address() {
     for action in [Action::Kill(LB1), Action::Freeze(LB1)] {
-        let mut run = EventRun::new(crate::testing::leased());
+        let mut run = EventRun::new(crate::testing::with_lifetimes());
         run.until(500);
         run.master(LB1);
         run.until(1_000);
@@ -194,9 +194,9 @@ fn a_director_that_does_not_run_and_still_holds_an_address() {
             let now = run.world.now().as_nanos() / 1_000_000;
             run.until(now + 100);
         }
-        assert_eq!(run.broken_by("lease"), [""; 0]);
+        assert_eq!(run.broken_by("lifetime"), [""; 0]);
         run.until(4_200);
-        assert_eq!(run.broken_by("lease"), ["lb1 does not run since 1.000 s and still holds 192.0.2.100"]);
+        assert_eq!(run.broken_by("lifetime"), ["lb1 does not run since 1.000 s and still holds 192.0.2.100"]);
     }
 }
 
@@ -207,7 +207,7 @@ fn without_a_lease_the_dead_may_hold_what_they_held() {
     run.until(1_000);
     run.world.act(&Action::Kill(LB1));
     run.until(60_000);
-    assert_eq!(run.broken_by("lease"), [""; 0]);
+    assert_eq!(run.broken_by("lifetime"), [""; 0]);
     assert_eq!(run.world.owners(VIP.parse().unwrap()).collect::<Vec<_>>(), [LB1]);
 }
 

@@ -1,6 +1,6 @@
 //! `vipward-sim replay`.
 
-use super::{Track, Verdict, explain, page, read, scenario, story, summary, what_if};
+use super::{Ending, Track, explain, page, read, scenario, story, summary, what_if};
 use crate::timeline;
 use clap::Args;
 use std::io::Write;
@@ -49,20 +49,20 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 /// Replays, prints, and says what came of it. Files that can't be read at all count as damaged.
-pub fn run(options: &Replay) -> Verdict {
+pub fn run(options: &Replay) -> Ending {
     let tracks = match read(&options.files) {
         Ok(tracks) if tracks.is_empty() => {
             eprintln!("error: no step is recorded in these files");
-            return Verdict::Damaged;
+            return Ending::Damaged;
         }
         Ok(tracks) => tracks,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
-            return Verdict::Damaged;
+            return Ending::Damaged;
         }
     };
     let mut out = String::new();
-    let mut verdict = Verdict::AsRecorded;
+    let mut verdict = Ending::AsRecorded;
     for track in &tracks {
         let (text, held) = summary(track);
         out.push_str(&text);
@@ -74,7 +74,7 @@ pub fn run(options: &Replay) -> Verdict {
             Ok(()) => sections.push(format!("{} is a scenario: vipward-sim run {0}\n", path.display())),
             Err(error) => {
                 eprintln!("error: {error}");
-                verdict = Verdict::Damaged;
+                verdict = Ending::Damaged;
             }
         }
     }
@@ -82,7 +82,7 @@ pub fn run(options: &Replay) -> Verdict {
         && let Err(error) = std::fs::write(path, page::page(&tracks))
     {
         eprintln!("error: can't write `{}`: {error}", path.display());
-        verdict = Verdict::Damaged;
+        verdict = Ending::Damaged;
     }
     sections.extend(options.at.map(|at| explain::at(&tracks, at)));
     sections.extend(options.why.map(|role| explain::why(&tracks, role)));
@@ -93,7 +93,7 @@ pub fn run(options: &Replay) -> Verdict {
             Ok(text) => sections.push(text),
             Err(error) => {
                 eprintln!("error: {error}");
-                verdict = Verdict::Damaged;
+                verdict = Ending::Damaged;
                 asked_for_nothing = false;
             }
         }

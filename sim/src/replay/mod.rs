@@ -32,7 +32,7 @@ use vipward_core::record::Begin;
 
 /// What came of a replay; the worse is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum Ending {
     AsRecorded,
     /// An effect was not the one recorded.
     Differs,
@@ -41,7 +41,7 @@ pub enum Verdict {
 }
 
 /// Replays one track; a few lines that say whose it is and whether all went as recorded.
-pub fn summary(track: &Track) -> (String, Verdict) {
+pub fn summary(track: &Track) -> (String, Ending) {
     let checked = walk(track, |_| {});
     let (first, last) = track.span();
     let mut text = format!(
@@ -52,11 +52,11 @@ pub fn summary(track: &Track) -> (String, Verdict) {
         last.since(first).as_secs(),
         last.since(first).subsec_millis()
     );
-    let mut verdict = Verdict::AsRecorded;
+    let mut verdict = Ending::AsRecorded;
     for fault in &track.faults {
         let _ = writeln!(text, "  {fault}");
         if fault.is_damage() {
-            verdict = Verdict::Damaged;
+            verdict = Ending::Damaged;
         }
     }
     for (at, why) in &checked.breaks {
@@ -70,7 +70,7 @@ pub fn summary(track: &Track) -> (String, Verdict) {
     if checked.differences.is_empty() {
         text.push_str(": every effect is the one recorded\n");
     } else {
-        verdict = verdict.max(Verdict::Differs);
+        verdict = verdict.max(Ending::Differs);
         text.push('\n');
         if track.version != Begin::this_version() {
             let _ = writeln!(text, "  this is vipward {}: it may well decide otherwise", Begin::this_version());

@@ -3,7 +3,7 @@
 use super::story::story;
 use super::track::{Item, Track};
 use super::words::utc;
-use super::{Verdict, summary};
+use super::{Ending, summary};
 use crate::drill::words::list;
 use crate::html;
 use crate::report::Report;
@@ -34,9 +34,9 @@ pub fn page(tracks: &[Track]) -> String {
 fn failure(track: &Track) -> Option<Diagnostic> {
     let (text, verdict) = summary(track);
     let code = match verdict {
-        Verdict::AsRecorded => return None,
-        Verdict::Differs => "differs",
-        Verdict::Damaged => "damaged",
+        Ending::AsRecorded => return None,
+        Ending::Differs => "differs",
+        Ending::Damaged => "damaged",
     };
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let finding = Diagnostic::error(code, lines.next().unwrap_or_default());

@@ -12,7 +12,7 @@ pub const HEALTH_SETTLES: &str = "health-settles";
 pub const TAKEOVER_IN_ORDER: &str = "takeover-in-order";
 pub const QUIET_ANNOUNCEMENTS: &str = "quiet-announcements";
 pub const UPGRADE_UNNOTICED: &str = "upgrade-unnoticed";
-pub const LEASE: &str = "lease";
+pub const LIFETIME: &str = "lifetime";
 pub const LEASE_TAKEN: &str = "lease-taken";
 pub const WORKER_KEPT: &str = "worker-kept";
 pub const FORGERY_REFUSED: &str = "forgery-refused";
@@ -33,7 +33,7 @@ pub const ALL: [&str; 18] = [
     TAKEOVER_IN_ORDER,
     QUIET_ANNOUNCEMENTS,
     UPGRADE_UNNOTICED,
-    LEASE,
+    LIFETIME,
     LEASE_TAKEN,
     WORKER_KEPT,
     FORGERY_REFUSED,

@@ -85,7 +85,7 @@ pub const DIRECTOR: &[Key] = &[
         "settings",
         "FILE",
         "its vipward.toml; default: the one beside `config`",
-        r#"settings = "lease-off/vipward.toml""#,
+        r#"settings = "lifetime-off/vipward.toml""#,
     ),
     key("interfaces", "PLACE by interface", "its interfaces, each where", r#"interfaces.eth0 = "192.0.2.11/24""#),
     key(

@@ -10,7 +10,7 @@ use vipward_core::vrrp::Event;
 
 /// Packets from some to some suffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(super) struct ImpairedPath {
     pub from: Party,
     pub to: Party,
     pub impairment: Impairment,
@@ -52,9 +52,9 @@ impl World {
             Action::Unplug { node, interface } => self.set_plugged(*node, interface.as_ref(), false),
             Action::Plug { node, interface } => self.set_plugged(*node, interface.as_ref(), true),
             Action::Impair { from, to, both, impairment } => {
-                self.rules.push(Rule { from: *from, to: *to, impairment: *impairment });
+                self.rules.push(ImpairedPath { from: *from, to: *to, impairment: *impairment });
                 if *both && from != to {
-                    self.rules.push(Rule { from: *to, to: *from, impairment: *impairment });
+                    self.rules.push(ImpairedPath { from: *to, to: *from, impairment: *impairment });
                 }
             }
             Action::Heal(heal) => self.heal(*heal),
@@ -149,7 +149,7 @@ impl World {
     }
 
     fn heal(&mut self, heal: Heal) {
-        let names = |rule: &Rule, id: NodeId| rule.from == Party::Node(id) || rule.to == Party::Node(id);
+        let names = |rule: &ImpairedPath, id: NodeId| rule.from == Party::Node(id) || rule.to == Party::Node(id);
         self.rules.retain(|rule| match heal {
             Heal::All => false,
             Heal::Node(id) => !names(rule, id),

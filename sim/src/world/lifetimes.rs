@@ -36,7 +36,7 @@ impl World {
     /// The lifetime of what the director's daemon adds or renews now.
     pub(super) fn lifetime(&self, id: NodeId) -> Lifetime {
         let config = self.director(id).and_then(|director| director.config.as_ref());
-        match config.and_then(|config| config.vip.lifetime()) {
+        match config.and_then(|config| config.vip.valid_lft()) {
             Some(lifetime) => Lifetime::Until(self.now + lifetime),
             None => Lifetime::Forever,
         }

@@ -36,7 +36,7 @@ pub use process::Takeover;
 
 use crate::scenario::{NodeId, NodeKind, Scenario, SegmentId};
 use crate::trace::{Dispatch, Entry, Request, What};
-use faults::Rule;
+use faults::ImpairedPath;
 use neighbours::Neighbour;
 use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
@@ -50,7 +50,7 @@ use vipward_core::time::{Duration, Instant};
 
 /// An effect of a machine that has ended.
 #[derive(Clone, Debug)]
-pub struct Ghost {
+pub struct ActedAfterEnd {
     pub node: NodeId,
     pub what: String,
 }
@@ -64,7 +64,7 @@ pub struct World {
     supervises: bool,
     nodes: Vec<Node>,
     /// Faults between nodes; the later ones count.
-    rules: Vec<Rule>,
+    rules: Vec<ImpairedPath>,
     /// One stream of random numbers for each direction between two nodes: what is lost on one way does not move what is
     /// lost on another.
     dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
@@ -78,7 +78,7 @@ pub struct World {
     in_flight: Vec<packets::InFlight>,
     pending: Vec<requests::Pending>,
     forgers: Vec<forgers::Forger>,
-    quorum: Option<quorum::Quorum>,
+    quorum: Option<quorum::Ensemble>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
     /// Adverts and announcements stay out of the record.
@@ -97,7 +97,7 @@ pub struct World {
     /// Workers that a supervisor killed though they would have gone on by themselves.
     pub killed_alive: Vec<(NodeId, String)>,
     /// Effects of machines that have ended.
-    pub ghosts: Vec<Ghost>,
+    pub acted_after_end: Vec<ActedAfterEnd>,
     /// Counts changes of everything but time and packets on their way: what follows from the rest needs to be looked at
     /// only when it moves.
     pub version: u64,
@@ -169,7 +169,7 @@ impl World {
             forged: BTreeMap::new(),
             longest_forged: Duration::ZERO,
             killed_alive: Vec::new(),
-            ghosts: Vec::new(),
+            acted_after_end: Vec::new(),
             version: 0,
             ground: 0,
             layout: RefCell::default(),

@@ -203,7 +203,7 @@ impl Director {
 
     /// Its addresses have a lifetime.
     pub fn leases(&self) -> bool {
-        self.config.as_ref().is_some_and(|config| config.vip.lease)
+        self.config.as_ref().is_some_and(|config| config.vip.lifetime)
     }
 }
 

@@ -5,7 +5,7 @@
 //! then it is lost with the greatest share of the segment and of the faults that fit its way, and late by their sum.
 
 use super::World;
-use super::faults::Rule;
+use super::faults::ImpairedPath;
 use crate::scenario::{Impairment, NodeId, NodeKind, Party, SegmentId, Share};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -180,7 +180,7 @@ pub(super) fn in_prefix(address: IpAddr, own: IpAddr, len: u8) -> bool {
     }
 }
 
-impl Rule {
+impl ImpairedPath {
     fn fits(&self, from: NodeId, to: NodeId, segment: SegmentId) -> bool {
         let party = |party, node| match party {
             Party::Any => true,

@@ -271,7 +271,7 @@ impl World {
         self.tell(id, &ToBoth::ConfigLoaded { config, seed: seed ^ now.as_nanos() });
     }
 
-    /// A machine is about to act. One that has ended is a ghost, and its effect counts for nothing.
+    /// A machine is about to act. One that has ended must do nothing, and its effect counts for nothing.
     pub fn acts(&mut self, id: NodeId, half: Half, incarnation: u64, what: &str) -> Result<(), String> {
         let alive = self.director(id).is_some_and(|director| {
             director.incarnation == incarnation
@@ -281,7 +281,7 @@ impl World {
         if alive {
             return Ok(());
         }
-        self.ghosts.push(super::Ghost { node: id, what: what.to_owned() });
+        self.acted_after_end.push(super::ActedAfterEnd { node: id, what: what.to_owned() });
         Err("the daemon has ended".to_owned())
     }
 

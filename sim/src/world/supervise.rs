@@ -238,8 +238,9 @@ impl World {
                     }
                 }
                 // A reload goes straight to the worker here, and nobody records or manages services.
-                Effect::Tell { order: Order::Reload { .. }, .. } | Effect::KeepEvidence { .. } | Effect::Service(_) => {
-                }
+                Effect::Tell { order: Order::Reload { .. }, .. }
+                | Effect::KeepEvidence { .. }
+                | Effect::ServiceState(_) => {}
                 Effect::Introduce { successor, .. } => {
                     if let Some(supervised) = self.director_mut(id).and_then(|director| director.supervised.as_mut()) {
                         supervised.successor = Some(successor);

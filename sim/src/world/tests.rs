@@ -355,7 +355,7 @@ fn vip() -> InterfaceAddress {
 
 /// When the address goes that lb1 added at 1 s.
 fn gone_at(seed: u64, action: Option<Action>) -> u64 {
-    let mut world = World::new(Arc::new(crate::testing::leased()), seed);
+    let mut world = World::new(Arc::new(crate::testing::with_lifetimes()), seed);
     world.start(LB1);
     until(&mut world, 1_000);
     world.add_address(LB1, &vip()).unwrap();
@@ -386,7 +386,7 @@ fn the_kernel_takes_off_what_nobody_renews_whatever_has_become_of_the_daemon() {
 
 #[test]
 fn a_renewal_keeps_an_address_and_puts_one_on_that_is_gone() {
-    let mut world = World::new(Arc::new(crate::testing::leased()), 1);
+    let mut world = World::new(Arc::new(crate::testing::with_lifetimes()), 1);
     world.start(LB1);
     let entries = |world: &World| world.trace.len();
     world.add_address(LB1, &vip()).unwrap();

@@ -12,8 +12,8 @@ use super::rendezvous::assign;
 use super::vacancy::Vacancies;
 use crate::lease::surely;
 use crate::lease::{
-    Candidate, Claim, Coordination, DirectorName, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, Service, Session,
-    Token,
+    Candidate, Claim, Coordination, DirectorName, LeaseKey, LeaseOp, Member, Mode, OnLoss, Part, QuorumService,
+    Session, Token,
 };
 use crate::limit::Limit;
 use crate::machine::{Effect, Outbox};
@@ -77,7 +77,7 @@ pub struct Leases {
 enum Link {
     #[default]
     Closed,
-    Open(Arc<Service>),
+    Open(Arc<QuorumService>),
     /// Closing it was refused.
     Closing,
 }

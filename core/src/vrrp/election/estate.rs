@@ -8,7 +8,7 @@ use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
 use crate::vrrp::Outbox;
 use crate::vrrp::book::Holder;
-use crate::vrrp::virtual_router::{Context, Rule, State, VirtualRouter};
+use crate::vrrp::virtual_router::{Context, DecidedBy, State, VirtualRouter};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,12 @@ impl Election {
         };
         Some(ElectionEstate {
             handed_over,
-            routers: self.routers.iter().filter(|router| router.rule() == Rule::Adverts).map(router).collect(),
+            routers: self
+                .routers
+                .iter()
+                .filter(|router| router.decided_by() == DecidedBy::Adverts)
+                .map(router)
+                .collect(),
             addresses: self.book.applied().cloned().collect(),
             scripts: self.scripts.values().map(|script| script.estate(now)).collect(),
             ignored: self.ignored.estate(),
@@ -93,7 +98,8 @@ impl Election {
     /// this process. Routers that need one stop in order, so that another director has their addresses soon.
     pub(super) fn hand_over(&mut self, now: Instant, out: &mut Outbox) {
         let mut ctx = Context::new(now, out, &mut self.book);
-        let mut leased: Vec<_> = self.routers.iter_mut().filter(|router| router.rule() != Rule::Adverts).collect();
+        let mut leased: Vec<_> =
+            self.routers.iter_mut().filter(|router| router.decided_by() != DecidedBy::Adverts).collect();
         leased.iter_mut().for_each(|router| router.resign(&mut ctx));
         leased.iter().for_each(|router| ctx.book.release(router.holder()));
         leased.iter_mut().for_each(|router| router.stop(RoleCause::Stop, &mut ctx));
@@ -143,7 +149,7 @@ impl Election {
             if is_master && self.groups.of(place).is_some_and(|group| broken.contains(&group)) {
                 continue;
             }
-            if router.rule() != Rule::Adverts {
+            if router.decided_by() != DecidedBy::Adverts {
                 // Its lease is of a session that has ended.
                 continue;
             }

@@ -160,7 +160,7 @@ impl Machine for Election {
         self.check_session(now, &mut out);
         self.tell_groups(&mut out);
         self.settle(now, &mut out);
-        self.renewals.follow(&self.book, self.config.vip.lease, now);
+        self.renewals.follow(&self.book, self.config.vip.lifetime, now);
         out
     }
 

@@ -12,7 +12,7 @@ use crate::vrrp::book::MOST_ADDED;
 use crate::vrrp::lifetime;
 use crate::vrrp::track::interface;
 use crate::vrrp::track::script::ScriptTracker;
-use crate::vrrp::virtual_router::{Context, Rule};
+use crate::vrrp::virtual_router::{Context, DecidedBy};
 use crate::vrrp::{Effect, Outbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,11 +26,12 @@ impl Election {
         announce_difference(&old, &new, out);
 
         self.leases.load(new.coordination.clone(), now);
-        let rules: Vec<Rule> = new.routers.iter().map(|config| Rule::of(self.leases.part(&config.name))).collect();
+        let decided_by: Vec<DecidedBy> =
+            new.routers.iter().map(|config| DecidedBy::of(self.leases.part(&config.name))).collect();
 
         let mut before: Vec<Option<VirtualRouter>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
         let kept: Vec<Option<VirtualRouter>> =
-            new.routers.iter().zip(&rules).map(|(config, rule)| take_same(&mut before, config, *rule)).collect();
+            new.routers.iter().zip(&decided_by).map(|(config, by)| take_same(&mut before, config, *by)).collect();
         let mut gone: Vec<VirtualRouter> = before.into_iter().flatten().collect();
         let mut ctx = Context::new(now, out, &mut self.book);
         gone.iter_mut().for_each(|router| router.resign(&mut ctx));
@@ -48,7 +49,7 @@ impl Election {
         self.load_trackers(&new);
         let new_ones: BTreeSet<usize> =
             kept.iter().enumerate().filter(|(_, kept)| kept.is_none()).map(|(place, _)| place).collect();
-        for ((config, rule), kept) in new.routers.iter().zip(rules).zip(kept) {
+        for ((config, by), kept) in new.routers.iter().zip(decided_by).zip(kept) {
             let priority = self.trackers.priority(config);
             let router = match kept {
                 Some(mut router) => {
@@ -61,7 +62,7 @@ impl Election {
                 }
                 None => {
                     self.next_id += 1;
-                    VirtualRouter::new(self.next_id, config.clone(), priority, rule)
+                    VirtualRouter::new(self.next_id, config.clone(), priority, by)
                 }
             };
             self.routers.push(router);
@@ -85,7 +86,7 @@ impl Election {
         // At start what nobody wants goes before anything listens, and what was taken up comes back. At a reload it is known
         // only at the end of the event which router still wants its addresses: until then nothing is added.
         self.change(now, if took_up { MOST_ADDED } else { 0 }, out);
-        if old.vip.lease != new.vip.lease || unrenewed {
+        if old.vip.lifetime != new.vip.lifetime || unrenewed {
             out.extend(lifetime::all(&self.book).into_iter().map(|addresses| Effect::RenewAddresses { addresses }));
         }
 
@@ -159,7 +160,7 @@ impl Election {
     /// Joins and leaves what the configuration asks for now.
     fn listen(&mut self, out: &mut Outbox) {
         let wanted: BTreeSet<Listener> = {
-            let heard = self.routers.iter().filter(|router| router.rule() != Rule::Elected);
+            let heard = self.routers.iter().filter(|router| router.decided_by() != DecidedBy::Elected);
             heard.map(|router| listener(router.config())).collect()
         };
         let before = std::mem::replace(&mut self.listening, wanted);
@@ -184,9 +185,15 @@ fn listener(config: &VirtualRouterConfig) -> Listener {
 }
 
 /// The router of this name, if it can go on with the new configuration.
-fn take_same(before: &mut [Option<VirtualRouter>], config: &VirtualRouterConfig, rule: Rule) -> Option<VirtualRouter> {
+fn take_same(
+    before: &mut [Option<VirtualRouter>],
+    config: &VirtualRouterConfig,
+    decided_by: DecidedBy,
+) -> Option<VirtualRouter> {
     let same = |router: &VirtualRouter| {
-        *router.name() == config.name && router.rule() == rule && VirtualRouter::same_router(router.config(), config)
+        *router.name() == config.name
+            && router.decided_by() == decided_by
+            && VirtualRouter::same_router(router.config(), config)
     };
     before.iter_mut().find(|router| router.as_ref().is_some_and(same))?.take()
 }

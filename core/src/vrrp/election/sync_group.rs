@@ -18,7 +18,7 @@ use crate::decision::RoleCause;
 use crate::interface::Family;
 use crate::quantity::{Priority, Role, Vrid};
 use crate::time::Instant;
-use crate::vrrp::virtual_router::{Context, Heard, Proposal, Proposed, Rule, Standing, State, VirtualRouter};
+use crate::vrrp::virtual_router::{Context, DecidedBy, Heard, Proposal, Proposed, Standing, State, VirtualRouter};
 use crate::vrrp::{Outbox, notify};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +66,7 @@ impl Groups {
         let places: BTreeMap<&Arc<str>, usize> = routers
             .iter()
             .enumerate()
-            .filter(|(_, router)| router.rule() == Rule::Adverts)
+            .filter(|(_, router)| router.decided_by() == DecidedBy::Adverts)
             .map(|(place, router)| (router.name(), place))
             .collect();
         for group in &config.groups {

@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 /// What makes a router MASTER, and what gives it the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rule {
+pub enum DecidedBy {
     /// Adverts, for both.
     Adverts,
     /// Adverts make it MASTER, and its lease gives it the addresses ([`VirtualRouter::allow`]).
@@ -64,7 +64,7 @@ pub enum Rule {
     Elected,
 }
 
-impl Rule {
+impl DecidedBy {
     /// As `mode` of `[coordination]` says.
     pub fn of(part: Option<Part>) -> Self {
         match part.map(|part| part.mode) {
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
 pub struct VirtualRouter {
     id: u32,
     config: VirtualRouterConfig,
-    rule: Rule,
+    decided_by: DecidedBy,
     state: State,
     /// The configured one, and what tracked scripts make of it.
     priority: Priority,
@@ -158,11 +158,11 @@ struct Limits {
 
 impl VirtualRouter {
     /// In Initialize. `id` tells it from every other router of this director, also from an earlier one of its name.
-    pub fn new(id: u32, config: VirtualRouterConfig, priority: Priority, rule: Rule) -> Self {
+    pub fn new(id: u32, config: VirtualRouterConfig, priority: Priority, decided_by: DecidedBy) -> Self {
         let mut router = Self {
             id,
             config,
-            rule,
+            decided_by,
             state: State::Init,
             priority,
             source: None,
@@ -200,8 +200,8 @@ impl VirtualRouter {
         &self.config
     }
 
-    pub fn rule(&self) -> Rule {
-        self.rule
+    pub fn decided_by(&self) -> DecidedBy {
+        self.decided_by
     }
 
     /// MASTER, and in possession of the addresses.
@@ -264,9 +264,9 @@ impl VirtualRouter {
     pub fn next(&self) -> Option<(Instant, Reason)> {
         match &self.state {
             State::Init | State::Fault => None,
-            State::Backup(backup) => match self.rule {
-                Rule::Adverts | Rule::Fenced => Some((backup.down_at, Reason::MasterDown)),
-                Rule::Elected => backup.preempt_at.map(|at| (at, Reason::Preempt)),
+            State::Backup(backup) => match self.decided_by {
+                DecidedBy::Adverts | DecidedBy::Fenced => Some((backup.down_at, Reason::MasterDown)),
+                DecidedBy::Elected => backup.preempt_at.map(|at| (at, Reason::Preempt)),
             },
             State::Master(master) => {
                 let announce = master.announcements.next().map(|at| (at, Reason::Announce));
@@ -278,9 +278,9 @@ impl VirtualRouter {
 
     /// Adverts are sent and heard.
     fn adverts_count(&self) -> bool {
-        match self.rule {
-            Rule::Adverts | Rule::Fenced => true,
-            Rule::Elected => false,
+        match self.decided_by {
+            DecidedBy::Adverts | DecidedBy::Fenced => true,
+            DecidedBy::Elected => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Roles: a virtual router proposes one with its cause, and enters the one that it is given.
 
-use super::{Backup, Context, Heard, Master, Rule, State, VirtualRouter};
+use super::{Backup, Context, DecidedBy, Heard, Master, State, VirtualRouter};
 use crate::decision::{Decision, RoleCause};
 use crate::door::News;
 use crate::limit::Allowance;
@@ -88,7 +88,7 @@ impl VirtualRouter {
     /// Until when a candidate does not preempt. One that hears adverts counts from the first of a lower priority.
     fn elected_delay(&self, now: Instant) -> Option<Instant> {
         let delay = self.preempt_delay();
-        (self.rule == Rule::Elected && !delay.is_zero()).then(|| now + delay)
+        (self.decided_by == DecidedBy::Elected && !delay.is_zero()).then(|| now + delay)
     }
 
     fn enter_master(&mut self, cause: RoleCause, holds: bool, ctx: &mut Context<'_>) {

@@ -205,7 +205,7 @@ impl Setup {
             places: Default::default(),
         };
         // Renewals decide nothing about who is MASTER, and a timer twice a second would multiply the states.
-        Arc::new(Config { routers: vec![router], vip: Vip { lease: false }, ..Config::default() })
+        Arc::new(Config { routers: vec![router], vip: Vip { lifetime: false }, ..Config::default() })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ages::words;
 use super::overview::{decisions, is_about, told};
 use super::table::{aligned, cut, wrapped};
-use vipward_core::status::{CheckerStatus, ElectionStatus, RouterStatus, ServiceStatus, Status, TrackedStatus};
+use vipward_core::status::{CheckerStatus, ElectionStatus, RouterStatus, Status, TrackedStatus, VirtualServerStatus};
 
 /// How many decisions about it are shown.
 const LAST: usize = 10;
@@ -40,7 +40,7 @@ pub fn json(status: &Status, name: &str) -> Result<String, String> {
 /// What a name may stand for.
 enum Named<'a> {
     Router(&'a ElectionStatus, &'a RouterStatus),
-    Service(&'a ServiceStatus),
+    Service(&'a VirtualServerStatus),
 }
 
 fn named<'a>(status: &'a Status, name: &str) -> Result<Named<'a>, String> {
@@ -73,7 +73,7 @@ fn nothing<'a>(name: &str, known: impl Iterator<Item = &'a str>, status: &Status
 }
 
 /// `TCP 192.0.2.100:80`, or the address alone.
-fn is_called(service: &ServiceStatus, name: &str) -> bool {
+fn is_called(service: &VirtualServerStatus, name: &str) -> bool {
     service.name == name || service.name.split_once(' ').is_some_and(|(_, address)| address == name)
 }
 
@@ -182,8 +182,8 @@ fn turned(router: &RouterStatus, tracked: &TrackedStatus) -> String {
     format!("{what} goes {then}: priority {priority}")
 }
 
-fn service(service: &ServiceStatus) -> String {
-    let ServiceStatus { name, scheduler, quorum, sorry_server, suspended, servers, .. } = service;
+fn service(service: &VirtualServerStatus) -> String {
+    let VirtualServerStatus { name, scheduler, quorum, sorry_server, suspended, servers, .. } = service;
     let state = if quorum.up { "has quorum" } else { "HAS NO QUORUM" };
     let lasts = quorum.since_ms.map(|ms| format!(" for {}", words(ms))).unwrap_or_default();
     let mut text = wrapped(

@@ -4,7 +4,8 @@ use super::ages::{since, words};
 use super::table::{aligned, cut};
 use vipward_core::mail::MailStatus;
 use vipward_core::status::{
-    AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RouterStatus, ServerStatus, ServiceStatus, Status,
+    AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RealServerStatus, RouterStatus, Status,
+    VirtualServerStatus,
 };
 
 /// How many of the last decisions the overview shows.
@@ -67,7 +68,7 @@ pub fn decisions(status: &Status) -> Vec<DecisionStatus> {
 
 /// `   3 min 5 s ago  VI_1: BACKUP -> MASTER: …`
 pub fn told(decision: &DecisionStatus) -> String {
-    let loud = match decision.severity.as_str() {
+    let loud = match decision.level.as_str() {
         "error" => "ERROR ",
         "warning" => "warning ",
         _ => "",
@@ -175,7 +176,7 @@ fn services(balancer: &BalancerStatus) -> String {
     format!("\n{}", aligned(&head, &rows))
 }
 
-fn service_row(service: &ServiceStatus) -> Vec<String> {
+fn service_row(service: &VirtualServerStatus) -> Vec<String> {
     let up = service.servers.iter().filter(|server| server.up).count();
     let quorum = match (&service.sorry_server, service.quorum.up) {
         (_, true) => String::new(),
@@ -190,7 +191,7 @@ fn service_row(service: &ServiceStatus) -> Vec<String> {
     ]
 }
 
-fn server_row(server: &ServerStatus) -> Vec<String> {
+fn server_row(server: &RealServerStatus) -> Vec<String> {
     let up = if server.up { "up" } else { "DOWN" };
     let why = server.why.clone().unwrap_or_default();
     vec![format!("  {}", server.address), up.to_owned(), since(server.since_ms), why]
@@ -204,7 +205,7 @@ mod tests {
     fn a_decision_is_about_what_it_names_and_not_about_longer_names() {
         let decision = |about: &str| DecisionStatus {
             ago_ms: 0,
-            severity: "info".to_owned(),
+            level: "info".to_owned(),
             code: "c".to_owned(),
             about: about.to_owned(),
             text: String::new(),

@@ -13,7 +13,7 @@ mod members;
 
 use super::access::Access;
 use super::asked::{Asked, Stand};
-use super::nodes::{Failure, Node, Nodes, Read};
+use super::nodes::{Node, NodeError, Nodes, Read};
 use super::place::Place;
 use super::tree::{self, About};
 use crate::system::clock::BootClock;
@@ -92,8 +92,8 @@ enum Found {
     Wrote,
 }
 
-type Work = LocalBoxFuture<'static, (u64, Part, Result<Found, Failure>)>;
-type Beat = LocalBoxFuture<'static, (Instant, Result<(), Failure>)>;
+type Work = LocalBoxFuture<'static, (u64, Part, Result<Found, NodeError>)>;
+type Beat = LocalBoxFuture<'static, (Instant, Result<(), NodeError>)>;
 
 /// A session that lives.
 pub struct Live<'a> {
@@ -299,7 +299,7 @@ impl<'a> Live<'a> {
 
     // Proofs of life.
 
-    fn answered(&mut self, asked_at: Instant, answer: Result<(), Failure>) {
+    fn answered(&mut self, asked_at: Instant, answer: Result<(), NodeError>) {
         match answer {
             Ok(()) => {
                 self.proof = self.proof.max(Some(asked_at));
@@ -322,7 +322,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn unreachable(&self, failure: &Failure) {
+    fn unreachable(&self, failure: &NodeError) {
         self.around.tell(LeaseEvent::Unreachable { reason: failure.to_string() });
     }
 
@@ -412,18 +412,18 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn work(&mut self, part: Part, work: impl Future<Output = Result<Found, Failure>> + 'static) {
+    fn work(&mut self, part: Part, work: impl Future<Output = Result<Found, NodeError>> + 'static) {
         let connection = self.connection;
         self.busy.insert(part.clone());
         self.work.push(Box::pin(async move { (connection, part, work.await) }));
     }
 
     /// Writes something, after which the part is read again.
-    fn write(&mut self, part: Part, work: impl Future<Output = Result<(), Failure>> + 'static) {
+    fn write(&mut self, part: Part, work: impl Future<Output = Result<(), NodeError>> + 'static) {
         self.work(part, async move { work.await.map(|()| Found::Wrote) });
     }
 
-    fn done(&mut self, connection: u64, part: Part, done: Result<Found, Failure>) {
+    fn done(&mut self, connection: u64, part: Part, done: Result<Found, NodeError>) {
         self.busy.remove(&part);
         if connection != self.connection {
             // All that was asked has been marked since, or will be. What was not asked any more matters to nobody.
@@ -462,7 +462,7 @@ impl<'a> Live<'a> {
     }
 
     /// The service said no: the machine asks again after a while.
-    fn failed(&mut self, part: &Part, failure: &Failure) {
+    fn failed(&mut self, part: &Part, failure: &NodeError) {
         let op = match part {
             Part::Whole => {
                 self.deaf = true;

@@ -6,7 +6,7 @@ use crate::system::quiet::{LOOK, Quiet, say};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use vipward_core::check::Shortage;
-use vipward_core::decision::Severity;
+use vipward_core::decision::LogLevel;
 use vipward_core::ipvs::ServiceKey;
 use vipward_core::time::Instant;
 
@@ -30,11 +30,11 @@ pub enum Complaint {
 }
 
 impl Complaint {
-    fn severity(&self) -> Severity {
+    fn level(&self) -> LogLevel {
         match self {
-            Self::Accepting(_) | Self::Connecting(_) => Severity::Error,
-            Self::Full(_) | Self::Cut(Overdue::Stalled) => Severity::Warning,
-            Self::Cut(Overdue::Idle | Overdue::HalfClosed) => Severity::Info,
+            Self::Accepting(_) | Self::Connecting(_) => LogLevel::Error,
+            Self::Full(_) | Self::Cut(Overdue::Stalled) => LogLevel::Warning,
+            Self::Cut(Overdue::Idle | Overdue::HalfClosed) => LogLevel::Info,
         }
     }
 
@@ -80,17 +80,17 @@ pub struct Complaints(Mutex<Quiet<(ServiceKey, u8)>>);
 
 impl Complaints {
     pub fn tell(&self, key: ServiceKey, complaint: &Complaint, now: Instant) {
-        let severity = complaint.severity();
+        let level = complaint.level();
         let line = format!("{key}: {complaint}");
         let mut quiet = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if quiet.admits((key, complaint.kind()), 1, now, || (severity, line.clone())) {
-            say(severity, &line);
+        if quiet.admits((key, complaint.kind()), 1, now, || (level, line.clone())) {
+            say(level, &line);
         }
     }
 
     fn sums(&self, now: Instant) {
-        for (severity, line) in self.0.lock().unwrap_or_else(PoisonError::into_inner).due(now) {
-            say(severity, &line);
+        for (level, line) in self.0.lock().unwrap_or_else(PoisonError::into_inner).due(now) {
+            say(level, &line);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use tokio::net::unix::pipe;
-use vipward_core::decision::Severity;
+use vipward_core::decision::LogLevel;
 
 /// Bytes of a line that are told.
 const LONGEST: usize = 512;
@@ -34,7 +34,7 @@ pub struct Speaker<'a> {
 
 impl Speaker<'_> {
     fn say(&self, line: &str) {
-        self.all.say(self.name.clone(), MOST, Severity::Info, || format!("{} says: {line}", self.name));
+        self.all.say(self.name.clone(), MOST, LogLevel::Info, || format!("{} says: {line}", self.name));
     }
 }
 

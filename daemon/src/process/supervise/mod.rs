@@ -32,8 +32,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use vipward_core::decision::Severity;
-use vipward_core::supervisor::{Beginning, Effect, End, Event, Order, Outcome, Report, Service, Supervisor, WorkerId};
+use vipward_core::decision::LogLevel;
+use vipward_core::supervisor::{
+    Beginning, Effect, End, Event, Order, Outcome, Report, ServiceState, Supervisor, WorkerId,
+};
 use vipward_core::time::Duration;
 use wire::Unreadable;
 
@@ -359,19 +361,19 @@ impl Shell {
                     }
                 }
                 Effect::KeepEvidence { record } => self.launcher.keep(record),
-                Effect::Service(news) => {
+                Effect::ServiceState(news) => {
                     service::notify(news);
                     // A director that can't be asked for anything is a director all the same.
-                    if let Some(why) = self.no_control.take_if(|_| news == Service::Ready) {
+                    if let Some(why) = self.no_control.take_if(|_| news == ServiceState::Ready) {
                         tracing::warn!(
                             "`vipward upgrade` and `vipward reload` won't find this director: {why} (see `--control`)"
                         );
                     }
                 }
-                Effect::Say(saying) => match saying.severity() {
-                    Severity::Info => tracing::info!("{saying}"),
-                    Severity::Warning => tracing::warn!("{saying}"),
-                    Severity::Error => tracing::error!("{saying}"),
+                Effect::Say(saying) => match saying.level() {
+                    LogLevel::Info => tracing::info!("{saying}"),
+                    LogLevel::Warning => tracing::warn!("{saying}"),
+                    LogLevel::Error => tracing::error!("{saying}"),
                 },
                 Effect::Exit(outcome) => return Some(outcome),
             }

@@ -8,23 +8,23 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use vipward_core::supervisor::Service;
+use vipward_core::supervisor::ServiceState;
 
 /// Tells it one thing.
-pub fn notify(news: Service) {
+pub fn notify(news: ServiceState) {
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let told = match news {
-        Service::Ready => {
+        ServiceState::Ready => {
             let main = NotifyState::MainPid(std::process::id());
             tell(&address, &[NotifyState::Ready, main, NotifyState::Status("worker runs")])
         }
-        Service::Reloading => match NotifyState::monotonic_usec_now() {
+        ServiceState::Reloading => match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&address, &[NotifyState::Reloading, now, NotifyState::Status("reading the configuration")]),
             Err(error) => Err(error),
         },
-        Service::Stopping => tell(&address, &[NotifyState::Stopping, NotifyState::Status("stopping")]),
-        Service::Alive => tell(&address, &[NotifyState::Watchdog]),
-        Service::Down { restart_in } => {
+        ServiceState::Stopping => tell(&address, &[NotifyState::Stopping, NotifyState::Status("stopping")]),
+        ServiceState::Alive => tell(&address, &[NotifyState::Watchdog]),
+        ServiceState::Down { restart_in } => {
             let status = format!("worker died; the next one starts in {:.1} s", restart_in.as_secs_f64());
             tell(&address, &[NotifyState::Status(&status)])
         }

@@ -77,7 +77,9 @@ pub fn scenario(tracks: &[Track], name: &str) -> Result<Written, String> {
             files.push((folder.join(file_name(&director.name, number)), text));
         }
     }
-    files.extend([true, false].map(|lease| (folder.join(settings_name(lease)), format!("[vip]\nlease = {lease}\n"))));
+    files.extend(
+        [true, false].map(|lifetime| (folder.join(settings_name(lifetime)), format!("[vip]\nlifetime = {lifetime}\n"))),
+    );
     let mut text = format!(
         "title = {}\nabout = {}\nduration = {}\n",
         quoted(&format!("Recorded: {}", names(&directors))),

@@ -45,13 +45,13 @@ pub(super) fn file_name(director: &str, number: usize) -> String {
 }
 
 /// What of `vipward.toml` a machine decides by, as one of two files.
-pub(super) fn settings_name(lease: bool) -> &'static str {
-    if lease { "lease.toml" } else { "lease-off.toml" }
+pub(super) fn settings_name(lifetime: bool) -> &'static str {
+    if lifetime { "lifetime.toml" } else { "lifetime-off.toml" }
 }
 
 pub(super) fn settings(folder: &str, config: Option<&Arc<Config>>) -> String {
-    let lease = config.is_none_or(|config| config.vip.lease);
-    PathBuf::from(folder).join(settings_name(lease)).to_string_lossy().into_owned()
+    let lifetime = config.is_none_or(|config| config.vip.lifetime);
+    PathBuf::from(folder).join(settings_name(lifetime)).to_string_lossy().into_owned()
 }
 
 pub(super) fn millis(duration: Duration) -> String {

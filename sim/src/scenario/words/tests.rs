@@ -73,7 +73,7 @@ fn mistakes_of(text: &str) -> Vec<String> {
         ("networks/lvs-dr.toml", nodes(None, "")),
         ("networks/a.conf", first),
         ("networks/b.conf", second.clone()),
-        ("lease-off/vipward.toml", "[vip]\nlease = false\n".to_owned()),
+        ("lifetime-off/vipward.toml", "[vip]\nlifetime = false\n".to_owned()),
     ]);
     let files = files
         .into_iter()

@@ -13,7 +13,7 @@ use super::World;
 use super::node::Process;
 use crate::scenario::{NodeId, NodeKind};
 use client::Client;
-use service::Service;
+use service::EnsembleState;
 use std::collections::BTreeMap;
 use vipward_core::lease::{LeaseEvent, LeaseOp, Session};
 use vipward_core::time::{Duration, Instant};
@@ -23,9 +23,9 @@ const RETRANSMIT: Duration = Duration::from_millis(200);
 
 /// The quorum service and every director's connection to it.
 #[derive(Debug)]
-pub(super) struct Quorum {
+pub(super) struct Ensemble {
     node: NodeId,
-    service: Service,
+    service: EnsembleState,
     clients: BTreeMap<NodeId, Client>,
     requests: Vec<InFlight<Ask>>,
     messages: Vec<InFlight<Said>>,
@@ -68,11 +68,11 @@ enum Said {
     Lost { session: Session },
 }
 
-impl Quorum {
+impl Ensemble {
     pub fn new(node: NodeId, tick: Duration) -> Self {
         Self {
             node,
-            service: Service::new(tick),
+            service: EnsembleState::new(tick),
             clients: BTreeMap::new(),
             requests: Vec::new(),
             messages: Vec::new(),
@@ -307,9 +307,9 @@ impl World {
 }
 
 /// The quorum service of a scenario.
-pub(super) fn of(plan: &crate::scenario::Scenario) -> Option<Quorum> {
+pub(super) fn of(plan: &crate::scenario::Scenario) -> Option<Ensemble> {
     plan.ids().find_map(|id| match &plan.node(id).kind {
-        NodeKind::Quorum(quorum) => Some(Quorum::new(id, quorum.tick)),
+        NodeKind::Quorum(quorum) => Some(Ensemble::new(id, quorum.tick)),
         NodeKind::Director(_) | NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Router => None,
     })
 }

@@ -12,7 +12,7 @@ use vipward_core::time::{Duration, Instant};
 type Out = Vec<(NodeId, LinkId, Said)>;
 
 #[derive(Debug)]
-pub(super) struct Service {
+pub(super) struct EnsembleState {
     tick: Duration,
     pub frozen: bool,
     /// There is no leader until then, by the world's clock.
@@ -58,7 +58,7 @@ struct Owner {
     director: DirectorName,
 }
 
-impl Service {
+impl EnsembleState {
     pub fn new(tick: Duration) -> Self {
         Self {
             tick,

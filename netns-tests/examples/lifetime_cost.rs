@@ -1,5 +1,5 @@
-//! What `[vip] lease` costs: a MASTER with one, a hundred and five thousand addresses at adverts of a second, with the lease and
-//! without: `cargo run --release -p vipward-netns-tests --example lease_cost [ROUNDS [SECONDS]]`, 3 rounds of 10 s if nothing
+//! What `[vip] lifetime` costs: a MASTER with one, a hundred and five thousand addresses at adverts of a second, with the lifetime and
+//! without: `cargo run --release -p vipward-netns-tests --example lifetime_cost [ROUNDS [SECONDS]]`, 3 rounds of 10 s if nothing
 //! is said. Prints; asserts nothing.
 //!
 //! Processor time is that of the daemon's threads (`/proc/PID/task/*/schedstat`), in which the kernel's work of a renewal is
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ADVERT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    example("lease_cost", measure)
+    example("lifetime_cost", measure)
 }
 
 fn text(vips: u32) -> String {
@@ -55,17 +55,17 @@ fn measure() -> Result<(), Box<dyn std::error::Error>> {
     println!("adverts of 1 s; {rounds} rounds of {seconds} s, medians; CPU per cent of one core\n");
     println!(
         "{:>6}  {:<6}{:>10}{:>12}{:>16}{:>14}{:>16}",
-        "VIPs", "lease", "daemon", "machine", "advert late", "latest", "record B/s"
+        "VIPs", "lifetime", "daemon", "machine", "advert late", "latest", "record B/s"
     );
     for vips in [1, 100, 5_000] {
         let mut seen: [Vec<Seen>; 2] = Default::default();
         for _ in 0..rounds {
             // Turn by turn, so that whatever else the machine does hits both alike.
-            for (lease, all) in [false, true].into_iter().zip(&mut seen) {
-                all.push(round(&pair, vips, lease, Duration::from_secs(seconds))?);
+            for (lifetime, all) in [false, true].into_iter().zip(&mut seen) {
+                all.push(round(&pair, vips, lifetime, Duration::from_secs(seconds))?);
             }
         }
-        for (lease, all) in ["off", "on"].iter().zip(&mut seen) {
+        for (lifetime, all) in ["off", "on"].iter().zip(&mut seen) {
             let median = |of: &dyn Fn(&Seen) -> f64| {
                 let mut values: Vec<f64> = all.iter().map(of).collect();
                 values.sort_by(f64::total_cmp);
@@ -73,7 +73,7 @@ fn measure() -> Result<(), Box<dyn std::error::Error>> {
             };
             let millis = |time: Duration| time.as_secs_f64() * 1000.0;
             println!(
-                "{vips:>6}  {lease:<6}{:>8.2} %{:>10.1} %{:>13.3} ms{:>11.3} ms{:>16.0}",
+                "{vips:>6}  {lifetime:<6}{:>8.2} %{:>10.1} %{:>13.3} ms{:>11.3} ms{:>16.0}",
                 median(&|seen| seen.daemon),
                 median(&|seen| seen.machine),
                 median(&|seen| millis(seen.late)),
@@ -85,8 +85,8 @@ fn measure() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn round(pair: &Pair, vips: u32, lease: bool, time: Duration) -> Result<Seen, Box<dyn std::error::Error>> {
-    pair.file("vipward.toml", &format!("[vip]\nlease = {lease}\n"))?;
+fn round(pair: &Pair, vips: u32, lifetime: bool, time: Duration) -> Result<Seen, Box<dyn std::error::Error>> {
+    pair.file("vipward.toml", &format!("[vip]\nlifetime = {lifetime}\n"))?;
     let (mut master, record) = pair.vipward_recorded(&pair.lb1, &text(vips))?;
     master.wait_for_line("-> MASTER", PATIENCE)?;
     let all = usize::try_from(vips)?;

@@ -1,6 +1,6 @@
 //! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entries that they call for.
 
-use super::estate::{ServerEstate, ServiceEstate, keys_beside};
+use super::estate::{RealServerEstate, VirtualServerEstate, keys_beside};
 use super::notify;
 use super::queue::{CheckerPlace, ProbeQueue};
 use crate::balancer::{Effect, Outbox};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// One virtual server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveService {
+pub struct LiveVirtualServer {
     /// Its entries in the table; never empty, and all alike.
     keys: Vec<ServiceKey>,
     settings: Service,
@@ -63,17 +63,17 @@ pub struct LiveServer<'a> {
     pub checkers: &'a [Checker],
 }
 
-impl LiveService {
+impl LiveVirtualServer {
     /// A virtual server that was not there before, unless a predecessor `left` it.
     pub fn new(
         server: &VirtualServer,
-        left: Option<&ServiceEstate>,
+        left: Option<&VirtualServerEstate>,
         seed: u64,
         now: Instant,
         taken_up: &mut TakenUp,
         effects: &mut Outbox,
     ) -> Self {
-        let known: BTreeMap<SocketAddr, &ServerEstate> =
+        let known: BTreeMap<SocketAddr, &RealServerEstate> =
             left.iter().flat_map(|left| &left.servers).map(|server| (server.address, server)).collect();
         let mut members = BTreeMap::new();
         for real in &server.real_servers {
@@ -112,13 +112,13 @@ impl LiveService {
     }
 
     /// What a successor goes on with.
-    pub fn estate(&self, service: VirtualServerId, now: Instant) -> ServiceEstate {
-        let server = |(address, member): (&SocketAddr, &Member)| ServerEstate {
+    pub fn estate(&self, service: VirtualServerId, now: Instant) -> VirtualServerEstate {
+        let server = |(address, member): (&SocketAddr, &Member)| RealServerEstate {
             address: *address,
             checkers: member.health.checkers.iter().map(|checker| checker.estate(now)).collect(),
         };
         let servers = self.members.iter().map(server).collect();
-        ServiceEstate { service, keys: keys_beside(service, &self.keys), quorum: self.quorum.is_up(), servers }
+        VirtualServerEstate { service, keys: keys_beside(service, &self.keys), quorum: self.quorum.is_up(), servers }
     }
 
     /// The same virtual server under a new configuration. What did not change goes on undisturbed.
@@ -432,7 +432,7 @@ impl TakenUp {
         &mut self,
         place: Place,
         real: &config::RealServer,
-        known: &ServerEstate,
+        known: &RealServerEstate,
         now: Instant,
     ) -> RealServer {
         let (health, checkers) = RealServer::take_up(place, &real.checkers, &known.checkers, now);

@@ -1,4 +1,4 @@
-//! Addresses on a lease from the kernel: whoever is MASTER and runs renews them, and nobody else ever does.
+//! Addresses with a lifetime in the kernel: whoever is MASTER and runs renews them, and nobody else ever does.
 
 use crate::timeline::*;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use vipward_core::vrrp::lifetime::{BATCH, RENEW};
 use vipward_core::vrrp::{Effect, Election, Input};
 
 fn renewing(routers: Vec<VirtualRouterConfig>) -> Timeline {
-    Timeline::with(leased(config(routers, vec![])))
+    Timeline::with(with_lifetimes(config(routers, vec![])))
 }
 
 fn renewals(lines: Vec<String>) -> Vec<String> {
@@ -113,9 +113,9 @@ fn a_reload_that_turns_the_lease_on_or_off_tells_the_kernel_at_once() {
     let plain = config(vec![router()], vec![]);
     let mut t = Timeline::with(plain.clone());
     t.becomes_master();
-    t.at("4").loads(leased(plain.clone())).gives(&["renew 10.0.0.100"]);
+    t.at("4").loads(with_lifetimes(plain.clone())).gives(&["renew 10.0.0.100"]);
     assert!(waits_to_renew(&t));
-    t.at("4.2").loads(leased(plain.clone())).nothing();
+    t.at("4.2").loads(with_lifetimes(plain.clone())).nothing();
     t.at("4.3").loads(plain).gives(&["renew 10.0.0.100"]);
     assert!(!waits_to_renew(&t));
 }
@@ -152,7 +152,7 @@ fn an_address_of_somebody_else_or_one_that_could_not_be_added_is_not_renewed() {
     let mut t = Timeline::unstarted(&[observed(ME, false), observed(101, false)]);
     t.tells_links(&[(0, true)]);
     t.reads_addresses();
-    t.loads(leased(config(
+    t.loads(with_lifetimes(config(
         vec![VirtualRouterConfig { addresses: vec![vip(100), vip(101), vip(102)], ..router() }],
         vec![],
     )));
@@ -165,7 +165,7 @@ fn renewed(vips: u32, late: Duration) -> BTreeMap<InterfaceAddress, Vec<Instant>
     let many: Vec<InterfaceAddress> = (0..vips)
         .map(|n| InterfaceAddress { address: Ipv4Addr::from(0x0a01_0000 + n).into(), prefix_len: 32, ..vip(0) })
         .collect();
-    let config = leased(config(vec![VirtualRouterConfig { addresses: many, ..router() }], vec![]));
+    let config = with_lifetimes(config(vec![VirtualRouterConfig { addresses: many, ..router() }], vec![]));
     start_and_renew(config, late)
 }
 
@@ -197,7 +197,7 @@ fn addresses_that_come_later_keep_nobody_from_his_turn() {
         ..router()
     };
     // Master_Down_Intervals that are 0.39 s apart: for three seconds somebody takes over between any two renewals.
-    let renewed = start_and_renew(leased(config((0..8).map(router).collect(), vec![])), Duration::ZERO);
+    let renewed = start_and_renew(with_lifetimes(config((0..8).map(router).collect(), vec![])), Duration::ZERO);
     assert_eq!(renewed.len(), 8);
     for (vip, times) in renewed {
         let gap = times.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap();

@@ -1,4 +1,4 @@
-//! `[vip] lease`: the kernel lets go of an address when its director ends or hangs, however that comes, and at no other
+//! `[vip] lifetime`: the kernel lets go of an address when its director ends or hangs, however that comes, and at no other
 //! time.
 
 use std::fmt::Write as _;
@@ -70,7 +70,7 @@ fn the_kernel_lets_go_of_the_address_of_a_daemon_that_was_killed_or_stopped() {
 fn without_the_lease_it_stays() {
     in_lab("without_the_lease_it_stays", &[], || {
         let pair = Pair::build().unwrap();
-        pair.file("vipward.toml", "[vip]\nlease = false\n").unwrap();
+        pair.file("vipward.toml", "[vip]\nlifetime = false\n").unwrap();
         let master = master(&pair, &Router::master());
         to_all(&master, Signal::SIGKILL);
         assert!(holds_for(&pair.lb1, LONG), "as keepalived leaves it");
@@ -78,8 +78,8 @@ fn without_the_lease_it_stays() {
 }
 
 #[test]
-fn a_reload_that_turns_the_lease_off_or_on_counts_at_once() {
-    in_lab("a_reload_that_turns_the_lease_off_or_on_counts_at_once", &[], || {
+fn a_reload_that_turns_the_lifetime_off_or_on_counts_at_once() {
+    in_lab("a_reload_that_turns_the_lifetime_off_or_on_counts_at_once", &[], || {
         let pair = Pair::build().unwrap();
         let master = master(&pair, &Router::master());
         let forever = || {
@@ -90,13 +90,13 @@ fn a_reload_that_turns_the_lease_off_or_on_counts_at_once() {
             shown.lines().any(|line| line.contains(&VIP.to_string()) && line.contains("valid_lft forever"))
         };
         assert!(!forever());
-        for lease in [false, true, false] {
-            pair.file("vipward.toml", &format!("[vip]\nlease = {lease}\n")).unwrap();
+        for lifetime in [false, true, false] {
+            pair.file("vipward.toml", &format!("[vip]\nlifetime = {lifetime}\n")).unwrap();
             master.signal(Signal::SIGHUP);
-            wait_for(SOON, || (forever() != lease).then_some(())).unwrap_or_else(|| panic!("lease = {lease}"));
+            wait_for(SOON, || (forever() != lifetime).then_some(())).unwrap_or_else(|| panic!("lifetime = {lifetime}"));
         }
         // A mistake changes nothing.
-        pair.file("vipward.toml", "[vip]\nlease = maybe\n").unwrap();
+        pair.file("vipward.toml", "[vip]\nlifetime = maybe\n").unwrap();
         let said = master.lines(0).len();
         master.signal(Signal::SIGHUP);
         let mut master = master;

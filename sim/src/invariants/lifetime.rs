@@ -1,7 +1,7 @@
-//! `[vip] lease`: a director that runs never loses an address to the kernel, and one that does not holds none for longer
+//! `[vip] lifetime`: a director that runs never loses an address to the kernel, and one that does not holds none for longer
 //! than the lifetime and the second within which Linux looks at it.
 //!
-//! How it stopped running is no matter: killed, frozen, both hands of a stuck clock. Without `lease` an address stays, as
+//! How it stopped running is no matter: killed, frozen, both hands of a stuck clock. Without `lifetime` an address stays, as
 //! keepalived leaves it.
 
 use super::{Invariant, MARGIN, MOMENT, secs};
@@ -13,7 +13,7 @@ use vipward_core::config::LIFETIME;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::RENEW;
 
-pub const NAME: &str = crate::scenario::invariant::LEASE;
+pub const NAME: &str = crate::scenario::invariant::LIFETIME;
 
 /// What a director that does not run may keep its addresses for.
 const LONGEST: Duration = LIFETIME.saturating_add(Duration::from_secs(1)).saturating_add(MARGIN);
@@ -22,14 +22,14 @@ const LONGEST: Duration = LIFETIME.saturating_add(Duration::from_secs(1)).satura
 const AWAKE: Duration = RENEW.saturating_add(MARGIN);
 
 #[derive(Default)]
-pub struct Lease {
+pub struct Lifetime {
     seen: usize,
     /// Whether the addresses of a director had a lifetime when it last ran.
-    leased: BTreeMap<NodeId, bool>,
+    finite: BTreeMap<NodeId, bool>,
     reported: BTreeSet<(NodeId, Instant)>,
 }
 
-impl Invariant for Lease {
+impl Invariant for Lifetime {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -47,7 +47,7 @@ impl Invariant for Lease {
         self.seen = world.trace.len();
         for (id, director) in world.directors() {
             if let Some(config) = director.config.as_ref().filter(|_| director.running()) {
-                self.leased.insert(id, config.vip.lease);
+                self.finite.insert(id, config.vip.lifetime);
             } else if let Some(until) = self.until(world, id, director)
                 && world.now() > until
                 && self.reported.insert((id, director.process_since))
@@ -70,13 +70,13 @@ impl Invariant for Lease {
     }
 }
 
-impl Lease {
+impl Lifetime {
     /// Until when a director that does not run may hold what it still holds.
     fn until(&self, world: &World, id: NodeId, director: &Director) -> Option<Instant> {
         let still = match director.process {
             Process::Running => false,
             Process::Absent | Process::Frozen => world.node(id).power && !director.kernel.addresses.is_empty(),
         };
-        (still && self.leased.get(&id) == Some(&true)).then(|| director.process_since + LONGEST)
+        (still && self.finite.get(&id) == Some(&true)).then(|| director.process_since + LONGEST)
     }
 }
