@@ -13,6 +13,7 @@ mod reader;
 mod texts;
 mod tracking;
 mod tree;
+pub mod vip;
 pub mod words;
 
 pub use model::*;
@@ -20,6 +21,7 @@ pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};
 pub use places::Places;
 pub use tracking::{InitFile, Reading, TrackFile, WatchedFile, Weighed};
+pub use vip::{LIFETIME, Vip};
 
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Files, Sources};
