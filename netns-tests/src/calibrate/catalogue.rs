@@ -3,11 +3,10 @@
 use super::model::{asked_later, cold, later};
 use std::fmt;
 use std::io;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vipward_sim::drill::{self, Case};
-use vipward_sim::scenario::Dataplane;
+use vipward_sim::scenario::{Action, Dataplane, NodeKind};
 
 /// Where a cluster's connections are carried, and so where it can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,27 +43,57 @@ pub struct Cluster {
     pub pace: Pace,
 }
 
-const FOLDERS: [(&str, Kernel); 7] = [
-    ("service", Kernel::Here),
-    ("relay", Kernel::Here),
-    (UNTRACKED, Kernel::Here),
-    ("two-links", Kernel::Here),
-    ("active-active", Kernel::Here),
-    ("nat", Kernel::Guest),
-    ("dr", Kernel::Guest),
+/// What a cluster is made of.
+struct Recipe {
+    name: &'static str,
+    /// In `scenarios/calibration/`.
+    folder: &'static str,
+    kernel: Kernel,
+    /// What its files say differently, and which of the cases then differ.
+    instead: Option<(&'static str, &'static str, fn(&Case) -> bool)>,
+}
+
+const fn as_written(name: &'static str, kernel: Kernel) -> Recipe {
+    Recipe { name, folder: name, kernel, instead: None }
+}
+
+const RECIPES: [Recipe; 8] = [
+    as_written("service", Kernel::Here),
+    as_written("relay", Kernel::Here),
+    Recipe {
+        name: "relay, untracked",
+        folder: "relay",
+        kernel: Kernel::Here,
+        instead: Some(("    track_interface {\n        eth1\n    }\n", "", |case| case.link.is_some())),
+    },
+    as_written("two-links", Kernel::Here),
+    as_written("active-active", Kernel::Here),
+    as_written("nat", Kernel::Guest),
+    Recipe {
+        name: "nat, wlc",
+        folder: "nat",
+        kernel: Kernel::Guest,
+        instead: Some(("lb_algo rr\n", "lb_algo wlc\n", about_real_servers)),
+    },
+    as_written("dr", Kernel::Guest),
 ];
 
-/// `relay` without its `track_interface`: only the loss of links differs.
-const UNTRACKED: &str = "relay, untracked";
-
-/// What it lacks.
-const TRACKED: &str = "    track_interface {\n        eth1\n    }\n";
+/// Whether real servers alone fail in it.
+fn about_real_servers(case: &Case) -> bool {
+    let real = |id| matches!(case.scenario.node(id).kind, NodeKind::RealServer(_));
+    case.scenario.steps.iter().all(|step| match &step.action {
+        Action::Down(who) | Action::Up(who) | Action::Hang(who) | Action::Flap { who, .. } => real(who.node),
+        Action::Slow { who, .. } | Action::Status { who, .. } => real(who.node),
+        // All else is about directors and networks.
+        _ => false,
+    })
+}
 
 /// Every cluster at both paces. The guest is emulated: a tenth of a second is nothing there, so it plays the usual pace.
 pub fn all() -> Vec<Cluster> {
-    let paced = FOLDERS
-        .into_iter()
-        .flat_map(|(name, kernel)| [Pace::Usual, Pace::Quick].map(|pace| Cluster { name, kernel, pace }));
+    let paced = RECIPES
+        .iter()
+        .flat_map(|it| [Pace::Usual, Pace::Quick].map(|pace| Cluster { name: it.name, kernel: it.kernel, pace }));
     paced.filter(|cluster| cluster.kernel == Kernel::Here || cluster.pace == Pace::Usual).collect()
 }
 
@@ -101,7 +130,9 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
         Kernel::Guest => Dataplane::Ipvs,
     };
     let mut cases = drill::cases(&files, Some(dataplane))?;
-    cases.retain(|case| cluster.name != UNTRACKED || case.link.is_some());
+    if let Some((_, _, differs)) = recipe(cluster).instead {
+        cases.retain(differs);
+    }
     let slow = |case: &Case| cluster.kernel == Kernel::Guest && !cold(case);
     let paused = |case: Case| match slow(&case) {
         true => asked_later(&later(&case, SLOW_START), |_| SLOW_START),
@@ -113,16 +144,24 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
 /// How long a cluster in the emulated guest may take until it works.
 const SLOW_START: Duration = Duration::from_secs(15);
 
+fn recipe(cluster: Cluster) -> &'static Recipe {
+    let recipe = RECIPES.iter().find(|it| it.name == cluster.name);
+    recipe.expect("clusters are made of recipes")
+}
+
 fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let tracked = if cluster.name == UNTRACKED { "relay" } else { cluster.name };
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/calibration").join(tracked);
+    let recipe = recipe(cluster);
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/calibration").join(recipe.folder);
     let into = folder.join(format!("{}-{}", cluster.name, u8::from(cluster.pace == Pace::Quick)));
     std::fs::create_dir_all(&into)?;
     let mut files = Vec::new();
     for name in ["lb1.conf", "lb2.conf"] {
         let mut text = std::fs::read_to_string(from.join(name))?;
-        if cluster.name == UNTRACKED {
-            text = text.replace(TRACKED, "");
+        if let Some((written, instead, _)) = recipe.instead {
+            if !text.contains(written) {
+                return Err(io::Error::other(format!("{}/{name} has no `{written}`", recipe.folder)));
+            }
+            text = text.replace(written, instead);
         }
         if cluster.pace == Pace::Quick {
             text = text.replace("advert_int 1\n", "advert_int 0.1\n    version 3\n");

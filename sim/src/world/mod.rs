@@ -7,6 +7,7 @@
 
 mod addresses;
 mod clocks;
+mod connections;
 mod faults;
 mod forgers;
 mod layout;

@@ -1,6 +1,7 @@
 //! The state of one node.
 
 use super::addresses::Addresses;
+use super::connections::ConnectionTable;
 use super::packets::Socket;
 use super::supervise::Supervised;
 use crate::scenario::{ConfigFile, NodeKind, NodePlan, PortPlan, SegmentId};
@@ -224,8 +225,7 @@ pub(super) struct Upgrade {
 pub struct Kernel {
     pub addresses: Addresses,
     pub ipvs: Table,
-    /// Connections under way.
-    pub(super) connections: BTreeMap<(ServiceKey, SocketAddr), u32>,
+    pub(super) connections: ConnectionTable,
     /// Each service's scheduler with its memory.
     pub(super) pickers: BTreeMap<ServiceKey, Picker>,
 }

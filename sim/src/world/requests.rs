@@ -5,12 +5,12 @@
 //! a hop refuses is refused at once. Answers that go back:
 //! NAT through the real server's gateway, which must be the director that forwarded; DR and TUN straight to the client.
 
+use super::connections::{Carrier, End};
 use super::node::Director;
 use super::{Lost, Quality, World};
 use crate::scenario::{ClientPlan, NodeId, NodeKind, Scenario, ServerPlan};
 use crate::trace::{Dispatch, Outcome, Request};
 use std::net::{IpAddr, SocketAddr};
-use vipward_core::ipvs::schedule::Connections;
 use vipward_core::ipvs::{Forwarding, Protocol, ServiceKey};
 use vipward_core::time::{Duration, Instant};
 
@@ -27,20 +27,29 @@ pub(super) struct Pending {
     answer: Option<(Instant, Outcome)>,
     /// The connection in a director's table.
     connection: Option<Connection>,
+    /// It was established, and counts as active.
+    open: bool,
     /// Why the last try came to nothing.
     cause: String,
     /// Since when the last packet waits in a host for the address to be resolved.
     waits: Option<Instant>,
 }
 
-type Connection = (NodeId, ServiceKey, SocketAddr);
+/// What a director knows of a request: further packets of it go the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Connection {
+    director: NodeId,
+    key: ServiceKey,
+    destination: SocketAddr,
+    carrier: Carrier,
+}
 
 /// How long the relay tries to connect to a real server.
 const RELAY_CONNECTS: Duration = Duration::from_secs(3);
 
 /// What one try came to.
 enum Tried {
-    Outcome { after: Duration, outcome: Outcome, connection: Option<Connection> },
+    Outcome { after: Duration, outcome: Outcome },
     Nothing { cause: String },
 }
 
@@ -119,18 +128,24 @@ impl World {
             next_try: self.now,
             answer: None,
             connection: None,
+            open: false,
             cause: String::new(),
             waits: None,
         });
     }
 
     fn try_once(&mut self, request: &mut Pending) {
-        let tried = self.attempt(request.client, request.target).unwrap_or_else(|cause| Tried::Nothing { cause });
+        let tried = self.attempt(request).unwrap_or_else(|cause| Tried::Nothing { cause });
         match tried {
-            Tried::Outcome { after, outcome, connection } => {
+            Tried::Outcome { after, outcome } => {
+                if let Some(it) = request.connection
+                    && !matches!(outcome, Outcome::Refused { .. })
+                    && let Some(director) = self.director_mut(it.director)
+                {
+                    director.kernel.connections.opened(it.key, it.destination);
+                    request.open = true;
+                }
                 request.answer = Some((self.now + after, outcome));
-                request.connection = connection;
-                self.count(connection, true);
             }
             Tried::Nothing { cause } => {
                 let asker = self.asker(request.client, request.target.ip());
@@ -154,19 +169,23 @@ impl World {
     }
 
     fn finish(&mut self, request: &Pending, outcome: Outcome) {
-        self.count(request.connection, false);
+        if let Some(it) = request.connection {
+            let end = match &outcome {
+                Outcome::Refused { .. } => End::Refused,
+                Outcome::Answered { .. } | Outcome::TimedOut { .. } if request.open => End::Closed,
+                Outcome::Answered { .. } | Outcome::TimedOut { .. } => End::Unanswered,
+            };
+            let now = self.now;
+            if let Some(director) = self.director_mut(it.director) {
+                director.kernel.connections.ended((it.key, it.destination), it.carrier, end, request.open, now);
+            }
+        }
         self.requests.push(Request { client: request.client, started: request.started, ended: self.now, outcome });
     }
 
-    fn count(&mut self, connection: Option<Connection>, begins: bool) {
-        let Some((director, service, destination)) = connection else { return };
-        let Some(director) = self.director_mut(director) else { return };
-        let count = director.kernel.connections.entry((service, destination)).or_default();
-        *count = if begins { count.saturating_add(1) } else { count.saturating_sub(1) };
-    }
-
     /// One try: how it ends, or why nothing comes back.
-    fn attempt(&mut self, client: NodeId, target: SocketAddr) -> Result<Tried, String> {
+    fn attempt(&mut self, request: &mut Pending) -> Result<Tried, String> {
+        let (client, target) = (request.client, request.target);
         let (director, there) = self.deliver(client, target.ip())?;
         let name = self.name(director).to_owned();
         let holds = |director: &Director| director.kernel.addresses.holds(target.ip());
@@ -175,30 +194,52 @@ impl World {
         }
         let key = ServiceKey { protocol: Protocol::Tcp, address: target };
         if self.director(director).is_some_and(|it| it.kernel.ipvs.services.contains_key(&key)) {
-            return self.forward(client, director, key, there);
+            return self.forward(request, director, key, there);
         }
         let back = self.back(director, client)?;
         let (outcome, slow) = self.answer(director, target);
         if outcome.good() {
             self.confirm_way(client, target.ip());
         }
-        Ok(Tried::Outcome { after: there + back + slow, outcome, connection: None })
+        Ok(Tried::Outcome { after: there + back + slow, outcome })
     }
 
     /// IPVS at work.
-    fn forward(&mut self, client: NodeId, director: NodeId, key: ServiceKey, there: Duration) -> Result<Tried, String> {
+    fn forward(
+        &mut self,
+        request: &mut Pending,
+        director: NodeId,
+        key: ServiceKey,
+        there: Duration,
+    ) -> Result<Tried, String> {
+        let client = request.client;
         let name = self.name(director).to_owned();
         let source = self.own_address(client).ok_or("the client has no address")?;
         if self.relays(director) {
-            return self.relay(client, director, key, there, source);
+            return self.relay(request, director, key, there, source);
         }
-        let Some((destination, forwarding)) = self.schedule(director, key, source, None) else {
-            let back = self.back(director, client)?;
-            let outcome = Outcome::Refused { cause: format!("{name} has no destination for {key}") };
-            return Ok(Tried::Outcome { after: there + back, outcome, connection: None });
+        let known = request.connection.filter(|it| it.director == director && it.key == key).map(|it| it.destination);
+        let (destination, forwarding) = match known {
+            Some(destination) => {
+                let entry = self.director(director).and_then(|it| it.kernel.ipvs.services.get(&key));
+                let there = entry.and_then(|entry| entry.destinations.get(&destination));
+                let there =
+                    there.ok_or_else(|| format!("{name} has {destination} no more, where the connection went"))?;
+                (destination, there.forwarding)
+            }
+            None => {
+                let Some((destination, forwarding)) = self.schedule(director, key, source, None) else {
+                    let back = self.back(director, client)?;
+                    let outcome = Outcome::Refused { cause: format!("{name} has no destination for {key}") };
+                    return Ok(Tried::Outcome { after: there + back, outcome });
+                };
+                let at = self.now;
+                self.dispatches.push(Dispatch { at, client, director, service: key.address, destination });
+                let carrier = Carrier::Ipvs(forwarding);
+                request.connection = Some(Connection { director, key, destination, carrier });
+                (destination, forwarding)
+            }
         };
-        let at = self.now;
-        self.dispatches.push(Dispatch { at, client, director, service: key.address, destination });
         let server = self
             .holder_of_own(destination.ip())
             .ok_or_else(|| format!("{name} sends it to {destination}, which nobody has"))?;
@@ -211,19 +252,20 @@ impl World {
         };
         let (outcome, slow) = self.answer(server, SocketAddr::new(destination.ip(), port));
         let after = there + onward + back + slow;
-        Ok(Tried::Outcome { after, outcome, connection: Some((director, key, destination)) })
+        Ok(Tried::Outcome { after, outcome })
     }
 
     /// The relay at work: two connections of its own, from the client and to a real server. One that can't be connected to
     /// costs the client nothing but time: the next one is tried, once.
     fn relay(
         &mut self,
-        client: NodeId,
+        request: &mut Pending,
         director: NodeId,
         key: ServiceKey,
         there: Duration,
         source: IpAddr,
     ) -> Result<Tried, String> {
+        let client = request.client;
         let name = self.name(director).to_owned();
         if self.director(director).is_some_and(|director| !director.running()) {
             return Err(format!("{name}'s relay does not run"));
@@ -252,7 +294,9 @@ impl World {
                     }
                     (outcome, slow) => {
                         let after = there + waited + way + back + slow;
-                        return Ok(Tried::Outcome { after, outcome, connection: Some((director, key, destination)) });
+                        let carrier = Carrier::Relay;
+                        request.connection = Some(Connection { director, key, destination, carrier });
+                        return Ok(Tried::Outcome { after, outcome });
                     }
                 },
                 Err(why) => {
@@ -261,7 +305,7 @@ impl World {
                 }
             }
         }
-        Ok(Tried::Outcome { after: there + waited + back, outcome: Outcome::Refused { cause }, connection: None })
+        Ok(Tried::Outcome { after: there + waited + back, outcome: Outcome::Refused { cause } })
     }
 
     /// `without`: one that was tried already.
@@ -278,11 +322,9 @@ impl World {
         if let Some(without) = without {
             entry.to_mut().destinations.remove(&without);
         }
+        kernel.connections.forget(key, now);
         let connections = &kernel.connections;
-        let active = |destination| Connections {
-            active: connections.get(&(key, destination)).copied().unwrap_or(0),
-            inactive: 0,
-        };
+        let active = |destination| connections.of(key, destination);
         let destination = kernel.pickers.entry(key).or_default().pick(&entry, client, active, now)?;
         Some((destination, entry.destinations.get(&destination)?.forwarding))
     }

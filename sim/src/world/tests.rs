@@ -424,3 +424,80 @@ fn the_world_is_pure() {
         }
     }
 }
+
+/// The web servers of [`pair`] behind a scheduler.
+fn behind(scheduler: &str) -> World {
+    let mut world = world(pair());
+    hold(&mut world, LB1);
+    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let service = Service { scheduler: Scheduler(scheduler.into()), persistence: None };
+    world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
+    for address in ["192.0.2.21:80", "192.0.2.22:80"] {
+        let forwarding = Forwarding::Dr;
+        let destination = Destination { weight: 1, forwarding, upper_threshold: 0, lower_threshold: 0 };
+        world.ipvs(LB1, &Op::AddDestination { service: key, address: address.parse().unwrap(), destination }).unwrap();
+    }
+    world
+}
+
+/// Of the requests that ended since `from`: how many there are, and how many were refused.
+fn refused_since(world: &World, from: u64) -> (usize, usize) {
+    let since = world.requests.iter().filter(|request| request.started >= Instant::from_millis(from));
+    let refused = since.clone().filter(|request| matches!(request.outcome, Outcome::Refused { .. })).count();
+    (since.count(), refused)
+}
+
+#[test]
+fn least_connection_counts_closed_connections_and_sends_to_a_server_that_refuses() {
+    for scheduler in ["rr", "lc", "wlc"] {
+        let mut world = behind(scheduler);
+        until(&mut world, 8_000);
+        let by = |world: &World, id| {
+            let by =
+                |request: &&crate::trace::Request| matches!(request.outcome, Outcome::Answered { by, .. } if by == id);
+            world.requests.iter().filter(by).count()
+        };
+        let (one, other) = (by(&world, WEB1), by(&world, NodeId(WEB1.0 + 1)));
+        assert!(one.abs_diff(other) <= 1, "{scheduler}: {one} and {other}");
+        world.act(&Action::Down(WEB1.into()));
+        until(&mut world, 12_000);
+        let (all, refused) = refused_since(&world, 8_000);
+        assert!((refused * 2).abs_diff(all) <= 1, "{scheduler}: {refused} of {all}");
+    }
+}
+
+#[test]
+fn entries_of_refused_connections_go_before_those_of_closed_ones_and_more_goes_to_who_refuses() {
+    let mut world = behind("wlc");
+    world.act(&Action::Down(WEB1.into()));
+    // Nothing is forgotten yet.
+    until(&mut world, 64_000);
+    let (all, refused) = refused_since(&world, 5_000);
+    assert!((refused * 2).abs_diff(all) <= 1, "{refused} of {all}");
+    // web1's oldest entries end and web2's stay: web1 has to take as many more until both have the same.
+    until(&mut world, 100_000);
+    let (all, refused) = refused_since(&world, 66_000);
+    assert!(refused * 10 >= all * 7, "{refused} of {all}");
+}
+
+#[test]
+fn what_is_sent_again_goes_where_the_first_packet_went() {
+    let mut scenario = pair();
+    if let NodeKind::Client(client) = &mut scenario.nodes[VISITOR.0].kind {
+        client.timeout = Duration::from_secs(8);
+        client.every = Duration::from_secs(60);
+    }
+    let mut world = world(scenario);
+    hold(&mut world, LB1);
+    serve(&mut world, LB1, Forwarding::Dr);
+    world.act(&Action::PowerOff(WEB1));
+    until(&mut world, 6_500);
+    // Its place is taken by another one before the client sends again.
+    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let destination = Destination { weight: 1, forwarding: Forwarding::Dr, upper_threshold: 0, lower_threshold: 0 };
+    let address = "192.0.2.22:80".parse().unwrap();
+    world.ipvs(LB1, &Op::AddDestination { service: key, address, destination }).unwrap();
+    world.ipvs(LB1, &Op::RemoveDestination { service: key, address: "192.0.2.21:80".parse().unwrap() }).unwrap();
+    until(&mut world, 14_000);
+    assert_eq!(cause(&world), "no answer: lb1 has 192.0.2.21:80 no more, where the connection went");
+}
