@@ -4,6 +4,7 @@ use super::model::{asked_later, cold, later};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use vipward_sim::drill::{self, Case};
 use vipward_sim::scenario::{Action, Dataplane, NodeKind};
@@ -51,10 +52,12 @@ struct Recipe {
     kernel: Kernel,
     /// What its files say differently, and which of the cases then differ.
     instead: Option<(&'static str, &'static str, fn(&Case) -> bool)>,
+    /// How much longer its cases last.
+    longer: Duration,
 }
 
 const fn as_written(name: &'static str, kernel: Kernel) -> Recipe {
-    Recipe { name, folder: name, kernel, instead: None }
+    Recipe { name, folder: name, kernel, instead: None, longer: Duration::ZERO }
 }
 
 const RECIPES: [Recipe; 8] = [
@@ -65,6 +68,7 @@ const RECIPES: [Recipe; 8] = [
         folder: "relay",
         kernel: Kernel::Here,
         instead: Some(("    track_interface {\n        eth1\n    }\n", "", |case| case.link.is_some())),
+        longer: Duration::ZERO,
     },
     as_written("two-links", Kernel::Here),
     as_written("active-active", Kernel::Here),
@@ -74,6 +78,8 @@ const RECIPES: [Recipe; 8] = [
         folder: "nat",
         kernel: Kernel::Guest,
         instead: Some(("lb_algo rr\n", "lb_algo wlc\n", about_real_servers)),
+        // A server that was away has fewer entries, and gets all new connections for about as long as it was away.
+        longer: Duration::from_secs(20),
     },
     as_written("dr", Kernel::Guest),
 ];
@@ -130,8 +136,14 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
         Kernel::Guest => Dataplane::Ipvs,
     };
     let mut cases = drill::cases(&files, Some(dataplane))?;
-    if let Some((_, _, differs)) = recipe(cluster).instead {
+    let recipe = recipe(cluster);
+    if let Some((_, _, differs)) = recipe.instead {
         cases.retain(differs);
+    }
+    for case in &mut cases {
+        for scenario in std::iter::once(&mut case.scenario).chain(&mut case.later) {
+            Arc::make_mut(scenario).duration += recipe.longer;
+        }
     }
     let slow = |case: &Case| cluster.kernel == Kernel::Guest && !cold(case);
     let paused = |case: Case| match slow(&case) {
