@@ -17,7 +17,7 @@ mod testing;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use command::{check, demo, status as ask, upgrade, words};
+use command::{check, demo, serve, status as ask, upgrade, words};
 use options::cli::{Cli, Command, Config};
 use process::{confine, supervise, worker};
 use std::process::ExitCode;
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Status(options) => ask::status(&options).into(),
         Command::Explain(options) => ask::explain(&options).into(),
         Command::History(options) => ask::history(&options).into(),
+        Command::Serve(options) => serve::serve(&options).into(),
         Command::Check(options) => check::check(&options).into(),
         Command::Config(Config::Words(options)) => words::words(&options).into(),
         Command::Demo => demo::run(),

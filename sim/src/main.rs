@@ -217,7 +217,7 @@ fn run_drill(options: &Drill) -> Status {
     if !drill.rows.is_empty() {
         eprintln!("{simulated:.0} s simulated in {wall:.1} s ({:.0} s a second)", simulated / wall.max(0.001));
     }
-    match drill.verdict() {
+    match drill.ending() {
         drill::Ending::Held => Status::Held,
         drill::Ending::Broke => Status::DidNotHold,
         drill::Ending::Refused | drill::Ending::Impossible => Status::Mistakes,

@@ -49,7 +49,7 @@ const AWAY: &str = "nobody has 192.0.2.100 because the quorum service can't be a
 /// What holds of both modes with the default session of 20 s.
 fn stands_every_case(drill: &Drill) {
     let text = drill.text(false, WIDE);
-    assert_eq!(drill.verdict(), Ending::Held, "{text}");
+    assert_eq!(drill.ending(), Ending::Held, "{text}");
     assert!(drill.rows.iter().all(|row| row.two_owners.is_zero()), "{text}");
     for nobody_notices in [
         "nothing happens",
@@ -104,7 +104,7 @@ fn a_session_that_is_too_short_for_the_ensemble_is_marked() {
         let drill = drilled(&format!("short-{mode}"), mode, "session_timeout = 8");
         let text = drill.text(false, WIDE);
         let red: Vec<&str> = drill.rows.iter().filter(|row| !row.held()).map(|row| &*row.fault).collect();
-        assert_eq!((drill.verdict(), red), (Ending::Broke, vec!["zk's leader freezes"]), "{text}");
+        assert_eq!((drill.ending(), red), (Ending::Broke, vec!["zk's leader freezes"]), "{text}");
         let frozen = row(&drill, "zk's leader freezes");
         let bears = "a session of 8 s bears 4.25 s without an answer, and a frozen leader is replaced after 10.5 s";
         assert!(frozen.reasons().iter().any(|reason| reason.ends_with(bears)), "{:?}", frozen.reasons());
@@ -124,7 +124,7 @@ fn a_session_that_is_too_short_for_the_ensemble_is_marked() {
 fn a_pair_that_keeps_its_addresses_needs_no_quorum_service() {
     let drill = drilled("keep", "fence", "[coordination.routers.VI_1]\non_loss = \"keep\"");
     let text = drill.text(false, WIDE);
-    assert_eq!(drill.verdict(), Ending::Held, "{text}");
+    assert_eq!(drill.ending(), Ending::Held, "{text}");
     assert_eq!(row(&drill, "zk answers nobody").noticed(), Noticed::Nothing, "{text}");
     assert_eq!(row(&drill, "zk's leader freezes").noticed(), Noticed::Nothing, "{text}");
     // It waits for a session before it begins without the service.
@@ -140,7 +140,7 @@ fn elect_with_keep_has_two_owners_where_one_director_loses_the_service() {
     let text = drill.text(false, WIDE);
     let alone = row(&drill, "lb1 can't reach zk");
     assert!(!alone.held() && alone.two_owners > Duration::from_secs(10), "{text}");
-    assert_eq!((drill.verdict(), alone.broken.as_slice()), (Ending::Broke, ["one-owner"].as_slice()), "{text}");
+    assert_eq!((drill.ending(), alone.broken.as_slice()), (Ending::Broke, ["one-owner"].as_slice()), "{text}");
     assert_eq!(row(&drill, "zk answers nobody").noticed(), Noticed::Nothing, "{text}");
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::listen::Listen;
 use crate::dataplane::Choice;
 use crate::system::log::LogLevel;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -53,6 +54,11 @@ pub enum Command {
     Explain(Told),
     /// Show the last decisions of a running director, with their causes
     History(Told),
+    /// Serve what a running director answers over HTTP: metrics, status and health, for reading
+    ///
+    /// `/metrics` (OpenMetrics, as Prometheus reads it), `/v1/status` (JSON), `/healthz` and `/readyz`. It is a process of
+    /// its own: nothing that its clients do costs the director more than a question in half a second.
+    Serve(Serve),
     /// Say what is wrong with configuration files
     ///
     /// Several files are taken as those of one cluster, one for each director, and compared with each other. Warnings
@@ -148,6 +154,16 @@ pub struct Status {
     /// How it looks
     #[arg(long, value_enum, default_value_t)]
     pub format: StatusFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// An address with a port, or the path of a unix socket
+    #[arg(long, value_name = "ADDRESS:PORT|PATH", default_value = "127.0.0.1:9650")]
+    pub listen: Listen,
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

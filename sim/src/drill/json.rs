@@ -95,7 +95,7 @@ impl Drill {
     pub fn json(&self) -> Json<'_> {
         Json {
             directors: self.directors.iter().map(|name| &**name).collect(),
-            verdict: match self.verdict() {
+            verdict: match self.ending() {
                 Ending::Held => "held",
                 Ending::Broke => "broke",
                 Ending::Refused => "refused",

@@ -85,7 +85,7 @@ pub enum Ending {
 }
 
 impl Drill {
-    pub fn verdict(&self) -> Ending {
+    pub fn ending(&self) -> Ending {
         match (self.rows.is_empty(), self.refused, self.rows.iter().all(Row::held)) {
             (true, ..) => Ending::Impossible,
             (false, true, _) => Ending::Refused,

@@ -68,7 +68,7 @@ impl Drill {
         {
             let _ = write!(text, "; two owners for {} ({})", some(row.two_owners), row.fault);
         }
-        if self.verdict() == Ending::Refused {
+        if self.ending() == Ending::Refused {
             text.push_str("\nNot as they stand: `vipward run` refuses these files, for the errors above");
         }
         text

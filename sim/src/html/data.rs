@@ -160,7 +160,7 @@ impl Page {
         let loud = drill.findings.iter().filter(|finding| finding.severity > Severity::Info);
         Self {
             title: format!("Fire drill of {}", crate::drill::words::list(&names)),
-            held: drill.verdict() == Ending::Held,
+            held: drill.ending() == Ending::Held,
             verdict: drill.summary(),
             assumptions: drill.assumptions.clone(),
             covered: Vec::new(),

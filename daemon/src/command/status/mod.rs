@@ -1,7 +1,7 @@
 //! `vipward status`, `vipward explain` and `vipward history`: ask a running director how it is.
 
 mod ages;
-mod client;
+pub mod client;
 mod explain;
 mod overview;
 mod table;
