@@ -139,6 +139,7 @@ fn real_server(n: u32) -> RealServer {
         lower_threshold: 0,
         notify: None,
         checkers: vec![checker],
+        files: Vec::new(),
         places: Places::default(),
     }
 }

@@ -17,7 +17,7 @@ pub enum News {
     RoleChanged { router: Arc<str>, role: Role },
     /// A virtual server gained or lost its quorum, which it has until the first such news: the Balancer's.
     QuorumChanged { service: VirtualServerId, quorum: bool },
-    /// A tracked file holds another number (`track_file`, FILE_CHECK).
+    /// A tracked file that a FILE_CHECK names holds another number: the Election's.
     FileNumber { file: Arc<str>, number: i64 },
     /// A BFD session is up or down (`bfd_instance`, BFD_CHECK).
     BfdChanged { session: Arc<str>, up: bool },

@@ -4,7 +4,7 @@
 //! Methods take `&self`: a world is shared between the driver's turn and the probes that it has under way, all on one
 //! thread. Futures are cancelled by dropping them; a dropped [`World::next`] must not lose anything.
 
-pub use crate::check::Streams;
+pub use crate::check::{Datagrams, Streams};
 pub use crate::time::Clock;
 
 use crate::command::Command;

@@ -26,6 +26,8 @@ mod hostile;
 mod language;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/mistakes_of_checks.rs"]
+mod mistakes_of_checks;
 #[path = "config/nodes.rs"]
 mod nodes;
 #[path = "config/pairs.rs"]

@@ -99,6 +99,7 @@ fn balancer() -> Estate {
     Estate::Balancer(BalancerEstate {
         attempts: 9,
         services: vec![VirtualServerEstate { service, keys, quorum: true, servers }],
+        ..BalancerEstate::default()
     })
 }
 
@@ -189,7 +190,7 @@ impl Machine for Scripted {
     }
 
     fn estate(&self, _: Instant) -> Option<BalancerEstate> {
-        Some(BalancerEstate { attempts: self.handled, services: Vec::new() })
+        Some(BalancerEstate { attempts: self.handled, ..BalancerEstate::default() })
     }
 }
 

@@ -1,5 +1,5 @@
 //! Probes against real servers of every temper, in memory and in simulated time.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails panics")]
 
 use proptest::prelude::*;
 use std::cell::{Cell, OnceCell};
@@ -19,10 +19,13 @@ use vipward_core::command::{Command, ScriptOutcome};
 use vipward_core::seam::{Clock, Streams};
 use vipward_core::time::{Duration, Instant};
 
+const RANDOM: u64 = 0x0102_0304_0506_0708;
 const TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT: ProbeKind = ProbeKind::Tcp(tcp::Connect);
 const ECHO: ProbeKind = ProbeKind::Ping(ping::Echo);
 
+/// What comes back for a datagram that is sent, each a while after the one before.
+type Answers = Rc<dyn Fn(&[u8]) -> Vec<(Duration, io::Result<Vec<u8>>)>>;
 type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>>>>;
 
 /// A network of one real server, by tokio's clock, which is paused in these tests and jumps to the next timer.
@@ -30,11 +33,13 @@ struct OneServer {
     /// The first time that somebody asked.
     start: OnceCell<tokio::time::Instant>,
     connect: Box<dyn Fn() -> Connecting>,
+    /// What comes back for a datagram.
+    answers: Answers,
 }
 
 impl OneServer {
     fn new(connect: impl Fn() -> Connecting + 'static) -> Self {
-        Self { start: OnceCell::new(), connect: Box::new(connect) }
+        Self { start: OnceCell::new(), connect: Box::new(connect), answers: Rc::new(|_| Vec::new()) }
     }
 }
 
@@ -57,6 +62,14 @@ impl Streams for OneServer {
     /// Echoes where it would connect.
     async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
         (self.connect)().await.map(drop)
+    }
+
+    type Datagrams = udp_check::Wire;
+
+    /// There is a way where it would connect.
+    async fn datagrams(&self, _: SocketAddr, _: &Binding) -> io::Result<udp_check::Wire> {
+        (self.connect)().await?;
+        Ok(udp_check::Wire::new(self.answers.clone()))
     }
 
     type Secure = DuplexStream;
@@ -127,7 +140,13 @@ fn get(url: UrlCheck) -> ProbeKind {
 /// The verdict, and how long it took.
 async fn verdict(network: OneServer, kind: ProbeKind) -> (Verdict, Duration) {
     let network = Rc::new(network);
-    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), from: Binding::default(), timeout: TIMEOUT, kind };
+    let probe = Probe {
+        target: "192.0.2.10:80".parse().unwrap(),
+        from: Binding::default(),
+        timeout: TIMEOUT,
+        kind,
+        random: RANDOM,
+    };
     let verdict = check::run(probe, network.clone()).await;
     (verdict, network.now().since_origin())
 }
@@ -169,6 +188,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, F: Fn() -> S> Streams for Over
         Ok(())
     }
 
+    type Datagrams = udp_check::Wire;
+
+    async fn datagrams(&self, target: SocketAddr, from: &Binding) -> io::Result<udp_check::Wire> {
+        self.0.datagrams(target, from).await
+    }
+
     type Secure = S;
 
     async fn secure(&self, stream: S, _: &Tls) -> io::Result<S> {
@@ -186,14 +211,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static, F: Fn() -> S> Streams for Over
 
 /// The verdict where each connection is one of these streams.
 async fn over<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: impl Fn() -> S, kind: ProbeKind) -> Verdict {
-    let probe = Probe { target: "192.0.2.10:80".parse().unwrap(), from: Binding::default(), timeout: TIMEOUT, kind };
+    let probe = Probe {
+        target: "192.0.2.10:80".parse().unwrap(),
+        from: Binding::default(),
+        timeout: TIMEOUT,
+        kind,
+        random: RANDOM,
+    };
     check::run(probe, Rc::new(Over(refuses(io::ErrorKind::ConnectionRefused), stream))).await
 }
 
 /// Whatever the kind.
 #[tokio::test(start_paused = true)]
 async fn what_is_short_here_is_no_verdict_about_the_server() {
-    for kind in [CONNECT, ECHO, get(url()), smtp_check::greet()] {
+    for kind in [CONNECT, ECHO, get(url()), smtp_check::greet(), udp_check::send(None), dns_check::query()] {
         let verdict = verdict(refuses(io::ErrorKind::OutOfMemory), kind).await.0;
         assert_eq!(verdict, Verdict::NotAsked(Shortage::Memory));
     }
@@ -271,6 +302,8 @@ mod ping_check {
     }
 }
 
+#[path = "probe/dns_check.rs"]
+mod dns_check;
 #[path = "probe/http_get.rs"]
 mod http_get;
 #[path = "probe/misc_check.rs"]
@@ -279,3 +312,5 @@ mod misc_check;
 mod smtp_check;
 #[path = "probe/ssl_get.rs"]
 mod ssl_get;
+#[path = "probe/udp_check.rs"]
+mod udp_check;

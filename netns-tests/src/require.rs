@@ -1,4 +1,4 @@
-//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl,aiosmtpd` turns
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl,aiosmtpd,nsd` turns
 //! "cannot run here" into failure.
 
 use crate::zookeeper;
@@ -25,6 +25,8 @@ pub enum Need {
     Curl,
     /// A mail server: Debian's python3-aiosmtpd.
     Aiosmtpd,
+    /// A name server: Debian's nsd.
+    Nsd,
     /// A processor that a real-time task may have whole: two of them, the right to it, and `chrt` and `taskset`.
     RealTime,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Need {
             Self::Nftables => "nftables",
             Self::Curl => "curl",
             Self::Aiosmtpd => "aiosmtpd",
+            Self::Nsd => "nsd",
         })
     }
 }
@@ -72,7 +75,7 @@ fn look(need: Need) -> Result<(), String> {
             let tried = tried.map_err(|error| format!("in-lab: {error}"))?;
             if tried.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned()) }
         }
-        Need::Keepalived | Need::Nginx => {
+        Need::Keepalived | Need::Nginx | Need::Nsd => {
             let name = need.to_string();
             program(&name).map(|_| ()).ok_or_else(|| format!("there is no {name}; apt-get install {name}"))
         }

@@ -29,7 +29,7 @@ fn main() {
         "{routers} virtual routers x {addresses} addresses: {} cases, {} s simulated in {took:.2} s, {:?}",
         drill.rows.len(),
         drill.simulated.as_secs(),
-        drill.verdict()
+        drill.ending()
     );
 }
 

@@ -162,6 +162,7 @@ fn real_server(address: SocketAddr) -> RealServer {
         lower_threshold: 0,
         notify: None,
         checkers: vec![checker],
+        files: Vec::new(),
         places: Places::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Balancer;
 use crate::health::estate::CheckerEstate;
+use crate::health::files::Numbers;
 use crate::ipvs::{ServiceKey, VirtualServerId};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub struct BalancerEstate {
     /// Of all probes ever started.
     pub attempts: u64,
     pub services: Vec<VirtualServerEstate>,
+    /// What tracked files held, as far as it was told.
+    #[serde(skip_serializing_if = "Numbers::is_empty")]
+    pub files: Numbers,
 }
 
 /// One virtual server's. Without real servers: the configuration does not name it any more, and its entries may still be
@@ -61,6 +65,6 @@ impl Balancer {
             quorum: false,
             servers: Vec::new(),
         }));
-        BalancerEstate { attempts: self.attempts, services }
+        BalancerEstate { attempts: self.attempts, services, files: self.files.numbers.clone() }
     }
 }

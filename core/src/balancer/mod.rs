@@ -15,7 +15,9 @@ mod effect;
 pub mod estate;
 mod event;
 pub mod failures;
+mod files;
 pub mod kernel;
+mod member;
 pub mod notify;
 pub mod queue;
 mod status;
@@ -27,20 +29,22 @@ use crate::check::{ProbeId, Verdict};
 use crate::config::{Config, VirtualServer};
 use crate::decision::Decision;
 use crate::door::News;
-use crate::health::Outcome;
+use crate::health::{Outcome, warmup};
 use crate::ipvs::{Op, Table, VirtualServerId};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
 use crate::time::{Duration, Instant};
 use estate::{BalancerEstate, VirtualServerEstate};
 use failures::Failures;
+use files::Files;
 use kernel::Kernel;
+use member::TakenUp;
 use queue::{CheckerPlace, ProbeQueue};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use suspend::Suspension;
 use unasked::Unasked;
-use virtual_server::{LiveVirtualServer, TakenUp};
+use virtual_server::LiveVirtualServer;
 
 pub use carrier::Carrier;
 pub use effect::Effect;
@@ -74,6 +78,8 @@ pub struct Balancer {
     unasked: Unasked,
     #[serde(default)]
     suspension: Suspension,
+    #[serde(default)]
+    files: Files,
     /// What spreads first probes.
     #[serde(default)]
     seed: u64,
@@ -129,6 +135,7 @@ impl Machine for Balancer {
             }
             Input::Event(Event::ProbeFinished { probe, verdict }) => self.judge(probe, verdict, now, &mut effects),
             Input::News(News::AddressHere { address, here }) => self.address_here(address, here, now, &mut effects),
+            Input::News(News::FileNumber { file, number }) => self.file_number(&file, number, now, &mut effects),
             // Nothing else of what an Election tells decides about a real server.
             Input::News(_) => {}
             Input::Failed { effect, error } => self.failed(&effect, &error, now, &mut effects),
@@ -207,17 +214,22 @@ impl Balancer {
         let mut taken_up = TakenUp::default();
         if let Some(estate) = &inherited {
             self.attempts = estate.attempts;
+            self.files.numbers.clone_from(&estate.files);
             self.kernel.inherit(estate.services.iter().flat_map(VirtualServerEstate::keys), now);
         }
         let left: BTreeMap<VirtualServerId, &VirtualServerEstate> =
             inherited.iter().flat_map(|estate| &estate.services).map(|left| (left.service, left)).collect();
         self.seed = seed;
         self.suspension.load(&config);
+        self.files.load(&config);
         let mut old = std::mem::take(&mut self.services);
         for (id, server) in after {
             let mut service = match old.remove(&id) {
-                Some(service) => service.reload(server, seed, now, effects),
-                None => LiveVirtualServer::new(server, left.get(&id).copied(), seed, now, &mut taken_up, effects),
+                Some(service) => service.reload(server, &self.files.numbers, seed, now, effects),
+                None => {
+                    let (left, numbers) = (left.get(&id).copied(), &self.files.numbers);
+                    LiveVirtualServer::new(server, left, numbers, seed, now, &mut taken_up, effects)
+                }
             };
             if self.suspension.holds(server) {
                 effects.extend(service.suspend(now).into_iter().map(Effect::CancelProbe));
@@ -273,18 +285,31 @@ impl Balancer {
         effects.decide(said);
         let (from, to) = (weight, service.weight(probe.server));
         if from != to {
-            effects.decide(Decision::WeightChanged { service: probe.service, server: probe.server, from, to });
+            let (service, server) = (probe.service, probe.server);
+            effects.decide(Decision::WeightChanged { service, server, from, to, file: None });
         }
         if was_up != is_up {
-            service.tell_server(probe, position, is_up, &why, effects);
+            let kind = service.checker_word(probe.server, position);
+            service.tell_server(probe.service, probe.server, kind, is_up, &why, effects);
         }
         if was_up != is_up || from != to {
-            service.update_quorum(probe.service, effects);
-            let desired = service.desired();
-            for key in service.keys() {
-                let ops = self.kernel.reconcile_service(*key, &desired, now);
-                effects.extend(ops.into_iter().map(Effect::Ipvs));
-            }
+            Self::settle(&mut self.kernel, probe.service, service, now, effects);
+        }
+    }
+
+    /// A real server of it is up or down now, or has another weight.
+    fn settle(
+        kernel: &mut Kernel,
+        id: VirtualServerId,
+        service: &mut LiveVirtualServer,
+        now: Instant,
+        effects: &mut Outbox,
+    ) {
+        service.update_quorum(id, effects);
+        let desired = service.desired();
+        for key in service.keys() {
+            let ops = kernel.reconcile_service(*key, &desired, now);
+            effects.extend(ops.into_iter().map(Effect::Ipvs));
         }
     }
 
@@ -327,7 +352,10 @@ impl Balancer {
             let CheckerPlace { service, server, checker } = place;
             let id = ProbeId { service, server, checker, attempt: self.attempts };
             let probe = self.services.get_mut(&service).and_then(|service| service.begin(id, now));
-            if let Some(probe) = probe {
+            if let Some(mut probe) = probe {
+                if probe.kind.guarded() {
+                    probe.random = warmup::random(self.seed, id);
+                }
                 self.attempts += 1;
                 effects.push(Effect::StartProbe { id, probe });
             }

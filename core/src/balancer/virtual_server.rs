@@ -1,15 +1,17 @@
 //! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entries that they call for.
 
 use super::estate::{RealServerEstate, VirtualServerEstate, keys_beside};
+use super::member::{Member, TakenUp, weights};
 use super::notify;
 use super::queue::{CheckerPlace, ProbeQueue};
 use crate::balancer::{Effect, Outbox};
 use crate::check::{Probe, ProbeId, Verdict};
-use crate::config::{self, SorryServer, UpDownScripts, VirtualServer};
+use crate::config::{SorryServer, UpDownScripts, VirtualServer};
 use crate::decision::Decision;
 use crate::door::News;
+use crate::health::files::Numbers;
 use crate::health::real_server::Place;
-use crate::health::{Change, Checker, Outcome, Quorum, RealServer, Weight};
+use crate::health::{Change, Checker, Outcome, Quorum};
 use crate::ipvs::{Destination, Forwarding, Persistence, Service, ServiceEntry, ServiceKey, VirtualServerId};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -39,19 +41,6 @@ pub struct LiveVirtualServer {
     members: BTreeMap<SocketAddr, Member>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Member {
-    weight: Weight,
-    forwarding: Forwarding,
-    upper_threshold: u32,
-    lower_threshold: u32,
-    inhibit_on_failure: bool,
-    /// `notify_up`, `notify_down`.
-    #[serde(default)]
-    notify: Option<Arc<UpDownScripts>>,
-    health: RealServer,
-}
-
 /// One real server, as it is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct LiveServer<'a> {
@@ -68,6 +57,7 @@ impl LiveVirtualServer {
     pub fn new(
         server: &VirtualServer,
         left: Option<&VirtualServerEstate>,
+        numbers: &Numbers,
         seed: u64,
         now: Instant,
         taken_up: &mut TakenUp,
@@ -79,12 +69,12 @@ impl LiveVirtualServer {
         for real in &server.real_servers {
             members.entry(real.address).or_insert_with(|| {
                 let place = Place { service: server.id(), server: real.address, seed };
-                let health = match known.get(&real.address) {
-                    Some(known) => taken_up.real_server(place, real, known, now),
-                    None => new_real_server(place, real, now, effects),
+                let member = match known.get(&real.address) {
+                    Some(known) => taken_up.real_server(place, real, known, numbers, now),
+                    None => Member::begin(place, real, numbers, now, effects),
                 };
-                taken_up.of += health.checkers.len();
-                Member::new(real, health)
+                taken_up.of += member.health.checkers.len();
+                member
             });
         }
         let (live, total) = weights(&members);
@@ -122,7 +112,14 @@ impl LiveVirtualServer {
     }
 
     /// The same virtual server under a new configuration. What did not change goes on undisturbed.
-    pub fn reload(mut self, server: &VirtualServer, seed: u64, now: Instant, effects: &mut Outbox) -> Self {
+    pub fn reload(
+        mut self,
+        server: &VirtualServer,
+        numbers: &Numbers,
+        seed: u64,
+        now: Instant,
+        effects: &mut Outbox,
+    ) -> Self {
         let mut members = BTreeMap::new();
         for real in &server.real_servers {
             let address = real.address;
@@ -130,20 +127,21 @@ impl LiveVirtualServer {
                 continue;
             }
             let place = Place { service: server.id(), server: address, seed };
-            let health = match self.members.remove(&address) {
-                None => new_real_server(place, real, now, effects),
+            let member = match self.members.remove(&address) {
+                None => Member::begin(place, real, numbers, now, effects),
                 Some(old) => {
-                    let was_up = old.health.is_up();
+                    let was_up = old.is_up();
                     let (health, cancelled) = old.health.reload(place, &real.checkers, now);
                     effects.extend(cancelled.into_iter().map(Effect::CancelProbe));
-                    if !was_up && health.is_up() {
-                        effects.decide(Decision::ServerUp { service: server.id(), server: address });
-                        notify::server(server.id(), address, real.notify.as_deref(), true, effects);
+                    let member = Member::new(real, health, numbers);
+                    if was_up != member.is_up() {
+                        member.say(server.id(), address, effects);
+                        notify::server(server.id(), address, real.notify.as_deref(), member.is_up(), effects);
                     }
-                    health
+                    member
                 }
             };
-            members.insert(address, Member::new(real, health));
+            members.insert(address, member);
         }
         effects.extend(self.attempts_under_way().map(Effect::CancelProbe));
         // Those that are not configured any more.
@@ -186,7 +184,7 @@ impl LiveVirtualServer {
             .members
             .iter()
             .filter_map(|(address, member)| {
-                let serves = sorry_server.is_none() && member.health.is_up();
+                let serves = sorry_server.is_none() && member.is_up();
                 (serves || member.inhibit_on_failure).then(|| (*address, member.destination(!serves)))
             })
             .collect();
@@ -216,7 +214,7 @@ impl LiveVirtualServer {
     pub fn servers(&self) -> impl Iterator<Item = LiveServer<'_>> {
         self.members.iter().map(|(address, member)| LiveServer {
             address: *address,
-            up: member.health.is_up(),
+            up: member.is_up(),
             forwarding: member.forwarding,
             weight: member.weight.configured,
             checkers: &member.health.checkers,
@@ -263,20 +261,64 @@ impl LiveVirtualServer {
         said
     }
 
-    /// Tells that a real server has come up or gone down by what the checker at `position` found.
-    pub fn tell_server(&self, probe: ProbeId, position: u32, up: bool, why: &str, effects: &mut Outbox) {
-        let Some(member) = self.members.get(&probe.server) else { return };
-        let checker = usize::try_from(position).ok().and_then(|at| member.health.checkers.get(at));
-        let kind = checker.map_or("", |checker| checker.config().kind.word()).replace('_', " ");
-        let line = format!("{kind} {} on service", if up { "succeed" } else { "failed" });
-        let (service, server, scripts) = (probe.service, probe.server, member.notify.as_deref());
+    /// The name of the checker at `position`.
+    pub fn checker_word(&self, server: SocketAddr, position: u32) -> &'static str {
+        let checkers = self.members.get(&server).map(|member| &member.health.checkers);
+        let checker = usize::try_from(position).ok().and_then(|at| checkers?.get(at));
+        checker.map_or("", |checker| checker.config().kind.word())
+    }
+
+    /// A tracked file holds this number. Whether that changes anything.
+    pub fn file_number(
+        &mut self,
+        service: VirtualServerId,
+        file: &Arc<str>,
+        number: i64,
+        effects: &mut Outbox,
+    ) -> bool {
+        let mut changed = Vec::new();
+        for (server, member) in &mut self.members {
+            let (was_up, from) = (member.is_up(), member.weight.effective());
+            member.files.read(file, number);
+            member.weight.tracked = member.files.adds();
+            let (is_up, to) = (member.is_up(), member.weight.effective());
+            let why = if was_up != is_up { member.say(service, *server, effects) } else { String::new() };
+            if from != to {
+                let file = Some((file.clone(), number));
+                effects.decide(Decision::WeightChanged { service, server: *server, from, to, file });
+            }
+            if was_up != is_up || from != to {
+                changed.push((*server, (was_up != is_up).then_some(is_up), why));
+            }
+        }
+        for (server, up, why) in &changed {
+            if let Some(up) = up {
+                self.tell_server(service, *server, "FILE_CHECK", *up, why, effects);
+            }
+        }
+        !changed.is_empty()
+    }
+
+    /// Tells that a real server has come up or gone down by what a checker of this name found.
+    pub fn tell_server(
+        &self,
+        service: VirtualServerId,
+        server: SocketAddr,
+        kind: &str,
+        up: bool,
+        why: &str,
+        effects: &mut Outbox,
+    ) {
+        let Some(member) = self.members.get(&server) else { return };
+        let line = format!("{} {} on service", kind.replace('_', " "), if up { "succeed" } else { "failed" });
+        let scripts = member.notify.as_deref();
         notify::server(service, server, scripts, up, effects);
         notify::server_mail((service, server), scripts, up, (&line, why), effects);
     }
 
     /// `rs_init_notifies`: the real servers that begin up.
     pub fn tell_start(&self, service: VirtualServerId, effects: &mut Outbox) {
-        for (address, member) in self.members.iter().filter(|(_, member)| member.health.is_up()) {
+        for (address, member) in self.members.iter().filter(|(_, member)| member.is_up()) {
             notify::server(service, *address, member.notify.as_deref(), true, effects);
         }
     }
@@ -287,7 +329,7 @@ impl LiveVirtualServer {
     }
 
     fn tell_servers_down(&self, service: VirtualServerId, effects: &mut Outbox) {
-        for (address, member) in self.members.iter().filter(|(_, member)| member.health.is_up()) {
+        for (address, member) in self.members.iter().filter(|(_, member)| member.is_up()) {
             notify::server(service, *address, member.notify.as_deref(), false, effects);
         }
     }
@@ -296,7 +338,7 @@ impl LiveVirtualServer {
     fn tell_removed(&self, service: VirtualServerId, effects: &mut Outbox) {
         self.tell_servers_down(service, effects);
         let said = ("Removing", "the configuration does not name it any more");
-        for (address, member) in self.members.iter().filter(|(_, member)| member.health.is_up()) {
+        for (address, member) in self.members.iter().filter(|(_, member)| member.is_up()) {
             notify::server_mail((service, *address), member.notify.as_deref(), false, said, effects);
         }
     }
@@ -326,7 +368,7 @@ impl LiveVirtualServer {
 
     /// Whether this real server may take connections.
     pub fn is_up(&self, server: SocketAddr) -> bool {
-        self.members.get(&server).is_some_and(|member| member.health.is_up())
+        self.members.get(&server).is_some_and(|member| member.is_up())
     }
 
     /// Position of the checker that waits for this attempt.
@@ -416,77 +458,4 @@ impl LiveVirtualServer {
     fn checker_mut(&mut self, server: SocketAddr, position: u32) -> Option<&mut Checker> {
         self.members.get_mut(&server)?.health.checkers.get_mut(usize::try_from(position).ok()?)
     }
-}
-
-/// Counts what was taken up.
-#[derive(Debug, Default)]
-pub struct TakenUp {
-    checkers: usize,
-    of: usize,
-    down: Vec<(VirtualServerId, SocketAddr)>,
-    without_quorum: Vec<VirtualServerId>,
-}
-
-impl TakenUp {
-    fn real_server(
-        &mut self,
-        place: Place,
-        real: &config::RealServer,
-        known: &RealServerEstate,
-        now: Instant,
-    ) -> RealServer {
-        let (health, checkers) = RealServer::take_up(place, &real.checkers, &known.checkers, now);
-        self.checkers += checkers;
-        if !health.is_up() {
-            self.down.push((place.service, place.server));
-        }
-        health
-    }
-
-    pub fn decision(self) -> Decision {
-        let Self { checkers, of, down, without_quorum } = self;
-        Decision::VerdictsInherited { checkers, of, down, without_quorum }
-    }
-}
-
-impl Member {
-    fn new(real: &config::RealServer, health: RealServer) -> Self {
-        Self {
-            weight: Weight { checker: health.answered(real.weight), ..Weight::new(real.weight) },
-            forwarding: real.forwarding,
-            upper_threshold: real.upper_threshold,
-            lower_threshold: real.lower_threshold,
-            inhibit_on_failure: real.inhibit_on_failure,
-            notify: real.notify.clone(),
-            health,
-        }
-    }
-
-    /// As it is in the table, taking connections or, `inhibited`, only keeping those that it has.
-    fn destination(&self, inhibited: bool) -> Destination {
-        let weight = Weight { drained: self.weight.drained || inhibited, ..self.weight };
-        Destination {
-            weight: weight.effective(),
-            forwarding: self.forwarding,
-            upper_threshold: self.upper_threshold,
-            lower_threshold: self.lower_threshold,
-        }
-    }
-}
-
-fn new_real_server(place: Place, real: &config::RealServer, now: Instant, effects: &mut Outbox) -> RealServer {
-    let health = RealServer::new(place, &real.checkers, now);
-    if !health.is_up() {
-        let decision = Decision::ServerStartsDown { service: place.service, server: place.server };
-        effects.decide(decision);
-    }
-    health
-}
-
-/// The weights of the live ones, as they are now, and of all, as they are configured.
-fn weights(members: &BTreeMap<SocketAddr, Member>) -> (u64, u64) {
-    members.values().fold((0, 0), |(live, total), member| {
-        let now = if member.health.is_up() { u64::from(member.weight.whole()) } else { 0 };
-        (live + now, total + u64::from(member.weight.configured))
-    })
 }

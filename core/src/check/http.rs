@@ -9,7 +9,7 @@
 use super::after_request::AfterRequest;
 use super::pattern::{MAX_SEARCHED, Pattern};
 use super::probe::not_connected;
-use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Probe, Progress, Shown, Streams, Trouble};
 use crate::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -170,16 +170,11 @@ impl Kind for Settings {
 impl Attempt for Get {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake, Exchange::Request];
 
-    async fn converse<S: Streams>(
-        &self,
-        target: SocketAddr,
-        from: &Binding,
-        streams: &S,
-        progress: &Progress,
-    ) -> Result<(), Trouble> {
-        let stream = streams.connect(target, from).await.map_err(|error| not_connected(&error, streams))?;
+    async fn converse<S: Streams>(&self, probe: &Probe, streams: &S, progress: &Progress) -> Result<(), Trouble> {
+        let stream =
+            streams.connect(probe.target, &probe.from).await.map_err(|error| not_connected(&error, streams))?;
         progress.next();
-        self.fetch(stream, target, streams).await
+        self.fetch(stream, probe.target, streams).await
     }
 
     fn judge(&self, answer: Answer) -> Result<(), Failure> {

@@ -3,12 +3,11 @@
 //!
 //! Who runs it, as whom, and what becomes of it at its time limit is the world's business ([`Streams::run`]).
 
-use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Probe, Progress, Shown, Streams, Trouble};
 use crate::command::{Command, ScriptOutcome};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// What the block says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,13 +87,7 @@ impl Kind for Settings {
 impl Attempt for Run {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Command];
 
-    async fn converse<S: Streams>(
-        &self,
-        _: SocketAddr,
-        _: &Binding,
-        streams: &S,
-        progress: &Progress,
-    ) -> Result<(), Trouble> {
+    async fn converse<S: Streams>(&self, _: &Probe, streams: &S, progress: &Progress) -> Result<(), Trouble> {
         let outcome = streams.run(&self.command).await.map_err(Trouble::NotAsked)?;
         progress.weighs(self.ended(&outcome)?);
         Ok(())

@@ -9,6 +9,7 @@
 
 mod after_request;
 mod binding;
+pub mod dns;
 pub mod http;
 pub mod misc;
 mod model;
@@ -19,19 +20,19 @@ pub mod smtp;
 pub mod ssl;
 mod streams;
 pub mod tcp;
+pub mod udp;
 
 pub use binding::Binding;
 pub use http::{HttpVersion, UrlCheck};
 pub use model::{Answer, Exchange, Shown};
 pub use pattern::{MAX_SEARCHED, Options as RegexOptions, Pattern};
 pub use probe::{Failure, Probe, ProbeId, Progress, Shortage, Trouble, Verdict, run};
-pub use streams::Streams;
+pub use streams::{Datagrams, Streams};
 
 use crate::command::{Command, ScriptOutcome};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
-use std::net::SocketAddr;
 
 /// What a kind is, by its settings. The default is the block of the configuration without any word in it.
 pub trait Kind: Default + Into<CheckerKind> {
@@ -79,17 +80,23 @@ pub trait Attempt {
     /// What is said and heard, in order, if all goes well; never empty.
     const EXCHANGES: &'static [Exchange];
 
-    /// The conversation, with `from` as our end of it. It tells `progress` after each of [`Self::EXCHANGES`], and has no
-    /// time limit of its own.
+    /// It needs [`Probe::random`].
+    const GUARDED: bool = false;
+
+    /// The conversation. It tells `progress` after each of [`Self::EXCHANGES`], and has no time limit of its own.
     fn converse<S: Streams>(
         &self,
-        target: SocketAddr,
-        from: &Binding,
+        probe: &Probe,
         streams: &S,
         progress: &Progress,
     ) -> impl Future<Output = Result<(), Trouble>>;
 
-    /// What an answer to a [`Exchange::Request`] means.
+    /// What it means that this exchange did not end within the time limit.
+    fn overdue(&self, exchange: Exchange) -> Result<(), Failure> {
+        Err(exchange.overdue())
+    }
+
+    /// What an answer to a [`Exchange::Request`] or a [`Exchange::Datagram`] means.
     fn judge(&self, answer: Answer) -> Result<(), Failure>;
 
     /// What the end of a [`Exchange::Command`] means; a weight: that of the real server from now on.
@@ -204,6 +211,20 @@ macro_rules! kinds {
                 }
             }
 
+            /// See [`Attempt::GUARDED`].
+            pub fn guarded(&self) -> bool {
+                match self {
+                    $(Self::$kind(_) => <$file::Settings as Kind>::Attempt::GUARDED),+
+                }
+            }
+
+            /// See [`Attempt::overdue`].
+            pub fn overdue(&self, exchange: Exchange) -> Result<(), Failure> {
+                match self {
+                    $(Self::$kind(attempt) => attempt.overdue(exchange)),+
+                }
+            }
+
             /// See [`Attempt::judge`].
             pub fn judge(&self, answer: Answer) -> Result<(), Failure> {
                 match self {
@@ -241,13 +262,12 @@ macro_rules! kinds {
 
             async fn converse<S: Streams>(
                 &self,
-                target: SocketAddr,
-                from: &Binding,
+                probe: &Probe,
                 streams: &S,
                 progress: &Progress,
             ) -> Result<(), Trouble> {
                 match self {
-                    $(Self::$kind(attempt) => attempt.converse(target, from, streams, progress).await),+
+                    $(Self::$kind(attempt) => attempt.converse(probe, streams, progress).await),+
                 }
             }
         }
@@ -262,6 +282,8 @@ kinds! {
     Smtp => smtp,
     Misc => misc,
     Ssl => ssl,
+    Udp => udp,
+    Dns => dns,
 }
 
 impl CheckerKind {
@@ -282,8 +304,13 @@ impl ProbeKind {
         self.exchanges().contains(&Exchange::Handshake)
     }
 
-    /// Whether it asks the service something.
+    /// Whether it sends datagrams.
+    pub fn sends(&self) -> bool {
+        self.exchanges().contains(&Exchange::Datagram)
+    }
+
+    /// Whether it can fail because the service is slow.
     pub fn asks(&self) -> bool {
-        self.exchanges().contains(&Exchange::Request)
+        self.exchanges().contains(&Exchange::Request) || (self.sends() && self.overdue(Exchange::Datagram).is_err())
     }
 }

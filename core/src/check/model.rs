@@ -16,6 +16,9 @@ pub enum Exchange {
     Command,
     /// TLS begins on the open connection. Whoever plays it takes no time for it.
     Tls,
+    /// A datagram: the kernel refuses where nobody listens, the service answers with a status ([`super::Attempt::judge`]), as
+    /// slowly as it is, and what is lost is lost.
+    Datagram,
 }
 
 impl Exchange {
@@ -23,14 +26,14 @@ impl Exchange {
     pub fn overdue(self) -> Failure {
         match self {
             Self::Handshake => Failure::ConnectTimeout,
-            Self::Request | Self::Echo => Failure::ResponseTimeout,
+            Self::Request | Self::Echo | Self::Datagram => Failure::ResponseTimeout,
             Self::Tls => ssl::Wrong::Late.into(),
             Self::Command => misc::Wrong::TimedOut.into(),
         }
     }
 }
 
-/// What became of an [`Exchange::Request`].
+/// What became of an [`Exchange::Request`], or of an [`Exchange::Datagram`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A whole response with this status.

@@ -3,11 +3,10 @@
 //!
 //! One attempt is one request: a lost packet is a failed attempt, which `retry` forgives.
 
-use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Streams, Trouble};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Probe, Progress, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
 
 /// The block has no words of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,14 +33,8 @@ impl Kind for Settings {
 impl Attempt for Echo {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Echo];
 
-    async fn converse<S: Streams>(
-        &self,
-        target: SocketAddr,
-        from: &Binding,
-        streams: &S,
-        _: &Progress,
-    ) -> Result<(), Trouble> {
-        streams.echo(target.ip(), from).await.map_err(|error| no_echo(&error, streams))
+    async fn converse<S: Streams>(&self, probe: &Probe, streams: &S, _: &Progress) -> Result<(), Trouble> {
+        streams.echo(probe.target.ip(), &probe.from).await.map_err(|error| no_echo(&error, streams))
     }
 
     /// Nothing is asked that has more than one answer.

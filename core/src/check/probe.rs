@@ -1,7 +1,7 @@
 //! One attempt of a checker, whatever its kind: what is tried, and the verdict. The conversations run over
 //! [`super::Streams`], so the simulator runs the very client code that production runs.
 
-use super::{Binding, ProbeKind, Shown, Streams, http, misc, smtp, ssl};
+use super::{Binding, ProbeKind, Shown, Streams, dns, http, misc, smtp, ssl, udp};
 use crate::ipvs::VirtualServerId;
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// Connection, head and body of a response each take a turn or two.
@@ -38,6 +39,10 @@ pub struct Probe {
     /// For the whole attempt: connect, request, response (keepalived's `connect_timeout`).
     pub timeout: Duration,
     pub kind: ProbeKind,
+    /// Of kinds that ask for it ([`super::Attempt::GUARDED`]): what nobody who can't see the packets can guess. Drawn from
+    /// the seed.
+    #[serde(default)]
+    pub random: u64,
 }
 
 /// What the attempt showed.
@@ -145,6 +150,12 @@ pub enum Failure {
     Misc(misc::Wrong),
     /// There was no TLS for `SSL_GET`.
     Ssl(ssl::Wrong),
+    /// The answer was not as `UDP_CHECK` wants it.
+    Udp(udp::Wrong),
+    /// The name server answered with an error.
+    Dns(dns::Wrong),
+    /// What a tracked file holds (FILE_CHECK).
+    File { file: Arc<str>, number: i64 },
 }
 
 impl fmt::Display for Failure {
@@ -158,6 +169,9 @@ impl fmt::Display for Failure {
             Self::Smtp(wrong) => wrong.fmt(f),
             Self::Misc(wrong) => wrong.fmt(f),
             Self::Ssl(wrong) => wrong.fmt(f),
+            Self::Udp(wrong) => wrong.fmt(f),
+            Self::Dns(wrong) => wrong.fmt(f),
+            Self::File { file, number } => write!(f, "track_file {file} holds {number}"),
         }
     }
 }
@@ -171,6 +185,9 @@ impl Failure {
             Self::Smtp(wrong) => wrong.shows(),
             Self::Misc(wrong) => wrong.shows(),
             Self::Ssl(wrong) => wrong.shows(),
+            Self::Udp(wrong) => wrong.shows(),
+            Self::Dns(wrong) => wrong.shows(),
+            Self::File { .. } => Shown::Command,
         }
     }
 }
@@ -201,18 +218,20 @@ impl Progress {
 pub async fn run<S: Streams>(probe: Probe, streams: Rc<S>) -> Verdict {
     let deadline = streams.now() + probe.timeout;
     let progress = Progress::default();
-    let mut attempt = pin!(probe.kind.converse(probe.target, &probe.from, &*streams, &progress));
+    let mut attempt = pin!(probe.kind.converse(&probe, &*streams, &progress));
+    let passed = || progress.weight.get().map_or(Verdict::Passed, Verdict::Weighs);
     let in_time = tokio::select! {
         biased;
         result = attempt.as_mut() => Some(result),
         () = streams.sleep_until(deadline) => last_look(attempt).await,
     };
     match in_time {
-        Some(Ok(())) => progress.weight.get().map_or(Verdict::Passed, Verdict::Weighs),
+        Some(Ok(())) => passed(),
         Some(Err(trouble)) => trouble.into(),
         None => {
             let cut_off = probe.kind.exchanges().get(progress.over.get());
-            Verdict::Failed(cut_off.map_or(Failure::ResponseTimeout, |exchange| exchange.overdue()))
+            let meant = cut_off.map_or(Err(Failure::ResponseTimeout), |exchange| probe.kind.overdue(*exchange));
+            meant.map_or_else(Verdict::Failed, |()| passed())
         }
     }
 }

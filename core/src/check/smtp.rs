@@ -5,12 +5,11 @@
 //! kept, and a reply longer than [`MAX_REPLY`] is none. Time is bounded by the caller.
 
 use super::probe::not_connected;
-use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Probe, Progress, Shown, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 
 /// Bytes of one reply, all lines together. RFC 5321 4.5.3.1.5 has lines of 512 bytes at most.
@@ -129,14 +128,9 @@ impl Attempt for Greet {
     /// HELO and QUIT; the greeting comes with the connection.
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake, Exchange::Request, Exchange::Request];
 
-    async fn converse<S: Streams>(
-        &self,
-        target: SocketAddr,
-        from: &Binding,
-        streams: &S,
-        progress: &Progress,
-    ) -> Result<(), Trouble> {
-        let stream = streams.connect(target, from).await.map_err(|error| not_connected(&error, streams))?;
+    async fn converse<S: Streams>(&self, probe: &Probe, streams: &S, progress: &Progress) -> Result<(), Trouble> {
+        let stream =
+            streams.connect(probe.target, &probe.from).await.map_err(|error| not_connected(&error, streams))?;
         progress.next();
         let mut stream = BufReader::with_capacity(READ_AHEAD, stream);
         reply(&mut stream, To::Connection, Some(b"220"), streams).await?;

@@ -6,11 +6,11 @@
 
 use super::http::{Get, UrlCheck};
 use super::probe::not_connected;
-use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Shown, Streams, Trouble, http};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Probe, Progress, Shown, Streams, Trouble, http};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// What the block says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,21 +129,16 @@ impl Kind for Settings {
 impl Attempt for SecureGet {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake, Exchange::Tls, Exchange::Request];
 
-    async fn converse<S: Streams>(
-        &self,
-        target: SocketAddr,
-        from: &Binding,
-        streams: &S,
-        progress: &Progress,
-    ) -> Result<(), Trouble> {
-        let stream = streams.connect(target, from).await.map_err(|error| not_connected(&error, streams))?;
+    async fn converse<S: Streams>(&self, probe: &Probe, streams: &S, progress: &Progress) -> Result<(), Trouble> {
+        let stream =
+            streams.connect(probe.target, &probe.from).await.map_err(|error| not_connected(&error, streams))?;
         progress.next();
         let secure = streams.secure(stream, &self.tls).await.map_err(|error| match streams.shortage(&error) {
             Some(shortage) => Trouble::NotAsked(shortage),
             None => Wrong::Handshake(error.to_string()).into(),
         })?;
         progress.next();
-        self.get.fetch(secure, target, streams).await
+        self.get.fetch(secure, probe.target, streams).await
     }
 
     fn judge(&self, answer: Answer) -> Result<(), Failure> {

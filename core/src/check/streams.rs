@@ -22,6 +22,11 @@ pub trait Streams: Clock {
     /// An ICMP or ICMPv6 echo request, from there, and its reply. No time limit of its own; a lost one is not sent again.
     fn echo(&self, target: IpAddr, from: &Binding) -> impl Future<Output = io::Result<()>>;
 
+    type Datagrams: Datagrams;
+
+    /// A way to send datagrams to a real server, from there, and to hear what it sends back; nobody else is heard.
+    fn datagrams(&self, target: SocketAddr, from: &Binding) -> impl Future<Output = io::Result<Self::Datagrams>>;
+
     /// Begins TLS. No time limit of its own. An error prints as a reason.
     fn secure(&self, stream: Self::Stream, tls: &Tls) -> impl Future<Output = io::Result<Self::Secure>>;
 
@@ -31,4 +36,13 @@ pub trait Streams: Clock {
 
     /// What this host lacks, if an error of one of these says so; `None`: it tells of the other side, or of the way there.
     fn shortage(&self, error: &io::Error) -> Option<Shortage>;
+}
+
+/// Datagrams between one checker and one real server (UDP). Neither call has a time limit of its own. An error of either is
+/// the network's: it refused what was sent before (ICMP), or could not take it.
+pub trait Datagrams {
+    fn send(&self, payload: &[u8]) -> impl Future<Output = io::Result<()>>;
+
+    /// The next one, or its first `room` bytes.
+    fn receive(&self, room: usize) -> impl Future<Output = io::Result<Vec<u8>>>;
 }

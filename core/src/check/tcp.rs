@@ -1,10 +1,9 @@
 //! `TCP_CHECK` (keepalived.conf(5)): a connection can be opened. It is closed again at once.
 
 use super::probe::not_connected;
-use super::{Answer, Attempt, Binding, Exchange, Failure, Kind, Progress, Streams, Trouble};
+use super::{Answer, Attempt, Exchange, Failure, Kind, Probe, Progress, Streams, Trouble};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 /// The block has no words of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,14 +30,8 @@ impl Kind for Settings {
 impl Attempt for Connect {
     const EXCHANGES: &'static [Exchange] = &[Exchange::Handshake];
 
-    async fn converse<S: Streams>(
-        &self,
-        target: SocketAddr,
-        from: &Binding,
-        streams: &S,
-        _: &Progress,
-    ) -> Result<(), Trouble> {
-        streams.connect(target, from).await.map(drop).map_err(|error| not_connected(&error, streams))
+    async fn converse<S: Streams>(&self, probe: &Probe, streams: &S, _: &Progress) -> Result<(), Trouble> {
+        streams.connect(probe.target, &probe.from).await.map(drop).map_err(|error| not_connected(&error, streams))
     }
 
     /// Nothing is asked.

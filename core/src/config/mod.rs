@@ -20,7 +20,7 @@ pub use model::*;
 pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};
 pub use places::Places;
-pub use tracking::{InitFile, Reading, TrackFile, WatchedFile, Weighed};
+pub use tracking::{FileCheck, FileWeight, InitFile, Reading, TrackFile, WatchedFile, Weighed};
 pub use vip::{LIFETIME, Vip};
 
 use crate::text::report::Report;

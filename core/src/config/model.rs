@@ -8,14 +8,14 @@ pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::{Command, ScriptId};
 use crate::config::notify::{Alerts, NotifyScripts, UpDownScripts};
 use crate::config::places::Places;
-use crate::config::tracking::{TrackFile, WatchedFile};
+use crate::config::tracking::{FileCheck, TrackFile, WatchedFile};
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
 use crate::lease::Coordination;
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -48,12 +48,19 @@ impl Config {
         self.coordination.as_ref().is_some_and(|it| it.routers.contains_key(router))
     }
 
-    /// The files that some virtual router tracks.
+    /// The files that some virtual router or real server tracks.
     pub fn watched_files(&self) -> Vec<WatchedFile> {
         let tracked =
             |file: &&TrackFile| self.routers.iter().any(|it| it.tracking.files().any(|name| *name == file.name));
-        let files = self.files.values().filter(tracked);
+        let weighing = self.files_of_servers();
+        let files = self.files.values().filter(|file| tracked(file) || weighing.contains(&file.name));
         files.map(|file| WatchedFile { name: file.name.clone(), path: file.path.clone() }).collect()
+    }
+
+    /// The tracked files that some real server asks for.
+    pub fn files_of_servers(&self) -> BTreeSet<Arc<str>> {
+        let servers = self.services.iter().flat_map(|service| &service.real_servers);
+        servers.flat_map(|real| &real.files).map(|check| check.file.clone()).collect()
     }
 
     /// The programs that checkers run.
@@ -462,6 +469,9 @@ pub struct RealServer {
     pub notify: Option<Arc<UpDownScripts>>,
     /// All must pass. None: always up.
     pub checkers: Vec<CheckerConfig>,
+    /// `FILE_CHECK`: none may take it out.
+    #[serde(default)]
+    pub files: Vec<FileCheck>,
     pub places: Places,
 }
 

@@ -84,6 +84,44 @@ impl fmt::Display for Reading {
     }
 }
 
+/// `FILE_CHECK`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileCheck {
+    /// `track_file`.
+    pub file: Arc<str>,
+    /// `weight`, or that of the `track_file`.
+    pub weight: FileWeight,
+    pub places: Places,
+}
+
+/// `weight` of a FILE_CHECK: what a number in a file does to a real server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWeight {
+    /// Its number times this is added to the weight. 0: any number but 0 takes the real server out.
+    pub weight: i32,
+    /// `reverse`: the change is turned round; with weight 0, 0 takes it out.
+    pub reverse: bool,
+}
+
+impl From<TrackWeight> for FileWeight {
+    fn from(TrackWeight { weight, reverse }: TrackWeight) -> Self {
+        Self { weight: weight.into(), reverse }
+    }
+}
+
+impl FileWeight {
+    /// What is added to the weight; none: the real server is down. keepalived 2.2.7: there is no other number that takes it out
+    /// than with weight 0, and one beyond all bounds (keepalived.conf(5): -2147483648 or less).
+    pub fn weigh(self, number: i64) -> Option<i64> {
+        if self.weight == 0 {
+            return ((number != 0) == self.reverse).then_some(0);
+        }
+        let product = number.saturating_mul(self.weight.into());
+        let added = if self.reverse { product.saturating_neg() } else { product };
+        (added > i64::from(i32::MIN)).then_some(added)
+    }
+}
+
 /// What a file takes off a priority at least when it means FAULT.
 const FAULT: i64 = 254;
 

@@ -118,8 +118,15 @@ pub enum Decision {
     ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
     /// Nobody takes this lease for so long: the quorum service has forgotten who held it.
     LeaseNotYet { router: Arc<str>, wait: Duration },
-    /// A checker says another weight for its real server (`misc_dynamic`).
-    WeightChanged { service: VirtualServerId, server: SocketAddr, from: u32, to: u32 },
+    /// A checker says another weight for its real server (`misc_dynamic`), or this file with its number does (FILE_CHECK).
+    WeightChanged {
+        service: VirtualServerId,
+        server: SocketAddr,
+        from: u32,
+        to: u32,
+        #[serde(default)]
+        file: Option<(Arc<str>, i64)>,
+    },
     /// `ha_suspend`: the address of a virtual server is not here, and nobody checks its real servers.
     ChecksSuspended { service: VirtualServerId, address: IpAddr },
     /// It is here again, and they are checked.

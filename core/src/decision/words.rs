@@ -118,8 +118,12 @@ impl fmt::Display for Decision {
                 if *times == 1 { "probe" } else { "probes" },
                 Secs(*lasted)
             ),
-            Self::WeightChanged { service, server, from, to } => {
-                write!(f, "{service}: {server} has weight {to} from now on, and had {from}: MISC_CHECK says so")
+            Self::WeightChanged { service, server, from, to, file } => {
+                write!(f, "{service}: {server} has weight {to} from now on, and had {from}: ")?;
+                match file {
+                    Some((file, number)) => write!(f, "track_file {file} holds {number}"),
+                    None => f.write_str("MISC_CHECK says so"),
+                }
             }
             Self::ServerUp { service, server } => write!(f, "{service}: {server} is up: its checkers pass"),
             Self::ServerDown { service, server, failure } => write!(f, "{service}: {server} is down: {failure}"),

@@ -183,7 +183,7 @@ impl Checker {
         let kind = self.config.kind.attempt(self.step);
         self.phase = Phase::Probing(id);
         let CheckerConfig { target, from, connect_timeout, .. } = &self.config;
-        Some(Probe { target: *target, from: from.clone(), timeout: *connect_timeout, kind })
+        Some(Probe { target: *target, from: from.clone(), timeout: *connect_timeout, kind, random: 0 })
     }
 
     /// The attempt `id` ended. `None`: it is not the one under way, and nothing changes.

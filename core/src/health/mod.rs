@@ -2,6 +2,7 @@
 
 pub mod checker;
 pub mod estate;
+pub mod files;
 pub mod quorum;
 pub mod real_server;
 pub mod warmup;

@@ -1,6 +1,7 @@
 //! `warmup`: the first probes of many checkers are spread, so that they don't all knock in the same millisecond.
 
 use super::real_server::Place;
+use crate::check::ProbeId;
 use crate::time::Duration;
 
 /// How long after the start the first probe of the checker at `position` comes: within [0, `warmup`), the same for the
@@ -10,6 +11,12 @@ pub fn offset(place: Place, position: usize, warmup: Duration) -> Duration {
     let drawn = u128::from(mix(place.seed ^ hash(identity.as_bytes())));
     let nanos = (warmup.as_nanos().min(u128::from(u64::MAX)) * drawn) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// A number for one attempt that nobody can guess who does not know the seed; the same for the same seed and attempt.
+pub fn random(seed: u64, probe: ProbeId) -> u64 {
+    let identity = format!("{} {} {} {}", probe.service, probe.server, probe.checker, probe.attempt);
+    mix(mix(seed) ^ hash(identity.as_bytes()))
 }
 
 /// FNV-1a: short, and the same on every machine and in every release of the standard library.

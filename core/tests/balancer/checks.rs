@@ -164,6 +164,7 @@ fn a_probe_that_could_not_be_started_says_nothing_about_the_server() {
     let [id] = world.under_way()[..] else { panic!() };
     world.timeline();
     let probe = vipward_core::check::Probe {
+        random: 0,
         target: id.server,
         from: Default::default(),
         timeout: secs(3),

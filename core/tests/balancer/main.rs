@@ -3,6 +3,7 @@
 
 mod checks;
 mod estate;
+mod files;
 mod kernel;
 mod notify;
 mod quorum;

@@ -80,6 +80,7 @@ pub fn real(at: &str, checkers: Vec<CheckerConfig>) -> RealServer {
         lower_threshold: 0,
         notify: None,
         checkers,
+        files: Vec::new(),
         places: Places::default(),
     }
 }
@@ -295,7 +296,10 @@ impl World {
             // An echo is the kernel's matter, whoever listens.
             Mood::Refuses if exchanges == [Exchange::Echo] => (Duration::ZERO, Verdict::Passed),
             Mood::Refuses => (Duration::ZERO, Verdict::Failed(Failure::Refused)),
-            Mood::Silent => (probe.timeout, Verdict::Failed(exchanges[0].overdue())),
+            Mood::Silent => {
+                let meant = probe.kind.overdue(exchanges[0]);
+                (probe.timeout, meant.map_or_else(Verdict::Failed, |()| Verdict::Passed))
+            }
             Mood::Ends(status) => {
                 let weight = probe.kind.ended(&ScriptOutcome::Exited(status));
                 let passed = |weight: Option<u32>| weight.map_or(Verdict::Passed, Verdict::Weighs);

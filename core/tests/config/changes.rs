@@ -43,6 +43,9 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         "vrrp_mcast_group4" | "mcast_dst_ip" => ["224.0.0.81", "224.0.0.82"],
         "vrrp_mcast_group6" => ["ff02::81", "ff12::82"],
         "advert_int" => ["2", "3"],
+        "track_file" if keyword.block == Block::FileCheck => ["F", "G"],
+        "name" => ["a.example", "b.example."],
+        "payload" | "require_reply" => ["00", "ab c"],
         _ => return None,
     })
 }
@@ -79,6 +82,7 @@ fn beside(keyword: &Keyword) -> &'static str {
         "sorry_server_lvs_method" => "sorry_server 198.51.100.9\n",
         "regex_no_match" | "regex_options" | "regex_min_offset" | "regex_max_offset" => "regex ok\n",
         "sni_name" => "enable_sni\n",
+        "min_reply_length" | "max_reply_length" => "require_reply\n",
         "hysteresis" => "quorum 2147483647\n",
         _ => "",
     }
@@ -109,6 +113,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     } else {
         ""
     };
+    let tracks = own(Block::FileCheck, "track_file F");
     let files = own(Block::VrrpInstance, "track_file {\n F\n}");
     let group = if block == Block::SyncGroup {
         let members = own(Block::SyncGroup, "group {\n VI_1\n VI_2\n}");
@@ -131,7 +136,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
-         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{ipv6}",
+         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\nUDP_CHECK {{\n{}\n}}\nDNS_CHECK {{\n{}\n}}\nFILE_CHECK {{\n{tracks}{}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{ipv6}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::TrackFile, "file /f"),
@@ -150,6 +155,9 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         inside(Block::MiscCheck),
         inside(Block::SslGet),
         inside(Block::SslUrl),
+        inside(Block::UdpCheck),
+        inside(Block::DnsCheck),
+        inside(Block::FileCheck),
         inside(Block::Ssl),
     )
 }
@@ -195,6 +203,7 @@ fn open(keyword: &Keyword) -> &'static str {
         ("garp_group", _) => " {\n interface eth1\n gna_interval 1\n}",
         ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",
         ("real_server", _) => " 198.51.100.22 80 {\n}",
+        ("FILE_CHECK", _) => " {\n track_file F\n}",
         ("SSL", _) => " {\n certificate /etc/c.pem\n key /etc/c.pem\n}",
         (_, Some(_)) => " {\n}",
         (_, None) => "",
@@ -323,6 +332,7 @@ fn opening(block: Block) -> String {
         Block::SmtpCheck => "SMTP_CHECK {\n",
         Block::MiscCheck => "MISC_CHECK {\n",
         Block::SslGet => "SSL_GET {\n",
+        Block::TrackFile => "track_file F {\n",
         other => panic!("{other:?} hands nothing down"),
     }
     .to_owned()

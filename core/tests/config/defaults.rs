@@ -2,7 +2,8 @@
 
 use crate::helpers::{good, instance, service};
 use std::net::Ipv4Addr;
-use vipward_core::check::{Binding, http, tcp};
+use vipward_core::check::udp::Masked;
+use vipward_core::check::{Binding, dns, http, tcp};
 use vipward_core::command::ScriptUser;
 use vipward_core::config::*;
 use vipward_core::interface::{InterfaceName, Scope};
@@ -343,11 +344,93 @@ fn misc_check() {
     );
 }
 
+/// keepalived.conf(5): digits two by two, and an odd one at the end of a word is a byte of its own.
+#[test]
+fn udp_check() {
+    let udp = |block: &str| {
+        let checker =
+            good(&service("", &format!("UDP_CHECK {{\n{block}\n}}"))).services[0].real_servers[0].checkers[0].clone();
+        let CheckerKind::Udp(udp) = &checker.kind else { panic!("{checker:?}") };
+        assert_eq!((checker.retry, checker.delay_before_retry, checker.connect_timeout), (1, secs(1), secs(5)));
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let payload = udp.payload.as_ref().map_or("default".to_owned(), |payload| hex(payload));
+        let reply = udp.reply.as_ref().map_or("none".to_owned(), |reply| {
+            let [bytes, masks] = [|it: &Masked| it.byte, |it: &Masked| it.mask]
+                .map(|of| hex(&reply.pattern.iter().map(of).collect::<Vec<_>>()));
+            format!("{bytes}/{masks} {}..{}", reply.min, reply.max)
+        });
+        format!("{payload} {reply}")
+    };
+    assert_eq!(udp(""), "default none");
+    assert_eq!(udp("payload Ab12f 3 456 546443123"), "ab120f0345065464431203 none");
+    assert_eq!(udp("payload \"Ab 12\"\nrequire_reply"), "ab12 / 0..65535");
+    assert_eq!(
+        udp("require_reply 0x1X xx A\nmin_reply_length 3\nmax_reply_length 500"),
+        "default 0010000a/f0f000ff 3..500"
+    );
+}
+
+/// keepalived.conf(5): retry 3, `delay_before_retry` as `delay_loop`, SOA of the root.
+#[test]
+fn dns_check() {
+    let dns = |around: &str, block: &str| {
+        let text = service(&format!("delay_loop 7\n{around}"), &format!("DNS_CHECK {{\n{block}\n}}"));
+        let checker = good(&text).services[0].real_servers[0].checkers[0].clone();
+        let CheckerKind::Dns(dns) = &checker.kind else { panic!("{checker:?}") };
+        let asked = dns::Query { record: dns.record, name: dns.name.clone() }.message(0);
+        let question = asked[12..].escape_ascii().to_string();
+        format!("{} {question} {} {}", checker.target.port(), checker.retry, checker.delay_before_retry.as_secs())
+    };
+    assert_eq!(dns("", ""), r"80 \x00\x00\x06\x00\x01 3 7");
+    assert_eq!(
+        dns("", "type AAAA\nname www.example.org.\nconnect_port 53\nretry 1\ndelay_before_retry 2"),
+        r"53 \x03www\x07example\x03org\x00\x00\x1c\x00\x01 1 2"
+    );
+    assert_eq!(dns("retry 5\ndelay_before_retry 1", "delay_loop 9\ntype ANY"), r"80 \x00\x00\xff\x00\x01 5 1");
+    assert_eq!(dns("", "delay_loop 9"), r"80 \x00\x00\x06\x00\x01 3 9");
+}
+
+/// keepalived.conf(5): the weight of the `track_file`, unless the block has its own, wherever the former stands.
+#[test]
+fn file_check() {
+    let files = |words: &str| {
+        let file = "track_file F {\nfile /f\nweight 3 reverse\n}";
+        let text = service("", &format!("FILE_CHECK {{\ntrack_file F\n{words}\n}}"));
+        let config = good(&format!("{text}\n{file}"));
+        assert_eq!(config.watched_files().len(), 1, "nobody else tracks it");
+        let check = &config.services[0].real_servers[0].files[0];
+        (check.file.to_string(), check.weight.weight, check.weight.reverse)
+    };
+    assert_eq!(files(""), ("F".to_owned(), 3, true));
+    assert_eq!(files("weight 0"), ("F".to_owned(), 0, false));
+    assert_eq!(files("weight -2147483647 reverse"), ("F".to_owned(), -2_147_483_647, true));
+}
+
+/// What keepalived 2.2.7 was seen to do to a real server of weight 10.
+#[test]
+fn what_a_number_does_to_a_real_server() {
+    let weigh = |weight, reverse| [5, -5, 0, 300].map(|number| FileWeight { weight, reverse }.weigh(number));
+    assert_eq!(weigh(1, false), [Some(5), Some(-5), Some(0), Some(300)]);
+    assert_eq!(weigh(2, false), [Some(10), Some(-10), Some(0), Some(600)]);
+    assert_eq!(weigh(1, true), [Some(-5), Some(5), Some(0), Some(-300)]);
+    assert_eq!(weigh(0, false), [None, None, Some(0), None]);
+    assert_eq!(weigh(0, true), [Some(0), Some(0), None, Some(0)]);
+    let huge = FileWeight { weight: i32::MAX, reverse: false };
+    assert_eq!([huge.weigh(-1), huge.weigh(-2), huge.weigh(i64::MIN)], [Some(-2_147_483_647), None, None]);
+    assert_eq!(huge.weigh(i64::MAX), Some(i64::MAX));
+}
+
 #[test]
 fn where_checks_come_from() {
     let words = "bindto 192.0.2.11\nbind_port 3333\nbind_if eth1\nfwmark 4294967295";
-    let blocks =
-        ["TCP_CHECK {\n%\n}", "HTTP_GET {\n%\nurl {\n}\n}", "PING_CHECK {\n%\n}", "SMTP_CHECK {\nhost {\n%\n}\n}"];
+    let blocks = [
+        "TCP_CHECK {\n%\n}",
+        "HTTP_GET {\n%\nurl {\n}\n}",
+        "PING_CHECK {\n%\n}",
+        "SMTP_CHECK {\nhost {\n%\n}\n}",
+        "UDP_CHECK {\n%\n}",
+        "DNS_CHECK {\n%\n}",
+    ];
     for block in blocks {
         let from = |words: &str| {
             good(&service("", &block.replace('%', words))).services[0].real_servers[0].checkers[0].from.clone()

@@ -1,6 +1,7 @@
 //! The mistakes of real files: one cause, one message, at its place. `gallery` shows how they read.
 
 use crate::helpers::{instance, load, said, service};
+use crate::mistakes_of_checks::of_checks;
 
 const CHECK: &str = "TCP_CHECK {\n}";
 
@@ -43,18 +44,6 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("nat_mask", service("nat_mask 255.255.255.0", CHECK), "W dead-word 5:1"),
         ("lvs_id", "global_defs {\n lvs_id LVS_DEVEL\n}".to_owned(), "W dead-word 2:2"),
         ("nb_get_retry", service("", "TCP_CHECK {\n nb_get_retry 3\n}"), "W old-word 8:2"),
-        ("a check from another family", service("", "TCP_CHECK {\n bindto 2001:db8::11\n}"), "E mixed-families 8:2"),
-        ("a name of two words", service("", "SMTP_CHECK {\n helo_name \"two words\"\n}"), "E bad-value 8:12"),
-        ("look-around", url("regex \"(?=ok)\""), "E bad-regex 9:8"),
-        ("no such option", url("regex ok\n regex_options caseles"), "E bad-value 10:16"),
-        ("options of nothing", url("regex_options caseless"), "W no-regex 9:2"),
-        ("nothing to run", service("", "MISC_CHECK {\n misc_timeout 3\n}"), "E missing-word 7:1"),
-        (
-            "what a shell reads",
-            service("", "MISC_CHECK {\n misc_path \"/bin/a | b\"\n}"),
-            "W root-scripts 8:2 W shell-syntax 8:12",
-        ),
-        ("a host of a mail server", service("", "SMTP_CHECK {\n host {\n }\n host {\n }\n}"), "I old-word 8:2"),
         ("the historical misspelling", vi("lvs_sync_daemon_inteface eth0"), "W old-word 8:1"),
         ("known, not yet", vi("use_vmac"), "W not-yet 8:1"),
         ("an unknown member", vi("") + "vrrp_sync_group G {\n group {\n VI_1\n VI_2\n }\n}", "E unknown-member 13:2"),
@@ -371,7 +360,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("by mark", service("", CHECK).replace("192.0.2.100 80", "fwmark 3"), "E not-yet 1:1"),
         ("a port glued on", service("", CHECK).replace("21 80", "21:80"), "E bad-value 6:17"),
         ("no checker", service("", ""), "W no-checker 6:5"),
-        ("only another checker", service("", "DNS_CHECK {\n type A\n}"), "W not-yet 7:1"),
+        ("only another checker", service("", "BFD_CHECK {\n name b\n}"), "W not-yet 7:1"),
         ("no url", service("", "HTTP_GET {\n}"), "E missing-word 7:1"),
         ("a url with a host", service("", "HTTP_GET {\n url {\n path http://x/\n}\n}"), "E bad-value 9:7"),
         ("a status that is none", service("", "HTTP_GET {\n url {\n status_code OK\n}\n}"), "E bad-value 9:14"),
@@ -412,15 +401,10 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-/// A file with these lines in a `url`.
-fn url(lines: &str) -> String {
-    service("", &format!("HTTP_GET {{\n url {{\n {lines}\n }}\n}}"))
-}
-
 #[test]
 fn one_cause_is_one_message_at_its_place() {
     let mut wrong = String::new();
-    for (name, text, want) in single() {
+    for (name, text, want) in single().into_iter().chain(of_checks()) {
         let said = said(&text).join(" ");
         if said != want {
             wrong += &format!("{name}\n  want {want}\n  said {said}\n");
@@ -432,7 +416,7 @@ fn one_cause_is_one_message_at_its_place() {
 #[test]
 fn gallery() {
     let mut shown = String::new();
-    for (name, text, _) in single() {
+    for (name, text, _) in single().into_iter().chain(of_checks()) {
         let (sources, loaded) = load(&text);
         shown += &format!("~~~ {name}\n{}", vipward_core::text::render(&sources, &loaded.diagnostics, false));
     }

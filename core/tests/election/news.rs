@@ -2,10 +2,10 @@
 
 use crate::timeline::{Timeline, config, ip, router, vip};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use vipward_core::config::{Config, Places, VirtualServer};
+use vipward_core::config::{Config, FileCheck, FileWeight, Places, RealServer, TrackFile, TrackWeight, VirtualServer};
 use vipward_core::door::News;
 use vipward_core::interface::ObservedAddress;
-use vipward_core::ipvs::{Protocol, Scheduler, ServiceKey};
+use vipward_core::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
 use vipward_core::machine::{Machine, Output};
 use vipward_core::quantity::Role;
 use vipward_core::vrrp::{Event, Input};
@@ -103,4 +103,57 @@ fn addresses_that_are_asked_for_are_told_of() {
     successor.loads(config(vec![router()], vec![]));
     successor.stops();
     assert_eq!(told(&successor), []);
+}
+
+/// A FILE_CHECK asks for a tracked file: what it holds is told once it is known, as it changes, and by a successor.
+#[test]
+fn numbers_of_files_that_real_servers_ask_for_are_told() {
+    let asking = |asks: bool| {
+        let check = FileCheck { file: "F".into(), weight: FileWeight::default(), places: Places::default() };
+        let real = RealServer {
+            address: SocketAddr::new(ip(30).into(), 80),
+            weight: 1,
+            forwarding: Forwarding::Nat,
+            inhibit_on_failure: false,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            notify: None,
+            checkers: vec![],
+            files: if asks { vec![check] } else { vec![] },
+            places: Places::default(),
+        };
+        let service = VirtualServer { ha_suspend: false, real_servers: vec![real], ..service(100) };
+        let file = |name: &str| TrackFile {
+            name: name.into(),
+            path: "/f".into(),
+            weight: TrackWeight::default(),
+            init: None,
+            places: Places::default(),
+        };
+        let files = ["F", "G"].map(|name| (name.into(), file(name))).into();
+        Config { services: vec![service], files, ..config(vec![router()], vec![]) }
+    };
+    const NOTHING: [i64; 0] = [];
+    let told = |t: &Timeline| -> Vec<i64> {
+        let number = |output: &Output<_>| match output {
+            Output::News(News::FileNumber { file, number }) => (**file == *"F").then_some(*number),
+            _ => None,
+        };
+        t.last().iter().filter_map(number).collect()
+    };
+    let read = |file: &str, number| Event::FilesRead(vec![(file.into(), number)]);
+    let mut t = Timeline::with(asking(true));
+    assert_eq!(told(&t), NOTHING, "nothing is known yet");
+    assert_eq!(told(t.handles(read("F", 0))), [0]);
+    assert_eq!(told(t.handles(read("F", 0))), NOTHING);
+    assert_eq!(told(t.handles(read("G", 3))), NOTHING, "nobody asks");
+    assert_eq!(told(t.handles(read("F", 5))), [5]);
+    t.loads(asking(true));
+    assert_eq!(told(&t), NOTHING);
+    let mut successor = t.successor(true);
+    successor.loads(asking(true));
+    assert_eq!(told(&successor), [5], "its other machine is new too");
+    assert_eq!(told(successor.handles(read("F", 5))), NOTHING);
+    successor.loads(asking(false));
+    assert_eq!(told(successor.handles(read("F", 6))), NOTHING);
 }

@@ -231,6 +231,10 @@ async fn a_response_that_waited_while_we_were_frozen_counts() {
             Ok(self.stream.take().unwrap())
         }
 
+        type Datagrams = udp_check::Wire;
+        async fn datagrams(&self, _: SocketAddr, _: &Binding) -> io::Result<udp_check::Wire> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
         async fn echo(&self, _: IpAddr, _: &Binding) -> io::Result<()> {
             std::future::pending().await
         }
@@ -250,6 +254,7 @@ async fn a_response_that_waited_while_we_were_frozen_counts() {
         }
     }
     let probe = Probe {
+        random: 0,
         target: "192.0.2.10:80".parse().unwrap(),
         from: Binding::default(),
         timeout: TIMEOUT,

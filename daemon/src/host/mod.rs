@@ -9,6 +9,7 @@ use crate::host::files::Files;
 use crate::host::scripts::Scripts;
 use crate::mail::Post;
 use crate::net::connect::connect;
+use crate::net::datagrams::Datagrams;
 use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change};
 use crate::net::network::ElectionNetwork;
@@ -413,6 +414,12 @@ impl Streams for ProbeStreams {
 
     async fn echo(&self, target: IpAddr, from: &Binding) -> io::Result<()> {
         echo(target, from).await
+    }
+
+    type Datagrams = Datagrams;
+
+    async fn datagrams(&self, target: SocketAddr, from: &Binding) -> io::Result<Datagrams> {
+        Datagrams::open(target, from)
     }
 
     type Secure = Secure;

@@ -59,6 +59,18 @@ pub fn bind(socket: &impl AsFd, from: &Binding, port: u16) -> io::Result<()> {
     Ok(())
 }
 
+/// That nobody is there, or no way, is to be heard at once, and not by silence.
+///
+/// # Errors
+/// The kernel's.
+pub fn hear_errors(socket: &impl AsFd, target: IpAddr) -> io::Result<()> {
+    match target {
+        IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true)?,
+        IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true)?,
+    }
+    Ok(())
+}
+
 /// Why our own end can't be as it should.
 fn refused(error: io::Error, from: &Binding, port: u16) -> io::Error {
     let address = from.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -73,7 +85,7 @@ fn refused(error: io::Error, from: &Binding, port: u16) -> io::Error {
     }
 }
 
-fn ours(shortage: Shortage) -> io::Error {
+pub(super) fn ours(shortage: Shortage) -> io::Error {
     io::Error::other(Ours(shortage))
 }
 

@@ -4,7 +4,7 @@
 //! raw one does it, for which a worker has CAP_NET_RAW. One socket serves one attempt: the first gives each its own
 //! identifier, and neither mixes up what belongs to whom.
 
-use crate::net::connect::bind;
+use crate::net::connect::{bind, hear_errors};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -57,11 +57,7 @@ fn open(target: IpAddr, from: &Binding) -> io::Result<(UdpSocket, Kind)> {
         Ok(socket) => (socket, Kind::Unprivileged),
         Err(_) => (Socket::new(domain, Type::RAW, Some(protocol))?, Kind::Raw),
     };
-    // That nobody is there, or no way, is to be heard at once, and not by silence.
-    match target {
-        IpAddr::V4(_) => nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv4RecvErr, &true)?,
-        IpAddr::V6(_) => nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::Ipv6RecvErr, &true)?,
-    }
+    hear_errors(&socket, target)?;
     bind(&socket, from, 0)?;
     // Only what comes from there.
     socket.connect(&SocketAddr::new(target, 0).into())?;

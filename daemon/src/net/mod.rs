@@ -4,6 +4,7 @@ pub mod adverts;
 pub mod announce;
 pub mod arp;
 pub mod connect;
+pub mod datagrams;
 pub mod echo;
 pub mod ipv4;
 pub mod links;

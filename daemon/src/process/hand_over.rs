@@ -142,7 +142,8 @@ mod tests {
             quorum: true,
             servers: Vec::new(),
         });
-        let balancer = Estate::Balancer(BalancerEstate { attempts: 7, services: services.collect() });
+        let balancer =
+            Estate::Balancer(BalancerEstate { attempts: 7, services: services.collect(), ..Default::default() });
         let election = Estate::Election(ElectionEstate { handed_over: true, ..Default::default() });
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let listener = |n| Listener(service(n), socket.as_fd().try_clone_to_owned().unwrap());

@@ -13,7 +13,7 @@ fn place(folder: &Path) -> Place {
 }
 
 fn balancer(attempts: u64) -> Estate {
-    Estate::Balancer(BalancerEstate { attempts, services: Vec::new() })
+    Estate::Balancer(BalancerEstate { attempts, ..Default::default() })
 }
 
 fn election() -> Estate {

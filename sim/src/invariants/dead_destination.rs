@@ -8,8 +8,12 @@ use crate::scenario::NodeId;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use vipward_core::check::Exchange;
 use vipward_core::config::{CheckerConfig, RealServer};
 use vipward_core::time::{Duration, Instant};
+
+/// Nobody answers ARP: three tries of a second.
+const ARP_GIVES_UP: Duration = Duration::from_secs(3);
 
 pub const NAME: &str = crate::scenario::invariant::DEAD_DESTINATION;
 
@@ -79,7 +83,13 @@ impl DeadDestination {
 }
 
 fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {
-    server.checkers.iter().all(|checker| answers_in_time(world, director, checker))
+    files_say_so(world, director, server)
+        && server.checkers.iter().all(|checker| answers_in_time(world, director, checker))
+}
+
+/// Whether no tracked file takes it out.
+pub(super) fn files_say_so(world: &World, director: NodeId, server: &RealServer) -> bool {
+    server.files.iter().all(|check| check.weight.weigh(world.file_number(director, &check.file)).is_some())
 }
 
 /// Whether an attempt that begins now passes.
@@ -88,13 +98,25 @@ pub(super) fn answers_in_time(world: &World, director: NodeId, checker: &Checker
     if let Some(command) = attempt.command() {
         return attempt.ended(&world.script_outcome(director, command)).is_ok();
     }
-    let Some(target) = world.holder_of_own(checker.target.ip()) else { return false };
-    if !attempt.connects() {
+    let holder = world.holder_of_own(checker.target.ip());
+    let accepts = |status| checker.kind.accepts(status);
+    if attempt.sends() && attempt.overdue(Exchange::Datagram).is_ok() {
+        // Only what comes back tells of a failure.
+        return match holder {
+            None => checker.connect_timeout < ARP_GIVES_UP,
+            Some(target) => {
+                !world.reachable(director, target)
+                    || world.answers_probes(director, target, checker.target.port(), accepts)
+            }
+        };
+    }
+    let Some(target) = holder else { return false };
+    if !attempt.connects() && !attempt.sends() {
         return world.reachable(director, target);
     }
     let slow = world.server(target).map_or(Duration::ZERO, |server| server.slow);
     let in_time = !attempt.asks() || slow < checker.kind.longest(checker.connect_timeout);
-    in_time && world.answers_probes(director, target, checker.target.port(), |status| checker.kind.accepts(status))
+    in_time && world.answers_probes(director, target, checker.target.port(), accepts)
 }
 
 /// From the moment of death to the decision, at the longest.

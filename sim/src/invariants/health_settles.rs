@@ -5,7 +5,7 @@
 //! is worked out from the state of the servers and the ways to them. A way that loses packets makes no true verdicts, so
 //! it is not judged.
 
-use super::dead_destination::{answers_in_time, time_to_notice};
+use super::dead_destination::{answers_in_time, files_say_so, time_to_notice};
 use super::{Invariant, MARGIN, MOMENT, by_the_slowest_clock};
 use crate::scenario::{NodeId, Share};
 use crate::world::{Director, World};
@@ -142,7 +142,7 @@ impl HealthSettles {
 
 /// Whether every checker must pass; none when that is a matter of luck.
 fn truth(world: &World, id: NodeId, server: &RealServer) -> Option<bool> {
-    let mut all = true;
+    let mut all = files_say_so(world, id, server);
     for checker in &server.checkers {
         let target = world.holder_of_own(checker.target.ip());
         let slow = target.and_then(|target| world.server(target)).map_or(Duration::ZERO, |server| server.slow);

@@ -4,6 +4,7 @@
 //! turmoil has one address per host, no TTL, no ARP and no loss per direction; all of that is the [`World`]'s. What
 //! turmoil gives is tasks, timers and streams as production has them. One step is 1 ms.
 
+mod datagrams;
 mod director;
 pub mod events;
 mod seam;

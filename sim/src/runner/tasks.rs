@@ -1,6 +1,7 @@
 //! Machines as tasks of turmoil: real sockets of its network, real streams to real servers, real sleeps.
 
 use super::Shared;
+use super::datagrams::SimDatagrams;
 use super::director::PORT;
 use super::seam::{Daemon, Runner};
 use crate::scenario::NodeId;
@@ -29,7 +30,7 @@ const SYN_TIMEOUT: Duration = Duration::from_secs(1);
 const DATA_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Three tries of a second.
-const ARP_GIVES_UP: Duration = Duration::from_secs(3);
+pub(super) const ARP_GIVES_UP: Duration = Duration::from_secs(3);
 
 /// turmoil's hosts have one IPv4 address each: a group of IPv6 has a group of IPv4 that stands for it. What the envelope says
 /// counts.
@@ -150,6 +151,14 @@ impl Streams for Daemon<Tasks> {
             }
             Some(Err(Lost::NoWay(_) | Lost::Chance)) => std::future::pending().await,
         }
+    }
+
+    type Datagrams = SimDatagrams;
+
+    async fn datagrams(&self, target: SocketAddr, from: &Binding) -> io::Result<SimDatagrams> {
+        drop(self.acts("starts a probe").await.map_err(io::Error::other)?);
+        self.can_be_from(from)?;
+        Ok(SimDatagrams::new(self.clone(), target))
     }
 
     type Secure = SimStream;

@@ -2,8 +2,7 @@
 
 use super::row::Default::{Is, Nothing, Told};
 use super::row::Status::{Acted, Always};
-use super::row::{Row, Unread, interface, ip, number, row, switch, unread};
-use super::tcp_check;
+use super::row::{Row, interface, ip, number, row, switch};
 use crate::check::Binding;
 use std::net::SocketAddr;
 
@@ -37,9 +36,3 @@ pub(super) const fn rows<D: Connects>() -> [Row<D>; 7] {
         row("log_all_failures", switch(), Nothing, Always("every failure is logged"), "log every failure"),
     ]
 }
-
-/// The same words in checkers that are not run yet.
-pub(super) const UNREAD: &[Row<Unread>] = &{
-    let [a, b, c, d, e, f, g] = rows::<tcp_check::Draft>();
-    [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e), unread(&f), unread(&g)]
-};

@@ -1,17 +1,9 @@
-//! `FILE_CHECK` and `BFD_CHECK`. Not acted on yet.
+//! `BFD_CHECK`. Not acted on yet.
 
 use super::Block;
 use super::row::Default::Nothing;
 use super::row::Status::NotYet;
-use super::row::{Row, Table, Unread, row, switch, text, texts};
-
-pub(super) const FILE_CHECK: Table<Unread> = Table { block: Block::FileCheck, rows: &[FILE_CHECK_ROWS] };
-
-#[rustfmt::skip]
-const FILE_CHECK_ROWS: &[Row<Unread>] = &[
-    row("track_file", text("NAME"), Nothing, NotYet(""), "the tracked file"),
-    row("weight", texts(1, 2, "WEIGHT [reverse]"), Nothing, NotYet(""), "its number is multiplied by this"),
-];
+use super::row::{Row, Table, Unread, row, switch, text};
 
 pub(super) const BFD_CHECK: Table<Unread> = Table { block: Block::BfdCheck, rows: &[BFD_CHECK_ROWS] };
 

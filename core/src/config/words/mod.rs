@@ -17,6 +17,7 @@ mod bfd;
 mod connection;
 mod dns_check;
 mod family;
+mod file_check;
 mod garp_group;
 mod global_defs;
 mod global_process;
@@ -240,7 +241,7 @@ fn blocks() -> &'static [Words] {
             dns_check::TABLE.keywords(),
             udp_check::TABLE.keywords(),
             ping_check::TABLE.keywords(),
-            known_checks::FILE_CHECK.keywords(),
+            file_check::TABLE.keywords(),
             known_checks::BFD_CHECK.keywords(),
         ];
         let named = tables.into_iter().filter_map(|words| Some(Words::new(words.first()?.block, words)));

@@ -3,8 +3,7 @@
 use super::Block;
 use super::row::Default::{Is, Like, Of, Told};
 use super::row::Status::{Acted, Renamed};
-use super::row::{Default, FOREVER, Row, Unread, count, row, seconds, switch, unread};
-use super::tcp_check;
+use super::row::{Default, FOREVER, Row, count, row, seconds, switch};
 use crate::time::Duration;
 use std::sync::Arc;
 
@@ -35,10 +34,10 @@ pub(super) const fn rows<D: Paced>(outer: Option<Block>) -> [Row<D>; 6] {
         row("delay_loop", seconds(1, FOREVER), default(outer, "delay_loop", Is("60")), Acted(|said, draft| {
             if let Some(pause) = said.seconds() { draft.pace().delay_loop = pause }
         }), "time between two checks"),
-        row("retry", count(0), default(outer, "retry", Told("1; MISC_CHECK: 0")), Acted(|said, draft| {
+        row("retry", count(0), default(outer, "retry", Told("1; DNS_CHECK: 3; MISC_CHECK: 0")), Acted(|said, draft| {
             if let Some(tries) = said.number() { draft.pace().retry = Some(tries) }
         }), "tries after the first failure before a live server is down"),
-        row("delay_before_retry", seconds(0, FOREVER), default(outer, "delay_before_retry", Told("1; HTTP_GET and SSL_GET: 3")), Acted(|said, draft| {
+        row("delay_before_retry", seconds(0, FOREVER), default(outer, "delay_before_retry", Told("1; HTTP_GET and SSL_GET: 3; DNS_CHECK: as `delay_loop`")), Acted(|said, draft| {
             if let Some(pause) = said.seconds() { draft.pace().delay_before_retry = Some(pause) }
         }), "time between those tries"),
         row("warmup", seconds(0, FOREVER), default(outer, "warmup", Like("delay_loop")), Acted(|said, draft| {
@@ -64,9 +63,3 @@ const fn default(outer: Option<Block>, word: &'static str, own: Default) -> Defa
 pub(super) const fn old_name<D: Paced>() -> Row<D> {
     row("nb_get_retry", count(0), Default::Nothing, Renamed("retry"), "tries after the first failure")
 }
-
-/// The same words in checkers that are not run yet.
-pub(super) const UNREAD: &[Row<Unread>] = &{
-    let [a, b, c, d, e, f] = rows::<tcp_check::Draft>(Some(Block::RealServer));
-    [unread(&a), unread(&b), unread(&c), unread(&d), unread(&e), unread(&f)]
-};

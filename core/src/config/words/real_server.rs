@@ -7,11 +7,14 @@ use super::row::Status::{Acted, Also, NotYet};
 use super::row::{Row, Table, choice, command, count, number, opens, row, switch, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
-use super::{http_get, misc_check, ping_check, smtp_check, ssl_get, tcp_check, virtual_server};
+use super::{
+    dns_check, file_check, http_get, misc_check, ping_check, smtp_check, ssl_get, tcp_check, udp_check, virtual_server,
+};
 use crate::config::UpDownScripts;
 use crate::config::line::Word;
 use crate::config::model::{CheckerConfig, RealServer};
 use crate::config::places::Places;
+use crate::config::tracking::FileCheck;
 use crate::config::tree::Statement;
 use crate::ipvs::Forwarding;
 use crate::text::Diagnostic;
@@ -29,6 +32,7 @@ pub(super) struct Draft {
     notify: UpDownScripts,
     pub pace: Pace,
     pub checkers: Vec<CheckerConfig>,
+    pub files: Vec<FileCheck>,
     places: Places,
 }
 
@@ -45,6 +49,7 @@ impl Default for Draft {
             notify: UpDownScripts::default(),
             pace: Pace::default(),
             checkers: Vec::new(),
+            files: Vec::new(),
             places: Places::default(),
         }
     }
@@ -99,15 +104,15 @@ const ROWS: &[Row<Draft>] = &[
     row("SMTP_CHECK", opens(Block::SmtpCheck), Nothing, Acted(smtp_check::read), "a mail server greets and answers HELO"),
     row("SSL_GET", opens(Block::SslGet), Nothing, Acted(ssl_get::read), "URLs answer as they should, over TLS"),
     row("MISC_CHECK", opens(Block::MiscCheck), Nothing, Acted(misc_check::read), "a command succeeds"),
+    row("DNS_CHECK", opens(Block::DnsCheck), Nothing, Acted(dns_check::read), "a name server answers"),
+    row("FILE_CHECK", opens(Block::FileCheck), Nothing, Acted(file_check::read), "a tracked file's number adds to the weight, or takes it out"),
+    row("UDP_CHECK", opens(Block::UdpCheck), Nothing, Acted(udp_check::read), "a datagram is taken, or answered"),
 ];
 
 /// Not acted on yet.
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
     row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
-    row("DNS_CHECK", opens(Block::DnsCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a name server answers"),
-    row("UDP_CHECK", opens(Block::UdpCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a datagram is taken or answered"),
-    row("FILE_CHECK", opens(Block::FileCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a tracked file's number"),
     row("BFD_CHECK", opens(Block::BfdCheck), Nothing, NotYet("it is not run, and the real server counts as up as far as it goes"), "a BFD session is up"),
 ];
 
@@ -141,6 +146,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut virtual_server::Draf
     }
     // They stay as long as the director runs, and there may be tens of thousands.
     draft.checkers.shrink_to_fit();
+    draft.files.shrink_to_fit();
     draft.places.shrink();
     outer.real_servers.push(RealServer {
         address,
@@ -151,6 +157,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut virtual_server::Draf
         lower_threshold: draft.lower_threshold,
         notify: draft.notify.shared(),
         checkers: draft.checkers,
+        files: draft.files,
         places: draft.places,
     });
 }

@@ -36,7 +36,7 @@ const ROWS: &[Row<Draft>] = &[
         said.lower.memory.global = global;
     }), "settings of the whole director"),
     row("vrrp_script", named(Block::VrrpScript, "NAME"), Nothing, Acted(|said, _| vrrp_script::read(said)), "a command that is run again and again and decides about priority or FAULT"),
-    row("track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "a file whose number changes priorities"),
+    row("track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "a file whose number changes priorities and weights"),
     row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "old name of track_file"),
     row("vrrp_instance", named(Block::VrrpInstance, "NAME"), Nothing, Acted(|said, draft| {
         vrrp_instance::read(said, &mut draft.routers);
@@ -102,6 +102,7 @@ impl<'t> Meaning<'t> {
         lower.fill(&TABLE, &self.waiting, &mut self.draft);
         lower.users_of_checks(&mut self.draft.services);
         lower.of_notifies(&mut self.draft.services);
+        lower.tracked_by_servers(&mut self.draft.services);
         lower.files_of_checks(&self.draft.material, &mut self.draft.services);
         let config = Config {
             global: GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() },

@@ -286,11 +286,6 @@ pub(crate) const fn row<D>(
 #[derive(Clone, Copy, Debug, std::default::Default)]
 pub(crate) struct Unread;
 
-/// The same word in a block that is not acted on yet.
-pub(crate) const fn unread<D>(row: &Row<D>) -> Row<Unread> {
-    Row { word: row.word, takes: row.takes, default: row.default, status: Status::NotYet(""), help: row.help }
-}
-
 /// All rows of a block.
 pub(crate) struct Table<D: 'static> {
     pub block: Block,

@@ -99,7 +99,7 @@ impl Lower<'_> {
         before_retry: Duration,
     ) -> CheckerConfig {
         // An echo has no port, nor has a program.
-        if draft.target.port() == 0 && kind.attempts().any(|attempt| attempt.connects()) {
+        if draft.target.port() == 0 && kind.attempts().any(|attempt| attempt.connects() || attempt.sends()) {
             self.push(
                 Diagnostic::error("no-check-port", "this checker has no port to check")
                     .at(block.span(), "the real server stands for all ports")

@@ -268,6 +268,9 @@ impl Election {
         for (address, here) in self.book.take_news() {
             out.news(News::AddressHere { address, here });
         }
+        for (file, number) in self.files.news() {
+            out.news(News::FileNumber { file, number });
+        }
         let global = &self.config.global;
         let pause = |interface: &InterfaceName, address| global.announcement_pause(interface, Family::of(address));
         for (interface, address) in self.book.take_announcements(now, AT_ONCE, pause) {

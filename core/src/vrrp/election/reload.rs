@@ -46,6 +46,7 @@ impl Election {
         if self.files.load(new.watched_files()) {
             out.push(Effect::WatchFiles(self.files.watched().to_vec()));
         }
+        self.files.ask_for(new.files_of_servers());
         self.load_trackers(&new);
         let new_ones: BTreeSet<usize> =
             kept.iter().enumerate().filter(|(_, kept)| kept.is_none()).map(|(place, _)| place).collect();

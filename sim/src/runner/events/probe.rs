@@ -1,7 +1,7 @@
 //! One attempt of a checker, modelled: what the turmoil runner speaks over simulated TCP, told from the state of the
 //! world. Which exchanges there are each kind says ([`vipward_core::check::Exchange`]); this plays them.
 //!
-//! A SYN that is lost is sent again after 1, 2, 4 s, an echo never; a request after 0.2, 0.4 s and so on; nobody answering
+//! A SYN that is lost is sent again after 1, 2, 4 s, an echo or a datagram never; a request after 0.2, 0.4 s and so on; nobody answering
 //! ARP fails after 3 s; a closed port refuses at once; a server that dies resets what is open.
 
 use crate::scenario::{NodeId, NodeKind};
@@ -33,10 +33,12 @@ enum Step {
     Nobody { at: Instant },
     /// It is there, and its answer is back at `at`.
     Answered { at: Instant, server: NodeId },
-    /// An echo that is lost.
+    /// An echo or a datagram that is lost, or its answer.
     Lost,
     /// Connected; the request leaves as soon as the way is open.
     Asking { server: NodeId, closings: u64 },
+    /// The answer to a datagram is there at `at`; it is lost if the way is cut, or the service gone, by then.
+    Replying { at: Instant, server: NodeId, closings: u64, status: u16 },
     /// The answer is there at `at`, if the way is open then.
     Waiting { at: Instant, server: NodeId, closings: u64, status: u16 },
 }
@@ -70,7 +72,7 @@ impl Attempt {
         let at = match self.step {
             Step::Knocking { at, .. } | Step::Nobody { at } | Step::Answered { at, .. } => at,
             Step::Asking { .. } | Step::Lost => self.deadline,
-            Step::Waiting { at, .. } => at,
+            Step::Replying { at, .. } | Step::Waiting { at, .. } => at,
         };
         Some(at.min(self.deadline))
     }
@@ -88,7 +90,10 @@ impl Attempt {
                     }
                 }
                 Next::Nothing if world.now() < self.deadline => return Progress::Waits,
-                Next::Nothing => return Progress::Ended(Verdict::Failed(exchange.overdue())),
+                Next::Nothing => {
+                    let meant = self.probe.kind.overdue(*exchange);
+                    return Progress::Ended(meant.map_or_else(Verdict::Failed, |()| Verdict::Passed));
+                }
                 Next::Failed(failure) => return Progress::Ended(Verdict::Failed(failure)),
                 Next::Ended(verdict) => return Progress::Ended(verdict),
                 Next::NotAsked(shortage) => return Progress::Ended(Verdict::NotAsked(shortage)),
@@ -119,7 +124,7 @@ impl Attempt {
                 };
                 Next::Step(match world.round_trip(director, server) {
                     Ok(late) => Step::Answered { at: now + late + EXCHANGE, server },
-                    Err(_) if exchange == Exchange::Echo => Step::Lost,
+                    Err(_) if matches!(exchange, Exchange::Echo | Exchange::Datagram) => Step::Lost,
                     Err(_) => Step::Knocking { at: now + wait, wait: wait.saturating_mul(2) },
                 })
             }
@@ -132,8 +137,22 @@ impl Attempt {
                     NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
                 };
                 match world.server(server) {
+                    Some(state) if state.listening && open && exchange == Exchange::Datagram => {
+                        let (closings, status) = (state.closings, state.status);
+                        Next::Step(Step::Replying { at: now + state.slow, server, closings, status })
+                    }
                     Some(state) if state.listening && open => Next::Exchanged(Some((server, state.closings))),
                     Some(_) | None => Next::Failed(Failure::Refused),
+                }
+            }
+            Step::Replying { at, server, closings, status } if at <= now => {
+                let dead = world.server(server).is_none_or(|state| state.closings != closings);
+                if dead || !world.reachable(director, server) {
+                    return Next::Step(Step::Lost);
+                }
+                match self.probe.kind.judge(Answer::Status(status)) {
+                    Ok(()) => Next::Exchanged(None),
+                    Err(failure) => Next::Failed(failure),
                 }
             }
             Step::Asking { server, closings } => {
@@ -168,7 +187,11 @@ impl Attempt {
                     Err(failure) => Next::Failed(failure),
                 }
             }
-            Step::Knocking { .. } | Step::Nobody { .. } | Step::Answered { .. } | Step::Lost => Next::Nothing,
+            Step::Knocking { .. }
+            | Step::Nobody { .. }
+            | Step::Answered { .. }
+            | Step::Replying { .. }
+            | Step::Lost => Next::Nothing,
         }
     }
 }
