@@ -87,7 +87,7 @@ fn effect_word(effect: &Effect) -> &'static str {
         Effect::ReadAddresses => "read",
         Effect::RunScript { .. } => "run",
         Effect::Lease(_) => "lease",
-        Effect::WatchFiles(_) => "watch",
+        Effect::WatchFiles(_) | Effect::WatchProcesses(_) => "watch",
     }
 }
 

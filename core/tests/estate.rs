@@ -80,6 +80,7 @@ fn election() -> Estate {
         scripts: vec![ScriptEstate { name: "chk".into(), up: Some(true), streak: 1, due: at }],
         ignored: vec![IgnoredEstate { router: Some("VI_1".into()), reason: "wrong_ttl".to_owned(), total: 3 }],
         files: Default::default(),
+        processes: Default::default(),
     })
 }
 

@@ -316,6 +316,7 @@ fn word_of(decision: &Decision) -> String {
         Decision::ProbeFailed { .. } | Decision::ProbesAskedAgain { .. } => "probe",
         Decision::ProbeNotAsked { .. } => "failed",
         Decision::ScriptChanged { .. } => "script",
+        Decision::ProcessChanged { .. } => "process",
         Decision::WeightChanged { .. } => "weight",
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } => "failed",

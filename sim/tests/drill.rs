@@ -276,6 +276,36 @@ fn a_dead_service_moves_the_address() {
     }
 }
 
+/// A service ends with its process, which needs no script. Other processes, and files, have rows of their own.
+#[test]
+fn tracked_processes_and_files_are_drilled() {
+    let of = |priority, weight: &str| {
+        let blocks = format!(
+            "vrrp_track_process haproxy {{\n process haproxy\n terminate_delay 1\n weight {weight}\n}}\n\
+             vrrp_track_process own {{\n process own\n quorum_max 0\n}}\ntrack_file F {{\n file /f\n weight 0\n}}\n"
+        );
+        let tracks = " track_process {\n  haproxy\n  own\n }\n track_file {\n  F\n }\n advert_int";
+        blocks + &director(priority, 51, "192.0.2.100/24", "").replace(" advert_int", tracks)
+    };
+    let drill = run(&written("processes", &[("a.conf", of(110, "-20")), ("b.conf", of(100, "-20"))]));
+    let text = drill.text(false, WIDE);
+    let taken = "process haproxy is taken for what listens on port 80";
+    assert!(drill.assumptions.iter().any(|it| it == taken), "{:?}", drill.assumptions);
+    let dies = row(&drill, "a's service on port 80 dies");
+    assert!(dies.held() && dies.failed > 0 && dies.holders == "a → b", "{text}");
+    for fault in ["a has process haproxy end", "a has process own begin", "a has 1 in track_file F"] {
+        let row = row(&drill, fault);
+        assert!(row.held() && row.holders == "a → b → a", "{fault}: {}\n{text}", row.holders);
+    }
+    assert_eq!(drill.ending(), Ending::Held, "{text}");
+
+    let drill = run(&written("weak-process", &[("a.conf", of(110, "-5")), ("b.conf", of(100, "-5"))]));
+    let text = drill.text(false, WIDE);
+    let why = "nobody takes over: priority 110 - 5 = 105 stays above b's 100";
+    assert_eq!(row(&drill, "a's service on port 80 dies").nobody_takes_over.as_deref(), Some(why), "{text}");
+    assert_eq!(lines(&drill, "nobody-takes-over"), BTreeSet::from(["a.conf:4".to_owned()]));
+}
+
 /// The files of a widely copied tutorial: what could be understood runs, and every cause has its lines.
 #[test]
 fn the_tutorials_pair_breaks_and_the_lines_of_both_files_say_why() {

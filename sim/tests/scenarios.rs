@@ -96,6 +96,7 @@ scenarios! {
     takeovers_in_a_row "takeovers-in-a-row"
     three_directors "three-directors"
     tracked_file "tracked-file"
+    tracked_process "tracked-process"
     tracked_interface "tracked-interface"
     tracked_script "tracked-script"
     tutorial "tutorial"

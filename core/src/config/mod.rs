@@ -9,6 +9,7 @@ pub mod model;
 mod notify;
 mod options;
 mod places;
+mod process;
 mod reader;
 mod texts;
 mod tracking;
@@ -20,6 +21,7 @@ pub use model::*;
 pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};
 pub use places::Places;
+pub use process::{KnownBy, LONGEST_NAME, ProcessPattern, TrackProcess, WatchedProcess};
 pub use tracking::{FileCheck, FileWeight, InitFile, Reading, TrackFile, WatchedFile, Weighed};
 pub use vip::{LIFETIME, Vip};
 

@@ -8,6 +8,7 @@ pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 use crate::command::{Command, ScriptId};
 use crate::config::notify::{Alerts, NotifyScripts, UpDownScripts};
 use crate::config::places::Places;
+use crate::config::process::TrackProcess;
 use crate::config::tracking::{FileCheck, TrackFile, WatchedFile};
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::ipvs::{Forwarding, Scheduler, ServiceKey, VirtualServerId};
@@ -40,6 +41,9 @@ pub struct Config {
     /// `track_file` blocks by name.
     #[serde(default)]
     pub files: BTreeMap<Arc<str>, TrackFile>,
+    /// `vrrp_track_process` blocks by name.
+    #[serde(default)]
+    pub processes: BTreeMap<Arc<str>, TrackProcess>,
 }
 
 impl Config {
@@ -61,6 +65,12 @@ impl Config {
     pub fn files_of_servers(&self) -> BTreeSet<Arc<str>> {
         let servers = self.services.iter().flat_map(|service| &service.real_servers);
         servers.flat_map(|real| &real.files).map(|check| check.file.clone()).collect()
+    }
+
+    /// The `vrrp_track_process` blocks that some virtual router tracks.
+    pub fn tracked_processes(&self) -> impl Iterator<Item = &TrackProcess> {
+        let tracked: BTreeSet<&Arc<str>> = self.routers.iter().flat_map(|it| it.tracking.processes()).collect();
+        self.processes.values().filter(move |process| tracked.contains(&process.name))
     }
 
     /// The programs that checkers run.
@@ -197,6 +207,8 @@ pub enum TrackerId {
     Interface(InterfaceName),
     /// A `track_file`.
     File(Arc<str>),
+    /// A `vrrp_track_process`.
+    Process(Arc<str>),
 }
 
 impl fmt::Display for TrackerId {
@@ -205,11 +217,12 @@ impl fmt::Display for TrackerId {
             Self::Script(name) => write!(f, "script {name}"),
             Self::Interface(name) => write!(f, "tracked interface {name}"),
             Self::File(name) => write!(f, "track_file {name}"),
+            Self::Process(name) => write!(f, "track_process {name}"),
         }
     }
 }
 
-/// One line of `track_script`, `track_interface`, `track_file`.
+/// One line of `track_script`, `track_interface`, `track_file`, `track_process`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracked {
     pub what: TrackerId,
@@ -348,7 +361,7 @@ impl Adverts {
 /// What decides about priority or FAULT.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracking {
-    /// `track_script`, `track_interface`, `track_file`.
+    /// `track_script`, `track_interface`, `track_file`, `track_process`.
     pub list: Vec<Tracked>,
 }
 
@@ -357,7 +370,7 @@ impl Tracking {
     pub fn interfaces(&self) -> impl Iterator<Item = &InterfaceName> {
         self.list.iter().filter_map(|tracked| match &tracked.what {
             TrackerId::Interface(name) => Some(name),
-            TrackerId::Script(_) | TrackerId::File(_) => None,
+            TrackerId::Script(_) | TrackerId::File(_) | TrackerId::Process(_) => None,
         })
     }
 
@@ -365,7 +378,15 @@ impl Tracking {
     pub fn files(&self) -> impl Iterator<Item = &Arc<str>> {
         self.list.iter().filter_map(|tracked| match &tracked.what {
             TrackerId::File(name) => Some(name),
-            TrackerId::Script(_) | TrackerId::Interface(_) => None,
+            TrackerId::Script(_) | TrackerId::Interface(_) | TrackerId::Process(_) => None,
+        })
+    }
+
+    /// `track_process`.
+    pub fn processes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.list.iter().filter_map(|tracked| match &tracked.what {
+            TrackerId::Process(name) => Some(name),
+            TrackerId::Script(_) | TrackerId::Interface(_) | TrackerId::File(_) => None,
         })
     }
 
@@ -373,7 +394,7 @@ impl Tracking {
     pub fn scripts(&self) -> impl Iterator<Item = &ScriptId> {
         self.list.iter().filter_map(|tracked| match &tracked.what {
             TrackerId::Script(name) => Some(name),
-            TrackerId::Interface(_) | TrackerId::File(_) => None,
+            TrackerId::Interface(_) | TrackerId::File(_) | TrackerId::Process(_) => None,
         })
     }
 }

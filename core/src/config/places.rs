@@ -58,6 +58,11 @@ impl Places {
         format!("track_file {name}")
     }
 
+    /// The same of `track_process`.
+    pub(super) fn tracked_process(name: &str) -> String {
+        format!("track_process {name}")
+    }
+
     /// The place of `word`; the block's head if the word was not written.
     pub fn of(&self, word: &str) -> Span {
         self.find(word).or(self.head).unwrap_or_default()

@@ -176,7 +176,7 @@ impl Tracked {
     /// The reading while all is well. Which numbers a file holds nobody knows; one that is not there counts as 0.
     pub fn success(&self) -> Reading {
         match &self.what {
-            TrackerId::Script(_) | TrackerId::Interface(_) => self.weight.success(),
+            TrackerId::Script(_) | TrackerId::Interface(_) | TrackerId::Process(_) => self.weight.success(),
             TrackerId::File(_) => Reading::Number(i64::from(self.weight.weight == 0 && self.weight.reverse)),
         }
     }

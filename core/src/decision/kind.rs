@@ -61,6 +61,7 @@ impl Decision {
             Self::KeptWithoutQuorum { router } => ("kept-without-quorum", router.to_string()),
             Self::ChecksSuspended { service, .. } => ("checks-suspended", service.to_string()),
             Self::ChecksResumed { service } => ("checks-resumed", service.to_string()),
+            Self::ProcessChanged { process, .. } => ("process-changed", process.to_string()),
             Self::ConfigApplied { .. } => ("config-applied", String::new()),
         };
         Kind { code, about }

@@ -131,6 +131,8 @@ pub enum Decision {
     ChecksSuspended { service: VirtualServerId, address: IpAddr },
     /// It is here again, and they are checked.
     ChecksResumed { service: VirtualServerId },
+    /// Enough of a tracked process run, or too few or too many.
+    ProcessChanged { process: Arc<str>, up: bool, why: String },
 }
 
 /// Why a role changed.
@@ -323,7 +325,7 @@ impl Decision {
             | Self::LeaseHeld { .. }
             | Self::LeaseGone { .. }
             | Self::KeptWithoutQuorum { .. } => LogLevel::Warning,
-            Self::ScriptChanged { up, .. } => {
+            Self::ScriptChanged { up, .. } | Self::ProcessChanged { up, .. } => {
                 if *up {
                     LogLevel::Info
                 } else {

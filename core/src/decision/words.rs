@@ -104,6 +104,9 @@ impl fmt::Display for Decision {
             Self::ScriptChanged { script, up, why } => {
                 write!(f, "script {script} is {}: {why}", up_or_down(*up))
             }
+            Self::ProcessChanged { process, up, why } => {
+                write!(f, "track_process {process} is {}: {why}", up_or_down(*up))
+            }
             Self::ProbeFailed { service, server, failure, tries_left } => match tries_left {
                 0 => write!(f, "{service}: {server}: {failure}"),
                 n => write!(f, "{service}: {server}: {failure}; {n} more {} before it is out", tries(*n)),

@@ -98,4 +98,6 @@ pub enum Reason {
     Report,
     /// The supervisor must hear that the driver loop turns.
     Heartbeat,
+    /// A tracked process has been gone, or there, for long enough.
+    Process,
 }

@@ -1,7 +1,7 @@
 //! What an Election alone can ask for. Effects say what, not how.
 
 use crate::command::{Command, ScriptId};
-use crate::config::WatchedFile;
+use crate::config::{WatchedFile, WatchedProcess};
 use crate::datagram::Datagram;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::lease::LeaseOp;
@@ -50,6 +50,9 @@ pub enum Effect {
     /// Read these files, and these only, and read each again when it changes. What they hold is told at once, and then what
     /// changes, by [`super::Event::FilesRead`].
     WatchFiles(Vec<WatchedFile>),
+    /// Count these processes, and these only. How many there are is told at once, and then what changes, by
+    /// [`super::Event::ProcessesCounted`].
+    WatchProcesses(Vec<WatchedProcess>),
 }
 
 impl From<LeaseOp> for Effect {
@@ -68,7 +71,11 @@ impl machine::Effect for Effect {
             | Self::RemoveAddress(_)
             | Self::RenewAddresses { .. } => Lane::Change,
             Self::Announce { .. } => Lane::Announce,
-            Self::ReadAddresses | Self::RunScript { .. } | Self::Lease(_) | Self::WatchFiles(_) => Lane::Ask,
+            Self::ReadAddresses
+            | Self::RunScript { .. }
+            | Self::Lease(_)
+            | Self::WatchFiles(_)
+            | Self::WatchProcesses(_) => Lane::Ask,
         }
     }
 
@@ -110,7 +117,8 @@ impl machine::Effect for Effect {
             | Self::RenewAddresses { .. }
             | Self::ReadAddresses
             | Self::RunScript { .. }
-            | Self::WatchFiles(_) => None,
+            | Self::WatchFiles(_)
+            | Self::WatchProcesses(_) => None,
         }
     }
 }

@@ -31,4 +31,6 @@ pub enum Event {
     Lease(LeaseEvent),
     /// Numbers of tracked files, after [`super::Effect::WatchFiles`] and whenever one changes.
     FilesRead(Vec<(Arc<str>, i64)>),
+    /// How many processes there are of each that is tracked, after [`super::Effect::WatchProcesses`] and whenever it changes.
+    ProcessesCounted(Vec<(Arc<str>, u32)>),
 }

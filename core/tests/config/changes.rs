@@ -32,6 +32,7 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         | "notify_master_rx_lower_pri" => ["/bin/true", "/bin/x"],
         "auth_pass" => ["x7Kf", "y8Lg"],
         "path" | "file" => ["/a", "/b"],
+        "process" => ["a", "a b"],
         "init_file" => ["3", "3 overwrite"],
         "certificate" | "key" => ["/etc/a.pem", "/etc/b.pem"],
         "status_code" => ["200", "300-399"],
@@ -81,6 +82,7 @@ fn beside(keyword: &Keyword) -> &'static str {
         "unicast_src_ip" | "unicast_ttl" => "unicast_peer {\n 192.0.2.99\n}\n",
         "sorry_server_lvs_method" => "sorry_server 198.51.100.9\n",
         "regex_no_match" | "regex_options" | "regex_min_offset" | "regex_max_offset" => "regex ok\n",
+        "param_match" => "process p x\n",
         "sni_name" => "enable_sni\n",
         "min_reply_length" | "max_reply_length" => "require_reply\n",
         "hysteresis" => "quorum 2147483647\n",
@@ -115,6 +117,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     };
     let tracks = own(Block::FileCheck, "track_file F");
     let files = own(Block::VrrpInstance, "track_file {\n F\n}");
+    let processes = own(Block::VrrpInstance, "track_process {\n P\n}");
     let group = if block == Block::SyncGroup {
         let members = own(Block::SyncGroup, "group {\n VI_1\n VI_2\n}");
         format!(
@@ -132,7 +135,8 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     };
     format!(
         "global_defs {{\n{mail}{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\ntrack_file F {{\n{}{}\n}}\n\
-         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{files}{auth}{}\n}}\n\
+         vrrp_track_process P {{\n{}{}\n}}\n\
+         vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{files}{processes}{auth}{}\n}}\n\
          virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
@@ -141,6 +145,8 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         inside(Block::VrrpScript),
         own(Block::TrackFile, "file /f"),
         inside(Block::TrackFile),
+        own(Block::TrackProcess, "process p"),
+        inside(Block::TrackProcess),
         own(Block::VrrpInstance, "virtual_router_id 51"),
         inside(Block::VrrpInstance),
         own(Block::VirtualServer, "protocol TCP"),
@@ -186,6 +192,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         ("track_file", Some(Block::Tracked), _) => {
             ["track_file {\n}".to_owned(), "track_file {\n F weight 5\n}".to_owned()]
         }
+        ("track_process", ..) => ["track_process {\n}".to_owned(), "track_process {\n P weight 5\n}".to_owned()],
         ("track_script", ..) => ["track_script {\n}".to_owned(), "track_script {\n chk weight 5\n}".to_owned()],
         ("authentication", ..) => [String::new(), "authentication {\n auth_type PASS\n auth_pass x7Kf\n}".to_owned()],
         (_, Some(_), _) | (_, None, 0) => [beside.to_owned(), format!("{beside}{}{}", keyword.word, open(keyword))],
@@ -197,6 +204,7 @@ fn open(keyword: &Keyword) -> &'static str {
     match (keyword.word, keyword.takes.block) {
         ("global_defs", _) => " {\n router_id x\n}",
         ("track_file" | "vrrp_track_file", Some(Block::TrackFile)) => " more {\n file /more\n}",
+        ("vrrp_track_process", _) => " more {\n process more\n}",
         ("vrrp_script", _) => " more {\n script /bin/true\n}",
         ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
         ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",

@@ -237,6 +237,27 @@ fn a_tracked_file() {
     assert_eq!(config.routers[0].tracking.list, [tracked("F", TrackWeight::default()), tracked("G", reversed)]);
 }
 
+#[test]
+fn a_tracked_process() {
+    let blocks = "vrrp_track_process P {\n process nginx\n}\nvrrp_track_process Q {\n process \"/a b\" -c \"x y\"\n \
+                  param_match initial\n quorum 2\n quorum_max 3\n delay 5\n fork_delay 0.5\n weight 7 reverse\n}\n\
+                  vrrp_track_process R {\n process r\n full_command\n quorum_max 0\n}\n";
+    let config = good(&(instance("track_process {\n P weight -20\n Q\n}") + blocks));
+    let [p, q, r] = ["P", "Q", "R"].map(|name| config.processes[name].clone());
+    assert_eq!((&*p.pattern.command, p.pattern.by, p.weight), ("nginx", KnownBy::Name, TrackWeight::default()));
+    assert_eq!((p.quorum, p.quorum_max, p.fork_delay, p.terminate_delay), (1, None, Duration::ZERO, Duration::ZERO));
+    let arguments: Vec<&str> = q.pattern.arguments.iter().map(|it| &**it).collect();
+    assert_eq!((&*q.pattern.command, arguments, q.pattern.by), ("/a b", vec!["-c", "x y"], KnownBy::Beginning));
+    assert_eq!((q.quorum, q.quorum_max), (2, Some(3)));
+    assert_eq!((q.fork_delay, q.terminate_delay), (Duration::from_millis(500), Duration::from_secs(5)));
+    assert_eq!((r.pattern.by, r.enough()), (KnownBy::Command, Some(0)));
+    let tracked = |name: &str, weight, reverse| Tracked {
+        what: TrackerId::Process(name.into()),
+        weight: TrackWeight { weight, reverse },
+    };
+    assert_eq!(config.routers[0].tracking.list, [tracked("P", -20, false), tracked("Q", 7, true)]);
+}
+
 /// `state MASTER` is taken back, as by keepalived: it must hear first where the others are in the sequence.
 #[test]
 fn ah_takes_the_password_for_its_key() {

@@ -122,6 +122,7 @@ impl Cluster {
                     self.send(number, Event::ScriptFinished { script, outcome: ScriptOutcome::Exited(status) });
                 }
                 Effect::WatchFiles(_)
+                | Effect::WatchProcesses(_)
                 | Effect::Listen { .. }
                 | Effect::StopListening { .. }
                 | Effect::Announce { .. }

@@ -206,6 +206,22 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             vi("track_file {\n F weight 255\n}") + "track_file F {\n file /f\n}\n",
             "E bad-value 9:11",
         ),
+        ("a tracked process that is not there", vi("track_process {\n P\n}"), "E unknown-process 9:2"),
+        (
+            "a tracked process without a name",
+            vi("track_process {\n P\n}") + "vrrp_track_process P {\n quorum 2\n}\n",
+            "E missing-word 12:1",
+        ),
+        (
+            "a tracked process that is a path",
+            vi("track_process {\n P\n}") + "vrrp_track_process P {\n process /usr/sbin/nginx\n}\n",
+            "W process-path 13:2",
+        ),
+        (
+            "processes of which no number is right",
+            vi("track_process {\n P\n}") + "vrrp_track_process P {\n process p\n quorum 3\n quorum_max 2\n}\n",
+            "W process-quorum 15:2",
+        ),
         (
             "a password that everybody knows, for AH",
             vi("authentication {\n auth_type AH\n auth_pass 1111\n}"),

@@ -27,3 +27,4 @@ mod states;
 mod sync_group;
 mod track_file;
 mod track_interface;
+mod track_process;

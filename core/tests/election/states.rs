@@ -116,6 +116,7 @@ pub fn events() -> Vec<(&'static str, Input)> {
         ("failed: read addresses", failed(Effect::ReadAddresses)),
         ("news: quorum lost", Input::News(News::QuorumChanged { service, quorum: false })),
         ("lease vacant", event(Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() }))),
+        ("tracked processes were counted", event(Event::ProcessesCounted(vec![("P".into(), 0)]))),
         ("a tracked file was read", event(Event::FilesRead(vec![("F".into(), -300)]))),
         ("stop", Input::Stop),
         ("hand over", Input::HandOver),
@@ -135,7 +136,8 @@ pub fn events() -> Vec<(&'static str, Input)> {
                 | Event::AddressChanged { .. }
                 | Event::ScriptFinished { .. }
                 | Event::Lease(_)
-                | Event::FilesRead(_),
+                | Event::FilesRead(_)
+                | Event::ProcessesCounted(_),
             )
             | Input::ConfigLoaded { .. }
             | Input::News(_)

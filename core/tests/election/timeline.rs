@@ -479,6 +479,10 @@ fn effect_line(effect: &Effect) -> String {
         Effect::ReadAddresses => "read addresses".to_owned(),
         Effect::RunScript { script, .. } => format!("run {script}"),
         Effect::Lease(op) => op.to_string(),
+        Effect::WatchProcesses(processes) => {
+            let commands: Vec<&str> = processes.iter().map(|process| &*process.pattern.command).collect();
+            format!("watch {}", commands.join(" "))
+        }
         Effect::WatchFiles(files) => {
             let paths: Vec<&str> = files.iter().map(|file| &*file.path).collect();
             format!("watch {}", paths.join(" "))

@@ -1,11 +1,13 @@
 //! The Linux world of each of the two machines: what a machine is told, and one function that carries out what it asks for.
 
 pub mod files;
+pub mod processes;
 pub mod scripts;
 
 use crate::coordination::ZooKeeper;
 use crate::dataplane::Dataplane;
 use crate::host::files::Files;
+use crate::host::processes::Processes;
 use crate::host::scripts::Scripts;
 use crate::mail::Post;
 use crate::net::connect::connect;
@@ -87,6 +89,7 @@ pub struct Elects {
     pub addresses: Addresses,
     pub lease: Rc<ZooKeeper>,
     pub files: Files,
+    pub processes: Processes,
 }
 
 /// A Balancer's: the table.
@@ -239,7 +242,8 @@ fn change_of(effect: &vrrp::Effect) -> Option<Change<'_>> {
         | vrrp::Effect::ReadAddresses
         | vrrp::Effect::RunScript { .. }
         | vrrp::Effect::Lease(_)
-        | vrrp::Effect::WatchFiles(_) => None,
+        | vrrp::Effect::WatchFiles(_)
+        | vrrp::Effect::WatchProcesses(_) => None,
     }
 }
 
@@ -291,7 +295,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
     }
 
     async fn carry_out(&self, effect: &vrrp::Effect) -> Result<Done<vrrp::Input>, Refusal> {
-        let Elects { network, addresses, lease, files } = &self.own;
+        let Elects { network, addresses, lease, files, processes } = &self.own;
         match effect {
             vrrp::Effect::Listen { interface, group } => network.listen(interface, *group)?,
             vrrp::Effect::StopListening { interface, group } => network.stop_listening(interface, *group)?,
@@ -313,6 +317,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 return Ok(Done::Begun(None, Box::pin(result)));
             }
             vrrp::Effect::Lease(op) => lease.ask(op)?,
+            vrrp::Effect::WatchProcesses(list) => processes.watch(list).map_err(|error| error.to_string())?,
             vrrp::Effect::WatchFiles(list) => files.watch(list).map_err(|error| error.to_string())?,
         }
         Ok(Done::Quietly)

@@ -4,6 +4,7 @@ use crate::coordination::ZooKeeper;
 use crate::dataplane::relay::Relay;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::files::Files;
+use crate::host::processes::Processes;
 use crate::host::scripts::{Means, Scripts};
 use crate::host::{Balances, Door, Elects, LinuxWorld};
 use crate::mail::Post;
@@ -272,12 +273,13 @@ async fn election(
     let addresses = Addresses::open(links.clone()).map_err(failed)?;
     addresses.may_change().await.map_err(|error| missing(error, Capability::NetAdmin))?;
     let files = Files::new(inputs.clone());
+    let processes = Processes::new(inputs.clone());
     let monitor = Monitor::open(addresses.clone(), links.clone(), inputs).await.map_err(NotStarted::Failed)?;
     tokio::task::spawn_local(monitor.run());
     let clock = BootClock::start().map_err(failed)?;
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let lease = Rc::new(ZooKeeper::new());
-    let own = Elects { network, addresses, lease: lease.clone(), files };
+    let own = Elects { network, addresses, lease: lease.clone(), files, processes };
     let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
     let machine: Box<dyn Like<Election>> = match tap {

@@ -257,7 +257,15 @@ fn act(
 
 /// Whether [`play`] can play it, and if not, why.
 pub(super) fn playable(scenario: &Scenario) -> Result<(), String> {
+    // In a namespace the same processes are to be seen on every node.
+    let mut configs = scenario.directors().filter_map(|(_, director)| director.config.config.as_deref());
+    if configs.any(|config| config.tracked_processes().next().is_some()) {
+        return Err("tracked processes can't be played in namespaces".to_owned());
+    }
     for step in &scenario.steps {
+        if let Action::File { file, .. } = &step.action {
+            return Err(format!("what track_file {file} holds can't be played"));
+        }
         if let Action::Script { script, node, .. } = &step.action
             && let NodeKind::Director(plan) = &scenario.node(*node).kind
             && plan.tracks.contains_key(script)

@@ -9,7 +9,7 @@ use crate::scenario::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vipward_core::check::{Answer, ProbeKind};
-use vipward_core::config::{RealServer, VrrpScript};
+use vipward_core::config::{RealServer, TrackerId, VrrpScript};
 use vipward_core::interface::InterfaceName;
 use vipward_core::time::{Duration, Instant};
 
@@ -46,6 +46,9 @@ const LOSSY: Duration = Duration::from_secs(30);
 /// A reboot is shorter than a takeover only in dreams; a restart of the daemon takes about this long.
 const RESTART: Duration = Duration::from_secs(1);
 
+/// What a file holds, or minus this, to take a priority as far as it goes without FAULT where its weight is 1.
+const FILE: i64 = 253;
+
 /// Requests of one client in one case, about: long cases ask less often.
 const REQUESTS: u32 = 3000;
 
@@ -60,6 +63,8 @@ pub(super) fn battery(topology: &Topology) -> Vec<Case> {
         battery.links(id, &mut cases);
         battery.scripts(id, &mut cases);
         battery.services(id, &mut cases);
+        battery.files(id, &mut cases);
+        battery.processes(id, &mut cases);
     }
     battery.network(&mut cases);
     if let Some(id) = quorum::node(base) {
@@ -197,7 +202,7 @@ impl Battery<'_> {
         }
     }
 
-    /// Each service that tracked scripts check.
+    /// Each service that tracked scripts check, or that a tracked process is.
     fn services(&self, id: NodeId, cases: &mut Vec<Case>) {
         let NodeKind::Director(plan) = &self.base.node(id).kind else { return };
         // For each: the time after which every script has seen it, and the longest interval of one.
@@ -207,6 +212,14 @@ impl Battery<'_> {
             let (seen, interval) = services.entry(checks.port).or_default();
             if let Some(script) = script {
                 (*seen, *interval) = (seen_by(script).max(*seen), script.interval.max(*interval));
+            }
+        }
+        for process in plan.config.config.iter().flat_map(|config| config.tracked_processes()) {
+            if let Some(port) = serves(&process.pattern, &plan.listens) {
+                let (seen, _) = services.entry(port).or_default();
+                // A process is seen at once: what flaps has to stay away until somebody could take over.
+                let delay = process.fork_delay.max(process.terminate_delay);
+                *seen = delay.saturating_add(self.pace.takeover).max(*seen);
             }
         }
         for (port, (seen, interval)) in services {
@@ -226,6 +239,52 @@ impl Battery<'_> {
             let flaps = [(Duration::ZERO, vec![Action::Flap { who, every, times }]), (every * (2 * times), up())];
             let flaps = self.phased_by(interval, &format!("{name} flaps"), &flaps, rest);
             cases.extend([dies, recovers, flaps].map(|case| Case { fails_on: Some(id), ..case }));
+        }
+    }
+
+    /// Each tracked file: the number whose weight takes most.
+    fn files(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let NodeKind::Director(plan) = &self.base.node(id).kind else { return };
+        let Some(config) = &plan.config.config else { return };
+        for file in config.watched_files() {
+            let weights = config.routers.iter().flat_map(|router| &router.tracking.list);
+            let weights = weights.filter(|it| it.what == TrackerId::File(file.name.clone()));
+            let Some(weight) = weights.map(|it| it.weight).min() else { continue };
+            let fails = match (weight.weight, weight.reverse) {
+                // It fails from the beginning, where files hold 0.
+                (0, true) => continue,
+                (0, false) => 1,
+                (points, reverse) => {
+                    if (points > 0) == reverse {
+                        FILE
+                    } else {
+                        -FILE
+                    }
+                }
+            };
+            let holds = |holds| vec![Action::File { file: file.name.clone(), node: id, holds }];
+            let steps = vec![(Duration::ZERO, holds(fails)), (self.pace.away(), holds(0))];
+            let fault = format!("{} has {fails} in track_file {}", self.name(id), file.name);
+            cases.push(self.case(fault, steps, self.pace.way_back));
+        }
+    }
+
+    /// Each tracked process: it ends, and begins again; one of which none may run begins, and ends.
+    fn processes(&self, id: NodeId, cases: &mut Vec<Case>) {
+        let NodeKind::Director(plan) = &self.base.node(id).kind else { return };
+        let Some(config) = &plan.config.config else { return };
+        for process in config.tracked_processes() {
+            let Some(enough) = process.enough() else { continue };
+            let (fails, what) = match enough {
+                0 => (1, "begin"),
+                _ => (0, "end"),
+            };
+            let runs = |runs| vec![Action::Process { process: process.name.clone(), node: id, runs }];
+            let seen = process.fork_delay.max(process.terminate_delay);
+            let away = self.pace.away().saturating_add(seen).min(LONGEST);
+            let rest = self.pace.way_back.saturating_add(seen).min(LONGEST);
+            let fault = format!("{} has process {} {what}", self.name(id), process.name);
+            cases.push(self.case(fault, vec![(Duration::ZERO, runs(fails)), (away, runs(enough))], rest));
         }
     }
 

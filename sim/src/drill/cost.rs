@@ -97,6 +97,7 @@ impl Prices<'_> {
             Action::Stop(_) => self.pace.skew + MARGIN,
             // It gives away what it has.
             Action::Script { .. } | Action::File { .. } => self.takeover(),
+            Action::Process { node, .. } => seen(self.scenario, *node) + self.takeover(),
             // What mends costs nothing beyond what the fault did.
             Action::Start(_) | Action::Resume(_) | Action::Plug { .. } | Action::Heal(_) | Action::Up(_) => {
                 Duration::ZERO
@@ -158,10 +159,12 @@ fn down_together(scenario: &Scenario, directors: usize) -> bool {
     fail.count() >= servers
 }
 
-/// How long the slowest script of a director needs to see that what it checks fails.
+/// How long the slowest script or process of a director needs to say that what it is about fails.
 fn seen(scenario: &Scenario, id: NodeId) -> Duration {
     let NodeKind::Director(director) = &scenario.node(id).kind else { return Duration::ZERO };
     let scripts = director.config.config.iter().flat_map(|config| config.scripts.values());
     let each = scripts.map(|script| script.interval.saturating_mul(script.fall + 1).saturating_add(script.timeout));
-    each.max().unwrap_or_default().min(LONGEST)
+    let processes = director.config.config.iter().flat_map(|config| config.processes.values());
+    let delays = processes.map(|process| process.fork_delay.max(process.terminate_delay));
+    each.chain(delays).max().unwrap_or_default().min(LONGEST)
 }

@@ -9,7 +9,7 @@ use super::topology::Topology;
 use super::wires::routers;
 use super::words::{self, seconds};
 use crate::scenario::invariant;
-use crate::scenario::{NodeId, NodeKind};
+use crate::scenario::{NodeId, NodeKind, serves};
 use crate::trace::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -282,7 +282,7 @@ fn not_served(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>)
     found.push(finding);
 }
 
-/// Directors whose service can fail with nobody to take over, each once, with the lines of its scripts.
+/// Directors whose service can fail with nobody to take over, each once, with the lines of its scripts and processes.
 fn nobody_takes_over(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagnostic>) {
     let stuck: Vec<(NodeId, &Row)> = rows
         .iter()
@@ -302,6 +302,13 @@ fn nobody_takes_over(files: &[DirectorFile], rows: &[Row], found: &mut Vec<Diagn
         };
         for script in file.config.scripts.values().filter(|script| tracks.contains_key(&script.name)) {
             finding = finding.at(script.places.of("weight"), format!("{}: all that its failure does", file.name));
+        }
+        let listens: &[u16] = match &first.run.scenario.node(node).kind {
+            NodeKind::Director(plan) => &plan.listens,
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => &[],
+        };
+        for process in file.config.tracked_processes().filter(|it| serves(&it.pattern, listens).is_some()) {
+            finding = finding.at(process.places.of("weight"), format!("{}: all that its end does", file.name));
         }
         found.push(finding.note(format!("in {} of {} cases", own.len(), rows.len())));
     }

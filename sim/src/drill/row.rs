@@ -118,8 +118,10 @@ impl Row {
             Some(link) if !tracked(link) => Some(format!("{link} is not tracked")),
             Some(link) => why_nothing_moves(known, &plan.name, link.as_str()).map(str::to_owned),
             None => {
-                let mut scripts = director.tracks.keys();
-                scripts.find_map(|script| why_nothing_moves(known, &plan.name, script)).map(str::to_owned)
+                let config = director.config.config.iter();
+                let processes = config.flat_map(|config| config.processes.values().map(|process| &process.name));
+                let mut about = director.tracks.keys().chain(processes);
+                about.find_map(|name| why_nothing_moves(known, &plan.name, name)).map(str::to_owned)
             }
         };
         if let Some(why) = why {

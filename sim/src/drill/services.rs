@@ -1,9 +1,9 @@
-//! Services of the directors themselves: what their tracked scripts are taken for, where no virtual server is on the
+//! Services of the directors themselves: what their tracked scripts and processes are taken for, where no virtual server is on the
 //! address.
 
 use super::files::DirectorFile;
 use super::wires::routers;
-use crate::scenario::{Checks, Clue, guess};
+use crate::scenario::{Checks, Clue, guess, program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,6 +49,14 @@ pub(super) fn services(files: &[DirectorFile], virtual_servers: &BTreeSet<IpAddr
             });
             found.tracks.entry(at).or_default().insert(name.clone(), checks);
             found.ports.entry(*first).or_default().insert(checks.port);
+        }
+        let processes = files.get(at).map(|file| &file.config.processes);
+        for process in router.tracking.processes().filter_map(|name| processes?.get(name)) {
+            if let Clue::Service { port, .. } = program(&process.pattern) {
+                let port = port.unwrap_or(USUAL);
+                found.assumptions.insert(format!("process {} is taken for what listens on port {port}", process.name));
+                found.ports.entry(*first).or_default().insert(port);
+            }
         }
     }
     found

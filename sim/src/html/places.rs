@@ -84,6 +84,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Plug { node: id, .. }
         | Action::Script { node: id, .. }
         | Action::File { node: id, .. }
+        | Action::Process { node: id, .. }
         | Action::LeaderChange { node: id, .. }
         | Action::StarveWorker { node: id, .. }
         | Action::DeleteAddress { node: id, .. } => node == Some(*id),
@@ -117,6 +118,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
     };
     let script = |name: &str, word: &str| place(&config.scripts.get(name)?.places, word);
     let file = |name: &str| place(&config.files.get(name)?.places, "");
+    let process = |name: &str, word: &str| place(&config.processes.get(name)?.places, word);
     let service = |id: &VirtualServerId| config.services.iter().find(|service| service.id() == *id);
     match decision {
         Decision::RoleInherited { router: name, .. } => router(name, ""),
@@ -135,11 +137,13 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             RoleCause::Tracked { what: TrackerId::Script(of), .. } => script(of, ""),
             RoleCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
             RoleCause::FileHolds { file: of, .. } | RoleCause::Tracked { what: TrackerId::File(of), .. } => file(of),
+            RoleCause::Tracked { what: TrackerId::Process(of), .. } => process(of, ""),
             // Whatever else there is names no line of its own.
             _ => router(name, ""),
         },
         Decision::PriorityChanged { router: name, cause, .. } => match cause {
             PriorityCause::Tracked { what: TrackerId::Script(of), .. } => script(of, "weight"),
+            PriorityCause::Tracked { what: TrackerId::Process(of), .. } => process(of, "weight"),
             PriorityCause::Tracked { what: TrackerId::Interface(of), .. } => router(name, of.as_str()),
             PriorityCause::FileHolds { file: of, .. } | PriorityCause::Tracked { what: TrackerId::File(of), .. } => {
                 file(of)
@@ -174,6 +178,7 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
         }
         Decision::AddressRestored { address } => address_place(config, address.address),
         Decision::ScriptChanged { script: of, .. } => script(of, ""),
+        Decision::ProcessChanged { process: of, .. } => process(of, ""),
         Decision::ProbeFailed { service: id, server, .. } | Decision::ProbeNotAsked { service: id, server, .. } => {
             let server = service(id)?.real_servers.iter().find(|it| it.address == *server)?;
             server.checkers.first().and_then(|checker| place(&checker.places, "")).or_else(|| place(&server.places, ""))

@@ -155,6 +155,10 @@ fn tracked(world: &World, id: NodeId, config: &Config, router: &VirtualRouterCon
         let reading = match &tracked.what {
             TrackerId::Interface(interface) => Reading::of(up(world.node(id), interface)),
             TrackerId::File(name) => Reading::Number(world.file_number(id, name)),
+            TrackerId::Process(name) => match config.processes.get(name) {
+                Some(process) => Reading::of(process.suits(world.process_count(id, name))),
+                None => Reading::Unknown,
+            },
             TrackerId::Script(name) => match config.scripts.get(name) {
                 Some(script) => Reading::of(world.script_outcome(id, &script.command) == ScriptOutcome::Exited(0)),
                 None => Reading::Unknown,
@@ -164,11 +168,13 @@ fn tracked(world: &World, id: NodeId, config: &Config, router: &VirtualRouterCon
     })
 }
 
-/// How long its slowest script needs to say that something is well, or not.
+/// How long its slowest script or process needs to say that something is well, or not.
 fn until_heard(config: &Config, router: &VirtualRouterConfig) -> Duration {
     let scripts = router.tracking.scripts().filter_map(|name| config.scripts.get(name));
     let each = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1) + script.timeout);
-    each.max().unwrap_or_default()
+    let processes = router.tracking.processes().filter_map(|name| config.processes.get(name));
+    let delays = processes.map(|process| process.fork_delay.max(process.terminate_delay));
+    each.chain(delays).max().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Preempt => "preempt_delay",
         Reason::Announce => "gratuitous ARP",
         Reason::Script => "a tracked script",
+        Reason::Process => "fork_delay or terminate_delay",
         Reason::Probe => "a probe",
         Reason::Retry => "another try of what failed",
         Reason::Reread => "a look at the kernel's tables",

@@ -201,7 +201,8 @@ fn voted(effect: &vrrp::Effect) -> Option<What> {
         | vrrp::Effect::ReadAddresses
         | vrrp::Effect::RunScript { .. }
         | vrrp::Effect::Lease(_)
-        | vrrp::Effect::WatchFiles(_) => return None,
+        | vrrp::Effect::WatchFiles(_)
+        | vrrp::Effect::WatchProcesses(_) => return None,
     })
 }
 

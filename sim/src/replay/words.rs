@@ -105,6 +105,11 @@ impl Words for vrrp::Event {
                     numbers.iter().map(|(file, number)| format!("{file} holds {number}")).collect();
                 holds.join(", ")
             }
+            Self::ProcessesCounted(counts) => {
+                let runs: Vec<String> =
+                    counts.iter().map(|(name, count)| format!("{count} of process {name}")).collect();
+                runs.join(", ")
+            }
             Self::ScriptFinished { script, outcome } => match outcome {
                 ScriptOutcome::Exited(status) => format!("script {script} exited with {status}"),
                 ScriptOutcome::Killed(signal) => format!("script {script} was killed by signal {signal}"),
@@ -138,6 +143,7 @@ impl Words for vrrp::Effect {
             Self::ReadAddresses => "read the addresses".to_owned(),
             Self::RunScript { script, .. } => format!("run script {script}"),
             Self::WatchFiles(files) => format!("watch {} tracked files", files.len()),
+            Self::WatchProcesses(processes) => format!("watch {} tracked processes", processes.len()),
             Self::Lease(op) => op.to_string(),
         }
     }

@@ -228,6 +228,10 @@ impl<R: Runner> seam::World<Election> for Daemon<R> {
                 let numbers = self.acts("reads its tracked files").await?.file_numbers(id, files);
                 return Ok(Done::Answer(vrrp::Event::FilesRead(numbers).into()));
             }
+            vrrp::Effect::WatchProcesses(processes) => {
+                let counts = self.acts("counts its tracked processes").await?.process_counts(id, processes);
+                return Ok(Done::Answer(vrrp::Event::ProcessesCounted(counts).into()));
+            }
             vrrp::Effect::Lease(op) => self.acts("asks the quorum service").await?.ask_quorum(id, op)?,
         }
         Ok(Done::Quietly)

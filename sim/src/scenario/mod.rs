@@ -13,6 +13,6 @@ pub(crate) mod words;
 
 pub use model::*;
 pub use read::{Disk, Loaded, load, load_from, scenario_files};
-pub(crate) use tracked::{Clue, guess};
+pub(crate) use tracked::{Clue, guess, program, serves};
 pub use values::parse_duration;
 pub use words::words_help;

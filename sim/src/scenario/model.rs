@@ -234,6 +234,8 @@ pub enum Action {
     Script { script: Arc<str>, node: NodeId, exits: i32 },
     /// `file`, `on`, `holds`: from now on this tracked file holds so much.
     File { file: Arc<str>, node: NodeId, holds: i64 },
+    /// `process`, `on`, `runs`: from now on there are so many of this tracked process.
+    Process { process: Arc<str>, node: NodeId, runs: u32 },
     /// `leader_change` and `lasts`: the quorum service has no leader for so long.
     LeaderChange { node: NodeId, lasts: Duration },
     /// `server_dies`: the server of the quorum service that the director talks to.

@@ -209,6 +209,16 @@ impl Reader<'_> {
                 self.check_file(node, &file, value);
                 Some(Action::File { file, node, holds })
             }
+            "process" => {
+                let process: Arc<str> = self.text(value, "the name of a vrrp_track_process")?.into();
+                let node = self.node_of(table, "on", "director", is_director)?;
+                if !table.has("runs") {
+                    self.missing(table.span, "runs", "how many?");
+                }
+                let runs: u16 = self.integer(table, "runs")?;
+                self.check_process(node, &process, value);
+                Some(Action::Process { process, node, runs: runs.into() })
+            }
             "leader_change" => {
                 let node = self.node(value, "quorum service", is_quorum)?;
                 let lasts = self.needed_duration(table, "lasts", "for how long?")?;
@@ -259,6 +269,20 @@ impl Reader<'_> {
             let names: Vec<String> = config.files.keys().map(ToString::to_string).collect();
             let near = nearest(file, names.iter().map(String::as_str)).map(str::to_owned);
             self.no_such("track_file", file, self.of_value(value), near.as_deref(), &names);
+        }
+    }
+
+    fn check_process(&mut self, node: NodeId, process: &str, value: &Value<'_>) {
+        let config = self.nodes.get(node.0).and_then(|node| match &node.kind {
+            NodeKind::Director(director) => director.config.config.clone(),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
+        });
+        if let Some(config) = config
+            && !config.processes.contains_key(process)
+        {
+            let names: Vec<String> = config.processes.keys().map(ToString::to_string).collect();
+            let near = nearest(process, names.iter().map(String::as_str)).map(str::to_owned);
+            self.no_such("vrrp_track_process", process, self.of_value(value), near.as_deref(), &names);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::de::DeValue;
 use vipward_core::command::Command;
-use vipward_core::config::Config;
+use vipward_core::config::{Config, ProcessPattern};
 use vipward_core::text::Diagnostic;
 
 /// What the command of a tracked script tells about what it checks.
@@ -100,6 +100,16 @@ pub fn guess(command: &Command) -> Clue {
         (false, None, true) => Clue::Elsewhere,
         (false, None, false) => Clue::Nothing,
     }
+}
+
+/// The port on which a tracked process answers, of those on which the director `listens`, by its command.
+pub fn serves(pattern: &ProcessPattern, listens: &[u16]) -> Option<u16> {
+    Some(program(pattern).among(listens)?.port)
+}
+
+/// What the name of a tracked process tells.
+pub fn program(pattern: &ProcessPattern) -> Clue {
+    guess(&Command { argv: vec![pattern.command.to_string()], user: None })
 }
 
 /// `/usr/sbin/haproxy`: `haproxy`.

@@ -155,6 +155,7 @@ pub const BESIDE: &[(&str, &str)] = &[
     ("times", "NUMBER; with decision, mail: COUNT"),
     ("exits", "NUMBER"),
     ("holds", "NUMBER"),
+    ("runs", "NUMBER"),
     ("lasts", "DURATION"),
     ("source", "ADDRESS"),
     ("vrid", "NUMBER, 1 to 255"),

@@ -99,6 +99,12 @@ impl World {
                 }
                 self.tell_election(*node, Event::FilesRead(vec![(file.clone(), *holds)]));
             }
+            Action::Process { process, node, runs } => {
+                if let Some(director) = self.director_mut(*node) {
+                    director.processes.insert(process.clone(), *runs);
+                }
+                self.tell_election(*node, Event::ProcessesCounted(vec![(process.clone(), *runs)]));
+            }
             Action::StarveWorker { node, lasts } => self.starve_worker(*node, *lasts),
             Action::Forge(forgery) => self.forge(forgery),
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
@@ -120,6 +126,7 @@ impl World {
             | Action::Reload { node: id, .. }
             | Action::Script { node: id, .. }
             | Action::File { node: id, .. }
+            | Action::Process { node: id, .. }
             | Action::EndSession(id)
             | Action::ServerDies(id)
             | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
@@ -266,6 +273,9 @@ impl World {
                 (Some(*node), "SCRIPT", format!("{script} exits with {exits} from now on"))
             }
             Action::File { file, node, holds } => (Some(*node), "FILE", format!("{file} holds {holds} from now on")),
+            Action::Process { process, node, runs } => {
+                (Some(*node), "PROCESS", format!("{runs} of {process} from now on"))
+            }
             Action::LeaderChange { node, lasts } => {
                 (Some(*node), "LEADER", format!("the ensemble has no leader for {} ms", lasts.as_millis()))
             }

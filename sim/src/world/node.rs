@@ -65,6 +65,7 @@ impl Node {
                 priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
                 files: BTreeMap::new(),
+                processes: BTreeMap::new(),
                 services: director.listens.iter().map(|port| (*port, Server::new(true))).collect(),
             })),
             NodeKind::RealServer(server) => State::Server(Server::new(!server.listens.is_empty())),
@@ -157,6 +158,8 @@ pub struct Director {
     pub scripts: BTreeMap<Arc<str>, i32>,
     /// What its tracked files hold, by their names; 0 where nothing is said.
     pub files: BTreeMap<Arc<str>, i64>,
+    /// How many there are of its tracked processes, by their names; enough where nothing is said.
+    pub processes: BTreeMap<Arc<str>, u32>,
     /// What it `listens` on, by port.
     pub services: BTreeMap<u16, Server>,
 }

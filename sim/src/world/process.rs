@@ -2,13 +2,13 @@
 
 use super::World;
 use super::node::{Director, Half, Kernel, Mail, Process, Upgrade};
-use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind};
+use crate::scenario::{ConfigFile, Dataplane, NodeId, NodeKind, serves};
 use crate::trace::What;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vipward_core::command::Command;
 use vipward_core::command::ScriptOutcome;
-use vipward_core::config::{Config, WatchedFile};
+use vipward_core::config::{Config, WatchedFile, WatchedProcess};
 use vipward_core::decision::Decision;
 use vipward_core::estate::{Document, Estate, OfOne};
 use vipward_core::ipvs::Table;
@@ -317,8 +317,6 @@ impl World {
         self.stir();
     }
 
-    /// How a script ends: as a step says by the name of its `vrrp_script`, or by the command of a `MISC_CHECK`; else a tracked
-    /// one as the service that it checks is, and a checker's well.
     /// What these files of a director hold.
     pub fn file_numbers(&self, id: NodeId, files: &[WatchedFile]) -> Vec<(Arc<str>, i64)> {
         let number = |file: &WatchedFile| self.file_number(id, &file.name);
@@ -329,6 +327,49 @@ impl World {
         self.director(id).and_then(|director| director.files.get(name)).copied().unwrap_or(0)
     }
 
+    /// How many there are of these processes of a director.
+    pub fn process_counts(&self, id: NodeId, processes: &[WatchedProcess]) -> Vec<(Arc<str>, u32)> {
+        processes.iter().map(|process| (process.name.clone(), self.process_count(id, &process.name))).collect()
+    }
+
+    pub fn process_count(&self, id: NodeId, name: &str) -> u32 {
+        let Some(director) = self.director(id) else { return 0 };
+        let runs = || {
+            let process = director.config.as_ref()?.processes.get(name)?;
+            let NodeKind::Director(plan) = &self.plan.node(id).kind else { return None };
+            let service = serves(&process.pattern, &plan.listens).and_then(|port| director.services.get(&port));
+            if service.is_some_and(|service| !service.listening) { Some(0) } else { process.enough() }
+        };
+        director.processes.get(name).copied().or_else(runs).unwrap_or_default()
+    }
+
+    /// The tracked processes of a director that answer on this port.
+    fn processes_of(&self, id: NodeId, port: u16) -> Vec<Arc<str>> {
+        let NodeKind::Director(plan) = &self.plan.node(id).kind else { return Vec::new() };
+        let Some(config) = self.director(id).and_then(|director| director.config.clone()) else { return Vec::new() };
+        let own = config.tracked_processes().filter(|it| serves(&it.pattern, &plan.listens) == Some(port));
+        own.map(|process| process.name.clone()).collect()
+    }
+
+    /// A service of a director began or ended, and its processes with it.
+    pub(super) fn count_processes_of(&mut self, id: NodeId, port: u16) {
+        let own = self.processes_of(id, port);
+        let counts: Vec<_> = own.into_iter().map(|name| (name.clone(), self.process_count(id, &name))).collect();
+        if !counts.is_empty() {
+            self.tell_election(id, Event::ProcessesCounted(counts));
+        }
+    }
+
+    /// A step about a service says more of its processes than an earlier one about those.
+    pub(super) fn forget_processes_of(&mut self, id: NodeId, port: u16) {
+        let own = self.processes_of(id, port);
+        if let Some(director) = self.director_mut(id) {
+            director.processes.retain(|name, _| !own.contains(name));
+        }
+    }
+
+    /// How a script ends: as a step says by the name of its `vrrp_script`, or by the command of a `MISC_CHECK`; else a tracked
+    /// one as the service that it checks is, and a checker's well.
     pub fn script_outcome(&self, id: NodeId, command: &Command) -> ScriptOutcome {
         let ended = |director: &Director, config: &Arc<Config>| {
             if let Some(said) = director.scripts.get(command.argv.join(" ").as_str()) {

@@ -29,11 +29,17 @@ impl World {
             server.closings += u64::from(server.listening && !listening);
             server.listening = listening;
             self.shake();
+            if let Some(port) = who.port {
+                self.count_processes_of(who.node, port);
+            }
         }
     }
 
-    /// A step about a service: scripts that check it see to it again, whatever an earlier step said about them.
+    /// A step about a service: its processes are as it is, and scripts that check it see to it again, whatever an earlier step said about them.
     pub(super) fn see_again(&mut self, who: Listener) {
+        if let Some(port) = who.port {
+            self.forget_processes_of(who.node, port);
+        }
         let plan = self.plan.clone();
         let (NodeKind::Director(plan), Some(director)) = (&plan.node(who.node).kind, self.director_mut(who.node))
         else {

@@ -91,12 +91,14 @@ impl<'a> Arithmetic<'a> {
         let elected = part.is_some_and(|part| part.mode == Mode::Elect);
         let sound = |word: &str| member.router.places.sound(word);
         let mut scripts = member.router.tracking.scripts().filter_map(|name| node.config.scripts.get(name));
+        let mut processes = member.router.tracking.processes().filter_map(|name| node.config.processes.get(name));
         // Which numbers a file will hold, nobody knows.
         let any_number = |tracked: &Tracked| matches!(tracked.what, TrackerId::File(_)) && tracked.weight.weight != 0;
         !elected
             && !member.router.tracking.list.iter().any(any_number)
-            && ["priority", "track_script", "track_interface", "track_file"].into_iter().all(sound)
+            && ["priority", "track_script", "track_interface", "track_file", "track_process"].into_iter().all(sound)
             && scripts.all(|script| script.places.sound("weight"))
+            && processes.all(|process| process.places.sound("weight"))
     }
 
     fn add(&mut self, case: Case<'a>) {

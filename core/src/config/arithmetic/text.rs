@@ -227,6 +227,14 @@ impl View<'_> {
                     Some(_) | None => places.of(&own),
                 }
             }
+            TrackerId::Process(name) => {
+                let own = Places::tracked_process(name);
+                let process = self.nodes.get(member.index).and_then(|node| node.config.processes.get(name));
+                match process {
+                    Some(process) if !places.has(&own) => process.places.of("weight"),
+                    Some(_) | None => places.of(&own),
+                }
+            }
             TrackerId::Script(name) => {
                 let own = Places::tracked_script(name);
                 let script = self.nodes.get(member.index).and_then(|node| node.config.scripts.get(name));
@@ -313,7 +321,7 @@ impl View<'_> {
 
 fn name(what: &TrackerId) -> &str {
     match what {
-        TrackerId::Script(name) | TrackerId::File(name) => name,
+        TrackerId::Script(name) | TrackerId::File(name) | TrackerId::Process(name) => name,
         TrackerId::Interface(name) => name.as_str(),
     }
 }
@@ -327,6 +335,8 @@ fn verb(Tracked { what, weight }: &Tracked) -> &'static str {
         (TrackerId::Interface(_), true) => "is up",
         (TrackerId::File(_), false) => "does not hold 0",
         (TrackerId::File(_), true) => "holds 0",
+        (TrackerId::Process(_), false) => "does not run",
+        (TrackerId::Process(_), true) => "runs",
     }
 }
 

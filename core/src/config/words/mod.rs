@@ -33,6 +33,7 @@ mod ssl_get;
 mod sync_group;
 mod tcp_check;
 mod track_file;
+mod track_process;
 mod track_script;
 mod trackers;
 mod udp_check;
@@ -223,7 +224,7 @@ fn blocks() -> &'static [Words] {
             vrrp_script::TABLE.keywords(),
             sync_group::TABLE.keywords(),
             track_file::TABLE.keywords(),
-            trackers::TRACK_PROCESS.keywords(),
+            track_process::TABLE.keywords(),
             trackers::TRACK_GROUP.keywords(),
             garp_group::TABLE.keywords(),
             bfd::TABLE.keywords(),

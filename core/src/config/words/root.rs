@@ -5,7 +5,9 @@ use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
-use super::{garp_group, global_defs, ssl_get, sync_group, track_file, virtual_server, vrrp_instance, vrrp_script};
+use super::{
+    garp_group, global_defs, ssl_get, sync_group, track_file, track_process, virtual_server, vrrp_instance, vrrp_script,
+};
 use crate::check::ssl::Material;
 use crate::config::model::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::config::tree::Statement;
@@ -38,6 +40,7 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_script", named(Block::VrrpScript, "NAME"), Nothing, Acted(|said, _| vrrp_script::read(said)), "a command that is run again and again and decides about priority or FAULT"),
     row("track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "a file whose number changes priorities and weights"),
     row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "old name of track_file"),
+    row("vrrp_track_process", named(Block::TrackProcess, "NAME"), Nothing, Acted(|said, _| track_process::read(said)), "processes whose absence changes priorities or means FAULT"),
     row("vrrp_instance", named(Block::VrrpInstance, "NAME"), Nothing, Acted(|said, draft| {
         vrrp_instance::read(said, &mut draft.routers);
     }), "one virtual router"),
@@ -56,7 +59,6 @@ const ROWS: &[Row<Draft>] = &[
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
     row("virtual_server_group", named(Block::Lines, "NAME"), Nothing, NotYet(""), "addresses, ranges and marks under one name"),
-    row("vrrp_track_process", named(Block::TrackProcess, "NAME"), Nothing, NotYet(""), "processes whose absence changes priorities"),
     row("track_group", named(Block::TrackGroup, "NAME"), Nothing, NotYet(""), "virtual routers that go to FAULT with a static address, route or rule"),
     row("bfd_instance", named(Block::Bfd, "NAME"), Nothing, NotYet(""), "one BFD session (RFC 5880)"),
     row("static_ipaddress", opens(Block::Addresses), Nothing, NotYet(""), "addresses that are always there"),
@@ -108,6 +110,7 @@ impl<'t> Meaning<'t> {
             global: GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() },
             scripts: std::mem::take(&mut lower.memory.scripts),
             files: std::mem::take(&mut lower.memory.files),
+            processes: std::mem::take(&mut lower.memory.processes),
             routers: self.draft.routers,
             services: self.draft.services,
             groups: self.draft.groups,

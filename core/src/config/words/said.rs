@@ -5,6 +5,7 @@ use super::{Block, Keyword, Standing, find};
 use crate::config::line::Word;
 use crate::config::model::VrrpScript;
 use crate::config::places::Places;
+use crate::config::process::TrackProcess;
 use crate::config::tracking::TrackFile;
 use crate::config::tree::Statement;
 use crate::text::report::Report;
@@ -27,6 +28,7 @@ pub(in crate::config) struct Memory {
     pub scripts: BTreeMap<Arc<str>, VrrpScript>,
     /// `track_file` blocks by name.
     pub files: BTreeMap<Arc<str>, TrackFile>,
+    pub processes: BTreeMap<Arc<str>, TrackProcess>,
     /// The names in `track_script` lists.
     pub tracked: BTreeSet<String>,
     /// Where commands stand that run as the daemon's own user.

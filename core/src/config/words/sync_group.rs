@@ -25,7 +25,11 @@ const ROWS: &[Row<Draft>] = &[
         said.lower.track_files(said.line, &files, draft);
         said.lower.memory.files = files;
     }), "files that every member tracks"),
-    row("track_process", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "processes that must run"),
+    row("track_process", opens(Block::Tracked), Nothing, Acted(|said, draft| {
+        let processes = std::mem::take(&mut said.lower.memory.processes);
+        said.lower.track_processes(said.line, &processes, draft);
+        said.lower.memory.processes = processes;
+    }), "processes that every member tracks"),
     row("track_bfd", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "BFD sessions that must be up"),
     row("group", opens(Block::Lines), Nothing, Acted(|said, draft| draft.members(said)), "the members"),
     row("track_interface", opens(Block::Tracked), Nothing, Acted(|said, draft| said.lower.track_interfaces(said.line, None, draft)), "interfaces that every member tracks"),
@@ -121,6 +125,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, groups: &mut Vec<SyncGroup>, rou
             let (key, own) = match what {
                 TrackerId::Script(name) => (Places::tracked_script(name), false),
                 TrackerId::File(name) => (Places::tracked_file(name), false),
+                TrackerId::Process(name) => (Places::tracked_process(name), false),
                 TrackerId::Interface(name) => (name.to_string(), *name == router.interfaces.heard_on),
             };
             // Its own interface is tracked anyway.
@@ -161,6 +166,7 @@ impl Lower<'_> {
                         TrackerId::Script(_) => "track_script",
                         TrackerId::Interface(_) => "track_interface",
                         TrackerId::File(_) => "track_file",
+                        TrackerId::Process(_) => "track_process",
                     };
                     left_out.push((router.places.of(list), what, weight));
                 }
@@ -174,7 +180,7 @@ impl Lower<'_> {
         }
         let Some((place, what, weight)) = left_out.first() else { return };
         let name = match what {
-            TrackerId::Script(name) | TrackerId::File(name) => name.to_string(),
+            TrackerId::Script(name) | TrackerId::File(name) | TrackerId::Process(name) => name.to_string(),
             TrackerId::Interface(name) => name.to_string(),
         };
         let diagnostic = Diagnostic::warning("group-weight", "weights of members are left out within a sync group")

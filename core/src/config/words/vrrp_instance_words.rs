@@ -157,7 +157,11 @@ const LATER: &[Row<Draft>] = &[
         said.lower.track_files(said.line, &files, draft);
         said.lower.memory.files = files;
     }), "files whose numbers change the priority"),
-    row("track_process", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "processes that must run"),
+    row("track_process", opens(Block::Tracked), Nothing, Acted(|said, draft| {
+        let processes = std::mem::take(&mut said.lower.memory.processes);
+        said.lower.track_processes(said.line, &processes, draft);
+        said.lower.memory.processes = processes;
+    }), "processes that must run, or change the priority"),
     row("track_bfd", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "BFD sessions that must be up"),
     row("garp_extra_if", texts(1, 2, "[all] SECONDS"), Nothing, NotYet(""), "announce on other interfaces too"),
     row("vmac_garp_intvl", texts(1, 2, "[all] SECONDS"), Nothing, Renamed("garp_extra_if"), "announce on other interfaces too"),

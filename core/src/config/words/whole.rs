@@ -191,6 +191,7 @@ impl Lower<'_> {
                 TrackerId::Script(name) => (name.to_string(), "track_script"),
                 TrackerId::Interface(name) => (name.to_string(), "track_interface"),
                 TrackerId::File(name) => (name.to_string(), "track_file"),
+                TrackerId::Process(name) => (name.to_string(), "track_process"),
             };
             let place = router.places.of(list);
             self.push(

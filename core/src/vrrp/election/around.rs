@@ -25,7 +25,7 @@ impl Election {
         new.iter().for_each(|interface| self.listen_again(interface, out));
         let tracked = self.trackers.ids().filter_map(|what| match what {
             TrackerId::Interface(name) => Some(name.clone()),
-            TrackerId::Script(_) | TrackerId::File(_) => None,
+            TrackerId::Script(_) | TrackerId::File(_) | TrackerId::Process(_) => None,
         });
         for name in tracked.collect::<Vec<_>>() {
             self.track_link(&name, now, out);
@@ -75,6 +75,26 @@ impl Election {
             self.files.heard(name, *number);
             let reading = self.files.reading(name);
             self.tracker_read(&TrackerId::File(name.clone()), reading, now, out);
+        }
+    }
+
+    pub(super) fn processes_counted(&mut self, counts: &[(Arc<str>, u32)], now: Instant, out: &mut Outbox) {
+        for (name, count) in counts {
+            let Some(process) = self.processes.get_mut(name) else { continue };
+            process.counted(*count, now, out);
+            let reading = process.reading();
+            self.tracker_read(&TrackerId::Process(name.clone()), reading, now, out);
+        }
+    }
+
+    /// Changes of numbers of processes count when they have lasted long enough.
+    pub(super) fn wake_processes(&mut self, now: Instant, out: &mut Outbox) {
+        let due = self.processes.iter().filter(|(_, process)| process.next().is_some_and(|at| at <= now));
+        for name in due.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            let Some(process) = self.processes.get_mut(&name) else { continue };
+            process.wake(now, out);
+            let reading = process.reading();
+            self.tracker_read(&TrackerId::Process(name), reading, now, out);
         }
     }
 

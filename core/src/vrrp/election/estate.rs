@@ -8,6 +8,7 @@ use crate::quantity::{Role, Vrid};
 use crate::time::Instant;
 use crate::vrrp::Outbox;
 use crate::vrrp::book::Holder;
+use crate::vrrp::track::process::{ProcessEstate, ProcessTracker};
 use crate::vrrp::virtual_router::{Context, DecidedBy, State, VirtualRouter};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub struct ElectionEstate {
     pub ignored: Vec<IgnoredEstate>,
     /// What tracked files held.
     pub files: BTreeMap<Arc<str>, i64>,
+    /// What was known of tracked processes.
+    pub processes: Vec<ProcessEstate>,
 }
 
 /// One virtual router's.
@@ -91,6 +94,7 @@ impl Election {
             scripts: self.scripts.values().map(|script| script.estate(now)).collect(),
             ignored: self.ignored.estate(),
             files: self.files.numbers().clone(),
+            processes: self.processes.values().map(ProcessTracker::estate).collect(),
         })
     }
 
@@ -126,6 +130,15 @@ impl Election {
             if let Some(script) = self.scripts.get_mut(&known.name) {
                 let due = if estate.handed_over { known.due } else { now };
                 script.take_up(&ScriptEstate { due, ..known.clone() }, now);
+            }
+        }
+    }
+
+    /// The same of processes, until they are counted.
+    pub(super) fn take_up_processes(&mut self, estate: &ElectionEstate) {
+        for known in &estate.processes {
+            if let Some(process) = self.processes.get_mut(&known.name) {
+                process.take_up(known);
             }
         }
     }

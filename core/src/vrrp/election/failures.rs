@@ -18,6 +18,7 @@ pub(super) enum Retry {
     StopListening(Listener),
     Announce(InterfaceName, IpAddr),
     WatchFiles,
+    WatchProcesses,
 }
 
 impl Election {
@@ -72,6 +73,10 @@ impl Election {
                 self.retries.insert(Retry::WatchFiles, now + RETRY);
                 "watching tracked files".to_owned()
             }
+            Effect::WatchProcesses(_) => {
+                self.retries.insert(Retry::WatchProcesses, now + RETRY);
+                "watching tracked processes".to_owned()
+            }
             // One that can't be started ends with an outcome that says so.
             Effect::RunScript { .. } => return,
         };
@@ -106,6 +111,7 @@ impl Election {
                     }
                 }
                 Retry::WatchFiles => out.push(Effect::WatchFiles(self.files.watched().to_vec())),
+                Retry::WatchProcesses => out.push(Effect::WatchProcesses(self.watched_processes())),
                 Retry::Announce(interface, address) => {
                     if self.book.serves(&interface, address) {
                         out.push(Effect::Announce { interface, address });

@@ -26,6 +26,7 @@ use super::packet::{Advert, TTL};
 use super::timers::Timers;
 use super::track::Trackers;
 use super::track::file::Files;
+use super::track::process::ProcessTracker;
 use super::track::script::ScriptTracker;
 use super::virtual_router::{Context, VirtualRouter};
 use super::{Effect, Event, Input, Outbox};
@@ -73,6 +74,8 @@ pub struct Election {
     scripts: BTreeMap<ScriptId, ScriptTracker>,
     #[serde(default)]
     files: Files,
+    #[serde(default)]
+    processes: BTreeMap<Arc<str>, ProcessTracker>,
     listening: BTreeSet<Listener>,
     retries: BTreeMap<Retry, Instant>,
     reread_at: Option<Instant>,
@@ -168,6 +171,7 @@ impl Machine for Election {
         let Phase::Running = self.phase else { return None };
         let router = self.timers.next().and_then(|(_, place)| self.routers.get(place)?.next());
         let script = self.scripts.values().filter_map(ScriptTracker::next).min().map(|at| (at, Reason::Script));
+        let process = self.processes.values().filter_map(ProcessTracker::next).min().map(|at| (at, Reason::Process));
         let retry = self.retries.values().copied().chain(self.book.next()).min().map(|at| (at, Reason::Retry));
         let reread = self.reread_at.map(|at| (at, Reason::Reread));
         let report = self.ignored.next().map(|at| (at, Reason::Report));
@@ -178,6 +182,7 @@ impl Machine for Election {
             .into_iter()
             .chain(announce)
             .chain(script)
+            .chain(process)
             .chain(retry)
             .chain(reread)
             .chain(report)
@@ -249,6 +254,7 @@ impl Election {
                 self.coordinate(&concerned, now, out);
             }
             Event::FilesRead(numbers) => self.files_read(&numbers, now, out),
+            Event::ProcessesCounted(counts) => self.processes_counted(&counts, now, out),
         }
     }
 
@@ -423,6 +429,7 @@ impl Election {
             self.coordinate(&Concerned::All, now, out);
         }
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
+        self.wake_processes(now, out);
         self.book.wake(now);
         self.retry(now, out);
         self.ignored.wake(now, out);

@@ -2,7 +2,9 @@
 
 use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
-use crate::config::{Config, SyncGroup, TrackFile, TrackerId, Transport, VirtualRouterConfig, VrrpScript};
+use crate::config::{
+    Config, SyncGroup, TrackFile, TrackProcess, TrackerId, Transport, VirtualRouterConfig, VrrpScript, WatchedProcess,
+};
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
 use crate::quantity::{Priority, Role};
@@ -10,8 +12,9 @@ use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::book::MOST_ADDED;
 use crate::vrrp::lifetime;
-use crate::vrrp::track::interface;
+use crate::vrrp::track::process::ProcessTracker;
 use crate::vrrp::track::script::ScriptTracker;
+use crate::vrrp::track::{Reading, interface};
 use crate::vrrp::virtual_router::{Context, DecidedBy};
 use crate::vrrp::{Effect, Outbox};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,15 +41,21 @@ impl Election {
         gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
 
         self.load_scripts(&new, now);
+        let watched = self.watched_processes();
+        self.load_processes(&new, now, out);
         let inherited = self.inherited.take();
         if let Some(estate) = &inherited {
             self.take_up_scripts(estate, now);
             self.files.take_up(estate.files.clone());
+            self.take_up_processes(estate);
         }
         if self.files.load(new.watched_files()) {
             out.push(Effect::WatchFiles(self.files.watched().to_vec()));
         }
         self.files.ask_for(new.files_of_servers());
+        if self.watched_processes() != watched {
+            out.push(Effect::WatchProcesses(self.watched_processes()));
+        }
         self.load_trackers(&new);
         let new_ones: BTreeSet<usize> =
             kept.iter().enumerate().filter(|(_, kept)| kept.is_none()).map(|(place, _)| place).collect();
@@ -138,6 +147,25 @@ impl Election {
         }
     }
 
+    /// The same of processes.
+    fn load_processes(&mut self, new: &Config, now: Instant, out: &mut Outbox) {
+        let mut before = std::mem::take(&mut self.processes);
+        for process in new.tracked_processes() {
+            let tracker = match before.remove(&process.name) {
+                Some(mut tracker) => {
+                    tracker.reconfigure(process.clone(), now, out);
+                    tracker
+                }
+                None => ProcessTracker::new(process.clone()),
+            };
+            self.processes.insert(process.name.clone(), tracker);
+        }
+    }
+
+    pub(super) fn watched_processes(&self) -> Vec<WatchedProcess> {
+        self.processes.values().map(ProcessTracker::watched).collect()
+    }
+
     /// Who tracks what, and what each kind knows of it by now.
     fn load_trackers(&mut self, new: &Config) {
         self.trackers.load(new.routers.iter());
@@ -150,6 +178,10 @@ impl Election {
                 }
                 TrackerId::File(name) => {
                     self.trackers.read(&what, self.files.reading(name));
+                }
+                TrackerId::Process(name) => {
+                    let reading = self.processes.get(name).map_or(Reading::Unknown, ProcessTracker::reading);
+                    self.trackers.read(&what, reading);
                 }
                 TrackerId::Interface(name) => {
                     self.trackers.read(&what, interface::reading(self.links.get(name).copied()));
@@ -219,6 +251,7 @@ enum Block<'a> {
     Router(&'a VirtualRouterConfig),
     Script(&'a VrrpScript),
     File(&'a TrackFile),
+    Process(&'a TrackProcess),
     Group(&'a SyncGroup),
 }
 
@@ -227,5 +260,6 @@ fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
     let scripts = config.scripts.values().map(|script| (("vrrp_script", &*script.name), Block::Script(script)));
     let groups = config.groups.iter().map(|group| (("vrrp_sync_group", &*group.name), Block::Group(group)));
     let files = config.files.values().map(|file| (("track_file", &*file.name), Block::File(file)));
-    routers.chain(scripts).chain(groups).chain(files).collect()
+    let processes = config.processes.values().map(|it| (("vrrp_track_process", &*it.name), Block::Process(it)));
+    routers.chain(scripts).chain(groups).chain(files).chain(processes).collect()
 }

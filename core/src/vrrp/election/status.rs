@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub struct Seen {
     roles: BTreeMap<Arc<str>, Since>,
     scripts: BTreeMap<Arc<str>, Since>,
+    processes: BTreeMap<Arc<str>, Since>,
     packets: BTreeMap<(InterfaceName, Family, u8), PacketCounts>,
 }
 
@@ -50,6 +51,7 @@ impl Shows for Election {
                 let scripts: BTreeSet<&str> = config.scripts.values().map(|script| &*script.name).collect();
                 seen.roles.retain(|name, _| routers.contains(&**name));
                 seen.scripts.retain(|name, _| scripts.contains(&**name));
+                seen.processes.retain(|name, _| config.processes.contains_key(name));
             }
             Input::Event(_)
             | Input::News(_)
@@ -84,6 +86,9 @@ impl Shows for Election {
                 Decision::ScriptChanged { script, why, .. } => {
                     seen.scripts.insert(script.clone(), Since { at: now, why: why.clone() });
                 }
+                Decision::ProcessChanged { process, why, .. } => {
+                    seen.processes.insert(process.clone(), Since { at: now, why: why.clone() });
+                }
                 // Of these nothing is shown but the sentence.
                 _ => {}
             }
@@ -95,6 +100,7 @@ impl Shows for Election {
         let trackers = self.trackers.ids().map(|what| {
             let since = match what {
                 TrackerId::Script(name) => seen.scripts.get(name),
+                TrackerId::Process(name) => seen.processes.get(name),
                 TrackerId::Interface(_) | TrackerId::File(_) => None,
             };
             TrackerStatus {
@@ -204,6 +210,7 @@ fn next(router: &VirtualRouter, now: Instant) -> Option<NextStatus> {
         Reason::Announce => "announces",
         // No timers of a virtual router.
         Reason::Script
+        | Reason::Process
         | Reason::Probe
         | Reason::Retry
         | Reason::Reread

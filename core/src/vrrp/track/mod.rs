@@ -1,11 +1,12 @@
 //! What virtual routers track, and what that does to them.
 //!
 //! A tracker is an identity ([`TrackerId`]), a [`Reading`], and its users with their weights. Where readings come from is a
-//! matter of its kind, which has a file of its own here: scripts are run, interfaces are told by the kernel, files are read. Everything
-//! else is the same for all kinds.
+//! matter of its kind, which has a file of its own here: scripts are run, interfaces are told by the kernel, files are read,
+//! processes are counted. Everything else is the same for all kinds.
 
 pub mod file;
 pub mod interface;
+pub mod process;
 pub mod script;
 
 pub use crate::config::Reading;

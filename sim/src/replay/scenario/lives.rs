@@ -59,6 +59,7 @@ pub(super) struct Life {
     pub(super) links: Vec<(Instant, InterfaceName, bool)>,
     pub(super) scripts: Vec<(Instant, Arc<str>, i32)>,
     pub(super) files: Vec<(Instant, Arc<str>, i64)>,
+    pub(super) processes: Vec<(Instant, Arc<str>, u32)>,
     pub(super) deleted: Vec<(Instant, IpAddr)>,
     pub(super) verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
     /// Of each virtual router: since when, what.
@@ -84,6 +85,7 @@ impl Life {
             links: Vec::new(),
             scripts: Vec::new(),
             files: Vec::new(),
+            processes: Vec::new(),
             deleted: Vec::new(),
             verdicts: Vec::new(),
             roles: BTreeMap::new(),
@@ -207,6 +209,14 @@ impl Life {
                     let before = self.files.iter().rev().find(|(_, name, _)| name == file);
                     if before.map_or(0, |(_, _, number)| *number) != *number {
                         self.files.push((at, file.clone(), *number));
+                    }
+                }
+            }
+            vrrp::Event::ProcessesCounted(counts) => {
+                for (process, count) in counts {
+                    let before = self.processes.iter().rev().find(|(_, name, _)| name == process);
+                    if before.is_none_or(|(_, _, before)| before != count) {
+                        self.processes.push((at, process.clone(), *count));
                     }
                 }
             }

@@ -76,6 +76,10 @@ pub(super) fn lives(director: &Director, all: &[Director], end: Instant, folder:
         for (at, file, number) in &life.files {
             steps.add(*at, format!("file = {}, on = {name}, holds = {number}", quoted(file)));
         }
+        for (at, process, count) in &life.processes {
+            let runs = (*count).min(65535);
+            steps.add(*at, format!("process = {}, on = {name}, runs = {runs}", quoted(process)));
+        }
         for (at, address) in &life.deleted {
             steps.add(*at, format!("delete_address = {}, on = {name}", quoted(&address.to_string())));
         }

@@ -182,6 +182,13 @@ pub const STEPS: &[Word] = &[
         r#"{ at = "8s", file = "load", on = "lb1", holds = -60 }"#,
     ),
     word(
+        "process",
+        r#"the name of a vrrp_track_process"#,
+        &["on", "runs"],
+        "from now on so many of the tracked process of this name run on that director; until then as many as its quorum, and none while the service on its usual port, which the director `listens` on, is down",
+        r#"{ at = "8s", process = "haproxy", on = "lb1", runs = 0 }"#,
+    ),
+    word(
         "leader_change",
         r#"quorum service"#,
         &["lasts"],

@@ -58,7 +58,8 @@ fn mistakes_of(text: &str) -> Vec<String> {
             "global_defs {{\n router_id {name}\n script_user root\n enable_script_security\n}}\nvrrp_script nginx {{\n script \"/usr/bin/true\"\n}}\n\
              vrrp_instance V {{\n interface eth0\n virtual_router_id 51\n priority {priority}\n advert_int 1\n \
              virtual_ipaddress {{\n 192.0.2.100/24\n }}\n track_script {{\n nginx\n }}\n \
-             track_file {{\n load\n }}\n}}\ntrack_file load {{\n file /run/load\n}}\n\
+             track_file {{\n load\n }}\n track_process {{\n haproxy\n }}\n}}\n\
+             vrrp_track_process haproxy {{\n process haproxy\n}}\ntrack_file load {{\n file /run/load\n}}\n\
              virtual_server 192.0.2.100 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n \
              real_server 192.0.2.21 80 {{\n TCP_CHECK {{\n connect_timeout 1\n }}\n }}\n}}\n{more}"
         )
