@@ -1,4 +1,4 @@
-//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl,aiosmtpd,nsd` turns
+//! What a test needs of the machine. `VIPWARD_REQUIRE=netns,keepalived,nginx,zookeeper,vm,realtime,nftables,curl,aiosmtpd,nsd,prometheus` turns
 //! "cannot run here" into failure.
 
 use crate::zookeeper;
@@ -27,6 +27,8 @@ pub enum Need {
     Aiosmtpd,
     /// A name server: Debian's nsd.
     Nsd,
+    /// Debian's prometheus, with promtool.
+    Prometheus,
     /// A processor that a real-time task may have whole: two of them, the right to it, and `chrt` and `taskset`.
     RealTime,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Need {
             Self::Curl => "curl",
             Self::Aiosmtpd => "aiosmtpd",
             Self::Nsd => "nsd",
+            Self::Prometheus => "prometheus",
         })
     }
 }
@@ -75,7 +78,7 @@ fn look(need: Need) -> Result<(), String> {
             let tried = tried.map_err(|error| format!("in-lab: {error}"))?;
             if tried.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned()) }
         }
-        Need::Keepalived | Need::Nginx | Need::Nsd => {
+        Need::Keepalived | Need::Nginx | Need::Nsd | Need::Prometheus => {
             let name = need.to_string();
             program(&name).map(|_| ()).ok_or_else(|| format!("there is no {name}; apt-get install {name}"))
         }

@@ -116,7 +116,7 @@ impl Metrics {
         let lease = self.number("vrrp_lease_held", "The quorum service's lease is ours");
         for router in &election.routers {
             let labels = Labels(vec![
-                ("instance", router.name.clone()),
+                ("vrrp_instance", router.name.clone()),
                 ("interface", router.interface.clone()),
                 ("vrid", router.vrid.to_string()),
                 ("family", router.family.clone()),
@@ -138,7 +138,7 @@ impl Metrics {
         let ignored = self.count("vrrp_ignored_packets", "Packets of protocol 112 that were ignored");
         for it in &election.ignored {
             let instance = it.router.clone().unwrap_or_default();
-            let labels = Labels(vec![("instance", instance), ("reason", it.reason.clone())]);
+            let labels = Labels(vec![("vrrp_instance", instance), ("reason", it.reason.clone())]);
             ignored.get_or_create(&labels).inc_by(it.packets);
         }
         let tracker = self.number("tracker_up", "What is tracked is up; absent while that is not known");

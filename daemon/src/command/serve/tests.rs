@@ -66,7 +66,7 @@ fn answered() -> Status {
 #[test]
 fn every_number_is_there_with_its_labels() {
     let text = metrics::of(Some(&answered())).unwrap();
-    let router = "{instance=\"VI_1\",interface=\"eth0\",vrid=\"51\",family=\"IPv4\"}";
+    let router = "{vrrp_instance=\"VI_1\",interface=\"eth0\",vrid=\"51\",family=\"IPv4\"}";
     let server = "{virtual_server=\"TCP 192.0.2.100:80\",real_server=\"10.0.0.2:80\"}";
     let checker = server.replace('}', ",checker=\"TCP_CHECK\",target=\"10.0.0.2:80\",number=\"1\"}");
     for line in [
