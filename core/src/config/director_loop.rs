@@ -2,7 +2,7 @@
 //! of the one that gets it looks into its own IPVS table, which may send it back.
 
 use super::cluster::Node;
-use super::model::{Config, RealServer, VirtualServer};
+use super::{Config, RealServer, VirtualServer};
 use crate::ipvs::Forwarding;
 use crate::text::Diagnostic;
 use std::collections::BTreeSet;

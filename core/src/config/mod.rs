@@ -5,7 +5,7 @@ pub mod cluster;
 mod coordinated;
 mod director_loop;
 mod line;
-pub mod model;
+mod model;
 mod notify;
 mod options;
 mod places;
@@ -14,7 +14,8 @@ mod reader;
 mod texts;
 mod tracking;
 mod tree;
-pub mod vip;
+mod vip;
+mod virtual_server;
 pub mod words;
 
 pub use model::*;
@@ -24,6 +25,7 @@ pub use places::Places;
 pub use process::{KnownBy, LONGEST_NAME, ProcessPattern, TrackProcess, WatchedProcess};
 pub use tracking::{FileCheck, FileWeight, InitFile, Reading, TrackFile, WatchedFile, Weighed};
 pub use vip::{LIFETIME, Vip};
+pub use virtual_server::*;
 
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Files, Sources};

@@ -3,7 +3,7 @@
 
 use super::mend::{self, Mend};
 use super::situation::{Failed, MOST, Numbers, Situation, has};
-use crate::config::model::TrackWeight;
+use crate::config::TrackWeight;
 use crate::quantity::Priority;
 
 /// Something that hardly anybody means. Nodes and trackers are places in the [`Situation`].

@@ -2,7 +2,7 @@
 
 use super::claims::{healthy_wins, taker};
 use super::situation::{Failed, Situation, has};
-use crate::config::model::TrackWeight;
+use crate::config::TrackWeight;
 use crate::quantity::Priority;
 
 /// The greatest change that a weight can make.

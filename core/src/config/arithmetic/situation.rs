@@ -4,8 +4,8 @@
 //! The rules are RFC 9568 6.4 as the Election carries them out: a MASTER keeps the addresses until it is in FAULT or hears
 //! a higher priority from a node that preempts; an equal one takes nothing over.
 
-use crate::config::model::{TrackWeight, VirtualRouterConfig};
 use crate::config::tracking::{Reading, Weighed};
+use crate::config::{TrackWeight, VirtualRouterConfig};
 use crate::quantity::Priority;
 
 /// Trackers of one node, or of all nodes where there are three or more, up to which every combination of outcomes is looked

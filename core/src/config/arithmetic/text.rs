@@ -5,8 +5,8 @@ use super::mend::Mend;
 use super::situation::{Failed, MOST, has};
 use super::{Case, Cases};
 use crate::config::cluster::Node;
-use crate::config::model::{TrackWeight, Tracked, TrackerId};
 use crate::config::places::Places;
+use crate::config::{TrackWeight, Tracked, TrackerId};
 use crate::quantity::Priority;
 use crate::text::{Diagnostic, Span};
 

@@ -2,7 +2,7 @@
 
 use super::said::Lower;
 use super::vrrp_instance::Draft;
-use crate::config::model::Transport;
+use crate::config::Transport;
 use crate::interface::{Family, is_link_local};
 use crate::quantity::Version;
 use crate::text::{Diagnostic, Span};

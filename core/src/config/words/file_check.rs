@@ -7,7 +7,7 @@ use super::row::Status::Acted;
 use super::row::{Row, Table, number, row, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
-use crate::config::model::VirtualServer;
+use crate::config::VirtualServer;
 use crate::config::places::Places;
 use crate::config::tracking::{FileCheck, FileWeight};
 use crate::config::tree::Statement;

@@ -6,7 +6,7 @@ use super::row::Status::Acted;
 use super::row::{FOREVER, Row, Table, interface, opens, row, seconds};
 use super::said::{self, Said};
 use super::values::keep;
-use crate::config::model::{AnnouncementPauses, GarpGroup};
+use crate::config::{AnnouncementPauses, GarpGroup};
 use crate::interface::InterfaceName;
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;

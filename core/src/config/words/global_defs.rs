@@ -11,7 +11,7 @@ use super::said::{self, Said};
 use super::values::keep;
 use super::vrrp_garp::{self, Announcements, Announces};
 use crate::command::ScriptUser;
-use crate::config::model::GlobalDefs;
+use crate::config::GlobalDefs;
 use crate::config::places::Places;
 use crate::interface::InterfaceName;
 use crate::quantity::Version;

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::config::UpDownScripts;
 use crate::config::line::Word;
-use crate::config::model::{CheckerConfig, RealServer};
 use crate::config::places::Places;
 use crate::config::tracking::FileCheck;
 use crate::config::tree::Statement;
+use crate::config::{CheckerConfig, RealServer};
 use crate::ipvs::Forwarding;
 use crate::text::Diagnostic;
 use std::net::{IpAddr, SocketAddr};

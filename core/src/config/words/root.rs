@@ -9,8 +9,8 @@ use super::{
     garp_group, global_defs, ssl_get, sync_group, track_file, track_process, virtual_server, vrrp_instance, vrrp_script,
 };
 use crate::check::ssl::Material;
-use crate::config::model::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::config::tree::Statement;
+use crate::config::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::text::report::Report;
 
 /// What is understood so far.

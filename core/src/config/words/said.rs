@@ -2,8 +2,8 @@
 
 use super::row::{Default, Setter, Status, Table, Takes};
 use super::{Block, Keyword, Standing, find};
+use crate::config::VrrpScript;
 use crate::config::line::Word;
-use crate::config::model::VrrpScript;
 use crate::config::places::Places;
 use crate::config::process::TrackProcess;
 use crate::config::tracking::TrackFile;

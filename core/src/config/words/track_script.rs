@@ -2,9 +2,9 @@
 
 use super::said::Lower;
 use super::vrrp_script::MOST;
-use crate::config::model::{TrackWeight, Tracked, TrackerId, VrrpScript};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
+use crate::config::{TrackWeight, Tracked, TrackerId, VrrpScript};
 use crate::interface::InterfaceName;
 use crate::text::{Diagnostic, nearest_name};
 use std::collections::BTreeMap;

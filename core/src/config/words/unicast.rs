@@ -3,8 +3,8 @@
 use super::addresses::parse_prefixed;
 use super::said::{self, Lower};
 use super::vrrp_instance::Draft;
+use crate::config::Transport;
 use crate::config::line::Word;
-use crate::config::model::Transport;
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::interface::Family;

@@ -8,7 +8,7 @@ use super::row::Status::{Acted, Dead};
 use super::row::{Row, Table, count, flag, number, row, text, texts};
 use super::said::{self, Lower, Said};
 use crate::check::{MAX_SEARCHED, Pattern};
-use crate::config::model::UrlCheck;
+use crate::config::UrlCheck;
 use crate::text::{Diagnostic, Span};
 
 #[derive(Clone, Debug, std::default::Default)]

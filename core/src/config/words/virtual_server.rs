@@ -9,9 +9,9 @@ use super::row::{Row, Table, choice, command, count, flag, number, row, switch, 
 use super::said::{self, Lower, Said};
 use super::values::keep;
 use crate::config::UpDownScripts;
-use crate::config::model::{RealServer, SorryServer, VirtualServer};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
+use crate::config::{RealServer, SorryServer, VirtualServer};
 use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
 use crate::text::Diagnostic;
 use std::net::{Ipv4Addr, SocketAddr};

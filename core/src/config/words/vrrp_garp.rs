@@ -5,7 +5,7 @@ use super::row::Default::{Is, Of, Told};
 use super::row::Status::Acted;
 use super::row::{Default, FOREVER, Row, count, row, seconds};
 use super::values::keep;
-use crate::config::model::Garp;
+use crate::config::Garp;
 use crate::time::Duration;
 
 #[derive(Clone, Copy, Debug, std::default::Default)]

@@ -8,9 +8,9 @@ use super::said::{self, Lower, Said};
 use super::values::keep;
 use crate::command::{Command, ScriptUser};
 use crate::config::line::Word;
-use crate::config::model::{TrackWeight, VrrpScript};
 use crate::config::places::Places;
 use crate::config::tree::Statement;
+use crate::config::{TrackWeight, VrrpScript};
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
 
