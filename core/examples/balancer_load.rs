@@ -106,6 +106,7 @@ fn config() -> Config {
             quorum: 1,
             hysteresis: 0,
             sorry_server: None,
+            flags: Default::default(),
             ha_suspend: false,
             notify: None,
             omega: false,

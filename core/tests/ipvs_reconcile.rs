@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use vipward_core::ipvs::{
-    ApplyError, Destination, Forwarding, Op, Persistence, Protocol, Scheduler, Service, ServiceEntry, ServiceKey,
-    Table, reconcile,
+    ApplyError, Destination, Forwarding, Op, Persistence, Protocol, Scheduler, Service, ServiceEntry, ServiceFlags,
+    ServiceKey, Table, reconcile,
 };
 
 fn key(n: u8) -> ServiceKey {
@@ -21,7 +21,7 @@ fn destination(weight: u32) -> Destination {
 }
 
 fn rr() -> Service {
-    Service { scheduler: Scheduler("rr".into()), persistence: None }
+    Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() }
 }
 
 fn table(services: &[(u8, &[(u8, u32)])]) -> Table {
@@ -96,11 +96,12 @@ fn destinations() -> impl Strategy<Value = BTreeMap<SocketAddr, Destination>> {
 }
 
 fn tables() -> impl Strategy<Value = Table> {
-    let service =
-        (prop_oneof![Just("rr"), Just("wlc")], prop::option::of(1..3_u32)).prop_map(|(scheduler, timeout)| {
+    let service = (prop_oneof![Just("rr"), Just("wlc")], prop::option::of(1..3_u32), any::<u32>()).prop_map(
+        |(scheduler, timeout, bits)| {
             let persistence = timeout.map(|timeout_secs| Persistence { timeout_secs, netmask: Ipv4Addr::BROADCAST });
-            Service { scheduler: Scheduler(scheduler.into()), persistence }
-        });
+            Service { scheduler: Scheduler(scheduler.into()), persistence, flags: ServiceFlags::from_bits(bits) }
+        },
+    );
     let entry = (service, destinations()).prop_map(|(service, destinations)| ServiceEntry { service, destinations });
     prop::collection::btree_map((1..4_u8).prop_map(key), entry, 0..4).prop_map(|services| Table { services })
 }

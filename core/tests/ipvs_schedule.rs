@@ -25,7 +25,7 @@ fn service(scheduler: &str, weights: &[u32]) -> ServiceEntry {
         (real(n), destination)
     });
     ServiceEntry {
-        service: Service { scheduler: Scheduler(scheduler.into()), persistence: None },
+        service: Service { scheduler: Scheduler(scheduler.into()), persistence: None, flags: Default::default() },
         destinations: destinations.collect(),
     }
 }

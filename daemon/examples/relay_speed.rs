@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(relay.apply_in_time(&Op::AddService {
         key,
-        service: Service { scheduler: Scheduler(Arc::from("rr")), persistence: None },
+        service: Service { scheduler: Scheduler(Arc::from("rr")), persistence: None, flags: Default::default() },
     }))?;
     runtime.block_on(relay.apply_in_time(&Op::AddDestination {
         service: key,

@@ -128,6 +128,7 @@ pub(crate) fn config(priority: u8) -> Config {
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        flags: Default::default(),
         ha_suspend: false,
         notify: None,
         omega: false,

@@ -159,7 +159,7 @@ impl LiveVirtualServer {
             .map(|timeout_secs| Persistence { timeout_secs, netmask: server.persistence_granularity });
         Self {
             keys: server.keys(),
-            settings: Service { scheduler: server.scheduler.clone(), persistence },
+            settings: Service { scheduler: server.scheduler.clone(), persistence, flags: server.flags },
             quorum,
             nominal_quorum: server.quorum,
             sorry_server: server.sorry_server.clone(),

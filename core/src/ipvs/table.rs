@@ -81,6 +81,43 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// Persistence in seconds and the mask that groups clients; none: off.
     pub persistence: Option<Persistence>,
+    #[serde(default, skip_serializing_if = "ServiceFlags::is_empty")]
+    pub flags: ServiceFlags,
+}
+
+/// Flags of a service, as in Linux's `ip_vs.h`. Persistence is one of the kernel's too, and not among these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServiceFlags(u32);
+
+impl ServiceFlags {
+    /// `ops`: each packet of UDP is scheduled by itself.
+    pub const ONE_PACKET: Self = Self(4);
+    /// `flag-1`, `sh-fallback`, `mh-fallback`.
+    pub const SCHEDULER_1: Self = Self(8);
+    /// `flag-2`, `sh-port`, `mh-port`.
+    pub const SCHEDULER_2: Self = Self(16);
+    /// `flag-3`.
+    pub const SCHEDULER_3: Self = Self(32);
+
+    /// Those of these bits that have a name here.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits & (Self::ONE_PACKET.0 | Self::SCHEDULER_1.0 | Self::SCHEDULER_2.0 | Self::SCHEDULER_3.0))
+    }
+
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// All that either of both has.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// `persistence_timeout` and `persistence_granularity`.

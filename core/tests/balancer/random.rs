@@ -67,6 +67,7 @@ fn play(first: &[VirtualServer], steps: &[(u64, Step)]) -> World {
             service: vipward_core::ipvs::Service {
                 scheduler: vipward_core::ipvs::Scheduler("rr".into()),
                 persistence: None,
+                flags: Default::default(),
             },
             destinations: Default::default(),
         },

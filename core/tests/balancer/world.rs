@@ -95,6 +95,7 @@ pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        flags: Default::default(),
         ha_suspend: false,
         notify: None,
         omega: false,

@@ -366,6 +366,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             service("persistence_timeout 5\npersistence_granularity 0.0.0.0", CHECK),
             "W one-client 6:25",
         ),
+        ("a flag of another scheduler", service("sh-port\nops", CHECK), "W flag-of-another 5:1 W flag-of-another 6:1"),
         ("an unknown scheduler", service("", CHECK).replace("lb_algo rr", "lb_algo rrr"), "E bad-value 2:13"),
         ("a kind in small letters", service("", CHECK).replace("NAT", "nat"), "E bad-value 3:13"),
         ("a fork's kind", service("", CHECK).replace("NAT", "FNAT"), "E bad-value 3:13"),

@@ -64,6 +64,7 @@ fn service(last: u8) -> VirtualServer {
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
+        flags: Default::default(),
         ha_suspend: true,
         notify: None,
         omega: false,

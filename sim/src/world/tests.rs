@@ -24,7 +24,7 @@ fn hold(world: &mut World, id: NodeId) {
 
 fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
     let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
-    let service = Service { scheduler: Scheduler("rr".into()), persistence: None };
+    let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
     world.ipvs(id, &Op::AddService { key, service }).unwrap();
     let destination = Destination { weight: 1, forwarding, upper_threshold: 0, lower_threshold: 0 };
     world
@@ -192,7 +192,7 @@ fn an_empty_table_refuses_and_a_slow_server_is_too_late() {
     let mut world = world(pair());
     hold(&mut world, LB1);
     let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
-    let service = Service { scheduler: Scheduler("rr".into()), persistence: None };
+    let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
     world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
     until(&mut world, 5_500);
     assert_eq!(cause(&world), "refused: lb1 has no destination for TCP 192.0.2.100:80");
@@ -430,7 +430,7 @@ fn behind(scheduler: &str) -> World {
     let mut world = world(pair());
     hold(&mut world, LB1);
     let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
-    let service = Service { scheduler: Scheduler(scheduler.into()), persistence: None };
+    let service = Service { scheduler: Scheduler(scheduler.into()), persistence: None, flags: Default::default() };
     world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
     for address in ["192.0.2.21:80", "192.0.2.22:80"] {
         let forwarding = Forwarding::Dr;

@@ -142,7 +142,6 @@ pub fn markdown() -> String {
          | acted on | it has its meaning |\n\
          | always so | vipward does so without being told |\n\
          | not yet | read, reported, not acted on; what happens instead is said if it matters |\n\
-         | no mail yet | about mail, which is not sent yet |\n\
          | no effect | nothing needs it any more |\n\
          | old name, other name | taken for the word that is named |\n",
     );

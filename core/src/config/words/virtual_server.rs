@@ -4,7 +4,7 @@ use super::Block;
 use super::pace::{self, Pace, Paced};
 use super::real_server::{self, FORWARDING};
 use super::row::Default::{Is, Like, Nothing, Told};
-use super::row::Status::{Acted, Also, Dead, NotYet};
+use super::row::Status::{Acted, Also, Always, Dead, NotYet};
 use super::row::{Row, Table, choice, command, count, flag, number, row, switch, text, texts};
 use super::said::{self, Lower, Said};
 use super::values::keep;
@@ -12,7 +12,7 @@ use crate::config::UpDownScripts;
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::config::{RealServer, SorryServer, VirtualServer};
-use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceKey};
+use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceFlags, ServiceKey};
 use crate::text::Diagnostic;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub(super) struct Draft {
     pub weight: u32,
     pub inhibit_on_failure: bool,
     ha_suspend: bool,
+    flags: ServiceFlags,
     pub pace: Pace,
     pub real_servers: Vec<RealServer>,
     /// A real server was written, be it wrong.
@@ -67,6 +68,7 @@ impl Default for Draft {
             weight: 0,
             inhibit_on_failure: false,
             ha_suspend: false,
+            flags: ServiceFlags::default(),
             pace: Pace::default(),
             real_servers: Vec::new(),
             any_real_server: false,
@@ -141,6 +143,14 @@ const ROWS: &[Row<Draft>] = &[
     row("quorum_down", command(), Nothing, Acted(|said, draft| said.up_or_down(&mut draft.notify, |it| &mut it.down)), "command when the quorum is lost"),
     row("omega", flag(), Nothing, Acted(|_, draft| draft.omega = true), "a stop tells notify_down of every real server that is up, and quorum_down"),
     row("smtp_alert", switch(), Told("`smtp_alert_checker` of `global_defs`, else off"), Acted(|said, draft| draft.notify.mail = said.switch()), "mail when the quorum is gained or lost"),
+    row("ops", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::ONE_PACKET)), "each packet of UDP is scheduled by itself; not by the relay"),
+    row("flag-1", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_1)), "scheduler's flag 1"),
+    row("flag-2", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_2)), "scheduler's flag 2"),
+    row("flag-3", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_3)), "scheduler's flag 3"),
+    row("sh-port", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_2)), "sh: the client's port counts too; not by the relay"),
+    row("sh-fallback", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_1)), "sh: another server when the chosen one can't; not by the relay"),
+    row("mh-port", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_2)), "mh: the client's port counts too"),
+    row("mh-fallback", flag(), Nothing, Acted(|_, draft| draft.flag(ServiceFlags::SCHEDULER_1)), "mh: another server when the chosen one can't"),
     row("real_server", texts(1, 2, "IP [PORT]").opens(Block::RealServer), Nothing, Acted(|said, draft| {
         draft.any_real_server = true;
         real_server::read(said, draft);
@@ -152,15 +162,7 @@ const ROWS: &[Row<Draft>] = &[
 const LATER: &[Row<Draft>] = &[
     row("persistence_engine", text("NAME"), Nothing, NotYet(""), "what else tells clients apart"),
     row("sorry_server_inhibit", flag(), Nothing, NotYet(""), "keep the sorry server in the table with weight 0"),
-    row("hashed", flag(), Nothing, NotYet(""), "flag of the service"),
-    row("ops", flag(), Nothing, NotYet(""), "one packet, one decision (UDP)"),
-    row("flag-1", flag(), Nothing, NotYet(""), "scheduler's flag 1"),
-    row("flag-2", flag(), Nothing, NotYet(""), "scheduler's flag 2"),
-    row("flag-3", flag(), Nothing, NotYet(""), "scheduler's flag 3"),
-    row("sh-port", flag(), Nothing, NotYet(""), "sh: the port counts too"),
-    row("sh-fallback", flag(), Nothing, NotYet(""), "sh: another server when the chosen one is down"),
-    row("mh-port", flag(), Nothing, NotYet(""), "mh: the port counts too"),
-    row("mh-fallback", flag(), Nothing, NotYet(""), "mh: another server when the chosen one is down"),
+    row("hashed", flag(), Nothing, Always("the kernel has it set for each service"), "flag of the service"),
     row("ip_family", choice(&["inet", "inet6"]), Nothing, NotYet(""), "family of a service by mark"),
     row("nat_mask", text("NETMASK"), Nothing, Dead("IPVS takes no mask here, and never misses it"), "netmask for NAT in LVS of the 2.2 kernels"),
     row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
@@ -175,6 +177,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
     let Some(address) = draft.address else { return };
     let lower = &mut *said.lower;
     lower.unsaid(block, &draft);
+    lower.flags_of_others(block, &draft);
     let (quorum, hysteresis) = (draft.quorum, draft.hysteresis);
     if hysteresis >= quorum && hysteresis > 0 {
         lower.push(
@@ -202,6 +205,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
         quorum,
         hysteresis,
         sorry_server: draft.sorry.map(|address| SorryServer { address, forwarding: sorry_forwarding }),
+        flags: draft.flags,
         ha_suspend: draft.ha_suspend,
         notify: draft.notify.shared(),
         omega: draft.omega,
@@ -259,6 +263,12 @@ fn granularity(said: &mut Said<'_, '_, '_>) -> Option<Ipv4Addr> {
     mask
 }
 
+impl Draft {
+    fn flag(&mut self, flag: ServiceFlags) {
+        self.flags = self.flags.with(flag);
+    }
+}
+
 impl Lower<'_> {
     fn service_address(&mut self, block: &Statement<'_>) -> Option<SocketAddr> {
         let first = block.args.first()?;
@@ -306,6 +316,28 @@ impl Lower<'_> {
                 Diagnostic::warning("missing-word", "this virtual server has no `lb_kind`")
                     .at(block.span(), "NAT is taken")
                     .help("add `lb_kind NAT`, or DR or TUN"),
+            );
+        }
+    }
+
+    /// Flags that mean nothing to this scheduler, or to this protocol.
+    fn flags_of_others(&mut self, block: &Statement<'_>, draft: &Draft) {
+        let scheduler = draft.scheduler.as_deref().unwrap_or_default();
+        for word in ["sh-port", "sh-fallback", "mh-port", "mh-fallback"] {
+            let (of, _) = word.split_once('-').unwrap_or_default();
+            for line in said::of(block.lines(), word).filter(|_| scheduler != of) {
+                self.push(
+                    Diagnostic::warning("flag-of-another", format!("`{word}` is a flag of the scheduler {of}"))
+                        .at(line.span(), format!("to `lb_algo {scheduler}` it means something else, or nothing"))
+                        .help(format!("delete it, or write `lb_algo {of}`")),
+                );
+            }
+        }
+        for line in said::of(block.lines(), "ops").filter(|_| draft.protocol != Some(Protocol::Udp)) {
+            self.push(
+                Diagnostic::warning("flag-of-another", "`ops` is about UDP, and this service is not")
+                    .at(line.span(), "nothing changes by it")
+                    .help("delete it"),
             );
         }
     }

@@ -2,7 +2,9 @@
 
 use super::message::{Attribute, DestAttribute, ServiceAttribute, address, union};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use vipward_core::ipvs::{Destination, Forwarding, Persistence, Protocol, Scheduler, Service, ServiceKey};
+use vipward_core::ipvs::{
+    Destination, Forwarding, Persistence, Protocol, Scheduler, Service, ServiceFlags, ServiceKey,
+};
 
 /// `IP_VS_SVC_F_PERSISTENT`.
 const PERSISTENT: u32 = 1;
@@ -34,7 +36,7 @@ pub fn service_attribute(key: &ServiceKey, service: Option<&Service>) -> Attribu
         attributes.extend([
             ServiceAttribute::Scheduler(service.scheduler.0.to_string()),
             ServiceAttribute::Flags {
-                flags: if service.persistence.is_some() { PERSISTENT } else { 0 },
+                flags: service.flags.bits() | if service.persistence.is_some() { PERSISTENT } else { 0 },
                 mask: u32::MAX,
             },
             ServiceAttribute::Timeout(service.persistence.map_or(0, |persistence| persistence.timeout_secs)),
@@ -68,6 +70,7 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
     use ServiceAttribute as A;
     let (mut family, mut protocol, mut bytes, mut port) = (None, None, None, None);
     let (mut scheduler, mut persistent, mut timeout, mut netmask) = (String::new(), false, 0, [255; 4]);
+    let mut named = ServiceFlags::default();
     for attribute in attributes {
         match attribute {
             A::Family(value) => family = Some(*value),
@@ -76,7 +79,10 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
             A::Port(value) => port = Some(*value),
             A::FirewallMark(mark) if *mark != 0 => return None,
             A::Scheduler(name) => scheduler.clone_from(name),
-            A::Flags { flags, .. } => persistent = flags & PERSISTENT != 0,
+            A::Flags { flags, .. } => {
+                persistent = flags & PERSISTENT != 0;
+                named = ServiceFlags::from_bits(*flags);
+            }
             A::Timeout(value) => timeout = *value,
             A::Netmask(value) => netmask = *value,
             A::FirewallMark(_) | A::Other(_) => {}
@@ -93,7 +99,7 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
     // The mask of an IPv6 service is a prefix length; ours is always the whole address.
     let netmask = if ip.is_ipv4() { Ipv4Addr::from(netmask) } else { Ipv4Addr::BROADCAST };
     let persistence = persistent.then_some(Persistence { timeout_secs: timeout, netmask });
-    Some((key, Service { scheduler: Scheduler(scheduler.into()), persistence }))
+    Some((key, Service { scheduler: Scheduler(scheduler.into()), persistence, flags: named }))
 }
 
 pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Option<(SocketAddr, Destination)> {
@@ -145,12 +151,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_service_is_read_as_it_was_written(key in any_key(), name in "[a-z]{1,8}", persistence: Option<(u32, u32)>) {
+        fn a_service_is_read_as_it_was_written(key in any_key(), name in "[a-z]{1,8}", persistence: Option<(u32, u32)>, bits: u32) {
             let persistence = persistence.map(|(timeout_secs, mask)| Persistence {
                 timeout_secs,
                 netmask: if key.address.is_ipv4() { Ipv4Addr::from(mask) } else { Ipv4Addr::BROADCAST },
             });
-            let service = Service { scheduler: Scheduler(name.as_str().into()), persistence };
+            let flags = ServiceFlags::from_bits(bits);
+            let service = Service { scheduler: Scheduler(name.as_str().into()), persistence, flags };
             let Attribute::Service(attributes) = service_attribute(&key, Some(&service)) else { unreachable!() };
             prop_assert_eq!(service_of(&attributes), Some((key, service)));
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{in_network_namespace, ip, on_local_set, required};
 use std::net::{IpAddr, Ipv4Addr};
-use vipward_core::ipvs::{Forwarding, Persistence, Protocol, Scheduler};
+use vipward_core::ipvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags};
 
 fn key(protocol: Protocol, address: &str) -> ServiceKey {
     ServiceKey { protocol, address: address.parse().unwrap() }
@@ -12,7 +12,7 @@ fn key(protocol: Protocol, address: &str) -> ServiceKey {
 fn service(scheduler: &str, persistence: Option<(u32, [u8; 4])>) -> Service {
     let persistence =
         persistence.map(|(timeout_secs, mask)| Persistence { timeout_secs, netmask: Ipv4Addr::from(mask) });
-    Service { scheduler: Scheduler(scheduler.into()), persistence }
+    Service { scheduler: Scheduler(scheduler.into()), persistence, flags: Default::default() }
 }
 
 fn destination(weight: u32, forwarding: Forwarding) -> Destination {
@@ -54,7 +54,7 @@ async fn with_the_kernel(ipvs: Ipvs) {
     let six = key(Protocol::Tcp, "[2001:db8::1]:443");
     let ops = [
         Op::AddService { key: web, service: service("wrr", Some((300, [255, 255, 255, 0]))) },
-        Op::AddService { key: dns, service: service("rr", None) },
+        Op::AddService { key: dns, service: Service { flags: ServiceFlags::ONE_PACKET, ..service("rr", None) } },
         Op::AddService { key: six, service: service("wlc", None) },
         Op::AddDestination {
             service: web,
@@ -94,7 +94,7 @@ async fn with_the_kernel(ipvs: Ipvs) {
         [
             "-A -t 192.0.2.1:80 -s wrr -p 300 -M 255.255.255.0",
             "-A -t [2001:db8::1]:443 -s wlc",
-            "-A -u 192.0.2.1:53 -s rr",
+            "-A -u 192.0.2.1:53 -s rr -o",
             "-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m -w 3",
             "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -g -w 0",
             "-a -t 192.0.2.1:80 -r 10.0.0.3:80 -i -w 65535 --tun-type ipip",
@@ -103,8 +103,9 @@ async fn with_the_kernel(ipvs: Ipvs) {
         ]
     );
 
+    let flags = ServiceFlags::SCHEDULER_1.with(ServiceFlags::SCHEDULER_2);
     let edits = [
-        Op::EditService { key: web, service: service("sh", None) },
+        Op::EditService { key: web, service: Service { flags, ..service("sh", None) } },
         Op::EditDestination {
             service: web,
             address: "10.0.0.1:8080".parse().unwrap(),
@@ -118,6 +119,9 @@ async fn with_the_kernel(ipvs: Ipvs) {
         wanted.apply(op).unwrap();
         assert_eq!(ipvs.read().await.unwrap(), wanted, "after {op:?}");
     }
+
+    let web_now = "-A -t 192.0.2.1:80 -s sh -b sh-fallback,sh-port";
+    assert!(ipvsadm().iter().any(|line| line == web_now), "{:?}", ipvsadm());
 
     // What is as wanted already is no failure; what can't be is one, in words.
     assert_eq!(ipvs.change(&[&edits[2], &edits[3], &ops[0]]), []);

@@ -100,7 +100,7 @@ impl Fixture {
 }
 
 pub fn service(scheduler: &str) -> Service {
-    Service { scheduler: Scheduler(Arc::from(scheduler)), persistence: None }
+    Service { scheduler: Scheduler(Arc::from(scheduler)), persistence: None, flags: Default::default() }
 }
 
 pub fn destination(weight: u32) -> Destination {
