@@ -1,13 +1,15 @@
 //! Adverts as whole IP packets (RFC 791 3.1, RFC 8200 3), and back.
 
-use crate::datagram::{AH, Datagram, IPV4_HEADER};
+use crate::datagram::{AH, Datagram};
 use crate::interface::InterfaceName;
 use bytes::Bytes;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use etherparse::{IpDscp, IpNumber, Ipv4Header, Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice};
+use std::net::IpAddr;
 
 /// VRRP's protocol number.
 const PROTOCOL: u8 = 112;
-const IPV6_HEADER: usize = 40;
+/// Precedence 6.
+const DSCP: IpDscp = IpDscp::CS6;
 
 /// The packet; `None` when IP has no form for it: two families, or too long.
 pub fn to_packet(datagram: &Datagram, out: &mut Vec<u8>) -> Option<()> {
@@ -18,28 +20,26 @@ pub fn to_packet(datagram: &Datagram, out: &mut Vec<u8>) -> Option<()> {
     }
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let length = u16::try_from(payload.len() + IPV4_HEADER).ok()?.to_be_bytes();
+            let length = u16::try_from(payload.len()).ok()?;
+            let (source, destination) = (source.octets(), destination.octets());
             // Precedence 6, don't fragment, as adverts are sent (RFC 9568 5.1 leaves both open).
-            let mut header = [0; IPV4_HEADER];
-            let fields = [0x45, 0xc0, length[0], length[1], 0, 0, 0x40, 0, *ttl, PROTOCOL, 0, 0];
-            for (to, from) in
-                header.iter_mut().zip(fields.into_iter().chain(source.octets()).chain(destination.octets()))
-            {
-                *to = from;
-            }
-            let sum = checksum(&header).to_be_bytes();
-            for (to, from) in header.iter_mut().skip(10).zip(sum) {
-                *to = from;
-            }
-            out.extend_from_slice(&header);
+            let mut header = Ipv4Header::new(length, *ttl, IpNumber(PROTOCOL), source, destination).ok()?;
+            header.dscp = DSCP;
+            header.dont_fragment = true;
+            header.header_checksum = header.calc_header_checksum();
+            out.extend_from_slice(&header.to_bytes());
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let length = u16::try_from(payload.len()).ok()?;
-            out.extend_from_slice(&[0x6c, 0, 0, 0]);
-            out.extend_from_slice(&length.to_be_bytes());
-            out.extend_from_slice(&[PROTOCOL, *ttl]);
-            out.extend_from_slice(&source.octets());
-            out.extend_from_slice(&destination.octets());
+            let header = Ipv6Header {
+                traffic_class: u8::from(DSCP) << 2,
+                payload_length: u16::try_from(payload.len()).ok()?,
+                next_header: IpNumber(PROTOCOL),
+                hop_limit: *ttl,
+                source: source.octets(),
+                destination: destination.octets(),
+                ..Ipv6Header::default()
+            };
+            out.extend_from_slice(&header.to_bytes());
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
     }
@@ -51,33 +51,27 @@ pub fn to_packet(datagram: &Datagram, out: &mut Vec<u8>) -> Option<()> {
 pub fn from_packet(interface: &InterfaceName, packet: &[u8]) -> Option<Datagram> {
     let (source, destination, ttl, payload): (IpAddr, IpAddr, u8, &[u8]) = match packet.first()? >> 4 {
         4 => {
-            let (header, payload) = packet.split_at_checked(IPV4_HEADER)?;
-            let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(header.get(at..at + 4)?).ok()?));
-            let payload = if header.get(9) == Some(&AH) { packet } else { payload };
-            (address(12)?.into(), address(16)?.into(), *header.get(8)?, payload)
+            let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
+            let payload = match header.protocol() {
+                IpNumber(AH) => packet,
+                _ => packet.get(header.slice().len()..)?,
+            };
+            (header.source_addr().into(), header.destination_addr().into(), header.ttl(), payload)
         }
         6 => {
-            let (header, payload) = packet.split_at_checked(IPV6_HEADER)?;
-            let address = |at: usize| Some(Ipv6Addr::from(<[u8; 16]>::try_from(header.get(at..at + 16)?).ok()?));
-            (address(8)?.into(), address(24)?.into(), *header.get(7)?, payload)
+            let header = Ipv6HeaderSlice::from_slice(packet).ok()?;
+            let payload = packet.get(header.slice().len()..)?;
+            (header.source_addr().into(), header.destination_addr().into(), header.hop_limit(), payload)
         }
         _ => return None,
     };
     Some(Datagram { interface: interface.clone(), source, destination, ttl, payload: Bytes::copy_from_slice(payload) })
 }
 
-/// RFC 1071, over a header of whole 16-bit words.
-fn checksum(header: &[u8]) -> u16 {
-    let (words, _) = header.as_chunks::<2>();
-    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !u16::try_from(sum & 0xffff).unwrap_or(u16::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datagram::IPV4_HEADER;
     use proptest::prelude::*;
 
     proptest! {
@@ -100,6 +94,13 @@ mod tests {
         }
     }
 
+    /// RFC 1071, by hand.
+    fn sums_to_nothing(packet: &[u8]) -> bool {
+        let words = packet[..IPV4_HEADER].chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+        let sum: u32 = words.sum();
+        (sum & 0xffff) + (sum >> 16) == 0xffff
+    }
+
     /// An advert with an authentication header is a packet already.
     #[test]
     fn a_whole_packet_stays_as_it_is() {
@@ -110,7 +111,7 @@ mod tests {
         let mut packet = Vec::new();
         to_packet(&sealed, &mut packet).unwrap();
         assert_eq!(packet, sealed.payload);
-        assert_eq!(checksum(&packet[..IPV4_HEADER]), 0);
+        assert!(sums_to_nothing(&packet));
         assert_eq!(from_packet(&sealed.interface, &packet), Some(sealed));
     }
 
@@ -125,7 +126,7 @@ mod tests {
         };
         let mut packet = Vec::new();
         to_packet(&datagram, &mut packet).unwrap();
-        assert_eq!(checksum(&packet[..IPV4_HEADER]), 0);
+        assert!(sums_to_nothing(&packet));
         assert_eq!(packet.len(), 24);
     }
 }

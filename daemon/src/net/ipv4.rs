@@ -14,17 +14,10 @@ pub struct Header {
 /// Takes the header off; `None` if there is no whole one. The kernel has checked its checksum and lengths, but what
 /// comes from the wire is read as if it had not.
 pub fn strip(packet: &[u8]) -> Option<(Header, &[u8])> {
-    let first = *packet.first()?;
-    let length = usize::from(first & 0x0f) * 4;
-    if first >> 4 != 4 || length < 20 {
-        return None;
-    }
-    let (header, payload) = packet.split_at_checked(length)?;
-    let address = |at: usize| header.get(at..at + 4)?.try_into().ok().map(|octets: [u8; 4]| Ipv4Addr::from(octets));
-    Some((
-        Header { source: address(12)?, destination: address(16)?, ttl: *header.get(8)?, protocol: *header.get(9)? },
-        payload,
-    ))
+    let header = etherparse::Ipv4HeaderSlice::from_slice(packet).ok()?;
+    let payload = packet.get(header.slice().len()..)?;
+    let (source, destination) = (header.source_addr(), header.destination_addr());
+    Some((Header { source, destination, ttl: header.ttl(), protocol: header.protocol().0 }, payload))
 }
 
 #[cfg(test)]

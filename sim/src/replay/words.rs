@@ -192,24 +192,9 @@ pub(super) fn decoded(datagram: &Datagram) -> Option<(u8, u8)> {
 
 /// A time on the wall: `2026-11-23 10:03:27.612 UTC`.
 pub fn utc(nanos_since_1970: u64) -> String {
-    let millis = nanos_since_1970 / 1_000_000;
-    let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03} UTC", of_day % 1000)
-}
-
-/// The Gregorian date of a day since 1970-01-01. Years are counted from March, so that the leap day is a year's last;
-/// 400 years have 146,097 days.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    let millis = i64::try_from(nanos_since_1970 / 1_000_000).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%d %H:%M:%S.%3f UTC").to_string()
 }
 
 #[cfg(test)]
