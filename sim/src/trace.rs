@@ -188,7 +188,8 @@ pub fn outages(client: NodeId, requests: &[Request]) -> Vec<Outage> {
     outages
 }
 
-/// Outages with less than a second between them: one bad time to whoever looks at the clock.
+/// Outages with less than two seconds between them: one bad time to whoever looks at the clock. (A client that waits a second
+/// for an answer, and meets a slow server again as soon as it has given up, fails once a second.)
 #[derive(Clone, Debug)]
 pub struct Trouble {
     pub client: NodeId,
@@ -200,13 +201,16 @@ pub struct Trouble {
     pub cause: String,
 }
 
+/// See [`Trouble`].
+const APART: Duration = Duration::from_secs(2);
+
 /// Joins a client's outages that follow each other closely, in a run that lasted until `end`.
 pub fn troubles(outages: &[Outage], requests: &[Request], end: Instant) -> Vec<Trouble> {
     let mut troubles: Vec<Trouble> = Vec::new();
     for outage in outages {
         let lasted = outage.lasted(end);
         match troubles.last_mut() {
-            Some(last) if last.ended.is_some_and(|at| outage.began.since(at) < Duration::from_secs(1)) => {
+            Some(last) if last.ended.is_some_and(|at| outage.began.since(at) < APART) => {
                 last.ended = outage.ended;
                 last.failed += outage.failed;
                 last.longest = last.longest.max(lasted);

@@ -17,7 +17,8 @@ pub struct History(VecDeque<(Instant, Decision)>);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionStatus {
     pub ago_ms: u64,
-    /// `info`, `warning` or `error`.
+    /// `info`, `warning` or `error`; `severity` to programs.
+    #[serde(rename = "severity")]
     pub level: String,
     /// A name that does not change from version to version ([`crate::decision::Kind::code`]).
     pub code: String,

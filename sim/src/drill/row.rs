@@ -29,7 +29,7 @@ pub struct Row {
     pub role_changes: usize,
     /// The longest outage that a client saw: no request of it was served.
     pub outage: Option<Longest>,
-    /// The longest time in which requests of a client failed, some or all, with less than a second between two outages.
+    /// The longest time in which requests of a client failed, some or all, with less than two seconds between two outages.
     pub degraded: Duration,
     /// A client was not served at the end, when all was mended.
     pub unserved: bool,

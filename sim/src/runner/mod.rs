@@ -36,7 +36,7 @@ pub struct Run {
     pub trace: Vec<Entry>,
     pub requests: Vec<Request>,
     pub outages: Vec<Outage>,
-    /// The same, with those joined that have less than a second between them.
+    /// The same, with those joined that have less than two seconds between them.
     pub troubles: Vec<Trouble>,
     pub violations: Vec<Violation>,
     /// Who each host believes to hold an address, at the end.
