@@ -50,10 +50,16 @@ struct Recipe {
     /// In `scenarios/calibration/`.
     folder: &'static str,
     kernel: Kernel,
-    /// What its files say differently, and which of the cases then differ.
-    instead: Option<(&'static str, &'static str, fn(&Case) -> bool)>,
+    instead: Option<Instead>,
     /// How much longer its cases last.
     longer: Duration,
+}
+
+/// What its files say differently, and which of the cases then differ.
+struct Instead {
+    written: &'static str,
+    reads: &'static str,
+    differs: fn(&Case) -> bool,
 }
 
 const fn as_written(name: &'static str, kernel: Kernel) -> Recipe {
@@ -67,7 +73,11 @@ const RECIPES: [Recipe; 8] = [
         name: "relay, untracked",
         folder: "relay",
         kernel: Kernel::Here,
-        instead: Some(("    track_interface {\n        eth1\n    }\n", "", |case| case.link.is_some())),
+        instead: Some(Instead {
+            written: "    track_interface {\n        eth1\n    }\n",
+            reads: "",
+            differs: |case| case.link.is_some(),
+        }),
         longer: Duration::ZERO,
     },
     as_written("two-links", Kernel::Here),
@@ -77,7 +87,7 @@ const RECIPES: [Recipe; 8] = [
         name: "nat, wlc",
         folder: "nat",
         kernel: Kernel::Guest,
-        instead: Some(("lb_algo rr\n", "lb_algo wlc\n", about_real_servers)),
+        instead: Some(Instead { written: "lb_algo rr\n", reads: "lb_algo wlc\n", differs: about_real_servers }),
         // A server that was away has fewer entries, and gets all new connections for about as long as it was away.
         longer: Duration::from_secs(20),
     },
@@ -137,7 +147,7 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
     };
     let mut cases = drill::cases(&files, Some(dataplane))?;
     let recipe = recipe(cluster);
-    if let Some((_, _, differs)) = recipe.instead {
+    if let Some(Instead { differs, .. }) = recipe.instead {
         cases.retain(differs);
     }
     for case in &mut cases {
@@ -169,11 +179,11 @@ fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for name in ["lb1.conf", "lb2.conf"] {
         let mut text = std::fs::read_to_string(from.join(name))?;
-        if let Some((written, instead, _)) = recipe.instead {
+        if let Some(Instead { written, reads, .. }) = recipe.instead {
             if !text.contains(written) {
                 return Err(io::Error::other(format!("{}/{name} has no `{written}`", recipe.folder)));
             }
-            text = text.replace(written, instead);
+            text = text.replace(written, reads);
         }
         if cluster.pace == Pace::Quick {
             text = text.replace("advert_int 1\n", "advert_int 0.1\n    version 3\n");
