@@ -31,7 +31,7 @@ type Counts = Family<Labels, Counter>;
 /// `None`: no director answers.
 ///
 /// # Errors
-/// Never, as far as the encoder's own promise goes.
+/// The encoder fails.
 pub fn of(status: Option<&Status>) -> Result<String, fmt::Error> {
     let mut metrics = Metrics(Registry::with_prefix("vipward"));
     let up = metrics.number("up", "A director answers on the control socket");
