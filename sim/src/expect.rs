@@ -51,6 +51,7 @@ fn fails(run: &Run, expectation: &Expectation) -> Option<Diagnostic> {
             (too_many || all == 0).then(|| format!("{failed} of {all} requests failed"))
         }
         Expect::ServedBy { client, servers, window } => served_by(run, *client, servers, *window),
+        Expect::BrokenConnections { client, count, window } => broken_connections(run, *client, *count, *window),
         Expect::Decision { text, node, window, count } => decision(run, text, *node, *window, *count),
         Expect::Mail { text, node, window, count } => mails(run, text, *node, *window, *count),
         Expect::Violation { invariant, naming } => violation(run, invariant, naming),
@@ -139,6 +140,13 @@ fn role_changes(run: &Run, node: NodeId, router: Option<&str>, count: Count, win
         matches!(&entry.what, What::Decided(Decision::RoleChanged { router: of, .. }) if router.is_none_or(|it| *it == **of))
     });
     outside(changes.count() as u64, count).map(|n| format!("it changed {n} times"))
+}
+
+fn broken_connections(run: &Run, client: NodeId, count: Count, window: Window) -> Option<String> {
+    let breaks = || run.breaks.iter().filter(|it| it.client == client && it.at >= window.from && it.at <= window.until);
+    let times = outside(breaks().count() as u64, count)?;
+    let causes = breaks().map(|it| format!("at {} s: {}", it.at, it.cause)).collect::<Vec<_>>().join("; ");
+    Some(if causes.is_empty() { "none broke".to_owned() } else { format!("{times} broke: {causes}") })
 }
 
 fn destinations_in(

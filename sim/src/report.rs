@@ -2,7 +2,7 @@
 
 use crate::expect::judge;
 use crate::runner::Run;
-use crate::scenario::Scenario;
+use crate::scenario::{NodeKind, Scenario};
 use crate::timeline;
 use serde::Serialize;
 use std::fmt::Write;
@@ -144,7 +144,14 @@ fn clients(run: &Run) -> String {
             asked.fold((0_u64, 0_u64), |(all, failed), request| (all + 1, failed + u64::from(!request.outcome.good())));
         if all > 0 {
             let name = &run.scenario.node(id).name;
-            let _ = writeln!(text, "{name}: {all} requests, {failed} failed");
+            let _ = write!(text, "{name}: {all} requests, {failed} failed");
+            let keeps = matches!(&run.scenario.node(id).kind, NodeKind::Client(client) if client.keeps > 0);
+            let _ = match run.breaks.iter().filter(|it| it.client == id).count() {
+                0 if !keeps => writeln!(text),
+                0 => writeln!(text, "; no kept connection broke"),
+                1 => writeln!(text, "; a kept connection broke"),
+                times => writeln!(text, "; kept connections broke {times} times"),
+            };
         }
     }
     text

@@ -43,6 +43,7 @@ pub(crate) fn pair() -> Scenario {
         NodeKind::Director(DirectorPlan {
             config,
             listens: Vec::new(),
+            loopback: Vec::new(),
             tracks: BTreeMap::new(),
             starts: true,
             dataplane: Dataplane::Ipvs,
@@ -62,6 +63,7 @@ pub(crate) fn pair() -> Scenario {
         every: Duration::from_millis(100),
         timeout: Duration::from_secs(1),
         from: Duration::from_secs(5),
+        keeps: 0,
     });
     Scenario {
         name: "built".to_owned(),

@@ -244,6 +244,12 @@ fn lines(run: &Run) -> Vec<Line> {
                 }
                 line("served", text, Becomes::Served)
             }
+            What::ConnectionBroke { cause } => {
+                line("broke", format!("a kept connection breaks: {cause}"), Becomes::Same)
+            }
+            What::ConnectedAgain { after } => {
+                line("again", format!("connected again after {} ms", after.as_millis()), Becomes::Same)
+            }
             What::Violated { invariant, text } => line("", format!("✗ {invariant}: {text}"), Becomes::Same),
         };
         lines.push(next);
@@ -386,6 +392,8 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::TroubleEnded { lasted, failed, asked, .. } => {
             ("trouble-ended".to_owned(), format!("{} ms, {failed} of {asked} requests failed", lasted.as_millis()))
         }
+        What::ConnectionBroke { cause } => ("connection-broke".to_owned(), cause.clone()),
+        What::ConnectedAgain { after } => ("connected-again".to_owned(), format!("{} ms", after.as_millis())),
         What::Violated { invariant, text } => ("violated".to_owned(), format!("{invariant}: {text}")),
     }
 }

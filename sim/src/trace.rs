@@ -95,6 +95,14 @@ pub enum What {
         asked: u64,
         longest: Duration,
     },
+    /// A connection that a client kept open broke, for this reason.
+    ConnectionBroke {
+        cause: String,
+    },
+    /// It is open again, so long after.
+    ConnectedAgain {
+        after: Duration,
+    },
     /// An invariant is broken.
     Violated {
         invariant: &'static str,
@@ -109,6 +117,18 @@ pub struct Request {
     pub started: Instant,
     pub ended: Instant,
     pub outcome: Outcome,
+}
+
+/// A connection that a client kept open broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Break {
+    pub client: NodeId,
+    /// Which of its connections, from 0.
+    pub number: u32,
+    pub at: Instant,
+    pub cause: String,
+    /// When the client had another one; none: it had none at the end.
+    pub again: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

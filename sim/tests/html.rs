@@ -163,7 +163,7 @@ fn a_drill_is_drawn_with_its_table_and_its_findings() {
     let main = drawn(&dom);
     assert_eq!(main.matches("<tr class=\"broke\"").count(), drill.rows.len());
     for text in
-        ["Fire drill of master and backup", "it breaks in 37", "master.conf:23", "backup.conf:23", "vrid-differs"]
+        ["Fire drill of master and backup", "it breaks in 38", "master.conf:23", "backup.conf:23", "vrid-differs"]
     {
         assert!(main.contains(text), "{text}");
     }

@@ -9,6 +9,7 @@
 
 pub mod client;
 mod enter;
+pub mod kept;
 mod netlink;
 mod network;
 mod node;

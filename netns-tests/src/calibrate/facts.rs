@@ -67,6 +67,8 @@ pub struct Facts {
     pub failed: u64,
     pub asked: u64,
     pub role_changes: usize,
+    /// Kept connections that broke.
+    pub breaks: usize,
     /// Who answered right before the last step, which mends, and at the end.
     pub served_by: [BTreeSet<String>; 2],
     /// Whom clients, or the router before them, take for the holder of what they ask, at the end.
@@ -113,6 +115,7 @@ impl Facts {
             failed: row.failed,
             asked: row.asked,
             role_changes: row.role_changes,
+            breaks: row.breaks,
             served_by: [scenario.steps.last().map_or(end, |step| step.at), end].map(answered_before),
             neighbours: believed.map(|((asker, ip), holder)| ((name(asker), *ip), name(holder))).collect(),
         }
@@ -143,6 +146,7 @@ pub fn contradictions(model: &[Facts], real: &Facts) -> Vec<String> {
     among("owners", &|facts| facts.owners.clone(), &mut found);
     among("clients", &|facts| facts.verdict.to_string(), &mut found);
     among("role changes", &|facts| facts.role_changes.to_string(), &mut found);
+    among("kept connections that broke", &|facts| facts.breaks.to_string(), &mut found);
     let names = |set: &BTreeSet<String>| {
         let names: Vec<&str> = set.iter().map(String::as_str).collect();
         if names.is_empty() { "nobody".to_owned() } else { names.join(" and ") }
@@ -188,6 +192,7 @@ mod tests {
             failed: 3,
             asked: 10,
             role_changes: 2,
+            breaks: 1,
             served_by: [BTreeSet::new(), BTreeSet::from(["web1".to_owned()])],
             neighbours: BTreeMap::new(),
         }
@@ -213,6 +218,7 @@ mod tests {
         assert_eq!(other(&|it| it.owners = "lb1".to_owned()), ["owners: lb1; the model says lb1 → lb2"]);
         assert_eq!(other(&|it| it.verdict = Noticed::NeverServedAgain).len(), 1);
         assert_eq!(other(&|it| it.role_changes = 4).len(), 1);
+        assert_eq!(other(&|it| it.breaks = 0), ["kept connections that broke: 0; the model says 1"]);
         assert_eq!(other(&|it| it.failed = 6), Vec::<String>::new());
         assert_eq!(other(&|it| it.failed = 7), ["failed requests: 7; the model says 3 to 3"]);
         let said = other(&|it| it.served_by[1].clear());

@@ -2,10 +2,12 @@
 //! Ethernet address. All change in one transaction: both directions of a way heal at once.
 
 use super::network::{Machines, mac};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
-use vipward_sim::scenario::{Heal, Impairment, NodeId, Party};
+use vipward_sim::scenario::{Heal, Impairment, NodeId, Party, Scenario, SegmentId};
 
 /// A way that is spoiled: from some to some.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,9 @@ struct Spoiled {
 #[derive(Debug, Default)]
 pub(super) struct Ways {
     spoiled: Vec<Spoiled>,
+    /// Segments on which gratuitous ARP for these addresses is dropped. (A rule can't compare two fields of a packet.)
+    garp: BTreeSet<SegmentId>,
+    addresses: BTreeSet<Ipv4Addr>,
 }
 
 impl Ways {
@@ -51,8 +56,22 @@ impl Ways {
         self.write(machines)
     }
 
+    /// From now on the segment's switch drops gratuitous ARP.
+    pub fn drop_garp(&mut self, machines: &Machines, scenario: &Scenario, segment: SegmentId) -> io::Result<()> {
+        let configs = scenario.directors().filter_map(|(_, plan)| plan.config.config.as_deref());
+        let routers = configs.flat_map(|config| &config.routers);
+        for address in routers.flat_map(|router| router.addresses.iter().chain(&router.excluded)) {
+            match address.address {
+                IpAddr::V4(address) => _ = self.addresses.insert(address),
+                IpAddr::V6(address) => return Err(io::Error::other(format!("{address}: only ARP is dropped here"))),
+            }
+        }
+        self.garp.insert(segment);
+        self.write(machines)
+    }
+
     fn write(&self, machines: &Machines) -> io::Result<()> {
-        let chains: String = (0..machines.nodes.len()).map(|at| chains(&self.spoiled, at, machines)).collect();
+        let chains: String = (0..machines.nodes.len()).map(|at| self.chains(at, machines)).collect();
         // What is not there can't be deleted; what was just made can.
         let script = format!("table netdev ways {{ }}\ndelete table netdev ways\ntable netdev ways {{\n{chains}}}\n");
         let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -67,8 +86,32 @@ impl Ways {
     }
 }
 
-/// What is dropped on its way to this node, as nftables reads it.
-fn chains(spoiled: &[Spoiled], at: usize, machines: &Machines) -> String {
+impl Ways {
+    /// What is dropped on its way to this node, as nftables reads it.
+    fn chains(&self, at: usize, machines: &Machines) -> String {
+        let garp: String = self
+            .addresses
+            .iter()
+            .map(|ip| format!("        ether type arp arp saddr ip {ip} arp daddr ip {ip} drop\n"))
+            .collect();
+        let lines = lines(&self.spoiled, at, machines);
+        let chain = |(number, (interface, segment)): (usize, (&String, &usize))| {
+            let garp = if self.garp.contains(&SegmentId(*segment)) { garp.as_str() } else { "" };
+            if lines.is_empty() && garp.is_empty() {
+                return String::new();
+            }
+            let port = machines.port(at, interface);
+            format!(
+                "    chain to{at}x{number} {{\n        type filter hook egress device \"{port}\" priority 0;\n{garp}{lines}    \
+                 }}\n"
+            )
+        };
+        machines.ports[at].iter().enumerate().map(chain).collect()
+    }
+}
+
+/// What of each way that is spoiled is dropped on its way to this node.
+fn lines(spoiled: &[Spoiled], at: usize, machines: &Machines) -> String {
     let mut lines = String::new();
     for way in spoiled {
         let here = match way.to {
@@ -93,14 +136,5 @@ fn chains(spoiled: &[Spoiled], at: usize, machines: &Machines) -> String {
             _ => writeln!(lines, "        {sender}drop"),
         };
     }
-    if lines.is_empty() {
-        return String::new();
-    }
-    let chain = |(number, interface): (usize, &String)| {
-        let port = machines.port(at, interface);
-        format!(
-            "    chain to{at}x{number} {{\n        type filter hook egress device \"{port}\" priority 0;\n{lines}    }}\n"
-        )
-    };
-    machines.ports[at].keys().enumerate().map(chain).collect()
+    lines
 }

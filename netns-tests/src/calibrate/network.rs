@@ -70,15 +70,10 @@ impl Machines {
                 if director.dataplane == Dataplane::Ipvs && servers.any(|server| server.forwarding == Forwarding::Nat) {
                     node.sysctl("net/ipv4/ip_forward", "1")?;
                 }
+                loopback(node, &director.loopback)?;
             }
             NodeKind::RealServer(server) => {
-                if !server.loopback.is_empty() {
-                    node.sysctl("net/ipv4/conf/all/arp_ignore", "1")?;
-                    node.sysctl("net/ipv4/conf/all/arp_announce", "2")?;
-                }
-                for address in &server.loopback {
-                    node.add_address("lo", *address, 32)?;
-                }
+                loopback(node, &server.loopback)?;
                 if let Some(IpAddr::V4(gateway)) = server.gateway {
                     return node.default_route(gateway);
                 }
@@ -147,4 +142,13 @@ fn run(node: &Node, command: &[&str]) -> io::Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         ))),
     }
+}
+
+/// Addresses that a node takes and does not answer ARP for.
+fn loopback(node: &Node, addresses: &[IpAddr]) -> io::Result<()> {
+    if !addresses.is_empty() {
+        node.sysctl("net/ipv4/conf/all/arp_ignore", "1")?;
+        node.sysctl("net/ipv4/conf/all/arp_announce", "2")?;
+    }
+    addresses.iter().try_for_each(|address| node.add_address("lo", *address, 32))
 }

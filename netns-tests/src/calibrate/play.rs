@@ -12,13 +12,14 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use vipward_core::interface::{AddressKey, InterfaceName};
 use vipward_lab::client::{Client, Sample};
+use vipward_lab::kept::Kept;
 use vipward_lab::wait_for;
 use vipward_lab::watch::{Watch, What as Saw};
 use vipward_lab::web::Server;
 use vipward_sim::drill::Row;
 use vipward_sim::runner::{Run, seen_by_clients};
 use vipward_sim::scenario::{Action, Listener, NodeId, NodeKind, Scenario};
-use vipward_sim::trace::{Entry, Outcome, Request, What};
+use vipward_sim::trace::{Break, Entry, Outcome, Request, What};
 
 /// A loaded machine may be this late with an advert, and nobody minds.
 const SOON: Duration = Duration::from_secs(60);
@@ -62,12 +63,15 @@ fn played(calibrated: &Calibrated, phase: Option<Phase>, folder: &Path) -> io::R
             running.start(id)?;
         }
     }
-    let mut clients = Vec::new();
+    let (mut clients, mut keepers) = (Vec::new(), Vec::new());
     let mut waiting: Vec<_> = scenario.ids().filter_map(|id| Some((id, client(scenario, id)?))).collect();
     waiting.sort_by_key(|(_, plan)| plan.from);
     for (id, plan) in waiting {
         sleep_until(origin.monotonic + plan.from);
         clients.push((id, Client::start(machines.node(id), plan.target, plan.every, plan.timeout)?));
+        for number in 0..plan.keeps {
+            keepers.push(((id, number), Kept::start(machines.node(id), plan.target, plan.every, plan.timeout)?));
+        }
     }
     let shift = shift(scenario, phase, &watches, origin)?;
     let mut ways = Ways::default();
@@ -102,10 +106,15 @@ fn played(calibrated: &Calibrated, phase: Option<Phase>, folder: &Path) -> io::R
     }
     let end = case.scenario.duration + shift;
     requests.retain(|request| request.ended.since_origin() < end);
+    let mut breaks = Vec::new();
+    for (whose, keeper) in keepers {
+        breaks.extend(keeper.breaks().iter().map(|it| broke(whose, it, origin)));
+    }
+    breaks.retain(|it| it.at.since_origin() < end);
     let trace = trace(&watches, origin, end);
     let late = later(case, struck.map_or(shift, |struck| struck.saturating_sub(case.at.since_origin())));
-    let told = told(&requests);
-    let run = concluded(late.scenario.clone(), trace, requests, neighbours);
+    let told = format!("{}{}", told(&requests), told_breaks(&breaks));
+    let run = concluded(late.scenario.clone(), trace, (requests, breaks), neighbours);
     let mut row = Row::of(&late, run);
     row.role_changes = changes;
     Ok((row, format!("{}{}{told}", running.logs(), packets(scenario, &watches, origin))))
@@ -119,6 +128,18 @@ fn told(requests: &[Request]) -> String {
         format!("{at:10.6} a request of {took:.3} s: {:?}\n", it.outcome)
     };
     noticed.map(line).collect()
+}
+
+/// Likewise.
+fn told_breaks(breaks: &[Break]) -> String {
+    let line =
+        |it: &Break| format!("{:10.6} a kept connection breaks: {}\n", it.at.since_origin().as_secs_f64(), it.cause);
+    breaks.iter().map(line).collect()
+}
+
+fn broke((client, number): (NodeId, u32), it: &vipward_lab::kept::Break, origin: Origin) -> Break {
+    let at = |moment: Instant| instant(moment.saturating_duration_since(origin.monotonic));
+    Break { client, number, at: at(it.at), cause: it.cause.clone(), again: it.again.map(at) }
 }
 
 /// How long a request may take until it is told.
@@ -234,6 +255,7 @@ fn act(
         }
         Action::Impair { from, to, both, impairment } => ways.impair(machines, *from, *to, *both, *impairment)?,
         Action::Heal(heal) => ways.heal(machines, *heal)?,
+        Action::DropGarp(segment) => ways.drop_garp(machines, scenario, *segment)?,
         Action::Down(who) => running.serve(*who, None)?,
         Action::Up(who) => up(*who, running, &|server| {
             server.delay(Duration::ZERO);
@@ -324,10 +346,10 @@ fn trace(watches: &BTreeMap<NodeId, Watch>, origin: Origin, end: Duration) -> Ve
 fn concluded(
     scenario: std::sync::Arc<Scenario>,
     trace: Vec<Entry>,
-    mut requests: Vec<Request>,
+    (mut requests, breaks): (Vec<Request>, Vec<Break>),
     neighbours: BTreeMap<(NodeId, IpAddr), NodeId>,
 ) -> Run {
     requests.sort_by_key(|request| request.ended);
     let (outages, troubles) = seen_by_clients(&scenario, &requests);
-    Run { seed: 0, scenario, trace, requests, outages, troubles, violations: Vec::new(), neighbours }
+    Run { seed: 0, scenario, trace, requests, breaks, outages, troubles, violations: Vec::new(), neighbours }
 }

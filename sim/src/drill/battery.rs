@@ -6,6 +6,7 @@ use super::quorum::{self, LATE, LEADER_FROZEN};
 use super::topology::Topology;
 use super::words;
 use crate::scenario::*;
+use crate::world::neighbours::LONGEST_BELIEF;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vipward_core::check::{Answer, ProbeKind};
@@ -67,6 +68,7 @@ pub(super) fn battery(topology: &Topology) -> Vec<Case> {
         battery.processes(id, &mut cases);
     }
     battery.network(&mut cases);
+    battery.without_garp(&mut cases);
     if let Some(id) = quorum::node(base) {
         battery.quorum(id, &mut cases);
     }
@@ -286,6 +288,24 @@ impl Battery<'_> {
             let fault = format!("{} has process {} {what}", self.name(id), process.name);
             cases.push(self.case(fault, vec![(Duration::ZERO, runs(fails)), (away, runs(enough))], rest));
         }
+    }
+
+    /// The director that is MASTER dies, and the switch drops gratuitous ARP, as some do that inspect it. Nobody starts it
+    /// again meanwhile: it would cost the same once more.
+    fn without_garp(&self, cases: &mut Vec<Case>) {
+        let priority = |plan: &DirectorPlan| {
+            let routers = plan.config.config.iter().flat_map(|config| &config.routers);
+            routers.map(|router| router.priority.get()).max()
+        };
+        let directors: Vec<_> = self.base.directors().map(|(id, plan)| (priority(plan), id)).collect();
+        let first = directors.iter().rev().max_by_key(|(priority, _)| *priority);
+        let Some((Some(_), id)) = first.filter(|_| directors.len() > 1) else { return };
+        let segments = (0..self.base.segments.len()).map(|at| Action::DropGarp(SegmentId(at)));
+        let strikes = segments.chain([Action::PowerOff(*id)]).collect();
+        let fault = format!("{} loses power, and no gratuitous ARP arrives", self.name(*id));
+        let leases = self.pace.leases.map_or(Duration::ZERO, |leases| leases.session);
+        let rest = self.pace.takeover.saturating_add(leases).saturating_add(LONGEST_BELIEF).saturating_add(CALM * 2);
+        cases.push(self.case(fault, vec![(Duration::ZERO, strikes)], rest));
     }
 
     fn network(&self, cases: &mut Vec<Case>) {

@@ -6,6 +6,7 @@
 use super::pace::{LONGEST, Pace};
 use super::quorum;
 use crate::scenario::{Action, Impairment, NodeId, NodeKind, Party, Scenario};
+use crate::world::neighbours::LONGEST_BELIEF;
 use std::time::Duration;
 
 /// See the module.
@@ -95,6 +96,8 @@ impl Prices<'_> {
             Action::LeaderChange { .. } | Action::ServerDies(_) => Duration::ZERO,
             // Whoever stops says so: the next one waits for Skew_Time alone.
             Action::Stop(_) => self.pace.skew + MARGIN,
+            // Whoever has an entry believes it as long as that, beyond what the director's own end costs.
+            Action::DropGarp(_) => self.lost() + LONGEST_BELIEF,
             // It gives away what it has.
             Action::Script { .. } | Action::File { .. } => self.takeover(),
             Action::Process { node, .. } => seen(self.scenario, *node) + self.takeover(),

@@ -59,6 +59,9 @@ struct JsonCase<'a> {
     reasons: Vec<String>,
     failed: u64,
     asked: u64,
+    /// Connections that clients kept open, and how many of them broke.
+    kept_connections: usize,
+    broken_connections: usize,
     broken: Vec<Broken<'a>>,
     /// A service of the holder fails, clients are not served, and nobody takes over: in words. None: otherwise.
     nobody_takes_over: Option<&'a str>,
@@ -135,6 +138,8 @@ fn case(row: &Row) -> JsonCase<'_> {
         reasons: row.reasons(),
         failed: row.failed,
         asked: row.asked,
+        kept_connections: row.kept,
+        broken_connections: row.breaks,
         broken: broken.collect(),
         nobody_takes_over: row.nobody_takes_over.as_deref(),
         no_quorum: row.no_quorum.as_deref(),

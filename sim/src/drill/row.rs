@@ -39,6 +39,9 @@ pub struct Row {
     pub cost: Cost,
     pub failed: u64,
     pub asked: u64,
+    /// Connections that clients kept open when the fault struck, and how many of them broke.
+    pub kept: usize,
+    pub breaks: usize,
     /// The names of broken invariants, each once.
     pub broken: Vec<&'static str>,
     /// A service or a link of the holder fails, clients are not served, and nobody takes over: that, with the reason if it is
@@ -83,6 +86,7 @@ impl Row {
         // Where only some real servers were behind a lost link, checkers may have helped in time.
         let helped = case.link.is_some() && degraded <= case.cost.failing;
         let stuck = !helped && nobody_takes_over(case, &run);
+        let (kept, breaks) = connections(&run, case.at);
         let broken: BTreeSet<&'static str> = run.violations.iter().map(|violation| violation.invariant).collect();
         Self {
             fault: case.fault.clone(),
@@ -96,6 +100,8 @@ impl Row {
             cost: case.cost,
             failed: run.requests.iter().filter(|request| !request.outcome.good()).count() as u64,
             asked: run.requests.len() as u64,
+            kept,
+            breaks,
             broken: broken.into_iter().collect(),
             nobody_takes_over: stuck.then(|| "nobody takes over".to_owned()),
             fails_on: case.fails_on,
@@ -141,7 +147,7 @@ impl Row {
     pub fn noticed(&self) -> Noticed {
         if !self.reasons().is_empty() {
             Noticed::Beyond
-        } else if self.failed > 0 || self.two_owners >= TOLD {
+        } else if self.failed > 0 || self.breaks > 0 || self.two_owners >= TOLD {
             Noticed::ByProtocol
         } else {
             Noticed::Nothing
@@ -168,6 +174,10 @@ impl Row {
                 (None, false) => format!("requests failed for {lasted}; {cost} would do"),
             });
         }
+        if self.breaks > 0 && self.cost.failing.is_zero() {
+            let causes = self.run.breaks.iter().filter(|it| it.at >= self.at).map(|it| it.cause.as_str());
+            reasons.push(format!("a kept connection broke, and none had to: {}", causes.take(1).collect::<String>()));
+        }
         if self.two_owners > self.cost.two_owners {
             let (lasted, cost) = (words::seconds(self.two_owners), words::seconds(self.cost.two_owners));
             reasons.push(format!("two owners for {lasted}; {cost} would do"));
@@ -191,7 +201,7 @@ impl Row {
 pub enum Noticed {
     /// No request failed, and there was one owner.
     Nothing,
-    /// Requests failed, or there were two owners, no longer than the protocol and the files make it.
+    /// Requests failed, kept connections broke, or there were two owners, no longer than the protocol and the files make it.
     ByProtocol,
     /// More than that.
     Beyond,
@@ -199,6 +209,17 @@ pub enum Noticed {
 
 /// Two owners for less are on a packet's way.
 const TOLD: Duration = Duration::from_millis(100);
+
+/// Connections that clients keep, and those that broke when the fault struck or later. Before that a cluster may start.
+fn connections(run: &Run, from: Instant) -> (usize, usize) {
+    let kept = run.scenario.nodes.iter().map(|node| match &node.kind {
+        NodeKind::Client(client) => client.keeps as usize,
+        NodeKind::Director(_) | NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => 0,
+    });
+    let later = run.breaks.iter().filter(|it| it.at >= from);
+    let broke: BTreeSet<(NodeId, u32)> = later.map(|it| (it.client, it.number)).collect();
+    (kept.sum(), broke.len())
+}
 
 /// The longest that any address had two owners in one go.
 fn two_owners(run: &Run, from: Instant) -> Duration {

@@ -28,21 +28,23 @@ const fn number(head: &'static str, cell: fn(&Row) -> String) -> Column {
 }
 
 const ALL: &[Column] = &[
-    words("fault", 32, |row| row.fault.clone()),
-    words("who held the VIP", 26, |row| row.holders.clone()),
+    words("fault", 31, |row| row.fault.clone()),
+    words("who held the VIP", 23, |row| row.holders.clone()),
     number("changes", |row| row.role_changes.to_string()),
     number("outage", Row::outage_text),
     number("degraded", Row::degraded_text),
     number("failed", failed),
-    number("two owners", Row::two_owners_text),
+    number("broke", broke),
+    number("2 owners", Row::two_owners_text),
 ];
 
 const FEW: &[Column] = &[
-    words("fault", 25, |row| row.fault.clone()),
+    words("fault", 23, |row| row.fault.clone()),
     words("who held the VIP", 16, |row| row.holders.clone()),
     number("outage", Row::outage_text),
     number("degr.", Row::degraded_text),
     number("failed", |row| share(row.failed, row.asked)),
+    number("broke", broke),
     number("2 own.", Row::two_owners_text),
 ];
 
@@ -128,6 +130,14 @@ fn failed(row: &Row) -> String {
     match row.failed {
         0 => format!("0 of {}", row.asked),
         failed => format!("{failed} of {} {:>4}", row.asked, share(failed, row.asked)),
+    }
+}
+
+/// Kept connections.
+fn broke(row: &Row) -> String {
+    match row.breaks {
+        0 => "–".to_owned(),
+        breaks => format!("{breaks}/{}", row.kept),
     }
 }
 

@@ -26,6 +26,9 @@ const OUTSIDE: [u8; 4] = [203, 0, 113, 0];
 /// Adverts that travel on an interface without any address in the files travel here.
 const UNNUMBERED: u8 = 169;
 
+/// A client keeps so many connections at the most.
+const MOST_KEPT: u32 = 8;
+
 /// Clients beyond these ask nothing new.
 const MOST_CLIENTS: usize = 16;
 
@@ -156,11 +159,16 @@ pub(super) fn topology(files: &[DirectorFile], wires: &Wires, dataplane: Option<
     topology
 }
 
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// A client before it is a node.
 struct Asker {
     name: String,
     port: PortPlan,
     target: SocketAddr,
+    keeps: u32,
 }
 
 impl Asker {
@@ -170,6 +178,7 @@ impl Asker {
             every: Duration::from_millis(100),
             timeout: Duration::from_secs(1),
             from: Duration::ZERO,
+            keeps: self.keeps,
         };
         NodePlan { name: self.name.into(), ports: vec![self.port], kind: NodeKind::Client(plan) }
     }
@@ -390,9 +399,21 @@ impl Build<'_> {
                 segment,
                 address: address.map(|address| (address, network.len())),
             };
-            askers.push(Asker { name: asker_name(target, only), port, target });
+            askers.push(Asker { name: asker_name(target, only), port, target, keeps: self.keeps(target) });
         }
         askers
+    }
+
+    /// So many open connections that each real server can have its share by its weight, and none looks busier than the
+    /// others; one where somebody answers by himself.
+    fn keeps(&self, target: SocketAddr) -> u32 {
+        let behind = services(self.files).filter(|(_, service)| service.key.address == target);
+        let shares = behind.map(|(_, service)| {
+            let weights = || service.real_servers.iter().map(|server| server.weight).filter(|weight| *weight > 0);
+            let common = weights().reduce(gcd).unwrap_or(1);
+            weights().map(|weight| weight / common).fold(0, u32::saturating_add)
+        });
+        shares.max().unwrap_or(1).clamp(1, MOST_KEPT)
     }
 
     fn outside(&mut self) -> (SegmentId, Network) {
@@ -437,7 +458,16 @@ impl Build<'_> {
             };
             let tracks = self.services.tracks.get(&at).cloned().unwrap_or_default();
             let listens = listens.into_iter().collect();
-            let plan = DirectorPlan { config, listens, tracks, starts: true, dataplane, drift_ppm: 0 };
+            let here = ports.iter().filter_map(|port| own.get(&port.address?.0));
+            let loopback: BTreeSet<IpAddr> = here.flat_map(|backend| backend.loopback.iter().copied()).collect();
+            if !loopback.is_empty() {
+                let vips: Vec<String> = loopback.iter().map(IpAddr::to_string).collect();
+                let vips = words::list(&vips.iter().map(String::as_str).collect::<Vec<_>>());
+                self.assumptions
+                    .push(format!("{} takes packets for {vips} as BACKUP too, as a real server", file.name));
+            }
+            let loopback = loopback.into_iter().collect();
+            let plan = DirectorPlan { config, listens, loopback, tracks, starts: true, dataplane, drift_ppm: 0 };
             nodes.push(NodePlan { name: file.name.clone(), ports, kind: NodeKind::Director(plan) });
         }
         for ip in own.keys() {

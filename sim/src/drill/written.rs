@@ -4,6 +4,7 @@ use super::topology::Topology;
 use crate::scenario::{ClientPlan, Dataplane, DirectorPlan, NodeKind, NodePlan, PortPlan, Scenario, ServerPlan};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// Segments and nodes. Configurations are named by their whole paths.
 pub(super) fn written(topology: &Topology) -> Result<String, String> {
@@ -49,6 +50,7 @@ fn director(text: &mut String, scenario: &Scenario, node: &NodePlan, plan: &Dire
         let _ = writeln!(text, "interfaces.{} = [{}]", quoted(interface), places.join(", "));
     }
     listens(text, &plan.listens);
+    loopback(text, &plan.loopback);
     tracks(text, plan);
     if plan.dataplane == Dataplane::Relay {
         text.push_str("dataplane = \"relay\"\n");
@@ -61,10 +63,7 @@ fn server(text: &mut String, scenario: &Scenario, node: &NodePlan, plan: &Server
     let _ = writeln!(text, "\n[real_server.{}]", quoted(&format!("server {}", node.name)));
     address(text, scenario, node);
     listens(text, &plan.listens);
-    if !plan.loopback.is_empty() {
-        let loopback: Vec<String> = plan.loopback.iter().map(|ip| quoted(&ip.to_string())).collect();
-        let _ = writeln!(text, "loopback = [{}]", loopback.join(", "));
-    }
+    loopback(text, &plan.loopback);
     if let Some(gateway) = plan.gateway {
         let _ = writeln!(text, "gateway = {}", quoted(&gateway.to_string()));
     }
@@ -73,10 +72,20 @@ fn server(text: &mut String, scenario: &Scenario, node: &NodePlan, plan: &Server
     }
 }
 
+fn loopback(text: &mut String, addresses: &[IpAddr]) {
+    if !addresses.is_empty() {
+        let loopback: Vec<String> = addresses.iter().map(|ip| quoted(&ip.to_string())).collect();
+        let _ = writeln!(text, "loopback = [{}]", loopback.join(", "));
+    }
+}
+
 fn client(text: &mut String, scenario: &Scenario, node: &NodePlan, plan: &ClientPlan) {
     let _ = writeln!(text, "\n[client.{}]", quoted(&node.name));
     address(text, scenario, node);
     let _ = writeln!(text, "asks = {}", quoted(&plan.target.to_string()));
+    if plan.keeps > 0 {
+        let _ = writeln!(text, "keeps = {}", plan.keeps);
+    }
 }
 
 fn address(text: &mut String, scenario: &Scenario, node: &NodePlan) {

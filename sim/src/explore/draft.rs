@@ -65,6 +65,10 @@ pub struct Director {
     pub members: BTreeMap<u8, Member>,
     /// The weight of a tracked script.
     pub script: Option<Weight>,
+    /// The weight of a tracked file.
+    pub file: Option<Weight>,
+    /// The weight of a tracked process, and how many seconds it must have ended before that counts.
+    pub process: Option<(Weight, u32)>,
     /// The weight of its interface on the back segment, where there is one and it is tracked.
     pub back: Option<Weight>,
 }
@@ -309,6 +313,18 @@ impl Draft {
                 "\nvrrp_script watch {{\n    script \"/usr/bin/true\"\n    interval 1\n{weight}    fall 2\n    rise 2\n}}\n"
             );
         }
+        if let Some(weight) = director.file {
+            // Without the word it is 1.
+            let weight = weight.unwrap_or(0);
+            let _ = write!(text, "\ntrack_file load {{\n    file \"/run/load\"\n    weight {weight}\n}}\n");
+        }
+        if let Some((weight, delay)) = director.process {
+            let weight = weight.map(|weight| format!("    weight {weight}\n")).unwrap_or_default();
+            let _ = write!(
+                text,
+                "\nvrrp_track_process proxy {{\n    process proxy\n{weight}    terminate_delay {delay}\n}}\n"
+            );
+        }
         for router in &self.routers {
             if let Some(member) = director.members.get(&router.vrid) {
                 self.instance(&mut text, director, router, member, reloaded);
@@ -354,6 +370,12 @@ impl Draft {
         text.push_str("    }\n");
         if director.script.is_some() {
             text.push_str("    track_script {\n        watch\n    }\n");
+        }
+        if director.file.is_some() {
+            text.push_str("    track_file {\n        load\n    }\n");
+        }
+        if director.process.is_some() {
+            text.push_str("    track_process {\n        proxy\n    }\n");
         }
         if let Some(weight) = director.back {
             let weight = weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
@@ -454,7 +476,7 @@ impl Director {
     fn draw(number: usize, dice: &mut Dice) -> Self {
         let drift = if dice.one_in(3) { 0 } else { i32::try_from(dice.up_to(1000)).unwrap_or(0) - 500 };
         let script = dice.one_in(4).then(|| Some(dice.among(&WEIGHTS)));
-        Self { number, drift, members: BTreeMap::new(), script, back: None }
+        Self { number, drift, members: BTreeMap::new(), script, file: None, process: None, back: None }
     }
 
     /// Trackers without a weight, and the interface on the back segment.
@@ -463,6 +485,9 @@ impl Director {
             self.script = Some(None);
         }
         self.back = (split && dice.one_in(2)).then(|| (!dice.one_in(2)).then(|| dice.among(&WEIGHTS)));
+        let weight = |dice: &mut Dice| (!dice.one_in(3)).then(|| dice.among(&WEIGHTS));
+        self.file = dice.one_in(5).then(|| (!dice.one_in(3)).then(|| dice.among(&[-1, 1, 1, 2])));
+        self.process = dice.one_in(5).then(|| (weight(dice), small(dice.among(&[0, 0, 1, 3]))));
     }
 
     /// The name of its configuration.

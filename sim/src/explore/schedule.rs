@@ -29,12 +29,40 @@ pub struct Targets {
     pub quorum: Option<String>,
     /// What a forger may speak of.
     pub victims: Vec<Victim>,
-    /// A director and the name of a script that it tracks.
-    pub scripts: Vec<(String, String)>,
+    /// What a director tracks besides services and interfaces.
+    pub tracked: Vec<Tracked>,
     /// A director with several interfaces, and each of them.
     pub interfaces: Vec<(String, String)>,
     /// A director and a file that it can be reloaded with.
     pub reloads: Vec<(String, String)>,
+}
+
+/// A director, and the name of something that it tracks.
+#[derive(Clone, Debug)]
+pub enum Tracked {
+    Script(String, String),
+    File(String, String),
+    Process(String, String),
+}
+
+impl Tracked {
+    /// The step that makes it fail, and the one that mends it.
+    fn fails(&self, dice: &mut Dice) -> (String, String) {
+        match self {
+            Self::Script(lb, script) => {
+                let step = |exits| format!("script = {script:?}, on = {lb:?}, exits = {exits}");
+                (step(1), step(0))
+            }
+            Self::File(lb, file) => {
+                let step = |holds| format!("file = {file:?}, on = {lb:?}, holds = {holds}");
+                (step(dice.among(&[-254, -60, -10, -1, 1, 10, 60, 254])), step(0))
+            }
+            Self::Process(lb, process) => {
+                let step = |runs| format!("process = {process:?}, on = {lb:?}, runs = {runs}");
+                (step(0), step(1))
+            }
+        }
+    }
 }
 
 impl Targets {
@@ -63,7 +91,13 @@ impl Targets {
             targets.services.extend(ports.iter().map(|port| format!("{name}:{port}")));
             targets.reloads.push((name.clone(), director.config.path.display().to_string()));
             if let Some(config) = &director.config.config {
-                targets.scripts.extend(config.scripts.keys().map(|script| (name.clone(), script.to_string())));
+                let named = |of: &std::sync::Arc<str>| (name.clone(), of.to_string());
+                let each = |(name, of)| Tracked::Script(name, of);
+                targets.tracked.extend(config.scripts.keys().map(named).map(each));
+                let files = config.watched_files().into_iter().map(|file| named(&file.name));
+                targets.tracked.extend(files.map(|(name, of)| Tracked::File(name, of)));
+                let processes = config.tracked_processes().map(|process| named(&process.name));
+                targets.tracked.extend(processes.map(|(name, of)| Tracked::Process(name, of)));
                 for router in &config.routers {
                     targets.victims.extend(Victim::of(scenario, id, router));
                     addresses.extend(router.addresses.iter().map(|it| it.address.to_string()));
@@ -151,9 +185,9 @@ impl Schedule<'_> {
             }
             48..=51 => self.line(at, format!("upgrade = {lb:?}")),
             _ => {
-                if let Some((lb, script)) = self.pick(&targets.scripts) {
-                    let step = |exits| format!("script = {script:?}, on = {lb:?}, exits = {exits}");
-                    self.pair(at, step(1), step(0));
+                if let Some(tracked) = self.pick(&targets.tracked) {
+                    let (fails, mends) = tracked.fails(self.dice);
+                    self.pair(at, fails, mends);
                 }
             }
         }

@@ -147,6 +147,14 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
             let name = format!("on = \"lb{}\", exits", director.number);
             push(vec![name], &|it| it.directors.iter_mut().skip(at).take(1).for_each(|it| it.script = None));
         }
+        if director.file.is_some() {
+            let name = format!("on = \"lb{}\", holds", director.number);
+            push(vec![name], &|it| it.directors.iter_mut().skip(at).take(1).for_each(|it| it.file = None));
+        }
+        if director.process.is_some() {
+            let name = format!("on = \"lb{}\", runs", director.number);
+            push(vec![name], &|it| it.directors.iter_mut().skip(at).take(1).for_each(|it| it.process = None));
+        }
         if director.back.is_some() {
             push(Vec::new(), &|it| it.directors.iter_mut().skip(at).take(1).for_each(|it| it.back = None));
         }

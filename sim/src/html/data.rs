@@ -237,13 +237,14 @@ fn kind(what: &What) -> Option<&'static str> {
         What::Decided(decision) => Some(loudness(decision.level())),
         What::Supervisor(saying) => Some(loudness(saying.level())),
         What::Violated { .. } => Some("violated"),
-        What::TroubleBegan { .. } => Some("trouble"),
+        What::TroubleBegan { .. } | What::ConnectionBroke { .. } => Some("trouble"),
         What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
         What::Started
         | What::TakenUp
         | What::Found { .. }
         | What::Stopped
         | What::TroubleEnded { .. }
+        | What::ConnectedAgain { .. }
         | What::Notified { .. }
         | What::Mailed { .. }
         | What::Delivered { .. }
@@ -281,6 +282,8 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::ServerDown { port } => ports(*port, "closed"),
         What::TroubleBegan { .. } => format!("requests fail: {text}"),
         What::TroubleEnded { .. } => format!("served again after {text}"),
+        What::ConnectionBroke { .. } => format!("a kept connection breaks: {text}"),
+        What::ConnectedAgain { .. } => format!("connected again after {text}"),
         What::Violated { .. } => format!("✗ {text}"),
         What::Found { .. }
         | What::Decided(_)

@@ -297,9 +297,17 @@ fn of_client(run: &Run, id: NodeId) -> Lane {
         asked.iter().filter(|request| !request.outcome.good()).map(|request| millis(request.started)).collect();
     ticks.sort_unstable();
     let failed = ticks.len();
+    let broke: Vec<u64> = run.breaks.iter().filter(|it| it.client == id).map(|it| millis(it.at)).collect();
+    let mut label = format!("{failed} of {} requests failed", asked.len());
+    match broke.len() {
+        0 => {}
+        1 => label.push_str("; a kept connection broke"),
+        times => label.push_str(&format!("; kept connections broke {times} times")),
+    }
+    ticks.extend(broke);
     Lane {
         node: run.scenario.node(id).name.to_string(),
-        label: format!("{failed} of {} requests failed", asked.len()),
+        label,
         router: None,
         kind: Kind::Client,
         spans: pen.end(run),

@@ -48,6 +48,8 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::ServerDown { .. }
         | What::TroubleBegan { .. }
         | What::TroubleEnded { .. }
+        | What::ConnectionBroke { .. }
+        | What::ConnectedAgain { .. }
         | What::Violated { .. } => None,
     }
 }
@@ -94,7 +96,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Slow { who, .. }
         | Action::Status { who, .. }
         | Action::Flap { who, .. } => node == Some(who.node),
-        Action::Impair { .. } | Action::Heal(_) | Action::Forge(_) => true,
+        Action::Impair { .. } | Action::Heal(_) | Action::DropGarp(_) | Action::Forge(_) => true,
     }
 }
 

@@ -81,10 +81,11 @@ fn disturbed(world: &World) -> Instant {
 /// Who can hold a virtual router's addresses now: running, on the network, not in FAULT.
 fn candidates(world: &World) -> BTreeMap<RouterKey, Vec<(NodeId, &VirtualRouterConfig, Role)>> {
     let mut candidates: BTreeMap<RouterKey, Vec<_>> = BTreeMap::new();
+    let layout = world.layout();
     for (id, director) in world.directors().filter(|(id, it)| it.running() && world.node(*id).on_network()) {
         for router in director.config.iter().flat_map(|config| &config.routers) {
             let role = director.roles.get(&router.name).copied().unwrap_or(Role::Init);
-            if let Some(key) = key_of(world, id, router).filter(|_| role != Role::Fault) {
+            if let Some(key) = layout.key_of(id, &router.name).filter(|_| role != Role::Fault) {
                 candidates.entry(key).or_default().push((id, router, role));
             }
         }
@@ -104,11 +105,6 @@ pub(super) fn parts<'l>(
         (role != Role::Fault).then_some((id, router, role))
     };
     layout.parts(key).filter_map(part).collect()
-}
-
-pub(super) fn key_of(world: &World, id: NodeId, router: &VirtualRouterConfig) -> Option<RouterKey> {
-    let port = world.node(id).ports.iter().find(|port| port.interface == router.interfaces.heard_on)?;
-    Some((router.vrid.get(), port.segment, router.family, router.version))
 }
 
 fn unsettled(world: &World, (vrid, ..): RouterKey, parts: &[(NodeId, &VirtualRouterConfig, Role)]) -> Option<String> {
@@ -173,8 +169,10 @@ fn bound(world: &World) -> Duration {
     let delay = routers().map(|router| router.preemption.delay).max().unwrap_or_default();
     let scripts = configs().flat_map(|config| config.scripts.values());
     let scripts = scripts.map(|script| script.interval * (script.rise.max(script.fall) + 1)).max().unwrap_or_default();
+    let processes = configs().flat_map(|config| config.tracked_processes());
+    let processes = processes.map(|process| process.fork_delay.max(process.terminate_delay)).max().unwrap_or_default();
     let forged = world.longest_forged;
-    by_the_slowest_clock(world, scripts + down * 2 + delay + interval * 2 + leases(world) + forged)
+    by_the_slowest_clock(world, scripts.max(processes) + down * 2 + delay + interval * 2 + leases(world) + forged)
         + world.slowest
         + MARGIN
 }

@@ -5,7 +5,7 @@
 //! its queue; and of several BACKUPs the one with the highest priority is first, for that is what Skew_Time is for (6.1).
 //! Whoever hears priority 0 waits for Skew_Time alone. And a MASTER yields to the better claim only.
 
-use super::settles::{key_of, master_down, parts, priority};
+use super::settles::{master_down, parts, priority};
 use super::{Invariant, MARGIN, MOMENT};
 use crate::scenario::NodeId;
 use crate::trace::What;
@@ -132,7 +132,7 @@ fn out_of_order(world: &World, id: NodeId, name: &Arc<str>, cause: &RoleCause) -
     };
     let layout = world.layout();
     let router = layout.router(id, name)?;
-    let key = key_of(world, id, router)?;
+    let key = layout.key_of(id, name)?;
     let long = patience(world, router);
     if forged_since(world, router, long) || !calm(world, long) || world.now().since(world.node(id).disturbed) < long {
         return None;

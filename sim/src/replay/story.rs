@@ -52,6 +52,7 @@ pub fn story(tracks: &[Track]) -> Run {
         seed: 0,
         trace,
         requests: Vec::new(),
+        breaks: Vec::new(),
         outages: Vec::new(),
         troubles: Vec::new(),
         violations: Vec::new(),
@@ -69,6 +70,7 @@ fn node(name: &str) -> NodePlan {
     let plan = DirectorPlan {
         config,
         listens: Vec::new(),
+        loopback: Vec::new(),
         tracks: BTreeMap::new(),
         starts: false,
         drift_ppm: 0,

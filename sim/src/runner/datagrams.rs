@@ -80,7 +80,7 @@ impl Datagrams for SimDatagrams {
         sleep(slow).await;
         let lost = {
             let world = self.daemon.runner.world();
-            let dead = world.server(server).is_none_or(|state| state.closings != closings);
+            let dead = world.closed_since(server, self.target.port(), closings);
             dead || !world.reachable(self.daemon.id, server)
         };
         if lost {

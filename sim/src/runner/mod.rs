@@ -12,8 +12,8 @@ mod server;
 mod tasks;
 
 use crate::invariants::{Violation, Watch};
-use crate::scenario::{NodeId, NodeKind, Scenario};
-use crate::trace::{Entry, Outage, Request, Trouble, What, outages, troubles};
+use crate::scenario::{Action, NodeId, NodeKind, Scenario};
+use crate::trace::{Break, Entry, Outage, Request, Trouble, What, outages, troubles};
 use crate::world::{Process, World};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct Run {
     /// In the order of time.
     pub trace: Vec<Entry>,
     pub requests: Vec<Request>,
+    /// Connections that clients kept open and that broke.
+    pub breaks: Vec<Break>,
     pub outages: Vec<Outage>,
     /// The same, with those joined that have less than two seconds between them.
     pub troubles: Vec<Trouble>,
@@ -48,6 +50,8 @@ struct Shared {
     world: RefCell<World>,
     /// Where turmoil put each node.
     addresses: RefCell<Vec<Option<IpAddr>>>,
+    /// And the services of directors that are checked. They outlive the daemon.
+    services: RefCell<BTreeMap<NodeId, IpAddr>>,
     /// One for each node: something of it changed, look again.
     bells: Vec<Notify>,
 }
@@ -74,6 +78,11 @@ impl Shared {
         }
     }
 
+    /// Where connections to this node's services go.
+    fn server(&self, node: NodeId) -> Option<IpAddr> {
+        self.services.borrow().get(&node).copied().or_else(|| self.address(node))
+    }
+
     fn address(&self, node: NodeId) -> Option<IpAddr> {
         self.addresses.borrow().get(node.0).copied().flatten()
     }
@@ -85,6 +94,7 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
     let shared = Rc::new(Shared {
         world: RefCell::new(World::new(scenario.clone(), seed)),
         addresses: RefCell::new(vec![None; scenario.nodes.len()]),
+        services: RefCell::default(),
         bells: scenario.nodes.iter().map(|_| Notify::new()).collect(),
     });
     let mut sim = turmoil::Builder::new()
@@ -120,7 +130,8 @@ pub fn run(scenario: &Arc<Scenario>, seed: Option<u64>) -> Result<Run, String> {
         hosts.follow(&shared);
         for id in scenario.ids() {
             let world = shared.world();
-            let mail = world.has_mail(id) || world.server(id).is_some();
+            let serves = world.server(id).is_some() || shared.services.borrow().contains_key(&id);
+            let mail = world.has_mail(id) || serves;
             drop(world);
             if mail {
                 shared.ring(id);
@@ -151,6 +162,7 @@ pub fn seen_by_clients(scenario: &Scenario, requests: &[Request]) -> (Vec<Outage
 fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
     let scenario = world.plan().clone();
     let requests = std::mem::take(&mut world.requests);
+    let breaks = std::mem::take(&mut world.breaks);
     let mut trace = std::mem::take(&mut world.trace);
     let (outages, troubles) = seen_by_clients(&scenario, &requests);
     for Trouble { client, began, ended, failed, asked, longest, cause } in troubles.iter().cloned() {
@@ -162,12 +174,24 @@ fn conclude(mut world: World, watch: Watch, seed: u64) -> Run {
     }
     trace.sort_by_key(|entry| entry.at);
     let neighbours = world.believed();
-    Run { scenario, seed, trace, requests, outages, troubles, violations: watch.violations, neighbours }
+    Run { scenario, seed, trace, requests, breaks, outages, troubles, violations: watch.violations, neighbours }
 }
 
 /// What turmoil calls a node: never its own name, which may be an address, and turmoil would take it for the host's.
 fn host(id: NodeId) -> String {
     format!("node{}", id.0)
+}
+
+/// Whether a checker of anybody looks at a service of this director.
+fn checked(scenario: &Scenario, id: NodeId) -> bool {
+    let own = |ip: IpAddr| scenario.node(id).ports.iter().any(|port| port.address.is_some_and(|(own, _)| own == ip));
+    let steps = scenario.steps.iter().filter_map(|step| match &step.action {
+        Action::Reload { file, .. } => file.config.as_deref(),
+        _ => None,
+    });
+    let configs = scenario.directors().filter_map(|(_, director)| director.config.config.as_deref()).chain(steps);
+    let mut servers = configs.flat_map(|config| &config.services).flat_map(|service| &service.real_servers);
+    servers.any(|server| server.checkers.iter().any(|checker| own(checker.target.ip())))
 }
 
 /// turmoil's hosts, and which daemon runs on each.
@@ -186,6 +210,12 @@ impl Hosts<'_, '_> {
         match &plan.kind {
             NodeKind::Director(_) => {
                 self.turmoil.host(name.as_str(), move || director::run(shared_here.clone(), id));
+                if checked(&scenario, id) {
+                    let services = format!("{name}-services");
+                    let shared_here = shared.clone();
+                    self.turmoil.host(services.as_str(), move || server::run(shared_here.clone(), id));
+                    shared.services.borrow_mut().insert(id, self.turmoil.lookup(services.as_str()));
+                }
             }
             NodeKind::RealServer(_) => {
                 self.turmoil.host(name.as_str(), move || server::run(shared_here.clone(), id));

@@ -1,4 +1,4 @@
-//! A real server as a turmoil host, obeying the world's state: HTTP over hyper, and SMTP on the ports that an `SMTP_CHECK`
+//! A real server, or the services of a director that others check, as a turmoil host, obeying the world's state: HTTP over hyper, and SMTP on the ports that an `SMTP_CHECK`
 //! of any director asks.
 
 use super::Shared;
@@ -22,22 +22,32 @@ use vipward_core::config::{CheckerConfig, CheckerKind};
 pub(super) async fn run(shared: Rc<Shared>, id: NodeId) -> turmoil::Result {
     let ports = match &shared.world().plan().node(id).kind {
         NodeKind::RealServer(plan) => plan.listens.clone(),
-        NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => Vec::new(),
+        NodeKind::Director(plan) => plan.listens.clone(),
+        NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => Vec::new(),
     };
+    let mut all = JoinSet::new();
+    for port in ports {
+        all.spawn_local(open_and_close(shared.clone(), id, port));
+    }
+    match all.join_next().await {
+        Some(ended) => ended?.map_err(Into::into),
+        None => Ok(()),
+    }
+}
+
+async fn open_and_close(shared: Rc<Shared>, id: NodeId, port: u16) -> std::io::Result<()> {
     loop {
-        wait_until(&shared, id, true).await;
+        wait_until(&shared, id, port, true).await;
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
         let mut listeners = JoinSet::new();
-        for port in &ports {
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await?;
-            listeners.spawn_local(listen(shared.clone(), id, *port, listener));
-        }
-        wait_until(&shared, id, false).await;
+        listeners.spawn_local(listen(shared.clone(), id, port, listener));
+        wait_until(&shared, id, port, false).await;
         listeners.shutdown().await;
     }
 }
 
-async fn wait_until(shared: &Shared, id: NodeId, listening: bool) {
-    while shared.world().server(id).is_some_and(|server| server.listening != listening) {
+async fn wait_until(shared: &Shared, id: NodeId, port: u16, listening: bool) {
+    while shared.world().listening(id, port).is_some() != listening {
         shared.bell(id).await;
     }
 }
@@ -47,19 +57,19 @@ async fn listen(shared: Rc<Shared>, id: NodeId, port: u16, listener: TcpListener
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         if asked_for_mail(&shared, id, port) {
-            connections.spawn_local(serve_mail(shared.clone(), id, stream));
+            connections.spawn_local(serve_mail(shared.clone(), id, port, stream));
         } else {
-            connections.spawn_local(serve(shared.clone(), id, stream));
+            connections.spawn_local(serve(shared.clone(), id, port, stream));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(shared: Rc<Shared>, id: NodeId, stream: TcpStream) {
+async fn serve(shared: Rc<Shared>, id: NodeId, port: u16, stream: TcpStream) {
     let answer = service_fn(|_request| async {
         let (slow, status, name) = {
             let world = shared.world();
-            let state = world.server(id).map(|server| (server.slow, server.status));
+            let state = world.listening(id, port).map(|server| (server.slow, server.status));
             let (slow, status) = state.unwrap_or_default();
             (slow, status, world.name(id).to_owned())
         };
@@ -86,7 +96,7 @@ fn asked_for_mail(shared: &Shared, id: NodeId, port: u16) -> bool {
 }
 
 /// Greets at once; HELO and QUIT have their answers as requests of HTTP have, with the status for a code if it is no good.
-async fn serve_mail(shared: Rc<Shared>, id: NodeId, stream: TcpStream) {
+async fn serve_mail(shared: Rc<Shared>, id: NodeId, port: u16, stream: TcpStream) {
     let mut stream = BufReader::new(stream);
     let mut reply = "220".to_owned();
     loop {
@@ -96,7 +106,8 @@ async fn serve_mail(shared: Rc<Shared>, id: NodeId, stream: TcpStream) {
         if written.is_err() || stream.read_line(&mut line).await.unwrap_or(0) == 0 {
             return;
         }
-        let (slow, status) = shared.world().server(id).map(|server| (server.slow, server.status)).unwrap_or_default();
+        let (slow, status) =
+            shared.world().listening(id, port).map(|server| (server.slow, server.status)).unwrap_or_default();
         sleep(slow).await;
         reply = match status {
             200..400 if line.starts_with("QUIT") => "221".to_owned(),

@@ -118,7 +118,7 @@ impl Streams for Daemon<Tasks> {
                 }
                 Some((server, Ok(late))) => {
                     sleep(late).await;
-                    let address = self.runner.shared.address(server).ok_or(io::ErrorKind::HostUnreachable)?;
+                    let address = self.runner.shared.server(server).ok_or(io::ErrorKind::HostUnreachable)?;
                     let inner = TcpStream::connect((address, target.port())).await?;
                     let daemon = self.clone();
                     return Ok(SimStream { daemon, server, inner, answer_at: Instant::ZERO, pause: None });

@@ -2,7 +2,7 @@
 
 use super::model::*;
 use super::read::{Reader, Table, Value};
-use super::values::{is_any, is_client, is_director, is_server};
+use super::values::{is_any, is_client, is_director, is_server, keeps_some};
 use super::words::{self, nearest};
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::config;
@@ -104,6 +104,10 @@ impl Reader<'_> {
             "served_by" => {
                 let client = self.node_of(table, "of", "client", is_client)?;
                 Some(Expect::ServedBy { client, servers: self.nodes_of(value, "node", is_any), window })
+            }
+            "broken_connections" => {
+                let client = self.node_of(table, "of", "client that keeps connections", keeps_some)?;
+                Some(Expect::BrokenConnections { client, count: self.count(value)?, window })
             }
             "decision" | "mail" => {
                 let text = self.text(value, "a part of a decision or a subject")?.to_owned();
@@ -235,6 +239,7 @@ pub(super) fn clamp(what: &mut Expect, end: Instant) {
         | Expect::LongestOutage { window, .. }
         | Expect::FailedShare { window, .. }
         | Expect::ServedBy { window, .. }
+        | Expect::BrokenConnections { window, .. }
         | Expect::Mail { window, .. }
         | Expect::Decision { window, .. } => window.until = window.until.min(end),
         Expect::Violation { .. } | Expect::Diagnostic { .. } => {}

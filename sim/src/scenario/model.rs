@@ -118,6 +118,9 @@ pub struct DirectorPlan {
     pub config: ConfigFile,
     /// `listens`: ports on which a service of its own answers, on every address that it holds.
     pub listens: Vec<u16>,
+    /// `loopback`: addresses that it takes whether it holds them or not, and does not answer ARP for, as a real server of
+    /// another director has to.
+    pub loopback: Vec<IpAddr>,
     /// `tracks`, and what was guessed: by the name of the `vrrp_script`, the service that it checks.
     pub tracks: BTreeMap<Arc<str>, Checks>,
     /// `starts = false`: its daemon is first started by a step.
@@ -176,6 +179,8 @@ pub struct ClientPlan {
     pub timeout: Duration,
     /// `from`: when the first one starts. Default 0 s.
     pub from: Duration,
+    /// `keeps`: so many connections it keeps open besides, and asks over each as often.
+    pub keeps: u32,
 }
 
 /// One timed step.
@@ -246,6 +251,8 @@ pub enum Action {
     Wipe(NodeId),
     /// `delete_address`, `on`: somebody takes an address off by hand (`ip address del`).
     DeleteAddress { address: IpAddr, node: NodeId },
+    /// `drop_garp`: the switch of this segment drops gratuitous ARP, and unsolicited neighbour advertisements, from then on.
+    DropGarp(SegmentId),
     /// `starve_worker` and `lasts`: the worker gets no processor for so long; its supervisor does.
     StarveWorker { node: NodeId, lasts: Duration },
     /// `forge`: a host that is no director sends adverts.
@@ -379,6 +386,8 @@ pub enum Expect {
     FailedShare { client: NodeId, most: Share, window: Window },
     /// `served_by` and `of`: exactly these nodes answered the client's requests of the window.
     ServedBy { client: NodeId, servers: Vec<NodeId>, window: Window },
+    /// `broken_connections` and `of`: so often a connection that the client keeps breaks.
+    BrokenConnections { client: NodeId, count: Count, window: Window },
     /// `decision` and optionally `by`: this text occurs in a decision.
     Decision { text: String, node: Option<NodeId>, window: Window, count: Count },
     /// `mail` and optionally `by`: a mail with this text in its subject is delivered.

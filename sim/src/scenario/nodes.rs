@@ -3,7 +3,7 @@
 use super::model::*;
 use super::read::{Reader, Table, Value};
 use super::words::{self, Key, names};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vipward_core::config;
@@ -111,7 +111,9 @@ impl Reader<'_> {
                 config.unwrap_or(ConfigFile { path: PathBuf::new(), config: None, codes: Vec::new(), settings: None });
             let dataplane = self.dataplane(&table).unwrap_or_default();
             let drift_ppm = self.drift(&table).unwrap_or_default();
-            let kind = NodeKind::Director(DirectorPlan { config, listens, tracks, starts, dataplane, drift_ppm });
+            let loopback = self.loopback(&table);
+            let kind =
+                NodeKind::Director(DirectorPlan { config, listens, loopback, tracks, starts, dataplane, drift_ppm });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
     }
@@ -234,15 +236,20 @@ impl Reader<'_> {
     pub(super) fn read_servers(&mut self, top: &Table<'_>) {
         for (name, table) in self.named(top, "real_server", words::REAL_SERVER) {
             let ports = self.only_port(&table);
-            let loopback = table.get("loopback").map(|value| self.list(value)).unwrap_or_default();
+            let loopback = self.loopback(&table);
             let kind = NodeKind::RealServer(ServerPlan {
                 listens: self.ports(&table, "listens").unwrap_or_else(|| vec![80]),
-                loopback: loopback.into_iter().filter_map(|value| self.parsed(value, "an address")).collect(),
+                loopback,
                 gateway: table.get("gateway").and_then(|value| self.parsed(value, "an address")),
                 tunnel: self.boolean(&table, "tunnel").unwrap_or(false),
             });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }
+    }
+
+    fn loopback(&mut self, table: &Table<'_>) -> Vec<IpAddr> {
+        let listed = table.get("loopback").map(|value| self.list(value)).unwrap_or_default();
+        listed.into_iter().filter_map(|value| self.parsed(value, "an address")).collect()
     }
 
     pub(super) fn read_quorum(&mut self, top: &Table<'_>) {
@@ -277,6 +284,7 @@ impl Reader<'_> {
                 every,
                 timeout: self.duration(&table, "timeout").unwrap_or(Duration::from_secs(1)),
                 from: self.duration(&table, "from").unwrap_or_default(),
+                keeps: self.integer(&table, "keeps").unwrap_or(0),
             });
             self.nodes.push(NodePlan { name: name.into(), ports, kind });
         }

@@ -238,6 +238,10 @@ impl Reader<'_> {
                 let node = self.node_of(table, "on", "director", is_director)?;
                 Some(Action::DeleteAddress { address, node })
             }
+            "drop_garp" => {
+                let name = self.text(value, "the name of a segment")?.to_owned();
+                Some(Action::DropGarp(self.segment_named(&name, self.of_value(value))?))
+            }
             // Every word of the table `STEPS` has its arm above.
             _ => None,
         }

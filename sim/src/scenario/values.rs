@@ -235,6 +235,10 @@ pub(super) fn is_client(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Client(_))
 }
 
+pub(super) fn keeps_some(kind: &NodeKind) -> bool {
+    matches!(kind, NodeKind::Client(client) if client.keeps > 0)
+}
+
 pub(super) fn is_quorum(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Quorum(_))
 }

@@ -99,6 +99,12 @@ pub const DIRECTOR: &[Key] = &[
         "listens = [80, 443]",
     ),
     key(
+        "loopback",
+        "ADDRESS or list",
+        "addresses that it takes whether it holds them or not, as a real server of another director has to",
+        r#"loopback = "192.0.2.100""#,
+    ),
+    key(
         "tracks",
         "NUMBER or false, by vrrp_script",
         "the script checks what listens on this port and exits with 1 while that is not well; false: none of it. Without the \
@@ -136,6 +142,12 @@ pub const CLIENT: &[Key] = &[
     key("every", "DURATION", "how often a request starts; default 100ms", r#"every = "250ms""#),
     key("timeout", "DURATION", "when it gives one up; default 1s", r#"timeout = "3s""#),
     key("from", "DURATION", "when it begins; default 0s", r#"from = "5s""#),
+    key(
+        "keeps",
+        "NUMBER",
+        "so many connections it keeps open besides, and asks over each as often: what breaks one is told; default 0",
+        "keeps = 2",
+    ),
 ];
 
 /// What stands beside a verb.

@@ -33,6 +33,14 @@ pub(super) enum End {
 }
 
 impl Carrier {
+    /// Where on the real server a connection to `target` arrives.
+    pub(super) fn port(self, target: SocketAddr, destination: SocketAddr) -> u16 {
+        match self {
+            Self::Ipvs(Forwarding::Nat) | Self::Relay => destination.port(),
+            Self::Ipvs(Forwarding::Dr | Forwarding::Tun) => target.port(),
+        }
+    }
+
     /// How long its entry is kept after that.
     fn keeps(self, end: End) -> Option<Duration> {
         match (self, end) {

@@ -108,6 +108,7 @@ impl World {
             Action::StarveWorker { node, lasts } => self.starve_worker(*node, *lasts),
             Action::Forge(forgery) => self.forge(forgery),
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
+            Action::DropGarp(segment) => _ = self.drops_garp.insert(*segment),
         }
     }
 
@@ -133,7 +134,9 @@ impl World {
             // Its end is what the directors feel, too.
             Action::LeaderChange { lasts, .. } => self.last_impairment = self.last_impairment.max(now + *lasts),
             Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
-            Action::Impair { .. } | Action::Heal(_) | Action::Wipe(_) => self.last_impairment = now,
+            Action::Impair { .. } | Action::Heal(_) | Action::Wipe(_) | Action::DropGarp(_) => {
+                self.last_impairment = now
+            }
             // Nobody else is to notice an upgrade.
             // What a forged advert does depends on who believes it.
             Action::Upgrade(_)
@@ -290,6 +293,10 @@ impl World {
             Action::Forge(forgery) => (None, "FORGED", self.describe_forgery(forgery)),
             Action::DeleteAddress { address, node } => {
                 (Some(*node), "DELETED", format!("somebody takes {address} off by hand"))
+            }
+            Action::DropGarp(segment) => {
+                let name = self.plan.segments.get(segment.0).map_or("", |segment| &segment.name);
+                (None, "SWITCH", format!("drops gratuitous ARP on {name} from now on"))
             }
         }
     }

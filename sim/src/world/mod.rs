@@ -10,9 +10,10 @@ mod clocks;
 mod connections;
 mod faults;
 mod forgers;
+mod kept;
 mod layout;
 mod lifetimes;
-mod neighbours;
+pub(crate) mod neighbours;
 mod node;
 mod packets;
 mod paths;
@@ -36,12 +37,12 @@ pub use paths::{Lost, Quality};
 pub use process::Takeover;
 
 use crate::scenario::{NodeId, NodeKind, Scenario, SegmentId};
-use crate::trace::{Dispatch, Entry, Request, What};
+use crate::trace::{Break, Dispatch, Entry, Request, What};
 use faults::ImpairedPath;
 use neighbours::Neighbour;
 use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct World {
     nodes: Vec<Node>,
     /// Faults between nodes; the later ones count.
     rules: Vec<ImpairedPath>,
+    /// Segments whose switch drops gratuitous ARP.
+    drops_garp: BTreeSet<SegmentId>,
     /// One stream of random numbers for each direction between two nodes: what is lost on one way does not move what is
     /// lost on another.
     dice: BTreeMap<(NodeId, NodeId), ChaCha8Rng>,
@@ -82,10 +85,13 @@ pub struct World {
     quorum: Option<quorum::Ensemble>,
     /// When each client asks next.
     asking: Vec<(NodeId, Instant)>,
+    kept: Vec<kept::Kept>,
     /// Adverts and announcements stay out of the record.
     pub leave_out_traffic: bool,
     pub trace: Vec<Entry>,
     pub requests: Vec<Request>,
+    /// Kept connections that broke.
+    pub breaks: Vec<Break>,
     pub dispatches: Vec<Dispatch>,
     /// Adverts that a fault swallowed, by (sender, receiver): what an invariant must allow for.
     pub lost_adverts: BTreeMap<(NodeId, NodeId), u64>,
@@ -144,6 +150,7 @@ impl World {
         let nodes = plan.nodes.iter().map(Node::new).collect();
         let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
+        let kept = kept::first(&plan);
         let supervises = supervise::wanted(&plan);
         Self {
             now: Instant::ZERO,
@@ -152,6 +159,7 @@ impl World {
             supervises,
             nodes,
             rules: Vec::new(),
+            drops_garp: BTreeSet::new(),
             dice: BTreeMap::new(),
             kernel_dice: BTreeMap::new(),
             neighbours: BTreeMap::new(),
@@ -161,9 +169,11 @@ impl World {
             forgers: Vec::new(),
             quorum,
             asking,
+            kept,
             leave_out_traffic: false,
             trace: Vec::new(),
             requests: Vec::new(),
+            breaks: Vec::new(),
             dispatches: Vec::new(),
             lost_adverts: BTreeMap::new(),
             late_adverts: BTreeMap::new(),
@@ -213,6 +223,7 @@ impl World {
         self.advance_quorum();
         self.advance_post();
         self.advance_requests();
+        self.advance_kept();
     }
 
     /// When [`Self::advance`] has something to do next.
@@ -229,6 +240,7 @@ impl World {
             .chain(upgrades)
             .chain(kernels)
             .chain(self.next_request())
+            .chain(self.next_kept())
             .chain(self.next_post())
             .min()
     }

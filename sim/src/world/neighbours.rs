@@ -1,7 +1,9 @@
 //! Neighbour caches: who a host believes holds an address.
 //!
-//! Rules, after Linux: an entry is believed for 30 s after it was last confirmed (`base_reachable_time`), even when its
-//! holder is long dead. Then its holder is asked first, and stays if it answers; else everybody is asked. A gratuitous
+//! Rules, after Linux: an entry is believed for 15 to 45 s after it was last confirmed, even when its holder is long dead: each
+//! host draws its own time, half to one and a half times `base_reachable_time`. The next packet still goes there, and for 5 s
+//! more (`delay_first_probe_time`); then its holder is asked three times, a second each, and stays if it answers. Else
+//! everybody is asked. A connection that goes on confirms the entry, so that hosts that talk to each other ask seldom. A gratuitous
 //! ARP changes an entry that is there and makes none (`arp_accept = 0`); an address that is being asked for has an entry: what
 //! waits for it is sent at once. If several answer, the nearest counts, and of equally near ones the first in the order of
 //! the nodes. An unsolicited neighbour advertisement does to an IPv6 entry what gratuitous ARP does (`accept_untracked_na = 0`).
@@ -9,12 +11,28 @@
 use super::World;
 use super::node::State;
 use crate::scenario::{NodeId, SegmentId};
+use rand::{RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use vipward_core::time::{Duration, Instant};
 
-/// How long an entry is believed (`base_reachable_time`).
+/// How long an entry is believed, in the mean (`base_reachable_time`).
 const REACHABLE: Duration = Duration::from_secs(30);
+
+/// How long one that is used after that is believed before its holder is asked (`delay_first_probe_time`).
+const DELAY: Duration = Duration::from_secs(5);
+
+/// How long its holder is asked (`ucast_solicit`, three times, `retrans_time`, a second each).
+const PROBES: Duration = Duration::from_secs(3);
+
+/// How long a host can believe a holder that is gone and says nothing.
+pub(crate) const LONGEST_BELIEF: Duration = REACHABLE
+    .saturating_mul(3)
+    .saturating_add(DELAY.saturating_mul(2))
+    .saturating_add(PROBES.saturating_mul(2))
+    .checked_div(2)
+    .unwrap();
 
 /// How long a host asks for an address before it gives up (`mcast_solicit`, three times, `retrans_time`, a second each).
 const ASKS: Duration = Duration::from_secs(3);
@@ -23,6 +41,14 @@ const ASKS: Duration = Duration::from_secs(3);
 pub(super) struct Neighbour {
     pub holder: NodeId,
     pub confirmed: Instant,
+    /// When a packet was first sent there after it was not believed any more.
+    doubted: Option<Instant>,
+}
+
+impl Neighbour {
+    fn new(holder: NodeId, now: Instant) -> Self {
+        Self { holder, confirmed: now, doubted: None }
+    }
 }
 
 impl World {
@@ -42,14 +68,25 @@ impl World {
     /// Who `asker` sends a packet for `address` to.
     pub(super) fn resolve(&mut self, asker: NodeId, address: IpAddr, segment: SegmentId) -> Option<NodeId> {
         let known = self.neighbour(asker, address);
-        if let Some(entry) = known
-            && self.now.since(entry.confirmed) < REACHABLE
-        {
-            return Some(entry.holder);
-        }
         let answers =
             |world: &Self, id: NodeId| world.answers_arp(id, address) && world.link(asker, id, segment).is_some();
-        let holder = known.map(|entry| entry.holder).filter(|id| answers(self, *id)).or_else(|| {
+        let mut asked = None;
+        if let Some(entry) = known {
+            let now = self.now;
+            if now.since(entry.confirmed) < self.believes(asker) {
+                return Some(entry.holder);
+            }
+            let doubted = entry.doubted.unwrap_or(now);
+            let probed = now.since(doubted) >= DELAY;
+            asked = Some(entry.holder).filter(|id| probed && answers(self, *id));
+            if asked.is_none() && now.since(doubted) < DELAY + PROBES {
+                if let Some(entry) = self.neighbours.get_mut(&address).and_then(|known| known.get_mut(&asker)) {
+                    entry.doubted = Some(doubted);
+                }
+                return Some(entry.holder);
+            }
+        }
+        let holder = asked.or_else(|| {
             self.ids()
                 .filter(|id| *id != asker && answers(self, *id))
                 .filter_map(|id| self.link(id, asker, segment).map(|back| (back.delay, id)))
@@ -58,7 +95,7 @@ impl World {
         });
         match holder {
             Some(holder) => {
-                let entry = Neighbour { holder, confirmed: self.now };
+                let entry = Neighbour::new(holder, self.now);
                 self.neighbours.entry(address).or_default().insert(asker, entry);
             }
             None => {
@@ -77,6 +114,12 @@ impl World {
         holder
     }
 
+    /// How long this host believes an entry that nobody confirms.
+    fn believes(&self, asker: NodeId) -> Duration {
+        let mut dice = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003) ^ (asker.0 as u64) << 16);
+        REACHABLE * dice.random_range(500..1500) / 1000
+    }
+
     /// Whether it asks for an address that nobody answers for.
     pub(super) fn asks_for(&self, asker: NodeId, address: IpAddr) -> bool {
         self.asked_for.contains_key(&(address, asker))
@@ -88,12 +131,15 @@ impl World {
         if let Some(entry) = self.neighbours.get_mut(&address).and_then(|known| known.get_mut(&asker))
             && entry.holder == holder
         {
-            entry.confirmed = now;
+            *entry = Neighbour::new(holder, now);
         }
     }
 
     /// A gratuitous ARP for `address` by `from`: whoever hears it and has an entry, changes it.
     pub(super) fn gratuitous_arp(&mut self, from: NodeId, address: IpAddr, segment: SegmentId) {
+        if self.drops_garp.contains(&segment) {
+            return;
+        }
         let known = self.neighbours.get(&address).into_iter().flat_map(|known| known.keys().copied());
         let asking =
             self.asked_for.iter().filter(|((asked, _), since)| *asked == address && self.now.since(**since) < ASKS);
@@ -103,7 +149,7 @@ impl World {
         for id in askers {
             let Some(quality) = self.link(from, id, segment) else { continue };
             if self.send(from, id, quality).is_ok() {
-                let entry = Neighbour { holder: from, confirmed: self.now };
+                let entry = Neighbour::new(from, self.now);
                 self.neighbours.entry(address).or_default().insert(id, entry);
                 if let Some(since) = self.asked_for.remove(&(address, id)) {
                     self.send_what_waits(address, since);

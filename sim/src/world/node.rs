@@ -28,6 +28,8 @@ pub struct Node {
     pub power: bool,
     /// Interfaces whose cable is out: their links have no carrier.
     pub unplugged: BTreeSet<InterfaceName>,
+    /// How often its power was cut.
+    pub power_cuts: u64,
     /// When a step last touched its network, its power or its daemon; a freeze and its end do not count.
     pub disturbed: Instant,
     pub state: State,
@@ -59,6 +61,7 @@ impl Node {
                 post: vipward_core::mail::Queue::default(),
                 socket: Socket::default(),
                 kernel: Kernel::default(),
+                relay_ends: 0,
                 roles: BTreeMap::new(),
                 role_since: BTreeMap::new(),
                 weights: BTreeMap::new(),
@@ -76,6 +79,7 @@ impl Node {
             ports: plan.ports.clone(),
             segments,
             power: true,
+            power_cuts: 0,
             unplugged: BTreeSet::new(),
             disturbed: Instant::ZERO,
             state,
@@ -146,6 +150,8 @@ pub struct Director {
     pub post: vipward_core::mail::Queue,
     pub socket: Socket,
     pub kernel: Kernel,
+    /// How often its relay ended, with all connections.
+    pub relay_ends: u64,
     /// Roles as decided.
     pub roles: BTreeMap<Arc<str>, Role>,
     /// Since when.

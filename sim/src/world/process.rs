@@ -180,7 +180,9 @@ impl World {
 
     pub(super) fn power_off(&mut self, id: NodeId) {
         self.kill(id);
-        self.node_mut(id).power = false;
+        let node = self.node_mut(id);
+        node.power_cuts += u64::from(node.power);
+        node.power = false;
         if let Some(director) = self.director_mut(id) {
             director.kernel = Kernel::default();
             director.still = false;
@@ -204,6 +206,7 @@ impl World {
             director.socket = super::packets::Socket::default();
             if relay {
                 director.kernel.ipvs = Table::default();
+                director.relay_ends += 1;
             }
             self.note(Some(id), What::Ended { relay });
         }

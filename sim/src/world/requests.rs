@@ -8,7 +8,7 @@
 use super::connections::{Carrier, End};
 use super::node::Director;
 use super::{Lost, Quality, World};
-use crate::scenario::{ClientPlan, NodeId, NodeKind, Scenario, ServerPlan};
+use crate::scenario::{ClientPlan, NodeId, NodeKind, Scenario};
 use crate::trace::{Dispatch, Outcome, Request};
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::ipvs::{Forwarding, Protocol, ServiceKey};
@@ -18,30 +18,32 @@ use vipward_core::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Pending {
     client: NodeId,
-    target: SocketAddr,
-    started: Instant,
+    pub(super) target: SocketAddr,
+    pub(super) started: Instant,
     deadline: Instant,
     tries: u32,
     next_try: Instant,
     /// An answer on its way.
     answer: Option<(Instant, Outcome)>,
     /// The connection in a director's table.
-    connection: Option<Connection>,
+    pub(super) connection: Option<Connection>,
     /// It was established, and counts as active.
     open: bool,
     /// Why the last try came to nothing.
     cause: String,
+    /// Where a director that is a real server of another one has sent it on.
+    sent_on: Option<(SocketAddr, Forwarding)>,
     /// Since when the last packet waits in a host for the address to be resolved.
     waits: Option<Instant>,
 }
 
 /// What a director knows of a request: further packets of it go the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Connection {
-    director: NodeId,
-    key: ServiceKey,
-    destination: SocketAddr,
-    carrier: Carrier,
+pub(super) struct Connection {
+    pub(super) director: NodeId,
+    pub(super) key: ServiceKey,
+    pub(super) destination: SocketAddr,
+    pub(super) carrier: Carrier,
 }
 
 /// How long the relay tries to connect to a real server.
@@ -64,33 +66,61 @@ pub(super) fn first_requests(plan: &Scenario) -> Vec<(NodeId, Instant)> {
         .collect()
 }
 
+impl Pending {
+    pub(super) fn new(client: NodeId, plan: &ClientPlan, now: Instant) -> Self {
+        Self {
+            client,
+            target: plan.target,
+            started: now,
+            deadline: now + plan.timeout,
+            tries: 0,
+            next_try: now,
+            answer: None,
+            connection: None,
+            open: false,
+            sent_on: None,
+            cause: String::new(),
+            waits: None,
+        }
+    }
+
+    /// When it is tried again, or ends.
+    pub(super) fn due(&self) -> Instant {
+        self.deadline.min(self.answer.as_ref().map_or(self.next_try, |(at, _)| *at))
+    }
+}
+
 impl World {
     pub(super) fn advance_requests(&mut self) {
         self.start_requests();
         if self.pending.is_empty() {
             return;
         }
-        let now = self.now;
         for mut request in std::mem::take(&mut self.pending) {
-            if request.answer.is_none() && request.next_try <= now && request.next_try < request.deadline {
-                self.try_once(&mut request);
-            }
-            let outcome = match &request.answer {
-                Some((at, outcome)) if *at <= now && *at <= request.deadline => Some(outcome.clone()),
-                Some((_, outcome)) if request.deadline <= now => {
-                    let cause = match outcome {
-                        Outcome::Answered { by, .. } => format!("{} answers too late", self.name(*by)),
-                        Outcome::Refused { cause } | Outcome::TimedOut { cause } => cause.clone(),
-                    };
-                    Some(Outcome::TimedOut { cause })
-                }
-                None if request.deadline <= now => Some(Outcome::TimedOut { cause: request.cause.clone() }),
-                Some(_) | None => None,
-            };
-            match outcome {
+            match self.advance_request(&mut request) {
                 Some(outcome) => self.finish(&request, outcome),
                 None => self.pending.push(request),
             }
+        }
+    }
+
+    /// Tries it if it is time; how it ended, if it has.
+    pub(super) fn advance_request(&mut self, request: &mut Pending) -> Option<Outcome> {
+        let now = self.now;
+        if request.answer.is_none() && request.next_try <= now && request.next_try < request.deadline {
+            self.try_once(request);
+        }
+        match &request.answer {
+            Some((at, outcome)) if *at <= now && *at <= request.deadline => Some(outcome.clone()),
+            Some((_, outcome)) if request.deadline <= now => {
+                let cause = match outcome {
+                    Outcome::Answered { by, .. } => format!("{} answers too late", self.name(*by)),
+                    Outcome::Refused { cause } | Outcome::TimedOut { cause } => cause.clone(),
+                };
+                Some(Outcome::TimedOut { cause })
+            }
+            None if request.deadline <= now => Some(Outcome::TimedOut { cause: request.cause.clone() }),
+            Some(_) | None => None,
         }
     }
 
@@ -111,27 +141,12 @@ impl World {
 
     /// When the next request starts, is tried again, or ends.
     pub(super) fn next_request(&self) -> Option<Instant> {
-        let pending = self.pending.iter().map(|request| match &request.answer {
-            Some((at, _)) => request.deadline.min(*at),
-            None => request.deadline.min(request.next_try),
-        });
+        let pending = self.pending.iter().map(Pending::due);
         self.asking.iter().map(|(_, at)| *at).chain(pending).min()
     }
 
     fn start_request(&mut self, id: NodeId, client: &ClientPlan) {
-        self.pending.push(Pending {
-            client: id,
-            target: client.target,
-            started: self.now,
-            deadline: self.now + client.timeout,
-            tries: 0,
-            next_try: self.now,
-            answer: None,
-            connection: None,
-            open: false,
-            cause: String::new(),
-            waits: None,
-        });
+        self.pending.push(Pending::new(id, client, self.now));
     }
 
     fn try_once(&mut self, request: &mut Pending) {
@@ -162,25 +177,42 @@ impl World {
     pub(super) fn send_what_waits(&mut self, address: IpAddr, since: Instant) {
         let now = self.now;
         let kept = |it: &&mut Pending| it.waits.is_some_and(|from| from >= since) && it.target.ip() == address;
-        for request in self.pending.iter_mut().filter(kept) {
+        let opening = self.kept.iter_mut().filter_map(super::kept::Kept::opening);
+        for request in self.pending.iter_mut().chain(opening).filter(kept) {
             request.waits = None;
             request.next_try = now;
         }
     }
 
     fn finish(&mut self, request: &Pending, outcome: Outcome) {
+        self.close(request, &outcome);
+        self.requests.push(Request { client: request.client, started: request.started, ended: self.now, outcome });
+    }
+
+    /// Its connection ends so, for the director that counts it.
+    pub(super) fn close(&mut self, request: &Pending, outcome: &Outcome) {
         if let Some(it) = request.connection {
-            let end = match &outcome {
+            let end = match outcome {
                 Outcome::Refused { .. } => End::Refused,
                 Outcome::Answered { .. } | Outcome::TimedOut { .. } if request.open => End::Closed,
                 Outcome::Answered { .. } | Outcome::TimedOut { .. } => End::Unanswered,
             };
-            let now = self.now;
-            if let Some(director) = self.director_mut(it.director) {
-                director.kernel.connections.ended((it.key, it.destination), it.carrier, end, request.open, now);
-            }
+            self.ended(it, end, request.open);
         }
-        self.requests.push(Request { client: request.client, started: request.started, ended: self.now, outcome });
+    }
+
+    /// One that was kept open is closed.
+    pub(super) fn close_established(&mut self, connection: Option<Connection>) {
+        if let Some(it) = connection {
+            self.ended(it, End::Closed, true);
+        }
+    }
+
+    fn ended(&mut self, it: Connection, end: End, was_open: bool) {
+        let now = self.now;
+        if let Some(director) = self.director_mut(it.director) {
+            director.kernel.connections.ended((it.key, it.destination), it.carrier, end, was_open, now);
+        }
     }
 
     /// One try: how it ends, or why nothing comes back.
@@ -188,8 +220,7 @@ impl World {
         let (client, target) = (request.client, request.target);
         let (director, there) = self.deliver(client, target.ip())?;
         let name = self.name(director).to_owned();
-        let holds = |director: &Director| director.kernel.addresses.holds(target.ip());
-        if !self.director(director).is_some_and(holds) && !self.node(director).own(target.ip()) {
+        if !self.takes(director, target.ip()) {
             return Err(format!("{name} gets the packet and holds {} no more", target.ip()));
         }
         let key = ServiceKey { protocol: Protocol::Tcp, address: target };
@@ -202,6 +233,17 @@ impl World {
             self.confirm_way(client, target.ip());
         }
         Ok(Tried::Outcome { after: there + back + slow, outcome })
+    }
+
+    /// Whether a packet for this address ends in this machine.
+    pub(super) fn takes(&self, id: NodeId, address: IpAddr) -> bool {
+        let holds = self.director(id).is_some_and(|director| director.kernel.addresses.holds(address));
+        let loopback = match &self.plan.node(id).kind {
+            NodeKind::Director(plan) => plan.loopback.contains(&address),
+            NodeKind::RealServer(plan) => plan.loopback.contains(&address),
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
+        };
+        holds || loopback || self.node(id).own(address)
     }
 
     /// IPVS at work.
@@ -244,15 +286,51 @@ impl World {
             .holder_of_own(destination.ip())
             .ok_or_else(|| format!("{name} sends it to {destination}, which nobody has"))?;
         let onward = self.onward(director, server, key, destination, forwarding)?;
+        let balances = |it: &Director| it.kernel.ipvs.services.contains_key(&key);
+        if server != director && forwarding != Forwarding::Nat && self.director(server).is_some_and(balances) {
+            return self.balanced_again(request, (director, server), key, there + onward, source);
+        }
         let back = self.way_back(client, director, server, forwarding)?;
         self.confirm_way(client, key.address.ip());
-        let port = match forwarding {
-            Forwarding::Nat => destination.port(),
-            Forwarding::Dr | Forwarding::Tun => key.address.port(),
-        };
+        let port = Carrier::Ipvs(forwarding).port(key.address, destination);
         let (outcome, slow) = self.answer(server, SocketAddr::new(destination.ip(), port));
         let after = there + onward + back + slow;
         Ok(Tried::Outcome { after, outcome })
+    }
+
+    /// A packet that keeps the virtual address comes to a director, whose kernel looks into its own table too: it is served
+    /// there, sent on, or sent back to where it came from, and so on until its TTL is over.
+    fn balanced_again(
+        &mut self,
+        request: &mut Pending,
+        (first, second): (NodeId, NodeId),
+        key: ServiceKey,
+        there: Duration,
+        source: IpAddr,
+    ) -> Result<Tried, String> {
+        let client = request.client;
+        let chosen = request.sent_on.or_else(|| self.schedule(second, key, source, None));
+        request.sent_on = chosen;
+        let Some((destination, forwarding)) = chosen else {
+            let cause = format!("{} has no destination for {key}", self.name(second));
+            let back = self.back(second, client)?;
+            return Ok(Tried::Outcome { after: there + back, outcome: Outcome::Refused { cause } });
+        };
+        let server = self
+            .holder_of_own(destination.ip())
+            .ok_or_else(|| format!("{} sends it to {destination}, which nobody has", self.name(second)))?;
+        if server == first {
+            return Err(format!("it goes round between {} and {}", self.name(first), self.name(second)));
+        }
+        let onward = match server == second {
+            true => Duration::ZERO,
+            false => self.onward(second, server, key, destination, forwarding)?,
+        };
+        let back = self.way_back(client, second, server, forwarding)?;
+        self.confirm_way(client, key.address.ip());
+        let port = Carrier::Ipvs(forwarding).port(key.address, destination);
+        let (outcome, slow) = self.answer(server, SocketAddr::new(destination.ip(), port));
+        Ok(Tried::Outcome { after: there + onward + back + slow, outcome })
     }
 
     /// The relay at work: two connections of its own, from the client and to a real server. One that can't be connected to
@@ -330,7 +408,7 @@ impl World {
     }
 
     /// From the director to the real server, by the rules of the forwarding method.
-    fn onward(
+    pub(super) fn onward(
         &mut self,
         director: NodeId,
         server: NodeId,
@@ -339,13 +417,14 @@ impl World {
         forwarding: Forwarding,
     ) -> Result<Duration, String> {
         let (from, to) = (self.name(director).to_owned(), self.name(server).to_owned());
-        let plan = match &self.plan.node(server).kind {
-            NodeKind::RealServer(plan) => plan.clone(),
-            NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => {
-                ServerPlan { listens: Vec::new(), loopback: Vec::new(), gateway: None, tunnel: false }
-            }
+        let vip = key.address.ip();
+        let (on_loopback, unpacks) = match &self.plan.node(server).kind {
+            NodeKind::RealServer(plan) => (plan.loopback.contains(&vip), plan.tunnel),
+            // One that is a real server of another director is set up as one.
+            NodeKind::Director(plan) => (plan.loopback.contains(&vip), plan.loopback.contains(&vip)),
+            NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => (false, false),
         };
-        let takes_vip = server == director || plan.loopback.contains(&key.address.ip());
+        let takes_vip = server == director || on_loopback;
         let way = match forwarding {
             Forwarding::Dr => {
                 let segments = self.shared_segments(director, server);
@@ -364,7 +443,7 @@ impl World {
                 segments.into_iter().find_map(|segment| self.link(director, server, segment))
             }
             Forwarding::Tun => {
-                if !plan.tunnel {
+                if server != director && !unpacks {
                     return Err(format!("{to} does not unpack IPIP, and TUN needs it"));
                 }
                 if !takes_vip {
@@ -380,7 +459,7 @@ impl World {
         self.travel(director, server, way)
     }
 
-    fn way_back(
+    pub(super) fn way_back(
         &mut self,
         client: NodeId,
         director: NodeId,
@@ -413,7 +492,7 @@ impl World {
     }
 
     /// What a real server, or a service of a director, makes of it, and how much later.
-    fn answer(&self, id: NodeId, target: SocketAddr) -> (Outcome, Duration) {
+    pub(super) fn answer(&self, id: NodeId, target: SocketAddr) -> (Outcome, Duration) {
         let (name, port) = (self.name(id), target.port());
         match self.listening(id, port) {
             Some(_) if self.stands_still(id) => {
@@ -443,7 +522,7 @@ impl World {
     }
 
     /// From a host to whoever it believes to hold `address`: who gets the packet, and how late.
-    fn deliver(&mut self, from: NodeId, address: IpAddr) -> Result<(NodeId, Duration), String> {
+    pub(super) fn deliver(&mut self, from: NodeId, address: IpAddr) -> Result<(NodeId, Duration), String> {
         let (asker, segment, first) = match self.on_link(from, address) {
             Some(segment) => (from, segment, Duration::ZERO),
             None => {
@@ -460,7 +539,7 @@ impl World {
         Ok((holder, first + second))
     }
 
-    fn confirm_way(&mut self, client: NodeId, address: IpAddr) {
+    pub(super) fn confirm_way(&mut self, client: NodeId, address: IpAddr) {
         if let Some(asker) = self.asker(client, address)
             && let Some(holder) = self.neighbour(asker, address).map(|entry| entry.holder)
         {
@@ -473,7 +552,7 @@ impl World {
         if self.on_link(client, address).is_some() { Some(client) } else { self.router() }
     }
 
-    fn back(&mut self, from: NodeId, to: NodeId) -> Result<Duration, String> {
+    pub(super) fn back(&mut self, from: NodeId, to: NodeId) -> Result<Duration, String> {
         let way = self.route(from, to);
         self.travel(from, to, way)
     }

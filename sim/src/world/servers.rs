@@ -17,6 +17,11 @@ impl World {
         server.listening.then_some(server)
     }
 
+    /// Whether a connection to this port, made when it had been closed so often, is gone.
+    pub fn closed_since(&self, id: NodeId, port: u16, closings: u64) -> bool {
+        self.listening(id, port).is_none_or(|state| state.closings != closings)
+    }
+
     pub(super) fn listener_mut(&mut self, who: Listener) -> Option<&mut Server> {
         match who.port {
             None => self.server_mut(who.node),

@@ -4,7 +4,7 @@
 //! A SYN that is lost is sent again after 1, 2, 4 s, an echo or a datagram never; a request after 0.2, 0.4 s and so on; nobody answering
 //! ARP fails after 3 s; a closed port refuses at once; a server that dies resets what is open.
 
-use crate::scenario::{NodeId, NodeKind};
+use crate::scenario::NodeId;
 use crate::world::World;
 use vipward_core::check::{Answer, Exchange, Failure, Probe, Shortage, Verdict};
 use vipward_core::time::{Duration, Instant};
@@ -131,22 +131,16 @@ impl Attempt {
             Step::Nobody { at } if at <= now => Next::Failed(Failure::Unreachable("No route to host".to_owned())),
             // Its kernel answers, whoever listens.
             Step::Answered { at, .. } if at <= now && exchange == Exchange::Echo => Next::Exchanged(None),
-            Step::Answered { at, server } if at <= now => {
-                let open = match &world.plan().node(server).kind {
-                    NodeKind::RealServer(plan) => plan.listens.contains(&self.probe.target.port()),
-                    NodeKind::Director(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => false,
-                };
-                match world.server(server) {
-                    Some(state) if state.listening && open && exchange == Exchange::Datagram => {
-                        let (closings, status) = (state.closings, state.status);
-                        Next::Step(Step::Replying { at: now + state.slow, server, closings, status })
-                    }
-                    Some(state) if state.listening && open => Next::Exchanged(Some((server, state.closings))),
-                    Some(_) | None => Next::Failed(Failure::Refused),
+            Step::Answered { at, server } if at <= now => match world.listening(server, self.probe.target.port()) {
+                Some(state) if exchange == Exchange::Datagram => {
+                    let (closings, status) = (state.closings, state.status);
+                    Next::Step(Step::Replying { at: now + state.slow, server, closings, status })
                 }
-            }
+                Some(state) => Next::Exchanged(Some((server, state.closings))),
+                None => Next::Failed(Failure::Refused),
+            },
             Step::Replying { at, server, closings, status } if at <= now => {
-                let dead = world.server(server).is_none_or(|state| state.closings != closings);
+                let dead = world.closed_since(server, self.probe.target.port(), closings);
                 if dead || !world.reachable(director, server) {
                     return Next::Step(Step::Lost);
                 }
@@ -172,12 +166,13 @@ impl Attempt {
                         }
                     }
                 }
-                let Some(state) = world.server(server) else { return Next::Nothing };
-                let at = now + late.max(state.slow + EXCHANGE);
-                Next::Step(Step::Waiting { at, server, closings, status: state.status })
+                // One that is closed by now is told when it is time for the answer.
+                let state = world.listening(server, self.probe.target.port());
+                let (slow, status) = state.map_or((Duration::ZERO, 0), |state| (state.slow, state.status));
+                Next::Step(Step::Waiting { at: now + late.max(slow + EXCHANGE), server, closings, status })
             }
             Step::Waiting { at, server, closings, status } => {
-                let dead = world.server(server).is_none_or(|state| state.closings != closings);
+                let dead = world.closed_since(server, self.probe.target.port(), closings);
                 if !world.reachable(director, server) || (at > now && !dead) {
                     return Next::Nothing;
                 }

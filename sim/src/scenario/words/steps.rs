@@ -237,6 +237,13 @@ pub const STEPS: &[Word] = &[
         "somebody takes an address off the director by hand",
         r#"{ at = "8s", delete_address = "192.0.2.100", on = "lb1" }"#,
     ),
+    word(
+        "drop_garp",
+        r#"SEGMENT"#,
+        &[],
+        "the segment's switch drops gratuitous ARP, and unsolicited neighbour advertisements, from then on",
+        r#"{ at = "8s", drop_garp = "lan" }"#,
+    ),
 ];
 
 /// What can be expected. Each may have `at`, or `from` and `until`, beside it; without them the whole run is meant.
@@ -289,6 +296,13 @@ pub const EXPECT: &[Word] = &[
         &["of"],
         "exactly these nodes answer the client's requests",
         r#"{ from = "5s", until = "8s", served_by = ["web1"] }"#,
+    ),
+    word(
+        "broken_connections",
+        r#"COUNT"#,
+        &["of"],
+        "so often a connection breaks of a client that `keeps` some",
+        r#"{ broken_connections = 1, of = "visitor" }"#,
     ),
     word(
         "decision",

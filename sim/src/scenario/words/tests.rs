@@ -37,7 +37,7 @@ fn nodes(key: Option<&str>, table: &str) -> String {
         ("director.lb2", "config = \"b.conf\"\ninterfaces.eth0 = \"192.0.2.12/24\""),
         ("real_server.web1", "address = \"192.0.2.21/24\""),
         ("quorum.zk", "address = \"192.0.2.31/24\""),
-        ("client.visitor", "address = \"192.0.2.200/24\"\nasks = \"192.0.2.100:80\""),
+        ("client.visitor", "address = \"192.0.2.200/24\"\nasks = \"192.0.2.100:80\"\nkeeps = 1"),
     ];
     for (name, lines) in nodes {
         text.push_str(&format!("[{name}]\n"));

@@ -1,0 +1,121 @@
+//! A client that keeps one connection open and asks over it all the time.
+
+use crate::node::Node;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+/// Its connection broke.
+#[derive(Clone, Debug)]
+pub struct Break {
+    pub at: Instant,
+    pub cause: String,
+    /// When it had another one.
+    pub again: Option<Instant>,
+}
+
+/// Keeps a connection until it is dropped. One that breaks is opened again at once, and then as often as the client asks.
+pub struct Kept {
+    breaks: Arc<Mutex<Vec<Break>>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Kept {
+    /// Asks `target` for `/` from `node`, over one connection, `every` so often; a connection whose answer takes longer than
+    /// `limit` is given up.
+    pub fn start(node: &Node, target: SocketAddr, every: Duration, limit: Duration) -> io::Result<Self> {
+        let breaks = Arc::new(Mutex::new(Vec::new()));
+        let (stop, stopped) = oneshot::channel();
+        let found = breaks.clone();
+        let thread = node.thread("kept client", move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = stopped => {}
+                    () = keep(target, every, limit, &found) => {}
+                }
+            });
+        })?;
+        Ok(Self { breaks, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Each time that it broke, in the order of time.
+    pub fn breaks(&self) -> Vec<Break> {
+        self.breaks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: &Mutex<Vec<Break>>) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let lock = || breaks.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut open: Option<Sender> = None;
+    loop {
+        ticks.tick().await;
+        if let Some(mut sender) = open.take() {
+            match within(limit, exchange(&mut sender, target)).await {
+                Ok(()) => {
+                    open = Some(sender);
+                    continue;
+                }
+                Err(cause) => lock().push(Break { at: Instant::now(), cause, again: None }),
+            }
+        }
+        open = within(limit, opened(target)).await.ok();
+        if open.is_some()
+            && let Some(last) = lock().last_mut()
+            && last.again.is_none()
+        {
+            last.again = Some(Instant::now());
+        }
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failed>>) -> Result<T, String> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer for {} ms", limit.as_millis())),
+    }
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+type Sender = SendRequest<Empty<Bytes>>;
+
+/// A new connection over which one question was answered.
+async fn opened(target: SocketAddr) -> Result<Sender, Failed> {
+    let stream = TcpStream::connect(target).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    exchange(&mut sender, target).await?;
+    Ok(sender)
+}
+
+/// One question over it. Whatever its status, an answer is an answer.
+async fn exchange(sender: &mut Sender, target: SocketAddr) -> Result<(), Failed> {
+    sender.ready().await?;
+    let request = Request::get("/").header("host", target.to_string()).body(Empty::<Bytes>::new())?;
+    sender.send_request(request).await?.into_body().collect().await?;
+    Ok(())
+}
