@@ -443,3 +443,28 @@ fn the_command_says_by_its_exit_status_how_it_went() {
     assert_eq!(status(&[PathBuf::from("/nowhere/a.conf"), PathBuf::from("/nowhere/b.conf")], &[]), Some(2));
     assert_eq!(status(&example("lvs-dr"), &["--case", "no such thing"]), Some(2));
 }
+
+/// By direct routing the BACKUP's kernel balances once more what the MASTER's has sent it, and part of it goes round.
+#[test]
+fn two_boxes_that_balance_to_each_other_lose_a_quarter_of_the_connections() {
+    let drill = run(&example("two-boxes"));
+    assert_eq!(drill.ending(), Ending::Broke);
+    let calm = row(&drill, "nothing happens");
+    let share = calm.failed * 100 / calm.asked;
+    assert!((15..=30).contains(&share) && !calm.unserved, "{share} %");
+    assert!(calm.outage.as_ref().is_some_and(|outage| outage.cause.contains("it goes round between lb1 and lb2")));
+    assert!(drill.text(false, WIDE).contains("lb1 and lb2 are real servers of each other"));
+}
+
+#[test]
+fn a_takeover_breaks_connections_that_stay_open_and_the_end_of_the_backup_none() {
+    let drill = run(&example("two-directors"));
+    let broke = |fault: &str| (row(&drill, fault).breaks, row(&drill, fault).kept);
+    assert_eq!(broke("lb1 is stopped in order"), (2, 2));
+    assert_eq!(broke("198.51.100.21 is dead"), (1, 2));
+    for fault in ["nothing happens", "lb2 is killed (SIGKILL)", "lb2 is stopped in order"] {
+        assert_eq!(broke(fault), (0, 2), "{fault}");
+    }
+    let text = drill.text(false, WIDE);
+    assert!(text.lines().any(|line| line.contains("lb1 is stopped in order") && line.contains("2/2")), "{text}");
+}

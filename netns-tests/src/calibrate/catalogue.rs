@@ -51,47 +51,62 @@ struct Recipe {
     folder: &'static str,
     kernel: Kernel,
     instead: Option<Instead>,
+    /// The cases that are played.
+    only: fn(&Case) -> bool,
     /// How much longer its cases last.
     longer: Duration,
 }
 
-/// What its files say differently, and which of the cases then differ.
+/// What its files say differently.
 struct Instead {
     written: &'static str,
     reads: &'static str,
-    differs: fn(&Case) -> bool,
 }
 
 const fn as_written(name: &'static str, kernel: Kernel) -> Recipe {
-    Recipe { name, folder: name, kernel, instead: None, longer: Duration::ZERO }
+    Recipe { name, folder: name, kernel, instead: None, only: |_| true, longer: Duration::ZERO }
 }
 
-const RECIPES: [Recipe; 8] = [
+const RECIPES: [Recipe; 10] = [
     as_written("service", Kernel::Here),
     as_written("relay", Kernel::Here),
     Recipe {
         name: "relay, untracked",
         folder: "relay",
         kernel: Kernel::Here,
-        instead: Some(Instead {
-            written: "    track_interface {\n        eth1\n    }\n",
-            reads: "",
-            differs: |case| case.link.is_some(),
-        }),
+        instead: Some(Instead { written: "    track_interface {\n        eth1\n    }\n", reads: "" }),
+        only: |case| case.link.is_some(),
         longer: Duration::ZERO,
     },
     as_written("two-links", Kernel::Here),
     as_written("active-active", Kernel::Here),
+    Recipe {
+        name: "tracked",
+        folder: "tracked",
+        kernel: Kernel::Here,
+        instead: None,
+        only: about_what_is_tracked,
+        longer: Duration::ZERO,
+    },
     as_written("nat", Kernel::Guest),
     Recipe {
         name: "nat, wlc",
         folder: "nat",
         kernel: Kernel::Guest,
-        instead: Some(Instead { written: "lb_algo rr\n", reads: "lb_algo wlc\n", differs: about_real_servers }),
+        instead: Some(Instead { written: "lb_algo rr\n", reads: "lb_algo wlc\n" }),
+        only: about_real_servers,
         // A server that was away has fewer entries, and gets all new connections for about as long as it was away.
         longer: Duration::from_secs(20),
     },
     as_written("dr", Kernel::Guest),
+    Recipe {
+        name: "two boxes",
+        folder: "../two-boxes",
+        kernel: Kernel::Guest,
+        instead: None,
+        only: |case| case.scenario.steps.is_empty(),
+        longer: Duration::ZERO,
+    },
 ];
 
 /// Whether real servers alone fail in it.
@@ -103,6 +118,12 @@ fn about_real_servers(case: &Case) -> bool {
         // All else is about directors and networks.
         _ => false,
     })
+}
+
+/// Whether it is about a file or a process.
+fn about_what_is_tracked(case: &Case) -> bool {
+    let about = |action: &Action| matches!(action, Action::File { .. } | Action::Process { .. });
+    !case.scenario.steps.is_empty() && case.scenario.steps.iter().all(|step| about(&step.action))
 }
 
 /// Every cluster at both paces. The guest is emulated: a tenth of a second is nothing there, so it plays the usual pace.
@@ -147,9 +168,7 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
     };
     let mut cases = drill::cases(&files, Some(dataplane))?;
     let recipe = recipe(cluster);
-    if let Some(Instead { differs, .. }) = recipe.instead {
-        cases.retain(differs);
-    }
+    cases.retain(recipe.only);
     for case in &mut cases {
         for scenario in std::iter::once(&mut case.scenario).chain(&mut case.later) {
             Arc::make_mut(scenario).duration += recipe.longer;
@@ -179,7 +198,7 @@ fn write(cluster: Cluster, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for name in ["lb1.conf", "lb2.conf"] {
         let mut text = std::fs::read_to_string(from.join(name))?;
-        if let Some(Instead { written, reads, .. }) = recipe.instead {
+        if let Some(Instead { written, reads }) = recipe.instead {
             if !text.contains(written) {
                 return Err(io::Error::other(format!("{}/{name} has no `{written}`", recipe.folder)));
             }

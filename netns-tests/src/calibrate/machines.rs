@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vipward_lab::web::Server;
 use vipward_lab::{Node, Process, Signal};
@@ -13,6 +14,9 @@ use vipward_sim::scenario::{Dataplane, DirectorPlan, Listener, NodeId, NodeKind,
 
 /// Where the files of `scenarios/calibration/` look for what sends the address away. Each play has a folder of its own.
 const FLAGS: &str = "/run/calibration";
+
+/// How the names of tracked processes begin there. Each play has names of its own: it sees the processes of all others.
+const TRACKED: &str = "calibrated-";
 
 /// As good as never.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -28,6 +32,7 @@ pub(super) struct Running<'a> {
     /// Those that were asked to end.
     ending: Vec<(NodeId, Process)>,
     services: BTreeMap<(NodeId, u16), Option<Server>>,
+    tracked: BTreeMap<(NodeId, Arc<str>), Vec<Process>>,
     dark: Vec<NodeId>,
 }
 
@@ -42,6 +47,7 @@ impl<'a> Running<'a> {
             said: BTreeMap::new(),
             ending: Vec::new(),
             services: BTreeMap::new(),
+            tracked: BTreeMap::new(),
             dark: Vec::new(),
         };
         for id in scenario.ids() {
@@ -55,7 +61,49 @@ impl<'a> Running<'a> {
                 running.services.insert((id, *port), Some(server));
             }
         }
+        for (id, plan) in scenario.directors() {
+            let processes = plan.config.config.iter().flat_map(|config| config.tracked_processes());
+            for (name, enough) in processes.filter_map(|process| Some((&process.name, process.enough()?))) {
+                running.run_tracked(id, name, enough)?;
+            }
+        }
         Ok(running)
+    }
+
+    /// From now on so many of a tracked process run.
+    pub fn run_tracked(&mut self, id: NodeId, name: &Arc<str>, runs: u32) -> io::Result<()> {
+        self.tracked.remove(&(id, name.clone()));
+        let config = self.plan(id)?.config.config.clone();
+        let process = config.as_ref().and_then(|config| config.processes.get(name));
+        let process = process.ok_or_else(|| io::Error::other(format!("no process {name} is tracked")))?;
+        let program = self.folder.join(process.pattern.command.replace(TRACKED, &self.prefix()));
+        if !program.exists() {
+            std::fs::copy("/bin/sleep", &program)?;
+        }
+        let start = |_| {
+            let mut command = Command::new(&program);
+            command.arg(NEVER.as_secs().to_string());
+            self.machines.node(id).spawn(command)
+        };
+        let started = (0..runs).map(start).collect::<io::Result<Vec<Process>>>()?;
+        self.tracked.insert((id, name.clone()), started);
+        Ok(())
+    }
+
+    /// Instead of [`TRACKED`]; the kernel keeps 15 characters of a name.
+    fn prefix(&self) -> String {
+        let folder = self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let unique: String = folder.chars().filter(char::is_ascii_alphanumeric).rev().take(6).collect();
+        format!("{}-{unique}-", char::from(b'a' + u8::try_from(std::process::id() % 26).unwrap_or(0)))
+    }
+
+    /// From now on a tracked file holds this number.
+    pub fn write_number(&self, id: NodeId, file: &str, number: i64) -> io::Result<()> {
+        let config = self.plan(id)?.config.config.clone();
+        let watched = config.iter().flat_map(|config| config.watched_files()).find(|it| *it.name == *file);
+        let watched = watched.ok_or_else(|| io::Error::other(format!("no file {file} is tracked")))?;
+        let path = watched.path.replace(FLAGS, &self.folder.to_string_lossy());
+        std::fs::write(path, number.to_string())
     }
 
     fn plan(&self, id: NodeId) -> io::Result<&DirectorPlan> {
@@ -85,7 +133,8 @@ impl<'a> Running<'a> {
         let name = &self.scenario.node(id).name;
         let text = std::fs::read_to_string(&plan.config.path)?;
         let file = self.folder.join(format!("{name}.conf"));
-        std::fs::write(&file, text.replace(FLAGS, &self.folder.to_string_lossy()))?;
+        let text = text.replace(FLAGS, &self.folder.to_string_lossy()).replace(TRACKED, &self.prefix());
+        std::fs::write(&file, text)?;
         command.args(["-i", name, "-f"]).arg(file);
         command.args(["--dataplane", if plan.dataplane == Dataplane::Relay { "relay" } else { "ipvs" }]);
         let process = self.machines.node(id).spawn(command)?;

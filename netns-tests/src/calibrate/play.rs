@@ -264,6 +264,8 @@ fn act(
         Action::Slow { who, by } => up(*who, running, &|server| server.delay(*by))?,
         Action::Status { who, code } => up(*who, running, &|server| server.answer_with(*code))?,
         Action::Hang(who) => up(*who, running, &|server| server.delay(SOON * 60))?,
+        Action::File { file, node, holds } => running.write_number(*node, file, *holds)?,
+        Action::Process { process, node, runs } => running.run_tracked(*node, process, *runs)?,
         Action::Script { script, node, exits } => {
             let NodeKind::Director(plan) = &scenario.node(*node).kind else { return Ok(()) };
             match plan.tracks.get(script) {
@@ -279,15 +281,7 @@ fn act(
 
 /// Whether [`play`] can play it, and if not, why.
 pub(super) fn playable(scenario: &Scenario) -> Result<(), String> {
-    // In a namespace the same processes are to be seen on every node.
-    let mut configs = scenario.directors().filter_map(|(_, director)| director.config.config.as_deref());
-    if configs.any(|config| config.tracked_processes().next().is_some()) {
-        return Err("tracked processes can't be played in namespaces".to_owned());
-    }
     for step in &scenario.steps {
-        if let Action::File { file, .. } = &step.action {
-            return Err(format!("what track_file {file} holds can't be played"));
-        }
         if let Action::Script { script, node, .. } = &step.action
             && let NodeKind::Director(plan) = &scenario.node(*node).kind
             && plan.tracks.contains_key(script)

@@ -39,7 +39,7 @@ const ALL: &[Column] = &[
 ];
 
 const FEW: &[Column] = &[
-    words("fault", 23, |row| row.fault.clone()),
+    words("fault", 22, |row| row.fault.clone()),
     words("who held the VIP", 16, |row| row.holders.clone()),
     number("outage", Row::outage_text),
     number("degr.", Row::degraded_text),
