@@ -99,7 +99,7 @@ fn config() -> Config {
     let service = |n: u32| {
         let reals = (n * REAL_SERVERS / SERVICES)..((n + 1) * REAL_SERVERS / SERVICES);
         VirtualServer {
-            key: ServiceKey { protocol: Protocol::Tcp, address: address(0x0a00_0000 + n, 80) },
+            entries: ServiceKey::Address { protocol: Protocol::Tcp, address: address(0x0a00_0000 + n, 80) }.into(),
             scheduler: Scheduler("wlc".into()),
             persistence_timeout: None,
             persistence_granularity: Ipv4Addr::BROADCAST,

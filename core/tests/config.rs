@@ -34,5 +34,7 @@ mod nodes;
 mod pairs;
 #[path = "config/runs.rs"]
 mod runs;
+#[path = "config/server_groups.rs"]
+mod server_groups;
 #[path = "config/table.rs"]
 mod table;

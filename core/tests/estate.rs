@@ -94,8 +94,8 @@ fn balancer() -> Estate {
         weight: None,
     };
     let address = ([192, 0, 2, 1], 80).into();
-    let key = ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
-    let (service, keys) = (VirtualServerId::of_address(key), Vec::new());
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
+    let (service, keys) = (VirtualServerId::of_entry(key), Vec::new());
     let servers = vec![RealServerEstate { address, checkers: vec![checker(true, 3), checker(false, 0)] }];
     Estate::Balancer(BalancerEstate {
         attempts: 9,

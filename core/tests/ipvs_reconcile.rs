@@ -9,7 +9,7 @@ use vipward_core::ipvs::{
 };
 
 fn key(n: u8) -> ServiceKey {
-    ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([10, 0, 0, n], 80)) }
+    ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::from(([10, 0, 0, n], 80)) }
 }
 
 fn real(n: u8) -> SocketAddr {

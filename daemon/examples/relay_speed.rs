@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let key = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 53], port)) };
+    let virtual_server = SocketAddr::from(([127, 0, 0, 53], port));
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: virtual_server };
     let relay = relay::Relay::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(relay.apply_in_time(&Op::AddService {
@@ -45,8 +46,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let row = |what: &str, unit: &str, direct: f64, relayed: f64| {
         println!("{what:24}{direct:>10.1} {unit:3}{relayed:>10.1} {unit:3}");
     };
-    row("one stream", "Gb/s", throughput(destination)?, throughput(key.address)?);
-    let (direct, relayed) = (connections(destination)?, connections(key.address)?);
+    row("one stream", "Gb/s", throughput(destination)?, throughput(virtual_server)?);
+    let (direct, relayed) = (connections(destination)?, connections(virtual_server)?);
     row("new connection, median", "us", micros(median(&direct)), micros(median(&relayed)));
     row("new connection, p99", "us", micros(percentile(&direct, 99)), micros(percentile(&relayed, 99)));
     Ok(())

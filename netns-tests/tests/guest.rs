@@ -4,6 +4,9 @@
 //! One guest boots and runs this test program again inside (`netns-tests/vm/`); there each test gets a lab, as on the
 //! host. Nothing is measured in the guest: it is emulated and slow.
 
+#[path = "guest/beside_keepalived.rs"]
+mod beside_keepalived;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};

@@ -168,7 +168,7 @@ fn destinations_in(
         }
     });
     within(&tables, window).into_iter().find_map(|(at, table)| {
-        let entry = table.services.iter().find(|(key, _)| key.address == service).map(|(_, entry)| entry);
+        let entry = table.services.iter().find(|(key, _)| key.address() == Some(service)).map(|(_, entry)| entry);
         let destinations = entry.into_iter().flat_map(|entry| &entry.destinations);
         let live: Vec<SocketAddr> =
             destinations.filter(|(_, destination)| destination.weight > 0).map(|(address, _)| *address).collect();

@@ -123,7 +123,7 @@ pub(crate) fn config(priority: u8) -> Config {
         places: Places::default(),
     };
     let service = VirtualServer {
-        key: ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(vip, 80) },
+        entries: ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::new(vip, 80) }.into(),
         scheduler: Scheduler("rr".into()),
         persistence_timeout: None,
         persistence_granularity: std::net::Ipv4Addr::BROADCAST,

@@ -468,3 +468,24 @@ fn a_takeover_breaks_connections_that_stay_open_and_the_end_of_the_backup_none()
     let text = drill.text(false, WIDE);
     assert!(text.lines().any(|line| line.contains("lb1 is stopped in order") && line.contains("2/2")), "{text}");
 }
+
+/// Nobody can ask a mark, and the drill says so.
+#[test]
+fn a_mark_is_asked_by_nobody() {
+    let group = "virtual_server_group web {\n 192.0.2.100-102 80\n fwmark 7\n}\n".to_owned();
+    let group = group + &service("192.0.2.9", "DR", &["192.0.2.21", "192.0.2.22"]).replace("192.0.2.9 80", "group web");
+    let mark =
+        service("192.0.2.9", "NAT", &["192.0.2.23"]).replace("192.0.2.9 80", "fwmark 8").replace(" protocol TCP\n", "");
+    let services = group + &mark;
+    let vips = "192.0.2.100/24\n 192.0.2.101/24\n 192.0.2.102/24";
+    let files = written(
+        "group",
+        &[("lb1.conf", director(150, 51, vips, &services)), ("lb2.conf", director(100, 51, vips, &services))],
+    );
+    let drill = run(&files);
+    let text = drill.text(false, WIDE);
+    assert!(
+        text.contains("nobody asks fwmark 7 and 8: which packets have a mark only the packet filter knows"),
+        "{text}"
+    );
+}

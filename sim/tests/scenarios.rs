@@ -88,6 +88,7 @@ scenarios! {
     mute_and_deaf_master "mute-and-deaf-master"
     reload "reload"
     restart_after_lifetime "restart-after-lifetime"
+    server_group "server-group"
     short_interval_killed_master "short-interval-killed-master"
     slow_real_server "slow-real-server"
     split_brain "split-brain"

@@ -22,20 +22,25 @@ impl Carrier {
     /// Why it can't serve this virtual server; none: it can.
     pub(super) fn lacks(&self, server: &VirtualServer) -> Option<String> {
         let Self::Relay { instead } = self else { return None };
+        let needs = |what: &str| match instead {
+            None => format!("{what} needs IPVS, and `--dataplane relay` was given"),
+            Some(why) => format!("{what} needs IPVS: {why}"),
+        };
+        // Marks are on packets, and the relay sees connections.
+        if let Some(mark) = server.entries.marks().next() {
+            return Some(needs(&format!("fwmark {mark}")));
+        }
         let mut methods = server.real_servers.iter().map(|real| real.forwarding);
-        match (server.key.protocol, instead) {
+        match (server.entries.protocol(), instead) {
             // Who chose the relay knows how it forwards.
-            (Protocol::Tcp, None) => None,
-            (Protocol::Tcp, Some(why)) => methods.find(|method| *method != Forwarding::Nat).map(|method| {
+            (Some(Protocol::Tcp) | None, None) => None,
+            (Some(Protocol::Tcp) | None, Some(why)) => methods.find(|method| *method != Forwarding::Nat).map(|method| {
                 format!(
                     "{method} needs IPVS: {why}; `--dataplane relay` would carry it, with this director's address as the \
                      client's"
                 )
             }),
-            (protocol @ (Protocol::Udp | Protocol::Sctp), None) => {
-                Some(format!("{protocol} needs IPVS, and `--dataplane relay` was given"))
-            }
-            (protocol @ (Protocol::Udp | Protocol::Sctp), Some(why)) => Some(format!("{protocol} needs IPVS: {why}")),
+            (Some(protocol @ (Protocol::Udp | Protocol::Sctp)), _) => Some(needs(&protocol.to_string())),
         }
     }
 }

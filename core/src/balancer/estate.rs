@@ -60,7 +60,7 @@ impl Balancer {
         let wanted: BTreeSet<ServiceKey> = self.services.values().flat_map(|service| service.keys()).copied().collect();
         // Whose they were nobody knows any more: each stands for itself.
         services.extend(self.kernel.leave().filter(|key| !wanted.contains(key)).map(|key| VirtualServerEstate {
-            service: VirtualServerId::of_address(key),
+            service: VirtualServerId::of_entry(key),
             keys: Vec::new(),
             quorum: false,
             servers: Vec::new(),

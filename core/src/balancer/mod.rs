@@ -186,11 +186,7 @@ impl Machine for Balancer {
 impl Balancer {
     /// The table that is wanted now.
     pub fn desired(&self) -> Table {
-        let entries = |service: &LiveVirtualServer| {
-            let entry = service.desired();
-            service.keys().iter().map(|key| (*key, entry.clone())).collect::<Vec<_>>()
-        };
-        Table { services: self.services.values().flat_map(entries).collect() }
+        Table { services: self.services.values().flat_map(LiveVirtualServer::entries).collect() }
     }
 
     /// What the carrier can serve of a configuration.
@@ -306,9 +302,8 @@ impl Balancer {
         effects: &mut Outbox,
     ) {
         service.update_quorum(id, effects);
-        let desired = service.desired();
-        for key in service.keys() {
-            let ops = kernel.reconcile_service(*key, &desired, now);
+        for (key, desired) in service.entries() {
+            let ops = kernel.reconcile_service(key, &desired, now);
             effects.extend(ops.into_iter().map(Effect::Ipvs));
         }
     }

@@ -5,7 +5,7 @@
 
 use super::Outbox;
 use crate::config::UpDownScripts;
-use crate::ipvs::{Protocol, VirtualServerId};
+use crate::ipvs::{Protocol, ServiceKey, VirtualServerId};
 use crate::mail::{Mail, Topic};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,13 +35,12 @@ pub fn server_mail(
     out: &mut Outbox,
 ) {
     if wants_mail(scripts) {
-        let protocol = service.key().protocol;
-        let subject = format!(
-            "Realserver {} of virtual server {} - {}",
-            named(protocol, server),
-            named(protocol, service.key().address),
-            word(up)
-        );
+        let protocol = match service {
+            VirtualServerId::Entry(key) => key.protocol(),
+            VirtualServerId::Group { protocol, .. } => protocol,
+        };
+        let (server, service) = (named(protocol, server), virtual_server(service));
+        let subject = format!("Realserver {server} of virtual server {service} - {}", word(up));
         out.mail(Mail { topic: Topic::Checker, subject, body: format!("=> {line} <=\n\n{why}\n") });
     }
 }
@@ -55,8 +54,7 @@ pub fn quorum_mail(
     out: &mut Outbox,
 ) {
     if wants_mail(scripts) {
-        let key = service.key();
-        let subject = format!("Virtualserver {} - {}", named(key.protocol, key.address), word(up));
+        let subject = format!("Virtualserver {} - {}", virtual_server(service), word(up));
         out.mail(Mail { topic: Topic::Checker, subject, body: format!("=> {line} <=\n\n{why}\n") });
     }
 }
@@ -69,9 +67,19 @@ fn word(up: bool) -> &'static str {
     if up { "UP" } else { "DOWN" }
 }
 
-/// `[192.0.2.1]:tcp:80`.
-fn named(protocol: Protocol, address: SocketAddr) -> String {
-    format!("[{}]:{}:{}", address.ip(), protocol.to_string().to_ascii_lowercase(), address.port())
+/// `[192.0.2.1]:tcp:80`; behind a mark `[192.0.2.1]:none:80`.
+fn named(protocol: Option<Protocol>, address: SocketAddr) -> String {
+    let protocol = protocol.map_or("none".to_owned(), |protocol| protocol.to_string().to_ascii_lowercase());
+    format!("[{}]:{protocol}:{}", address.ip(), address.port())
+}
+
+/// `[192.0.2.100]:tcp:80`, `FWM 3`, `[web]:0`.
+fn virtual_server(service: VirtualServerId) -> String {
+    match service {
+        VirtualServerId::Entry(ServiceKey::Address { protocol, address }) => named(Some(protocol), address),
+        VirtualServerId::Entry(ServiceKey::Mark { mark, .. }) => format!("FWM {mark}"),
+        VirtualServerId::Group { group, .. } => format!("[{group}]:0"),
+    }
 }
 
 /// The queue of a real server's commands.

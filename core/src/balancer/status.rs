@@ -4,7 +4,7 @@ use super::{Balancer, Carrier, Effect, Event, Outbox};
 use crate::check::Verdict;
 use crate::config::{CheckerConfig, Config, VirtualServer};
 use crate::decision::Decision;
-use crate::ipvs::VirtualServerId;
+use crate::ipvs::{ServiceKey, VirtualServerId};
 use crate::machine::{Input, InputOf};
 use crate::status::{
     BalancerStatus, CheckerStatus, History, QuorumStatus, RealServerStatus, ResultStatus, Shows, Since,
@@ -168,7 +168,23 @@ fn show(
         },
         sorry_server: service.sorry_server().map(|address| address.to_string()),
         suspended: service.is_suspended(),
+        entries: entries(id, service.keys()),
         servers: servers.collect(),
+    }
+}
+
+/// The entries of a group; of anything else its name says them.
+fn entries(id: VirtualServerId, keys: &[ServiceKey]) -> Vec<String> {
+    const MOST: usize = 16;
+    match id {
+        VirtualServerId::Entry(_) => Vec::new(),
+        VirtualServerId::Group { .. } => {
+            let mut entries: Vec<String> = keys.iter().take(MOST).map(ToString::to_string).collect();
+            if keys.len() > MOST {
+                entries.push(format!("and {} more", keys.len() - MOST));
+            }
+            entries
+        }
     }
 }
 

@@ -175,7 +175,20 @@ impl LiveVirtualServer {
         &self.keys
     }
 
-    /// What each of its entries in the table should be. Real servers that are down are out, or have weight 0 with
+    /// Its entries in the table, each as it should be.
+    pub fn entries(&self) -> impl Iterator<Item = (ServiceKey, ServiceEntry)> {
+        let ServiceEntry { service, destinations } = self.desired();
+        self.keys.iter().map(move |key| {
+            // Of two real servers of one host the first counts where ports can't be told apart.
+            let mut at = BTreeMap::new();
+            for (server, destination) in &destinations {
+                at.entry(destination.forwarding.destination(*server, key)).or_insert(*destination);
+            }
+            (*key, ServiceEntry { service: service.clone(), destinations: at })
+        })
+    }
+
+    /// What all its entries in the table should be, destinations by the addresses of real servers. Real servers that are down are out, or have weight 0 with
     /// `inhibit_on_failure`. Without quorum the same goes for all of them, if there is a `sorry_server` to answer
     /// instead; if not, those that are up do what they can.
     pub fn desired(&self) -> ServiceEntry {
@@ -188,10 +201,16 @@ impl LiveVirtualServer {
                 (serves || member.inhibit_on_failure).then(|| (*address, member.destination(!serves)))
             })
             .collect();
-        if let Some(sorry) = sorry_server {
+        if let Some(sorry) = self.sorry_server.as_ref().filter(|sorry| sorry_server.is_some() || sorry.inhibit) {
+            let weight = u32::from(sorry_server.is_some());
             let destination =
-                Destination { weight: 1, forwarding: sorry.forwarding, upper_threshold: 0, lower_threshold: 0 };
-            destinations.insert(sorry.address, destination);
+                Destination { weight, forwarding: sorry.forwarding, upper_threshold: 0, lower_threshold: 0 };
+            // A real server that is the sorry server too serves as what it is.
+            if weight > 0 {
+                destinations.insert(sorry.address, destination);
+            } else {
+                destinations.entry(sorry.address).or_insert(destination);
+            }
         }
         ServiceEntry { service: self.settings.clone(), destinations }
     }

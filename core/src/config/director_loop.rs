@@ -3,9 +3,9 @@
 
 use super::cluster::Node;
 use super::{Config, RealServer, VirtualServer};
-use crate::ipvs::Forwarding;
+use crate::ipvs::{Forwarding, ServiceKey};
 use crate::text::Diagnostic;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Each pair of directors once, with the share of connections that is lost.
@@ -13,19 +13,22 @@ pub(super) fn check(nodes: &[Node<'_>], found: &mut Vec<Diagnostic>) {
     for (at, a) in nodes.iter().enumerate() {
         for b in nodes.iter().skip(at + 1) {
             let (own_a, own_b) = (own(a.config), own(b.config));
+            let of_b: BTreeMap<ServiceKey, &VirtualServer> =
+                b.config.services.iter().flat_map(|back| back.keys().into_iter().map(move |key| (key, back))).collect();
             let looped = a.config.services.iter().filter_map(|there| {
-                let back = b.config.services.iter().find(|back| back.key == there.key)?;
-                Some((there, member(there, &own_b)?, back, member(back, &own_a)?))
+                let to_b = member(there, &own_b)?;
+                let (key, back) = there.keys().into_iter().find_map(|key| Some((key, *of_b.get(&key)?)))?;
+                Some((there, to_b, back, member(back, &own_a)?, key))
             });
             let looped: Vec<_> = looped.collect();
-            let Some((there, to_b, back, to_a)) = looped.first() else { continue };
+            let Some((there, to_b, back, to_a, key)) = looped.first() else { continue };
             let lost = share(there, to_b) * share(back, to_a) / 1_000_000;
             let message = format!(
                 "{} and {} are real servers of each other: about {} % of the connections to {} are lost",
                 a.name,
                 b.name,
                 lost.max(1),
-                there.key.address
+                key.address().map_or_else(|| key.to_string(), |address| address.to_string())
             );
             let mut finding = Diagnostic::warning("director-loop", message)
                 .at(to_b.places.of(""), format!("{}: this is {}, and gets {} %", a.name, b.name, share(there, to_b) / 100))

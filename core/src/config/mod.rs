@@ -4,6 +4,7 @@ mod arithmetic;
 pub mod cluster;
 mod coordinated;
 mod director_loop;
+mod entries;
 mod line;
 mod model;
 mod notify;
@@ -18,6 +19,7 @@ mod vip;
 mod virtual_server;
 pub mod words;
 
+pub use entries::{Entries, Member};
 pub use model::*;
 pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};

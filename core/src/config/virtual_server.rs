@@ -2,6 +2,7 @@
 
 pub use crate::check::{CheckerKind, HttpVersion, UrlCheck};
 
+use super::entries::Entries;
 use super::notify::UpDownScripts;
 use super::places::Places;
 use super::tracking::FileCheck;
@@ -9,13 +10,16 @@ use crate::check::Binding;
 use crate::ipvs::{Forwarding, Scheduler, ServiceFlags, ServiceKey, VirtualServerId};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// `virtual_server IP PORT`.
+/// `virtual_server IP PORT | fwmark MARK | group NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualServer {
-    pub key: ServiceKey,
+    /// What it is to IPVS. Written as `key`, which it was called while it was one entry.
+    #[serde(rename = "key")]
+    pub entries: Entries,
     pub scheduler: Scheduler,
     /// `ops`, `flag-1` to `flag-3` and their names for sh and mh.
     #[serde(default, skip_serializing_if = "ServiceFlags::is_empty")]
@@ -44,12 +48,18 @@ pub struct VirtualServer {
 
 impl VirtualServer {
     pub fn id(&self) -> VirtualServerId {
-        VirtualServerId::of_address(self.key)
+        self.entries.id()
     }
 
-    /// What it is to IPVS: the one entry of its address.
+    /// All its entries in the table.
     pub fn keys(&self) -> Vec<ServiceKey> {
-        vec![self.key]
+        self.entries.keys()
+    }
+
+    /// `ha_suspend`: it is checked while one of these addresses is here. None: always. Marks have no address to wait for.
+    pub fn suspended_without(&self) -> BTreeSet<IpAddr> {
+        let addresses = self.ha_suspend.then(|| self.entries.addresses().map(|address| address.ip()));
+        addresses.into_iter().flatten().collect()
     }
 }
 
@@ -58,6 +68,9 @@ impl VirtualServer {
 pub struct SorryServer {
     pub address: SocketAddr,
     pub forwarding: Forwarding,
+    /// `sorry_server_inhibit`: while it is not needed it stays in the table with weight 0.
+    #[serde(default)]
+    pub inhibit: bool,
 }
 
 /// `real_server IP [PORT]`.

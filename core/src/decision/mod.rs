@@ -127,7 +127,7 @@ pub enum Decision {
         #[serde(default)]
         file: Option<(Arc<str>, i64)>,
     },
-    /// `ha_suspend`: the address of a virtual server is not here, and nobody checks its real servers.
+    /// `ha_suspend`: the address of a virtual server is not here, or none of a group's, and nobody checks its real servers.
     ChecksSuspended { service: VirtualServerId, address: IpAddr },
     /// It is here again, and they are checked.
     ChecksResumed { service: VirtualServerId },

@@ -1,6 +1,7 @@
 //! Decisions and their causes in words: what logs, timelines and messages print.
 
 use super::{Decision, IgnoreReason, PriorityCause, RoleCause};
+use crate::ipvs::VirtualServerId;
 use crate::lease::surely;
 use crate::quantity::Version;
 use crate::time::Duration;
@@ -150,10 +151,18 @@ impl fmt::Display for Decision {
                     None => f.write_str("nobody answers"),
                 }
             }
-            Self::ChecksSuspended { service, address } => {
-                write!(f, "{service}: not checked while this host has no {address} (ha_suspend)")
-            }
-            Self::ChecksResumed { service } => write!(f, "{service}: its address is here: checked again"),
+            Self::ChecksSuspended { service, address } => match service {
+                VirtualServerId::Entry(_) => {
+                    write!(f, "{service}: not checked while this host has no {address} (ha_suspend)")
+                }
+                VirtualServerId::Group { .. } => {
+                    write!(f, "{service}: not checked while this host has none of its addresses (ha_suspend)")
+                }
+            },
+            Self::ChecksResumed { service } => match service {
+                VirtualServerId::Entry(_) => write!(f, "{service}: its address is here: checked again"),
+                VirtualServerId::Group { .. } => write!(f, "{service}: an address of it is here: checked again"),
+            },
             Self::ServiceNotServed { service, why } => write!(f, "virtual_server {service} is not served: {why}"),
             Self::TableRepaired { changes } => write!(
                 f,

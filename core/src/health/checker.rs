@@ -302,7 +302,7 @@ mod tests {
 
     fn id(attempt: u64) -> ProbeId {
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
-        let service = VirtualServerId::of_address(ServiceKey { protocol: Protocol::Tcp, address });
+        let service = VirtualServerId::of_entry(ServiceKey::Address { protocol: Protocol::Tcp, address });
         ProbeId { service, server: SocketAddr::from(([192, 0, 2, 1], 80)), checker: 0, attempt }
     }
 

@@ -39,8 +39,8 @@ mod tests {
     use std::net::SocketAddr;
 
     fn place(seed: u64, host: u8) -> Place {
-        let service = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([10, 0, 0, 1], 80)) };
-        Place { service: VirtualServerId::of_address(service), server: SocketAddr::from(([192, 0, 2, host], 80)), seed }
+        let service = ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::from(([10, 0, 0, 1], 80)) };
+        Place { service: VirtualServerId::of_entry(service), server: SocketAddr::from(([192, 0, 2, host], 80)), seed }
     }
 
     #[test]

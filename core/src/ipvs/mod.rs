@@ -9,7 +9,7 @@ pub mod schedule;
 pub mod table;
 
 pub use apply::ApplyError;
-pub use identity::VirtualServerId;
+pub use identity::{GroupName, VirtualServerId};
 pub use persistence::Templates;
 pub use reconcile::{reconcile, reconcile_service};
 pub use schedule::{Algorithm, Connections, Picker};

@@ -1,5 +1,7 @@
 //! The IPVS table in Linux's own words (`ip_vs.h`): services and their destinations.
 
+use super::identity::Written;
+use crate::interface::Family;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,16 +26,53 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// What makes two services the same one to IPVS.
+/// What makes two services the same one to IPVS: an address and port with their protocol, or a firewall mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ServiceKey {
-    pub protocol: Protocol,
-    pub address: SocketAddr,
+#[serde(into = "Written", try_from = "Written")]
+pub enum ServiceKey {
+    Address {
+        protocol: Protocol,
+        address: SocketAddr,
+    },
+    /// Packets that a packet filter has marked so, whatever else they are.
+    Mark {
+        mark: u32,
+        family: Family,
+    },
+}
+
+impl ServiceKey {
+    /// None: a mark has none.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Address { address, .. } => Some(*address),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    /// None: a mark has none.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Address { protocol, .. } => Some(*protocol),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Address { address, .. } => Family::of(address.ip()),
+            Self::Mark { family, .. } => *family,
+        }
+    }
 }
 
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.protocol, self.address)
+        match self {
+            Self::Address { protocol, address } => write!(f, "{protocol} {address}"),
+            Self::Mark { mark, family: Family::V4 } => write!(f, "fwmark {mark}"),
+            Self::Mark { mark, family: Family::V6 } => write!(f, "fwmark {mark} inet6"),
+        }
     }
 }
 
@@ -46,6 +85,17 @@ pub enum Forwarding {
     Dr,
     /// IPIP tunnel.
     Tun,
+}
+
+impl Forwarding {
+    /// Where the table sends packets of an entry to for this real server: only NAT can change their port, and with DR and TUN
+    /// it is the entry's, 0 behind a mark (as in keepalived).
+    pub fn destination(self, server: SocketAddr, of: &ServiceKey) -> SocketAddr {
+        match self {
+            Self::Nat => server,
+            Self::Dr | Self::Tun => SocketAddr::new(server.ip(), of.address().map_or(0, |address| address.port())),
+        }
+    }
 }
 
 impl fmt::Display for Forwarding {

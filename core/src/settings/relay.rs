@@ -105,14 +105,14 @@ impl Relay {
     }
 
     /// What holds for the virtual server at this address.
-    pub fn limits(&self, address: SocketAddr) -> RelayLimits {
-        self.services.get(&address).map_or(self.usual, |table| table.said.over(self.usual))
+    pub fn limits(&self, address: Option<SocketAddr>) -> RelayLimits {
+        address.and_then(|address| self.services.get(&address)).map_or(self.usual, |table| table.said.over(self.usual))
     }
 
     /// Tables of virtual servers that `config` does not have. They do no harm, and several configurations may share one
     /// `vipward.toml`.
     pub(super) fn unknown_services(&self, config: &Config) -> Vec<Diagnostic> {
-        let known = |address: &SocketAddr| config.services.iter().any(|service| service.key.address == *address);
+        let known = |address: &SocketAddr| config.services.iter().any(|service| service.entries.is_at(*address));
         let unknown = self.services.iter().filter(|(address, _)| !known(address));
         unknown
             .map(|(address, table)| {

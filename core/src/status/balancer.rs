@@ -25,6 +25,9 @@ pub struct VirtualServerStatus {
     /// `ha_suspend`: its address is not here, and nobody checks.
     #[serde(default)]
     pub suspended: bool,
+    /// Of a group: its entries in the table, the first of many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<String>,
     pub servers: Vec<RealServerStatus>,
 }
 

@@ -3,7 +3,7 @@
 use crate::world::*;
 use vipward_core::balancer::{Carrier, Effect, Event, Input};
 use vipward_core::config::VirtualServer;
-use vipward_core::ipvs::{Forwarding, Op, Protocol, Table};
+use vipward_core::ipvs::{Forwarding, Op, Protocol, ServiceKey, Table};
 use vipward_core::time::Duration;
 
 const STRANGER: &str = "10.96.0.1:443";
@@ -260,7 +260,7 @@ fn an_old_answer_does_not_cover_a_refusal() {
 fn three_kinds() -> Vec<VirtualServer> {
     let mut services = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map(|vip| service(vip, &[WEB1]));
     services[1].real_servers[0].forwarding = Forwarding::Dr;
-    services[2].key.protocol = Protocol::Udp;
+    services[2].entries = ServiceKey::Address { protocol: Protocol::Udp, address: address("10.0.0.3:80") }.into();
     services.into()
 }
 

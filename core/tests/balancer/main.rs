@@ -4,6 +4,7 @@
 mod checks;
 mod estate;
 mod files;
+mod groups;
 mod kernel;
 mod notify;
 mod quorum;

@@ -1,6 +1,7 @@
 //! Quorum, sorry server, inhibit_on_failure. The limits and the tables are those of keepalived 2.2.7.
 
 use crate::world::*;
+use vipward_core::config::SorryServer;
 use vipward_core::time::Duration;
 
 const GOOD: Mood = Mood::Good(Duration::ZERO);
@@ -116,4 +117,20 @@ fn the_weight_counts_not_the_number() {
     world.mood(WEB1, Mood::Refuses);
     world.until(secs(30));
     assert_eq!(world.table(VIP), "192.0.2.99:80=1", "weight 1 of 3");
+}
+
+/// `sorry_server_inhibit`: it is there all the time, with weight 0 while it is not needed.
+#[test]
+fn a_sorry_server_may_stay_in_the_table() {
+    let mut server = service(VIP, &[WEB1]);
+    server.sorry_server = Some(SorryServer { inhibit: true, ..sorry() });
+    let mut world = World::with(vec![server]);
+    world.until(secs(5));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1 192.0.2.99:80=0");
+    world.mood(WEB1, Mood::Refuses);
+    world.until(secs(20));
+    assert_eq!(world.table(VIP), "192.0.2.99:80=1");
+    world.mood(WEB1, GOOD);
+    world.until(secs(40));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=1 192.0.2.99:80=0");
 }

@@ -30,11 +30,11 @@ pub fn address(text: &str) -> SocketAddr {
 }
 
 pub fn key(text: &str) -> ServiceKey {
-    ServiceKey { protocol: Protocol::Tcp, address: address(text) }
+    ServiceKey::Address { protocol: Protocol::Tcp, address: address(text) }
 }
 
 pub fn id(text: &str) -> VirtualServerId {
-    VirtualServerId::of_address(key(text))
+    VirtualServerId::of_entry(key(text))
 }
 
 /// A TCP_CHECK with round numbers: `delay_loop 6`, `retry 2`, `delay_before_retry 1`, `connect_timeout 3`, `warmup 0`.
@@ -88,7 +88,7 @@ pub fn real(at: &str, checkers: Vec<CheckerConfig>) -> RealServer {
 /// Each real server has one TCP_CHECK.
 pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
     VirtualServer {
-        key: key(vip),
+        entries: key(vip).into(),
         scheduler: Scheduler("rr".into()),
         persistence_timeout: None,
         persistence_granularity: Ipv4Addr::BROADCAST,
@@ -105,7 +105,7 @@ pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
 }
 
 pub fn sorry() -> SorryServer {
-    SorryServer { address: address(SORRY), forwarding: Forwarding::Nat }
+    SorryServer { address: address(SORRY), forwarding: Forwarding::Nat, inhibit: false }
 }
 
 pub fn config(services: Vec<VirtualServer>) -> Config {

@@ -80,12 +80,13 @@ fn beside(keyword: &Keyword) -> &'static str {
         "auth_pass" => "auth_type PASS\n",
         "auth_type" => "auth_pass x7Kf\n",
         "unicast_src_ip" | "unicast_ttl" => "unicast_peer {\n 192.0.2.99\n}\n",
-        "sorry_server_lvs_method" => "sorry_server 198.51.100.9\n",
+        "sorry_server_lvs_method" | "sorry_server_inhibit" => "sorry_server 198.51.100.9\n",
         "regex_no_match" | "regex_options" | "regex_min_offset" | "regex_max_offset" => "regex ok\n",
         "param_match" => "process p x\n",
         "sni_name" => "enable_sni\n",
         "min_reply_length" | "max_reply_length" => "require_reply\n",
         "hysteresis" => "quorum 2147483647\n",
+        "persistence_granularity" => "persistence_timeout 50\n",
         _ => "",
     }
 }
@@ -115,6 +116,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     } else {
         ""
     };
+    let target = if keyword.word == "ip_family" { "fwmark 3" } else { "192.0.2.100 80" };
     let tracks = own(Block::FileCheck, "track_file F");
     let files = own(Block::VrrpInstance, "track_file {\n F\n}");
     let processes = own(Block::VrrpInstance, "track_process {\n P\n}");
@@ -137,7 +139,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
         "global_defs {{\n{mail}{}\n}}\nvrrp_script chk {{\n{script}{}\n}}\ntrack_file F {{\n{}{}\n}}\n\
          vrrp_track_process P {{\n{}{}\n}}\n\
          vrrp_instance VI_1 {{\n{interface}{}virtual_ipaddress {{\n 192.0.2.100\n}}\n{tracked}{files}{processes}{auth}{}\n}}\n\
-         virtual_server 192.0.2.100 80 {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
+         virtual_server {target} {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
          SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\nUDP_CHECK {{\n{}\n}}\nDNS_CHECK {{\n{}\n}}\nFILE_CHECK {{\n{tracks}{}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{ipv6}",
@@ -209,6 +211,7 @@ fn open(keyword: &Keyword) -> &'static str {
         ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
         ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",
         ("garp_group", _) => " {\n interface eth1\n gna_interval 1\n}",
+        ("virtual_server_group", _) => " g {\n 192.0.2.5 80\n}\nvirtual_server group g {\n protocol TCP\n}",
         ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",
         ("real_server", _) => " 198.51.100.22 80 {\n}",
         ("FILE_CHECK", _) => " {\n track_file F\n}",

@@ -141,7 +141,7 @@ fn a_tracked_script_may_have_a_weight_of_its_own() {
 fn virtual_server() {
     let config = good(&service("", "TCP_CHECK {\n}"));
     let service = &config.services[0];
-    assert_eq!((service.key.protocol, service.scheduler.to_string()), (Protocol::Tcp, "rr".to_owned()));
+    assert_eq!((service.entries.protocol(), service.scheduler.to_string()), (Some(Protocol::Tcp), "rr".to_owned()));
     assert_eq!((service.persistence_timeout, service.persistence_granularity), (None, Ipv4Addr::BROADCAST));
     assert_eq!((service.quorum, service.hysteresis, &service.sorry_server), (1, 0, &None));
     let server = &service.real_servers[0];

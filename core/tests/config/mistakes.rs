@@ -2,6 +2,7 @@
 
 use crate::helpers::{instance, load, said, service};
 use crate::mistakes_of_checks::of_checks;
+use crate::server_groups::of_groups;
 
 const CHECK: &str = "TCP_CHECK {\n}";
 
@@ -374,7 +375,6 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
         ("no scheduler", service("", CHECK).replace("    lb_algo rr\n", ""), "W missing-word 1:1"),
         ("no protocol", service("", CHECK).replace("    protocol TCP\n", ""), "E missing-word 1:1"),
         ("no port", service("", CHECK).replace("100 80", "100"), "E missing-value 1:27"),
-        ("by mark", service("", CHECK).replace("192.0.2.100 80", "fwmark 3"), "E not-yet 1:1"),
         ("a port glued on", service("", CHECK).replace("21 80", "21:80"), "E bad-value 6:17"),
         ("no checker", service("", ""), "W no-checker 6:5"),
         ("only another checker", service("", "BFD_CHECK {\n name b\n}"), "W not-yet 7:1"),
@@ -421,7 +421,7 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
 #[test]
 fn one_cause_is_one_message_at_its_place() {
     let mut wrong = String::new();
-    for (name, text, want) in single().into_iter().chain(of_checks()) {
+    for (name, text, want) in single().into_iter().chain(of_checks()).chain(of_groups()) {
         let said = said(&text).join(" ");
         if said != want {
             wrong += &format!("{name}\n  want {want}\n  said {said}\n");
@@ -433,7 +433,7 @@ fn one_cause_is_one_message_at_its_place() {
 #[test]
 fn gallery() {
     let mut shown = String::new();
-    for (name, text, _) in single().into_iter().chain(of_checks()) {
+    for (name, text, _) in single().into_iter().chain(of_checks()).chain(of_groups()) {
         let (sources, loaded) = load(&text);
         shown += &format!("~~~ {name}\n{}", vipward_core::text::render(&sources, &loaded.diagnostics, false));
     }

@@ -49,15 +49,15 @@ fn news_of_the_other_machine_change_nothing() {
     let mut t = Timeline::of(vec![router()]);
     let before = t.election.next_wakeup();
     let service = "10.0.0.1:80".parse().unwrap();
-    let key = vipward_core::ipvs::ServiceKey { protocol: vipward_core::ipvs::Protocol::Tcp, address: service };
-    let service = vipward_core::ipvs::VirtualServerId::of_address(key);
+    let key = vipward_core::ipvs::ServiceKey::Address { protocol: vipward_core::ipvs::Protocol::Tcp, address: service };
+    let service = vipward_core::ipvs::VirtualServerId::of_entry(key);
     t.handles(Input::News(News::QuorumChanged { service, quorum: false })).nothing();
     assert_eq!(t.election.next_wakeup(), before);
 }
 
 fn service(last: u8) -> VirtualServer {
     VirtualServer {
-        key: ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(ip(last).into(), 80) },
+        entries: ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::new(ip(last).into(), 80) }.into(),
         scheduler: Scheduler("rr".into()),
         persistence_timeout: None,
         persistence_granularity: Ipv4Addr::BROADCAST,

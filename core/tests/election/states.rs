@@ -75,7 +75,7 @@ pub fn events() -> Vec<(&'static str, Input)> {
     let failed = |effect| Input::Failed { effect: Box::new(effect), error: "no".to_owned() };
     let address = |last, ours, present| event(Event::AddressChanged { address: observed(last, ours), present });
     let target = "10.0.0.200:80".parse().unwrap();
-    let service = VirtualServerId::of_address(ServiceKey { protocol: Protocol::Tcp, address: target });
+    let service = VirtualServerId::of_entry(ServiceKey::Address { protocol: Protocol::Tcp, address: target });
     let all = vec![
         ("advert 0", advert(peer(2, 0))),
         ("advert 50", advert(peer(2, 50))),

@@ -129,7 +129,7 @@ mod tests {
     use vipward_core::ipvs::{Protocol, VirtualServerId};
 
     fn service(n: u16) -> ServiceKey {
-        ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 1], n).into() }
+        ServiceKey::Address { protocol: Protocol::Tcp, address: ([10, 0, 0, 1], n).into() }
     }
 
     /// More sockets than go into one packet, and more estate than into a thousand.
@@ -137,7 +137,7 @@ mod tests {
     fn all_of_it_arrives_in_its_order() {
         let (ours, theirs) = passing::pair().unwrap();
         let services = (0..60_000).map(|n| VirtualServerEstate {
-            service: VirtualServerId::of_address(service(n)),
+            service: VirtualServerId::of_entry(service(n)),
             keys: Vec::new(),
             quorum: true,
             servers: Vec::new(),

@@ -61,7 +61,7 @@ fn service(service: &VirtualServer) -> String {
     let sorry = service.sorry_server.as_ref().map(|sorry| format!(", sorry_server {}", sorry.address));
     format!(
         "{}: {}, real servers: {}{}",
-        service.key,
+        service.entries,
         service.scheduler,
         service.real_servers.len(),
         sorry.unwrap_or_default()

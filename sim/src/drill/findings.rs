@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::config::{CheckerConfig, RealServer, VirtualRouterConfig, VirtualServer};
 use vipward_core::decision::Decision;
-use vipward_core::ipvs::{Forwarding, ServiceKey};
+use vipward_core::ipvs::{Forwarding, ServiceKey, VirtualServerId};
 use vipward_core::text::Diagnostic;
 use vipward_core::time::Duration;
 
@@ -53,7 +53,9 @@ fn services_differ(files: &[DirectorFile], found: &mut Vec<Diagnostic>) {
     let mut by_key: BTreeMap<ServiceKey, Vec<(usize, &VirtualServer)>> = BTreeMap::new();
     for (at, file) in files.iter().enumerate() {
         for service in &file.config.services {
-            by_key.entry(service.key).or_default().push((at, service));
+            for key in service.keys() {
+                by_key.entry(key).or_default().push((at, service));
+            }
         }
     }
     let holders = |address: IpAddr| -> BTreeSet<usize> {
@@ -61,12 +63,19 @@ fn services_differ(files: &[DirectorFile], found: &mut Vec<Diagnostic>) {
             .filter(|(_, router)| router.addresses.iter().chain(&router.excluded).any(|held| held.address == address));
         holds.map(|(at, _)| at).collect()
     };
+    // The entries of a group are told of once.
+    let (mut told_missing, mut told_other) = (BTreeSet::new(), BTreeSet::new());
     for (key, services) in by_key {
+        let ids: Vec<(usize, VirtualServerId)> = services.iter().map(|(at, service)| (*at, service.id())).collect();
         let named: BTreeSet<usize> = services.iter().map(|(at, _)| *at).collect();
-        let lacking: Vec<&DirectorFile> =
-            holders(key.address.ip()).difference(&named).filter_map(|at| files.get(*at)).collect();
+        // A mark belongs to no holder.
+        let address = key.address().map(|address| address.ip());
+        let held_by = address.map(holders).unwrap_or_default();
+        let lacking: Vec<&DirectorFile> = held_by.difference(&named).filter_map(|at| files.get(*at)).collect();
         let name = |at: usize| files.get(at).map_or("", |file| &*file.name);
-        if let Some((at, service)) = services.first().filter(|_| !lacking.is_empty()) {
+        if let Some((at, service)) =
+            services.first().filter(|_| !lacking.is_empty() && told_missing.insert(ids.clone()))
+        {
             let names: Vec<&str> = lacking.iter().map(|file| &*file.name).collect();
             let message = format!("virtual_server {key} is missing on {}", words::list(&names));
             let finding =
@@ -76,12 +85,11 @@ fn services_differ(files: &[DirectorFile], found: &mut Vec<Diagnostic>) {
                     .config
                     .routers
                     .iter()
-                    .find(|router| router.addresses.iter().any(|it| it.address == key.address.ip()));
-                match holder {
-                    Some(router) => finding.at(
-                        router.places.of(&key.address.ip().to_string()),
-                        format!("{}: holds the address", file.name),
-                    ),
+                    .find(|router| router.addresses.iter().any(|it| Some(it.address) == address));
+                match holder.zip(address) {
+                    Some((router, address)) => {
+                        finding.at(router.places.of(&address.to_string()), format!("{}: holds the address", file.name))
+                    }
                     None => finding,
                 }
             });
@@ -96,7 +104,7 @@ fn services_differ(files: &[DirectorFile], found: &mut Vec<Diagnostic>) {
         };
         let all = services.iter().map(|(_, service)| list(service));
         let everywhere = all.reduce(|all, other| &all & &other).unwrap_or_default();
-        if services.iter().any(|(_, service)| list(service) != everywhere) {
+        if services.iter().any(|(_, service)| list(service) != everywhere) && told_other.insert(ids) {
             let mut finding = Diagnostic::warning(
                 "real-servers-differ",
                 format!("virtual_server {key} has other real servers on each director"),

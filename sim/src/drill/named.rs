@@ -2,6 +2,7 @@
 
 use super::files::DirectorFile;
 use super::wires::routers;
+use super::words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use vipward_core::config::{Transport, VirtualServer};
@@ -38,7 +39,9 @@ pub(super) fn named_addresses(files: &[DirectorFile]) -> impl Iterator<Item = Ip
         };
         router.source.iter().chain(peers).copied()
     });
-    held(files).chain(speakers).chain(services(files).map(|(_, service)| service.key.address.ip()))
+    held(files)
+        .chain(speakers)
+        .chain(services(files).flat_map(|(_, service)| service.entries.addresses().map(|address| address.ip())))
 }
 
 /// Every machine behind the directors; one that several lines name is there once.
@@ -48,14 +51,17 @@ pub(super) fn backends(files: &[DirectorFile]) -> BTreeMap<IpAddr, Backend> {
         let backend = backends.entry(address.ip()).or_default();
         backend.real |= real;
         backend.named_by.insert(at);
-        let vip = service.key.address;
-        backend.listens.insert(if address.port() == 0 { vip.port() } else { address.port() });
-        match forwarding {
-            Forwarding::Nat => backend.nat = true,
-            Forwarding::Dr | Forwarding::Tun => {
+        backend.nat |= forwarding == Forwarding::Nat;
+        backend.tunnel |= forwarding == Forwarding::Tun;
+        if address.port() != 0 {
+            backend.listens.insert(address.port());
+        }
+        for vip in service.entries.addresses() {
+            if address.port() == 0 || forwarding != Forwarding::Nat {
                 backend.listens.insert(vip.port());
+            }
+            if forwarding != Forwarding::Nat {
                 backend.loopback.insert(vip.ip());
-                backend.tunnel |= forwarding == Forwarding::Tun;
             }
         }
     };
@@ -75,4 +81,15 @@ pub(super) fn backends(files: &[DirectorFile]) -> BTreeMap<IpAddr, Backend> {
         }
     }
     backends
+}
+
+/// Which virtual servers no client of a drill can ask.
+pub(super) fn unasked_marks(files: &[DirectorFile]) -> Option<String> {
+    let marks: BTreeSet<u32> = services(files).flat_map(|(_, service)| service.entries.marks()).collect();
+    let marks: Vec<String> = marks.iter().map(ToString::to_string).collect();
+    let names: Vec<&str> = marks.iter().map(String::as_str).collect();
+    let text = || {
+        format!("nobody asks fwmark {}: which packets have a mark only the packet filter knows", words::list(&names))
+    };
+    (!names.is_empty()).then(text)
 }

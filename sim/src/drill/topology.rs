@@ -1,7 +1,7 @@
 //! The network around the directors, worked out from their files. What the files do not say is assumed, and said.
 
 use super::files::DirectorFile;
-use super::named::{Backend, backends, held, named_addresses, services};
+use super::named::{Backend, backends, held, named_addresses, services, unasked_marks};
 use super::network::Network;
 use super::quorum;
 use super::services::{self, Services};
@@ -341,14 +341,14 @@ impl Build<'_> {
         vips.iter().copied().find(|vip| network.contains(*vip))
     }
 
-    /// One client for each TCP virtual server; where a virtual router has none, one that asks the VIP's holder itself.
+    /// One client for each address of a TCP virtual server, of a range for its first and its last; where a virtual router has none, one that asks the VIP's holder itself.
     fn clients(&mut self, dataplane: Dataplane, backends: &BTreeMap<IpAddr, Backend>) -> Vec<Asker> {
         let vips: BTreeSet<IpAddr> = held(self.files).collect();
-        let services: BTreeSet<SocketAddr> = services(self.files)
-            .filter(|(_, service)| service.key.protocol == Protocol::Tcp && vips.contains(&service.key.address.ip()))
-            .map(|(_, service)| service.key.address)
-            .collect();
-        let mut targets: Vec<SocketAddr> = services.into_iter().collect();
+        let over_tcp = services(self.files).filter(|(_, service)| service.entries.protocol() == Some(Protocol::Tcp));
+        let ends: BTreeSet<SocketAddr> =
+            over_tcp.flat_map(|(_, service)| service.entries.ends()).filter(|end| vips.contains(&end.ip())).collect();
+        self.assumptions.extend(unasked_marks(self.files));
+        let mut targets: Vec<SocketAddr> = ends.into_iter().collect();
         let mut asked: BTreeSet<IpAddr> = targets.iter().map(|target| target.ip()).collect();
         self.services = services::services(self.files, &asked);
         self.assumptions.extend(self.services.assumptions.iter().cloned());
@@ -407,7 +407,7 @@ impl Build<'_> {
     /// So many open connections that each real server can have its share by its weight, and none looks busier than the
     /// others; one where somebody answers by himself.
     fn keeps(&self, target: SocketAddr) -> u32 {
-        let behind = services(self.files).filter(|(_, service)| service.key.address == target);
+        let behind = services(self.files).filter(|(_, service)| service.entries.is_at(target));
         let shares = behind.map(|(_, service)| {
             let weights = || service.real_servers.iter().map(|server| server.weight).filter(|weight| *weight > 0);
             let common = weights().reduce(gcd).unwrap_or(1);

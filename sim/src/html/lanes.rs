@@ -140,14 +140,11 @@ fn of_director(run: &Run, id: NodeId, director: &DirectorPlan, lanes: &mut Vec<L
         return;
     }
     let servers = configs.iter().flat_map(|config| &config.services);
-    let servers: BTreeSet<(VirtualServerId, SocketAddr, SocketAddr)> = servers
-        .flat_map(|service| {
-            let of = |server: &RealServer| (service.id(), server.address, service.key.address);
-            service.real_servers.iter().map(of)
-        })
+    let servers: BTreeSet<(VirtualServerId, SocketAddr)> = servers
+        .flat_map(|service| service.real_servers.iter().map(|server: &RealServer| (service.id(), server.address)))
         .collect();
-    for (service, server, vip) in servers.into_iter().take(MOST_SERVER_LANES) {
-        let label = format!("{server} of {vip}");
+    for (service, server) in servers.into_iter().take(MOST_SERVER_LANES) {
+        let label = format!("{server} of {}", service.place());
         lanes.push(health_lane(run, id, (node.clone(), label), service, server));
     }
 }

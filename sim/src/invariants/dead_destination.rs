@@ -5,11 +5,13 @@
 
 use super::{Invariant, MARGIN, secs};
 use crate::scenario::NodeId;
+use crate::trace::Dispatch;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use vipward_core::check::Exchange;
 use vipward_core::config::{CheckerConfig, RealServer};
+use vipward_core::ipvs::{Protocol, ServiceKey, VirtualServerId};
 use vipward_core::time::{Duration, Instant};
 
 /// Nobody answers ARP: three tries of a second.
@@ -19,7 +21,7 @@ pub const NAME: &str = crate::scenario::invariant::DEAD_DESTINATION;
 
 #[derive(Default)]
 pub struct DeadDestination {
-    dead: BTreeMap<(NodeId, SocketAddr, SocketAddr), Dead>,
+    dead: BTreeMap<(NodeId, VirtualServerId, SocketAddr), Dead>,
     seen: usize,
     version: Option<u64>,
 }
@@ -44,7 +46,8 @@ impl Invariant for DeadDestination {
         }
         let mut broken = Vec::new();
         for dispatch in world.dispatches.iter().skip(self.seen) {
-            let key = (dispatch.director, dispatch.service, dispatch.destination);
+            let Some((service, server)) = sent_to(world, dispatch) else { continue };
+            let key = (dispatch.director, service, server);
             let Some(dead) = self.dead.get_mut(&key).filter(|dead| !dead.reported) else { continue };
             if dispatch.at.since(dead.since) > dead.needed {
                 dead.reported = true;
@@ -71,7 +74,7 @@ impl DeadDestination {
             let services = director.config.iter().flat_map(|config| &config.services);
             for service in services.filter(|service| director.checks(service)) {
                 for server in service.real_servers.iter().filter(|server| !passes(world, id, server)) {
-                    let key = (id, service.key.address, server.address);
+                    let key = (id, service.id(), server.address);
                     let needed = server.checkers.iter().map(time_to_notice).max().unwrap_or_default() + MARGIN * 2;
                     let new = Dead { since: world.now(), needed, reported: false };
                     dead.insert(key, self.dead.get(&key).copied().unwrap_or(new));
@@ -80,6 +83,15 @@ impl DeadDestination {
         }
         self.dead = dead;
     }
+}
+
+/// The virtual server and the real server that a destination of the table stands for.
+fn sent_to(world: &World, dispatch: &Dispatch) -> Option<(VirtualServerId, SocketAddr)> {
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: dispatch.service };
+    let config = world.director(dispatch.director)?.config.as_ref()?;
+    let service = config.services.iter().find(|service| service.entries.has_key(&key))?;
+    let is_it = |real: &&RealServer| real.forwarding.destination(real.address, &key) == dispatch.destination;
+    Some((service.id(), service.real_servers.iter().find(is_it)?.address))
 }
 
 fn passes(world: &World, director: NodeId, server: &RealServer) -> bool {

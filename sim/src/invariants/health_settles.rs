@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use vipward_core::config::{CheckerConfig, Config, RealServer, VirtualServer};
+use vipward_core::ipvs::{Forwarding, VirtualServerId};
 use vipward_core::time::{Duration, Instant};
 
 pub const NAME: &str = crate::scenario::invariant::HEALTH_SETTLES;
@@ -20,11 +21,11 @@ pub const NAME: &str = crate::scenario::invariant::HEALTH_SETTLES;
 #[derive(Default)]
 pub struct HealthSettles {
     version: Option<u64>,
-    truths: BTreeMap<(NodeId, SocketAddr, SocketAddr), Truth>,
+    truths: BTreeMap<(NodeId, VirtualServerId, SocketAddr), Truth>,
     configs: BTreeMap<NodeId, (Arc<Config>, u64)>,
     /// Services to judge, and when.
-    due: BTreeMap<(NodeId, SocketAddr), Instant>,
-    reported: BTreeSet<(NodeId, SocketAddr)>,
+    due: BTreeMap<(NodeId, VirtualServerId), Instant>,
+    reported: BTreeSet<(NodeId, VirtualServerId)>,
 }
 
 /// Whether a server passes its checkers; none: that is a matter of luck, or nobody checks it (`ha_suspend`).
@@ -84,46 +85,50 @@ impl HealthSettles {
                 let mut settled = Some(Instant::ZERO);
                 for server in &service.real_servers {
                     let passes = if director.checks(service) { truth(world, id, server) } else { None };
-                    let key = (id, service.key.address, server.address);
+                    let key = (id, service.id(), server.address);
                     let before = self.truths.get(&key).filter(|before| same && before.passes == passes);
                     let truth = Truth { passes, since: before.map_or(world.now(), |before| before.since) };
                     truths.insert(key, truth);
                     settled = settled.and_then(|at| Some(at.max(truth.since + time_to_see(world, server, passes?))));
                 }
                 if let Some(at) = settled {
-                    self.due.insert((id, service.key.address), at.max(world.now()));
+                    self.due.insert((id, service.id()), at.max(world.now()));
                 }
             }
         }
         self.truths = truths;
     }
 
-    fn wrong(&self, world: &World, id: NodeId, address: SocketAddr) -> Option<String> {
+    fn wrong(&self, world: &World, id: NodeId, called: VirtualServerId) -> Option<String> {
         let director = world.director(id)?;
-        let service = director.config.as_ref()?.services.iter().find(|it| it.key.address == address)?;
+        let service = director.config.as_ref()?.services.iter().find(|it| it.id() == called)?;
         if service.hysteresis > 0 {
             return None;
         }
         let wanted = self.wanted(id, director, service);
-        let entry = director.kernel.ipvs.services.get(&service.key);
-        let held: BTreeSet<SocketAddr> = entry
-            .into_iter()
-            .flat_map(|entry| &entry.destinations)
-            .filter(|(_, destination)| destination.weight > 0)
-            .map(|(address, _)| *address)
-            .collect();
         let list = |set: &BTreeSet<SocketAddr>| match set.is_empty() {
             true => "nobody".to_owned(),
             false => set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
-        (held != wanted).then(|| {
-            format!("{}'s table sends {address} to {}; it should be {}", world.name(id), list(&held), list(&wanted))
+        service.keys().iter().find_map(|key| {
+            let wanted = wanted.iter().map(|(server, forwarding)| forwarding.destination(*server, key)).collect();
+            let entry = director.kernel.ipvs.services.get(key);
+            let held: BTreeSet<SocketAddr> = entry
+                .into_iter()
+                .flat_map(|entry| &entry.destinations)
+                .filter(|(_, destination)| destination.weight > 0)
+                .map(|(address, _)| *address)
+                .collect();
+            let place = VirtualServerId::of_entry(*key).place();
+            (held != wanted).then(|| {
+                format!("{}'s table sends {place} to {}; it should be {}", world.name(id), list(&held), list(&wanted))
+            })
         })
     }
 
-    fn wanted(&self, id: NodeId, director: &Director, service: &VirtualServer) -> BTreeSet<SocketAddr> {
+    fn wanted(&self, id: NodeId, director: &Director, service: &VirtualServer) -> Vec<(SocketAddr, Forwarding)> {
         let passes = |server: &&RealServer| {
-            let truth = self.truths.get(&(id, service.key.address, server.address));
+            let truth = self.truths.get(&(id, service.id(), server.address));
             truth.is_some_and(|truth| truth.passes == Some(true))
         };
         let weigh = |server: &RealServer| u64::from(director.weight(service.id(), server));
@@ -131,10 +136,10 @@ impl HealthSettles {
         let total: u64 = service.real_servers.iter().map(|server| u64::from(server.weight)).sum();
         let quorum = u64::from(service.quorum).min(total).max(1);
         match service.sorry_server.as_ref().filter(|_| live < quorum) {
-            Some(sorry) => [sorry.address].into(),
+            Some(sorry) => vec![(sorry.address, sorry.forwarding)],
             None => {
                 let live = service.real_servers.iter().filter(|server| weigh(server) > 0).filter(passes);
-                live.map(|server| server.address).collect()
+                live.map(|server| (server.address, server.forwarding)).collect()
             }
         }
     }

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::config::Config;
 use vipward_core::decision::Decision;
-use vipward_core::ipvs::VirtualServerId;
+use vipward_core::ipvs::{Forwarding, ServiceKey, VirtualServerId};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
 
@@ -142,29 +142,33 @@ impl TablesSettle {
     }
 
     fn services(&self, world: &World, id: NodeId, director: &Director) -> Option<String> {
-        let mut wanted: BTreeMap<SocketAddr, BTreeSet<SocketAddr>> = BTreeMap::new();
+        let mut wanted: BTreeMap<ServiceKey, BTreeSet<SocketAddr>> = BTreeMap::new();
         for service in director.config.iter().flat_map(|config| &config.services) {
             let no_quorum = self.no_quorum.contains(&(id, service.id()));
-            let destinations = match service.sorry_server.as_ref().filter(|_| no_quorum) {
-                Some(sorry) => [sorry.address].into(),
+            let destinations: Vec<(SocketAddr, Forwarding)> = match service.sorry_server.as_ref().filter(|_| no_quorum)
+            {
+                Some(sorry) => vec![(sorry.address, sorry.forwarding)],
                 None => service
                     .real_servers
                     .iter()
                     .filter(|server| director.weight(service.id(), server) > 0)
                     .filter(|server| !self.down.contains(&(id, service.id(), server.address)))
-                    .map(|server| server.address)
+                    .map(|server| (server.address, server.forwarding))
                     .collect(),
             };
-            wanted.insert(service.key.address, destinations);
+            for key in service.keys() {
+                let at = destinations.iter().map(|(server, forwarding)| forwarding.destination(*server, &key));
+                wanted.insert(key, at.collect());
+            }
         }
         let services = director.kernel.ipvs.services.iter();
-        let held: BTreeMap<SocketAddr, BTreeSet<SocketAddr>> = services
+        let held: BTreeMap<ServiceKey, BTreeSet<SocketAddr>> = services
             .map(|(key, entry)| {
                 let live = entry.destinations.iter().filter(|(_, destination)| destination.weight > 0);
-                (key.address, live.map(|(address, _)| *address).collect())
+                (*key, live.map(|(address, _)| *address).collect())
             })
             .collect();
-        let list = |table: &BTreeMap<SocketAddr, BTreeSet<SocketAddr>>| -> BTreeSet<String> {
+        let list = |table: &BTreeMap<ServiceKey, BTreeSet<SocketAddr>>| -> BTreeSet<String> {
             let services = table.keys().map(ToString::to_string);
             let pairs = table.iter().flat_map(|(at, to)| to.iter().map(move |to| format!("{at} -> {to}")));
             services.chain(pairs).collect()
@@ -179,7 +183,7 @@ impl TablesSettle {
 fn left_behind(world: &World, id: NodeId, director: &Director) -> Option<String> {
     let ours = director.kernel.addresses.iter().filter(|(_, held)| held.ours);
     let addresses = ours.map(|(key, _)| key.address.to_string());
-    let services = director.kernel.ipvs.services.keys().map(|key| key.address.to_string());
+    let services = director.kernel.ipvs.services.keys().map(ToString::to_string);
     let extra: Vec<String> = addresses.chain(services).collect();
     differs(world.name(id), "kernel after its orderly stop", &[], &extra)
 }

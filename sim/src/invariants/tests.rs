@@ -88,7 +88,7 @@ fn vip_key() -> AddressKey {
 }
 
 fn key() -> ServiceKey {
-    ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::new(vip(), 80) }
+    ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::new(vip(), 80) }
 }
 
 /// Of lb1.
@@ -355,7 +355,7 @@ fn a_dead_server_that_stays_in_the_table() {
     run.master(LB1);
     run.serve(LB1);
     run.serve(LB2);
-    let service = VirtualServerId::of_address(key());
+    let service = VirtualServerId::of_entry(key());
     let down = |failure| Decision::ServerDown { service, server: "192.0.2.21:80".parse().unwrap(), failure };
     run.world.decided(LB2, &down(Failure::Refused));
     run.until(4_000);

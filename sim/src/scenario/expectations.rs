@@ -207,7 +207,7 @@ impl Reader<'_> {
 
     pub(super) fn only_service(&mut self, table: &Table<'_>) -> Option<SocketAddr> {
         let mut all: Vec<SocketAddr> =
-            self.configs().flat_map(|config| config.services.iter().map(|service| service.key.address)).collect();
+            self.configs().flat_map(|config| config.services.iter().flat_map(|it| it.entries.addresses())).collect();
         all.sort_unstable();
         all.dedup();
         match all[..] {

@@ -245,7 +245,7 @@ impl World {
                 if !entry.is_some_and(|entry| entry.destinations.contains_key(&destination)) {
                     return Err(Unanswered::Nothing(format!("{name} has {destination} no more, and drops it")));
                 }
-                let onward = self.onward(director, it.by, key, destination, forwarding)?;
+                let onward = self.onward(director, it.by, it.target, destination, forwarding)?;
                 onward + self.way_back(client, director, it.by, forwarding)?
             }
         };
@@ -318,7 +318,7 @@ mod tests {
         let mut world = kept();
         until(&mut world, 12_000);
         assert_eq!(breaks(&world), []);
-        let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+        let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
         let table = &world.director(LB1).unwrap().kernel.connections;
         assert_eq!(table.of(key, "192.0.2.21:80".parse().unwrap()).active, 1);
     }
@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn what_belongs_to_a_destination_that_is_taken_out_is_dropped() {
         let mut world = kept();
-        let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+        let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
         let gone = Op::RemoveDestination { service: key, address: "192.0.2.21:80".parse().unwrap() };
         world.ipvs(LB1, &gone).unwrap();
         until(&mut world, 8_000);

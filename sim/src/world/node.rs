@@ -202,9 +202,11 @@ impl Director {
         self.weights.get(&(service, server.address)).copied().unwrap_or(server.weight)
     }
 
-    /// Whether it checks the real servers of this virtual server: with `ha_suspend` only where its address is.
+    /// Whether it checks the real servers of this virtual server: with `ha_suspend` only where its address is, or one of
+    /// them.
     pub fn checks(&self, service: &VirtualServer) -> bool {
-        !service.ha_suspend || self.kernel.addresses.holds(service.key.address.ip())
+        let addresses = service.suspended_without();
+        addresses.is_empty() || addresses.iter().any(|address| self.kernel.addresses.holds(*address))
     }
 
     pub fn running(&self) -> bool {

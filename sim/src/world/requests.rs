@@ -223,9 +223,8 @@ impl World {
         if !self.takes(director, target.ip()) {
             return Err(format!("{name} gets the packet and holds {} no more", target.ip()));
         }
-        let key = ServiceKey { protocol: Protocol::Tcp, address: target };
-        if self.director(director).is_some_and(|it| it.kernel.ipvs.services.contains_key(&key)) {
-            return self.forward(request, director, key, there);
+        if self.director(director).is_some_and(|it| it.kernel.ipvs.services.contains_key(&tcp(target))) {
+            return self.forward(request, director, target, there);
         }
         let back = self.back(director, client)?;
         let (outcome, slow) = self.answer(director, target);
@@ -251,14 +250,14 @@ impl World {
         &mut self,
         request: &mut Pending,
         director: NodeId,
-        key: ServiceKey,
+        vip: SocketAddr,
         there: Duration,
     ) -> Result<Tried, String> {
-        let client = request.client;
+        let (client, key) = (request.client, tcp(vip));
         let name = self.name(director).to_owned();
         let source = self.own_address(client).ok_or("the client has no address")?;
         if self.relays(director) {
-            return self.relay(request, director, key, there, source);
+            return self.relay(request, director, vip, there, source);
         }
         let known = request.connection.filter(|it| it.director == director && it.key == key).map(|it| it.destination);
         let (destination, forwarding) = match known {
@@ -276,7 +275,7 @@ impl World {
                     return Ok(Tried::Outcome { after: there + back, outcome });
                 };
                 let at = self.now;
-                self.dispatches.push(Dispatch { at, client, director, service: key.address, destination });
+                self.dispatches.push(Dispatch { at, client, director, service: vip, destination });
                 let carrier = Carrier::Ipvs(forwarding);
                 request.connection = Some(Connection { director, key, destination, carrier });
                 (destination, forwarding)
@@ -285,14 +284,14 @@ impl World {
         let server = self
             .holder_of_own(destination.ip())
             .ok_or_else(|| format!("{name} sends it to {destination}, which nobody has"))?;
-        let onward = self.onward(director, server, key, destination, forwarding)?;
-        let balances = |it: &Director| it.kernel.ipvs.services.contains_key(&key);
+        let onward = self.onward(director, server, vip, destination, forwarding)?;
+        let balances = |it: &Director| it.kernel.ipvs.services.contains_key(&tcp(vip));
         if server != director && forwarding != Forwarding::Nat && self.director(server).is_some_and(balances) {
-            return self.balanced_again(request, (director, server), key, there + onward, source);
+            return self.balanced_again(request, (director, server), vip, there + onward, source);
         }
         let back = self.way_back(client, director, server, forwarding)?;
-        self.confirm_way(client, key.address.ip());
-        let port = Carrier::Ipvs(forwarding).port(key.address, destination);
+        self.confirm_way(client, vip.ip());
+        let port = Carrier::Ipvs(forwarding).port(vip, destination);
         let (outcome, slow) = self.answer(server, SocketAddr::new(destination.ip(), port));
         let after = there + onward + back + slow;
         Ok(Tried::Outcome { after, outcome })
@@ -304,15 +303,15 @@ impl World {
         &mut self,
         request: &mut Pending,
         (first, second): (NodeId, NodeId),
-        key: ServiceKey,
+        vip: SocketAddr,
         there: Duration,
         source: IpAddr,
     ) -> Result<Tried, String> {
         let client = request.client;
-        let chosen = request.sent_on.or_else(|| self.schedule(second, key, source, None));
+        let chosen = request.sent_on.or_else(|| self.schedule(second, tcp(vip), source, None));
         request.sent_on = chosen;
         let Some((destination, forwarding)) = chosen else {
-            let cause = format!("{} has no destination for {key}", self.name(second));
+            let cause = format!("{} has no destination for {}", self.name(second), tcp(vip));
             let back = self.back(second, client)?;
             return Ok(Tried::Outcome { after: there + back, outcome: Outcome::Refused { cause } });
         };
@@ -324,11 +323,11 @@ impl World {
         }
         let onward = match server == second {
             true => Duration::ZERO,
-            false => self.onward(second, server, key, destination, forwarding)?,
+            false => self.onward(second, server, vip, destination, forwarding)?,
         };
         let back = self.way_back(client, second, server, forwarding)?;
-        self.confirm_way(client, key.address.ip());
-        let port = Carrier::Ipvs(forwarding).port(key.address, destination);
+        self.confirm_way(client, vip.ip());
+        let port = Carrier::Ipvs(forwarding).port(vip, destination);
         let (outcome, slow) = self.answer(server, SocketAddr::new(destination.ip(), port));
         Ok(Tried::Outcome { after: there + onward + back + slow, outcome })
     }
@@ -339,23 +338,23 @@ impl World {
         &mut self,
         request: &mut Pending,
         director: NodeId,
-        key: ServiceKey,
+        vip: SocketAddr,
         there: Duration,
         source: IpAddr,
     ) -> Result<Tried, String> {
-        let client = request.client;
+        let (client, key) = (request.client, tcp(vip));
         let name = self.name(director).to_owned();
         if self.director(director).is_some_and(|director| !director.running()) {
             return Err(format!("{name}'s relay does not run"));
         }
         let back = self.back(director, client)?;
-        self.confirm_way(client, key.address.ip());
+        self.confirm_way(client, vip.ip());
         let (mut failed, mut waited) = (None, Duration::ZERO);
         let mut cause = format!("{name} has no destination for {key}");
         for _ in 0..2 {
             let Some((destination, _)) = self.schedule(director, key, source, failed) else { break };
             let at = self.now;
-            self.dispatches.push(Dispatch { at, client, director, service: key.address, destination });
+            self.dispatches.push(Dispatch { at, client, director, service: vip, destination });
             failed = Some(destination);
             let way = match self.holder_of_own(destination.ip()) {
                 Some(server) => {
@@ -412,16 +411,15 @@ impl World {
         &mut self,
         director: NodeId,
         server: NodeId,
-        key: ServiceKey,
+        vip: SocketAddr,
         destination: SocketAddr,
         forwarding: Forwarding,
     ) -> Result<Duration, String> {
         let (from, to) = (self.name(director).to_owned(), self.name(server).to_owned());
-        let vip = key.address.ip();
         let (on_loopback, unpacks) = match &self.plan.node(server).kind {
-            NodeKind::RealServer(plan) => (plan.loopback.contains(&vip), plan.tunnel),
+            NodeKind::RealServer(plan) => (plan.loopback.contains(&vip.ip()), plan.tunnel),
             // One that is a real server of another director is set up as one.
-            NodeKind::Director(plan) => (plan.loopback.contains(&vip), plan.loopback.contains(&vip)),
+            NodeKind::Director(plan) => (plan.loopback.contains(&vip.ip()), plan.loopback.contains(&vip.ip())),
             NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => (false, false),
         };
         let takes_vip = server == director || on_loopback;
@@ -431,14 +429,11 @@ impl World {
                 if segments.is_empty() {
                     return Err(format!("DR can't reach {to}: it is not on a segment of {from}"));
                 }
-                if key.address.port() != destination.port() {
+                if vip.port() != destination.port() {
                     return Err(format!("DR does not change ports, and {destination} has another"));
                 }
                 if !takes_vip {
-                    return Err(format!(
-                        "{to} drops it: {} is not on its loopback, and DR needs it there",
-                        key.address.ip()
-                    ));
+                    return Err(format!("{to} drops it: {} is not on its loopback, and DR needs it there", vip.ip()));
                 }
                 segments.into_iter().find_map(|segment| self.link(director, server, segment))
             }
@@ -447,10 +442,7 @@ impl World {
                     return Err(format!("{to} does not unpack IPIP, and TUN needs it"));
                 }
                 if !takes_vip {
-                    return Err(format!(
-                        "{to} drops it: {} is not on its loopback, and TUN needs it there",
-                        key.address.ip()
-                    ));
+                    return Err(format!("{to} drops it: {} is not on its loopback, and TUN needs it there", vip.ip()));
                 }
                 self.route(director, server)
             }
@@ -587,4 +579,9 @@ impl World {
         let alive = self.listening(server, port).is_some_and(|state| accepts(state.status));
         alive && self.reachable(director, server)
     }
+}
+
+/// Clients speak TCP.
+fn tcp(address: SocketAddr) -> ServiceKey {
+    ServiceKey::Address { protocol: Protocol::Tcp, address }
 }

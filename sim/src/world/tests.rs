@@ -23,7 +23,7 @@ pub(super) fn hold(world: &mut World, id: NodeId) {
 }
 
 pub(super) fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
-    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
     world.ipvs(id, &Op::AddService { key, service }).unwrap();
     let destination = Destination { weight: 1, forwarding, upper_threshold: 0, lower_threshold: 0 };
@@ -152,7 +152,7 @@ fn directors_that_are_real_servers_of_each_other_lose_a_quarter_of_the_connectio
     }
     let mut world = world(scenario);
     hold(&mut world, LB1);
-    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     for id in [LB1, LB2] {
         let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
         world.ipvs(id, &Op::AddService { key, service }).unwrap();
@@ -266,7 +266,7 @@ fn nat_fails_when_client_and_server_share_a_segment() {
 fn an_empty_table_refuses_and_a_slow_server_is_too_late() {
     let mut world = world(pair());
     hold(&mut world, LB1);
-    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
     world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
     until(&mut world, 5_500);
@@ -504,7 +504,7 @@ fn the_world_is_pure() {
 fn behind(scheduler: &str) -> World {
     let mut world = world(pair());
     hold(&mut world, LB1);
-    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     let service = Service { scheduler: Scheduler(scheduler.into()), persistence: None, flags: Default::default() };
     world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
     for address in ["192.0.2.21:80", "192.0.2.22:80"] {
@@ -568,7 +568,7 @@ fn what_is_sent_again_goes_where_the_first_packet_went() {
     world.act(&Action::PowerOff(WEB1));
     until(&mut world, 6_500);
     // Its place is taken by another one before the client sends again.
-    let key = ServiceKey { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     let destination = Destination { weight: 1, forwarding: Forwarding::Dr, upper_threshold: 0, lower_threshold: 0 };
     let address = "192.0.2.22:80".parse().unwrap();
     world.ipvs(LB1, &Op::AddDestination { service: key, address, destination }).unwrap();

@@ -118,12 +118,12 @@ const LATER: &[Row<Draft>] = &[
 
 pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut virtual_server::Draft) {
     let (block, mut draft) = (said.line, said.lower.fresh(&TABLE));
-    draft.address = said.lower.server_address(block, outer.address);
+    draft.address = said.lower.server_address(block, outer.port());
     (draft.weight, draft.forwarding) = (outer.weight, outer.forwarding);
     (draft.inhibit_on_failure, draft.pace) = (outer.inhibit_on_failure, outer.pace.clone());
     draft.places.head(block.span());
     said.lower.fill(&TABLE, block.lines(), &mut draft);
-    let (Some(address), Some(service)) = (draft.address, outer.address) else { return };
+    let (Some(address), Some(target)) = (draft.address, &outer.target) else { return };
     let lower = &mut *said.lower;
     if draft.upper_threshold > 0 && draft.lower_threshold > draft.upper_threshold {
         lower.push(
@@ -133,7 +133,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut virtual_server::Draf
                 .help("use a lower `lthreshold`"),
         );
     }
-    lower.reachable(block, address, draft.forwarding, service);
+    lower.reachable(block, address, draft.forwarding, &target.addresses());
     let is_checker = |line: &Statement<'_>| {
         line.keyword.is_some_and(|keyword| keyword.word.ends_with("_CHECK") || keyword.word.ends_with("_GET"))
     };
@@ -163,8 +163,8 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, outer: &mut virtual_server::Draf
 }
 
 impl Lower<'_> {
-    /// `IP [PORT]`; the service's port if there is none.
-    pub fn server_address(&mut self, line: &Statement<'_>, service: Option<SocketAddr>) -> Option<SocketAddr> {
+    /// `IP [PORT]`; the virtual server's port if there is none.
+    pub fn server_address(&mut self, line: &Statement<'_>, usual: u16) -> Option<SocketAddr> {
         let address = line.args.first()?;
         if let Some((ip, port)) = address.text.rsplit_once(':')
             && line.args.len() == 1
@@ -181,15 +181,26 @@ impl Lower<'_> {
         let ip = self.ip(line, address)?;
         let port = match line.args.get(1) {
             Some(port) => self.number_of(line, port, 0..=65535)?,
-            None => service.map_or(0, |service| service.port()),
+            None => usual,
         };
         Some(SocketAddr::new(ip, port))
     }
 
-    /// What the forwarding method can't do.
-    fn reachable(&mut self, block: &Statement<'_>, address: SocketAddr, forwarding: Forwarding, service: SocketAddr) {
+    /// What the forwarding method can't do. Of `services` one address of each range is there; marks have none.
+    fn reachable(
+        &mut self,
+        block: &Statement<'_>,
+        address: SocketAddr,
+        forwarding: Forwarding,
+        services: &[SocketAddr],
+    ) {
         let port_word: Option<&Word<'_>> = block.args.get(1);
-        if forwarding == Forwarding::Dr && address.port() != service.port() && service.port() != 0 {
+        // With DR each address of a group has its own port on the real server too.
+        let fits = |service: &SocketAddr| [0, address.port()].contains(&service.port());
+        if let (Forwarding::Dr, Some(service)) = (forwarding, services.first())
+            && !services.iter().any(fits)
+            && (services.len() == 1 || address.port() != 0)
+        {
             self.push(
                 Diagnostic::error(
                     "dr-port",
@@ -199,7 +210,8 @@ impl Lower<'_> {
                 .help(format!("use port {} here, or `lb_kind NAT`", service.port())),
             );
         }
-        if address.is_ipv4() != service.is_ipv4() && forwarding != Forwarding::Tun {
+        let other = services.iter().find(|service| service.is_ipv4() != address.is_ipv4());
+        if let Some(service) = other.filter(|_| forwarding != Forwarding::Tun) {
             self.push(
                 Diagnostic::error("mixed-families", format!("{forwarding} can't turn IPv4 into IPv6 or back"))
                     .at(block.span(), format!("the virtual server is {}", service.ip()))

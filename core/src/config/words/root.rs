@@ -6,7 +6,8 @@ use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
 use super::{
-    garp_group, global_defs, ssl_get, sync_group, track_file, track_process, virtual_server, vrrp_instance, vrrp_script,
+    garp_group, global_defs, server_group, ssl_get, sync_group, track_file, track_process, virtual_server,
+    vrrp_instance, vrrp_script,
 };
 use crate::check::ssl::Material;
 use crate::config::tree::Statement;
@@ -50,6 +51,7 @@ const ROWS: &[Row<Draft>] = &[
     row("garp_group", texts(0, 1, "").opens(Block::GarpGroup), Nothing, Acted(|said, draft| {
         garp_group::read(said, &mut draft.garp_groups);
     }), "interfaces that keep the pauses between their announcements together"),
+    row("virtual_server_group", named(Block::Lines, "NAME"), Nothing, Acted(|said, _| server_group::read(said)), "addresses (`IP PORT`, `IP-LAST PORT`, `IP/PREFIX PORT`) and marks (`fwmark MARK [inet | inet6]`) of one virtual server"),
     row("virtual_server", texts(1, 2, "IP PORT | fwmark MARK | group NAME").opens(Block::VirtualServer), Nothing, Acted(|said, draft| {
         virtual_server::read(said, &mut draft.services);
     }), "one IPVS service and its real servers"),
@@ -58,7 +60,6 @@ const ROWS: &[Row<Draft>] = &[
 /// Not acted on yet, or any more.
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
-    row("virtual_server_group", named(Block::Lines, "NAME"), Nothing, NotYet(""), "addresses, ranges and marks under one name"),
     row("track_group", named(Block::TrackGroup, "NAME"), Nothing, NotYet(""), "virtual routers that go to FAULT with a static address, route or rule"),
     row("bfd_instance", named(Block::Bfd, "NAME"), Nothing, NotYet(""), "one BFD session (RFC 5880)"),
     row("static_ipaddress", opens(Block::Addresses), Nothing, NotYet(""), "addresses that are always there"),
@@ -83,17 +84,21 @@ pub(in crate::config) struct Meaning<'t> {
     draft: Draft,
     /// What can't be understood before all of the file is known.
     waiting: Vec<Statement<'t>>,
+    /// Virtual servers by group, and how many others stand before each.
+    of_groups: Vec<(usize, Statement<'t>)>,
 }
 
 impl<'t> Meaning<'t> {
-    /// Takes a whole block or line of the top level. A virtual server hears from no other block, so it is read at once
-    /// and its text forgotten: there are the most of them.
+    /// Takes a whole block or line of the top level. A virtual server hears from no other block, unless it is one of a group,
+    /// so it is read at once and its text forgotten: there are the most of them.
     pub fn take(&mut self, line: Statement<'t>, report: &mut Report) {
-        if line.keyword.is_some_and(|keyword| keyword.takes.block == Some(Block::VirtualServer)) {
+        if line.keyword.is_none_or(|keyword| keyword.takes.block != Some(Block::VirtualServer)) {
+            self.waiting.push(line);
+        } else if line.args.first().is_some_and(|word| word.text == "group") {
+            self.of_groups.push((self.draft.services.len(), line));
+        } else {
             let mut lower = Lower { report, memory: &mut self.memory };
             lower.fill(&TABLE, std::slice::from_ref(&line), &mut self.draft);
-        } else {
-            self.waiting.push(line);
         }
     }
 
@@ -102,6 +107,14 @@ impl<'t> Meaning<'t> {
         let mut lower = Lower { report, memory: &mut self.memory };
         lower.memory.global = lower.fresh(&global_defs::TABLE);
         lower.fill(&TABLE, &self.waiting, &mut self.draft);
+        for (inserted, (place, line)) in self.of_groups.iter().enumerate() {
+            let mut draft = Draft::default();
+            lower.fill(&TABLE, std::slice::from_ref(line), &mut draft);
+            let services = &mut self.draft.services;
+            let place = (place + inserted).min(services.len());
+            services.splice(place..place, draft.services);
+        }
+        lower.unused_server_groups();
         lower.users_of_checks(&mut self.draft.services);
         lower.of_notifies(&mut self.draft.services);
         lower.tracked_by_servers(&mut self.draft.services);

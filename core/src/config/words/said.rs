@@ -1,6 +1,7 @@
 //! From lines to what they mean: calls the setter of each word's row, and says what can be said of every word alike.
 
 use super::row::{Default, Setter, Status, Table, Takes};
+use super::server_group::ServerGroup;
 use super::{Block, Keyword, Standing, find};
 use crate::config::VrrpScript;
 use crate::config::line::Word;
@@ -29,6 +30,10 @@ pub(in crate::config) struct Memory {
     /// `track_file` blocks by name.
     pub files: BTreeMap<Arc<str>, TrackFile>,
     pub processes: BTreeMap<Arc<str>, TrackProcess>,
+    /// `virtual_server_group` blocks by name.
+    pub server_groups: BTreeMap<Arc<str>, ServerGroup>,
+    /// How many entries virtual servers by group make.
+    pub group_entries: u128,
     /// The names in `track_script` lists.
     pub tracked: BTreeSet<String>,
     /// Where commands stand that run as the daemon's own user.

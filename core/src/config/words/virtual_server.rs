@@ -7,32 +7,37 @@ use super::row::Default::{Is, Like, Nothing, Told};
 use super::row::Status::{Acted, Also, Always, Dead, NotYet};
 use super::row::{Row, Table, choice, command, count, flag, number, row, switch, text, texts};
 use super::said::{self, Lower, Said};
+use super::server_group::FAMILIES;
+use super::target::Target;
 use super::values::keep;
 use crate::config::UpDownScripts;
 use crate::config::places::Places;
 use crate::config::tree::Statement;
 use crate::config::{RealServer, SorryServer, VirtualServer};
-use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceFlags, ServiceKey};
-use crate::text::Diagnostic;
-use std::net::{Ipv4Addr, SocketAddr};
+use crate::interface::Family;
+use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceFlags};
+use crate::text::{Diagnostic, Span};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     /// None: there is a mistake in it.
-    pub address: Option<SocketAddr>,
+    pub target: Option<Target>,
     scheduler: Option<Arc<str>>,
     /// Said or not.
     scheduler_known: bool,
     forwarding_known: bool,
     pub forwarding: Forwarding,
-    protocol: Option<Protocol>,
+    pub protocol: Option<Protocol>,
+    pub ip_family: Option<Family>,
     persistence_timeout: Option<u32>,
     persistence_granularity: Ipv4Addr,
     quorum: u32,
     hysteresis: u32,
     sorry: Option<SocketAddr>,
     sorry_forwarding: Option<Forwarding>,
+    sorry_inhibit: bool,
     notify: UpDownScripts,
     omega: bool,
     /// For real servers that say nothing themselves.
@@ -51,18 +56,20 @@ impl Default for Draft {
     /// Before the rows have said what holds.
     fn default() -> Self {
         Self {
-            address: None,
+            target: None,
             scheduler: None,
             scheduler_known: false,
             forwarding_known: false,
             forwarding: Forwarding::Nat,
             protocol: None,
+            ip_family: None,
             persistence_timeout: None,
             persistence_granularity: Ipv4Addr::BROADCAST,
             quorum: 0,
             hysteresis: 0,
             sorry: None,
             sorry_forwarding: None,
+            sorry_inhibit: false,
             notify: UpDownScripts::default(),
             omega: false,
             weight: 0,
@@ -111,6 +118,9 @@ const ROWS: &[Row<Draft>] = &[
     row("protocol", choice(&["TCP", "UDP", "SCTP"]), Nothing, Acted(|said, draft| {
         draft.protocol = said.choice(&PROTOCOLS).or(draft.protocol);
     }), "transport protocol of the service"),
+    row("ip_family", choice(&["inet", "inet6"]), Told("what the real servers are"), Acted(|said, draft| {
+        draft.ip_family = said.choice(&FAMILIES);
+    }), "family of a virtual server by mark"),
     row("persistence_timeout", number(1, 2_678_400).optional(), Nothing, Acted(|said, draft| {
         draft.persistence_timeout = persistence(said);
     }), "a client stays with its real server for so many seconds; 360 without a number"),
@@ -124,11 +134,12 @@ const ROWS: &[Row<Draft>] = &[
         keep(&mut draft.hysteresis, said.number());
     }), "how far above and below `quorum` a change must go"),
     row("sorry_server", texts(1, 2, "IP [PORT]"), Nothing, Acted(|said, draft| {
-        draft.sorry = said.lower.server_address(said.line, draft.address);
+        draft.sorry = said.lower.server_address(said.line, draft.port());
     }), "who answers when the quorum is lost"),
     row("sorry_server_lvs_method", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Like("lb_kind"), Acted(|said, draft| {
         draft.sorry_forwarding = said.forwarding();
     }), "how packets reach the sorry server"),
+    row("sorry_server_inhibit", flag(), Nothing, Acted(|_, draft| draft.sorry_inhibit = true), "the sorry server stays in the table with weight 0 while it is not needed"),
     row("weight", number(1, 65535), Is("1"), Acted(|said, draft| {
         keep(&mut draft.weight, said.number());
     }), "weight of real servers that name none"),
@@ -161,9 +172,7 @@ const ROWS: &[Row<Draft>] = &[
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
     row("persistence_engine", text("NAME"), Nothing, NotYet(""), "what else tells clients apart"),
-    row("sorry_server_inhibit", flag(), Nothing, NotYet(""), "keep the sorry server in the table with weight 0"),
     row("hashed", flag(), Nothing, Always("the kernel has it set for each service"), "flag of the service"),
-    row("ip_family", choice(&["inet", "inet6"]), Nothing, NotYet(""), "family of a service by mark"),
     row("nat_mask", text("NETMASK"), Nothing, Dead("IPVS takes no mask here, and never misses it"), "netmask for NAT in LVS of the 2.2 kernels"),
     row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
 ];
@@ -171,10 +180,10 @@ const LATER: &[Row<Draft>] = &[
 pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer>) {
     let (block, mut draft) = (said.line, said.lower.fresh(&TABLE));
     (draft.scheduler_known, draft.forwarding_known) = (false, false);
-    draft.address = said.lower.service_address(block);
+    draft.target = said.lower.target(block);
     draft.places.head(block.span());
     said.lower.fill(&TABLE, block.lines(), &mut draft);
-    let Some(address) = draft.address else { return };
+    let Some(target) = draft.target.clone() else { return };
     let lower = &mut *said.lower;
     lower.unsaid(block, &draft);
     lower.flags_of_others(block, &draft);
@@ -194,17 +203,23 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
                 .help("add `real_server IP PORT { ... }`"),
         );
     }
+    lower.persistent_anyway(block, &target, &mut draft);
+    let Some(entries) = lower.entries(block, target, &draft) else { return };
     let sorry_forwarding = draft.sorry_forwarding.unwrap_or(draft.forwarding);
     draft.real_servers.shrink_to_fit();
     draft.places.shrink();
     services.push(VirtualServer {
-        key: ServiceKey { protocol: draft.protocol.unwrap_or(Protocol::Tcp), address },
+        entries,
         scheduler: Scheduler(draft.scheduler.unwrap_or_else(|| Arc::from(""))),
         persistence_timeout: draft.persistence_timeout,
         persistence_granularity: draft.persistence_granularity,
         quorum,
         hysteresis,
-        sorry_server: draft.sorry.map(|address| SorryServer { address, forwarding: sorry_forwarding }),
+        sorry_server: draft.sorry.map(|address| SorryServer {
+            address,
+            forwarding: sorry_forwarding,
+            inhibit: draft.sorry_inhibit,
+        }),
         flags: draft.flags,
         ha_suspend: draft.ha_suspend,
         notify: draft.notify.shared(),
@@ -214,8 +229,11 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
     });
 }
 
+/// Seconds, where a virtual server is persistent and does not say how long.
+const USUAL_PERSISTENCE: u32 = 360;
+
 fn persistence(said: &mut Said<'_, '_, '_>) -> Option<u32> {
-    let Some(value) = said.value() else { return Some(360) };
+    let Some(value) = said.value() else { return Some(USUAL_PERSISTENCE) };
     if value.text.parse::<u32>() == Ok(0) {
         said.lower.push(
             Diagnostic::warning("bad-value", "`persistence_timeout 0` is out of range")
@@ -264,40 +282,28 @@ fn granularity(said: &mut Said<'_, '_, '_>) -> Option<Ipv4Addr> {
 }
 
 impl Draft {
+    /// What real servers that name no port have.
+    pub fn port(&self) -> u16 {
+        self.target.as_ref().map_or(0, Target::port)
+    }
+
+    /// Every real server and the sorry server: its address, how packets reach it, where it stands.
+    pub fn servers(&self) -> impl Iterator<Item = (IpAddr, Forwarding, Span)> {
+        let sorry_forwarding = self.sorry_forwarding.unwrap_or(self.forwarding);
+        let sorry = self.sorry.map(|at| (at.ip(), sorry_forwarding, self.places.of("sorry_server")));
+        self.real_servers.iter().map(|real| (real.address.ip(), real.forwarding, real.places.of(""))).chain(sorry)
+    }
+
     fn flag(&mut self, flag: ServiceFlags) {
         self.flags = self.flags.with(flag);
     }
 }
 
 impl Lower<'_> {
-    fn service_address(&mut self, block: &Statement<'_>) -> Option<SocketAddr> {
-        let first = block.args.first()?;
-        if let "fwmark" | "group" = &*first.text {
-            self.push(
-                Diagnostic::error("not-yet", format!("a virtual_server by `{}` is not supported yet", first.text))
-                    .at(block.span(), "this service would not exist")
-                    .help("write one virtual_server for each address and port"),
-            );
-            return None;
-        }
-        let address = self.ip(block, first)?;
-        let port = match block.args.get(1) {
-            Some(port) => self.number_of(block, port, 0..=65535)?,
-            None => {
-                self.push(
-                    Diagnostic::error("missing-value", "`virtual_server` needs a port")
-                        .at(block.span().after(), "expected PORT")
-                        .help(format!("write `virtual_server {address} PORT {{`; 0 stands for all ports")),
-                );
-                return None;
-            }
-        };
-        Some(SocketAddr::new(address, port))
-    }
-
     /// Words that should be there; keepalived takes something else than most people expect.
     fn unsaid(&mut self, block: &Statement<'_>, draft: &Draft) {
-        if draft.protocol.is_none() && said::of(block.lines(), "protocol").next().is_none() {
+        let marks = draft.target.as_ref().is_some_and(Target::only_marks);
+        if !marks && draft.protocol.is_none() && said::of(block.lines(), "protocol").next().is_none() {
             self.push(
                 Diagnostic::error("missing-word", "this virtual server has no `protocol`")
                     .at(block.span(), "keepalived takes UDP")
@@ -320,6 +326,27 @@ impl Lower<'_> {
         }
     }
 
+    /// IPVS needs persistence to serve every port, and a granularity is one of persistence: keepalived takes both for asked
+    /// for.
+    fn persistent_anyway(&mut self, block: &Statement<'_>, target: &Target, draft: &mut Draft) {
+        let said_of = |word| said::of(block.lines(), word).next().map(Statement::span);
+        if draft.persistence_timeout.is_some() || said_of("persistence_timeout").is_some() {
+            return;
+        }
+        let every_port = target.addresses().iter().any(|address| address.port() == 0).then(|| block.span());
+        let Some(place) = every_port.or_else(|| said_of("persistence_granularity")) else { return };
+        draft.persistence_timeout = Some(USUAL_PERSISTENCE);
+        let message = match every_port {
+            Some(_) => "a virtual server of every port is persistent",
+            None => "a virtual server with `persistence_granularity` is persistent",
+        };
+        self.push(
+            Diagnostic::warning("persistent", message)
+                .at(place, format!("a client stays with its real server for {USUAL_PERSISTENCE} s, as with keepalived"))
+                .help(format!("write `persistence_timeout {USUAL_PERSISTENCE}`, or another number")),
+        );
+    }
+
     /// Flags that mean nothing to this scheduler, or to this protocol.
     fn flags_of_others(&mut self, block: &Statement<'_>, draft: &Draft) {
         let scheduler = draft.scheduler.as_deref().unwrap_or_default();
@@ -333,7 +360,8 @@ impl Lower<'_> {
                 );
             }
         }
-        for line in said::of(block.lines(), "ops").filter(|_| draft.protocol != Some(Protocol::Udp)) {
+        let marks = draft.target.as_ref().is_some_and(Target::only_marks);
+        for line in said::of(block.lines(), "ops").filter(|_| !marks && draft.protocol != Some(Protocol::Udp)) {
             self.push(
                 Diagnostic::warning("flag-of-another", "`ops` is about UDP, and this service is not")
                     .at(line.span(), "nothing changes by it")

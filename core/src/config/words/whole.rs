@@ -10,7 +10,7 @@ use crate::ipvs::Forwarding;
 use crate::quantity::Priority;
 use crate::text::Diagnostic;
 use crate::text::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -76,16 +76,24 @@ impl Lower<'_> {
         }
         let mut seen = BTreeMap::new();
         for service in &config.services {
-            match seen.get(&service.key) {
-                None => {
-                    seen.insert(service.key, service.places.of(""));
+            let mut told = false;
+            for key in service.keys() {
+                let before = *seen.entry(key).or_insert(service);
+                if std::ptr::eq(before, service) || std::mem::replace(&mut told, true) {
+                    continue;
                 }
-                Some(before) => self.push(
-                    Diagnostic::error("duplicate-service", format!("virtual_server {} stands twice", service.key))
+                let said = if before.id() == service.id() {
+                    Diagnostic::error("duplicate-service", format!("virtual_server {} stands twice", service.id()))
                         .at(service.places.of(""), "the second time")
-                        .also(*before, "the first time")
-                        .help("put all its real servers into one block"),
-                ),
+                        .also(before.places.of(""), "the first time")
+                        .help("put all its real servers into one block")
+                } else {
+                    Diagnostic::error("duplicate-service", format!("{key} belongs to two virtual servers"))
+                        .at(service.places.of(""), format!("{} has it", service.id()))
+                        .also(before.places.of(""), format!("and {} has it", before.id()))
+                        .help("take it out of one of them")
+                };
+                self.push(said);
             }
         }
     }
@@ -258,13 +266,26 @@ impl Lower<'_> {
 
     fn services(&mut self, config: &Config, vips: &BTreeMap<IpAddr, u8>) {
         for service in &config.services {
-            let address = service.key.address.ip();
-            if !config.routers.is_empty() && !vips.contains_key(&address) {
+            let addresses: BTreeSet<IpAddr> = service.entries.addresses().map(|address| address.ip()).collect();
+            let mut foreign =
+                addresses.iter().filter(|address| !config.routers.is_empty() && !vips.contains_key(address));
+            if let Some(address) = foreign.next() {
+                let more = foreign.count();
                 self.report.once(&format!("foreign {address}"), service.places.of(""), || {
-                    Diagnostic::info("foreign-address", format!("no vrrp_instance of this file holds {address}"))
-                        .at(service.places.of(""), "who answers for this address?")
-                        .help("add it to a `virtual_ipaddress`, unless it is always there")
+                    let said =
+                        Diagnostic::info("foreign-address", format!("no vrrp_instance of this file holds {address}"));
+                    let said = said.at(service.places.of(""), "who answers for this address?");
+                    let said =
+                        if more > 0 { said.note(format!("nor {more} more addresses of its group")) } else { said };
+                    said.help("add it to a `virtual_ipaddress`, unless it is always there")
                 });
+            }
+            if service.ha_suspend && addresses.is_empty() {
+                self.push(
+                    Diagnostic::warning("no-address", "`ha_suspend` waits for an address, and a mark has none")
+                        .at(service.places.of("ha_suspend"), "its real servers are checked all the time")
+                        .help("delete it"),
+                );
             }
             let weight: u64 = service.real_servers.iter().map(|server| u64::from(server.weight)).sum();
             if u64::from(service.quorum) > weight && service.places.has("quorum") {
@@ -285,9 +306,9 @@ impl Lower<'_> {
     fn direct_routing(&mut self, config: &Config, vips: &BTreeMap<IpAddr, u8>) {
         let mut first: Option<Span> = None;
         for service in &config.services {
-            let vip = service.key.address.ip();
-            let written = vips.get(&vip).copied().filter(|prefix| *prefix < bits(vip));
-            let prefix = written.unwrap_or(if vip.is_ipv4() { USUAL_PREFIX.0 } else { USUAL_PREFIX.1 });
+            // Where its packets come from nobody knows of a mark.
+            let segments: Vec<(IpAddr, u8, bool)> =
+                service.entries.ends().iter().map(|address| segment(address.ip(), vips)).collect();
             let via_dr = service.real_servers.iter().filter(|server| server.forwarding == Forwarding::Dr);
             for server in via_dr {
                 let place = if server.places.has("lvs_method") {
@@ -296,9 +317,10 @@ impl Lower<'_> {
                     service.places.of("lb_kind")
                 };
                 first.get_or_insert(place);
-                if same_segment(vip, server.address.ip(), prefix) {
+                let reached = |(vip, prefix, _): &(IpAddr, u8, bool)| same_segment(*vip, server.address.ip(), *prefix);
+                let Some((vip, prefix, written)) = segments.first().filter(|_| !segments.iter().any(reached)) else {
                     continue;
-                }
+                };
                 let mut diagnostic = Diagnostic::warning(
                     "dr-segment",
                     format!("{} is not on the segment of {vip}/{prefix}", server.address.ip()),
@@ -308,7 +330,7 @@ impl Lower<'_> {
                     "DR can't send over a router: reached only if the director has a leg in its network",
                 )
                 .also(place, "forwarded like this");
-                if written.is_none() {
+                if !written {
                     diagnostic = diagnostic.note(format!("{vip} has no prefix here; /{prefix} is assumed"));
                 }
                 self.push(
@@ -343,6 +365,13 @@ fn vips(root: &[Statement<'_>], config: &Config) -> BTreeMap<IpAddr, u8> {
         }
     }
     vips
+}
+
+/// The network that an address is part of: as it is written, or as it is usual (false).
+fn segment(vip: IpAddr, vips: &BTreeMap<IpAddr, u8>) -> (IpAddr, u8, bool) {
+    let written = vips.get(&vip).copied().filter(|prefix| *prefix < bits(vip));
+    let usual = if vip.is_ipv4() { USUAL_PREFIX.0 } else { USUAL_PREFIX.1 };
+    (vip, written.unwrap_or(usual), written.is_some())
 }
 
 fn bits(address: IpAddr) -> u8 {

@@ -3,7 +3,8 @@
 use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
 use crate::config::{
-    Config, SyncGroup, TrackFile, TrackProcess, TrackerId, Transport, VirtualRouterConfig, VrrpScript, WatchedProcess,
+    Config, SyncGroup, TrackFile, TrackProcess, TrackerId, Transport, VirtualRouterConfig, VirtualServer, VrrpScript,
+    WatchedProcess,
 };
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
@@ -91,8 +92,7 @@ impl Election {
         let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);
         self.book.name_vips(shared.flat_map(VirtualRouter::addresses).map(InterfaceAddress::key));
         self.book.begin(self.neighbours);
-        let suspended = new.services.iter().filter(|service| service.ha_suspend);
-        self.book.ask_for(suspended.map(|service| service.key.address.ip()).collect());
+        self.book.ask_for(new.services.iter().flat_map(VirtualServer::suspended_without).collect());
         // At start what nobody wants goes before anything listens, and what was taken up comes back. At a reload it is known
         // only at the end of the event which router still wants its addresses: until then nothing is added.
         self.change(now, if took_up { MOST_ADDED } else { 0 }, out);

@@ -44,6 +44,7 @@ fn answered() -> Status {
         quorum: QuorumStatus { up: false, needed: 1, live: 0, total: 1, since_ms: None },
         sorry_server: None,
         suspended: false,
+        entries: Vec::new(),
         servers: vec![server],
     };
     Status {

@@ -72,9 +72,10 @@ fn nothing<'a>(name: &str, known: impl Iterator<Item = &'a str>, status: &Status
     format!("no virtual router or virtual server is called {name}: there are {list}{more}")
 }
 
-/// `TCP 192.0.2.100:80`, or the address alone.
+/// `TCP 192.0.2.100:80`, or the address alone; `TCP group web`, `group web`, or the group's name alone.
 fn is_called(service: &VirtualServerStatus, name: &str) -> bool {
-    service.name == name || service.name.split_once(' ').is_some_and(|(_, address)| address == name)
+    let group = service.name.split_once("group ").is_some_and(|(_, group)| group == name);
+    group || service.name == name || service.name.split_once(' ').is_some_and(|(_, address)| address == name)
 }
 
 fn router(election: &ElectionStatus, router: &RouterStatus) -> String {
@@ -183,7 +184,7 @@ fn turned(router: &RouterStatus, tracked: &TrackedStatus) -> String {
 }
 
 fn service(service: &VirtualServerStatus) -> String {
-    let VirtualServerStatus { name, scheduler, quorum, sorry_server, suspended, servers, .. } = service;
+    let VirtualServerStatus { name, scheduler, quorum, sorry_server, suspended, entries, servers, .. } = service;
     let state = if quorum.up { "has quorum" } else { "HAS NO QUORUM" };
     let lasts = quorum.since_ms.map(|ms| format!(" for {}", words(ms))).unwrap_or_default();
     let mut text = wrapped(
@@ -193,6 +194,9 @@ fn service(service: &VirtualServerStatus) -> String {
         ),
         "",
     );
+    if !entries.is_empty() {
+        text += &wrapped(&format!("in the table: {}", entries.join(", ")), "  ");
+    }
     if let Some(sorry) = sorry_server {
         let now = if quorum.up { "answers when there is no quorum" } else { "answers now" };
         text += &format!("  sorry server {sorry} {now}\n");

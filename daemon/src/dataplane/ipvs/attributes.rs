@@ -1,7 +1,8 @@
 //! Services and destinations as attributes of IPVS's messages, and back.
 
 use super::message::{Attribute, DestAttribute, ServiceAttribute, address, union};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
+use vipward_core::interface::Family;
 use vipward_core::ipvs::{
     Destination, Forwarding, Persistence, Protocol, Scheduler, Service, ServiceFlags, ServiceKey,
 };
@@ -14,24 +15,28 @@ const FORWARDING_BITS: u32 = 7;
 
 /// Which service, and how it is to be; `None`: only which.
 pub fn service_attribute(key: &ServiceKey, service: Option<&Service>) -> Attribute {
-    let (family, bytes) = union(key.address.ip());
-    let protocol = match key.protocol {
-        Protocol::Tcp => libc::IPPROTO_TCP,
-        Protocol::Udp => libc::IPPROTO_UDP,
-        Protocol::Sctp => libc::IPPROTO_SCTP,
-    };
-    let mut attributes = vec![
-        ServiceAttribute::Family(family),
-        ServiceAttribute::Protocol(protocol as u16),
-        ServiceAttribute::Address(bytes),
-        ServiceAttribute::Port(key.address.port()),
-    ];
+    let mut attributes = vec![ServiceAttribute::Family(number(key.family()))];
+    match key {
+        ServiceKey::Address { protocol, address } => {
+            let protocol = match protocol {
+                Protocol::Tcp => libc::IPPROTO_TCP,
+                Protocol::Udp => libc::IPPROTO_UDP,
+                Protocol::Sctp => libc::IPPROTO_SCTP,
+            };
+            attributes.extend([
+                ServiceAttribute::Protocol(protocol as u16),
+                ServiceAttribute::Address(union(address.ip()).1),
+                ServiceAttribute::Port(address.port()),
+            ]);
+        }
+        ServiceKey::Mark { mark, .. } => attributes.push(ServiceAttribute::FirewallMark(*mark)),
+    }
     if let Some(service) = service {
-        let netmask = match (key.address.ip(), service.persistence) {
-            (IpAddr::V4(_), Some(persistence)) => persistence.netmask.octets(),
-            (IpAddr::V4(_), None) => [255; 4],
+        let netmask = match (key.family(), service.persistence) {
+            (Family::V4, Some(persistence)) => persistence.netmask.octets(),
+            (Family::V4, None) => [255; 4],
             // Each client by itself: the mask that a service of ours has is IPv4's.
-            (IpAddr::V6(_), _) => 128u32.to_ne_bytes(),
+            (Family::V6, _) => 128u32.to_ne_bytes(),
         };
         attributes.extend([
             ServiceAttribute::Scheduler(service.scheduler.0.to_string()),
@@ -65,10 +70,17 @@ pub fn dest_attribute(at: SocketAddr, destination: Option<&Destination>) -> Attr
     Attribute::Dest(attributes)
 }
 
-/// `None` for services by firewall mark and for protocols that we have no word for.
+fn number(family: Family) -> u16 {
+    match family {
+        Family::V4 => libc::AF_INET as u16,
+        Family::V6 => libc::AF_INET6 as u16,
+    }
+}
+
+/// `None` for families and protocols that we have no word for.
 pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Service)> {
     use ServiceAttribute as A;
-    let (mut family, mut protocol, mut bytes, mut port) = (None, None, None, None);
+    let (mut family, mut protocol, mut bytes, mut port, mut mark) = (None, None, None, None, 0);
     let (mut scheduler, mut persistent, mut timeout, mut netmask) = (String::new(), false, 0, [255; 4]);
     let mut named = ServiceFlags::default();
     for attribute in attributes {
@@ -77,7 +89,7 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
             A::Protocol(value) => protocol = Some(i32::from(*value)),
             A::Address(value) => bytes = Some(*value),
             A::Port(value) => port = Some(*value),
-            A::FirewallMark(mark) if *mark != 0 => return None,
+            A::FirewallMark(value) => mark = *value,
             A::Scheduler(name) => scheduler.clone_from(name),
             A::Flags { flags, .. } => {
                 persistent = flags & PERSISTENT != 0;
@@ -85,19 +97,27 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
             }
             A::Timeout(value) => timeout = *value,
             A::Netmask(value) => netmask = *value,
-            A::FirewallMark(_) | A::Other(_) => {}
+            A::Other(_) => {}
         }
     }
-    let protocol = match protocol? {
-        libc::IPPROTO_TCP => Protocol::Tcp,
-        libc::IPPROTO_UDP => Protocol::Udp,
-        libc::IPPROTO_SCTP => Protocol::Sctp,
-        _ => return None,
+    let key = if mark != 0 {
+        let family = match i32::from(family?) {
+            libc::AF_INET => Family::V4,
+            libc::AF_INET6 => Family::V6,
+            _ => return None,
+        };
+        ServiceKey::Mark { mark, family }
+    } else {
+        let protocol = match protocol? {
+            libc::IPPROTO_TCP => Protocol::Tcp,
+            libc::IPPROTO_UDP => Protocol::Udp,
+            libc::IPPROTO_SCTP => Protocol::Sctp,
+            _ => return None,
+        };
+        ServiceKey::Address { protocol, address: SocketAddr::new(address(family?, bytes?)?, port?) }
     };
-    let ip = address(family?, bytes?)?;
-    let key = ServiceKey { protocol, address: SocketAddr::new(ip, port?) };
     // The mask of an IPv6 service is a prefix length; ours is always the whole address.
-    let netmask = if ip.is_ipv4() { Ipv4Addr::from(netmask) } else { Ipv4Addr::BROADCAST };
+    let netmask = if key.family() == Family::V4 { Ipv4Addr::from(netmask) } else { Ipv4Addr::BROADCAST };
     let persistence = persistent.then_some(Persistence { timeout_secs: timeout, netmask });
     Some((key, Service { scheduler: Scheduler(scheduler.into()), persistence, flags: named }))
 }
@@ -105,7 +125,7 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
 pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Option<(SocketAddr, Destination)> {
     use DestAttribute as A;
     // Kernels before 3.18 do not tell the family: it is the service's.
-    let mut family = union(service.address.ip()).0;
+    let mut family = number(service.family());
     let (mut bytes, mut port, mut method) = (None, None, 0);
     let (mut weight, mut upper_threshold, mut lower_threshold) = (0, 0, 0);
     for attribute in attributes {
@@ -135,11 +155,15 @@ pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Opt
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::IpAddr;
 
     fn any_key() -> impl Strategy<Value = ServiceKey> {
         let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Sctp)];
-        (protocol, any::<(IpAddr, u16)>())
-            .prop_map(|(protocol, (ip, port))| ServiceKey { protocol, address: SocketAddr::new(ip, port) })
+        let address = (protocol, any::<(IpAddr, u16)>())
+            .prop_map(|(protocol, (ip, port))| ServiceKey::Address { protocol, address: SocketAddr::new(ip, port) })
+            .boxed();
+        let mark = (1..=u32::MAX, prop_oneof![Just(Family::V4), Just(Family::V6)]);
+        prop_oneof![address, mark.prop_map(|(mark, family)| ServiceKey::Mark { mark, family })]
     }
 
     fn any_destination() -> impl Strategy<Value = Destination> {
@@ -154,7 +178,7 @@ mod tests {
         fn a_service_is_read_as_it_was_written(key in any_key(), name in "[a-z]{1,8}", persistence: Option<(u32, u32)>, bits: u32) {
             let persistence = persistence.map(|(timeout_secs, mask)| Persistence {
                 timeout_secs,
-                netmask: if key.address.is_ipv4() { Ipv4Addr::from(mask) } else { Ipv4Addr::BROADCAST },
+                netmask: if key.family() == Family::V4 { Ipv4Addr::from(mask) } else { Ipv4Addr::BROADCAST },
             });
             let flags = ServiceFlags::from_bits(bits);
             let service = Service { scheduler: Scheduler(name.as_str().into()), persistence, flags };
@@ -172,11 +196,5 @@ mod tests {
             let Attribute::Dest(attributes) = dest_attribute(at, Some(&destination)) else { unreachable!() };
             prop_assert_eq!(destination_of(&key, &attributes), Some((at, destination)));
         }
-    }
-
-    #[test]
-    fn a_service_by_firewall_mark_is_not_ours_to_know() {
-        let attributes = [ServiceAttribute::Family(2), ServiceAttribute::FirewallMark(7)];
-        assert_eq!(service_of(&attributes), None);
     }
 }

@@ -107,7 +107,7 @@ impl Ipvs {
         message
     }
 
-    /// The whole table. Services by firewall mark are not ours to know.
+    /// The whole table.
     pub async fn read(&self) -> Result<Table, Refusal> {
         let mut table = Table::default();
         for (key, service) in self.services().await.map_err(|error| error.to_string())? {

@@ -3,10 +3,11 @@
 use super::*;
 use crate::testing::{in_network_namespace, ip, on_local_set, required};
 use std::net::{IpAddr, Ipv4Addr};
+use vipward_core::interface::Family;
 use vipward_core::ipvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags};
 
 fn key(protocol: Protocol, address: &str) -> ServiceKey {
-    ServiceKey { protocol, address: address.parse().unwrap() }
+    ServiceKey::Address { protocol, address: address.parse().unwrap() }
 }
 
 fn service(scheduler: &str, persistence: Option<(u32, [u8; 4])>) -> Service {
@@ -52,6 +53,8 @@ async fn with_the_kernel(ipvs: Ipvs) {
     let web = key(Protocol::Tcp, "192.0.2.1:80");
     let dns = key(Protocol::Udp, "192.0.2.1:53");
     let six = key(Protocol::Tcp, "[2001:db8::1]:443");
+    let mark = ServiceKey::Mark { mark: 7, family: Family::V4 };
+    let mark_of_six = ServiceKey::Mark { mark: 7, family: Family::V6 };
     let ops = [
         Op::AddService { key: web, service: service("wrr", Some((300, [255, 255, 255, 0]))) },
         Op::AddService { key: dns, service: Service { flags: ServiceFlags::ONE_PACKET, ..service("rr", None) } },
@@ -82,6 +85,18 @@ async fn with_the_kernel(ipvs: Ipvs) {
             address: "[2001:db8::2]:443".parse().unwrap(),
             destination: destination(1, Forwarding::Dr),
         },
+        Op::AddService { key: mark, service: service("rr", Some((60, [255, 255, 0, 0]))) },
+        Op::AddService { key: mark_of_six, service: service("rr", None) },
+        Op::AddDestination {
+            service: mark,
+            address: "10.0.0.1:0".parse().unwrap(),
+            destination: destination(1, Forwarding::Dr),
+        },
+        Op::AddDestination {
+            service: mark_of_six,
+            address: "[2001:db8::2]:443".parse().unwrap(),
+            destination: destination(2, Forwarding::Nat),
+        },
     ];
     let mut wanted = Table::default();
     for op in &ops {
@@ -92,9 +107,13 @@ async fn with_the_kernel(ipvs: Ipvs) {
     assert_eq!(
         ipvsadm(),
         [
+            "-A -f 7 -6 -s rr",
+            "-A -f 7 -s rr -p 60 -M 255.255.0.0",
             "-A -t 192.0.2.1:80 -s wrr -p 300 -M 255.255.255.0",
             "-A -t [2001:db8::1]:443 -s wlc",
             "-A -u 192.0.2.1:53 -s rr -o",
+            "-a -f 7 -6 -r [2001:db8::2]:443 -m -w 2",
+            "-a -f 7 -r 10.0.0.1:0 -g -w 1",
             "-a -t 192.0.2.1:80 -r 10.0.0.1:8080 -m -w 3",
             "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -g -w 0",
             "-a -t 192.0.2.1:80 -r 10.0.0.3:80 -i -w 65535 --tun-type ipip",
@@ -156,7 +175,7 @@ async fn with_the_kernel(ipvs: Ipvs) {
         assert_eq!(ipvs.read().await.unwrap().services[&web].destinations.len(), 5002);
     }
 
-    for key in [web, six] {
+    for key in [web, six, mark, mark_of_six] {
         assert_eq!(ipvs.change(&[&Op::RemoveService { key }]), []);
     }
     assert_eq!(ipvs.read().await.unwrap(), Table::default());

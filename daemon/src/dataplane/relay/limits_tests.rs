@@ -63,7 +63,7 @@ fn beyond_its_limit_clients_wait_and_are_served_when_others_end() {
     let fixture = fixture(RelayLimits { connections: Some(2), ..PATIENT });
     fixture.add(&a, 1);
     let mut held: Vec<_> = (0..2).map(|_| fixture.open().unwrap().0).collect();
-    let mut third = TcpStream::connect_timeout(&fixture.key.address, SOON).unwrap();
+    let mut third = TcpStream::connect_timeout(&fixture.key.address().unwrap(), SOON).unwrap();
     third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert_eq!(end(&third), ErrorKind::WouldBlock, "it waits, and was not turned away");
     assert!(held.iter_mut().all(|stream| echo(stream, "still here") == "still here"));
@@ -79,7 +79,7 @@ fn a_greater_limit_lets_those_in_who_wait() {
     let fixture = fixture(RelayLimits { connections: Some(1), ..PATIENT });
     fixture.add(&a, 1);
     let _held = fixture.open().unwrap();
-    let mut second = TcpStream::connect_timeout(&fixture.key.address, SOON).unwrap();
+    let mut second = TcpStream::connect_timeout(&fixture.key.address().unwrap(), SOON).unwrap();
     second.set_read_timeout(Some(SOON)).unwrap();
     fixture.relay.allow(&Config::default(), &Settings::default());
     second.read_exact(&mut [0]).unwrap();
@@ -92,15 +92,16 @@ fn a_flooded_service_leaves_the_other_its_share() {
     let flooded = fixture(PATIENT);
     flooded.add(&a, 1);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let other = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 54], port)) };
+    let other = ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 54], port)) };
     flooded.relay.apply(&Op::AddService { key: other, service: service("rr") }).unwrap();
     let op = Op::AddDestination { service: other, address: a.address, destination: destination(1) };
     flooded.relay.apply(&op).unwrap();
     flooded.relay.state.lock().room.resize(40);
-    let flood: Vec<_> = (0..60).map(|_| TcpStream::connect_timeout(&flooded.key.address, SOON).unwrap()).collect();
+    let flood: Vec<_> =
+        (0..60).map(|_| TcpStream::connect_timeout(&flooded.key.address().unwrap(), SOON).unwrap()).collect();
     flooded.wait_until_active(&a, 30);
     for _ in 0..20 {
-        let mut stream = TcpStream::connect_timeout(&other.address, SOON).unwrap();
+        let mut stream = TcpStream::connect_timeout(&other.address().unwrap(), SOON).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.read_exact(&mut [0]).unwrap();
     }
@@ -194,7 +195,7 @@ fn once_one_side_has_ended_the_other_has_less_time() {
 /// A port that somebody has, and a relay that is to listen there.
 fn taken() -> (TcpListener, ServiceKey, Relay, Op) {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let key = ServiceKey { protocol: Protocol::Tcp, address: taken.local_addr().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: taken.local_addr().unwrap() };
     (taken, key, Relay::start().unwrap(), Op::AddService { key, service: service("rr") })
 }
 
@@ -210,7 +211,7 @@ fn a_port_that_is_let_go_soon_is_waited_for() {
         applied.await.unwrap();
     });
     // Somebody listens there. Without a real server the connection is reset at once, maybe before this looks.
-    let answer = TcpStream::connect_timeout(&key.address, SOON);
+    let answer = TcpStream::connect_timeout(&key.address().unwrap(), SOON);
     let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
     assert!(answer.as_ref().err().is_none_or(reset), "{answer:?}");
 }

@@ -35,7 +35,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 use vipward_core::config::Config;
-use vipward_core::ipvs::{Algorithm, Connections, Op, Picker, Protocol, Service, ServiceKey, Table};
+use vipward_core::ipvs::{Algorithm, Connections, Op, Picker, Protocol, Service, ServiceKey, Table, VirtualServerId};
 use vipward_core::seam::Refusal;
 use vipward_core::settings::{Relay as Settings, RelayLimits};
 use vipward_core::time::Instant;
@@ -127,10 +127,7 @@ impl Relay {
         tables.table.apply(op).map_err(|refusal| Refused { why: refusal.to_string(), taken: false })?;
         match op {
             Op::AddService { key, service } => {
-                let listener = match key.protocol {
-                    Protocol::Tcp => self.open(*key).map(Some),
-                    Protocol::Udp | Protocol::Sctp => Ok(None),
-                };
+                let listener = carried(key).map(|address| self.open(*key, address)).transpose();
                 match listener {
                     Ok(listener) => {
                         say_what_is_missing(key, service);
@@ -142,7 +139,10 @@ impl Relay {
                     Err(error) => {
                         tables.table.services.remove(key);
                         let taken = error.kind() == io::ErrorKind::AddrInUse;
-                        return Err(Refused { why: format!("cannot listen on {}: {error}", key.address), taken });
+                        return Err(Refused {
+                            why: format!("cannot listen on {}: {error}", VirtualServerId::of_entry(*key).place()),
+                            taken,
+                        });
                     }
                 }
             }
@@ -216,8 +216,8 @@ impl Relay {
     pub fn inherit(&self, table: Table, listeners: Vec<(ServiceKey, OwnedFd)>) {
         let mut tables = self.state.lock();
         tables.services = table.services.keys().map(|key| (*key, Serving::default())).collect();
-        let carried = table.services.keys().filter(|key| key.protocol == Protocol::Tcp);
-        carried.for_each(|key| tables.room.open(*key));
+        let listening = table.services.keys().filter(|key| carried(key).is_some());
+        listening.for_each(|key| tables.room.open(*key));
         tables.table = table;
         for (key, socket) in listeners {
             let Some(serving) = tables.services.get_mut(&key) else { continue };
@@ -229,7 +229,7 @@ impl Relay {
         // Those whose socket did not come are opened anew by whoever finds that they are missing.
         let Tables { table, services, .. } = &mut *tables;
         services.retain(|key, serving| {
-            let whole = serving.listener.is_some() || key.protocol != Protocol::Tcp;
+            let whole = serving.listener.is_some() || carried(key).is_none();
             if !whole {
                 table.services.remove(key);
             }
@@ -237,8 +237,8 @@ impl Relay {
         });
     }
 
-    fn open(&self, key: ServiceKey) -> io::Result<OpenListener> {
-        self.take(listen::bind(key.address)?, key)
+    fn open(&self, key: ServiceKey, address: SocketAddr) -> io::Result<OpenListener> {
+        self.take(listen::bind(address)?, key)
     }
 
     fn take(&self, socket: Socket, key: ServiceKey) -> io::Result<OpenListener> {
@@ -272,9 +272,17 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// The address at which a service is carried; none: it isn't.
+fn carried(key: &ServiceKey) -> Option<SocketAddr> {
+    match key {
+        ServiceKey::Address { protocol: Protocol::Tcp, address } => Some(*address),
+        ServiceKey::Address { protocol: Protocol::Udp | Protocol::Sctp, .. } | ServiceKey::Mark { .. } => None,
+    }
+}
+
 /// One line each for what the relay can't do; the kernel could.
 fn say_what_is_missing(key: &ServiceKey, service: &Service) {
-    if key.protocol != Protocol::Tcp {
+    if carried(key).is_none() {
         warn!("{key}: not served: the relay serves TCP only");
     } else if Algorithm::named(&service.scheduler).is_none() {
         warn!("{key}: the relay has no scheduler {}: wlc stands in for it", service.scheduler);
@@ -365,7 +373,7 @@ impl State {
     }
 
     fn limits(&self, key: ServiceKey) -> RelayLimits {
-        self.lock().limits.limits(key.address)
+        self.lock().limits.limits(key.address())
     }
 
     fn complain(&self, key: ServiceKey, complaint: &Complaint) {
@@ -381,7 +389,7 @@ impl State {
             freed.as_mut().enable();
             let room = {
                 let tables = self.lock();
-                tables.room.has(key, tables.limits.limits(key.address).connections)
+                tables.room.has(key, tables.limits.limits(key.address()).connections)
             };
             let Err(full) = room else { return };
             self.complain(key, &Complaint::Full(full));

@@ -156,7 +156,7 @@ mod tests {
     use vipward_core::ipvs::Protocol;
 
     fn service(n: u16) -> ServiceKey {
-        ServiceKey { protocol: Protocol::Tcp, address: ([10, 0, 0, 1], n).into() }
+        ServiceKey::Address { protocol: Protocol::Tcp, address: ([10, 0, 0, 1], n).into() }
     }
 
     fn room(most: u32, services: u16) -> Room {

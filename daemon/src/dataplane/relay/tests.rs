@@ -52,7 +52,7 @@ impl Fixture {
     /// A relay with one service on a free port of a loopback address that nobody has configured.
     pub fn new(scheduler: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let key = ServiceKey { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 53], port)) };
+        let key = ServiceKey::Address { protocol: Protocol::Tcp, address: SocketAddr::from(([127, 0, 0, 53], port)) };
         let fixture = Self { relay: Relay::start().unwrap(), key };
         fixture.relay.apply(&Op::AddService { key, service: service(scheduler) }).unwrap();
         fixture
@@ -74,7 +74,7 @@ impl Fixture {
 
     /// Opens a connection; the letter tells who has it.
     pub fn open(&self) -> Option<(TcpStream, char)> {
-        let mut stream = TcpStream::connect_timeout(&self.key.address, SOON).ok()?;
+        let mut stream = TcpStream::connect_timeout(&self.key.address().unwrap(), SOON).ok()?;
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut letter = [0];
         stream.read_exact(&mut letter).ok()?;
@@ -191,7 +191,7 @@ fn nobody_to_serve_is_a_reset_and_not_an_empty_answer() {
     let fixture = Fixture::new("rr");
     fixture.add(&a, 1);
     // On a busy machine the reset is there before the client has seen that it is connected.
-    let answer = TcpStream::connect_timeout(&fixture.key.address, SOON).and_then(|mut stream| {
+    let answer = TcpStream::connect_timeout(&fixture.key.address().unwrap(), SOON).and_then(|mut stream| {
         stream.set_read_timeout(Some(SOON))?;
         stream.read(&mut [0])
     });
@@ -260,7 +260,7 @@ fn a_removed_service_is_closed_at_once_and_can_come_back_at_once() {
     let (mut held, _) = fixture.open().unwrap();
     for _ in 0..50 {
         fixture.relay.apply(&Op::RemoveService { key: fixture.key }).unwrap();
-        let refused = TcpStream::connect_timeout(&fixture.key.address, SOON).unwrap_err();
+        let refused = TcpStream::connect_timeout(&fixture.key.address().unwrap(), SOON).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         fixture.relay.apply(&Op::AddService { key: fixture.key, service: service("rr") }).unwrap();
     }
@@ -271,7 +271,7 @@ fn a_removed_service_is_closed_at_once_and_can_come_back_at_once() {
 
 #[test]
 fn an_address_of_another_host_can_be_listened_to() {
-    let key = ServiceKey { protocol: Protocol::Tcp, address: "192.0.2.100:80".parse().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: "192.0.2.100:80".parse().unwrap() };
     let relay = Relay::start().unwrap();
     relay.apply(&Op::AddService { key, service: service("rr") }).unwrap();
     assert!(relay.table().services.contains_key(&key));
@@ -280,7 +280,7 @@ fn an_address_of_another_host_can_be_listened_to() {
 #[test]
 fn a_port_that_is_taken_is_a_refusal_and_leaves_the_table_as_it_was() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let key = ServiceKey { protocol: Protocol::Tcp, address: taken.local_addr().unwrap() };
+    let key = ServiceKey::Address { protocol: Protocol::Tcp, address: taken.local_addr().unwrap() };
     let relay = Relay::start().unwrap();
     let refusal = relay.apply(&Op::AddService { key, service: service("rr") }).unwrap_err();
     assert!(refusal.contains("cannot listen on 127.0.0.1"), "{refusal}");
@@ -294,7 +294,7 @@ fn refuses_what_the_kernel_refuses() {
     let fixture = Fixture::new("rr");
     let again = Op::AddService { key: fixture.key, service: service("rr") };
     assert!(fixture.relay.apply(&again).is_err());
-    let other = ServiceKey { protocol: Protocol::Udp, ..fixture.key };
+    let other = ServiceKey::Address { protocol: Protocol::Udp, address: fixture.key.address().unwrap() };
     assert!(fixture.relay.apply(&Op::RemoveService { key: other }).is_err());
     // Other protocols stay in the table, so that nobody adds them again and again; they are not served.
     fixture.relay.apply(&Op::AddService { key: other, service: service("rr") }).unwrap();
@@ -312,7 +312,7 @@ fn dropping_it_cuts_what_it_carries() {
     let fixture = Fixture::new("rr");
     fixture.add(&a, 1);
     let (mut held, _) = fixture.open().unwrap();
-    let address = fixture.key.address;
+    let address = fixture.key.address().unwrap();
     drop(fixture);
     assert!(TcpStream::connect_timeout(&address, SOON).is_err());
     assert!(matches!(held.read(&mut [0]), Ok(0) | Err(_)), "the connection is over");
