@@ -22,6 +22,7 @@ pub mod machine;
 pub mod mail;
 pub mod quantity;
 pub mod record;
+pub mod route;
 pub mod seam;
 pub mod settings;
 pub mod status;

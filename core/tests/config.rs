@@ -32,6 +32,8 @@ mod mistakes_of_checks;
 mod nodes;
 #[path = "config/pairs.rs"]
 mod pairs;
+#[path = "config/routes.rs"]
+mod routes;
 #[path = "config/runs.rs"]
 mod runs;
 #[path = "config/server_groups.rs"]

@@ -88,6 +88,9 @@ fn effect_word(effect: &Effect) -> &'static str {
         Effect::RunScript { .. } => "run",
         Effect::Lease(_) => "lease",
         Effect::WatchFiles(_) | Effect::WatchProcesses(_) => "watch",
+        Effect::AddRoute(_) | Effect::AddRule(_) => "put in",
+        Effect::RemoveRoute(_) | Effect::RemoveRule(_) => "take out",
+        Effect::ReadRoutes => "read routes",
     }
 }
 

@@ -81,6 +81,8 @@ fn election() -> Estate {
         ignored: vec![IgnoredEstate { router: Some("VI_1".into()), reason: "wrong_ttl".to_owned(), total: 3 }],
         files: Default::default(),
         processes: Default::default(),
+        routes: Default::default(),
+        rules: Default::default(),
     })
 }
 

@@ -82,6 +82,8 @@ impl Setup {
             ah: false,
             addresses: vec![address(segment, 100)],
             excluded: vec![],
+            routes: Vec::new(),
+            rules: Vec::new(),
             tracking: Tracking::default(),
             announcements: Garp {
                 repeat: 1,

@@ -154,7 +154,11 @@ fn holds(share: u32, host: u8) -> Report {
         payload: Bytes::from_static(b"goodbye"),
     };
     let addresses = vec![AddressKey { interface: eth0, address: address(host), prefix_len: 24 }];
-    Report::LastWill { share, first: true, part: LastWill { datagrams: vec![datagram], addresses } }
+    Report::LastWill {
+        share,
+        first: true,
+        part: LastWill { datagrams: vec![datagram], addresses, ..LastWill::default() },
+    }
 }
 
 fn holds_nothing(share: u32) -> Report {

@@ -117,6 +117,8 @@ pub(crate) fn config(priority: u8) -> Config {
             no_prefix_route: false,
         }],
         excluded: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         tracking: Tracking::default(),
         announcements: Default::default(),
         notify: Default::default(),

@@ -197,6 +197,10 @@ fn lines(run: &Run) -> Vec<Line> {
                 let text = format!("the kernel takes {key} off: its lifetime is over");
                 line("-VIP", text, if held.is_empty() { Becomes::Free } else { Becomes::Same })
             }
+            What::RouteAdded(key) => line("+route", key.to_string(), Becomes::Same),
+            What::RouteRemoved(key) => line("-route", key.to_string(), Becomes::Same),
+            What::RuleAdded(rule) => line("+rule", rule.to_string(), Becomes::Same),
+            What::RuleRemoved(rule) => line("-rule", rule.to_string(), Becomes::Same),
             What::Ipvs(op) => {
                 // What is changed at one moment is one line.
                 let key = op_service(op);
@@ -326,7 +330,13 @@ fn word_of(decision: &Decision) -> String {
         Decision::WeightChanged { .. } => "weight",
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } => "failed",
-        Decision::LeftoverRemoved { .. } | Decision::AddressRestored { .. } | Decision::TableRepaired { .. } => "mends",
+        Decision::LeftoverRemoved { .. }
+        | Decision::AddressRestored { .. }
+        | Decision::RouteLeftoverRemoved { .. }
+        | Decision::RouteRestored { .. }
+        | Decision::RuleLeftoverRemoved { .. }
+        | Decision::RuleRestored { .. }
+        | Decision::TableRepaired { .. } => "mends",
         Decision::SessionOpened { .. } => "session",
         Decision::LeaseGranted { .. } => "lease",
         // Whatever else is decided is a warning about a peer.
@@ -375,6 +385,10 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::AddressAdded(key) => ("address-added".to_owned(), key.to_string()),
         What::AddressRemoved(key) => ("address-removed".to_owned(), key.to_string()),
         What::AddressExpired(key) => ("address-expired".to_owned(), key.to_string()),
+        What::RouteAdded(key) => ("route-added".to_owned(), key.to_string()),
+        What::RouteRemoved(key) => ("route-removed".to_owned(), key.to_string()),
+        What::RuleAdded(rule) => ("rule-added".to_owned(), rule.to_string()),
+        What::RuleRemoved(rule) => ("rule-removed".to_owned(), rule.to_string()),
         What::Ipvs(op) => ("ipvs".to_owned(), describe(op)),
         What::Advert { vrid, priority, destination } => {
             ("advert".to_owned(), format!("VRID {vrid}, priority {priority} to {destination}"))

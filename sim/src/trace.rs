@@ -7,6 +7,7 @@ use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
 use vipward_core::ipvs::Op;
 use vipward_core::quantity::Role;
+use vipward_core::route::{RouteKey, Rule};
 use vipward_core::supervisor::Saying;
 use vipward_core::time::{Duration, Instant};
 
@@ -52,6 +53,10 @@ pub enum What {
     AddressRemoved(AddressKey),
     /// The kernel took it off by itself: nobody renewed its lifetime.
     AddressExpired(AddressKey),
+    RouteAdded(RouteKey),
+    RouteRemoved(RouteKey),
+    RuleAdded(Rule),
+    RuleRemoved(Rule),
     Ipvs(Op),
     /// An advert left.
     Advert {

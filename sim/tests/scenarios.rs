@@ -108,6 +108,7 @@ scenarios! {
     upgrade_after_freeze "upgrade-after-freeze"
     upgrade_backup "upgrade-backup"
     upgrade_master "upgrade-master"
+    virtual_routes "virtual-routes"
     wrong_status "wrong-status"
     weighed_by_file "weighed-by-file"
     weight_too_small "weight-too-small"

@@ -28,6 +28,7 @@ pub use process::{KnownBy, LONGEST_NAME, ProcessPattern, TrackProcess, WatchedPr
 pub use tracking::{FileCheck, FileWeight, InitFile, Reading, TrackFile, WatchedFile, Weighed};
 pub use vip::{LIFETIME, Vip};
 pub use virtual_server::*;
+pub use words::routes::tables as table_names;
 
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Files, Sources};

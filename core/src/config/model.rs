@@ -12,6 +12,7 @@ use crate::config::tracking::{TrackFile, WatchedFile};
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::lease::Coordination;
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
+use crate::route::{Route, VirtualRule};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -272,6 +273,12 @@ pub struct VirtualRouterConfig {
     pub addresses: Vec<InterfaceAddress>,
     /// `virtual_ipaddress_excluded`: these move along, but no advert lists them.
     pub excluded: Vec<InterfaceAddress>,
+    /// `virtual_routes`, of either family.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// `virtual_rules`, of either family.
+    #[serde(default)]
+    pub rules: Vec<VirtualRule>,
     pub tracking: Tracking,
     pub announcements: Garp,
     pub notify: NotifyScripts,

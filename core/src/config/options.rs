@@ -12,6 +12,8 @@ pub struct Options {
     /// `${_RANDOM}` draws from this.
     pub seed: u64,
     pub limits: Limits,
+    /// Routing tables by the names that the host gives them ([`super::table_names`]).
+    pub tables: BTreeMap<String, u32>,
 }
 
 /// Bounds that keep a small file from growing without end.

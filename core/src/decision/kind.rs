@@ -62,6 +62,10 @@ impl Decision {
             Self::ChecksSuspended { service, .. } => ("checks-suspended", service.to_string()),
             Self::ChecksResumed { service } => ("checks-resumed", service.to_string()),
             Self::ProcessChanged { process, .. } => ("process-changed", process.to_string()),
+            Self::RouteLeftoverRemoved { route } => ("route-leftover-removed", route.to_string()),
+            Self::RouteRestored { route } => ("route-restored", route.key.to_string()),
+            Self::RuleLeftoverRemoved { rule } => ("rule-leftover-removed", rule.to_string()),
+            Self::RuleRestored { rule } => ("rule-restored", rule.to_string()),
             Self::ConfigApplied { .. } => ("config-applied", String::new()),
         };
         Kind { code, about }

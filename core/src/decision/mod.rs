@@ -12,6 +12,7 @@ use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::VirtualServerId;
 use crate::lease::Token;
 use crate::quantity::{AdvertInterval, Role, Version, Vrid};
+use crate::route::{Route, RouteKey, Rule};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -32,52 +33,133 @@ pub enum LogLevel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// A virtual router changed its role.
-    RoleChanged { router: Arc<str>, vrid: Vrid, from: Role, to: Role, cause: RoleCause },
+    RoleChanged {
+        router: Arc<str>,
+        vrid: Vrid,
+        from: Role,
+        to: Role,
+        cause: RoleCause,
+    },
     /// It goes on in the role in which a predecessor left it. `silent`: how long ago that one's last advert left, if it was
     /// MASTER. Nobody else notices, so scripts are not told.
-    RoleInherited { router: Arc<str>, vrid: Vrid, role: Role, priority: u8, silent: Option<Duration> },
+    RoleInherited {
+        router: Arc<str>,
+        vrid: Vrid,
+        role: Role,
+        priority: u8,
+        silent: Option<Duration>,
+    },
     /// Its effective priority changed.
-    PriorityChanged { router: Arc<str>, from: u8, to: u8, cause: PriorityCause },
+    PriorityChanged {
+        router: Arc<str>,
+        from: u8,
+        to: u8,
+        cause: PriorityCause,
+    },
     /// Packets that were not taken as adverts: the first at once, then a sum at most once a minute for each reason.
     /// `router` is known when interface and VRID fit one of ours.
-    AdvertsIgnored { router: Option<Arc<str>>, source: IpAddr, reason: IgnoreReason, count: u64 },
+    AdvertsIgnored {
+        router: Option<Arc<str>>,
+        source: IpAddr,
+        reason: IgnoreReason,
+        count: u64,
+    },
     /// A MASTER hears another one, which should yield to it: two MASTERs, until that one hears us.
-    RivalMaster { router: Arc<str>, source: IpAddr, priority: u8 },
+    RivalMaster {
+        router: Arc<str>,
+        source: IpAddr,
+        priority: u8,
+    },
     /// It still does not after some of its intervals.
-    RivalStays { router: Arc<str>, source: IpAddr, version: Version },
+    RivalStays {
+        router: Arc<str>,
+        source: IpAddr,
+        version: Version,
+    },
     /// A peer's checksum of VRRPv3 over IPv4 leaves the pseudo header out (RFC 9568 5.2.8), so it is answered that way;
     /// `beside`: by multicast both forms are sent, since others may need the usual one.
-    ChecksumLearned { router: Arc<str>, source: IpAddr, beside: bool },
+    ChecksumLearned {
+        router: Arc<str>,
+        source: IpAddr,
+        beside: bool,
+    },
     /// A peer advertises other addresses than are configured here, but some of ours. It counts as alive all the same
     /// (RFC 9568 7.1 asks for a log line, no more); keepalived drops it and becomes MASTER beside it.
-    AddressListDiffers { router: Arc<str>, source: IpAddr, missing: Vec<IpAddr>, extra: Vec<IpAddr> },
+    AddressListDiffers {
+        router: Arc<str>,
+        source: IpAddr,
+        missing: Vec<IpAddr>,
+        extra: Vec<IpAddr>,
+    },
     /// A peer has another `advert_int`. It counts as alive. In version 3 its interval is learned (RFC 9568 6.4.2; 7.1 asks
     /// for a log line). In version 2 it is learned too, but never more than a few times our own; by RFC 3768 7.1, which
     /// keepalived follows, it would be dropped and both would be MASTER.
-    IntervalDiffers { router: Arc<str>, source: IpAddr, version: Version, theirs: AdvertInterval, ours: AdvertInterval },
+    IntervalDiffers {
+        router: Arc<str>,
+        source: IpAddr,
+        version: Version,
+        theirs: AdvertInterval,
+        ours: AdvertInterval,
+    },
     /// Two routers say that they own the addresses (priority 255). The greater address wins; somebody must mend it.
-    SecondOwner { router: Arc<str>, source: IpAddr },
+    SecondOwner {
+        router: Arc<str>,
+        source: IpAddr,
+    },
     /// Somebody else put a VIP on this director. It is left alone, so it stays whoever is MASTER.
-    AddressNotOurs { address: AddressKey },
+    AddressNotOurs {
+        address: AddressKey,
+    },
     /// An address that a killed predecessor left behind is taken off.
-    LeftoverRemoved { address: AddressKey },
+    LeftoverRemoved {
+        address: AddressKey,
+    },
     /// An address of ours was taken off, by somebody or by the kernel at the end of its lifetime; it is put back.
-    AddressRestored { address: InterfaceAddress },
+    AddressRestored {
+        address: InterfaceAddress,
+    },
     /// A tracked script changed its state.
-    ScriptChanged { script: Arc<str>, up: bool, why: String },
+    ScriptChanged {
+        script: Arc<str>,
+        up: bool,
+        why: String,
+    },
     /// A checker's attempt failed; `tries_left` more before the real server is down.
-    ProbeFailed { service: VirtualServerId, server: SocketAddr, failure: Failure, tries_left: u32 },
+    ProbeFailed {
+        service: VirtualServerId,
+        server: SocketAddr,
+        failure: Failure,
+        tries_left: u32,
+    },
     /// A checker could not ask its real server for want of something here, the first of an episode; whatever can't be asked
     /// keeps its state.
-    ProbeNotAsked { service: VirtualServerId, server: SocketAddr, shortage: Shortage },
+    ProbeNotAsked {
+        service: VirtualServerId,
+        server: SocketAddr,
+        shortage: Shortage,
+    },
     /// Such an episode is over: for a minute every attempt could be made.
-    ProbesAskedAgain { shortage: Shortage, times: u64, lasted: Duration },
+    ProbesAskedAgain {
+        shortage: Shortage,
+        times: u64,
+        lasted: Duration,
+    },
     /// All checkers of a real server pass.
-    ServerUp { service: VirtualServerId, server: SocketAddr },
+    ServerUp {
+        service: VirtualServerId,
+        server: SocketAddr,
+    },
     /// A checker has given a real server up.
-    ServerDown { service: VirtualServerId, server: SocketAddr, failure: Failure },
+    ServerDown {
+        service: VirtualServerId,
+        server: SocketAddr,
+        failure: Failure,
+    },
     /// `alpha`: a real server starts down.
-    ServerStartsDown { service: VirtualServerId, server: SocketAddr },
+    ServerStartsDown {
+        service: VirtualServerId,
+        server: SocketAddr,
+    },
     /// Checkers go on where a predecessor left them: so many of all. By that these real servers are `down`, and these
     /// virtual servers have no quorum.
     VerdictsInherited {
@@ -87,37 +169,81 @@ pub enum Decision {
         without_quorum: Vec<VirtualServerId>,
     },
     /// Live weight reached `quorum`.
-    QuorumGained { service: VirtualServerId, weight: u64, quorum: u32 },
+    QuorumGained {
+        service: VirtualServerId,
+        weight: u64,
+        quorum: u32,
+    },
     /// Live weight fell below `quorum`; `sorry_server` says who answers instead.
-    QuorumLost { service: VirtualServerId, weight: u64, quorum: u32, sorry_server: Option<SocketAddr> },
+    QuorumLost {
+        service: VirtualServerId,
+        weight: u64,
+        quorum: u32,
+        sorry_server: Option<SocketAddr>,
+    },
     /// The kernel's table was not as wanted, though nobody here changed it; `changes` operations mend it.
-    TableRepaired { changes: usize },
+    TableRepaired {
+        changes: usize,
+    },
     /// What the file asks of this virtual server can't be had on this host. The others are served.
-    ServiceNotServed { service: VirtualServerId, why: String },
+    ServiceNotServed {
+        service: VirtualServerId,
+        why: String,
+    },
     /// An effect could not be carried out; it is tried again.
-    EffectFailed { what: String, error: String, retry_in: Duration },
+    EffectFailed {
+        what: String,
+        error: String,
+        retry_in: Duration,
+    },
     /// The quorum service opened a session; after this many seconds without a word from us it ends.
-    SessionOpened { timeout: Duration },
+    SessionOpened {
+        timeout: Duration,
+    },
     /// It grants none that lasts long enough: no lease can be relied on.
-    SessionTooShort { timeout: Duration, least: Duration },
+    SessionTooShort {
+        timeout: Duration,
+        least: Duration,
+    },
     /// It says that our session is over.
     SessionLost,
     /// It can't be reached, or refuses us.
-    ServiceUnreachable { reason: String },
+    ServiceUnreachable {
+        reason: String,
+    },
     /// It answers in the same session again, so long after [`Self::ServiceUnreachable`].
-    ServiceAnswers { after: Duration },
+    ServiceAnswers {
+        after: Duration,
+    },
     /// A MASTER got its lease, and with it the addresses.
-    LeaseGranted { router: Arc<str>, token: Token },
+    LeaseGranted {
+        router: Arc<str>,
+        token: Token,
+    },
     /// A MASTER has no addresses, because another director has its lease: two MASTERs that don't hear each other.
-    LeaseHeld { router: Arc<str>, by: Arc<str> },
+    LeaseHeld {
+        router: Arc<str>,
+        by: Arc<str>,
+    },
     /// Somebody deleted our lease at the service.
-    LeaseGone { router: Arc<str> },
+    LeaseGone {
+        router: Arc<str>,
+    },
     /// A MASTER has its addresses although the quorum service can't be asked (`on_loss = "keep"`).
-    KeptWithoutQuorum { router: Arc<str> },
+    KeptWithoutQuorum {
+        router: Arc<str>,
+    },
     /// A configuration came into force.
-    ConfigApplied { added: Vec<String>, removed: Vec<String>, changed: Vec<String> },
+    ConfigApplied {
+        added: Vec<String>,
+        removed: Vec<String>,
+        changed: Vec<String>,
+    },
     /// Nobody takes this lease for so long: the quorum service has forgotten who held it.
-    LeaseNotYet { router: Arc<str>, wait: Duration },
+    LeaseNotYet {
+        router: Arc<str>,
+        wait: Duration,
+    },
     /// A checker says another weight for its real server (`misc_dynamic`), or this file with its number does (FILE_CHECK).
     WeightChanged {
         service: VirtualServerId,
@@ -128,11 +254,35 @@ pub enum Decision {
         file: Option<(Arc<str>, i64)>,
     },
     /// `ha_suspend`: the address of a virtual server is not here, or none of a group's, and nobody checks its real servers.
-    ChecksSuspended { service: VirtualServerId, address: IpAddr },
+    ChecksSuspended {
+        service: VirtualServerId,
+        address: IpAddr,
+    },
     /// It is here again, and they are checked.
-    ChecksResumed { service: VirtualServerId },
+    ChecksResumed {
+        service: VirtualServerId,
+    },
     /// Enough of a tracked process run, or too few or too many.
-    ProcessChanged { process: Arc<str>, up: bool, why: String },
+    ProcessChanged {
+        process: Arc<str>,
+        up: bool,
+        why: String,
+    },
+    /// A route with our mark that nobody wants is taken out: a killed predecessor left it.
+    RouteLeftoverRemoved {
+        route: RouteKey,
+    },
+    /// A route of ours was taken out, by somebody or by the kernel with an interface or an address; it is put back.
+    RouteRestored {
+        route: Route,
+    },
+    /// The same of a policy rule.
+    RuleLeftoverRemoved {
+        rule: Rule,
+    },
+    RuleRestored {
+        rule: Rule,
+    },
 }
 
 /// Why a role changed.
@@ -318,6 +468,10 @@ impl Decision {
             | Self::AddressNotOurs { .. }
             | Self::LeftoverRemoved { .. }
             | Self::AddressRestored { .. }
+            | Self::RouteLeftoverRemoved { .. }
+            | Self::RouteRestored { .. }
+            | Self::RuleLeftoverRemoved { .. }
+            | Self::RuleRestored { .. }
             | Self::ProbeFailed { .. }
             | Self::TableRepaired { .. }
             | Self::SessionLost

@@ -102,6 +102,18 @@ impl fmt::Display for Decision {
             Self::AddressRestored { address } => {
                 write!(f, "{address} was taken off, and not by this process: put back")
             }
+            Self::RouteLeftoverRemoved { route } => {
+                write!(f, "the route {route} was left behind by an earlier run: taken out")
+            }
+            Self::RouteRestored { route } => {
+                write!(f, "the route {route} was taken out, and not by this process: put back")
+            }
+            Self::RuleLeftoverRemoved { rule } => {
+                write!(f, "the rule `{rule}` was left behind by an earlier run: taken out")
+            }
+            Self::RuleRestored { rule } => {
+                write!(f, "the rule `{rule}` was taken out, and not by this process: put back")
+            }
             Self::ScriptChanged { script, up, why } => {
                 write!(f, "script {script} is {}: {why}", up_or_down(*up))
             }

@@ -2,6 +2,7 @@
 
 use crate::datagram::Datagram;
 use crate::interface::AddressKey;
+use crate::route::{RouteKey, Rule};
 use serde::{Deserialize, Serialize};
 
 /// What an orderly stop would send, and then take off.
@@ -11,16 +12,24 @@ pub struct LastWill {
     pub datagrams: Vec<Datagram>,
     /// One may be in several shares; that it is gone already is as good.
     pub addresses: Vec<AddressKey>,
+    /// They go before the addresses.
+    #[serde(default)]
+    pub routes: Vec<RouteKey>,
+    /// They go before the routes.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
 }
 
 impl LastWill {
     pub fn is_empty(&self) -> bool {
-        self.datagrams.is_empty() && self.addresses.is_empty()
+        self.datagrams.is_empty() && self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
     }
 
     pub fn append(&mut self, other: Self) {
         self.datagrams.extend(other.datagrams);
         self.addresses.extend(other.addresses);
+        self.routes.extend(other.routes);
+        self.rules.extend(other.rules);
     }
 }
 

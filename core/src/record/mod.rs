@@ -119,6 +119,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "most are steps, and each is written or looked at and gone")]
 pub enum Entry {
     /// The first of every file.
     Begin(Begin),

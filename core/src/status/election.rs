@@ -50,6 +50,10 @@ pub struct RouterStatus {
     /// The sync group that it is in.
     pub group: Option<String>,
     pub lease: Option<LeaseStatus>,
+    #[serde(default)]
+    pub routes: Vec<RouteStatus>,
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
 }
 
 /// One thing that a virtual router tracks.
@@ -90,6 +94,24 @@ pub struct AddressStatus {
     pub prefix_len: u8,
     pub interface: String,
     /// It is on the interface, as far as the kernel told.
+    pub there: bool,
+}
+
+/// One route of a virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// As `ip route` writes it.
+    pub route: String,
+    /// It is in the kernel, as far as the kernel told.
+    pub there: bool,
+}
+
+/// One policy rule of a virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// As `ip rule` writes it.
+    pub rule: String,
+    /// It is in the kernel, as far as the kernel told.
     pub there: bool,
 }
 

@@ -31,7 +31,7 @@ const DYING: Duration = Duration::from_secs(1);
 pub const CARRY: Duration = Duration::from_secs(3600);
 
 /// Version of what a supervisor writes down for the process that takes its place.
-pub const NOTES: u32 = 3;
+pub const NOTES: u32 = 4;
 
 /// An upgrade under way.
 #[derive(Debug, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use crate::datagram::Datagram;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::lease::LeaseOp;
 use crate::machine::{self, Lane};
+use crate::route::{Route, RouteKey, Rule};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -53,6 +54,15 @@ pub enum Effect {
     /// Count these processes, and these only. How many there are is told at once, and then what changes, by
     /// [`super::Event::ProcessesCounted`].
     WatchProcesses(Vec<WatchedProcess>),
+    /// Put this route into the kernel. One of somebody else stays what it is.
+    AddRoute(Route),
+    RemoveRoute(RouteKey),
+    /// Read every route and policy rule that carries our mark ([`crate::route::OURS`]); the answer is
+    /// [`super::Event::RoutesRead`].
+    ReadRoutes,
+    /// Put this policy rule into the kernel.
+    AddRule(Rule),
+    RemoveRule(Rule),
 }
 
 impl From<LeaseOp> for Effect {
@@ -69,9 +79,14 @@ impl machine::Effect for Effect {
             | Self::StopListening { .. }
             | Self::AddAddress(_)
             | Self::RemoveAddress(_)
+            | Self::AddRoute(_)
+            | Self::RemoveRoute(_)
+            | Self::AddRule(_)
+            | Self::RemoveRule(_)
             | Self::RenewAddresses { .. } => Lane::Change,
             Self::Announce { .. } => Lane::Announce,
             Self::ReadAddresses
+            | Self::ReadRoutes
             | Self::RunScript { .. }
             | Self::Lease(_)
             | Self::WatchFiles(_)
@@ -118,7 +133,12 @@ impl machine::Effect for Effect {
             | Self::ReadAddresses
             | Self::RunScript { .. }
             | Self::WatchFiles(_)
-            | Self::WatchProcesses(_) => None,
+            | Self::WatchProcesses(_)
+            | Self::AddRoute(_)
+            | Self::RemoveRoute(_)
+            | Self::AddRule(_)
+            | Self::RemoveRule(_)
+            | Self::ReadRoutes => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::command::{ScriptId, ScriptOutcome};
 use crate::datagram::Datagram;
 use crate::interface::{InterfaceName, Link, ObservedAddress};
 use crate::lease::LeaseEvent;
+use crate::route::{RouteKey, Rule};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -33,4 +34,11 @@ pub enum Event {
     FilesRead(Vec<(Arc<str>, i64)>),
     /// How many processes there are of each that is tracked, after [`super::Effect::WatchProcesses`] and whenever it changes.
     ProcessesCounted(Vec<(Arc<str>, u32)>),
+    /// Every route and policy rule with our mark, after [`super::Effect::ReadRoutes`] and after lost notifications.
+    RoutesRead { routes: Vec<RouteKey>, rules: Vec<Rule> },
+    /// One of them appeared (`present`) or vanished, and this process did not do it. Linux does not tell of all that vanish: an
+    /// interface that goes down takes its IPv4 routes along without a word.
+    RouteChanged { route: RouteKey, present: bool },
+    /// The same of a policy rule. Linux takes none out by itself.
+    RuleChanged { rule: Box<Rule>, present: bool },
 }

@@ -189,6 +189,10 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         ("notification_email", ..) => [String::new(), "notification_email {\n a@example.com\n}".to_owned()],
         ("group", ..) => ["group {\n VI_1\n}".to_owned(), "group {\n VI_2\n VI_1\n}".to_owned()],
         ("interfaces", ..) => ["interfaces {\n eth1\n}".to_owned(), "interfaces {\n eth2\n eth1\n}".to_owned()],
+        ("virtual_routes", ..) => [String::new(), "virtual_routes {\n 203.0.113.0/24 dev eth0\n}".to_owned()],
+        ("virtual_rules", ..) => {
+            [String::new(), "virtual_rules {\n from 192.0.2.0/24 table 100 priority 5\n}".to_owned()]
+        }
         ("unicast_peer", ..) => [String::new(), "unicast_peer {\n 192.0.2.99\n}".to_owned()],
         ("track_interface", ..) => [String::new(), "track_interface {\n eth1 weight 5\n}".to_owned()],
         ("track_file", Some(Block::Tracked), _) => {

@@ -121,8 +121,15 @@ impl Cluster {
                     let status = self.directors[number].statuses.get(&*script).copied().unwrap_or(0);
                     self.send(number, Event::ScriptFinished { script, outcome: ScriptOutcome::Exited(status) });
                 }
+                Effect::ReadRoutes => {
+                    self.handle(number, Event::RoutesRead { routes: Vec::new(), rules: Vec::new() }.into())
+                }
                 Effect::WatchFiles(_)
                 | Effect::WatchProcesses(_)
+                | Effect::AddRoute(_)
+                | Effect::RemoveRoute(_)
+                | Effect::AddRule(_)
+                | Effect::RemoveRule(_)
                 | Effect::Listen { .. }
                 | Effect::StopListening { .. }
                 | Effect::Announce { .. }

@@ -21,6 +21,7 @@ mod master;
 mod model;
 mod news;
 mod reload;
+mod routes;
 mod scripts;
 mod start;
 mod states;

@@ -7,10 +7,11 @@ use vipward_core::command::ScriptOutcome;
 use vipward_core::config::VirtualRouterConfig;
 use vipward_core::door::News;
 use vipward_core::estate::ElectionEstate;
-use vipward_core::interface::Link;
+use vipward_core::interface::{Family, Link};
 use vipward_core::ipvs::{Protocol, ServiceKey, VirtualServerId};
 use vipward_core::lease::LeaseEvent;
 use vipward_core::machine::Machine;
+use vipward_core::route::{RouteKey, Rule, RuleAction};
 use vipward_core::vrrp::{Effect, Event, Input};
 
 /// All start at 0 and stand at 4.2 seconds; a script with weight 0 is tracked.
@@ -118,6 +119,12 @@ pub fn events() -> Vec<(&'static str, Input)> {
         ("lease vacant", event(Event::Lease(LeaseEvent::Vacant { key: "VI_1".into() }))),
         ("tracked processes were counted", event(Event::ProcessesCounted(vec![("P".into(), 0)]))),
         ("a tracked file was read", event(Event::FilesRead(vec![("F".into(), -300)]))),
+        ("routes were read", event(Event::RoutesRead { routes: Vec::new(), rules: Vec::new() })),
+        (
+            "a rule vanished",
+            event(Event::RuleChanged { rule: Box::new(Rule::new(Family::V4, 1, RuleAction::Nop)), present: false }),
+        ),
+        ("a route vanished", event(Event::RouteChanged { route: RouteKey::to(ip(0).into(), 24), present: false })),
         ("stop", Input::Stop),
         ("hand over", Input::HandOver),
         ("take back", Input::TakeBack),
@@ -137,7 +144,10 @@ pub fn events() -> Vec<(&'static str, Input)> {
                 | Event::ScriptFinished { .. }
                 | Event::Lease(_)
                 | Event::FilesRead(_)
-                | Event::ProcessesCounted(_),
+                | Event::ProcessesCounted(_)
+                | Event::RoutesRead { .. }
+                | Event::RuleChanged { .. }
+                | Event::RouteChanged { .. },
             )
             | Input::ConfigLoaded { .. }
             | Input::News(_)

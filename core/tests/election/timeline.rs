@@ -20,6 +20,7 @@ use vipward_core::interface::{AddressKey, Family, InterfaceAddress, InterfaceNam
 use vipward_core::machine::Machine;
 use vipward_core::machine::Output;
 use vipward_core::quantity::{AdvertInterval, Priority, Role, Version, Vrid};
+use vipward_core::route::{RouteKey, Rule};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::packet::{AddressList, Advert, Authentication};
 use vipward_core::vrrp::{Effect, Election, Event, Input};
@@ -74,6 +75,8 @@ pub fn router() -> VirtualRouterConfig {
         ah: false,
         addresses: vec![vip(100)],
         excluded: vec![],
+        routes: Vec::new(),
+        rules: Vec::new(),
         tracking: Tracking::default(),
         announcements: Garp { repeat: 1, delay: Duration::ZERO, lower_prio_repeat: 1, ..Garp::default() },
         notify: NotifyScripts::default(),
@@ -206,6 +209,10 @@ pub struct Timeline {
     now: Instant,
     /// What the kernel has.
     kernel: Vec<ObservedAddress>,
+    /// The routes with our mark that it has.
+    routes: Vec<RouteKey>,
+    /// And the policy rules.
+    rules: Vec<Rule>,
     last: Vec<Output<Effect>>,
 }
 
@@ -225,7 +232,14 @@ impl Timeline {
 
     /// Nothing told yet; these addresses are in the kernel.
     pub fn unstarted(kernel: &[ObservedAddress]) -> Self {
-        Self { election: Election::default(), now: Instant::ZERO, kernel: kernel.to_vec(), last: vec![] }
+        Self {
+            election: Election::default(),
+            now: Instant::ZERO,
+            kernel: kernel.to_vec(),
+            routes: vec![],
+            rules: vec![],
+            last: vec![],
+        }
     }
 
     pub fn at(&mut self, seconds: &str) -> &mut Self {
@@ -250,11 +264,52 @@ impl Timeline {
                     assert!(read.iter().all(announces), "{read:?}: the kernel has just what was asked for");
                     self.last.extend(read);
                 }
+                Effect::AddRoute(route) => self.routes.push(route.key),
+                Effect::RemoveRoute(key) => self.routes.retain(|there| *there != key),
+                Effect::AddRule(rule) => self.rules.push(rule),
+                Effect::RemoveRule(rule) => self.rules.retain(|there| *there != rule),
+                Effect::ReadRoutes => self.reads_routes(),
                 _ => {}
             }
         }
         self.last.retain(|output| *output != Output::Effect(Effect::ReadAddresses));
         self
+    }
+
+    /// The kernel's answer; what follows from it stands behind what came out before.
+    fn reads_routes(&mut self) {
+        let before = std::mem::take(&mut self.last);
+        self.handles(Event::RoutesRead { routes: self.routes.clone(), rules: self.rules.clone() });
+        let after = std::mem::replace(&mut self.last, before);
+        self.last.extend(after);
+    }
+
+    /// Somebody else, or the kernel, takes a route out; `tells`: and the kernel says so.
+    pub fn loses_route(&mut self, key: &RouteKey, tells: bool) -> &mut Self {
+        self.routes.retain(|there| there != key);
+        self.last.clear();
+        if tells { self.handles(Event::RouteChanged { route: key.clone(), present: false }) } else { self }
+    }
+
+    /// A route with our mark is there, and nobody is told.
+    pub fn has_route(&mut self, key: RouteKey) -> &mut Self {
+        self.routes.push(key);
+        self
+    }
+
+    /// Somebody takes a policy rule out.
+    pub fn loses_rule(&mut self, rule: &Rule) -> &mut Self {
+        self.rules.retain(|there| there != rule);
+        self.handles(Event::RuleChanged { rule: Box::new(rule.clone()), present: false })
+    }
+
+    pub fn has_rule(&mut self, rule: Rule) -> &mut Self {
+        self.rules.push(rule);
+        self
+    }
+
+    pub fn routes(&self) -> &[RouteKey] {
+        &self.routes
     }
 
     pub fn wakes(&mut self) -> &mut Self {
@@ -321,6 +376,9 @@ impl Timeline {
             let key = address.key();
             self.kernel.retain(|there| there.key != key);
         }
+        if let Effect::AddRoute(route) = &effect {
+            self.routes.retain(|there| *there != route.key);
+        }
         self.handles(Input::Failed { effect: Box::new(effect), error: "no".to_owned() })
     }
 
@@ -338,7 +396,8 @@ impl Timeline {
         // As it travels.
         let document = Document::new("boot", estate.into());
         let document = Document::from_json(&document.to_json().unwrap(), "boot").unwrap();
-        let mut successor = Self::unstarted(&self.kernel);
+        let mut successor =
+            Self { routes: self.routes.clone(), rules: self.rules.clone(), ..Self::unstarted(&self.kernel) };
         successor.now = self.now;
         successor.tells_links(&[(0, true), (1, true)]);
         successor.reads_addresses();
@@ -477,6 +536,11 @@ fn effect_line(effect: &Effect) -> String {
         }
         Effect::RemoveAddress(key) => format!("remove {}/{}", key.address, key.prefix_len),
         Effect::ReadAddresses => "read addresses".to_owned(),
+        Effect::AddRoute(route) => format!("route {route}"),
+        Effect::RemoveRoute(key) => format!("no route {key}"),
+        Effect::AddRule(rule) => format!("rule {rule}"),
+        Effect::RemoveRule(rule) => format!("no rule {rule}"),
+        Effect::ReadRoutes => "read routes".to_owned(),
         Effect::RunScript { script, .. } => format!("run {script}"),
         Effect::Lease(op) => op.to_string(),
         Effect::WatchProcesses(processes) => {

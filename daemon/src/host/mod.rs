@@ -13,7 +13,7 @@ use crate::mail::Post;
 use crate::net::connect::connect;
 use crate::net::datagrams::Datagrams;
 use crate::net::echo::echo;
-use crate::net::netlink::{Addresses, Change};
+use crate::net::netlink::{Addresses, Change, Routes};
 use crate::net::network::ElectionNetwork;
 use crate::net::tls::{Clients, Secure};
 use crate::system::clock::BootClock;
@@ -90,6 +90,7 @@ pub struct Elects {
     pub lease: Rc<ZooKeeper>,
     pub files: Files,
     pub processes: Processes,
+    pub routes: Routes,
 }
 
 /// A Balancer's: the table.
@@ -229,11 +230,15 @@ impl LinuxWorld<Election, Elects> {
     }
 }
 
-/// What an effect changes of the kernel's addresses, if that is what it does.
+/// What an effect changes of the kernel's addresses and routes, if that is what it does.
 fn change_of(effect: &vrrp::Effect) -> Option<Change<'_>> {
     match effect {
         vrrp::Effect::AddAddress(address) => Some(Change::Add(address)),
         vrrp::Effect::RemoveAddress(key) => Some(Change::Remove(key)),
+        vrrp::Effect::AddRoute(route) => Some(Change::PutRoute(route)),
+        vrrp::Effect::RemoveRoute(key) => Some(Change::TakeRoute(key)),
+        vrrp::Effect::AddRule(rule) => Some(Change::PutRule(rule)),
+        vrrp::Effect::RemoveRule(rule) => Some(Change::TakeRule(rule)),
         vrrp::Effect::Listen { .. }
         | vrrp::Effect::StopListening { .. }
         | vrrp::Effect::SendAdvert(_)
@@ -243,7 +248,8 @@ fn change_of(effect: &vrrp::Effect) -> Option<Change<'_>> {
         | vrrp::Effect::RunScript { .. }
         | vrrp::Effect::Lease(_)
         | vrrp::Effect::WatchFiles(_)
-        | vrrp::Effect::WatchProcesses(_) => None,
+        | vrrp::Effect::WatchProcesses(_)
+        | vrrp::Effect::ReadRoutes => None,
     }
 }
 
@@ -273,7 +279,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 refused.extend(self.carry_out(effect).await.err().map(|error| (first, error)));
                 continue;
             };
-            // Changes of addresses in a row are one message to the kernel.
+            // Changes of addresses and routes in a row are one message to the kernel.
             let mut changes = vec![change];
             while let Some(next) = effects.peek().and_then(|(_, effect)| change_of(effect)) {
                 changes.push(next);
@@ -287,6 +293,10 @@ impl World<Election> for LinuxWorld<Election, Elects> {
                 match change {
                     Change::Add(address) => tracing::debug!("added {address}"),
                     Change::Remove(key) => tracing::debug!("removed {key}"),
+                    Change::PutRoute(route) => tracing::debug!("put the route {route} in"),
+                    Change::TakeRoute(key) => tracing::debug!("took the route {key} out"),
+                    Change::PutRule(rule) => tracing::debug!("put the rule {rule} in"),
+                    Change::TakeRule(rule) => tracing::debug!("took the rule {rule} out"),
                 }
             }
             refused.extend(of_these.into_iter().map(|(place, error)| (first + place, error)));
@@ -295,7 +305,7 @@ impl World<Election> for LinuxWorld<Election, Elects> {
     }
 
     async fn carry_out(&self, effect: &vrrp::Effect) -> Result<Done<vrrp::Input>, Refusal> {
-        let Elects { network, addresses, lease, files, processes } = &self.own;
+        let Elects { network, addresses, lease, files, processes, routes } = &self.own;
         match effect {
             vrrp::Effect::Listen { interface, group } => network.listen(interface, *group)?,
             vrrp::Effect::StopListening { interface, group } => network.stop_listening(interface, *group)?,
@@ -306,6 +316,11 @@ impl World<Election> for LinuxWorld<Election, Elects> {
             }
             vrrp::Effect::AddAddress(address) => addresses.add(address)?,
             vrrp::Effect::RemoveAddress(key) => addresses.remove(key)?,
+            vrrp::Effect::AddRoute(route) => addresses.put_route(route)?,
+            vrrp::Effect::RemoveRoute(key) => addresses.take_route(key)?,
+            vrrp::Effect::AddRule(rule) => addresses.put_rule(rule)?,
+            vrrp::Effect::RemoveRule(rule) => addresses.take_rule(rule)?,
+            vrrp::Effect::ReadRoutes => routes.ask().map_err(|error| error.to_string())?,
             vrrp::Effect::RenewAddresses { addresses: held } => addresses.renew(held)?,
             vrrp::Effect::ReadAddresses => {
                 return Ok(Done::Answer(vrrp::Event::AddressesRead(addresses.read().await?).into()));

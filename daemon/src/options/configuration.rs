@@ -5,14 +5,19 @@ use crate::system::disk::Disk;
 use std::collections::BTreeMap;
 use std::path::Path;
 use vipward_core::config::{self, Loaded, Options};
-use vipward_core::text::{Diagnostic, Severity, Sources};
+use vipward_core::text::{Diagnostic, Files, Severity, Sources};
+
+/// What the host calls its routing tables; the last one counts.
+const TABLES: [&str; 2] = ["/usr/share/iproute2/rt_tables", "/etc/iproute2/rt_tables"];
 
 /// Reads one file and all that it includes. Files and messages share `sources`, so that several can be compared.
 pub fn load(sources: &mut Sources, disk: &Disk, file: &Path, config_id: &str) -> Loaded {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let options = Options { config_id: config_id.to_owned(), environment, seed: seed(), ..Options::default() };
+    let tables = TABLES.iter().filter_map(|file| disk.read(Path::new(file)).ok());
+    let tables = tables.flat_map(|text| config::table_names(&String::from_utf8_lossy(&text))).collect();
+    let options = Options { config_id: config_id.to_owned(), environment, seed: seed(), tables, ..Options::default() };
     config::load(sources, disk, file, &options)
 }
 

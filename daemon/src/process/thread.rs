@@ -9,7 +9,7 @@ use crate::host::scripts::{Means, Scripts};
 use crate::host::{Balances, Door, Elects, LinuxWorld};
 use crate::mail::Post;
 use crate::net::links::Links;
-use crate::net::netlink::{Addresses, Monitor};
+use crate::net::netlink::{Addresses, Monitor, Routes};
 use crate::net::network::ElectionNetwork;
 use crate::process::supervise::wire::Line;
 use crate::record::Tap;
@@ -274,12 +274,13 @@ async fn election(
     addresses.may_change().await.map_err(|error| missing(error, Capability::NetAdmin))?;
     let files = Files::new(inputs.clone());
     let processes = Processes::new(inputs.clone());
+    let routes = Routes::new(inputs.clone(), addresses.port());
     let monitor = Monitor::open(addresses.clone(), links.clone(), inputs).await.map_err(NotStarted::Failed)?;
     tokio::task::spawn_local(monitor.run());
     let clock = BootClock::start().map_err(failed)?;
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let lease = Rc::new(ZooKeeper::new());
-    let own = Elects { network, addresses, lease: lease.clone(), files, processes };
+    let own = Elects { network, addresses, lease: lease.clone(), files, processes, routes };
     let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
     let machine: Box<dyn Like<Election>> = match tap {

@@ -238,7 +238,14 @@ fn kind(what: &What) -> Option<&'static str> {
         What::Supervisor(saying) => Some(loudness(saying.level())),
         What::Violated { .. } => Some("violated"),
         What::TroubleBegan { .. } | What::ConnectionBroke { .. } => Some("trouble"),
-        What::AddressAdded(_) | What::AddressRemoved(_) | What::AddressExpired(_) | What::Ipvs(_) => Some("kernel"),
+        What::AddressAdded(_)
+        | What::AddressRemoved(_)
+        | What::AddressExpired(_)
+        | What::RouteAdded(_)
+        | What::RouteRemoved(_)
+        | What::RuleAdded(_)
+        | What::RuleRemoved(_)
+        | What::Ipvs(_) => Some("kernel"),
         What::Started
         | What::TakenUp
         | What::Found { .. }
@@ -273,6 +280,10 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::AddressAdded(_) => format!("took {text}"),
         What::AddressRemoved(_) => format!("gave up {text}"),
         What::AddressExpired(_) => format!("the kernel takes {text} off: its lifetime is over"),
+        What::RouteAdded(_) => format!("put the route {text} in"),
+        What::RouteRemoved(_) => format!("took the route {text} out"),
+        What::RuleAdded(_) => format!("put the rule {text} in"),
+        What::RuleRemoved(_) => format!("took the rule {text} out"),
         What::Ipvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
         What::Mailed { .. } => format!("wants a mail sent: {text}"),

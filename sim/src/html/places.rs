@@ -5,10 +5,11 @@ use crate::scenario::{Action, NodeId, NodeKind};
 use crate::trace::{Entry, What};
 use std::net::IpAddr;
 use std::sync::Arc;
-use vipward_core::config::{Config, Places, TrackerId};
+use vipward_core::config::{Config, Places, TrackerId, VirtualRouterConfig};
 use vipward_core::decision::{Decision, IgnoreReason, PriorityCause, RoleCause};
 use vipward_core::interface::Family;
 use vipward_core::ipvs::VirtualServerId;
+use vipward_core::route::{RouteKey, Rule};
 use vipward_core::text::Span;
 use vipward_core::time::Instant;
 
@@ -25,6 +26,8 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         What::AddressAdded(key) | What::AddressRemoved(key) | What::AddressExpired(key) => {
             address_place(&*config_at(run, entry.node?, entry.at)?, key.address)
         }
+        What::RouteAdded(key) | What::RouteRemoved(key) => route_place(&*config_at(run, entry.node?, entry.at)?, key),
+        What::RuleAdded(rule) | What::RuleRemoved(rule) => rule_place(&*config_at(run, entry.node?, entry.at)?, rule),
         What::Announced { address } => address_place(&*config_at(run, entry.node?, entry.at)?, *address),
         What::Advert { vrid, destination, .. } => {
             let key = (*vrid, Family::of(*destination));
@@ -89,7 +92,8 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::Process { node: id, .. }
         | Action::LeaderChange { node: id, .. }
         | Action::StarveWorker { node: id, .. }
-        | Action::DeleteAddress { node: id, .. } => node == Some(*id),
+        | Action::DeleteAddress { node: id, .. }
+        | Action::DeleteRoute { node: id, .. } => node == Some(*id),
         Action::Down(who)
         | Action::Up(who)
         | Action::Hang(who)
@@ -111,6 +115,16 @@ fn address_place(config: &Config, address: IpAddr) -> Option<Span> {
         .iter()
         .find(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == address))?;
     place(&router.places, &address.to_string())
+}
+
+fn route_place(config: &Config, route: &RouteKey) -> Option<Span> {
+    let wants = |router: &&VirtualRouterConfig| router.routes.iter().any(|it| it.key == *route);
+    place(&config.routers.iter().find(wants)?.places, &format!("route {route}"))
+}
+
+fn rule_place(config: &Config, rule: &Rule) -> Option<Span> {
+    let wants = |router: &&VirtualRouterConfig| router.rules.iter().any(|it| it.rule == *rule);
+    place(&config.routers.iter().find(wants)?.places, &format!("rule {rule}"))
 }
 
 fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
@@ -179,6 +193,8 @@ fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {
             address_place(config, address.address)
         }
         Decision::AddressRestored { address } => address_place(config, address.address),
+        Decision::RouteRestored { route } => route_place(config, &route.key),
+        Decision::RuleRestored { rule } => rule_place(config, rule),
         Decision::ScriptChanged { script: of, .. } => script(of, ""),
         Decision::ProcessChanged { process: of, .. } => process(of, ""),
         Decision::ProbeFailed { service: id, server, .. } | Decision::ProbeNotAsked { service: id, server, .. } => {

@@ -14,6 +14,7 @@ mod lifetime;
 mod one_holder;
 mod one_owner;
 mod quiet_announcements;
+mod routes_of_master;
 mod settles;
 mod silent_after_stop;
 mod tables_settle;
@@ -89,6 +90,7 @@ impl Default for Watch {
                 Box::new(forgery_refused::ForgeryRefused::default()),
                 Box::new(fault_has_cause::FaultHasCause::default()),
                 Box::new(group_whole::GroupWhole::default()),
+                Box::new(routes_of_master::RoutesOfMaster::default()),
             ],
             violations: Vec::new(),
         }

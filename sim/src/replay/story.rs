@@ -197,6 +197,10 @@ fn voted(effect: &vrrp::Effect) -> Option<What> {
         vrrp::Effect::Announce { address, .. } => What::Announced { address: *address },
         vrrp::Effect::AddAddress(address) => What::AddressAdded(address.key()),
         vrrp::Effect::RemoveAddress(key) => What::AddressRemoved(key.clone()),
+        vrrp::Effect::AddRoute(route) => What::RouteAdded(route.key.clone()),
+        vrrp::Effect::RemoveRoute(key) => What::RouteRemoved(key.clone()),
+        vrrp::Effect::AddRule(rule) => What::RuleAdded(rule.clone()),
+        vrrp::Effect::RemoveRule(rule) => What::RuleRemoved(rule.clone()),
         vrrp::Effect::Listen { .. }
         | vrrp::Effect::StopListening { .. }
         | vrrp::Effect::RenewAddresses { .. }
@@ -204,7 +208,8 @@ fn voted(effect: &vrrp::Effect) -> Option<What> {
         | vrrp::Effect::RunScript { .. }
         | vrrp::Effect::Lease(_)
         | vrrp::Effect::WatchFiles(_)
-        | vrrp::Effect::WatchProcesses(_) => return None,
+        | vrrp::Effect::WatchProcesses(_)
+        | vrrp::Effect::ReadRoutes => return None,
     })
 }
 

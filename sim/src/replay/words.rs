@@ -100,6 +100,15 @@ impl Words for vrrp::Event {
             Self::AddressChanged { address, present } => {
                 format!("{} {}", address.key, if *present { "is there" } else { "is gone" })
             }
+            Self::RoutesRead { routes, rules } => {
+                format!("read with our mark: {} routes, {} rules", routes.len(), rules.len())
+            }
+            Self::RuleChanged { rule, present } => {
+                format!("the rule {rule} {}", if *present { "is there" } else { "is gone" })
+            }
+            Self::RouteChanged { route, present } => {
+                format!("the route {route} {}", if *present { "is there" } else { "is gone" })
+            }
             Self::FilesRead(numbers) => {
                 let holds: Vec<String> =
                     numbers.iter().map(|(file, number)| format!("{file} holds {number}")).collect();
@@ -141,6 +150,11 @@ impl Words for vrrp::Effect {
             },
             Self::RemoveAddress(key) => format!("remove {key}"),
             Self::ReadAddresses => "read the addresses".to_owned(),
+            Self::AddRoute(route) => format!("put in the route {route}"),
+            Self::RemoveRoute(key) => format!("take out the route {key}"),
+            Self::AddRule(rule) => format!("put in the rule {rule}"),
+            Self::RemoveRule(rule) => format!("take out the rule {rule}"),
+            Self::ReadRoutes => "read the routes and rules".to_owned(),
             Self::RunScript { script, .. } => format!("run script {script}"),
             Self::WatchFiles(files) => format!("watch {} tracked files", files.len()),
             Self::WatchProcesses(processes) => format!("watch {} tracked processes", processes.len()),

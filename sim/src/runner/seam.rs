@@ -206,6 +206,19 @@ impl<R: Runner> seam::World<Election> for Daemon<R> {
                 self.acts("removes an address").await?.remove_address(id, key)?;
                 self.runner.ring(id);
             }
+            vrrp::Effect::AddRoute(route) => {
+                self.acts("puts a route in").await?.add_route(id, route)?;
+            }
+            vrrp::Effect::RemoveRoute(key) => {
+                self.acts("takes a route out").await?.remove_route(id, key);
+            }
+            vrrp::Effect::AddRule(rule) => self.acts("puts a rule in").await?.add_rule(id, rule),
+            vrrp::Effect::RemoveRule(rule) => self.acts("takes a rule out").await?.remove_rule(id, rule),
+            vrrp::Effect::ReadRoutes => {
+                let world = self.acts("reads the routes").await?;
+                let (routes, rules) = (world.routes(id), world.rules(id));
+                return Ok(Done::Answer(vrrp::Event::RoutesRead { routes, rules }.into()));
+            }
             vrrp::Effect::RenewAddresses { addresses } => {
                 self.acts("renews addresses").await?.renew_addresses(id, addresses)?;
             }

@@ -18,9 +18,10 @@ pub const WORKER_KEPT: &str = "worker-kept";
 pub const FORGERY_REFUSED: &str = "forgery-refused";
 pub const FAULT_HAS_CAUSE: &str = "fault-has-cause";
 pub const GROUP_WHOLE: &str = "group-whole";
+pub const ROUTES_OF_MASTER: &str = "routes-of-master";
 
 /// All of them.
-pub const ALL: [&str; 18] = [
+pub const ALL: [&str; 19] = [
     ONE_OWNER,
     ONE_HOLDER,
     ADDRESS_SERVED,
@@ -39,4 +40,5 @@ pub const ALL: [&str; 18] = [
     FORGERY_REFUSED,
     FAULT_HAS_CAUSE,
     GROUP_WHOLE,
+    ROUTES_OF_MASTER,
 ];

@@ -253,6 +253,8 @@ pub enum Action {
     DeleteAddress { address: IpAddr, node: NodeId },
     /// `drop_garp`: the switch of this segment drops gratuitous ARP, and unsolicited neighbour advertisements, from then on.
     DropGarp(SegmentId),
+    /// `delete_route`, `on`: somebody takes a route out by hand (`ip route del`).
+    DeleteRoute { destination: IpAddr, prefix_len: u8, node: NodeId },
     /// `starve_worker` and `lasts`: the worker gets no processor for so long; its supervisor does.
     StarveWorker { node: NodeId, lasts: Duration },
     /// `forge`: a host that is no director sends adverts.

@@ -5,6 +5,8 @@ use super::read::{Reader, Table, Value};
 use super::values::{is_any, is_director, is_frozen, is_machine, is_quorum};
 use super::words::{self, Word, nearest};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use toml::de::DeValue;
 use vipward_core::interface::InterfaceName;
@@ -242,6 +244,11 @@ impl Reader<'_> {
                 let name = self.text(value, "the name of a segment")?.to_owned();
                 Some(Action::DropGarp(self.segment_named(&name, self.of_value(value))?))
             }
+            "delete_route" => {
+                let Prefix(destination, prefix_len) = self.parsed(value, "a prefix, like 203.0.113.0/24")?;
+                let node = self.node_of(table, "on", "director", is_director)?;
+                Some(Action::DeleteRoute { destination, prefix_len, node })
+            }
             // Every word of the table `STEPS` has its arm above.
             _ => None,
         }
@@ -340,5 +347,18 @@ impl Reader<'_> {
             (end("from")?, end("to")?, false)
         };
         Some(Action::Impair { from, to, both, impairment })
+    }
+}
+
+/// `203.0.113.0/24`.
+struct Prefix(IpAddr, u8);
+
+impl FromStr for Prefix {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, length) = text.split_once('/').ok_or(())?;
+        let (address, length): (IpAddr, u8) = (address.parse().map_err(|_| ())?, length.parse().map_err(|_| ())?);
+        if length <= if address.is_ipv4() { 32 } else { 128 } { Ok(Self(address, length)) } else { Err(()) }
     }
 }

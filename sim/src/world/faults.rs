@@ -109,6 +109,9 @@ impl World {
             Action::Forge(forgery) => self.forge(forgery),
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
             Action::DropGarp(segment) => _ = self.drops_garp.insert(*segment),
+            Action::DeleteRoute { destination, prefix_len, node } => {
+                self.delete_route_by_hand(*node, *destination, *prefix_len);
+            }
         }
     }
 
@@ -130,7 +133,8 @@ impl World {
             | Action::Process { node: id, .. }
             | Action::EndSession(id)
             | Action::ServerDies(id)
-            | Action::DeleteAddress { node: id, .. } => self.node_mut(*id).disturbed = now,
+            | Action::DeleteAddress { node: id, .. }
+            | Action::DeleteRoute { node: id, .. } => self.node_mut(*id).disturbed = now,
             // Its end is what the directors feel, too.
             Action::LeaderChange { lasts, .. } => self.last_impairment = self.last_impairment.max(now + *lasts),
             Action::Freeze(id) | Action::Resume(id) if self.quorum_node() == Some(*id) => self.last_impairment = now,
@@ -297,6 +301,9 @@ impl World {
             Action::DropGarp(segment) => {
                 let name = self.plan.segments.get(segment.0).map_or("", |segment| &segment.name);
                 (None, "SWITCH", format!("drops gratuitous ARP on {name} from now on"))
+            }
+            Action::DeleteRoute { destination, prefix_len, node } => {
+                (Some(*node), "DELETED", format!("somebody takes the route {destination}/{prefix_len} out by hand"))
             }
         }
     }

@@ -92,6 +92,7 @@ impl World {
         let held = self.director_mut(id).and_then(|director| director.kernel.addresses.remove(&key));
         let ours = held.is_some_and(|held| held.ours);
         self.note(Some(id), What::AddressExpired(key.clone()));
+        self.routes_from(id, key.address);
         self.stir();
         let address = ObservedAddress { key, ours };
         self.tell_election(id, Event::AddressChanged { address, present: false });

@@ -21,6 +21,7 @@ mod post;
 mod process;
 mod quorum;
 mod requests;
+mod routes;
 mod servers;
 mod supervise;
 mod tables;

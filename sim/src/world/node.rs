@@ -16,6 +16,7 @@ use vipward_core::ipvs::schedule::Picker;
 use vipward_core::ipvs::{ServiceKey, Table, VirtualServerId};
 use vipward_core::machine::ToBoth;
 use vipward_core::quantity::Role;
+use vipward_core::route::{Route, RouteKey, Rule};
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp;
 
@@ -235,6 +236,8 @@ pub(super) struct Upgrade {
 #[derive(Debug, Default)]
 pub struct Kernel {
     pub addresses: Addresses,
+    pub routes: BTreeMap<RouteKey, Route>,
+    pub rules: BTreeSet<Rule>,
     pub ipvs: Table,
     pub(super) connections: ConnectionTable,
     /// Each service's scheduler with its memory.

@@ -299,6 +299,12 @@ impl World {
                 }
             }
         }
+        for rule in &last_will.rules {
+            self.remove_rule(id, rule);
+        }
+        for route in &last_will.routes {
+            self.remove_route(id, route);
+        }
         for address in &last_will.addresses {
             // Gone already is as good.
             let _ = self.remove_address(id, address);

@@ -64,6 +64,7 @@ impl World {
         let removed = self.director_mut(id).and_then(|director| director.kernel.addresses.remove(key));
         let Some(Held { ours, .. }) = removed else { return Ok(()) };
         self.note(Some(id), What::AddressRemoved(key.clone()));
+        self.routes_from(id, key.address);
         self.stir();
         let address = ObservedAddress { key: key.clone(), ours };
         self.tell_election(id, Event::AddressChanged { address, present: false });

@@ -108,7 +108,7 @@ impl<'a, 't> Reader<'a, 't> {
             report,
             texts,
             tree: Tree::default(),
-            meaning: Meaning::default(),
+            meaning: Meaning::new(&options.tables),
             tokens: Vec::new(),
             files,
             options,

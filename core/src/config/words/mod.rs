@@ -28,6 +28,8 @@ mod pace;
 mod ping_check;
 mod real_server;
 pub(super) mod root;
+pub(super) mod routes;
+mod rules;
 pub(super) mod server_group;
 mod smtp_check;
 mod ssl_get;

@@ -13,6 +13,7 @@ use crate::check::ssl::Material;
 use crate::config::tree::Statement;
 use crate::config::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::text::report::Report;
+use std::collections::BTreeMap;
 
 /// What is understood so far.
 #[derive(Clone, Debug, std::default::Default)]
@@ -89,6 +90,13 @@ pub(in crate::config) struct Meaning<'t> {
 }
 
 impl<'t> Meaning<'t> {
+    /// `tables`: what the host calls its routing tables.
+    pub fn new(tables: &BTreeMap<String, u32>) -> Self {
+        let mut meaning = Self::default();
+        meaning.memory.tables.clone_from(tables);
+        meaning
+    }
+
     /// Takes a whole block or line of the top level. A virtual server hears from no other block, unless it is one of a group,
     /// so it is read at once and its text forgotten: there are the most of them.
     pub fn take(&mut self, line: Statement<'t>, report: &mut Report) {

@@ -9,6 +9,7 @@ use crate::config::places::Places;
 use crate::config::process::TrackProcess;
 use crate::config::tracking::TrackFile;
 use crate::config::tree::Statement;
+use crate::interface::Family;
 use crate::text::report::Report;
 use crate::text::{Diagnostic, Span};
 use std::any::Any;
@@ -36,6 +37,10 @@ pub(in crate::config) struct Memory {
     pub group_entries: u128,
     /// The names in `track_script` lists.
     pub tracked: BTreeSet<String>,
+    /// Routing tables that the host gives names.
+    pub tables: BTreeMap<String, u32>,
+    /// How many policy rules have said no priority.
+    pub unnumbered_rules: BTreeMap<Family, u32>,
     /// Where commands stand that run as the daemon's own user.
     pub shell_users: Vec<Span>,
 }

@@ -12,6 +12,7 @@ use crate::config::tree::Statement;
 use crate::config::{Adverts, InitialState, Interfaces, Preemption, Tracked, Tracking, VirtualRouterConfig};
 use crate::interface::{InterfaceAddress, InterfaceName};
 use crate::quantity::{AdvertInterval, Priority, Version, Vrid};
+use crate::route::{Route, VirtualRule};
 use crate::text::{Diagnostic, Span};
 use crate::time::Duration;
 use std::net::IpAddr;
@@ -38,6 +39,8 @@ pub(super) struct Draft {
     pub authentications: Vec<(authentication::Draft, Span)>,
     pub addresses: Vec<InterfaceAddress>,
     pub excluded: Vec<InterfaceAddress>,
+    pub routes: Vec<Route>,
+    pub rules: Vec<VirtualRule>,
     pub no_address_meant: bool,
     pub tracked: Vec<Tracked>,
     pub dont_track_primary: bool,
@@ -73,6 +76,8 @@ impl Default for Draft {
             authentications: Vec::new(),
             addresses: Vec::new(),
             excluded: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             no_address_meant: false,
             tracked: Vec::new(),
             dont_track_primary: false,
@@ -185,6 +190,8 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
         ah,
         addresses: draft.addresses,
         excluded: draft.excluded,
+        routes: draft.routes,
+        rules: draft.rules,
         tracking: Tracking { list: draft.tracked },
         announcements: draft.announcements.whole(),
         notify: NotifyScripts { mail: lower.memory.global.global.role_mails(draft.smtp_alert), ..draft.notify },

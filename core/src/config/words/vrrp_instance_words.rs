@@ -92,6 +92,12 @@ const ROWS: &[Row<Draft>] = &[
         let device = draft.device(said.lower);
         said.lower.addresses(said.line, &device, &mut draft.places, &mut draft.excluded);
     }), "addresses of either family that move along but are in no advert"),
+    row("virtual_routes", opens(Block::Lines), Nothing, Acted(|said, draft| {
+        said.lower.routes(said.line, &mut draft.places, &mut draft.routes);
+    }), "routes of the MASTER, in the words of `ip route`; `no_track`: not put back before it is MASTER again"),
+    row("virtual_rules", opens(Block::Lines), Nothing, Acted(|said, draft| {
+        said.lower.rules(said.line, &mut draft.places, &mut draft.rules);
+    }), "policy rules of the MASTER, in the words of `ip rule`; `no_track`: not put back before it is MASTER again"),
     row("native_ipv6", flag(), Nothing, Acted(|_, _| {}), "IPv6, where no address says so"),
     row("no_virtual_ipaddress", flag(), Nothing, Acted(|_, draft| draft.no_address_meant = true), "it is meant that there is none"),
     row("accept", flag(), Nothing, Always("it is the default"), "take packets for the addresses"),
@@ -147,8 +153,6 @@ const LATER: &[Row<Draft>] = &[
     row("vmac_xmit_base", flag(), Nothing, NotYet("the virtual router answers with the interface's own MAC address"), "adverts go by the interface below"),
     row("use_ipvlan", texts(0, 6, "[NAME] [IP] [MODE]"), Nothing, NotYet("the virtual router answers with the interface's own MAC address"), "run on an ipvlan interface"),
     row("promote_secondaries", flag(), Nothing, Always("it is set where virtual addresses are held"), "let other addresses of the subnet survive the removal of one"),
-    row("virtual_routes", opens(Block::Lines), Nothing, NotYet("these routes are not set"), "routes of the MASTER"),
-    row("virtual_rules", opens(Block::Lines), Nothing, NotYet("these rules are not set"), "policy rules of the MASTER"),
     row("no_accept", flag(), Nothing, NotYet("it is an error, since packets for the addresses would be taken"), "drop packets for the addresses unless owner"),
     row("lvs_sync_daemon_interface", interface(), Nothing, NotYet("connections are not synchronised"), "interface of the connection synchronisation"),
     row("lvs_sync_daemon_inteface", interface(), Nothing, Renamed("lvs_sync_daemon_interface"), "interface of the connection synchronisation"),

@@ -8,13 +8,16 @@
 //! Each change of what is wanted or observed marks the keys that it concerns, and settling looks at those alone: it costs
 //! what changed, not what is there. The Election settles once for each event, not once for each virtual router.
 
+mod items;
 mod presence;
 mod wanted;
 
+pub use items::{ItemBook, ItemChange};
 pub use wanted::{Holder, Item, Wanted};
 
 use super::announce::queue::Queue;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
+use crate::route::{Route, VirtualRule};
 use crate::time::{Duration, Instant};
 use presence::Presence;
 use serde::{Deserialize, Serialize};
@@ -97,6 +100,12 @@ pub struct AddressBook {
     changed: BTreeSet<Holder>,
     /// What is announced as soon as its turn comes.
     announcements: Queue,
+    /// Routes, which go with the addresses.
+    #[serde(default)]
+    pub routes: ItemBook<Route>,
+    /// Policy rules, the same.
+    #[serde(default)]
+    pub rules: ItemBook<VirtualRule>,
 }
 
 impl AddressBook {
@@ -243,6 +252,8 @@ impl AddressBook {
     /// `holder` wants nothing (any more), and announces nothing.
     pub fn release(&mut self, holder: Holder) {
         self.want(holder, Arc::default());
+        self.routes.want(holder, Arc::default());
+        self.rules.want(holder, Arc::default());
         self.announcements.cancel(holder);
     }
 
@@ -367,6 +378,11 @@ impl AddressBook {
     /// When there is something to settle: at once ([`Instant::ZERO`]), or when something that failed is due again.
     pub fn next(&self) -> Option<Instant> {
         if self.dirty.is_empty() { self.due.first().map(|(at, _)| *at) } else { Some(Instant::ZERO) }
+    }
+
+    /// How many addresses [`Self::settle`] has to look at.
+    pub fn waiting(&self) -> usize {
+        self.dirty.len()
     }
 
     /// Whether somebody wants this address there now, and it is there.

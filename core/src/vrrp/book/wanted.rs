@@ -2,17 +2,28 @@
 //! others have.
 
 use crate::interface::{AddressKey, InterfaceAddress};
+use crate::route::{Route, RouteKey, Rule, VirtualRule};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Something that a director puts into its kernel: an address now; links, routes and rules are others of the kind.
+/// Something that a director puts into its kernel: an address, a route, a policy rule; links are others of the kind.
 pub trait Item: Clone + PartialEq + Serialize + DeserializeOwned {
     /// What makes two of them the same one to the kernel.
     type Key: Clone + Ord + Serialize + DeserializeOwned;
 
     fn key(&self) -> Self::Key;
+
+    /// The kernel tells of its end by a mark that it carries.
+    fn is_marked(_: &Self::Key) -> bool {
+        true
+    }
+
+    /// When somebody takes it off it does not come back before it is wanted anew.
+    fn stays_away(&self) -> bool {
+        false
+    }
 }
 
 impl Item for InterfaceAddress {
@@ -20,6 +31,34 @@ impl Item for InterfaceAddress {
 
     fn key(&self) -> AddressKey {
         self.key()
+    }
+}
+
+impl Item for Route {
+    type Key = RouteKey;
+
+    fn key(&self) -> RouteKey {
+        self.key.clone()
+    }
+
+    fn is_marked(key: &RouteKey) -> bool {
+        key.is_marked()
+    }
+
+    fn stays_away(&self) -> bool {
+        self.no_track
+    }
+}
+
+impl Item for VirtualRule {
+    type Key = Rule;
+
+    fn key(&self) -> Rule {
+        self.rule.clone()
+    }
+
+    fn stays_away(&self) -> bool {
+        self.no_track
     }
 }
 
@@ -90,6 +129,10 @@ impl<I: Item> Wanted<I> {
     /// Who wants it.
     pub fn holders(&self, key: &I::Key) -> impl Iterator<Item = Holder> {
         self.by_key.get(key).into_iter().flatten().map(|(holder, _)| *holder)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
     }
 
     /// Wanted keys from this one on, ascending.

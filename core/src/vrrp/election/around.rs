@@ -21,6 +21,7 @@ impl Election {
             self.start_if_complete(now, out);
             return;
         }
+        self.look_at_routes(now);
         let new: Vec<InterfaceName> = self.links.keys().filter(|name| !before.contains_key(name)).cloned().collect();
         new.iter().for_each(|interface| self.listen_again(interface, out));
         let tracked = self.trackers.ids().filter_map(|what| match what {
@@ -38,6 +39,7 @@ impl Election {
         if self.links.insert(name.clone(), running).is_none() {
             self.listen_again(&name, out);
         }
+        self.look_at_routes(now);
         self.track_link(&name, now, out);
         self.assess(Some(&name), now, out);
     }

@@ -5,6 +5,7 @@ use crate::command::ScriptId;
 use crate::decision::RoleCause;
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::quantity::{Role, Vrid};
+use crate::route::{Route, VirtualRule};
 use crate::time::Instant;
 use crate::vrrp::Outbox;
 use crate::vrrp::book::Holder;
@@ -30,6 +31,9 @@ pub struct ElectionEstate {
     pub files: BTreeMap<Arc<str>, i64>,
     /// What was known of tracked processes.
     pub processes: Vec<ProcessEstate>,
+    /// Routes that it put in.
+    pub routes: Vec<Route>,
+    pub rules: Vec<VirtualRule>,
 }
 
 /// One virtual router's.
@@ -95,6 +99,8 @@ impl Election {
             ignored: self.ignored.estate(),
             files: self.files.numbers().clone(),
             processes: self.processes.values().map(ProcessTracker::estate).collect(),
+            routes: self.book.routes.applied().cloned().collect(),
+            rules: self.book.rules.applied().cloned().collect(),
         })
     }
 
@@ -120,6 +126,9 @@ impl Election {
         self.wills.extend(self.routers.iter().map(VirtualRouter::id));
         self.scripts.values_mut().for_each(|script| script.forget_run(now));
         self.leases.load(self.config.coordination.clone(), now);
+        // The answer to a question of before came to nobody.
+        self.routes_configured(false, now);
+        self.look_at_routes(now);
         self.assess(None, now, out);
         self.leases.wake(now, out);
     }
@@ -146,6 +155,9 @@ impl Election {
     /// Roles. Nothing of the predecessor's is cleared away before all of them have said what they want.
     pub(super) fn take_up(&mut self, estate: ElectionEstate, now: Instant, out: &mut Outbox) {
         self.book.inherit(estate.addresses, estate.handed_over);
+        self.routes_configured(!estate.routes.is_empty() || !estate.rules.is_empty(), now);
+        self.book.rules.inherit(estate.rules, estate.handed_over);
+        self.book.routes.inherit(estate.routes, estate.handed_over);
         self.ignored.take_up(estate.ignored);
         let left = |router: &VirtualRouter| {
             let config = router.config();

@@ -77,6 +77,28 @@ impl Election {
                 self.retries.insert(Retry::WatchProcesses, now + RETRY);
                 "watching tracked processes".to_owned()
             }
+            Effect::AddRoute(route) => {
+                self.book.routes.add_failed(route.key.clone(), now);
+                self.reread_routes(now + RETRY);
+                format!("putting in the route {route}")
+            }
+            Effect::RemoveRoute(key) => {
+                self.reread_routes(now + RETRY);
+                format!("taking out the route {key}")
+            }
+            Effect::AddRule(rule) => {
+                self.book.rules.add_failed(rule.clone(), now);
+                self.reread_routes(now + RETRY);
+                format!("putting in the rule `{rule}`")
+            }
+            Effect::RemoveRule(rule) => {
+                self.reread_routes(now + RETRY);
+                format!("taking out the rule `{rule}`")
+            }
+            Effect::ReadRoutes => {
+                self.reread_routes(now + RETRY);
+                "reading the routes and rules".to_owned()
+            }
             // One that can't be started ends with an outcome that says so.
             Effect::RunScript { .. } => return,
         };

@@ -10,6 +10,7 @@ mod dispose;
 pub mod estate;
 mod failures;
 mod reload;
+mod routes;
 mod status;
 mod sync_group;
 
@@ -17,6 +18,7 @@ use self::coordinate::follow;
 use self::dispose::dispose;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
+use self::routes::Asked;
 use self::sync_group::Groups;
 use super::announce::queue::AT_ONCE;
 use super::book::{AddressBook, Change, Holder, MOST_ADDED};
@@ -93,6 +95,8 @@ pub struct Election {
     looked_back: Option<Instant>,
     #[serde(default)]
     groups: Groups,
+    #[serde(default)]
+    routes: Asked,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -178,9 +182,14 @@ impl Machine for Election {
         let lease = self.leases.next().map(|at| (at, Reason::Lease));
         let renew = self.renewals.next().map(|at| (at, Reason::Renew));
         let announce = self.book.next_announcement().map(|at| (at, Reason::Announce));
+        let routes = self.routes.next().map(|at| (at, Reason::Reread));
+        let put_back = self.book.routes.next().into_iter().chain(self.book.rules.next()).min();
+        let put_back = put_back.map(|at| (at, Reason::Retry));
         router
             .into_iter()
             .chain(announce)
+            .chain(put_back)
+            .chain(routes)
             .chain(script)
             .chain(process)
             .chain(retry)
@@ -200,7 +209,9 @@ impl LeavesWill for Election {
     /// A share for each MASTER, by its number.
     fn changed_shares(&mut self) -> Vec<(u32, LastWill)> {
         let mut changed = std::mem::take(&mut self.wills);
-        changed.extend(self.book.take_changed().into_iter().filter_map(|holder| match holder {
+        let holders = self.book.take_changed().into_iter().chain(self.book.routes.take_changed());
+        let holders = holders.chain(self.book.rules.take_changed());
+        changed.extend(holders.filter_map(|holder| match holder {
             Holder::Router(id) => Some(id),
             Holder::Static | Holder::Group(_) => None,
         }));
@@ -237,6 +248,7 @@ impl Election {
             Event::LinkChanged(link) => self.link_changed(link, now, out),
             Event::LinkGone(interface) => {
                 self.links.remove(&interface);
+                self.look_at_routes(now);
                 self.track_link(&interface, now, out);
                 self.assess(Some(&interface), now, out);
             }
@@ -245,6 +257,7 @@ impl Election {
             Event::AddressChanged { address, present } => {
                 let interface = address.key.interface.clone();
                 if self.book.observe(address, present) {
+                    self.look_at_routes(now);
                     self.addresses_changed(Some(&interface), now, out);
                 }
             }
@@ -255,6 +268,9 @@ impl Election {
             }
             Event::FilesRead(numbers) => self.files_read(&numbers, now, out),
             Event::ProcessesCounted(counts) => self.processes_counted(&counts, now, out),
+            Event::RoutesRead { routes, rules } => self.routes_read(routes, rules, now),
+            Event::RuleChanged { rule, present } => _ = self.book.rules.observe(*rule, present),
+            Event::RouteChanged { route, present } => _ = self.book.routes.observe(route, present),
         }
     }
 
@@ -268,6 +284,7 @@ impl Election {
             Phase::Stopped | Phase::HandedOver => 0,
         };
         let late = self.change(now, most, out);
+        self.ask_for_routes(now, out);
         for address in self.book.take_foreign() {
             out.decide(Decision::AddressNotOurs { address });
         }
@@ -291,8 +308,11 @@ impl Election {
     }
 
     /// The kernel's part of it, with at most so many additions. Returns those that had been refused before.
+    ///
+    /// A route needs the address that it names as its source, so it comes after the addresses and goes before them.
     fn change(&mut self, now: Instant, most: usize, out: &mut Outbox) -> Vec<InterfaceAddress> {
         let mut late = Vec::new();
+        let routes = self.remove_routes(now, most, out);
         for change in self.book.settle(now, most) {
             match change {
                 Change::Remove { key, left_behind } => {
@@ -313,6 +333,7 @@ impl Election {
                 }
             }
         }
+        self.add_routes(routes, out);
         late
     }
 
@@ -431,6 +452,8 @@ impl Election {
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         self.wake_processes(now, out);
         self.book.wake(now);
+        self.book.routes.wake(now);
+        self.book.rules.wake(now);
         self.retry(now, out);
         self.ignored.wake(now, out);
         // Last: the answer must know of everything above.

@@ -87,6 +87,7 @@ impl Election {
         if let Some(estate) = inherited {
             self.take_up(estate, now, out);
         }
+        self.routes_configured(false, now);
         self.tell_priorities(&new_ones, out);
         // An address owner's VIPs are its own addresses by definition.
         let shared = self.routers.iter().filter(|router| router.config().priority != Priority::OWNER);

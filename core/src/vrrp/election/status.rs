@@ -9,7 +9,7 @@ use crate::machine::{Input, InputOf};
 use crate::quantity::Version;
 use crate::status::{
     AddressStatus, ElectionStatus, HeardStatus, History, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts,
-    RouterStatus, Shows, Since, TrackedStatus, TrackerStatus, age, millis,
+    RouteStatus, RouterStatus, RuleStatus, Shows, Since, TrackedStatus, TrackerStatus, age, millis,
 };
 use crate::time::Instant;
 use crate::vrrp::virtual_router::{Backup, Heard, State, VirtualRouter};
@@ -143,6 +143,14 @@ impl Election {
             interface: vip.interface.to_string(),
             there: self.book.is_there(&vip.key()),
         };
+        let route = |route: &crate::route::Route| RouteStatus {
+            route: route.to_string(),
+            there: self.book.routes.is_there(&route.key),
+        };
+        let rule = |rule: &crate::route::VirtualRule| RuleStatus {
+            rule: rule.to_string(),
+            there: self.book.rules.is_there(&rule.rule),
+        };
         let key = (config.interfaces.heard_on.clone(), config.family, config.vrid.get());
         RouterStatus {
             name: router.name().to_string(),
@@ -173,6 +181,8 @@ impl Election {
             packets: seen.packets.get(&key).copied().unwrap_or_default(),
             group: self.groups.name_of(place).map(|name| name.to_string()),
             lease: self.lease(router),
+            routes: router.routes().iter().map(route).collect(),
+            rules: router.rules().iter().map(rule).collect(),
         }
     }
 

@@ -45,6 +45,7 @@ use crate::limit::{Allowance, Limit};
 use crate::machine::LastWill;
 use crate::machine::Reason;
 use crate::quantity::{AdvertInterval, Priority, Role};
+use crate::route::{Route, VirtualRule};
 use crate::time::{Duration, Instant};
 use crate::vrrp::Outbox;
 use crate::vrrp::notify::Told;
@@ -126,6 +127,12 @@ pub struct VirtualRouter {
     advertised: Vec<u8>,
     /// All that moves: `virtual_ipaddress` and `virtual_ipaddress_excluded`.
     addresses: Arc<[InterfaceAddress]>,
+    /// `virtual_routes`.
+    #[serde(default)]
+    routes: Arc<[Route]>,
+    /// `virtual_rules`.
+    #[serde(default)]
+    rules: Arc<[VirtualRule]>,
     /// Other interfaces than the one where adverts are heard, on which some of them are.
     held_on: BTreeSet<InterfaceName>,
     /// The adverts of a MASTER, one for each destination, ready to send.
@@ -168,6 +175,8 @@ impl VirtualRouter {
             source: None,
             advertised: Vec::new(),
             addresses: Arc::default(),
+            routes: Arc::default(),
+            rules: Arc::default(),
             held_on: BTreeSet::new(),
             adverts: Vec::new(),
             limits: Limits::default(),
@@ -245,6 +254,16 @@ impl VirtualRouter {
     /// `virtual_ipaddress` and `virtual_ipaddress_excluded`.
     pub fn addresses(&self) -> &[InterfaceAddress] {
         &self.addresses
+    }
+
+    /// `virtual_routes`.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// `virtual_rules`.
+    pub fn rules(&self) -> &[VirtualRule] {
+        &self.rules
     }
 
     /// The interfaces of its addresses, the one aside where adverts are heard: their links must be up as well.
@@ -442,7 +461,7 @@ impl VirtualRouter {
         if !master.holds {
             return;
         }
-        ctx.book.want(self.holder(), self.addresses.clone());
+        self.want_all(ctx);
         let new: Vec<_> = self.addresses.iter().filter(|vip| !had.contains(&vip.key())).cloned().collect();
         ctx.book.announce(self.holder(), new.iter(), self.config.announcements.repeat);
     }
@@ -459,7 +478,8 @@ impl VirtualRouter {
     pub fn last_will(&self, book: &AddressBook) -> Option<LastWill> {
         let State::Master(_) = self.state else { return None };
         let (datagrams, _) = self.sealed(self.build_adverts(0));
-        Some(LastWill { datagrams, addresses: book.ours(self.addresses.iter()) })
+        let (addresses, routes) = (book.ours(self.addresses.iter()), book.routes.ours(self.routes.iter()));
+        Some(LastWill { datagrams, addresses, routes, rules: book.rules.ours(self.rules.iter()) })
     }
 
     /// Gives everything back. [`Self::resign`] comes first. Scripts hear `STOP` when the daemon ends, and `FAULT` or

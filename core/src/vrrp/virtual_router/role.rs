@@ -111,9 +111,16 @@ impl VirtualRouter {
     }
 
     pub(super) fn take_addresses(&self, ctx: &mut Context<'_>) -> Announcements {
-        ctx.book.want(self.holder(), self.addresses.clone());
+        self.want_all(ctx);
         let to = &mut To { holder: self.holder(), book: ctx.book };
         Announcements::start(&self.config.announcements, &self.addresses, ctx.now, to)
+    }
+
+    /// Everything of the kernel that moves with the role.
+    pub(super) fn want_all(&self, ctx: &mut Context<'_>) {
+        ctx.book.want(self.holder(), self.addresses.clone());
+        ctx.book.routes.want(self.holder(), self.routes.clone());
+        ctx.book.rules.want(self.holder(), self.rules.clone());
     }
 
     /// Leaves the state that it is in: only a MASTER has something to give back.

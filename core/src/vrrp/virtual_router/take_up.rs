@@ -35,7 +35,7 @@ impl VirtualRouter {
             (State::Master(master), Standing::Well { .. } | Standing::Unknown { .. }) => {
                 silent = Some(ctx.now.since(master.last_advert));
                 let Some(master) = self.still_master(master, ctx.now) else { return };
-                ctx.book.want(self.holder(), self.addresses.clone());
+                self.want_all(ctx);
                 State::Master(master)
             }
             (State::Backup(backup), Standing::Well { .. } | Standing::Unknown { .. }) => {

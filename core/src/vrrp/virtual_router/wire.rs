@@ -20,6 +20,8 @@ impl VirtualRouter {
 
     pub(super) fn prepare(&mut self) {
         self.addresses = self.config.addresses.iter().chain(&self.config.excluded).cloned().collect();
+        self.routes = self.config.routes.iter().cloned().collect();
+        self.rules = self.config.rules.iter().cloned().collect();
         let own = &self.config.interfaces.heard_on;
         let elsewhere = self.addresses.iter().map(|vip| &vip.interface).filter(|name| *name != own);
         self.held_on = elsewhere.cloned().collect();

@@ -193,6 +193,8 @@ impl Setup {
             ah: false,
             addresses: vec![vip()],
             excluded: vec![],
+            routes: Vec::new(),
+            rules: Vec::new(),
             tracking: Tracking::default(),
             // A planted fault writes adverts anew, and from another source.
             announcements: Garp {

@@ -103,6 +103,16 @@ fn router(election: &ElectionStatus, router: &RouterStatus) -> String {
         };
         line(format!("{}/{} on {}: {there}", address.address, address.prefix_len, address.interface));
     }
+    let routes = router.routes.iter().map(|it| ("route", &it.route, it.there));
+    for (kind, what, there) in routes.chain(router.rules.iter().map(|it| ("rule", &it.rule, it.there))) {
+        let there = match (there, router.role.as_str()) {
+            (true, "MASTER") => "in the kernel",
+            (false, "MASTER") => "MISSING: the log says why the kernel refuses it",
+            (true, _) => "in the kernel, though this director is not MASTER",
+            (false, _) => "not here",
+        };
+        line(format!("{kind} {what}: {there}"));
+    }
     if let Some(group) = &router.group {
         line(format!("in sync group {group}: MASTER with all its members, or not at all"));
     }

@@ -113,7 +113,7 @@ fn routers(election: &ElectionStatus) -> String {
 /// What matters most of it.
 fn standing(router: &RouterStatus) -> String {
     match router.role.as_str() {
-        "MASTER" => held(&router.addresses),
+        "MASTER" => held(&router.addresses) + &missing_routes(router),
         "BACKUP" => match &router.heard {
             Some(heard) => match (heard.priority, heard.ago_ms) {
                 (Some(0), _) => format!("{} stopped", heard.source),
@@ -142,6 +142,15 @@ fn held(addresses: &[AddressStatus]) -> String {
     } else {
         format!("MISSING: {}", list(&missing))
     }
+}
+
+/// Of routes and rules; nothing if all of them are there.
+fn missing_routes(router: &RouterStatus) -> String {
+    let routes = router.routes.iter().filter(|route| !route.there).count();
+    let rules = router.rules.iter().filter(|rule| !rule.there).count();
+    let missing = [(routes, router.routes.len(), "routes"), (rules, router.rules.len(), "rules")];
+    let missing = missing.iter().filter(|(missing, ..)| *missing > 0);
+    missing.map(|(missing, of, what)| format!("; MISSING: {missing} of {of} {what}")).collect()
 }
 
 /// Those that say no, and how many there are.

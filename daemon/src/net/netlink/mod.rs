@@ -1,4 +1,4 @@
-//! Links and addresses of this machine over rtnetlink: changes, and news of changes.
+//! Links, addresses and routes of this machine over rtnetlink: changes, and news of changes.
 //!
 //! Questions have a socket of their own, so that a storm of notifications that overflows the monitor's can't take an answer
 //! with it; changes have another one ([`crate::system::requests`]), known by its port number: the kernel tells everybody of
@@ -6,9 +6,13 @@
 
 mod message;
 mod monitor;
+pub mod route_message;
+mod routes;
+pub mod rule_message;
 
 pub use message::removal;
 pub use monitor::Monitor;
+pub use routes::Routes;
 
 use self::message::{new_address, observed};
 use crate::net::links::Links;
@@ -27,6 +31,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use vipward_core::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
+use vipward_core::route::{Route, RouteKey, Rule};
 use vipward_core::time::Duration;
 
 /// Changes and reads addresses.
@@ -45,6 +50,10 @@ pub struct Addresses {
 pub enum Change<'a> {
     Add(&'a InterfaceAddress),
     Remove(&'a AddressKey),
+    PutRoute(&'a Route),
+    TakeRoute(&'a RouteKey),
+    PutRule(&'a Rule),
+    TakeRule(&'a Rule),
 }
 
 /// What a message to the kernel is for.
@@ -59,9 +68,30 @@ enum Asked<'a> {
 fn as_good(change: Option<&Change<'_>>, error: &io::Error) -> bool {
     let codes: &[i32] = match change {
         Some(Change::Add(_)) => &[libc::EEXIST],
+        Some(Change::PutRoute(route)) if route_message::exists_is_good(route) => &[libc::EEXIST],
+        Some(Change::PutRoute(_)) => &[],
+        Some(Change::TakeRoute(_)) => &[libc::ESRCH, libc::ENODEV],
+        Some(Change::PutRule(_)) => &[],
+        Some(Change::TakeRule(_)) => &[libc::ENOENT],
         Some(Change::Remove(_)) | None => &[libc::EADDRNOTAVAIL, libc::ENODEV],
     };
     error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Why a change was refused.
+fn words(change: Option<&Change<'_>>, error: &io::Error) -> String {
+    match (change, error.raw_os_error()) {
+        (Some(Change::PutRoute(route)), Some(libc::EEXIST)) => {
+            format!("somebody else has a route to {}, which stays; with another `metric` there can be both", route.key)
+        }
+        (Some(Change::PutRoute(route)), Some(libc::EINVAL)) if let Some(source) = route.source => {
+            format!("{error}: is {source}, its `src`, an address of this host?")
+        }
+        (Some(Change::PutRoute(_)), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => {
+            format!("{error}: no network of this host has its gateway")
+        }
+        _ => error.to_string(), // The kernel's own words say enough.
+    }
 }
 
 /// How many changes one message to the kernel holds: what the socket's buffer takes.
@@ -117,24 +147,45 @@ impl Addresses {
         let mut asked = Vec::with_capacity(changes.len());
         let mut promoted = BTreeSet::new();
         for (place, change) in changes.iter().enumerate() {
-            let (interface, address, prefix_len) = match change {
-                Change::Add(address) => (&address.interface, address.address, address.prefix_len),
-                Change::Remove(key) => (&key.interface, key.address, key.prefix_len),
-            };
-            let index = match (self.links.index(interface), change) {
-                (Ok(index), _) => index,
-                (Err(error), Change::Add(_)) => {
-                    refused.push((place, error));
+            let (interface, address, prefix_len, adds) = match change {
+                Change::Add(address) => (&address.interface, address.address, address.prefix_len, true),
+                Change::Remove(key) => (&key.interface, key.address, key.prefix_len, false),
+                Change::PutRoute(route) => {
+                    match route_message::addition(&self.links, route) {
+                        Ok(message) => {
+                            let message = RouteNetlinkMessage::NewRoute(message);
+                            asked.push((Asked::Change(place), route_message::flags(route), message));
+                        }
+                        Err(error) => refused.push((place, error)),
+                    }
                     continue;
                 }
-                // It has taken its addresses along.
-                (Err(_), Change::Remove(_)) => continue,
+                Change::TakeRoute(key) => {
+                    let message = RouteNetlinkMessage::DelRoute(route_message::removal(key));
+                    asked.push((Asked::Change(place), 0, message));
+                    continue;
+                }
+                Change::PutRule(rule) => {
+                    let message = RouteNetlinkMessage::NewRule(rule_message::message(rule));
+                    // Beside one of somebody else, as keepalived: each is known by its mark.
+                    asked.push((Asked::Change(place), NLM_F_CREATE, message));
+                    continue;
+                }
+                Change::TakeRule(rule) => {
+                    let message = RouteNetlinkMessage::DelRule(rule_message::message(rule));
+                    asked.push((Asked::Change(place), 0, message));
+                    continue;
+                }
             };
-            let may_lose = secondaries::may_have(address, prefix_len)
-                && match change {
-                    Change::Add(_) => self.secondaries.first(index),
-                    Change::Remove(_) => true,
-                };
+            let index = match self.links.index(interface) {
+                Ok(index) => index,
+                Err(error) => {
+                    // One that is not there has taken its addresses along.
+                    refused.extend(adds.then_some((place, error)));
+                    continue;
+                }
+            };
+            let may_lose = secondaries::may_have(address, prefix_len) && (!adds || self.secondaries.first(index));
             if may_lose && promoted.insert(index) {
                 asked.push((
                     Asked::Promote(index, interface),
@@ -148,6 +199,8 @@ impl Addresses {
                     (NLM_F_CREATE | NLM_F_EXCL, RouteNetlinkMessage::NewAddress(message))
                 }
                 Change::Remove(key) => (0, RouteNetlinkMessage::DelAddress(removal(index, key))),
+                // Above.
+                Change::PutRoute(_) | Change::TakeRoute(_) | Change::PutRule(_) | Change::TakeRule(_) => continue,
             };
             asked.push((Asked::Change(place), flags, message));
         }
@@ -157,7 +210,7 @@ impl Addresses {
                     for (place, error) in answers {
                         match part.get(place) {
                             Some((Asked::Change(place), ..)) if !as_good(changes.get(*place), &error) => {
-                                refused.push((*place, error.to_string()));
+                                refused.push((*place, words(changes.get(*place), &error)));
                             }
                             Some((Asked::Promote(index, name), ..)) => {
                                 self.secondaries.refused(*index, name.as_str(), &error);
@@ -178,6 +231,31 @@ impl Addresses {
     /// Adds one address.
     pub fn add(&self, address: &InterfaceAddress) -> Result<(), String> {
         self.change(&[Change::Add(address)]).pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Puts one route in.
+    pub fn put_route(&self, route: &Route) -> Result<(), String> {
+        self.change(&[Change::PutRoute(route)]).pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Takes one route out.
+    pub fn take_route(&self, key: &RouteKey) -> Result<(), String> {
+        self.change(&[Change::TakeRoute(key)]).pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Puts one policy rule in.
+    pub fn put_rule(&self, rule: &Rule) -> Result<(), String> {
+        self.change(&[Change::PutRule(rule)]).pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Takes one policy rule out.
+    pub fn take_rule(&self, rule: &Rule) -> Result<(), String> {
+        self.change(&[Change::TakeRule(rule)]).pop().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// What the kernel puts into its news of what this did.
+    pub fn port(&self) -> u32 {
+        self.requests.port()
     }
 
     /// Removes one address.

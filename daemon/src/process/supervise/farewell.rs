@@ -1,9 +1,10 @@
-//! Speaks for a dead worker: sends its farewells and takes its addresses off.
+//! Speaks for a dead worker: sends its farewells, takes its routes out and its addresses off.
 //!
 //! The sockets are opened at the start, when a privilege that is missing shows, and wait. Nothing is ever read from the
 //! one that sends adverts.
 
 use crate::net::adverts::Senders;
+use crate::net::netlink::{route_message, rule_message};
 use crate::net::{netlink, secondaries};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -59,6 +60,17 @@ impl Farewell {
                 tracing::warn!("the farewell to {} on {}: {error}", datagram.destination, datagram.interface);
             }
         }
+        // A rule may lead to a route, and a route may name an address as its source.
+        let rules = last_will.rules.iter();
+        let rules = rules.map(|it| (format!("rule {it}"), RouteNetlinkMessage::DelRule(rule_message::message(it))));
+        let routes = last_will.routes.iter();
+        let routes =
+            routes.map(|it| (format!("route {it}"), RouteNetlinkMessage::DelRoute(route_message::removal(it))));
+        for batch in rules.chain(routes).collect::<Vec<_>>().chunks(BATCH) {
+            if let Err(error) = self.take_out(batch) {
+                tracing::warn!("taking routes out: {error}");
+            }
+        }
         let there = last_will.addresses.iter();
         let there: Vec<(u32, &AddressKey)> =
             there.filter_map(|address| Some((*interfaces.get(&address.interface)?, address))).collect();
@@ -67,6 +79,25 @@ impl Farewell {
                 tracing::warn!("taking addresses off: {error}");
             }
         }
+    }
+
+    fn take_out(&self, things: &[(String, RouteNetlinkMessage)]) -> io::Result<()> {
+        let mut batch = Vec::new();
+        for (place, (_, removal)) in things.iter().enumerate() {
+            append(&mut batch, u32::try_from(place).unwrap_or(u32::MAX), removal.clone());
+        }
+        self.netlink.send(&batch, 0)?;
+        while let Some(answer) = self.answer()? {
+            let NetlinkPayload::Error(error) = answer.payload else { continue };
+            let error = error.to_io();
+            let place = usize::try_from(answer.header.sequence_number).unwrap_or(usize::MAX);
+            // Taken out already is as good.
+            let gone = matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT));
+            if let (Some((what, _)), false) = (things.get(place), gone) {
+                tracing::warn!("taking out the {what}: {error}");
+            }
+        }
+        Ok(())
     }
 
     /// Takes addresses off, and leaves others of their subnets there. The kernel does it before it returns, and answers only

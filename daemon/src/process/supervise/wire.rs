@@ -14,7 +14,7 @@ use vipward_core::machine::LastWill;
 use vipward_core::supervisor::{Report, ReportSink};
 
 /// Changes whenever [`Report`] or [`vipward_core::supervisor::Order`] does.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// No packet is longer.
 pub const LONGEST: usize = 64 << 10;
@@ -22,6 +22,10 @@ pub const LONGEST: usize = 64 << 10;
 /// What of a last will goes into one packet: datagrams have at most 1,100 bytes, addresses 40.
 const DATAGRAMS: usize = 16;
 const ADDRESSES: usize = 512;
+/// The same of routes, which have at most 40 bytes as well.
+const ROUTES: usize = 512;
+/// And of policy rules, of which one has up to 200.
+const RULES: usize = 64;
 
 /// Why a packet says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +133,11 @@ fn split(report: Report) -> Vec<Report> {
         part.datagrams.chunks(DATAGRAMS).map(|some| LastWill { datagrams: some.to_vec(), ..LastWill::default() });
     let addresses =
         part.addresses.chunks(ADDRESSES).map(|some| LastWill { addresses: some.to_vec(), ..LastWill::default() });
-    let mut parts: Vec<LastWill> = datagrams.chain(addresses).collect();
-    if part.datagrams.len() <= DATAGRAMS && part.addresses.len() <= ADDRESSES {
+    let routes = part.routes.chunks(ROUTES).map(|some| LastWill { routes: some.to_vec(), ..LastWill::default() });
+    let rules = part.rules.chunks(RULES).map(|some| LastWill { rules: some.to_vec(), ..LastWill::default() });
+    let mut parts: Vec<LastWill> = datagrams.chain(addresses).chain(routes).chain(rules).collect();
+    let fits = part.datagrams.len() <= DATAGRAMS && part.addresses.len() <= ADDRESSES;
+    if fits && part.routes.len() <= ROUTES && part.rules.len() <= RULES {
         parts = vec![part];
     }
     let parts = parts.into_iter().enumerate();
@@ -142,9 +149,10 @@ mod tests {
     use super::*;
     use crate::system::passing::pair;
     use bytes::Bytes;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use vipward_core::datagram::Datagram;
-    use vipward_core::interface::{AddressKey, InterfaceName};
+    use vipward_core::interface::{AddressKey, Family, InterfaceName};
+    use vipward_core::route::{RouteKey, Rule, RuleAction};
     use vipward_core::supervisor::{Effect, Event, Supervisor, WorkerId};
     use vipward_core::time::Instant;
 
@@ -160,7 +168,24 @@ mod tests {
             payload: Bytes::from(vec![7; 8 + 255 * 4 + 8]),
         };
         let address = |n| AddressKey { interface: interface.clone(), address: ip(n), prefix_len: 32 };
-        LastWill { datagrams: (0..300).map(datagram).collect(), addresses: (0..5000).map(address).collect() }
+        let route = |n: u32| RouteKey::to(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX - u128::from(n))), 128);
+        let rule = |n| Rule {
+            from: Some((ip(n), 32)),
+            to: Some((ip(n), 32)),
+            mark: Some((u32::MAX, u32::MAX)),
+            iif: Some(interface.clone()),
+            oif: Some(interface.clone()),
+            sport: Some((1, u16::MAX)),
+            dport: Some((1, u16::MAX)),
+            users: Some((0, u32::MAX)),
+            ..Rule::new(Family::V4, u32::MAX, RuleAction::Lookup(u32::MAX))
+        };
+        LastWill {
+            datagrams: (0..300).map(datagram).collect(),
+            addresses: (0..5000).map(address).collect(),
+            routes: (0..2000).map(route).collect(),
+            rules: (0..200).map(rule).collect(),
+        }
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub(super) struct Life {
     pub(super) files: Vec<(Instant, Arc<str>, i64)>,
     pub(super) processes: Vec<(Instant, Arc<str>, u32)>,
     pub(super) deleted: Vec<(Instant, IpAddr)>,
+    pub(super) routes_deleted: Vec<(Instant, IpAddr, u8)>,
     pub(super) verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
     /// Of each virtual router: since when, what.
     pub(super) roles: BTreeMap<Arc<str>, Vec<(Instant, Role)>>,
@@ -87,6 +88,7 @@ impl Life {
             files: Vec::new(),
             processes: Vec::new(),
             deleted: Vec::new(),
+            routes_deleted: Vec::new(),
             verdicts: Vec::new(),
             roles: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -159,6 +161,9 @@ impl Life {
                     Decision::AddressRestored { address } if !life.has_just_slept(at) => {
                         life.deleted.push((at, address.address));
                     }
+                    Decision::RouteRestored { route } if !life.has_just_slept(at) => {
+                        life.routes_deleted.push((at, route.key.destination, route.key.prefix_len));
+                    }
                     _ => {} // Of no consequence for what a scenario says.
                 }
             }
@@ -220,7 +225,11 @@ impl Life {
                     }
                 }
             }
-            vrrp::Event::AddressChanged { .. } | vrrp::Event::Lease(_) => {}
+            vrrp::Event::AddressChanged { .. }
+            | vrrp::Event::Lease(_)
+            | vrrp::Event::RoutesRead { .. }
+            | vrrp::Event::RuleChanged { .. }
+            | vrrp::Event::RouteChanged { .. } => {}
         }
     }
 

@@ -83,6 +83,9 @@ pub(super) fn lives(director: &Director, all: &[Director], end: Instant, folder:
         for (at, address) in &life.deleted {
             steps.add(*at, format!("delete_address = {}, on = {name}", quoted(&address.to_string())));
         }
+        for (at, destination, prefix_len) in &life.routes_deleted {
+            steps.add(*at, format!("delete_route = \"{destination}/{prefix_len}\", on = {name}"));
+        }
         let last = life.ended;
         if life.stopped {
             steps.add(last, format!("stop = {name}"));

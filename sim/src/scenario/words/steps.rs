@@ -244,6 +244,13 @@ pub const STEPS: &[Word] = &[
         "the segment's switch drops gratuitous ARP, and unsolicited neighbour advertisements, from then on",
         r#"{ at = "8s", drop_garp = "lan" }"#,
     ),
+    word(
+        "delete_route",
+        r#"PREFIX"#,
+        &["on"],
+        "somebody takes a route of the director out by hand",
+        r#"{ at = "8s", delete_route = "203.0.113.0/24", on = "lb1" }"#,
+    ),
 ];
 
 /// What can be expected. Each may have `at`, or `from` and `until`, beside it; without them the whole run is meant.
