@@ -40,7 +40,7 @@ const ALL: &[Column] = &[
 
 const FEW: &[Column] = &[
     words("fault", 22, |row| row.fault.clone()),
-    words("who held the VIP", 16, |row| row.holders.clone()),
+    words("who held it", 15, |row| row.holders.clone()),
     number("outage", Row::outage_text),
     number("degr.", Row::degraded_text),
     number("failed", |row| share(row.failed, row.asked)),

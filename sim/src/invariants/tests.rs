@@ -359,7 +359,7 @@ fn a_dead_server_that_stays_in_the_table() {
     let down = |failure| Decision::ServerDown { service, server: "192.0.2.21:80".parse().unwrap(), failure };
     run.world.decided(LB2, &down(Failure::Refused));
     run.until(4_000);
-    let text = "lb2's IPVS table stays wrong: still has 192.0.2.100:80 -> 192.0.2.21:80";
+    let text = "lb2's IPVS table stays wrong: still has TCP 192.0.2.100:80 -> 192.0.2.21:80";
     assert_eq!(run.broken(), [("tables-settle", text)]);
 }
 
