@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use vipward_sim::drill::{Drill, Ending, NARROW, Options, WIDE, drill};
+use vipward_sim::scenario::NodeKind;
+use vipward_sim::trace::Break;
 
 fn example(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(folder);
@@ -488,4 +490,19 @@ fn a_mark_is_asked_by_nobody() {
         text.contains("nobody asks fwmark 7 and 8: which packets have a mark only the packet filter knows"),
         "{text}"
     );
+}
+
+#[test]
+fn a_connection_that_breaks_is_a_finding_only_where_none_had_to() {
+    let mut drill = run(&example("two-directors"));
+    assert!(row(&drill, "lb1 is stopped in order").held(), "a takeover breaks them");
+    let calm = drill.rows.iter_mut().find(|row| row.fault == "nothing happens").expect("there is this case");
+    assert!(calm.held());
+    let is_client = |id: &_| matches!(calm.run.scenario.node(*id).kind, NodeKind::Client(_));
+    let client = calm.run.scenario.ids().find(is_client).expect("somebody asks");
+    let cause = "web1's service on port 80 ended".to_owned();
+    calm.run.breaks.push(Break { client, number: 0, at: calm.at, cause, again: None });
+    calm.breaks = 1;
+    assert!(!calm.held());
+    assert_eq!(calm.reasons(), ["a kept connection broke, and none had to: web1's service on port 80 ended"]);
 }

@@ -213,6 +213,7 @@ impl RunData {
             ("longest outage", row.outage_text()),
             ("degraded", row.degraded_text()),
             ("failed requests", format!("{} of {}", row.failed, row.asked)),
+            ("kept connections that broke", format!("{} of {}", row.breaks, row.kept)),
             ("two owners", row.two_owners_text()),
             ("why it breaks", row.reasons().join("; ")),
             ("why nobody has the address", row.remark().unwrap_or_default().to_owned()),
