@@ -1,5 +1,6 @@
 //! A client that asks a web address all the time, each time over a fresh connection, and remembers every answer.
 
+use crate::background::Background;
 use crate::node::Node;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -8,10 +9,8 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -44,27 +43,16 @@ impl Outage {
 /// Asks until it is dropped. A request that takes long does not keep the next one from starting.
 pub struct Client {
     samples: Arc<Mutex<Vec<Sample>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _asking: Background,
 }
 
 impl Client {
     /// Asks `target` for `/` from `node`: a new request `every` so often, each for at most `limit`.
     pub fn start(node: &Node, target: SocketAddr, every: Duration, limit: Duration) -> io::Result<Self> {
         let samples = Arc::new(Mutex::new(Vec::new()));
-        let (stop, stopped) = oneshot::channel();
         let found = samples.clone();
-        let thread = node.thread("client", move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = stopped => {}
-                    () = ask_on(target, every, limit, found) => {}
-                }
-            });
-        })?;
-        Ok(Self { samples, stop: Some(stop), thread: Some(thread) })
+        let asking = Background::start(node, "client", move || ask_on(target, every, limit, found))?;
+        Ok(Self { samples, _asking: asking })
     }
 
     /// All requests that are over, in the order in which they began.
@@ -79,15 +67,6 @@ impl Client {
         let mut samples = self.samples();
         samples.retain(|sample| sample.asked >= since);
         samples
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

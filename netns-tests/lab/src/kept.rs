@@ -1,5 +1,6 @@
 //! A client that keeps one connection open and asks over it all the time.
 
+use crate::background::Background;
 use crate::node::Node;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -9,10 +10,8 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 /// Its connection broke.
 #[derive(Clone, Debug)]
@@ -26,8 +25,7 @@ pub struct Break {
 /// Keeps a connection until it is dropped. One that breaks is opened again at once, and then as often as the client asks.
 pub struct Kept {
     breaks: Arc<Mutex<Vec<Break>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _asking: Background,
 }
 
 impl Kept {
@@ -35,19 +33,9 @@ impl Kept {
     /// `limit` is given up.
     pub fn start(node: &Node, target: SocketAddr, every: Duration, limit: Duration) -> io::Result<Self> {
         let breaks = Arc::new(Mutex::new(Vec::new()));
-        let (stop, stopped) = oneshot::channel();
         let found = breaks.clone();
-        let thread = node.thread("kept client", move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = stopped => {}
-                    () = keep(target, every, limit, &found) => {}
-                }
-            });
-        })?;
-        Ok(Self { breaks, stop: Some(stop), thread: Some(thread) })
+        let asking = Background::start(node, "kept client", move || keep(target, every, limit, found))?;
+        Ok(Self { breaks, _asking: asking })
     }
 
     /// Each time that it broke, in the order of time.
@@ -56,16 +44,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: &Mutex<Vec<Break>>) {
+async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: Arc<Mutex<Vec<Break>>>) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let lock = || breaks.lock().unwrap_or_else(PoisonError::into_inner);

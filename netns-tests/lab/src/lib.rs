@@ -7,6 +7,7 @@
 //!
 //! Everything here waits for conditions with a deadline; nothing sleeps and hopes.
 
+mod background;
 pub mod client;
 mod enter;
 pub mod kept;

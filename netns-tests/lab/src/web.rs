@@ -1,5 +1,6 @@
 //! A small web server for a node: it answers every request with its own name.
 
+use crate::background::Background;
 use crate::node::Node;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,16 +12,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 /// A web server on a thread of its node. Dropping it kills it: connections are cut, the port is closed.
 pub struct Server {
     settings: Arc<Settings>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Background,
 }
 
 #[derive(Debug)]
@@ -40,24 +38,14 @@ impl Server {
             delay_millis: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         });
-        let (stop, stopped) = oneshot::channel();
         let for_thread = settings.clone();
         let listener = node.run(move || {
             let listener = std::net::TcpListener::bind(address)?; // Rust sets SO_REUSEADDR by itself
             listener.set_nonblocking(true)?;
             Ok(listener)
         })?;
-        let thread = node.thread("web server", move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = stopped => {}
-                    () = serve(listener, for_thread) => {}
-                }
-            });
-        })?;
-        Ok(Self { settings, stop: Some(stop), thread: Some(thread) })
+        let serving = Background::start(node, "web server", move || serve(listener, for_thread))?;
+        Ok(Self { settings, _serving: serving })
     }
 
     /// Answers with another status from now on.
@@ -73,15 +61,6 @@ impl Server {
     /// How many requests came so far, probes included.
     pub fn requests(&self) -> u64 {
         self.settings.requests.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
