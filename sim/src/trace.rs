@@ -132,6 +132,8 @@ pub struct Break {
     pub number: u32,
     pub at: Instant,
     pub cause: String,
+    /// The director that carried it, and to where; none: who has the address answered by itself.
+    pub through: Option<(NodeId, SocketAddr)>,
     /// When the client had another one; none: it had none at the end.
     pub again: Option<Instant>,
 }

@@ -501,7 +501,7 @@ fn a_connection_that_breaks_is_a_finding_only_where_none_had_to() {
     let is_client = |id: &_| matches!(calm.run.scenario.node(*id).kind, NodeKind::Client(_));
     let client = calm.run.scenario.ids().find(is_client).expect("somebody asks");
     let cause = "web1's service on port 80 ended".to_owned();
-    calm.run.breaks.push(Break { client, number: 0, at: calm.at, cause, again: None });
+    calm.run.breaks.push(Break { client, number: 0, at: calm.at, cause, through: None, again: None });
     calm.breaks = 1;
     assert!(!calm.held());
     assert_eq!(calm.reasons(), ["a kept connection broke, and none had to: web1's service on port 80 ended"]);

@@ -103,6 +103,7 @@ scenarios! {
     tutorial "tutorial"
     unplugged_master "unplugged-master"
     foreign_vrid "foreign-vrid"
+    same_address "same-address"
     kept_connections "kept-connections"
     two_boxes "two-boxes"
     upgrade_after_freeze "upgrade-after-freeze"

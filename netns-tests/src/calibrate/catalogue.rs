@@ -3,11 +3,12 @@
 use super::model::{asked_later, cold, later};
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vipward_sim::drill::{self, Case};
-use vipward_sim::scenario::{Action, Dataplane, NodeKind};
+use vipward_sim::scenario::{Action, Dataplane, NodeKind, NodePlan, PortPlan, Scenario, ServerPlan};
 
 /// Where a cluster's connections are carried, and so where it can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ struct Recipe {
     only: fn(&Case) -> bool,
     /// How much longer its cases last.
     longer: Duration,
+    /// A host that is no director has this address as well.
+    stranger: Option<IpAddr>,
 }
 
 /// What its files say differently.
@@ -64,11 +67,20 @@ struct Instead {
 }
 
 const fn as_written(name: &'static str, kernel: Kernel) -> Recipe {
-    Recipe { name, folder: name, kernel, instead: None, only: |_| true, longer: Duration::ZERO }
+    Recipe { name, folder: name, kernel, instead: None, only: |_| true, longer: Duration::ZERO, stranger: None }
 }
 
-const RECIPES: [Recipe; 10] = [
+const RECIPES: [Recipe; 11] = [
     as_written("service", Kernel::Here),
+    Recipe {
+        name: "same address",
+        folder: "service",
+        kernel: Kernel::Here,
+        instead: None,
+        only: about_neighbours,
+        longer: Duration::ZERO,
+        stranger: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 100))),
+    },
     as_written("relay", Kernel::Here),
     Recipe {
         name: "relay, untracked",
@@ -77,6 +89,7 @@ const RECIPES: [Recipe; 10] = [
         instead: Some(Instead { written: "    track_interface {\n        eth1\n    }\n", reads: "" }),
         only: |case| case.link.is_some(),
         longer: Duration::ZERO,
+        stranger: None,
     },
     as_written("two-links", Kernel::Here),
     as_written("active-active", Kernel::Here),
@@ -87,6 +100,7 @@ const RECIPES: [Recipe; 10] = [
         instead: None,
         only: about_what_is_tracked,
         longer: Duration::ZERO,
+        stranger: None,
     },
     as_written("nat", Kernel::Guest),
     Recipe {
@@ -97,6 +111,7 @@ const RECIPES: [Recipe; 10] = [
         only: about_real_servers,
         // A server that was away has fewer entries, and gets all new connections for about as long as it was away.
         longer: Duration::from_secs(20),
+        stranger: None,
     },
     as_written("dr", Kernel::Guest),
     Recipe {
@@ -106,8 +121,28 @@ const RECIPES: [Recipe; 10] = [
         instead: None,
         only: |case| case.scenario.steps.is_empty(),
         longer: Duration::ZERO,
+        stranger: None,
     },
 ];
+
+/// Whether it is about who answers for an address.
+fn about_neighbours(case: &Case) -> bool {
+    let told = ["nothing happens", "lb1 loses power", "lb1 is killed", "cold start"];
+    told.iter().any(|words| case.fault.starts_with(words))
+}
+
+/// A host that is no director, and has this address and the service there.
+fn add_stranger(scenario: &mut Scenario, address: IpAddr) {
+    let clients = scenario.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Client(client) => Some((node.ports.first()?.clone(), client.target.port())),
+        NodeKind::Director(_) | NodeKind::RealServer(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
+    });
+    let Some((port, service)) = clients.into_iter().next() else { return };
+    let port = PortPlan { address: Some((address, 24)), ..port };
+    let kind =
+        NodeKind::RealServer(ServerPlan { listens: vec![service], loopback: Vec::new(), gateway: None, tunnel: false });
+    scenario.nodes.push(NodePlan { name: "stranger".into(), ports: vec![port], kind });
+}
 
 /// Whether real servers alone fail in it.
 fn about_real_servers(case: &Case) -> bool {
@@ -171,7 +206,11 @@ pub fn cases(cluster: Cluster, folder: &Path) -> Result<Vec<Calibrated>, String>
     cases.retain(recipe.only);
     for case in &mut cases {
         for scenario in std::iter::once(&mut case.scenario).chain(&mut case.later) {
-            Arc::make_mut(scenario).duration += recipe.longer;
+            let scenario = Arc::make_mut(scenario);
+            scenario.duration += recipe.longer;
+            if let Some(address) = recipe.stranger {
+                add_stranger(scenario, address);
+            }
         }
     }
     let slow = |case: &Case| cluster.kernel == Kernel::Guest && !cold(case);

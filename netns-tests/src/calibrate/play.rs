@@ -139,7 +139,7 @@ fn told_breaks(breaks: &[Break]) -> String {
 
 fn broke((client, number): (NodeId, u32), it: &vipward_lab::kept::Break, origin: Origin) -> Break {
     let at = |moment: Instant| instant(moment.saturating_duration_since(origin.monotonic));
-    Break { client, number, at: at(it.at), cause: it.cause.clone(), again: it.again.map(at) }
+    Break { client, number, at: at(it.at), cause: it.cause.clone(), through: None, again: it.again.map(at) }
 }
 
 /// How long a request may take until it is told.

@@ -3,7 +3,8 @@
 
 use super::covered::Covered;
 use super::dice::Dice;
-use super::draft::{Draft, Texts};
+use super::draft::Draft;
+use super::files::Texts;
 use super::schedule::{self, Line, Targets};
 use crate::invariants::Violation;
 use crate::report::Report;

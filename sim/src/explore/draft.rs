@@ -1,14 +1,8 @@
-//! A random cluster, and the files that describe it: each draft becomes keepalived configurations and a scenario file,
-//! and only these are run. So what fails can be written down as it is.
+//! A random cluster.
 
 use super::dice::Dice;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::PathBuf;
-use vipward_core::settings;
-
-/// Files in memory, by name.
-pub type Texts = BTreeMap<PathBuf, Vec<u8>>;
 
 /// A cluster as it was drawn.
 #[derive(Clone, Debug)]
@@ -18,7 +12,7 @@ pub struct Draft {
     pub routers: Vec<Router>,
     pub directors: Vec<Director>,
     pub services: Vec<VirtualServer>,
-    pub client: Option<Client>,
+    pub clients: Vec<Client>,
     /// `[vip] lifetime`.
     pub lifetime: bool,
     /// `ha_suspend`, in every virtual server.
@@ -53,6 +47,15 @@ pub struct Router {
     pub vips: Vec<u8>,
     pub unicast: bool,
     pub password: bool,
+    /// `virtual_routes` and `virtual_rules`: a route and a rule.
+    pub routes: bool,
+}
+
+impl Router {
+    /// Where its route leads: `prefix/length`.
+    pub fn route(&self) -> String {
+        format!("203.0.{}.0/24", self.vrid)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct VirtualServer {
     pub vip: u8,
+    /// It is a group of this address and the next one.
+    pub group: bool,
     pub delay_loop: u32,
     pub quorum: u32,
     pub sorry: bool,
@@ -116,6 +121,8 @@ pub struct Server {
 pub struct Client {
     pub vip: u8,
     pub every_ms: u64,
+    /// So many connections it keeps open besides.
+    pub keeps: u64,
 }
 
 /// How much a sweep draws: the same proportions for all seeds.
@@ -124,7 +131,27 @@ impl Draft {
         let mut draft = Self::draw_plain(dice, settings);
         draft.directors.iter_mut().for_each(|director| director.track(draft.split, settings));
         draft.suspend = settings.one_in(6);
+        draft.widen(settings);
         draft
+    }
+
+    /// More clients and kept connections, groups, routes.
+    fn widen(&mut self, dice: &mut Dice) {
+        for router in &mut self.routers {
+            router.routes = dice.one_in(5);
+        }
+        for service in &mut self.services {
+            let both = self.routers.iter().any(|router| router.vips == [service.vip, service.vip + 1]);
+            service.group = both && dice.one_in(2);
+        }
+        let vips: Vec<u64> = self.routers.iter().flat_map(|router| &router.vips).map(|vip| u64::from(*vip)).collect();
+        for _ in 0..dice.among(&[0, 0, 0, 1, 2]) {
+            let (vip, every_ms) = (byte(dice.among(&vips)), dice.among(&[1000, 2000, 5000]));
+            self.clients.push(Client { vip, every_ms, keeps: 0 });
+        }
+        for client in &mut self.clients {
+            client.keeps = dice.among(&[0, 0, 1, 2]);
+        }
     }
 
     fn draw_plain(dice: &mut Dice, settings: &mut Dice) -> Self {
@@ -174,6 +201,7 @@ impl Draft {
             });
             services.push(VirtualServer {
                 vip,
+                group: false,
                 servers: servers.collect(),
                 delay_loop: small(dice.between(1, 10)),
                 quorum: small(dice.among(&[1, 1, 1, 2, 3])),
@@ -182,13 +210,13 @@ impl Draft {
         }
         let vip = routers.first().and_then(|router| router.vips.first()).copied().unwrap_or(100);
         let vip = services.first().map_or(vip, |service| service.vip);
-        let client = dice.one_in(2).then(|| Client { vip, every_ms: dice.among(&[1000, 2000, 5000]) });
+        let client = dice.one_in(2).then(|| Client { vip, every_ms: dice.among(&[1000, 2000, 5000]), keeps: 0 });
         Self {
             split,
             routers,
             directors,
             services,
-            client,
+            clients: client.into_iter().collect(),
             lifetime: !settings.one_in(8),
             suspend: false,
             coordination: None,
@@ -201,7 +229,7 @@ impl Draft {
         let mut draft = Self::draw_plain(dice, settings);
         // A lease of the quorum service rests on the kernel's.
         draft.lifetime = true;
-        (draft.split, draft.services, draft.client) = (false, Vec::new(), None);
+        (draft.split, draft.services, draft.clients) = (false, Vec::new(), Vec::new());
         draft.directors.truncate(4);
         draft.routers.truncate(3);
         for router in &mut draft.routers {
@@ -230,222 +258,6 @@ impl Draft {
         });
         draft
     }
-
-    /// The configurations, and the scenario without its steps.
-    pub fn texts(&self) -> (Texts, String) {
-        let mut texts = Texts::new();
-        for director in &self.directors {
-            texts.insert(director.file(false), self.configuration(director, false).into_bytes());
-            texts.insert(director.file(true), self.configuration(director, true).into_bytes());
-        }
-        // Also where it says what is the default: nothing outside these files counts.
-        let coordination = self.coordination.as_ref().map(|it| it.settings(&self.routers)).unwrap_or_default();
-        let text = format!("[vip]\nlifetime = {}\n{coordination}", self.lifetime);
-        texts.insert(PathBuf::from(settings::NAME), text.into_bytes());
-        (texts, self.network())
-    }
-
-    fn network(&self) -> String {
-        let mut text = String::new();
-        let (front, back) = if self.split { ("front", "back") } else { ("lan", "lan") };
-        let _ = writeln!(text, "[segment.{front}]");
-        if self.split {
-            let _ = writeln!(text, "[segment.{back}]");
-        }
-        for director in &self.directors {
-            let n = director.number;
-            let _ = writeln!(text, "\n[director.lb{n}]\nconfig = {:?}", director.file(false).display().to_string());
-            let _ = writeln!(text, "interfaces.eth0 = \"192.0.2.{}/24 on {front}\"", 10 + n);
-            if self.split {
-                let _ = writeln!(text, "interfaces.eth1 = \"198.51.100.{}/24 on {back}\"", 10 + n);
-                let _ = writeln!(text, "dataplane = \"relay\"");
-            }
-            // Without a virtual server the director itself answers, and its script, if it has one, checks that.
-            if self.services.is_empty() {
-                text.push_str("listens = 80\n");
-                if director.script.is_some() {
-                    text.push_str("tracks = { watch = 80 }\n");
-                }
-            }
-            if director.drift != 0 {
-                let _ = writeln!(text, "drift = \"{}ppm\"", director.drift);
-            }
-        }
-        for service in &self.services {
-            for server in &service.servers {
-                let _ = writeln!(text, "\n[real_server.web{}]", server.number);
-                let _ = writeln!(text, "address = \"{}/24 on {back}\"", self.server(server.number));
-                if !self.split {
-                    let _ = writeln!(text, "loopback = \"192.0.2.{}\"", service.vip);
-                }
-            }
-        }
-        if let Some(Coordination { tick, drift, .. }) = &self.coordination {
-            let _ = write!(text, "\n[quorum.zk]\naddress = \"192.0.2.250/24\"\ntick = \"{tick}ms\"\n");
-            let _ = writeln!(text, "drift = \"{drift}ppm\"");
-        }
-        if let Some(client) = &self.client {
-            let _ = writeln!(text, "\n[client.visitor]\naddress = \"192.0.2.200/24 on {front}\"");
-            let _ = writeln!(
-                text,
-                "asks = \"192.0.2.{}:80\"\nevery = \"{}ms\"\nfrom = \"5s\"",
-                client.vip, client.every_ms
-            );
-        }
-        text
-    }
-
-    fn server(&self, number: usize) -> String {
-        let net = if self.split { "198.51.100" } else { "192.0.2" };
-        format!("{net}.{}", 20 + number)
-    }
-
-    fn configuration(&self, director: &Director, reloaded: bool) -> String {
-        let mut text = format!("global_defs {{\n    router_id lb{}\n", director.number);
-        if director.script.is_some() {
-            text.push_str("    enable_script_security\n    script_user root\n");
-        }
-        text.push_str("}\n");
-        if let Some(weight) = director.script {
-            let weight = weight.map(|weight| format!("    weight {weight}\n")).unwrap_or_default();
-            let _ = write!(
-                text,
-                "\nvrrp_script watch {{\n    script \"/usr/bin/true\"\n    interval 1\n{weight}    fall 2\n    rise 2\n}}\n"
-            );
-        }
-        if let Some(weight) = director.file {
-            // Without the word it is 1.
-            let weight = weight.unwrap_or(0);
-            let _ = write!(text, "\ntrack_file load {{\n    file \"/run/load\"\n    weight {weight}\n}}\n");
-        }
-        if let Some((weight, delay)) = director.process {
-            let weight = weight.map(|weight| format!("    weight {weight}\n")).unwrap_or_default();
-            let _ = write!(
-                text,
-                "\nvrrp_track_process proxy {{\n    process proxy\n{weight}    terminate_delay {delay}\n}}\n"
-            );
-        }
-        for router in &self.routers {
-            if let Some(member) = director.members.get(&router.vrid) {
-                self.instance(&mut text, director, router, member, reloaded);
-            }
-        }
-        for service in &self.services {
-            self.virtual_server(&mut text, service, reloaded);
-        }
-        text
-    }
-
-    fn instance(&self, text: &mut String, director: &Director, router: &Router, member: &Member, reloaded: bool) {
-        let Router { vrid, version, interval, .. } = router;
-        let state = if member.master { "MASTER" } else { "BACKUP" };
-        let priority = if reloaded { member.reloaded } else { member.priority };
-        let _ = write!(
-            text,
-            "\nvrrp_instance R{vrid} {{\n    state {state}\n    interface eth0\n    virtual_router_id {vrid}\n    version \
-             {version}\n    priority {priority}\n    advert_int {}\n",
-            seconds(*interval)
-        );
-        if member.nopreempt {
-            text.push_str("    nopreempt\n");
-        }
-        if member.preempt_delay > 0 {
-            let _ = writeln!(text, "    preempt_delay {}", member.preempt_delay);
-        }
-        if router.password {
-            text.push_str("    authentication {\n        auth_type PASS\n        auth_pass secret\n    }\n");
-        }
-        if router.unicast {
-            let _ = write!(text, "    unicast_src_ip 192.0.2.{}\n    unicast_peer {{\n", 10 + director.number);
-            let peers = self.directors.iter().filter(|it| it.number != director.number);
-            for peer in peers.filter(|it| it.members.contains_key(vrid)) {
-                let _ = writeln!(text, "        192.0.2.{}", 10 + peer.number);
-            }
-            text.push_str("    }\n");
-        }
-        text.push_str("    virtual_ipaddress {\n");
-        for vip in &router.vips {
-            let _ = writeln!(text, "        192.0.2.{vip}/24");
-        }
-        text.push_str("    }\n");
-        if director.script.is_some() {
-            text.push_str("    track_script {\n        watch\n    }\n");
-        }
-        if director.file.is_some() {
-            text.push_str("    track_file {\n        load\n    }\n");
-        }
-        if director.process.is_some() {
-            text.push_str("    track_process {\n        proxy\n    }\n");
-        }
-        if let Some(weight) = director.back {
-            let weight = weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
-            let _ = write!(text, "    track_interface {{\n        eth1{weight}\n    }}\n");
-        }
-        text.push_str("}\n");
-    }
-
-    fn virtual_server(&self, text: &mut String, service: &VirtualServer, reloaded: bool) {
-        let kind = if self.split { "NAT" } else { "DR" };
-        let _ = write!(
-            text,
-            "\nvirtual_server 192.0.2.{} 80 {{\n    delay_loop {}\n    lb_algo rr\n    lb_kind {kind}\n    protocol TCP\n    \
-             quorum {}\n",
-            service.vip, service.delay_loop, service.quorum
-        );
-        if self.suspend {
-            text.push_str("    ha_suspend\n");
-        }
-        if service.sorry {
-            let net = if self.split { "198.51.100" } else { "192.0.2" };
-            let _ = writeln!(text, "    sorry_server {net}.99 80");
-        }
-        for server in service.servers.iter().filter(|server| !(reloaded && server.dropped)) {
-            let _ = write!(
-                text,
-                "    real_server {} 80 {{\n        weight {}\n",
-                self.server(server.number),
-                server.weight
-            );
-            if server.inhibit {
-                text.push_str("        inhibit_on_failure\n");
-            }
-            let common = format!(
-                "            connect_timeout {}\n            retry {}\n            delay_before_retry {}\n{}",
-                server.connect_timeout,
-                server.retry,
-                server.delay_before_retry,
-                if server.alpha { "            alpha\n" } else { "" }
-            );
-            if server.http {
-                let url = "            url {\n                path /\n                status_code 200\n            }\n";
-                let _ = write!(text, "        HTTP_GET {{\n{url}{common}        }}\n    }}\n");
-            } else {
-                let _ = write!(text, "        TCP_CHECK {{\n{common}        }}\n    }}\n");
-            }
-        }
-        text.push_str("}\n");
-    }
-}
-
-impl Coordination {
-    /// `vipward.toml`, the same for all directors.
-    fn settings(&self, routers: &[Router]) -> String {
-        let mut text = format!(
-            "[coordination]\nhosts = [\"zk:2181\"]\npath = \"/vipward/explored\"\nsession_timeout = {}\ndefault = \
-             \"fence\"\n",
-            self.session
-        );
-        let elected = self.elected.iter().filter(|vrid| routers.iter().any(|router| router.vrid == **vrid));
-        let elected: Vec<&u8> = elected.collect();
-        for vrid in &elected {
-            let _ = write!(text, "\n[coordination.routers.R{vrid}]\nmode = \"elect\"\n");
-        }
-        if let Some(limit) = self.spread.filter(|_| !elected.is_empty()) {
-            let routers: Vec<String> = elected.iter().map(|vrid| format!("\"R{vrid}\"")).collect();
-            let _ = write!(text, "\n[coordination.spread.all]\nrouters = [{}]\nlimit = {limit}\n", routers.join(", "));
-        }
-        text
-    }
 }
 
 impl Router {
@@ -465,6 +277,7 @@ impl Router {
             vips: if dice.one_in(4) { vec![first, first + 1] } else { vec![first] },
             unicast: dice.one_in(4),
             password: version == 2 && dice.one_in(4),
+            routes: false,
         }
     }
 }
@@ -509,14 +322,6 @@ impl Server {
             delay_before_retry: small(dice.between(1, 3)),
             dropped: dice.one_in(4),
         }
-    }
-}
-
-/// Centiseconds as keepalived writes seconds.
-fn seconds(centis: u16) -> String {
-    match centis % 100 {
-        0 => (centis / 100).to_string(),
-        rest => format!("{}.{rest:02}", centis / 100),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Targets {
     pub clients: Vec<String>,
     pub segments: Vec<String>,
     pub addresses: Vec<String>,
+    /// Where `virtual_routes` lead.
+    pub routes: Vec<String>,
     /// The quorum service.
     pub quorum: Option<String>,
     /// What a forger may speak of.
@@ -79,7 +81,7 @@ impl Targets {
             segments: scenario.segments.iter().map(|segment| segment.name.to_string()).collect(),
             ..Self::default()
         };
-        let mut addresses = BTreeSet::new();
+        let (mut addresses, mut routes) = (BTreeSet::new(), BTreeSet::new());
         for (id, director) in scenario.directors() {
             let name = scenario.node(id).name.to_string();
             let interfaces = scenario.node(id).ports.iter().map(|port| port.interface.to_string());
@@ -101,10 +103,13 @@ impl Targets {
                 for router in &config.routers {
                     targets.victims.extend(Victim::of(scenario, id, router));
                     addresses.extend(router.addresses.iter().map(|it| it.address.to_string()));
+                    routes
+                        .extend(router.routes.iter().map(|it| format!("{}/{}", it.key.destination, it.key.prefix_len)));
                 }
             }
         }
         targets.addresses.extend(addresses);
+        targets.routes.extend(routes);
         targets
     }
 }
@@ -173,6 +178,11 @@ impl Schedule<'_> {
                 ),
                 None => self.pair(at, format!("unplug = {lb:?}"), format!("plug = {lb:?}")),
             },
+            40 if !targets.routes.is_empty() => {
+                if let Some(route) = self.pick(&targets.routes) {
+                    self.line(at, format!("delete_route = {route:?}, on = {lb:?}"));
+                }
+            }
             40..=44 => {
                 if let Some(address) = self.pick(&targets.addresses) {
                     self.line(at, format!("delete_address = {address:?}, on = {lb:?}"));

@@ -120,14 +120,17 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
     }
     for (at, router) in draft.routers.iter().enumerate().filter(|_| draft.routers.len() > 1) {
         let served = |vip: u8| router.vips.contains(&vip);
-        if !draft.services.iter().any(|service| served(service.vip)) && !draft.client.iter().any(|it| served(it.vip)) {
-            let gone = router.vips.iter().map(|vip| format!("\"192.0.2.{vip}\"")).collect();
+        if !draft.services.iter().any(|service| served(service.vip)) && !draft.clients.iter().any(|it| served(it.vip)) {
+            let gone = router.vips.iter().map(|vip| format!("\"192.0.2.{vip}\"")).chain([router.route()]).collect();
             push(gone, &|it| drop(it.routers.remove(at)));
         }
     }
     for (at, service) in draft.services.iter().enumerate() {
         let gone = service.servers.iter().map(|server| format!("\"web{}\"", server.number)).collect();
         push(gone, &|it| drop(it.services.remove(at)));
+        if service.group {
+            push(Vec::new(), &|it| it.services.iter_mut().skip(at).take(1).for_each(|it| it.group = false));
+        }
         for (place, server) in service.servers.iter().enumerate().filter(|_| service.servers.len() > 1) {
             push(vec![format!("\"web{}\"", server.number)], &|it| {
                 it.services.iter_mut().skip(at).take(1).for_each(|service| {
@@ -136,8 +139,14 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
             });
         }
     }
-    if draft.client.is_some() {
-        push(vec!["\"visitor\"".to_owned()], &|it| it.client = None);
+    // The last one first: the others keep their names.
+    for (at, client) in draft.clients.iter().enumerate().rev() {
+        if at + 1 == draft.clients.len() {
+            push(vec![format!("\"visitor{}\"", at + 1)], &|it| drop(it.clients.pop()));
+        }
+        if client.keeps > 0 {
+            push(Vec::new(), &|it| it.clients.iter_mut().skip(at).take(1).for_each(|it| it.keeps = 0));
+        }
     }
     for (at, director) in draft.directors.iter().enumerate() {
         if director.drift != 0 {
@@ -160,7 +169,11 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
         }
     }
     for (at, router) in draft.routers.iter().enumerate() {
-        if router.vips.len() > 1 {
+        if router.routes {
+            push(vec![router.route()], &|it| it.routers.iter_mut().skip(at).take(1).for_each(|it| it.routes = false));
+        }
+        let grouped = draft.services.iter().any(|service| service.group && router.vips.contains(&service.vip));
+        if router.vips.len() > 1 && !grouped {
             let gone = router.vips.iter().skip(1).map(|vip| format!("\"192.0.2.{vip}\"")).collect();
             push(gone, &|it| it.routers.iter_mut().skip(at).take(1).for_each(|it| it.vips.truncate(1)));
         }

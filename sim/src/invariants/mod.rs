@@ -4,6 +4,7 @@
 mod address_served;
 mod bounded_role_changes;
 mod changes;
+mod connection_kept;
 mod dead_destination;
 mod fault_has_cause;
 mod forgery_refused;
@@ -91,6 +92,7 @@ impl Default for Watch {
                 Box::new(fault_has_cause::FaultHasCause::default()),
                 Box::new(group_whole::GroupWhole::default()),
                 Box::new(routes_of_master::RoutesOfMaster::default()),
+                Box::new(connection_kept::ConnectionKept::default()),
             ],
             violations: Vec::new(),
         }

@@ -161,7 +161,7 @@ pub(super) fn master_down(world: &World, router: &VirtualRouterConfig, interval:
 }
 
 /// How long the slowest virtual router may take to settle.
-fn bound(world: &World) -> Duration {
+pub(super) fn bound(world: &World) -> Duration {
     let configs = || world.directors().flat_map(|(_, director)| &director.config);
     let routers = || configs().flat_map(|config| &config.routers);
     let interval = routers().map(|router| router.adverts.interval.duration()).max().unwrap_or_default();

@@ -19,9 +19,10 @@ pub const FORGERY_REFUSED: &str = "forgery-refused";
 pub const FAULT_HAS_CAUSE: &str = "fault-has-cause";
 pub const GROUP_WHOLE: &str = "group-whole";
 pub const ROUTES_OF_MASTER: &str = "routes-of-master";
+pub const CONNECTION_KEPT: &str = "connection-kept";
 
 /// All of them.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 20] = [
     ONE_OWNER,
     ONE_HOLDER,
     ADDRESS_SERVED,
@@ -41,4 +42,5 @@ pub const ALL: [&str; 19] = [
     FAULT_HAS_CAUSE,
     GROUP_WHOLE,
     ROUTES_OF_MASTER,
+    CONNECTION_KEPT,
 ];

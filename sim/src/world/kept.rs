@@ -1,9 +1,10 @@
 //! Connections that clients keep open: a client that `keeps` some asks over each of them as often as otherwise.
 //!
 //! Rules: one breaks at once when whoever gets a packet of it knows nothing of it and resets it: another director after a
-//! takeover, a machine that was dark meanwhile, a service that ended. A packet that gets lost is sent again after 0.2, 0.6,
-//! 1.4 s (Linux's retransmissions of an established connection); when the client's timeout is over, it gives the connection
-//! up. IPVS drops in silence what belongs to a destination that its table has no more. A broken connection is opened again
+//! takeover, a machine that was dark meanwhile, a service that ended. What gets lost is sent again by whoever sent it, after
+//! 0.2, 0.4, 0.8, 1.6 s (measured of Linux: a tail loss probe, then retransmissions that double): the question by the client,
+//! the answer by the service, and on both of a relay's connections each for itself. When the client's timeout is over, it
+//! gives the connection up. IPVS drops in silence what belongs to a destination that its table has no more. A broken connection is opened again
 //! at once, and then as often as the client asks.
 
 use super::World;
@@ -15,7 +16,8 @@ use crate::trace::{Break, Outcome, What};
 use std::net::SocketAddr;
 use vipward_core::time::{Duration, Instant};
 
-/// The first retransmission, after Linux's least time-out (`TCP_RTO_MIN`); each further one waits twice as long.
+/// The first retransmission, and the second so long after it, both after Linux's least time-out (`TCP_RTO_MIN`); each further
+/// one waits twice as long.
 const SENT_AGAIN: Duration = Duration::from_millis(200);
 
 /// One of a client's.
@@ -56,10 +58,31 @@ struct Established {
 struct Question {
     began: Instant,
     deadline: Instant,
+    leg: Leg,
+    /// Of this leg.
     tries: u32,
     next_try: Instant,
     answered: Option<Instant>,
     cause: String,
+}
+
+/// A part of the way that has its own retransmissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leg {
+    /// From the client to the service, or to the relay.
+    Question,
+    /// From a relay to the service, and back to it.
+    RelayAsks,
+    RelayHears,
+    /// To the client.
+    Answer,
+}
+
+/// A packet that was sent arrived, so much later.
+enum Arrived {
+    /// This is sent next.
+    Next(Leg, Duration),
+    Answer(Duration),
 }
 
 /// Why a packet of it has no answer.
@@ -115,6 +138,11 @@ impl World {
         self.kept = all;
     }
 
+    /// Some client keeps connections open.
+    pub fn keeps_connections(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// When one of them has something to do.
     pub(super) fn next_kept(&self) -> Option<Instant> {
         self.kept.iter().map(Kept::due).min()
@@ -145,6 +173,7 @@ impl World {
                 let question = Question {
                     began: now,
                     deadline: now + plan.timeout,
+                    leg: Leg::Question,
                     tries: 0,
                     next_try: now,
                     answered: None,
@@ -159,21 +188,25 @@ impl World {
                 let cause = format!("no answer for {} ms: {}", plan.timeout.as_millis(), question.cause);
                 self.breaks_off(kept, &established, cause)
             }
-            Stage::Asking(established, mut question) => match self.exchanged(kept.client, &established) {
+            Stage::Asking(established, mut question) => match self.sent(kept.client, &established, question.leg) {
                 Err(Unanswered::Reset(cause)) => self.breaks_off(kept, &established, cause),
                 Err(Unanswered::Nothing(cause)) => {
                     question.cause = cause;
-                    question.next_try = question.next_try + SENT_AGAIN * (1 << question.tries.min(6));
+                    question.next_try = question.next_try + SENT_AGAIN * (1 << question.tries.saturating_sub(1).min(6));
                     question.tries += 1;
                     Stage::Asking(established, question)
                 }
-                Ok(after) => {
-                    if now + after <= question.deadline {
-                        question.answered = Some(now + after);
-                    } else {
-                        question.cause = format!("{} answers too late", self.name(established.by));
-                        question.next_try = question.deadline;
-                    }
+                Ok(Arrived::Next(leg, after)) if now + after <= question.deadline => {
+                    (question.leg, question.tries, question.next_try) = (leg, 0, now + after);
+                    Stage::Asking(established, question)
+                }
+                Ok(Arrived::Answer(after)) if now + after <= question.deadline => {
+                    question.answered = Some(now + after);
+                    Stage::Asking(established, question)
+                }
+                Ok(Arrived::Next(..) | Arrived::Answer(_)) => {
+                    question.cause = format!("{} answers too late", self.name(established.by));
+                    question.next_try = question.deadline;
                     Stage::Asking(established, question)
                 }
             },
@@ -186,7 +219,8 @@ impl World {
         self.close_established(established.carried);
         kept.broken = Some(self.breaks.len());
         self.note(Some(kept.client), What::ConnectionBroke { cause: cause.clone() });
-        self.breaks.push(Break { client: kept.client, number: kept.number, at: now, cause, again: None });
+        let through = established.carried.map(|it| (it.director, it.destination));
+        self.breaks.push(Break { client: kept.client, number: kept.number, at: now, cause, through, again: None });
         Stage::Closed(now)
     }
 
@@ -215,30 +249,50 @@ impl World {
         }
     }
 
-    /// One question over it: how long the answer takes.
-    fn exchanged(&mut self, client: NodeId, it: &Established) -> Result<Duration, Unanswered> {
+    /// One packet of it.
+    fn sent(&mut self, client: NodeId, it: &Established, leg: Leg) -> Result<Arrived, Unanswered> {
+        match leg {
+            Leg::Question => return self.asks(client, it),
+            Leg::RelayAsks | Leg::RelayHears | Leg::Answer => self.lives(it)?,
+        }
+        let director = it.carried.map_or(it.by, |carried| carried.director);
+        let carrier = it.carried.map(|carried| (carried.carrier, carried.destination));
+        match (leg, carrier) {
+            (Leg::RelayAsks, Some((_, destination))) => {
+                let server = self.holder_of_own(destination.ip()).unwrap_or(it.by);
+                let way = self.back(director, server)?;
+                Ok(Arrived::Next(Leg::RelayHears, way + self.served(it)?))
+            }
+            (Leg::RelayHears, _) => Ok(Arrived::Next(Leg::Answer, self.back(it.by, director)?)),
+            (_, Some((Carrier::Ipvs(forwarding), _))) => {
+                let way = self.way_back(client, director, it.by, forwarding)?;
+                self.confirm_way(client, it.target.ip());
+                Ok(Arrived::Answer(way))
+            }
+            (_, Some((Carrier::Relay, _)) | None) => {
+                let way = self.back(director, client)?;
+                self.confirm_way(client, it.target.ip());
+                Ok(Arrived::Answer(way))
+            }
+        }
+    }
+
+    /// The question.
+    fn asks(&mut self, client: NodeId, it: &Established) -> Result<Arrived, Unanswered> {
         let (director, there) = self.deliver(client, it.target.ip())?;
         let name = self.name(director).to_owned();
         if !self.takes(director, it.target.ip()) {
             return Err(Unanswered::Nothing(format!("{name} gets the packet and holds {} no more", it.target.ip())));
         }
-        let first = it.carried.map_or(it.by, |carried| carried.director);
-        let back = self.back(director, client)?;
-        let resets = |cause: String| Err(Unanswered::Reset(cause));
-        if director != first {
-            return resets(format!("{name} knows nothing of the connection and resets it"));
+        if director != it.carried.map_or(it.by, |carried| carried.director) {
+            return Err(Unanswered::Reset(format!("{name} knows nothing of the connection and resets it")));
         }
-        if let Some((id, _)) = it.forgot.iter().find(|(id, times)| self.forgot(*id) != *times) {
-            return resets(format!("{} has forgotten the connection and resets it", self.name(*id)));
-        }
-        let way = match it.carried {
-            None => back,
-            Some(Connection { destination, carrier: Carrier::Relay, .. }) => {
-                if self.director(director).is_some_and(|director| !director.running()) {
-                    return Err(Unanswered::Nothing(format!("{name}'s relay does not run")));
-                }
-                let server = self.holder_of_own(destination.ip()).unwrap_or(it.by);
-                self.back(director, server)? + self.back(server, director)? + back
+        self.remembered(it)?;
+        match it.carried {
+            None => Ok(Arrived::Next(Leg::Answer, there + self.served(it)?)),
+            Some(Connection { carrier: Carrier::Relay, .. }) => {
+                self.lives(it)?;
+                Ok(Arrived::Next(Leg::RelayAsks, there))
             }
             Some(Connection { key, destination, carrier: Carrier::Ipvs(forwarding), .. }) => {
                 let entry = self.director(director).and_then(|director| director.kernel.ipvs.services.get(&key));
@@ -246,17 +300,45 @@ impl World {
                     return Err(Unanswered::Nothing(format!("{name} has {destination} no more, and drops it")));
                 }
                 let onward = self.onward(director, it.by, it.target, destination, forwarding)?;
-                onward + self.way_back(client, director, it.by, forwarding)?
+                Ok(Arrived::Next(Leg::Answer, there + onward + self.served(it)?))
             }
-        };
-        self.confirm_way(client, it.target.ip());
-        if self.closings(it.by, it.port) != it.closings {
-            return resets(format!("{}'s service on port {} ended", self.name(it.by), it.port));
         }
+    }
+
+    /// Whoever has a part in it still knows of it.
+    fn remembered(&self, it: &Established) -> Result<(), Unanswered> {
+        match it.forgot.iter().find(|(id, times)| self.forgot(*id) != *times) {
+            Some((id, _)) => {
+                Err(Unanswered::Reset(format!("{} has forgotten the connection and resets it", self.name(*id))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The same, its service is the one that it was, and its relay, if it has one, runs.
+    fn lives(&self, it: &Established) -> Result<(), Unanswered> {
+        self.remembered(it)?;
+        if self.closings(it.by, it.port) != it.closings {
+            let (by, port) = (self.name(it.by), it.port);
+            return Err(Unanswered::Reset(format!("{by}'s service on port {port} ended")));
+        }
+        match it.carried {
+            Some(Connection { director, carrier: Carrier::Relay, .. })
+                if self.director(director).is_some_and(|director| !director.running()) =>
+            {
+                Err(Unanswered::Nothing(format!("{}'s relay does not run", self.name(director))))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The service's answer: how long it takes.
+    fn served(&mut self, it: &Established) -> Result<Duration, Unanswered> {
+        self.lives(it)?;
         let (outcome, slow) = self.answer(it.by, SocketAddr::new(it.target.ip(), it.port));
         match outcome {
-            Outcome::Answered { .. } => Ok(there + way + slow),
-            Outcome::Refused { cause } => resets(cause),
+            Outcome::Answered { .. } => Ok(slow),
+            Outcome::Refused { cause } => Err(Unanswered::Reset(cause)),
             Outcome::TimedOut { cause } => Err(Unanswered::Nothing(cause)),
         }
     }

@@ -26,7 +26,7 @@ mod servers;
 mod supervise;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use addresses::{Addresses, Held};
 pub use forgers::Forged;

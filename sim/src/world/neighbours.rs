@@ -5,8 +5,8 @@
 //! more (`delay_first_probe_time`); then its holder is asked three times, a second each, and stays if it answers. Else
 //! everybody is asked. A connection that goes on confirms the entry, so that hosts that talk to each other ask seldom. A gratuitous
 //! ARP changes an entry that is there and makes none (`arp_accept = 0`); an address that is being asked for has an entry: what
-//! waits for it is sent at once. If several answer, the nearest counts, and of equally near ones the first in the order of
-//! the nodes. An unsolicited neighbour advertisement does to an IPv6 entry what gratuitous ARP does (`accept_untracked_na = 0`).
+//! waits for it is sent at once. If several answer, the nearest counts; of equally near ones the first in the order of
+//! the nodes if all are directors, else who comes first is chance. An unsolicited neighbour advertisement does to an IPv6 entry what gratuitous ARP does (`accept_untracked_na = 0`).
 
 use super::World;
 use super::node::State;
@@ -52,6 +52,11 @@ impl Neighbour {
 }
 
 impl World {
+    /// Some switch lets no gratuitous ARP through.
+    pub fn drops_garp(&self) -> bool {
+        !self.drops_garp.is_empty()
+    }
+
     pub(super) fn neighbour(&self, asker: NodeId, address: IpAddr) -> Option<Neighbour> {
         self.neighbours.get(&address)?.get(&asker).copied()
     }
@@ -87,11 +92,12 @@ impl World {
             }
         }
         let holder = asked.or_else(|| {
-            self.ids()
+            let holders: Vec<(Duration, NodeId)> = self
+                .ids()
                 .filter(|id| *id != asker && answers(self, *id))
                 .filter_map(|id| self.link(id, asker, segment).map(|back| (back.delay, id)))
-                .min()
-                .map(|(_, id)| id)
+                .collect();
+            self.first_to_answer(asker, &holders)
         });
         match holder {
             Some(holder) => {
@@ -114,9 +120,26 @@ impl World {
         holder
     }
 
+    /// The nearest of those who answer a question. Among equally near ones chance decides if a host of them is no director, else
+    /// their order.
+    fn first_to_answer(&self, asker: NodeId, holders: &[(Duration, NodeId)]) -> Option<NodeId> {
+        let nearest = holders.iter().min()?.0;
+        let mut equal = holders.iter().filter(|(delay, _)| *delay == nearest).map(|(_, id)| *id);
+        if equal.clone().all(|id| self.director(id).is_some()) {
+            return equal.min();
+        }
+        let first = self.chance(asker, self.now.as_nanos()).random_range(0..equal.clone().count());
+        equal.nth(first)
+    }
+
+    /// What a host draws by itself; `about` tells its draws apart.
+    fn chance(&self, asker: NodeId, about: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003) ^ (asker.0 as u64) << 16 ^ about)
+    }
+
     /// How long this host believes an entry that nobody confirms.
     fn believes(&self, asker: NodeId) -> Duration {
-        let mut dice = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003) ^ (asker.0 as u64) << 16);
+        let mut dice = self.chance(asker, 0);
         REACHABLE * dice.random_range(500..1500) / 1000
     }
 

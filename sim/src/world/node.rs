@@ -210,6 +210,11 @@ impl Director {
         addresses.is_empty() || addresses.iter().any(|address| self.kernel.addresses.holds(*address))
     }
 
+    /// Nothing on its user side runs.
+    pub fn still(&self) -> bool {
+        self.still
+    }
+
     pub fn running(&self) -> bool {
         self.process == Process::Running
     }

@@ -11,18 +11,18 @@ use vipward_core::interface::{InterfaceAddress, InterfaceName};
 use vipward_core::ipvs::{Destination, Forwarding, Op, Protocol, Scheduler, Service, ServiceKey};
 use vipward_core::time::Duration;
 
-pub(super) fn until(world: &mut World, millis: u64) {
+pub(crate) fn until(world: &mut World, millis: u64) {
     while world.now() < Instant::from_millis(millis) {
         world.advance(world.now() + Duration::from_millis(1));
     }
 }
 
-pub(super) fn hold(world: &mut World, id: NodeId) {
+pub(crate) fn hold(world: &mut World, id: NodeId) {
     let address = crate::testing::config(100).routers[0].addresses[0].clone();
     world.add_address(id, &address).unwrap();
 }
 
-pub(super) fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
+pub(crate) fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
     world.ipvs(id, &Op::AddService { key, service }).unwrap();
@@ -32,7 +32,7 @@ pub(super) fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
         .unwrap();
 }
 
-pub(super) fn world(scenario: Scenario) -> World {
+pub(crate) fn world(scenario: Scenario) -> World {
     let mut world = World::new(Arc::new(scenario), 1);
     world.start(LB1);
     world.start(LB2);

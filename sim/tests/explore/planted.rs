@@ -11,7 +11,7 @@ use vipward_core::datagram::Datagram;
 use vipward_core::decision::Decision;
 use vipward_core::estate::{BalancerEstate, ElectionEstate};
 use vipward_core::interface::{Family, InterfaceAddress, InterfaceName, Link};
-use vipward_core::ipvs::Op;
+use vipward_core::ipvs::{Op, ServiceKey};
 use vipward_core::machine::{Input, LastWill, LeavesWill, Machine, Outbox, Output, Reason};
 use vipward_core::quantity::{Priority, Role, Version};
 use vipward_core::time::{Duration, Instant};
@@ -48,10 +48,12 @@ pub enum Fault {
     AddressesNotCompared,
     LinkBackUnheard,
     ScriptWellUnheard,
+    RoutesKept,
+    GroupsFirstAlone,
 }
 
 impl Fault {
-    pub const ALL: [(Self, &'static str); 23] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::AdvertsWithheld, "adverts withheld while MASTER: every advert after the first is dropped"),
         (Self::AddressKept, "address kept after leaving MASTER: removals are dropped"),
         (Self::SkewWithoutPriority, "skew without priority: everybody waits as if its priority were 254"),
@@ -75,6 +77,8 @@ impl Fault {
         (Self::AddressesNotCompared, "addresses not compared: an advert without any is believed"),
         (Self::LinkBackUnheard, "recovery of a link not heard: one that was lost stays lost"),
         (Self::ScriptWellUnheard, "recovery of a script not heard: one that failed goes on failing"),
+        (Self::RoutesKept, "routes kept after leaving MASTER: removals are dropped"),
+        (Self::GroupsFirstAlone, "a group's first address alone: its others get no real servers"),
     ];
 }
 
@@ -282,6 +286,7 @@ impl Machine for Voter {
                     }
                 }
                 (Effect::RemoveAddress(_), Fault::AddressKept) => continue,
+                (Effect::RemoveRoute(_), Fault::RoutesKept) => continue,
                 (Effect::AddAddress(vip), Fault::AddressGivenUp) => {
                     // Once; putting it back is not heard.
                     if !self.vips.contains(vip) {
@@ -334,6 +339,8 @@ struct Checker {
     last: BTreeMap<SocketAddr, Verdict>,
     failed: BTreeSet<SocketAddr>,
     sorry: BTreeSet<SocketAddr>,
+    /// The first service of each virtual server.
+    firsts: BTreeSet<ServiceKey>,
 }
 
 impl Checker {
@@ -345,6 +352,7 @@ impl Checker {
             last: BTreeMap::new(),
             failed: BTreeSet::new(),
             sorry: BTreeSet::new(),
+            firsts: BTreeSet::new(),
         }
     }
 }
@@ -361,6 +369,7 @@ impl Machine for Checker {
                 self.loads += 1;
                 let sorry = config.services.iter().filter_map(|service| service.sorry_server.as_ref());
                 self.sorry = sorry.map(|sorry| sorry.address).collect();
+                self.firsts = config.services.iter().filter_map(|service| service.keys().first().copied()).collect();
             }
             Input::Event(Event::ProbeFinished { probe, verdict }) => {
                 if self.fault == Fault::StaleVerdict && self.loads > 1 {
@@ -382,6 +391,9 @@ impl Machine for Checker {
                 self.sorry.contains(address)
             }
             (Effect::StartProbe { id, .. }, Fault::CheckerNeverRetries) => self.failed.contains(&id.server),
+            (Effect::Ipvs(Op::AddDestination { service, .. }), Fault::GroupsFirstAlone) => {
+                !self.firsts.contains(service)
+            }
             _ => false,
         };
         let effects = self.inner.handle(input, now).into_iter();
