@@ -17,16 +17,25 @@ mod testing;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use command::{check, demo, serve, status as ask, upgrade, words};
+use command::{check, demo, keepalived, serve, status as ask, upgrade, words};
 use options::cli::{Cli, Command, Config};
 use process::{confine, supervise, worker};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 use system::exit::Exit;
 use system::log;
 
+/// Called by this name, it takes keepalived's command line.
+const KEEPALIVED: &str = "keepalived";
+
 fn main() -> ExitCode {
     abort_on_panic();
-    let cli = match Cli::try_parse() {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.first().is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(KEEPALIVED))) {
+        arguments.insert(1, KEEPALIVED.into());
+    }
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` come this way too.
@@ -47,6 +56,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::serve(&options).into(),
         Command::Check(options) => check::check(&options).into(),
         Command::Config(Config::Words(options)) => words::words(&options).into(),
+        Command::Keepalived(options) => keepalived::keepalived(&options),
         Command::Demo => demo::run(),
     };
     log::drain(log::LAST_LINES);

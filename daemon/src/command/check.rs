@@ -15,13 +15,28 @@ use vipward_core::text::{Diagnostic, Label, Severity, Sources, render};
 
 /// Prints all messages on standard output.
 pub fn check(options: &Check) -> Exit {
-    let nodes = match nodes(&options.files, &options.config_id) {
-        Ok(nodes) => nodes,
+    let (text, worst) = match report(options, std::io::stdout().is_terminal()) {
+        Ok(said) => said,
         Err(why) => {
             eprintln!("vipward check: {why}");
             return Exit::Usage;
         }
     };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `vipward check | head`: the exit status tells all the same.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("vipward check: can't print: {error}");
+            return Exit::Failed;
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let counts = if options.strict { Severity::Warning } else { Severity::Error };
+    if worst.is_some_and(|worst| worst >= counts) { Exit::Diagnostics } else { Exit::Fine }
+}
+
+/// All messages as a text, and how bad the worst is. The error says why the command line makes no sense.
+pub fn report(options: &Check, color: bool) -> Result<(String, Option<Severity>), String> {
+    let nodes = nodes(&options.files, &options.config_id)?;
     let mut sources = Sources::default();
     let mut loaded: Vec<_> =
         nodes.iter().map(|(file, id, _)| load(&mut sources, &Disk::with_pipe(file), file, id)).collect();
@@ -53,23 +68,13 @@ pub fn check(options: &Check) -> Exit {
     diagnostics.extend(of_settings);
     let text = match options.format {
         Format::Text => {
-            let color = std::io::stdout().is_terminal();
             format!("{}{}\n", render(&sources, &diagnostics, color), summary(options.files.len(), &diagnostics))
         }
         Format::Json => format!("{:#}\n", as_json(&sources, &diagnostics)),
     };
     // Ends with the process: nobody needs a large configuration to be taken apart first.
     std::mem::forget(loaded);
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // `vipward check | head`: the exit status tells all the same.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("vipward check: can't print: {error}");
-            return Exit::Failed;
-        }
-        Ok(()) | Err(_) => {}
-    }
-    let counts = if options.strict { Severity::Warning } else { Severity::Error };
-    if diagnostics.iter().any(|said| said.severity >= counts) { Exit::Diagnostics } else { Exit::Fine }
+    Ok((text, diagnostics.iter().map(|said| said.severity).max()))
 }
 
 /// Says in which file and for which director, as no line can be pointed at.

@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::keepalived::Keepalived;
 use super::listen::Listen;
 use crate::dataplane::Choice;
 use crate::system::log::LogLevel;
@@ -67,6 +68,10 @@ pub enum Command {
     /// Ask about the configuration language
     #[command(subcommand)]
     Config(Config),
+    /// Do what keepalived's command line asks for: `--config-test`, or a run in the foreground
+    ///
+    /// A link to vipward with the name `keepalived` does the same.
+    Keepalived(Box<Keepalived>),
     /// Show in a minute what vipward does, on a small network of its own
     ///
     /// Two directors, two web servers and a client, in network namespaces: no root is needed where user namespaces are
@@ -97,6 +102,9 @@ pub struct Run {
     /// Where `vipward upgrade` finds this director
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     pub control: PathBuf,
+    /// Where its process's number is written, for as long as it runs
+    #[arg(short = 'p', long, value_name = "FILE")]
+    pub pid: Option<PathBuf>,
     /// The notes of the supervisor whose place this one takes: a descriptor
     #[arg(long, value_name = "FD", hide = true)]
     pub resume: Option<i32>,

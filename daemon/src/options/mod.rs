@@ -2,4 +2,5 @@
 
 pub mod cli;
 pub mod configuration;
+pub mod keepalived;
 pub mod listen;

@@ -28,6 +28,9 @@ const STACK: usize = 256 << 10;
 /// worker's silence may last: whoever does not read the log must not make the supervisor deaf.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
+/// How long a file may take to be removed at the end.
+const REMOVED: Duration = Duration::from_secs(1);
+
 /// The end of a path in `/proc` whose file was replaced.
 const DELETED: &str = " (deleted)";
 
@@ -39,6 +42,7 @@ enum Job {
     Keep { record: PathBuf },
     Look { worker: WorkerId, pid: Pid },
     Renew { notes: notes::Written, tell: Sender<io::Error> },
+    Remove { path: PathBuf, tell: Sender<()> },
 }
 
 /// What it has to say.
@@ -83,6 +87,13 @@ impl Launcher {
         let (tell, told) = channel();
         let _ = self.jobs.send(Job::Renew { notes, tell });
         told.recv().unwrap_or_else(|_| io::Error::other("the launcher's thread ended"))
+    }
+
+    /// Removes a file, and waits a moment until that is done.
+    pub fn remove(&self, path: PathBuf) {
+        let (tell, told) = channel();
+        let _ = self.jobs.send(Job::Remove { path, tell });
+        let _ = told.recv_timeout(REMOVED.into());
     }
 
     /// Keeps a record as evidence, before the next worker is started.
@@ -135,6 +146,12 @@ fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sen
                 }
             }
             Job::Keep { record } => evidence::keep(&record),
+            Job::Remove { path, tell } => {
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::debug!("{}: {error}", path.display());
+                }
+                let _ = tell.send(());
+            }
             Job::Renew { notes, tell } => {
                 let error = become_the_new_one(program, arguments, &notes);
                 let _ = tell.send(error);

@@ -57,7 +57,14 @@ pub fn run(options: &Run) -> ExitCode {
         tracing::debug!("the director keeps rights that it does not need: {error}");
     }
     match Shell::open(options) {
-        Ok(mut shell) => shell.run(),
+        Ok(mut shell) => {
+            let status = shell.run();
+            // This thread may not.
+            if let Some(path) = &options.pid {
+                shell.launcher.remove(path.clone());
+            }
+            status
+        }
         Err(error) => {
             tracing::error!("{error}");
             Exit::Failed.into()
@@ -146,6 +153,11 @@ impl Shell {
         }
         if let Some(control) = &control {
             waited.add(control.listener(), readable())?;
+        }
+        if let Some(path) = &options.pid
+            && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
+        {
+            tracing::warn!("{}: {error}: this process's number is not written there", path.display());
         }
         raise_priority("the supervisor");
         sandbox::lock_memory();
