@@ -127,6 +127,9 @@ pub struct InterfaceAddress {
     pub scope: Scope,
     /// `noprefixroute`.
     pub no_prefix_route: bool,
+    /// It has no lifetime, whatever `[vip]` says: it is this host's alone (`static_ipaddress`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub permanent: bool,
 }
 
 impl InterfaceAddress {

@@ -38,5 +38,7 @@ mod routes;
 mod runs;
 #[path = "config/server_groups.rs"]
 mod server_groups;
+#[path = "config/statics.rs"]
+mod statics;
 #[path = "config/table.rs"]
 mod table;

@@ -40,6 +40,7 @@ fn address() -> InterfaceAddress {
         label: None,
         scope: Scope::Global,
         no_prefix_route: false,
+        permanent: false,
     }
 }
 

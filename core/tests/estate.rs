@@ -76,6 +76,7 @@ fn election() -> Estate {
             label: Some("eth0:1".into()),
             scope: Scope::Global,
             no_prefix_route: false,
+            permanent: false,
         }],
         scripts: vec![ScriptEstate { name: "chk".into(), up: Some(true), streak: 1, due: at }],
         ignored: vec![IgnoredEstate { router: Some("VI_1".into()), reason: "wrong_ttl".to_owned(), total: 3 }],

@@ -60,6 +60,7 @@ fn address(segment: usize, last: u8) -> InterfaceAddress {
         label: None,
         scope: Scope::Global,
         no_prefix_route: false,
+        permanent: false,
     }
 }
 

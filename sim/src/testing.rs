@@ -115,6 +115,7 @@ pub(crate) fn config(priority: u8) -> Config {
             label: None,
             scope: Scope::Global,
             no_prefix_route: false,
+            permanent: false,
         }],
         excluded: Vec::new(),
         routes: Vec::new(),

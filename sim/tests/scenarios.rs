@@ -93,6 +93,7 @@ scenarios! {
     slow_real_server "slow-real-server"
     split_brain "split-brain"
     spread_three_directors "spread-three-directors"
+    static_addresses "static-addresses"
     sync_group "sync-group"
     takeovers_in_a_row "takeovers-in-a-row"
     three_directors "three-directors"

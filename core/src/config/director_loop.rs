@@ -52,7 +52,8 @@ pub(super) fn check(nodes: &[Node<'_>], found: &mut Vec<Diagnostic>) {
 
 /// What a file says of its node's own addresses.
 fn own(config: &Config) -> BTreeSet<IpAddr> {
-    config.routers.iter().filter_map(|router| router.source).collect()
+    let sources = config.routers.iter().filter_map(|router| router.source);
+    sources.chain(config.statics.addresses.iter().map(|address| address.address)).collect()
 }
 
 /// The real server of a service that is a director with these addresses.

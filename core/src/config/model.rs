@@ -2,6 +2,7 @@
 //!
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
+use super::statics::Statics;
 use super::vip::Vip;
 use super::virtual_server::VirtualServer;
 use crate::command::{Command, ScriptId};
@@ -43,6 +44,9 @@ pub struct Config {
     /// `vrrp_track_process` blocks by name.
     #[serde(default)]
     pub processes: BTreeMap<Arc<str>, TrackProcess>,
+    /// `static_ipaddress`, `static_routes`, `static_rules`.
+    #[serde(default)]
+    pub statics: Statics,
 }
 
 impl Config {

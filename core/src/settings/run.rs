@@ -26,7 +26,7 @@ impl Run {
 impl Settings {
     /// A file that was emptied by mistake would take every address off. Only for a configuration without errors.
     pub fn nothing_to_run(&self, config: &Config) -> Option<Diagnostic> {
-        let empty = config.routers.is_empty() && config.services.is_empty();
+        let empty = config.routers.is_empty() && config.services.is_empty() && config.statics.is_empty();
         (empty && !self.run.allow_empty).then(|| {
             Diagnostic::error("nothing-to-run", "the configuration has no vrrp_instance and no virtual_server")
                 .note("a director that runs it gives up every address and empties its table")

@@ -14,6 +14,17 @@ pub struct ElectionStatus {
     pub ignored: Vec<IgnoredStatus>,
     /// The last decisions, the oldest first.
     pub decisions: Vec<DecisionStatus>,
+    /// `static_ipaddress`, `static_routes`, `static_rules`.
+    #[serde(default)]
+    pub statics: StaticsStatus,
+}
+
+/// What is there whatever any virtual router is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaticsStatus {
+    pub addresses: Vec<AddressStatus>,
+    pub routes: Vec<RouteStatus>,
+    pub rules: Vec<RuleStatus>,
 }
 
 /// One virtual router.
@@ -87,7 +98,7 @@ pub struct NextStatus {
     pub in_ms: u64,
 }
 
-/// One address of a virtual router.
+/// One address of a virtual router, or a static one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressStatus {
     pub address: String,
@@ -97,7 +108,7 @@ pub struct AddressStatus {
     pub there: bool,
 }
 
-/// One route of a virtual router.
+/// One route of a virtual router, or a static one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteStatus {
     /// As `ip route` writes it.
@@ -106,7 +117,7 @@ pub struct RouteStatus {
     pub there: bool,
 }
 
-/// One policy rule of a virtual router.
+/// One policy rule of a virtual router, or a static one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleStatus {
     /// As `ip rule` writes it.

@@ -15,7 +15,7 @@ mod shown;
 pub use balancer::{BalancerStatus, CheckerStatus, QuorumStatus, RealServerStatus, ResultStatus, VirtualServerStatus};
 pub use election::{
     AddressStatus, ElectionStatus, HeardStatus, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts, RouteStatus,
-    RouterStatus, RuleStatus, TrackedStatus, TrackerStatus,
+    RouterStatus, RuleStatus, StaticsStatus, TrackedStatus, TrackerStatus,
 };
 pub use history::{DecisionStatus, History, KEPT};
 pub use shown::{Audience, Shown, Shows};

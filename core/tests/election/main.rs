@@ -25,6 +25,7 @@ mod routes;
 mod scripts;
 mod start;
 mod states;
+mod statics;
 mod sync_group;
 mod track_file;
 mod track_interface;

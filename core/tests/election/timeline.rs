@@ -45,6 +45,7 @@ pub fn vip(last: u8) -> InterfaceAddress {
         label: None,
         scope: Scope::Global,
         no_prefix_route: false,
+        permanent: false,
     }
 }
 

@@ -52,7 +52,9 @@ pub fn claims(config: &Config) -> Claims {
     let servers = config.services.iter().map(|service| format!("virtual server {}", service.id()));
     let addresses = config.routers.iter().flat_map(|router| router.addresses.iter().chain(&router.excluded));
     let addresses = addresses.map(|vip| format!("virtual address {} on {}", vip.address, vip.interface));
-    routers.chain(servers).chain(addresses).collect()
+    let statics = config.statics.addresses.iter();
+    let statics = statics.map(|address| format!("static address {} on {}", address.address, address.interface));
+    routers.chain(servers).chain(addresses).chain(statics).collect()
 }
 
 /// This director, as others see it.

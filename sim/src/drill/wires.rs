@@ -18,8 +18,8 @@ pub(super) type Port = (usize, InterfaceName);
 /// The segments that virtual routers need, each with the ports on it, in the order of the files.
 pub(super) struct Wires {
     pub segments: Vec<Vec<Port>>,
-    /// Interfaces that are tracked and carry neither adverts nor a virtual address, in the order of the files: they are
-    /// there and can fail, but where they lead the files do not say.
+    /// Interfaces that are tracked or have a static address, and carry neither adverts nor a virtual address, in the order of
+    /// the files: they are there and can fail, but where they lead the files do not say.
     pub elsewhere: Vec<Port>,
 }
 
@@ -68,7 +68,10 @@ pub(super) fn wires(files: &[DirectorFile], findings: &mut Vec<Diagnostic>) -> R
     }
     let tracked =
         routers(files).flat_map(|(at, router)| router.tracking.interfaces().map(move |name| (at, name.clone())));
-    let elsewhere: BTreeSet<Port> = tracked.filter(|port| !join.known.contains_key(port)).collect();
+    let statics = files.iter().enumerate().flat_map(|(at, file)| {
+        file.config.statics.addresses.iter().map(move |address| (at, address.interface.clone()))
+    });
+    let elsewhere: BTreeSet<Port> = tracked.chain(statics).filter(|port| !join.known.contains_key(port)).collect();
     Ok(Wires { segments: join.classes(), elsewhere: elsewhere.into_iter().collect() })
 }
 

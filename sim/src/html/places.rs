@@ -110,21 +110,25 @@ fn place(places: &Places, word: &str) -> Option<Span> {
 }
 
 fn address_place(config: &Config, address: IpAddr) -> Option<Span> {
-    let router = config
-        .routers
-        .iter()
-        .find(|router| router.addresses.iter().chain(&router.excluded).any(|it| it.address == address))?;
-    place(&router.places, &address.to_string())
+    let holds =
+        |router: &&VirtualRouterConfig| router.addresses.iter().chain(&router.excluded).any(|it| it.address == address);
+    let places = config.routers.iter().find(holds).map(|router| &router.places);
+    let is_static = config.statics.addresses.iter().any(|it| it.address == address);
+    place(places.or(is_static.then_some(&config.statics.places))?, &address.to_string())
 }
 
 fn route_place(config: &Config, route: &RouteKey) -> Option<Span> {
     let wants = |router: &&VirtualRouterConfig| router.routes.iter().any(|it| it.key == *route);
-    place(&config.routers.iter().find(wants)?.places, &format!("route {route}"))
+    let places = config.routers.iter().find(wants).map(|router| &router.places);
+    let is_static = config.statics.routes.iter().any(|it| it.key == *route);
+    place(places.or(is_static.then_some(&config.statics.places))?, &format!("route {route}"))
 }
 
 fn rule_place(config: &Config, rule: &Rule) -> Option<Span> {
     let wants = |router: &&VirtualRouterConfig| router.rules.iter().any(|it| it.rule == *rule);
-    place(&config.routers.iter().find(wants)?.places, &format!("rule {rule}"))
+    let places = config.routers.iter().find(wants).map(|router| &router.places);
+    let is_static = config.statics.rules.iter().any(|it| it.rule == *rule);
+    place(places.or(is_static.then_some(&config.statics.places))?, &format!("rule {rule}"))
 }
 
 fn decision_place(config: &Config, decision: &Decision) -> Option<Span> {

@@ -128,7 +128,10 @@ fn well(world: &World, id: NodeId, config: &Config, router: &VirtualRouterConfig
     let held = router.addresses.iter().chain(&router.excluded).map(|address| &address.interface);
     let mut needed = router.interfaces.tracked.iter().chain(held);
     let source = match router.source {
-        Some(source) => node.own(source),
+        Some(source) => {
+            let statics = world.director(id).is_some_and(|director| director.kernel.addresses.holds(source));
+            node.own(source) || (statics && config.statics.addresses.iter().any(|it| it.address == source))
+        }
         None => has_address(node, router),
     };
     source && needed.all(|interface| up(node, interface)) && tracked(world, id, config, router)

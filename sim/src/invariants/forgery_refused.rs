@@ -7,6 +7,7 @@ use crate::trace::What;
 use crate::world::World;
 use std::net::IpAddr;
 use std::sync::Arc;
+use vipward_core::config::Config;
 use vipward_core::decision::{Decision, RoleCause};
 
 pub const NAME: &str = crate::scenario::invariant::FORGERY_REFUSED;
@@ -57,5 +58,9 @@ fn source(cause: &RoleCause) -> Option<IpAddr> {
 /// No node has this address, and nothing that was forged with it had to be believed.
 fn nobodys(world: &World, vrid: u8, source: IpAddr) -> bool {
     let had_to = world.forged.get(&vrid).is_some_and(|forged| forged.sources.contains(&source));
-    !had_to && world.holder_of_own(source).is_none()
+    let is_static = |config: &Arc<Config>| config.statics.addresses.iter().any(|it| it.address == source);
+    // By the files: a killed director's kernel keeps it.
+    let mut configs = world.plan().directors().flat_map(|(_, director)| &director.config.config);
+    let known = world.holder_of_own(source).is_some() || configs.any(is_static);
+    !had_to && !known
 }

@@ -7,9 +7,10 @@
 use super::{Invariant, MARGIN, MOMENT, secs};
 use crate::scenario::NodeId;
 use crate::trace::What;
-use crate::world::{Director, Process, World};
+use crate::world::{self, Director, Process, World};
 use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::config::LIFETIME;
+use vipward_core::interface::AddressKey;
 use vipward_core::time::{Duration, Instant};
 use vipward_core::vrrp::lifetime::RENEW;
 
@@ -52,7 +53,7 @@ impl Invariant for Lifetime {
                 && world.now() > until
                 && self.reported.insert((id, director.process_since))
             {
-                let held = director.kernel.addresses.keys().map(|key| key.address.to_string());
+                let held = finite(director).map(|key| key.address.to_string());
                 broken.push(format!(
                     "{} does not run since {} s and still holds {}",
                     world.name(id),
@@ -70,12 +71,17 @@ impl Invariant for Lifetime {
     }
 }
 
+/// What it holds, permanent addresses aside.
+fn finite(director: &Director) -> impl Iterator<Item = &AddressKey> {
+    director.kernel.addresses.iter().filter(|(_, held)| held.lifetime != world::Lifetime::Forever).map(|(key, _)| key)
+}
+
 impl Lifetime {
     /// Until when a director that does not run may hold what it still holds.
     fn until(&self, world: &World, id: NodeId, director: &Director) -> Option<Instant> {
         let still = match director.process {
             Process::Running => false,
-            Process::Absent | Process::Frozen => world.node(id).power && !director.kernel.addresses.is_empty(),
+            Process::Absent | Process::Frozen => world.node(id).power && finite(director).next().is_some(),
         };
         (still && self.finite.get(&id) == Some(&true)).then(|| director.process_since + LONGEST)
     }

@@ -1,11 +1,13 @@
-//! `virtual_routes` and `virtual_rules` are in the kernel of a director while it is MASTER of their virtual router, and only then.
+//! `virtual_routes` and `virtual_rules` are in the kernel of a director while it is MASTER of their virtual router, and only
+//! then; static addresses, routes and rules are there as long as it runs.
 
 use super::{Invariant, MARGIN, secs};
 use crate::scenario::NodeId;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use vipward_core::config::VirtualRouterConfig;
+use vipward_core::config::{Statics, VirtualRouterConfig};
+use vipward_core::interface::{InterfaceAddress, InterfaceName};
 use vipward_core::quantity::Role;
 use vipward_core::route::{RouteKey, Rule};
 use vipward_core::time::{Duration, Instant};
@@ -30,7 +32,8 @@ impl RoutesOfMaster {
             let Some(config) = &director.config else { continue };
             let has_none = |router: &VirtualRouterConfig| router.routes.is_empty() && router.rules.is_empty();
             let kernel = &director.kernel;
-            if config.routers.iter().all(has_none) && kernel.routes.is_empty() && kernel.rules.is_empty() {
+            let none_there = kernel.routes.is_empty() && kernel.rules.is_empty();
+            if config.routers.iter().all(has_none) && config.statics.is_empty() && none_there {
                 continue;
             }
             let role = |name: &Arc<str>| director.roles.get(name).copied();
@@ -46,10 +49,23 @@ impl RoutesOfMaster {
             };
             let masters =
                 config.routers.iter().filter(|router| role(&router.name) == Some(Role::Master) && holds(router));
-            let wanted: BTreeSet<String> = masters.flat_map(|router| of(router, false)).collect();
-            let left_alone: BTreeSet<String> = config.routers.iter().flat_map(|router| of(router, true)).collect();
-            let there: BTreeSet<String> =
+            let mut wanted: BTreeSet<String> = masters.flat_map(|router| of(router, false)).collect();
+            let mut left_alone: BTreeSet<String> = config.routers.iter().flat_map(|router| of(router, true)).collect();
+            let mut there: BTreeSet<String> =
                 kernel.routes.keys().map(route).chain(kernel.rules.iter().map(rule)).collect();
+            let Statics { addresses, routes, rules, places: _ } = &config.statics;
+            let has = |name: &InterfaceName| world.node(id).ports.iter().any(|port| port.interface == *name);
+            for it in addresses.iter().filter(|it| has(&it.interface)) {
+                wanted.insert(address(it));
+                let holds = kernel.addresses.contains(&it.key()) || world.node(id).own(it.address);
+                there.extend(holds.then(|| address(it)));
+            }
+            for it in routes.iter().filter(|it| it.interfaces().all(has)) {
+                if it.no_track { &mut left_alone } else { &mut wanted }.insert(route(&it.key));
+            }
+            for it in rules {
+                if it.no_track { &mut left_alone } else { &mut wanted }.insert(rule(&it.rule));
+            }
             for what in there.difference(&wanted).filter(|what| !left_alone.contains(*what)) {
                 wrong.insert((id, what.clone()), true);
             }
@@ -59,6 +75,10 @@ impl RoutesOfMaster {
         }
         wrong
     }
+}
+
+fn address(address: &InterfaceAddress) -> String {
+    format!("static address {address}")
 }
 
 fn route(key: &RouteKey) -> String {
@@ -84,7 +104,7 @@ impl Invariant for RoutesOfMaster {
             let (for_so_long, allowed) = (now.since((*since).max(began)), if there { MARGIN } else { MISSING });
             if for_so_long > allowed && !*told {
                 *told = true;
-                let what = if there { "has the {} and is not MASTER" } else { "is MASTER without the {}" };
+                let what = if there { "has the {} and is not MASTER" } else { "runs, or is MASTER, without the {}" };
                 let what = what.replace("{}", &thing);
                 broken.push(format!("{} {what}, for {} now", world.name(id), secs(for_so_long)));
             }

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::config::Config;
 use vipward_core::decision::Decision;
+use vipward_core::interface::InterfaceName;
 use vipward_core::ipvs::{Forwarding, ServiceKey, VirtualServerId};
 use vipward_core::quantity::Role;
 use vipward_core::time::{Duration, Instant};
@@ -124,8 +125,11 @@ impl TablesSettle {
     fn addresses(&self, world: &World, id: NodeId, director: &Director) -> Option<String> {
         let routers = director.config.iter().flat_map(|config| &config.routers);
         let masters = routers.filter(|router| director.roles.get(&router.name) == Some(&Role::Master));
-        let wanted: BTreeSet<IpAddr> =
-            masters.flat_map(|router| router.addresses.iter().chain(&router.excluded)).map(|it| it.address).collect();
+        let has = |name: &InterfaceName| world.node(id).ports.iter().any(|port| port.interface == *name);
+        let statics = director.config.iter().flat_map(|config| &config.statics.addresses);
+        let moving = masters.flat_map(|router| router.addresses.iter().chain(&router.excluded));
+        let wanted = moving.chain(statics.filter(|it| has(&it.interface)));
+        let wanted: BTreeSet<IpAddr> = wanted.map(|it| it.address).collect();
         let held: BTreeSet<IpAddr> =
             director.kernel.addresses.iter().filter(|(_, held)| held.ours).map(|(key, _)| key.address).collect();
         let missing = wanted.iter().filter(|it| !held.contains(it) && !world.node(id).own(**it));

@@ -50,7 +50,7 @@ impl World {
         if there {
             return Ok(false);
         }
-        let lifetime = self.lifetime(id);
+        let lifetime = if address.permanent { super::Lifetime::Forever } else { self.lifetime(id) };
         if let Some(director) = self.director_mut(id) {
             director.kernel.addresses.insert(key.clone(), Held { ours: true, lifetime });
         }

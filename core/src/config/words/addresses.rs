@@ -42,7 +42,12 @@ impl Lower<'_> {
     }
 
     /// `IP[/PREFIX] [brd IP|+|-] [dev IF] [scope SCOPE] [label LABEL] [noprefixroute] ...`
-    fn address(&mut self, line: &Statement<'_>, list: &str, interface: &InterfaceName) -> Option<InterfaceAddress> {
+    pub(super) fn address(
+        &mut self,
+        line: &Statement<'_>,
+        list: &str,
+        interface: &InterfaceName,
+    ) -> Option<InterfaceAddress> {
         let (ip, prefix_len) = match parse_prefixed(&line.word.text) {
             Ok(found) => found,
             Err(Some(mask)) => {
@@ -66,6 +71,7 @@ impl Lower<'_> {
             label: None,
             scope: Scope::default(),
             no_prefix_route: false,
+            permanent: false,
         };
         let mut words = line.args.iter();
         while let Some(option) = words.next() {

@@ -33,6 +33,7 @@ mod rules;
 pub(super) mod server_group;
 mod smtp_check;
 mod ssl_get;
+mod statics;
 mod sync_group;
 mod target;
 mod tcp_check;

@@ -6,12 +6,12 @@ use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
 use super::{
-    garp_group, global_defs, server_group, ssl_get, sync_group, track_file, track_process, virtual_server,
+    garp_group, global_defs, server_group, ssl_get, statics, sync_group, track_file, track_process, virtual_server,
     vrrp_instance, vrrp_script,
 };
 use crate::check::ssl::Material;
 use crate::config::tree::Statement;
-use crate::config::{Config, GarpGroup, GlobalDefs, SyncGroup, VirtualRouterConfig, VirtualServer};
+use crate::config::{Config, GarpGroup, GlobalDefs, Statics, SyncGroup, VirtualRouterConfig, VirtualServer};
 use crate::text::report::Report;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub(in crate::config) struct Draft {
     garp_groups: Vec<GarpGroup>,
     /// `SSL`
     material: Material,
+    statics: Statics,
 }
 
 impl said::Draft for Draft {}
@@ -39,6 +40,15 @@ const ROWS: &[Row<Draft>] = &[
         global_defs::read(said, &mut global);
         said.lower.memory.global = global;
     }), "settings of the whole director"),
+    row("static_ipaddress", opens(Block::Addresses), Nothing, Acted(|said, draft| {
+        statics::addresses(said, &mut draft.statics);
+    }), "addresses that this host has as long as the director runs; without `dev` on `default_interface`"),
+    row("static_routes", opens(Block::Lines), Nothing, Acted(|said, draft| {
+        statics::routes(said, &mut draft.statics);
+    }), "routes that are there as long as the director runs; `no_track`: not put back"),
+    row("static_rules", opens(Block::Lines), Nothing, Acted(|said, draft| {
+        statics::rules(said, &mut draft.statics);
+    }), "policy rules that are there as long as the director runs; `no_track`: not put back"),
     row("vrrp_script", named(Block::VrrpScript, "NAME"), Nothing, Acted(|said, _| vrrp_script::read(said)), "a command that is run again and again and decides about priority or FAULT"),
     row("track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "a file whose number changes priorities and weights"),
     row("vrrp_track_file", named(Block::TrackFile, "NAME"), Nothing, Acted(|said, _| track_file::read(said)), "old name of track_file"),
@@ -63,9 +73,6 @@ const ROWS: &[Row<Draft>] = &[
 const LATER: &[Row<Draft>] = &[
     row("track_group", named(Block::TrackGroup, "NAME"), Nothing, NotYet(""), "virtual routers that go to FAULT with a static address, route or rule"),
     row("bfd_instance", named(Block::Bfd, "NAME"), Nothing, NotYet(""), "one BFD session (RFC 5880)"),
-    row("static_ipaddress", opens(Block::Addresses), Nothing, NotYet(""), "addresses that are always there"),
-    row("static_routes", opens(Block::Lines), Nothing, NotYet(""), "routes that are always there"),
-    row("static_rules", opens(Block::Lines), Nothing, NotYet(""), "policy rules that are always there"),
     row("linkbeat_interfaces", opens(Block::Lines), Nothing, NotYet(""), "interfaces whose link is asked instead of heard"),
     row("interface_up_down_delays", opens(Block::Lines), Nothing, NotYet(""), "how long a link must be up or down before it counts"),
     row("SSL", opens(Block::Ssl), Nothing, Acted(|said, draft| draft.material = ssl_get::files(said)), "the client's certificate for SSL_GET"),
@@ -135,6 +142,7 @@ impl<'t> Meaning<'t> {
             routers: self.draft.routers,
             services: self.draft.services,
             groups: self.draft.groups,
+            statics: self.draft.statics,
             ..Config::default()
         };
         lower.afterwards(&self.waiting, &config);

@@ -25,6 +25,7 @@ fn checkers(services: &mut [VirtualServer]) -> impl Iterator<Item = &mut Checker
 impl Lower<'_> {
     pub fn afterwards(&mut self, root: &[Statement<'_>], config: &Config) {
         self.same_twice(config);
+        self.static_and_virtual(config);
         self.other_interfaces(config);
         self.scripts(config);
         self.owners(config);

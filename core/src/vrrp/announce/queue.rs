@@ -159,6 +159,7 @@ mod tests {
             label: None,
             scope: Scope::Global,
             no_prefix_route: false,
+            permanent: false,
         }
     }
 

@@ -1,9 +1,10 @@
 //! What a director puts into its kernel beside addresses, and what the kernel said of it: routes, by [`super::Wanted`].
 //!
-//! Level-triggered as [`super::AddressBook`] is, and by the same clock ([`AWAY`], [`CALM`], [`RETRY`]). Nothing is put in
+//! Level-triggered as [`super::AddressBook`] is, and by the same clock ([`Missing`]). Nothing is put in
 //! before the kernel was asked once what of it is there: a route has no lifetime, so a killed predecessor's is still there.
 
-use super::{AWAY, CALM, Holder, Item, LONGEST_AWAY, RETRY, Restored, Wanted};
+use super::missing::{Missing, Put};
+use super::{Holder, Item, Wanted};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,12 +35,8 @@ pub struct ItemBook<I: Item> {
     begun: bool,
     wanted: Wanted<I>,
     dirty: BTreeSet<I::Key>,
-    /// Wanted, was there, and vanished without our doing.
-    lost: BTreeSet<I::Key>,
-    restored: BTreeMap<I::Key, Restored>,
-    /// Could not be put in; left alone until then.
-    failed: BTreeMap<I::Key, Instant>,
-    due: BTreeSet<(Instant, I::Key)>,
+    #[serde(default)]
+    missing: Missing<I::Key>,
     /// Of these holders what is held has changed.
     changed: BTreeSet<Holder>,
 }
@@ -53,10 +50,7 @@ impl<I: Item> Default for ItemBook<I> {
             begun: false,
             wanted: Wanted::default(),
             dirty: BTreeSet::new(),
-            lost: BTreeSet::new(),
-            restored: BTreeMap::new(),
-            failed: BTreeMap::new(),
-            due: BTreeSet::new(),
+            missing: Missing::default(),
             changed: BTreeSet::new(),
         }
     }
@@ -100,7 +94,7 @@ impl<I: Item> ItemBook<I> {
     fn vanished(&mut self, key: I::Key) -> bool {
         let Some(applied) = self.seen.remove(&key) else { return false };
         if applied.is_some() {
-            self.lost.insert(key.clone());
+            self.missing.lose(key.clone());
         }
         self.own.remove(&key);
         self.touch(key);
@@ -135,12 +129,13 @@ impl<I: Item> ItemBook<I> {
         self.seen.contains_key(key)
     }
 
-    /// Which of these are there and ours.
+    /// Which of these are there and ours, static ones aside.
     pub fn ours<'a>(&self, items: impl Iterator<Item = &'a I>) -> Vec<I::Key>
     where
         I: 'a,
     {
-        items.map(I::key).filter(|key| self.seen.contains_key(key)).collect()
+        let moves = |key: &I::Key| self.seen.contains_key(key) && !self.wanted.has(key, Holder::Static);
+        items.map(I::key).filter(moves).collect()
     }
 
     /// `holder` wants these and nothing else.
@@ -171,15 +166,10 @@ impl<I: Item> ItemBook<I> {
                 self.tell_holders(&key);
                 changes.push(ItemChange::Remove { key, left_behind });
             } else if let Some((wanted, place)) = wanted
-                && self.failed.get(&key).is_none_or(|at| *at <= now)
-                && !(wanted.stays_away() && self.lost.contains(&key))
+                && !(wanted.stays_away() && self.missing.is_lost(&key))
+                && self.missing.may_be_put(&key, now)
             {
-                match self.restored.get(&key).map(|last| last.at + last.away).filter(|at| *at > now) {
-                    Some(later) if self.lost.contains(&key) => {
-                        self.due.insert((later, key));
-                    }
-                    Some(_) | None => additions.push((place, key)),
-                }
+                additions.push((place, key));
             }
         }
         additions.sort();
@@ -190,13 +180,7 @@ impl<I: Item> ItemBook<I> {
             }
             let Some((item, _)) = self.wanted.get(&key) else { continue };
             let item = item.clone();
-            self.forget_failure(&key);
-            let restored = self.lost.remove(&key);
-            if restored {
-                let last = self.restored.get(&key).filter(|last| now.since(last.at) < CALM);
-                let away = last.map_or(AWAY, |last| (last.away * 2).min(LONGEST_AWAY));
-                self.restored.insert(key.clone(), Restored { at: now, away });
-            }
+            let Put { restored, retried: _ } = self.missing.put(&key, now);
             self.own.insert(key.clone());
             self.seen.insert(key.clone(), Some(item.clone()));
             self.tell_holders(&key);
@@ -205,45 +189,32 @@ impl<I: Item> ItemBook<I> {
         changes
     }
 
-    /// It could not be put in; it is tried again after [`RETRY`].
+    /// It could not be put in; it is tried again after [`super::RETRY`].
     pub fn add_failed(&mut self, key: I::Key, now: Instant) {
         self.seen.remove(&key);
         self.own.remove(&key);
-        self.forget_failure(&key);
+        self.missing.forget_refusal(&key);
         self.touch(key.clone());
         if self.wanted.get(&key).is_some() {
             // It is looked at when it is due, unless something else happens to it before.
             self.dirty.remove(&key);
-            self.failed.insert(key.clone(), now + RETRY);
-            self.due.insert((now + RETRY, key));
+            self.missing.refuse(key, now);
         }
     }
 
     /// Something happened that may let in what was refused.
     pub fn try_again(&mut self) {
-        let failed: Vec<I::Key> = self.failed.keys().cloned().collect();
-        for key in failed {
-            self.forget_failure(&key);
-            self.dirty.insert(key);
-        }
+        self.dirty.extend(self.missing.forget_refusals());
     }
 
     /// Looks again at what is due.
     pub fn wake(&mut self, now: Instant) {
-        while let Some((at, key)) = self.due.first()
-            && *at <= now
-        {
-            self.dirty.insert(key.clone());
-            self.due.pop_first();
-        }
+        self.dirty.extend(self.missing.take_due(now));
     }
 
     /// When there is something to settle: at once ([`Instant::ZERO`]), or when something is due again.
     pub fn next(&self) -> Option<Instant> {
-        if self.begun && !self.dirty.is_empty() {
-            return Some(Instant::ZERO);
-        }
-        self.due.first().map(|(at, _)| *at)
+        if self.begun && !self.dirty.is_empty() { Some(Instant::ZERO) } else { self.missing.next() }
     }
 
     /// The holders of which something that they want was put there or went since this was asked last.
@@ -255,20 +226,12 @@ impl<I: Item> ItemBook<I> {
     fn touch(&mut self, key: I::Key) {
         self.tell_holders(&key);
         if self.wanted.get(&key).is_none() {
-            self.lost.remove(&key);
-            self.restored.remove(&key);
-            self.forget_failure(&key);
+            self.missing.forget(&key);
         }
         self.dirty.insert(key);
     }
 
     fn tell_holders(&mut self, key: &I::Key) {
         self.changed.extend(self.wanted.holders(key));
-    }
-
-    fn forget_failure(&mut self, key: &I::Key) {
-        if let Some(at) = self.failed.remove(key) {
-            self.due.remove(&(at, key.clone()));
-        }
     }
 }

@@ -9,24 +9,25 @@
 //! what changed, not what is there. The Election settles once for each event, not once for each virtual router.
 
 mod items;
+mod missing;
 mod presence;
+mod statics;
 mod wanted;
 
 pub use items::{ItemBook, ItemChange};
+pub use missing::RETRY;
 pub use wanted::{Holder, Item, Wanted};
 
 use super::announce::queue::Queue;
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName, ObservedAddress};
 use crate::route::{Route, VirtualRule};
 use crate::time::{Duration, Instant};
+use missing::{Missing, Put};
 use presence::Presence;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// How long until an address that could not be added is tried again.
-pub const RETRY: Duration = Duration::from_secs(1);
 
 /// How many addresses one event adds at most; the others follow at once, when adverts that are due have left. The kernel
 /// takes 10 to 30 µs for each.
@@ -52,22 +53,6 @@ struct Seen {
     rank: u64,
 }
 
-/// How soon an address that vanishes again and again is put back: at once, then after this, and then each time after twice as
-/// long, up to [`LONGEST_AWAY`]. Whoever insists on taking it off gets no storm.
-pub const AWAY: Duration = Duration::from_millis(100);
-/// See [`AWAY`].
-pub const LONGEST_AWAY: Duration = Duration::from_secs(1);
-/// An address that was left alone for so long is put back at once again.
-pub const CALM: Duration = Duration::from_secs(10);
-
-/// An address that was put back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Restored {
-    at: Instant,
-    /// How long the next time has to wait.
-    away: Duration,
-}
-
 /// What is there, what is wanted, and what could not be done.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AddressBook {
@@ -83,15 +68,10 @@ pub struct AddressBook {
     wanted: Wanted<InterfaceAddress>,
     /// What [`Self::settle`] has to look at.
     dirty: BTreeSet<AddressKey>,
-    /// Wanted, there, and ours: their lifetimes are renewed.
+    /// Wanted, there, ours, and not permanent: their lifetimes are renewed.
     held: BTreeSet<AddressKey>,
-    /// Wanted, was there, and vanished without our doing.
-    lost: BTreeSet<AddressKey>,
-    /// When it was put back last, how often in a row, and when it may be again.
-    restored: BTreeMap<AddressKey, Restored>,
-    /// Could not be added; left alone until then.
-    failed: BTreeMap<AddressKey, Instant>,
-    due: BTreeSet<(Instant, AddressKey)>,
+    #[serde(default)]
+    missing: Missing<AddressKey>,
     /// Addresses that move, those of address owners aside: whoever else has one of them is mentioned once.
     vips: BTreeSet<AddressKey>,
     mentioned: BTreeSet<AddressKey>,
@@ -126,7 +106,7 @@ impl AddressBook {
         }
         for (key, seen) in before {
             if seen.applied.is_some() {
-                self.lost.insert(key.clone());
+                self.missing.lose(key.clone());
             }
             self.touch(key);
         }
@@ -145,7 +125,7 @@ impl AddressBook {
             }
             (Some(seen), false) => {
                 if seen.applied.is_some() {
-                    self.lost.insert(key.clone());
+                    self.missing.lose(key.clone());
                 }
                 self.remove(&key);
             }
@@ -176,7 +156,12 @@ impl AddressBook {
 
     /// `marked`: it carries our protocol number.
     fn is_ours(&self, key: &AddressKey, marked: bool) -> bool {
-        marked && (!self.begun || self.own.contains(key) || self.vips.contains(key))
+        marked && (!self.begun || self.own.contains(key) || self.is_named(key))
+    }
+
+    /// The configuration names it.
+    fn is_named(&self, key: &AddressKey) -> bool {
+        self.vips.contains(key) || self.is_static(key)
     }
 
     /// From now on what carries our protocol number is ours only if this process put it there, or the configuration names it.
@@ -192,7 +177,7 @@ impl AddressBook {
             if !neighbours {
                 self.own.insert(key);
             } else if !self.own.contains(&key)
-                && !self.vips.contains(&key)
+                && !self.is_named(&key)
                 && let Some(rank) = self.seen.get(&key).map(|seen| seen.rank)
             {
                 self.remove(&key);
@@ -302,9 +287,14 @@ impl AddressBook {
     /// could lose what was just added. An address of ours whose label, scope or broadcast changed is removed and added.
     /// Addresses that are not ours are neither removed nor added once more. Additions come in the order of the file.
     pub fn settle(&mut self, now: Instant, most: usize) -> Vec<Change> {
+        let keys = std::mem::take(&mut self.dirty);
+        self.settle_these(keys, now, most)
+    }
+
+    fn settle_these(&mut self, keys: BTreeSet<AddressKey>, now: Instant, most: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut additions = Vec::new();
-        for key in std::mem::take(&mut self.dirty) {
+        for key in keys {
             let wanted = self.wanted.get(&key);
             if let Some(seen) = self.seen.get(&key) {
                 let outdated = match (&wanted, &seen.applied) {
@@ -313,6 +303,11 @@ impl AddressBook {
                     (Some((wanted, _)), Some(applied)) => *wanted != applied,
                 };
                 if !(seen.ours && outdated) {
+                    // What an earlier run left, and has no lifetime that would tell: from now on as if this one had put it there.
+                    let left = wanted.map(|(wanted, _)| wanted.clone()).filter(|it| it.permanent && seen.ours);
+                    if let (Some(seen), Some(left)) = (self.seen.get_mut(&key), left) {
+                        seen.applied = Some(left);
+                    }
                     continue;
                 }
                 let left_behind = seen.applied.is_none();
@@ -322,14 +317,9 @@ impl AddressBook {
                 changes.push(Change::Remove { key: key.clone(), left_behind });
                 additions.extend(place.map(|place| (place, key)));
             } else if let Some((_, place)) = wanted
-                && self.failed.get(&key).is_none_or(|at| *at <= now)
+                && self.missing.may_be_put(&key, now)
             {
-                match self.restored.get(&key).map(|last| last.at + last.away).filter(|at| *at > now) {
-                    Some(later) if self.lost.contains(&key) => {
-                        self.due.insert((later, key));
-                    }
-                    Some(_) | None => additions.push((place, key)),
-                }
+                additions.push((place, key));
             }
         }
         additions.sort();
@@ -339,11 +329,7 @@ impl AddressBook {
                 continue;
             }
             let Some(address) = self.wanted.get(&key).map(|(address, _)| address.clone()) else { continue };
-            let retried = self.forget_failure(&key);
-            let restored = self.lost.remove(&key);
-            if restored {
-                self.note_restored(&key, now);
-            }
+            let Put { restored, retried } = self.missing.put(&key, now);
             self.own.insert(key.clone());
             self.insert(key.clone(), true, Some(address.clone()));
             self.note_held(&key);
@@ -355,29 +341,23 @@ impl AddressBook {
     /// An address could not be added; it is tried again after [`RETRY`].
     pub fn add_failed(&mut self, key: AddressKey, now: Instant) {
         self.remove(&key);
-        self.forget_failure(&key);
+        self.missing.forget_refusal(&key);
         self.touch(key.clone());
         if self.wanted.get(&key).is_some() {
             // It is looked at when it is due, unless something else happens to it before.
             self.dirty.remove(&key);
-            self.failed.insert(key.clone(), now + RETRY);
-            self.due.insert((now + RETRY, key));
+            self.missing.refuse(key, now);
         }
     }
 
-    /// Looks again at what failed and is due.
+    /// Looks again at what is due.
     pub fn wake(&mut self, now: Instant) {
-        while let Some((at, key)) = self.due.first()
-            && *at <= now
-        {
-            self.dirty.insert(key.clone());
-            self.due.pop_first();
-        }
+        self.dirty.extend(self.missing.take_due(now));
     }
 
-    /// When there is something to settle: at once ([`Instant::ZERO`]), or when something that failed is due again.
+    /// When there is something to settle: at once ([`Instant::ZERO`]), or when something is due again.
     pub fn next(&self) -> Option<Instant> {
-        if self.dirty.is_empty() { self.due.first().map(|(at, _)| *at) } else { Some(Instant::ZERO) }
+        if self.dirty.is_empty() { self.missing.next() } else { Some(Instant::ZERO) }
     }
 
     /// How many addresses [`Self::settle`] has to look at.
@@ -399,7 +379,7 @@ impl AddressBook {
         self.wanted.holders(key).next()
     }
 
-    /// How many addresses are wanted, there, and ours.
+    /// How many addresses are wanted, there, and ours, permanent ones aside.
     pub fn held(&self) -> usize {
         self.held.len()
     }
@@ -413,9 +393,10 @@ impl AddressBook {
         keys.filter_map(|key| self.wanted.get(key)).map(|(address, _)| address.clone()).collect()
     }
 
-    /// Which of these are there and ours.
+    /// Which of these are there and ours, static ones aside: whoever gives them up can't take those off.
     pub fn ours<'a>(&self, addresses: impl Iterator<Item = &'a InterfaceAddress>) -> Vec<AddressKey> {
-        addresses.map(InterfaceAddress::key).filter(|key| self.seen.get(key).is_some_and(|seen| seen.ours)).collect()
+        let ours = |key: &AddressKey| self.seen.get(key).is_some_and(|seen| seen.ours) && !self.is_static(key);
+        addresses.map(InterfaceAddress::key).filter(ours).collect()
     }
 
     /// The holders of which something that they want was put there or went since this was asked last.
@@ -426,17 +407,6 @@ impl AddressBook {
     /// The addresses that move and that somebody else has put there, each told once for as long as it is there.
     pub fn take_foreign(&mut self) -> Vec<AddressKey> {
         std::mem::take(&mut self.unmentioned)
-    }
-
-    /// The first address of an interface that is its own and that `fits`: neither ours nor one of `except`.
-    pub fn primary<A>(
-        &self,
-        interface: &InterfaceName,
-        except: &[InterfaceAddress],
-        fits: impl Fn(IpAddr) -> Option<A>,
-    ) -> Option<A> {
-        let own = self.foreign.get(interface)?.iter().map(|(_, address)| *address);
-        own.filter(|address| !except.iter().any(|vip| vip.address == *address)).find_map(fits)
     }
 
     // What is known of one key.
@@ -467,28 +437,12 @@ impl AddressBook {
         }
     }
 
-    fn note_restored(&mut self, key: &AddressKey, now: Instant) {
-        let last = self.restored.get(key).filter(|last| now.since(last.at) < CALM);
-        let away = last.map_or(AWAY, |last| (last.away * 2).min(LONGEST_AWAY));
-        self.restored.insert(key.clone(), Restored { at: now, away });
-    }
-
-    fn forget_failure(&mut self, key: &AddressKey) -> bool {
-        let failed = self.failed.remove(key);
-        if let Some(at) = failed {
-            self.due.remove(&(at, key.clone()));
-        }
-        failed.is_some()
-    }
-
     /// Something about it has changed.
     fn touch(&mut self, key: AddressKey) {
         self.note_held(&key);
         self.mention(&key);
         if self.wanted.get(&key).is_none() {
-            self.lost.remove(&key);
-            self.restored.remove(&key);
-            self.forget_failure(&key);
+            self.missing.forget(&key);
             if !self.seen.contains_key(&key) {
                 self.disown(&key);
             }
@@ -497,7 +451,8 @@ impl AddressBook {
     }
 
     fn note_held(&mut self, key: &AddressKey) {
-        let held = self.seen.get(key).is_some_and(|seen| seen.ours) && self.wanted.get(key).is_some();
+        let renewed = self.wanted.get(key).is_some_and(|(wanted, _)| !wanted.permanent);
+        let held = renewed && self.seen.get(key).is_some_and(|seen| seen.ours);
         let changed = if held { self.held.insert(key.clone()) } else { self.held.remove(key) };
         if changed {
             self.changed.extend(self.wanted.holders(key));

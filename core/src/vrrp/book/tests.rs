@@ -15,6 +15,7 @@ fn vip(last: u8) -> InterfaceAddress {
         label: None,
         scope: Scope::Global,
         no_prefix_route: false,
+        permanent: false,
     }
 }
 

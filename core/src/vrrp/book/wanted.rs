@@ -131,6 +131,16 @@ impl<I: Item> Wanted<I> {
         self.by_key.get(key).into_iter().flatten().map(|(holder, _)| *holder)
     }
 
+    /// Whether this holder is among them.
+    pub fn has(&self, key: &I::Key, holder: Holder) -> bool {
+        self.holders(key).any(|other| other == holder)
+    }
+
+    /// What this holder wants.
+    pub fn of(&self, holder: Holder) -> &[I] {
+        self.by_holder.get(&holder).map_or(&[], |items| items)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

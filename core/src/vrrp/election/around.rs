@@ -21,7 +21,9 @@ impl Election {
             self.start_if_complete(now, out);
             return;
         }
+        self.interfaces_changed();
         self.look_at_routes(now);
+        self.settle_statics(now, out);
         let new: Vec<InterfaceName> = self.links.keys().filter(|name| !before.contains_key(name)).cloned().collect();
         new.iter().for_each(|interface| self.listen_again(interface, out));
         let tracked = self.trackers.ids().filter_map(|what| match what {
@@ -38,8 +40,10 @@ impl Election {
         let Link { name, running } = link;
         if self.links.insert(name.clone(), running).is_none() {
             self.listen_again(&name, out);
+            self.interfaces_changed();
         }
         self.look_at_routes(now);
+        self.settle_statics(now, out);
         self.track_link(&name, now, out);
         self.assess(Some(&name), now, out);
     }
@@ -57,6 +61,7 @@ impl Election {
             self.start_if_complete(now, out);
             return;
         }
+        self.settle_statics(now, out);
         self.addresses_changed(None, now, out);
     }
 

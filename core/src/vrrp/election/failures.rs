@@ -50,6 +50,9 @@ impl Election {
             Effect::AddAddress(address) => {
                 self.book.add_failed(address.key(), now);
                 self.reread_soon(now);
+                if self.book.is_static(&address.key()) {
+                    self.assess(Some(&address.interface), now, out);
+                }
                 format!("adding {address}")
             }
             Effect::RenewAddresses { .. } => {

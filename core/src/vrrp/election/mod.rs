@@ -11,6 +11,8 @@ pub mod estate;
 mod failures;
 mod reload;
 mod routes;
+mod settle;
+mod statics;
 mod status;
 mod sync_group;
 
@@ -20,8 +22,7 @@ use self::estate::ElectionEstate;
 use self::failures::Retry;
 use self::routes::Asked;
 use self::sync_group::Groups;
-use super::announce::queue::AT_ONCE;
-use super::book::{AddressBook, Change, Holder, MOST_ADDED};
+use super::book::{AddressBook, Holder};
 use super::counters::IgnoredAdverts;
 use super::lifetime::Renewals;
 use super::packet::{Advert, TTL};
@@ -36,9 +37,8 @@ use crate::command::ScriptId;
 use crate::config::Config;
 use crate::coordination::{Concerned, Leases};
 use crate::datagram::Datagram;
-use crate::decision::{Decision, IgnoreReason, RoleCause};
-use crate::door::News;
-use crate::interface::{Family, InterfaceAddress, InterfaceName};
+use crate::decision::{IgnoreReason, RoleCause};
+use crate::interface::{Family, InterfaceName};
 use crate::limit::Limit;
 use crate::machine::{LastWill, LeavesWill};
 use crate::machine::{Machine, Reason};
@@ -248,6 +248,7 @@ impl Election {
             Event::LinkChanged(link) => self.link_changed(link, now, out),
             Event::LinkGone(interface) => {
                 self.links.remove(&interface);
+                self.interfaces_changed();
                 self.look_at_routes(now);
                 self.track_link(&interface, now, out);
                 self.assess(Some(&interface), now, out);
@@ -258,6 +259,7 @@ impl Election {
                 let interface = address.key.interface.clone();
                 if self.book.observe(address, present) {
                     self.look_at_routes(now);
+                    self.settle_statics(now, out);
                     self.addresses_changed(Some(&interface), now, out);
                 }
             }
@@ -272,69 +274,6 @@ impl Election {
             Event::RuleChanged { rule, present } => _ = self.book.rules.observe(*rule, present),
             Event::RouteChanged { route, present } => _ = self.book.routes.observe(route, present),
         }
-    }
-
-    /// What this event has changed of what is wanted or there: the kernel's part of it, what is announced, what is told.
-    /// First all routers have said what they want: a MASTER that lost its own address too puts nothing back.
-    fn settle(&mut self, now: Instant, out: &mut Outbox) {
-        let most = match self.phase {
-            Phase::Starting { .. } => return,
-            Phase::Running => MOST_ADDED,
-            // What could not be added so far must not be added on the way out.
-            Phase::Stopped | Phase::HandedOver => 0,
-        };
-        let late = self.change(now, most, out);
-        self.ask_for_routes(now, out);
-        for address in self.book.take_foreign() {
-            out.decide(Decision::AddressNotOurs { address });
-        }
-        for (address, here) in self.book.take_news() {
-            out.news(News::AddressHere { address, here });
-        }
-        for (file, number) in self.files.news() {
-            out.news(News::FileNumber { file, number });
-        }
-        let global = &self.config.global;
-        let pause = |interface: &InterfaceName, address| global.announcement_pause(interface, Family::of(address));
-        for (interface, address) in self.book.take_announcements(now, AT_ONCE, pause) {
-            out.push(Effect::Announce { interface, address });
-        }
-        // When the kernel has said whether it takes them this time.
-        for address in &late {
-            if let Some(holder) = self.book.holder(&address.key()) {
-                self.book.announce(holder, std::iter::once(address), 1);
-            }
-        }
-    }
-
-    /// The kernel's part of it, with at most so many additions. Returns those that had been refused before.
-    ///
-    /// A route needs the address that it names as its source, so it comes after the addresses and goes before them.
-    fn change(&mut self, now: Instant, most: usize, out: &mut Outbox) -> Vec<InterfaceAddress> {
-        let mut late = Vec::new();
-        let routes = self.remove_routes(now, most, out);
-        for change in self.book.settle(now, most) {
-            match change {
-                Change::Remove { key, left_behind } => {
-                    out.push(Effect::RemoveAddress(key.clone()));
-                    out.decide(left_behind.then_some(Decision::LeftoverRemoved { address: key }));
-                }
-                Change::Add { address, restored, retried } => {
-                    out.push(Effect::AddAddress(address.clone()));
-                    // While it was away nobody answered for it: neighbours may have given it up, and some wait for half a
-                    // minute before they ask again.
-                    if retried {
-                        late.push(address.clone());
-                    } else if restored {
-                        let (interface, vip) = (address.interface.clone(), address.address);
-                        out.push(Effect::Announce { interface, address: vip });
-                    }
-                    out.decide(restored.then_some(Decision::AddressRestored { address }));
-                }
-            }
-        }
-        self.add_routes(routes, out);
-        late
     }
 
     // Start, reload, stop.
@@ -370,6 +309,9 @@ impl Election {
         // Last: what is not gone by now is not given back.
         self.leases.stop(out);
         self.phase = Phase::Stopped;
+        // What moves goes first: it may need a static address, and that one may be in its way.
+        self.change(now, 0, out);
+        self.book.release(Holder::Static);
     }
 
     // Adverts.
@@ -452,6 +394,9 @@ impl Election {
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         self.wake_processes(now, out);
         self.book.wake(now);
+        if self.settle_statics(now, out) {
+            self.assess(None, now, out);
+        }
         self.book.routes.wake(now);
         self.book.rules.wake(now);
         self.retry(now, out);

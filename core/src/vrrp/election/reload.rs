@@ -3,12 +3,13 @@
 use super::{Election, Listener, REREAD};
 use crate::command::ScriptId;
 use crate::config::{
-    Config, SyncGroup, TrackFile, TrackProcess, TrackerId, Transport, VirtualRouterConfig, VirtualServer, VrrpScript,
-    WatchedProcess,
+    Config, Statics, SyncGroup, TrackFile, TrackProcess, TrackerId, Transport, VirtualRouterConfig, VirtualServer,
+    VrrpScript, WatchedProcess,
 };
 use crate::decision::{Decision, PriorityCause, RoleCause};
 use crate::interface::InterfaceAddress;
 use crate::quantity::{Priority, Role};
+use crate::route::{Route, VirtualRule};
 use crate::time::Instant;
 use crate::vrrp::VirtualRouter;
 use crate::vrrp::book::MOST_ADDED;
@@ -41,6 +42,7 @@ impl Election {
         gone.iter_mut().for_each(|router| router.resign(&mut ctx));
         gone.iter_mut().for_each(|router| router.stop(RoleCause::Reconfigured, &mut ctx));
 
+        self.want_statics();
         self.load_scripts(&new, now);
         let watched = self.watched_processes();
         self.load_processes(&new, now, out);
@@ -97,6 +99,7 @@ impl Election {
         // At start what nobody wants goes before anything listens, and what was taken up comes back. At a reload it is known
         // only at the end of the event which router still wants its addresses: until then nothing is added.
         self.change(now, if took_up { MOST_ADDED } else { 0 }, out);
+        self.settle_statics(now, out);
         if old.vip.lifetime != new.vip.lifetime || unrenewed {
             out.extend(lifetime::all(&self.book).into_iter().map(|addresses| Effect::RenewAddresses { addresses }));
         }
@@ -111,7 +114,8 @@ impl Election {
         }
         self.timers.reset(self.routers.len());
         self.listen(out);
-        self.reread_at = (!self.routers.is_empty()).then(|| self.reread_at.unwrap_or(now + REREAD));
+        let holds = !self.routers.is_empty() || !new.statics.addresses.is_empty();
+        self.reread_at = holds.then(|| self.reread_at.unwrap_or(now + REREAD));
         self.scripts.values_mut().for_each(|script| script.wake(now, out));
         self.assess(None, now, out);
         self.align_groups(now, out);
@@ -236,7 +240,8 @@ fn take_same(
 fn announce_difference(old: &Config, new: &Config, out: &mut Outbox) {
     let (old, new) = (blocks(old), blocks(new));
     let names = |blocks: &BTreeMap<(&str, &str), Block<'_>>, pick: &dyn Fn(&(&str, &str)) -> bool| -> Vec<String> {
-        blocks.keys().filter(|name| pick(name)).map(|(kind, name)| format!("{kind} {name}")).collect()
+        let shown = |(kind, name): &(&str, &str)| format!("{kind} {name}").trim_end().to_owned();
+        blocks.keys().filter(|name| pick(name)).map(shown).collect()
     };
     let added = names(&new, &|name| !old.contains_key(name));
     let removed = names(&old, &|name| !new.contains_key(name));
@@ -254,6 +259,9 @@ enum Block<'a> {
     File(&'a TrackFile),
     Process(&'a TrackProcess),
     Group(&'a SyncGroup),
+    Addresses(&'a [InterfaceAddress]),
+    Routes(&'a [Route]),
+    Rules(&'a [VirtualRule]),
 }
 
 fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
@@ -262,5 +270,12 @@ fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
     let groups = config.groups.iter().map(|group| (("vrrp_sync_group", &*group.name), Block::Group(group)));
     let files = config.files.values().map(|file| (("track_file", &*file.name), Block::File(file)));
     let processes = config.processes.values().map(|it| (("vrrp_track_process", &*it.name), Block::Process(it)));
-    routers.chain(scripts).chain(groups).chain(files).chain(processes).collect()
+    let Statics { addresses, routes, rules, places: _ } = &config.statics;
+    let statics = [
+        (!addresses.is_empty()).then_some((("static_ipaddress", ""), Block::Addresses(addresses))),
+        (!routes.is_empty()).then_some((("static_routes", ""), Block::Routes(routes))),
+        (!rules.is_empty()).then_some((("static_rules", ""), Block::Rules(rules))),
+    ];
+    let statics = statics.into_iter().flatten();
+    routers.chain(scripts).chain(groups).chain(files).chain(processes).chain(statics).collect()
 }

@@ -1,4 +1,4 @@
-//! The routes and policy rules of the MASTERs: what must change, and when the kernel is asked for them.
+//! Routes and policy rules, of the MASTERs and static ones: what must change, and when the kernel is asked for them.
 //!
 //! Linux takes routes out with an interface that goes down and with the address that they name as their source, and does not
 //! tell of all of them. So it is asked soon after anything of that kind. A host may have a million other routes: it is never
@@ -95,8 +95,11 @@ impl Election {
 
     /// The configuration wants routes, or a predecessor had some.
     pub(super) fn routes_configured(&mut self, left: bool, now: Instant) {
-        let wanted =
-            left || self.config.routers.iter().any(|router| !router.routes.is_empty() || !router.rules.is_empty());
+        let statics = &self.config.statics;
+        let wanted = left
+            || !statics.routes.is_empty()
+            || !statics.rules.is_empty()
+            || self.config.routers.iter().any(|router| !router.routes.is_empty() || !router.rules.is_empty());
         if wanted && !self.book.routes.has_begun() {
             self.routes.by(now);
         }

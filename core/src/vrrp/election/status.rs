@@ -3,13 +3,14 @@
 use super::Election;
 use crate::config::{TrackWeight, Tracked, TrackerId, Weighed};
 use crate::decision::Decision;
-use crate::interface::{Family, InterfaceName};
+use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::lease::Mode;
 use crate::machine::{Input, InputOf};
 use crate::quantity::Version;
+use crate::route::{Route, VirtualRule};
 use crate::status::{
     AddressStatus, ElectionStatus, HeardStatus, History, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts,
-    RouteStatus, RouterStatus, RuleStatus, Shows, Since, TrackedStatus, TrackerStatus, age, millis,
+    RouteStatus, RouterStatus, RuleStatus, Shows, Since, StaticsStatus, TrackedStatus, TrackerStatus, age, millis,
 };
 use crate::time::Instant;
 use crate::vrrp::virtual_router::{Backup, Heard, State, VirtualRouter};
@@ -115,11 +116,17 @@ impl Shows for Election {
             reason: reason.to_owned(),
             packets,
         });
+        let statics = &self.config.statics;
         ElectionStatus {
             routers: routers.map(|(place, router)| self.show(place, router, seen, now)).collect(),
             trackers: trackers.collect(),
             ignored: ignored.collect(),
             decisions: history.show(now),
+            statics: StaticsStatus {
+                addresses: statics.addresses.iter().map(|it| self.show_address(it)).collect(),
+                routes: statics.routes.iter().map(|it| self.show_route(it)).collect(),
+                rules: statics.rules.iter().map(|it| self.show_rule(it)).collect(),
+            },
         }
     }
 }
@@ -137,20 +144,6 @@ impl Election {
             let reading = self.trackers.reading(what).to_string();
             TrackedStatus { what: what.to_string(), reading, weight: points, reverse, adds }
         });
-        let address = |vip: &crate::interface::InterfaceAddress| AddressStatus {
-            address: vip.address.to_string(),
-            prefix_len: vip.prefix_len,
-            interface: vip.interface.to_string(),
-            there: self.book.is_there(&vip.key()),
-        };
-        let route = |route: &crate::route::Route| RouteStatus {
-            route: route.to_string(),
-            there: self.book.routes.is_there(&route.key),
-        };
-        let rule = |rule: &crate::route::VirtualRule| RuleStatus {
-            rule: rule.to_string(),
-            there: self.book.rules.is_there(&rule.rule),
-        };
         let key = (config.interfaces.heard_on.clone(), config.family, config.vrid.get());
         RouterStatus {
             name: router.name().to_string(),
@@ -177,13 +170,30 @@ impl Election {
                 State::Init | State::Master(_) | State::Fault => None,
             },
             next: next(router, now),
-            addresses: router.addresses().iter().map(address).collect(),
+            addresses: router.addresses().iter().map(|it| self.show_address(it)).collect(),
             packets: seen.packets.get(&key).copied().unwrap_or_default(),
             group: self.groups.name_of(place).map(|name| name.to_string()),
             lease: self.lease(router),
-            routes: router.routes().iter().map(route).collect(),
-            rules: router.rules().iter().map(rule).collect(),
+            routes: router.routes().iter().map(|it| self.show_route(it)).collect(),
+            rules: router.rules().iter().map(|it| self.show_rule(it)).collect(),
         }
+    }
+
+    fn show_address(&self, address: &InterfaceAddress) -> AddressStatus {
+        AddressStatus {
+            address: address.address.to_string(),
+            prefix_len: address.prefix_len,
+            interface: address.interface.to_string(),
+            there: self.book.is_there(&address.key()),
+        }
+    }
+
+    fn show_route(&self, route: &Route) -> RouteStatus {
+        RouteStatus { route: route.to_string(), there: self.book.routes.is_there(&route.key) }
+    }
+
+    fn show_rule(&self, rule: &VirtualRule) -> RuleStatus {
+        RuleStatus { rule: rule.to_string(), there: self.book.rules.is_there(&rule.rule) }
     }
 
     fn lease(&self, router: &VirtualRouter) -> Option<LeaseStatus> {

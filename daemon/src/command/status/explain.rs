@@ -1,14 +1,19 @@
 //! One virtual router or virtual server, all of it: what it is, since when, why, and what would change it.
 
 use super::ages::words;
-use super::overview::{decisions, is_about, told};
+use super::overview::{decisions, is_about, listed, told};
 use super::table::{aligned, cut, wrapped};
-use vipward_core::status::{CheckerStatus, ElectionStatus, RouterStatus, Status, TrackedStatus, VirtualServerStatus};
+use vipward_core::status::{
+    CheckerStatus, ElectionStatus, RouterStatus, StaticsStatus, Status, TrackedStatus, VirtualServerStatus,
+};
 
 /// How many decisions about it are shown.
 const LAST: usize = 10;
 
-/// The text about the virtual router or virtual server of that name.
+/// What static addresses, routes and rules are called together.
+const STATIC: &str = "static";
+
+/// The text about the virtual router or virtual server of that name, or about what is static.
 ///
 /// # Errors
 /// There is none, in a sentence that names those that are there.
@@ -16,6 +21,7 @@ pub fn explain(status: &Status, name: &str) -> Result<String, String> {
     let mut text = match named(status, name)? {
         Named::Router(election, router) => self::router(election, router),
         Named::Service(service) => self::service(service),
+        Named::Statics(statics) => self::statics(statics),
     };
     let about: Vec<String> = decisions(status).iter().filter(|decision| is_about(decision, name)).map(told).collect();
     if !about.is_empty() {
@@ -33,6 +39,7 @@ pub fn json(status: &Status, name: &str) -> Result<String, String> {
     let json = match named(status, name)? {
         Named::Router(_, router) => serde_json::to_string_pretty(router),
         Named::Service(service) => serde_json::to_string_pretty(service),
+        Named::Statics(statics) => serde_json::to_string_pretty(statics),
     };
     json.map(|json| json + "\n").map_err(|error| error.to_string())
 }
@@ -41,6 +48,8 @@ pub fn json(status: &Status, name: &str) -> Result<String, String> {
 enum Named<'a> {
     Router(&'a ElectionStatus, &'a RouterStatus),
     Service(&'a VirtualServerStatus),
+    /// [`STATIC`]
+    Statics(&'a StaticsStatus),
 }
 
 fn named<'a>(status: &'a Status, name: &str) -> Result<Named<'a>, String> {
@@ -48,6 +57,9 @@ fn named<'a>(status: &'a Status, name: &str) -> Result<Named<'a>, String> {
     let services = || status.balancer.iter().flat_map(|balancer| &balancer.services);
     if let (Some(election), Some(router)) = (&status.election, routers().find(|router| router.name == name)) {
         return Ok(Named::Router(election, router));
+    }
+    if let Some(election) = status.election.as_ref().filter(|_| name == STATIC) {
+        return Ok(Named::Statics(&election.statics));
     }
     let service = services().find(|service| is_called(service, name)).map(Named::Service);
     service.ok_or_else(|| nothing(name, routers().map(|it| &*it.name).chain(services().map(|it| &*it.name)), status))
@@ -76,6 +88,19 @@ fn nothing<'a>(name: &str, known: impl Iterator<Item = &'a str>, status: &Status
 fn is_called(service: &VirtualServerStatus, name: &str) -> bool {
     let group = service.name.split_once("group ").is_some_and(|(_, group)| group == name);
     group || service.name == name || service.name.split_once(' ').is_some_and(|(_, address)| address == name)
+}
+
+fn statics(statics: &StaticsStatus) -> String {
+    let all = listed(statics);
+    if all.is_empty() {
+        return "no static address, route or rule is configured\n".to_owned();
+    }
+    let mut text = "Static addresses, routes and rules, there as long as this director runs\n".to_owned();
+    for (what, there) in all {
+        let there = if there { "there" } else { "MISSING: its interface is not there, or the log says why" };
+        text += &wrapped(&format!("{what}: {there}"), "  ");
+    }
+    text
 }
 
 fn router(election: &ElectionStatus, router: &RouterStatus) -> String {

@@ -4,8 +4,8 @@ use super::ages::{since, words};
 use super::table::{aligned, cut};
 use vipward_core::mail::MailStatus;
 use vipward_core::status::{
-    AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RealServerStatus, RouterStatus, Status,
-    VirtualServerStatus,
+    AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RealServerStatus, RouterStatus, StaticsStatus,
+    Status, VirtualServerStatus,
 };
 
 /// How many of the last decisions the overview shows.
@@ -20,6 +20,7 @@ pub fn overview(status: &Status) -> String {
         Some(election) => {
             text += &routers(election);
             text += &trackers(election);
+            text += &statics(&election.statics);
         }
     }
     match &status.balancer {
@@ -170,6 +171,27 @@ fn trackers(election: &ElectionStatus) -> String {
         })
         .collect();
     "\n".to_owned() + &aligned(&["TRACKED", "READING", "FOR", ""], &rows)
+}
+
+/// Those that are not there, and how many there are.
+fn statics(statics: &StaticsStatus) -> String {
+    let all = listed(statics);
+    if all.is_empty() {
+        return String::new();
+    }
+    let missing: Vec<&String> = all.iter().filter(|(_, there)| !there).map(|(what, _)| what).collect();
+    let mut text = cut(&format!("\nSTATIC: {} of {} there", all.len() - missing.len(), all.len())) + "\n";
+    missing.iter().for_each(|what| text += &(cut(&format!("  MISSING: {what}")) + "\n"));
+    text
+}
+
+/// Static addresses, routes and rules, and whether each is there.
+pub fn listed(statics: &StaticsStatus) -> Vec<(String, bool)> {
+    let StaticsStatus { addresses, routes, rules } = statics;
+    let addresses =
+        addresses.iter().map(|it| (format!("{}/{} on {}", it.address, it.prefix_len, it.interface), it.there));
+    let routes = routes.iter().map(|it| (format!("route {}", it.route), it.there));
+    addresses.chain(routes).chain(rules.iter().map(|it| (format!("rule {}", it.rule), it.there))).collect()
 }
 
 fn services(balancer: &BalancerStatus) -> String {

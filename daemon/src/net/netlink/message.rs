@@ -93,6 +93,7 @@ pub fn new_address(index: u32, address: &InterfaceAddress, lifetime: Option<Dura
     }
     // Both the same: an address is as good as any until it goes. But an IPv6 address that is no part of a network is for those
     // who come, and nothing that this host sends should have it as its source: deprecated from the beginning, as keepalived's.
+    let lifetime = lifetime.filter(|_| !address.permanent);
     let seconds = lifetime.map_or(FOREVER, |lifetime| u32::try_from(lifetime.as_secs()).unwrap_or(FOREVER));
     let mut cache_info = CacheInfo::default();
     let alone = address.address.is_ipv6() && address.prefix_len == 128;

@@ -45,6 +45,7 @@ fn vip(interface: &str) -> InterfaceAddress {
         label: Some(format!("{interface}:vip").into()),
         scope: Scope::Link,
         no_prefix_route: true,
+        permanent: false,
     }
 }
 

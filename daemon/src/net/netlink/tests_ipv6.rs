@@ -16,6 +16,7 @@ fn vip(address: &str, prefix_len: u8) -> InterfaceAddress {
         label: None,
         scope: Scope::Global,
         no_prefix_route: false,
+        permanent: false,
     }
 }
 
