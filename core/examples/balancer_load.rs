@@ -103,6 +103,8 @@ fn config() -> Config {
             scheduler: Scheduler("wlc".into()),
             persistence_timeout: None,
             persistence_granularity: Ipv4Addr::BROADCAST,
+            persistence_prefix: 128,
+            persistence_engine: None,
             quorum: 1,
             hysteresis: 0,
             sorry_server: None,

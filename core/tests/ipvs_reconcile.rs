@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use vipward_core::ipvs::{
     ApplyError, Destination, Forwarding, Op, Persistence, Protocol, Scheduler, Service, ServiceEntry, ServiceFlags,
-    ServiceKey, Table, reconcile,
+    ServiceKey, Table, TunnelChecksum, reconcile,
 };
 
 fn key(n: u8) -> ServiceKey {
@@ -21,7 +21,12 @@ fn destination(weight: u32) -> Destination {
 }
 
 fn rr() -> Service {
-    Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() }
+    Service {
+        scheduler: Scheduler("rr".into()),
+        persistence: None,
+        flags: Default::default(),
+        persistence_engine: None,
+    }
 }
 
 fn table(services: &[(u8, &[(u8, u32)])]) -> Table {
@@ -88,20 +93,29 @@ fn the_kernel_refuses_what_it_refuses() {
     }
 }
 
+fn forwardings() -> impl Strategy<Value = Forwarding> {
+    prop_oneof![
+        Just(Forwarding::Nat),
+        Just(Forwarding::Dr),
+        Just(Forwarding::Gre { checksum: true }),
+        (1..3_u16).prop_map(|port| Forwarding::Gue { port, checksum: TunnelChecksum::Remote }),
+    ]
+}
+
 fn destinations() -> impl Strategy<Value = BTreeMap<SocketAddr, Destination>> {
-    let destination = (0..3_u32, prop_oneof![Just(Forwarding::Nat), Just(Forwarding::Dr)], 0..3_u32).prop_map(
-        |(weight, forwarding, upper_threshold)| Destination { weight, forwarding, upper_threshold, lower_threshold: 0 },
-    );
+    let destination = (0..3_u32, forwardings(), 0..3_u32).prop_map(|(weight, forwarding, upper_threshold)| {
+        Destination { weight, forwarding, upper_threshold, lower_threshold: 0 }
+    });
     prop::collection::btree_map((1..5_u8).prop_map(real), destination, 0..4)
 }
 
 fn tables() -> impl Strategy<Value = Table> {
-    let service = (prop_oneof![Just("rr"), Just("wlc")], prop::option::of(1..3_u32), any::<u32>()).prop_map(
-        |(scheduler, timeout, bits)| {
-            let persistence = timeout.map(|timeout_secs| Persistence { timeout_secs, netmask: Ipv4Addr::BROADCAST });
-            Service { scheduler: Scheduler(scheduler.into()), persistence, flags: ServiceFlags::from_bits(bits) }
-        },
-    );
+    let service = (prop_oneof![Just("rr"), Just("wlc")], prop::option::of(1..3_u32), any::<u32>(), any::<bool>())
+        .prop_map(|(scheduler, timeout, bits, engine)| {
+            let persistence = timeout.map(Persistence::each_client);
+            let (scheduler, flags) = (Scheduler(scheduler.into()), ServiceFlags::from_bits(bits));
+            Service { scheduler, persistence, flags, persistence_engine: engine.then(|| "sip".into()) }
+        });
     let entry = (service, destinations()).prop_map(|(service, destinations)| ServiceEntry { service, destinations });
     prop::collection::btree_map((1..4_u8).prop_map(key), entry, 0..4).prop_map(|services| Table { services })
 }

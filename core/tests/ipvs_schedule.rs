@@ -25,7 +25,12 @@ fn service(scheduler: &str, weights: &[u32]) -> ServiceEntry {
         (real(n), destination)
     });
     ServiceEntry {
-        service: Service { scheduler: Scheduler(scheduler.into()), persistence: None, flags: Default::default() },
+        service: Service {
+            scheduler: Scheduler(scheduler.into()),
+            persistence: None,
+            flags: Default::default(),
+            persistence_engine: None,
+        },
         destinations: destinations.collect(),
     }
 }
@@ -176,7 +181,7 @@ mod persistence {
 
     fn sticky(weights: &[u32], netmask: Ipv4Addr) -> Relay {
         let mut entry = service("rr", weights);
-        entry.service.persistence = Some(Persistence { timeout_secs: 300, netmask });
+        entry.service.persistence = Some(Persistence { netmask, ..Persistence::each_client(300) });
         Relay::new(entry)
     }
 
@@ -195,6 +200,19 @@ mod persistence {
         let mut relay = sticky(&[1, 1], Ipv4Addr::new(255, 255, 255, 0));
         assert_eq!(relay.picks(3), [1, 1, 1]);
         assert_eq!(relay.connect(client(256), 0), Some(2));
+    }
+
+    #[test]
+    fn a_prefix_makes_ipv6_neighbours_one_client() {
+        let mut entry = service("rr", &[1, 1]);
+        let mut picks = |prefix: u8, clients: [&str; 3]| {
+            entry.service.persistence = Some(Persistence { prefix, ..Persistence::each_client(300) });
+            let mut relay = Relay::new(entry.clone());
+            clients.map(|client| relay.connect(client.parse().unwrap(), 0).unwrap())
+        };
+        assert_eq!(picks(64, ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]), [1, 1, 2]);
+        assert_eq!(picks(128, ["2001:db8::1", "2001:db8::2", "2001:db8::1"]), [1, 2, 1]);
+        assert_eq!(picks(1, ["2001:db8::1", "7fff::2", "8000::1"]), [1, 1, 2]);
     }
 
     #[test]

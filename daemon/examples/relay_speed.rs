@@ -35,7 +35,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(relay.apply_in_time(&Op::AddService {
         key,
-        service: Service { scheduler: Scheduler(Arc::from("rr")), persistence: None, flags: Default::default() },
+        service: Service {
+            scheduler: Scheduler(Arc::from("rr")),
+            persistence: None,
+            flags: Default::default(),
+            persistence_engine: None,
+        },
     }))?;
     runtime.block_on(relay.apply_in_time(&Op::AddDestination {
         service: key,

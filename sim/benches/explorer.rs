@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use vipward_sim::explore::draft::Texts;
+use vipward_sim::explore::files::Texts;
 use vipward_sim::explore::{Case, Clusters};
 use vipward_sim::runner::events::{EventRun, Product};
 use vipward_sim::scenario;

@@ -130,6 +130,8 @@ pub(crate) fn config(priority: u8) -> Config {
         scheduler: Scheduler("rr".into()),
         persistence_timeout: None,
         persistence_granularity: std::net::Ipv4Addr::BROADCAST,
+        persistence_prefix: 128,
+        persistence_engine: None,
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,

@@ -201,6 +201,7 @@ fn lines(run: &Run) -> Vec<Line> {
             What::RouteRemoved(key) => line("-route", key.to_string(), Becomes::Same),
             What::RuleAdded(rule) => line("+rule", rule.to_string(), Becomes::Same),
             What::RuleRemoved(rule) => line("-rule", rule.to_string(), Becomes::Same),
+            What::SetIpvs(setting) => line("ipvs", setting.to_string(), Becomes::Same),
             What::Ipvs(op) => {
                 // What is changed at one moment is one line.
                 let key = op_service(op);
@@ -329,7 +330,9 @@ fn word_of(decision: &Decision) -> String {
         Decision::ProcessChanged { .. } => "process",
         Decision::WeightChanged { .. } => "weight",
         Decision::ConfigApplied { .. } => "config",
-        Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } => "failed",
+        Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } | Decision::SettingNotServed { .. } => {
+            "failed"
+        }
         Decision::LeftoverRemoved { .. }
         | Decision::AddressRestored { .. }
         | Decision::RouteLeftoverRemoved { .. }
@@ -390,6 +393,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         What::RuleAdded(rule) => ("rule-added".to_owned(), rule.to_string()),
         What::RuleRemoved(rule) => ("rule-removed".to_owned(), rule.to_string()),
         What::Ipvs(op) => ("ipvs".to_owned(), describe(op)),
+        What::SetIpvs(setting) => ("ipvs".to_owned(), setting.to_string()),
         What::Advert { vrid, priority, destination } => {
             ("advert".to_owned(), format!("VRID {vrid}, priority {priority} to {destination}"))
         }

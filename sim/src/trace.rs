@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vipward_core::decision::Decision;
 use vipward_core::interface::AddressKey;
-use vipward_core::ipvs::Op;
+use vipward_core::ipvs::{Op, Setting};
 use vipward_core::quantity::Role;
 use vipward_core::route::{RouteKey, Rule};
 use vipward_core::supervisor::Saying;
@@ -113,6 +113,8 @@ pub enum What {
         invariant: &'static str,
         text: String,
     },
+    /// What IPVS has for all services changed.
+    SetIpvs(Setting),
 }
 
 /// One request of a client, from its start to its end.

@@ -4,7 +4,8 @@
 //! service that asks for more is not served: another source address, or half of its packets, is not what was asked for. The
 //! others are.
 
-use crate::config::VirtualServer;
+use crate::config::{Config, VirtualServer};
+use crate::decision::Decision;
 use crate::ipvs::{Forwarding, Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,17 @@ pub enum Carrier {
 }
 
 impl Carrier {
+    /// Words about IPVS as a whole that it can do nothing about.
+    pub(super) fn lacks_settings(&self, config: &Config) -> Vec<Decision> {
+        let Self::Relay { instead } = self else { return Vec::new() };
+        let global = &config.global;
+        let said =
+            [("lvs_timeouts", global.lvs_timeouts.is_some()), ("lvs_sync_daemon", global.lvs_sync_daemon.is_some())];
+        let why = instead.clone().unwrap_or_else(|| "`--dataplane relay` was given".to_owned());
+        let lacking = |word: &str| Decision::SettingNotServed { word: word.to_owned(), why: why.clone() };
+        said.into_iter().filter(|(_, said)| *said).map(|(word, _)| lacking(word)).collect()
+    }
+
     /// Why it can't serve this virtual server; none: it can.
     pub(super) fn lacks(&self, server: &VirtualServer) -> Option<String> {
         let Self::Relay { instead } = self else { return None };
@@ -29,6 +41,9 @@ impl Carrier {
         // Marks are on packets, and the relay sees connections.
         if let Some(mark) = server.entries.marks().next() {
             return Some(needs(&format!("fwmark {mark}")));
+        }
+        if let Some(engine) = &server.persistence_engine {
+            return Some(needs(&format!("`persistence_engine {engine}`")));
         }
         let mut methods = server.real_servers.iter().map(|real| real.forwarding);
         match (server.entries.protocol(), instead) {

@@ -1,7 +1,7 @@
 //! What a Balancer alone can ask for. Effects say what, not how.
 
 use crate::check::{Probe, ProbeId};
-use crate::ipvs::Op;
+use crate::ipvs::{Op, Setting};
 use crate::machine::{self, Lane};
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,14 @@ pub enum Effect {
     StartProbe { id: ProbeId, probe: Probe },
     /// Nobody wants that answer any more.
     CancelProbe(ProbeId),
+    /// Change what IPVS has once for all services.
+    SetIpvs(Setting),
 }
 
 impl machine::Effect for Effect {
     fn lane(&self) -> Lane {
         match self {
-            Self::Ipvs(_) => Lane::Change,
+            Self::Ipvs(_) | Self::SetIpvs(_) => Lane::Change,
             Self::ReadIpvs | Self::StartProbe { .. } | Self::CancelProbe(_) => Lane::Ask,
         }
     }

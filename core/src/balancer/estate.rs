@@ -1,6 +1,7 @@
 //! What a Balancer leaves to its successor, and what that one takes up.
 
 use super::Balancer;
+use super::settings::Owned;
 use crate::health::estate::CheckerEstate;
 use crate::health::files::Numbers;
 use crate::ipvs::{ServiceKey, VirtualServerId};
@@ -19,6 +20,9 @@ pub struct BalancerEstate {
     /// What tracked files held, as far as it was told.
     #[serde(skip_serializing_if = "Numbers::is_empty")]
     pub files: Numbers,
+    /// What IPVS has once for all services.
+    #[serde(skip_serializing_if = "Owned::is_nothing")]
+    pub settings: Owned,
 }
 
 /// One virtual server's. Without real servers: the configuration does not name it any more, and its entries may still be
@@ -65,6 +69,11 @@ impl Balancer {
             quorum: false,
             servers: Vec::new(),
         }));
-        BalancerEstate { attempts: self.attempts, services, files: self.files.numbers.clone() }
+        BalancerEstate {
+            attempts: self.attempts,
+            services,
+            files: self.files.numbers.clone(),
+            settings: self.settings.owned(),
+        }
     }
 }

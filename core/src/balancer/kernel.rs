@@ -69,12 +69,12 @@ impl Kernel {
         self.read_at.map(|at| (at, if self.setbacks > 0 { Reason::Retry } else { Reason::Reread }))
     }
 
-    /// Whether it is time to read the table; if so, that counts as asked for.
-    pub fn wants_read(&mut self, now: Instant) -> bool {
+    /// Whether it is time to read the table; if so, that counts as asked for. `also`: for more than services of ours.
+    pub fn wants_read(&mut self, also: bool, now: Instant) -> bool {
         if self.read_at.is_none_or(|at| now < at) {
             return false;
         }
-        if self.owned.is_empty() {
+        if self.owned.is_empty() && !also {
             self.read_at = None;
             return false;
         }
@@ -103,8 +103,9 @@ impl Kernel {
         ops
     }
 
-    /// The kernel's table as it was just read. `desired` names every service of the configuration.
-    pub fn compare(&mut self, table: &Table, desired: &Table, now: Instant) -> Repair {
+    /// The kernel's table as it was just read. `desired` names every service of the configuration. `settled`: so is what
+    /// IPVS has beside services.
+    pub fn compare(&mut self, table: &Table, desired: &Table, settled: bool, now: Instant) -> Repair {
         let mut uninvited = BTreeSet::new();
         let mut gone = BTreeSet::new();
         for key in self.owned.difference(&self.changed) {
@@ -134,8 +135,9 @@ impl Kernel {
         self.refused.retain(|key| self.changed.contains(key));
 
         let ops = self.reconcile(desired);
+        let others_settled = settled;
         let settled = self.unseen.is_empty() && self.refused.is_empty();
-        if settled && ops.is_empty() {
+        if settled && others_settled && ops.is_empty() {
             self.setbacks = 0;
         }
         self.read_at = Some(now + if settled { REREAD } else { RETRY });
@@ -178,13 +180,13 @@ impl Kernel {
     }
 
     /// At once, but not more often than every [`RETRY`].
-    fn read_soon(&mut self, now: Instant) {
+    pub fn read_soon(&mut self, now: Instant) {
         let at = self.asked_at.map_or(now, |asked| now.max(asked + RETRY));
         self.read_at = Some(self.read_at.map_or(at, |before| before.min(at)));
     }
 
     /// After 1 s, 2 s, 4 s ..., at most after [`REREAD`].
-    fn read_later(&mut self, now: Instant) -> Duration {
+    pub fn read_later(&mut self, now: Instant) -> Duration {
         let retry_in = RETRY.saturating_mul(1 << (self.setbacks.clamp(1, 5) - 1)).min(REREAD);
         let at = now + retry_in;
         self.read_at = Some(self.read_at.map_or(at, |before| before.min(at)));

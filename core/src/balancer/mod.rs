@@ -20,6 +20,7 @@ pub mod kernel;
 mod member;
 pub mod notify;
 pub mod queue;
+pub mod settings;
 mod status;
 mod suspend;
 mod unasked;
@@ -40,6 +41,7 @@ use kernel::Kernel;
 use member::TakenUp;
 use queue::{CheckerPlace, ProbeQueue};
 use serde::{Deserialize, Serialize};
+use settings::LiveSettings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use suspend::Suspension;
@@ -80,6 +82,8 @@ pub struct Balancer {
     suspension: Suspension,
     #[serde(default)]
     files: Files,
+    #[serde(default)]
+    settings: LiveSettings,
     /// What spreads first probes.
     #[serde(default)]
     seed: u64,
@@ -136,6 +140,9 @@ impl Machine for Balancer {
             Input::Event(Event::ProbeFinished { probe, verdict }) => self.judge(probe, verdict, now, &mut effects),
             Input::News(News::AddressHere { address, here }) => self.address_here(address, here, now, &mut effects),
             Input::News(News::FileNumber { file, number }) => self.file_number(&file, number, now, &mut effects),
+            Input::News(News::RoleChanged { router, role }) => {
+                effects.extend(self.settings.role_changed(router, role).into_iter().map(Effect::SetIpvs));
+            }
             // Nothing else of what an Election tells decides about a real server.
             Input::News(_) => {}
             Input::Failed { effect, error } => self.failed(&effect, &error, now, &mut effects),
@@ -160,7 +167,8 @@ impl Machine for Balancer {
         effects.decide(self.unasked.over(now));
         self.start_probes(now, &mut effects);
         // Last: the answer must show what the operations before it did.
-        if self.kernel.wants_read(now) {
+        if self.kernel.wants_read(self.settings.wanted(), now) {
+            self.settings.asked();
             effects.push(Effect::ReadIpvs);
         }
         effects
@@ -186,7 +194,7 @@ impl Machine for Balancer {
 impl Balancer {
     /// The table that is wanted now.
     pub fn desired(&self) -> Table {
-        Table { services: self.services.values().flat_map(LiveVirtualServer::entries).collect() }
+        Table { services: self.services.values().flat_map(LiveVirtualServer::entries).collect(), settings: None }
     }
 
     /// What the carrier can serve of a configuration.
@@ -203,6 +211,9 @@ impl Balancer {
             let service = server.id();
             effects.decide(self.carrier.lacks(server).map(|why| Decision::ServiceNotServed { service, why }));
         }
+        for lacking in self.carrier.lacks_settings(&config) {
+            effects.decide(lacking);
+        }
         if let Some(applied) = difference(&before, &after) {
             effects.decide(applied);
         }
@@ -211,6 +222,7 @@ impl Balancer {
         if let Some(estate) = &inherited {
             self.attempts = estate.attempts;
             self.files.numbers.clone_from(&estate.files);
+            self.settings.inherit(estate.settings);
             self.kernel.inherit(estate.services.iter().flat_map(VirtualServerEstate::keys), now);
         }
         let left: BTreeMap<VirtualServerId, &VirtualServerEstate> =
@@ -244,6 +256,11 @@ impl Balancer {
         if config.global.rs_init_notifies && self.life == Life::Starting && inherited.is_none() {
             self.services.iter().for_each(|(id, service)| service.tell_start(*id, effects));
         }
+        let can = self.carrier == Carrier::Ipvs;
+        effects.extend(self.settings.load(&config, can).into_iter().map(Effect::SetIpvs));
+        if self.settings.must_look() {
+            self.kernel.read_soon(now);
+        }
         self.config = config;
         self.life = Life::Running;
         self.queue = ProbeQueue::default();
@@ -256,10 +273,13 @@ impl Balancer {
     }
 
     fn compare(&mut self, table: &Table, now: Instant, effects: &mut Outbox) {
-        let repair = self.kernel.compare(table, &self.desired(), now);
-        if repair.uninvited > 0 {
-            effects.decide(Decision::TableRepaired { changes: repair.uninvited });
+        let settings = self.settings.compare(table.settings.as_ref());
+        let repair = self.kernel.compare(table, &self.desired(), settings.changes.is_empty(), now);
+        let uninvited = repair.uninvited + settings.uninvited;
+        if uninvited > 0 {
+            effects.decide(Decision::TableRepaired { changes: uninvited });
         }
+        effects.extend(settings.changes.into_iter().map(Effect::SetIpvs));
         effects.extend(repair.ops.into_iter().map(Effect::Ipvs));
     }
 
@@ -318,6 +338,10 @@ impl Balancer {
                 }
                 (format!("starting a probe of {}", id.server), RETRY)
             }
+            Effect::SetIpvs(setting) => {
+                let first = self.settings.refused();
+                (setting.to_string(), if first { self.kernel.unreadable(now) } else { self.kernel.read_later(now) })
+            }
             // Nothing to try again.
             Effect::CancelProbe(_) => return,
         };
@@ -365,6 +389,7 @@ impl Balancer {
                 service.tell_end(*id, effects);
             }
         }
+        effects.extend(self.settings.leave().into_iter().map(Effect::SetIpvs));
         effects.extend(self.kernel.leave().map(|key| Effect::Ipvs(Op::RemoveService { key })));
         *self = Self { life: Life::Stopped, attempts: self.attempts, ..Self::default() };
     }

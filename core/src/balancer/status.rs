@@ -92,7 +92,7 @@ impl Shows for Balancer {
                 Effect::CancelProbe(id) => {
                     seen.began.remove(&id.attempt);
                 }
-                Effect::Ipvs(_) | Effect::ReadIpvs => {}
+                Effect::Ipvs(_) | Effect::SetIpvs(_) | Effect::ReadIpvs => {}
             }
         }
         for decision in outbox.decisions() {
@@ -122,7 +122,18 @@ impl Shows for Balancer {
             Carrier::Relay { .. } => "relay",
         };
         let services = self.services.iter().map(|(id, service)| show(*id, service, seen, now));
-        BalancerStatus { carrier: carrier.to_owned(), services: services.collect(), decisions: history.show(now) }
+        let known = self.settings.known();
+        BalancerStatus {
+            carrier: carrier.to_owned(),
+            timeouts: known.filter(|_| self.config.global.lvs_timeouts.is_some()).map(|it| it.timeouts.to_string()),
+            sync_daemons: known
+                .into_iter()
+                .flat_map(|it| &it.daemons)
+                .map(|(role, it)| format!("{role} {it}"))
+                .collect(),
+            services: services.collect(),
+            decisions: history.show(now),
+        }
     }
 }
 

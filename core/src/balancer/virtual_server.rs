@@ -154,12 +154,20 @@ impl LiveVirtualServer {
     }
 
     fn of(server: &VirtualServer, quorum: Quorum, members: BTreeMap<SocketAddr, Member>) -> Self {
-        let persistence = server
-            .persistence_timeout
-            .map(|timeout_secs| Persistence { timeout_secs, netmask: server.persistence_granularity });
+        let persistence = server.persistence_timeout.map(|timeout_secs| Persistence {
+            timeout_secs,
+            netmask: server.persistence_granularity,
+            prefix: server.persistence_prefix,
+        });
+        let service = Service {
+            scheduler: server.scheduler.clone(),
+            persistence,
+            flags: server.flags,
+            persistence_engine: server.persistence_engine.clone(),
+        };
         Self {
             keys: server.keys(),
-            settings: Service { scheduler: server.scheduler.clone(), persistence, flags: server.flags },
+            settings: service,
             quorum,
             nominal_quorum: server.quorum,
             sorry_server: server.sorry_server.clone(),
@@ -184,7 +192,8 @@ impl LiveVirtualServer {
             for (server, destination) in &destinations {
                 at.entry(destination.forwarding.destination(*server, key)).or_insert(*destination);
             }
-            (*key, ServiceEntry { service: service.clone(), destinations: at })
+            let persistence = service.persistence.map(|it| it.of(key.family()));
+            (*key, ServiceEntry { service: Service { persistence, ..service.clone() }, destinations: at })
         })
     }
 

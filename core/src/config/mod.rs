@@ -6,6 +6,7 @@ mod coordinated;
 mod director_loop;
 mod entries;
 mod line;
+mod lvs;
 mod model;
 mod notify;
 mod options;
@@ -21,6 +22,7 @@ mod virtual_server;
 pub mod words;
 
 pub use entries::{Entries, Member};
+pub use lvs::{LvsSyncDaemon, LvsTimeouts};
 pub use model::*;
 pub use notify::{Alerts, NotifyScripts, RoleMails, UpDownScripts};
 pub use options::{Limits, Options};

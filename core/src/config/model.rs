@@ -2,6 +2,7 @@
 //!
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
+use super::lvs::{LvsSyncDaemon, LvsTimeouts};
 use super::statics::Statics;
 use super::vip::Vip;
 use super::virtual_server::VirtualServer;
@@ -109,6 +110,12 @@ pub struct GlobalDefs {
     /// `rs_init_notifies`.
     #[serde(default)]
     pub rs_init_notifies: bool,
+    /// `lvs_timeouts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lvs_timeouts: Option<LvsTimeouts>,
+    /// `lvs_sync_daemon`, or `lvs_sync_daemon_interface` of a `vrrp_instance`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lvs_sync_daemon: Option<LvsSyncDaemon>,
     pub announcement_pauses: AnnouncementPauses,
     /// `garp_group`s. No interface is in two of them.
     #[serde(default)]
@@ -128,6 +135,8 @@ impl Default for GlobalDefs {
             smtp_connect_timeout: Duration::from_secs(30),
             script_security: false,
             rs_init_notifies: false,
+            lvs_timeouts: None,
+            lvs_sync_daemon: None,
             announcement_pauses: AnnouncementPauses::default(),
             garp_groups: Vec::new(),
             places: Places::default(),

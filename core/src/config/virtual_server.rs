@@ -7,7 +7,7 @@ use super::notify::UpDownScripts;
 use super::places::Places;
 use super::tracking::FileCheck;
 use crate::check::Binding;
-use crate::ipvs::{Forwarding, Scheduler, ServiceFlags, ServiceKey, VirtualServerId};
+use crate::ipvs::{Forwarding, Scheduler, ServiceFlags, ServiceKey, VirtualServerId, is_whole_address, whole_address};
 use crate::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -26,8 +26,14 @@ pub struct VirtualServer {
     pub flags: ServiceFlags,
     /// `persistence_timeout` in seconds, 1..=2678400; none: off.
     pub persistence_timeout: Option<u32>,
-    /// `persistence_granularity` as a netmask; 255.255.255.255: each client by itself.
+    /// `persistence_granularity` as a netmask of IPv4; 255.255.255.255: each client by itself.
     pub persistence_granularity: Ipv4Addr,
+    /// The same for IPv6, as a prefix length; 128: each client by itself.
+    #[serde(default = "whole_address", skip_serializing_if = "is_whole_address")]
+    pub persistence_prefix: u8,
+    /// `persistence_engine`, by the kernel's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence_engine: Option<Arc<str>>,
     /// `quorum`, default 1: the live weight that is needed.
     pub quorum: u32,
     /// `hysteresis`, default 0.

@@ -47,6 +47,7 @@ impl Decision {
             Self::QuorumGained { service, .. } => ("quorum-gained", service.to_string()),
             Self::QuorumLost { service, .. } => ("quorum-lost", service.to_string()),
             Self::TableRepaired { .. } => ("table-repaired", String::new()),
+            Self::SettingNotServed { word, .. } => ("setting-not-served", word.clone()),
             Self::ServiceNotServed { service, .. } => ("service-not-served", service.to_string()),
             Self::EffectFailed { what, .. } => ("effect-failed", what.clone()),
             Self::SessionOpened { .. } => ("session-opened", String::new()),

@@ -283,6 +283,11 @@ pub enum Decision {
     RuleRestored {
         rule: Rule,
     },
+    /// What the file asks of IPVS as a whole can't be had on this host.
+    SettingNotServed {
+        word: String,
+        why: String,
+    },
 }
 
 /// Why a role changed.
@@ -490,6 +495,7 @@ impl Decision {
             Self::LeaseNotYet { .. } | Self::ServerDown { .. } => LogLevel::Warning,
             Self::QuorumLost { .. }
             | Self::ServiceNotServed { .. }
+            | Self::SettingNotServed { .. }
             | Self::ProbeNotAsked { .. }
             | Self::SecondOwner { .. }
             | Self::EffectFailed { .. }

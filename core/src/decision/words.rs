@@ -175,6 +175,7 @@ impl fmt::Display for Decision {
                 VirtualServerId::Entry(_) => write!(f, "{service}: its address is here: checked again"),
                 VirtualServerId::Group { .. } => write!(f, "{service}: an address of it is here: checked again"),
             },
+            Self::SettingNotServed { word, why } => write!(f, "`{word}` does nothing: it needs IPVS: {why}"),
             Self::ServiceNotServed { service, why } => write!(f, "virtual_server {service} is not served: {why}"),
             Self::TableRepaired { changes } => write!(
                 f,

@@ -4,7 +4,7 @@
 use super::table::Persistence;
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Which group of clients goes where, and until when. Expired ones are dropped as time passes, so that memory follows
 /// the clients of the last timeout.
@@ -24,12 +24,12 @@ impl Templates {
     /// Where this client's group went last, if the timeout has not passed since.
     pub fn get(&mut self, persistence: Persistence, client: IpAddr, now: Instant) -> Option<SocketAddr> {
         self.expire(now);
-        self.by_client.get(&group(persistence.netmask, client)).map(|template| template.destination)
+        self.by_client.get(&group(persistence, client)).map(|template| template.destination)
     }
 
     /// The client's group goes there; the timeout starts anew.
     pub fn set(&mut self, persistence: Persistence, client: IpAddr, destination: SocketAddr, now: Instant) {
-        let client = group(persistence.netmask, client);
+        let client = group(persistence, client);
         let expires = now + Duration::from_secs(u64::from(persistence.timeout_secs));
         if let Some(old) = self.by_client.insert(client, Template { destination, expires }) {
             self.by_expiry.remove(&(old.expires, client));
@@ -58,10 +58,14 @@ impl Templates {
     }
 }
 
-/// The clients that share a template. The mask is IPv4's; IPv6 clients each stand for themselves.
-fn group(netmask: Ipv4Addr, client: IpAddr) -> IpAddr {
+/// The clients that share a template.
+fn group(persistence: Persistence, client: IpAddr) -> IpAddr {
     match client {
-        IpAddr::V4(address) => IpAddr::V4(address & netmask),
-        IpAddr::V6(_) => client,
+        IpAddr::V4(address) => IpAddr::V4(address & persistence.netmask),
+        IpAddr::V6(address) => {
+            let host_bits = u32::from(128u8.saturating_sub(persistence.prefix));
+            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask))
+        }
     }
 }

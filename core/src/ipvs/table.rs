@@ -1,6 +1,8 @@
 //! The IPVS table in Linux's own words (`ip_vs.h`): services and their destinations.
 
+use super::forwarding::Forwarding;
 use super::identity::Written;
+use super::settings::Settings;
 use crate::interface::Family;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,38 +78,6 @@ impl fmt::Display for ServiceKey {
     }
 }
 
-/// How packets reach the real server (`lb_kind`, `lvs_method`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Forwarding {
-    /// Masquerading.
-    Nat,
-    /// Direct routing: the real server must be on the director's segment and listen on the same port.
-    Dr,
-    /// IPIP tunnel.
-    Tun,
-}
-
-impl Forwarding {
-    /// Where the table sends packets of an entry to for this real server: only NAT can change their port, and with DR and TUN
-    /// it is the entry's, 0 behind a mark (as in keepalived).
-    pub fn destination(self, server: SocketAddr, of: &ServiceKey) -> SocketAddr {
-        match self {
-            Self::Nat => server,
-            Self::Dr | Self::Tun => SocketAddr::new(server.ip(), of.address().map_or(0, |address| address.port())),
-        }
-    }
-}
-
-impl fmt::Display for Forwarding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nat => "NAT",
-            Self::Dr => "DR",
-            Self::Tun => "TUN",
-        })
-    }
-}
-
 /// A scheduler by the kernel's name (`lb_algo`, `lvs_sched`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -133,6 +103,9 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     #[serde(default, skip_serializing_if = "ServiceFlags::is_empty")]
     pub flags: ServiceFlags,
+    /// What tells clients apart where persistence is on, by the kernel's name (`persistence_engine`); none: their addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence_engine: Option<Arc<str>>,
 }
 
 /// Flags of a service, as in Linux's `ip_vs.h`. Persistence is one of the kernel's too, and not among these.
@@ -170,11 +143,42 @@ impl ServiceFlags {
     }
 }
 
-/// `persistence_timeout` and `persistence_granularity`.
+/// `persistence_timeout` and `persistence_granularity`: clients of one such network count as one. A service takes what is
+/// of its own family, and the other one says: each by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Persistence {
     pub timeout_secs: u32,
+    /// IPv4's.
     pub netmask: Ipv4Addr,
+    /// IPv6's, in bits.
+    #[serde(default = "whole_address", skip_serializing_if = "is_whole_address")]
+    pub prefix: u8,
+}
+
+impl Persistence {
+    /// Each client by itself.
+    pub fn each_client(timeout_secs: u32) -> Self {
+        Self { timeout_secs, netmask: Ipv4Addr::BROADCAST, prefix: whole_address() }
+    }
+
+    /// What of it counts for a service of this family.
+    #[must_use]
+    pub fn of(self, family: Family) -> Self {
+        match family {
+            Family::V4 => Self { prefix: whole_address(), ..self },
+            Family::V6 => Self { netmask: Ipv4Addr::BROADCAST, ..self },
+        }
+    }
+}
+
+/// The prefix of one IPv6 address.
+pub fn whole_address() -> u8 {
+    128
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+pub fn is_whole_address(prefix: &u8) -> bool {
+    *prefix == whole_address()
 }
 
 /// A destination's settings.
@@ -199,6 +203,9 @@ pub struct ServiceEntry {
 pub struct Table {
     #[serde(with = "crate::ipvs::table::pairs")]
     pub services: BTreeMap<ServiceKey, ServiceEntry>,
+    /// None: it is no kernel's, or nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
 }
 
 /// One change to the table.

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct BalancerStatus {
     /// What carries the traffic: `IPVS` or `relay`.
     pub carrier: String,
+    /// The timeouts of connections, where `lvs_timeouts` sets them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<String>,
+    /// The kernel's sync daemons that `lvs_sync_daemon` runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sync_daemons: Vec<String>,
     pub services: Vec<VirtualServerStatus>,
     /// The last decisions, the oldest first.
     pub decisions: Vec<DecisionStatus>,

@@ -1,9 +1,10 @@
 //! The kernel's table: adopted at start, mended when somebody else changes it, tried again when it refuses, given back.
 
 use crate::world::*;
+use std::net::Ipv4Addr;
 use vipward_core::balancer::{Carrier, Effect, Event, Input};
-use vipward_core::config::VirtualServer;
-use vipward_core::ipvs::{Forwarding, Op, Protocol, ServiceKey, Table};
+use vipward_core::config::{Entries, Member, VirtualServer};
+use vipward_core::ipvs::{Forwarding, GroupName, Op, Protocol, ServiceKey, Table, TunnelChecksum};
 use vipward_core::time::Duration;
 
 const STRANGER: &str = "10.96.0.1:443";
@@ -256,6 +257,78 @@ fn an_old_answer_does_not_cover_a_refusal() {
     ");
 }
 
+/// The kernel changes a tunnel and what persistence goes by in place, so neither destination nor service goes.
+#[test]
+fn a_tunnel_and_a_persistence_are_changed_in_place_and_mended() {
+    let gue = |port| Forwarding::Gue { port, checksum: TunnelChecksum::Absent };
+    let tunnel = |forwarding, prefix, engine: Option<&str>| {
+        let mut server = service("[2001:db8::1]:80", &["[2001:db8::21]:80"]);
+        server.real_servers[0].forwarding = forwarding;
+        (server.persistence_timeout, server.persistence_prefix) = (Some(60), prefix);
+        server.persistence_engine = engine.map(Into::into);
+        vec![server]
+    };
+    let mut world = World::with(tunnel(Forwarding::Tun, 64, None));
+    world.quiet = true;
+    world.until(secs(1));
+    world.timeline();
+    world.load(tunnel(gue(6080), 64, None));
+    world.until(secs(2));
+    world.load(tunnel(gue(6081), 48, Some("sip")));
+    world.until(secs(3));
+    insta::assert_snapshot!(world.timeline(), @"
+      1.000   changing destination [2001:db8::21]:80 of TCP [2001:db8::1]:80, weight 1
+      1.000 configuration applied; changed virtual_server TCP [2001:db8::1]:80
+      2.000   changing service TCP [2001:db8::1]:80
+      2.000   changing destination [2001:db8::21]:80 of TCP [2001:db8::1]:80, weight 1
+      2.000 configuration applied; changed virtual_server TCP [2001:db8::1]:80
+    ");
+    let destination = |world: &World| {
+        let entry = world.kernel.services.values().next().unwrap();
+        (entry.destinations.values().next().unwrap().forwarding, entry.service.clone())
+    };
+    let (forwarding, settings) = destination(&world);
+    assert_eq!((forwarding, settings.persistence.map(|it| it.prefix)), (gue(6081), Some(48)));
+    assert_eq!(settings.persistence_engine.as_deref(), Some("sip"));
+
+    // Somebody else makes another tunnel of it, and takes the engine away.
+    let entry = world.kernel.services.values_mut().next().unwrap();
+    entry.service.persistence_engine = None;
+    entry.destinations.values_mut().next().unwrap().forwarding = Forwarding::Gre { checksum: true };
+    world.until(secs(14));
+    insta::assert_snapshot!(world.timeline(), @"
+     10.000   changing service TCP [2001:db8::1]:80
+     10.000   changing destination [2001:db8::21]:80 of TCP [2001:db8::1]:80, weight 1
+     10.000 the IPVS table was changed by somebody else: 2 changes to mend it
+    ");
+    assert_eq!(destination(&world), (gue(6081), settings));
+}
+
+/// Without persistence nothing of it, and of another family what counts there: one group may have both.
+#[test]
+fn each_entry_has_the_granularity_of_its_own_family() {
+    let mut server = service("[2001:db8::1]:80", &[WEB1]);
+    server.real_servers[0].forwarding = Forwarding::Tun;
+    (server.persistence_granularity, server.persistence_prefix) = (Ipv4Addr::new(255, 255, 255, 0), 24);
+    server.persistence_timeout = Some(60);
+    let shown = |entries: Entries| {
+        let mut world = World::with(vec![VirtualServer { entries, ..server.clone() }]);
+        world.until(secs(1));
+        let persistence = world.kernel.services.values().map(|entry| entry.service.persistence.unwrap());
+        persistence.map(|it| (it.netmask.to_string(), it.prefix)).collect::<Vec<_>>()
+    };
+    let members = ["10.0.0.1", "2001:db8::1"].map(|ip| Member::Range {
+        first: ip.parse().unwrap(),
+        last: ip.parse().unwrap(),
+        port: 80,
+    });
+    let group = GroupName::new("web").unwrap();
+    assert_eq!(
+        shown(Entries::Group { group, protocol: Some(Protocol::Tcp), members: members.to_vec() }),
+        [("255.255.255.0".to_owned(), 128), ("255.255.255.255".to_owned(), 24)]
+    );
+}
+
 /// One of each kind: NAT over TCP, DR over TCP, NAT over UDP.
 fn three_kinds() -> Vec<VirtualServer> {
     let mut services = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map(|vip| service(vip, &[WEB1]));
@@ -288,4 +361,18 @@ fn a_service_that_can_not_be_had_as_it_is_asked_for_is_not_served_and_the_others
     world.until(secs(20));
     insta::assert_snapshot!(world.timeline());
     assert_eq!(world.kernel.services.len(), 2);
+
+    // What tells clients apart by more than their addresses, nobody else does.
+    world.timeline();
+    let mut services = three_kinds();
+    services[0].persistence_engine = Some("sip".into());
+    world.load(services);
+    world.until(secs(40));
+    insta::assert_snapshot!(world.timeline(), @"
+     20.000   removing service TCP 10.0.0.1:80
+     20.000 virtual_server TCP 10.0.0.1:80 is not served: `persistence_engine sip` needs IPVS, and `--dataplane relay` was given
+     20.000 virtual_server UDP 10.0.0.3:80 is not served: UDP needs IPVS, and `--dataplane relay` was given
+     20.000 configuration applied; removed virtual_server TCP 10.0.0.1:80
+    ");
+    assert_eq!(world.kernel.services.len(), 1);
 }

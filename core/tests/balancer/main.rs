@@ -10,5 +10,6 @@ mod notify;
 mod quorum;
 mod random;
 mod reload;
+mod settings;
 mod weights;
 mod world;

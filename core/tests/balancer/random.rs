@@ -68,6 +68,7 @@ fn play(first: &[VirtualServer], steps: &[(u64, Step)]) -> World {
                 scheduler: vipward_core::ipvs::Scheduler("rr".into()),
                 persistence: None,
                 flags: Default::default(),
+                persistence_engine: None,
             },
             destinations: Default::default(),
         },

@@ -92,6 +92,8 @@ pub fn service(vip: &str, reals: &[&str]) -> VirtualServer {
         scheduler: Scheduler("rr".into()),
         persistence_timeout: None,
         persistence_granularity: Ipv4Addr::BROADCAST,
+        persistence_prefix: 128,
+        persistence_engine: None,
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,
@@ -175,6 +177,10 @@ impl World {
 
     pub fn load(&mut self, services: Vec<VirtualServer>) {
         self.happens(Input::ConfigLoaded { config: Arc::new(config(services)), seed: 1 });
+    }
+
+    pub fn load_all(&mut self, config: Config) {
+        self.happens(Input::ConfigLoaded { config: Arc::new(config), seed: 1 });
     }
 
     pub fn estate(&self) -> Option<BalancerEstate> {
@@ -280,6 +286,10 @@ impl World {
                     Err(error) => return Some(Input::Failed { effect: Box::new(effect.clone()), error }),
                 }
             }
+            Effect::SetIpvs(setting) => match self.kernel.set(setting) {
+                Ok(()) => self.note(&format!("  {setting}")),
+                Err(error) => return Some(Input::Failed { effect: Box::new(effect.clone()), error: error.to_owned() }),
+            },
             Effect::ReadIpvs => return Some(Event::IpvsRead(self.kernel.clone()).into()),
             Effect::StartProbe { id, probe } => self.start(*id, probe),
             Effect::CancelProbe(id) => {

@@ -40,6 +40,8 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         "regex" => ["ok", "well"],
         "regex_options" => ["caseless", "dotall extended"],
         "persistence_granularity" => ["255.255.255.0", "16"],
+        "lvs_timeouts" => ["tcp 100", "tcpfin 5 udp 7"],
+        "lvs_sync_daemon" => ["eth0", "eth0 inst VI_1 id 9 port 5"],
         "sorry_server" => ["198.51.100.8", "198.51.100.9 81"],
         "vrrp_mcast_group4" | "mcast_dst_ip" => ["224.0.0.81", "224.0.0.82"],
         "vrrp_mcast_group6" => ["ff02::81", "ff12::82"],
@@ -86,7 +88,7 @@ fn beside(keyword: &Keyword) -> &'static str {
         "sni_name" => "enable_sni\n",
         "min_reply_length" | "max_reply_length" => "require_reply\n",
         "hysteresis" => "quorum 2147483647\n",
-        "persistence_granularity" => "persistence_timeout 50\n",
+        "persistence_granularity" | "persistence_engine" => "persistence_timeout 50\n",
         _ => "",
     }
 }
@@ -186,6 +188,7 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         ("virtual_ipaddress" | "virtual_ipaddress_excluded", ..) => {
             [format!("{} {{\n 192.0.2.7\n}}", keyword.word), format!("{} {{\n 192.0.2.8\n}}", keyword.word)]
         }
+        ("persistence_engine", ..) => [beside.to_owned(), format!("{beside}persistence_engine sip")],
         ("notification_email", ..) => [String::new(), "notification_email {\n a@example.com\n}".to_owned()],
         ("group", ..) => ["group {\n VI_1\n}".to_owned(), "group {\n VI_2\n VI_1\n}".to_owned()],
         ("interfaces", ..) => ["interfaces {\n eth1\n}".to_owned(), "interfaces {\n eth2\n eth1\n}".to_owned()],

@@ -7,7 +7,7 @@ use vipward_core::check::{Binding, dns, http, tcp};
 use vipward_core::command::ScriptUser;
 use vipward_core::config::*;
 use vipward_core::interface::{InterfaceName, Scope};
-use vipward_core::ipvs::{Forwarding, Protocol};
+use vipward_core::ipvs::{Forwarding, Protocol, TunnelChecksum};
 use vipward_core::quantity::{Priority, Version};
 use vipward_core::time::Duration;
 
@@ -163,7 +163,7 @@ fn persistence_timeout_without_a_number_is_six_minutes() {
     let text = service("persistence_timeout\npersistence_granularity 24\n", "TCP_CHECK {\n}");
     let service = good(&text).services[0].clone();
     assert_eq!(service.persistence_timeout, Some(360));
-    assert_eq!(service.persistence_granularity, Ipv4Addr::new(255, 255, 255, 0));
+    assert_eq!((service.persistence_granularity, service.persistence_prefix), (Ipv4Addr::new(255, 255, 255, 0), 24));
 }
 
 #[test]
@@ -297,6 +297,37 @@ fn a_sorry_server_takes_port_and_forwarding_of_its_service() {
     assert_eq!((first.address.to_string().as_str(), first.forwarding), ("198.51.100.9:80", Forwarding::Nat));
     let second = sorry("sorry_server 198.51.100.9 8080\nsorry_server_lvs_method TUN");
     assert_eq!((second.address.port(), second.forwarding), (8080, Forwarding::Tun));
+}
+
+/// Each of the three words says a tunnel of its own; the types as in ipvsadm(8).
+#[test]
+fn tunnels_of_three_types() {
+    let text = service(
+        "sorry_server 198.51.100.9\nsorry_server_lvs_method TUN csum type gre",
+        "TCP_CHECK {\n}\nlvs_method TUN",
+    )
+    .replace("lb_kind NAT", "lb_kind TUN type gue port 6080 remcsum\nreal_server 198.51.100.8 80 {\nTCP_CHECK {\n}\n}");
+    let service = good(&text).services[0].clone();
+    let gue = Forwarding::Gue { port: 6080, checksum: TunnelChecksum::Remote };
+    let methods: Vec<_> = service.real_servers.iter().map(|real| real.forwarding).collect();
+    assert_eq!(methods, [gue, Forwarding::Tun]);
+    assert_eq!(service.sorry_server.unwrap().forwarding, Forwarding::Gre { checksum: true });
+    let kind = |words: &str| {
+        let text = self::service("", "TCP_CHECK {\n}").replace("NAT", words);
+        good(&text).services[0].real_servers[0].forwarding.to_string()
+    };
+    for (words, shown) in [
+        ("TUN type ipip", "TUN"),
+        ("TUN type ipip nocsum", "TUN"),
+        ("TUN nocsum", "TUN"),
+        ("TUN type gre nocsum", "TUN type gre"),
+        ("TUN type gre csum", "TUN type gre csum"),
+        ("TUN type gue port 65535", "TUN type gue port 65535"),
+        ("TUN type gue nocsum port 1", "TUN type gue port 1"),
+        ("TUN csum port 7 type gue", "TUN type gue port 7 csum"),
+    ] {
+        assert_eq!(kind(words), shown, "{words}");
+    }
 }
 
 /// RFC 9568 5.2, RFC 3768 5.3.

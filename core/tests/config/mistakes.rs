@@ -54,7 +54,44 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             "W no-mail 2:2",
         ),
         ("mail of nobody", vi("smtp_alert"), "I no-mail 8:1"),
-        ("a sync daemon without virtual servers", vi("lvs_sync_daemon_interface eth0"), "I not-yet 8:1"),
+        ("an old sync daemon", vi("lvs_sync_daemon_interface eth0"), "W old-word 8:1"),
+        (
+            "a sync daemon of nobody",
+            "global_defs {\nlvs_sync_daemon eth0 VI_2 id 5\n}\n".to_owned() + &vi(""),
+            "W unknown-instance 2:1",
+        ),
+        (
+            "a sync daemon without a value",
+            "global_defs {\nlvs_sync_daemon eth0 VI_1 id\n}\n".to_owned() + &vi(""),
+            "E missing-value 2:29",
+        ),
+        (
+            "a sync daemon with more",
+            "global_defs {\nlvs_sync_daemon eth0 VI_1 vrid 5\n}\n".to_owned() + &vi(""),
+            "E bad-value 2:27",
+        ),
+        (
+            "a sync daemon that sends to one",
+            "global_defs {\nlvs_sync_daemon eth0 group 192.0.2.1\n}\n".to_owned() + &vi(""),
+            "E bad-value 2:28",
+        ),
+        (
+            "a sync daemon and two families",
+            "global_defs {\nlvs_sync_daemon eth0\n}\n".to_owned()
+                + &service("", CHECK).replace("NAT", "TUN").replace("198.51.100.21", "2001:db8::21"),
+            "E mixed-families 9:5",
+        ),
+        ("timeouts of what", "global_defs {\nlvs_timeouts tcp 5 sctp 7\n}\n".to_owned() + &vi(""), "E bad-value 2:20"),
+        (
+            "a timeout without seconds",
+            "global_defs {\nlvs_timeouts tcp 5 udp\n}\n".to_owned() + &vi(""),
+            "E missing-value 2:23",
+        ),
+        (
+            "a timeout of months",
+            "global_defs {\nlvs_timeouts tcp 9999999\n}\n".to_owned() + &vi(""),
+            "E bad-value 2:18",
+        ),
         ("adverts checked once", vi("skip_check_adv_addr"), "I not-yet 8:1"),
         ("no_accept", vi("no_accept"), "E not-yet 8:1"),
         (
@@ -367,6 +404,44 @@ fn single() -> Vec<(&'static str, String, &'static str)> {
             service("persistence_timeout 5\npersistence_granularity 0.0.0.0", CHECK),
             "W one-client 6:25",
         ),
+        (
+            "a granularity of IPv6",
+            service("persistence_timeout 5\npersistence_granularity 64", CHECK),
+            "E bad-granularity 6:1",
+        ),
+        (
+            "a netmask for IPv6",
+            service("persistence_timeout 5\npersistence_granularity 255.255.255.0", CHECK)
+                .replace("192.0.2.100", "2001:db8::1")
+                .replace("198.51.100.21", "2001:db8::21"),
+            "E bad-granularity 6:1",
+        ),
+        (
+            "a granularity of nothing",
+            service("persistence_granularity 129", CHECK),
+            "W persistent 5:1 E bad-value 5:25",
+        ),
+        ("an engine without persistence", service("persistence_engine sip", CHECK), "W no-persistence 5:1"),
+        (
+            "an engine over TCP",
+            service("persistence_timeout 5\npersistence_engine sip", CHECK),
+            "W engine-of-another 6:1",
+        ),
+        (
+            "an engine that is none",
+            service("persistence_timeout 5\npersistence_engine spi", CHECK),
+            "W engine-of-another 6:1 E bad-value 6:20",
+        ),
+        ("a tunnel without its type", service("", CHECK).replace("NAT", "TUN gue port 9"), "E bad-value 3:17"),
+        ("a type without its name", service("", CHECK).replace("NAT", "TUN type"), "E missing-value 3:21"),
+        ("a type that is none", service("", CHECK).replace("NAT", "TUN type vxlan"), "E bad-value 3:22"),
+        ("a type for NAT", service("", CHECK).replace("NAT", "NAT type gue port 9"), "W no-tunnel 3:17"),
+        ("GUE without a port", service("", CHECK).replace("NAT", "TUN type gue csum"), "E bad-tunnel 3:5"),
+        ("GUE with two", service("", CHECK).replace("NAT", "TUN type gue type gre"), "E bad-tunnel 3:26"),
+        ("GUE with port 0", service("", CHECK).replace("NAT", "TUN type gue port 0"), "E bad-value 3:31"),
+        ("GRE with a port", service("", CHECK).replace("NAT", "TUN port 9 type gre"), "E bad-tunnel 3:17"),
+        ("IPIP with a checksum", service("", CHECK).replace("NAT", "TUN csum"), "E bad-tunnel 3:17"),
+        ("GRE with remcsum", service("", CHECK).replace("NAT", "TUN type gre remcsum"), "E bad-tunnel 3:26"),
         ("a flag of another scheduler", service("sh-port\nops", CHECK), "W flag-of-another 5:1 W flag-of-another 6:1"),
         ("an unknown scheduler", service("", CHECK).replace("lb_algo rr", "lb_algo rrr"), "E bad-value 2:13"),
         ("a kind in small letters", service("", CHECK).replace("NAT", "nat"), "E bad-value 3:13"),

@@ -74,7 +74,7 @@ fn a_real_server_of_a_group_has_no_port_but_its_own() {
     assert_eq!(config.services[0].persistence_timeout, Some(360), "every port");
 }
 
-/// `ip_family`; else what NAT and DR can only be; else what all tunnels are; of a group what its addresses are.
+/// `ip_family`; else what NAT and DR can only be; else what the granularity is; else what all tunnels are; of a group what its addresses are.
 #[test]
 fn the_family_of_a_mark() {
     let mark = |words: &str, real: &str| entries(&of("fwmark 3", words, real));
@@ -83,6 +83,12 @@ fn the_family_of_a_mark() {
     assert_eq!(mark("lb_kind TUN", "2001:db8::21"), ["fwmark 3 inet6"]);
     assert_eq!(mark("lb_kind TUN\nip_family inet6", "198.51.100.21"), ["fwmark 3 inet6"]);
     assert_eq!(mark("lb_kind TUN\nip_family inet", "2001:db8::21"), ["fwmark 3"]);
+    let granular =
+        |words: &str| mark(&format!("persistence_timeout 9\npersistence_granularity {words}"), "198.51.100.21");
+    assert_eq!(granular("255.255.0.0\nlb_kind TUN"), ["fwmark 3"]);
+    assert_eq!(granular("24\nlb_kind TUN"), ["fwmark 3 inet6"], "a number is of IPv6, if nothing else says it");
+    assert_eq!(granular("24\nlb_kind TUN\nip_family inet"), ["fwmark 3"]);
+    assert_eq!(granular("24\nlb_kind DR"), ["fwmark 3"]);
     let tunnel = of("group web", "lb_kind TUN\nprotocol UDP", "2001:db8::21");
     assert_eq!(entries(&(group("192.0.2.10 80\nfwmark 3") + &tunnel)), ["UDP 192.0.2.10:80", "fwmark 3"]);
     let both = group("192.0.2.10 80\n2001:db8::10 80\nfwmark 3 inet\nfwmark 3 inet6") + &tunnel;

@@ -61,6 +61,8 @@ fn service(last: u8) -> VirtualServer {
         scheduler: Scheduler("rr".into()),
         persistence_timeout: None,
         persistence_granularity: Ipv4Addr::BROADCAST,
+        persistence_prefix: 128,
+        persistence_engine: None,
         quorum: 1,
         hysteresis: 0,
         sorry_server: None,

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use std::fmt;
 use std::sync::Arc;
 use vipward_core::balancer::Carrier;
-use vipward_core::ipvs::{Op, Table};
+use vipward_core::ipvs::{Op, Setting, Table};
 use vipward_core::seam::Refusal;
 
 /// `--dataplane`.
@@ -81,6 +81,14 @@ impl Dataplane {
                 }
                 refused
             }
+        }
+    }
+
+    /// Changes what is there once for all services.
+    pub fn set(&self, setting: &Setting) -> Result<(), Refusal> {
+        match self {
+            Self::Ipvs(ipvs) => ipvs.set(setting),
+            Self::Relay { .. } => Err("the relay has nothing of it".to_owned()),
         }
     }
 

@@ -391,6 +391,7 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
                     return Err(why);
                 }
             }
+            balancer::Effect::SetIpvs(setting) => dataplane.set(setting)?,
             balancer::Effect::ReadIpvs => {
                 return Ok(Done::Answer(balancer::Event::IpvsRead(dataplane.read().await?).into()));
             }

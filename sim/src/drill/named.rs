@@ -52,7 +52,7 @@ pub(super) fn backends(files: &[DirectorFile]) -> BTreeMap<IpAddr, Backend> {
         backend.real |= real;
         backend.named_by.insert(at);
         backend.nat |= forwarding == Forwarding::Nat;
-        backend.tunnel |= forwarding == Forwarding::Tun;
+        backend.tunnel |= forwarding.tunnel().is_some();
         if address.port() != 0 {
             backend.listens.insert(address.port());
         }

@@ -246,7 +246,8 @@ fn kind(what: &What) -> Option<&'static str> {
         | What::RouteRemoved(_)
         | What::RuleAdded(_)
         | What::RuleRemoved(_)
-        | What::Ipvs(_) => Some("kernel"),
+        | What::Ipvs(_)
+        | What::SetIpvs(_) => Some("kernel"),
         What::Started
         | What::TakenUp
         | What::Found { .. }
@@ -285,7 +286,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::RouteRemoved(_) => format!("took the route {text} out"),
         What::RuleAdded(_) => format!("put the rule {text} in"),
         What::RuleRemoved(_) => format!("took the rule {text} out"),
-        What::Ipvs(_) => format!("IPVS: {text}"),
+        What::Ipvs(_) | What::SetIpvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
         What::Mailed { .. } => format!("wants a mail sent: {text}"),
         What::Delivered { .. } => format!("delivers the mail {text}"),

@@ -43,6 +43,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::Supervisor(_)
         | What::Stopped
         | What::Ipvs(_)
+        | What::SetIpvs(_)
         | What::Notified { .. }
         | What::Mailed { .. }
         | What::Delivered { .. }

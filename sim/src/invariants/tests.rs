@@ -61,7 +61,12 @@ impl EventRun {
 
     /// Real servers in the director's table, all of them up.
     fn serve(&mut self, id: NodeId) {
-        let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
+        let service = Service {
+            scheduler: Scheduler("rr".into()),
+            persistence: None,
+            flags: Default::default(),
+            persistence_engine: None,
+        };
         self.world.ipvs(id, &Op::AddService { key: key(), service }).unwrap();
         for address in ["192.0.2.21:80", "192.0.2.22:80"].map(|text| text.parse().unwrap()) {
             let destination =

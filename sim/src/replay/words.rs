@@ -183,6 +183,7 @@ impl Words for balancer::Effect {
     fn in_words(&self) -> String {
         match self {
             Self::Ipvs(op) => op.to_string(),
+            Self::SetIpvs(setting) => setting.to_string(),
             Self::ReadIpvs => "read the IPVS table".to_owned(),
             Self::StartProbe { id, .. } => format!("probe {} (attempt {})", id.server, id.attempt),
             Self::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),

@@ -267,6 +267,9 @@ impl<R: Runner> seam::World<Balancer> for Daemon<R> {
     async fn carry_out(&self, effect: &balancer::Effect) -> Result<Done<balancer::Input>, Refusal> {
         match effect {
             balancer::Effect::Ipvs(op) => self.acts("changes the IPVS table").await?.ipvs(self.id, op)?,
+            balancer::Effect::SetIpvs(setting) => {
+                self.acts("changes what IPVS has for all services").await?.set_ipvs(self.id, setting)?;
+            }
             balancer::Effect::ReadIpvs => {
                 let table = self.acts("reads the IPVS table").await?.ipvs_table(self.id);
                 return Ok(Done::Answer(balancer::Event::IpvsRead(table).into()));

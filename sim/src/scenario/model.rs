@@ -164,7 +164,7 @@ pub struct ServerPlan {
     pub loopback: Vec<IpAddr>,
     /// `gateway`: where its answers to other networks go. NAT needs the director here.
     pub gateway: Option<IpAddr>,
-    /// `tunnel`: it unpacks IPIP. TUN needs it.
+    /// `tunnel`: it unpacks tunnels, of whatever type. TUN needs it.
     pub tunnel: bool,
 }
 

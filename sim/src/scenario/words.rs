@@ -127,7 +127,7 @@ pub const REAL_SERVER: &[Key] = &[
         r#"loopback = "192.0.2.100""#,
     ),
     key("gateway", "ADDRESS", "where its answers go: NAT needs the director here", r#"gateway = "192.0.2.100""#),
-    key("tunnel", "true or false", "it unpacks IPIP, as TUN needs it; default false", "tunnel = true"),
+    key("tunnel", "true or false", "it unpacks what its tunnel packs, as TUN needs it; default false", "tunnel = true"),
 ];
 
 pub const QUORUM: &[Key] = &[

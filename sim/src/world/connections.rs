@@ -37,7 +37,9 @@ impl Carrier {
     pub(super) fn port(self, target: SocketAddr, destination: SocketAddr) -> u16 {
         match self {
             Self::Ipvs(Forwarding::Nat) | Self::Relay => destination.port(),
-            Self::Ipvs(Forwarding::Dr | Forwarding::Tun) => target.port(),
+            Self::Ipvs(Forwarding::Dr | Forwarding::Tun | Forwarding::Gue { .. } | Forwarding::Gre { .. }) => {
+                target.port()
+            }
         }
     }
 
@@ -47,9 +49,11 @@ impl Carrier {
             (Self::Relay, _) => None,
             (Self::Ipvs(_), End::Closed) => Some(CLOSED),
             (Self::Ipvs(Forwarding::Nat), End::Refused) => Some(RESET),
-            (Self::Ipvs(Forwarding::Dr | Forwarding::Tun), End::Refused) | (Self::Ipvs(_), End::Unanswered) => {
-                Some(UNANSWERED)
-            }
+            (
+                Self::Ipvs(Forwarding::Dr | Forwarding::Tun | Forwarding::Gue { .. } | Forwarding::Gre { .. }),
+                End::Refused,
+            )
+            | (Self::Ipvs(_), End::Unanswered) => Some(UNANSWERED),
         }
     }
 }

@@ -437,9 +437,10 @@ impl World {
                 }
                 segments.into_iter().find_map(|segment| self.link(director, server, segment))
             }
-            Forwarding::Tun => {
+            Forwarding::Tun | Forwarding::Gue { .. } | Forwarding::Gre { .. } => {
                 if server != director && !unpacks {
-                    return Err(format!("{to} does not unpack IPIP, and TUN needs it"));
+                    let kind = forwarding.tunnel().unwrap_or_default();
+                    return Err(format!("{to} does not unpack {kind}, and TUN needs it"));
                 }
                 if !takes_vip {
                     return Err(format!("{to} drops it: {} is not on its loopback, and TUN needs it there", vip.ip()));
@@ -459,7 +460,9 @@ impl World {
         forwarding: Forwarding,
     ) -> Result<Duration, String> {
         match forwarding {
-            Forwarding::Dr | Forwarding::Tun => self.back(server, client),
+            Forwarding::Dr | Forwarding::Tun | Forwarding::Gue { .. } | Forwarding::Gre { .. } => {
+                self.back(server, client)
+            }
             Forwarding::Nat => {
                 let name = self.name(server).to_owned();
                 if !self.shared_segments(server, client).is_empty() {

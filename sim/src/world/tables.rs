@@ -8,7 +8,7 @@ use crate::trace::What;
 use std::net::IpAddr;
 use vipward_core::door::News;
 use vipward_core::interface::{AddressKey, InterfaceAddress, Link, ObservedAddress};
-use vipward_core::ipvs::{Op, Table};
+use vipward_core::ipvs::{Op, Setting, Table};
 use vipward_core::machine::{Input, ToBoth};
 use vipward_core::vrrp::Event;
 
@@ -94,8 +94,21 @@ impl World {
         Ok(())
     }
 
+    /// Timeouts and sync daemons.
+    pub fn set_ipvs(&mut self, id: NodeId, setting: &Setting) -> Result<(), String> {
+        let Some(director) = self.director_mut(id) else { return Err("no such director".to_owned()) };
+        let table = &mut director.kernel.ipvs;
+        table.settings.get_or_insert_default();
+        table.set(setting)?;
+        self.note(Some(id), What::SetIpvs(setting.clone()));
+        self.stir();
+        Ok(())
+    }
+
     pub fn ipvs_table(&self, id: NodeId) -> Table {
-        self.director(id).map(|director| director.kernel.ipvs.clone()).unwrap_or_default()
+        let mut table = self.director(id).map(|director| director.kernel.ipvs.clone()).unwrap_or_default();
+        table.settings.get_or_insert_default();
+        table
     }
 
     /// The mail of a director whose daemon is there, frozen or not.

@@ -24,7 +24,12 @@ pub(crate) fn hold(world: &mut World, id: NodeId) {
 
 pub(crate) fn serve(world: &mut World, id: NodeId, forwarding: Forwarding) {
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
-    let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
+    let service = Service {
+        scheduler: Scheduler("rr".into()),
+        persistence: None,
+        flags: Default::default(),
+        persistence_engine: None,
+    };
     world.ipvs(id, &Op::AddService { key, service }).unwrap();
     let destination = Destination { weight: 1, forwarding, upper_threshold: 0, lower_threshold: 0 };
     world
@@ -154,7 +159,12 @@ fn directors_that_are_real_servers_of_each_other_lose_a_quarter_of_the_connectio
     hold(&mut world, LB1);
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
     for id in [LB1, LB2] {
-        let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
+        let service = Service {
+            scheduler: Scheduler("rr".into()),
+            persistence: None,
+            flags: Default::default(),
+            persistence_engine: None,
+        };
         world.ipvs(id, &Op::AddService { key, service }).unwrap();
         for address in ["192.0.2.11:80", "192.0.2.12:80"] {
             let forwarding = Forwarding::Dr;
@@ -267,7 +277,12 @@ fn an_empty_table_refuses_and_a_slow_server_is_too_late() {
     let mut world = world(pair());
     hold(&mut world, LB1);
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
-    let service = Service { scheduler: Scheduler("rr".into()), persistence: None, flags: Default::default() };
+    let service = Service {
+        scheduler: Scheduler("rr".into()),
+        persistence: None,
+        flags: Default::default(),
+        persistence_engine: None,
+    };
     world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
     until(&mut world, 5_500);
     assert_eq!(cause(&world), "refused: lb1 has no destination for TCP 192.0.2.100:80");
@@ -505,7 +520,12 @@ fn behind(scheduler: &str) -> World {
     let mut world = world(pair());
     hold(&mut world, LB1);
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: format!("{VIP}:80").parse().unwrap() };
-    let service = Service { scheduler: Scheduler(scheduler.into()), persistence: None, flags: Default::default() };
+    let service = Service {
+        scheduler: Scheduler(scheduler.into()),
+        persistence: None,
+        flags: Default::default(),
+        persistence_engine: None,
+    };
     world.ipvs(LB1, &Op::AddService { key, service }).unwrap();
     for address in ["192.0.2.21:80", "192.0.2.22:80"] {
         let forwarding = Forwarding::Dr;

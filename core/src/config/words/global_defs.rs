@@ -2,6 +2,7 @@
 
 use super::Block;
 use super::global_process;
+use super::lvs::SyncLine;
 use super::row::Default::{Is, Nothing, Told};
 use super::row::Status::{Acted, Always, Kept};
 use super::row::{
@@ -23,6 +24,7 @@ pub(in crate::config) struct Draft {
     pub global: GlobalDefs,
     pub inherited: Inherited,
     min_garp: bool,
+    pub sync: Option<SyncLine>,
 }
 
 /// What a virtual router takes when it says nothing itself.

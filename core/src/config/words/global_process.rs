@@ -1,6 +1,7 @@
 //! Words of `global_defs` about processes, firewall, SNMP, D-Bus, pipes and dumps of keepalived. Not acted on.
 
 use super::global_defs::Draft;
+use super::lvs;
 use super::row::Default::Nothing;
 use super::row::Status::{Acted, Dead, NotYet, Renamed};
 use super::row::{FOREVER, Row, choice, command, count, flag, number, row, seconds, switch, text, texts};
@@ -35,11 +36,11 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("vrrp_notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
     row("fifo_write_vrrp_states_on_reload", flag(), Nothing, NotYet(""), "write every role into the pipes after a reload"),
     row("rs_init_notifies", flag(), Nothing, Acted(|_, draft| draft.global.rs_init_notifies = true), "the start tells notify_up of real servers that begin up"),
-    row("lvs_timeouts", texts(2, 6, "[tcp S] [tcpfin S] [udp S]"), Nothing, NotYet(""), "timeouts of IPVS connections"),
+    row("lvs_timeouts", texts(2, 6, "[tcp S] [tcpfin S] [udp S]"), Nothing, Acted(|said, draft| draft.global.lvs_timeouts = lvs::timeouts(said)), "how many seconds IPVS remembers a silent connection; a stop sets what was there before"),
     row("lvs_flush", flag(), Nothing, Dead("vipward adopts what fits its configuration and never touches the services of others"), "empty the IPVS table at the start"),
     row("lvs_flush_on_stop", text("VS").optional(), Nothing, Dead("vipward adopts what fits its configuration and never touches the services of others"), "empty the IPVS table at the end"),
     row("lvs_flush_onstop", text("VS").optional(), Nothing, Dead("vipward adopts what fits its configuration and never touches the services of others"), "empty the IPVS table at the end"),
-    row("lvs_sync_daemon", texts(1, 14, "INTERFACE [INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group IP]"), Nothing, NotYet("connections are not synchronised"), "run the kernel's connection synchronisation"),
+    row("lvs_sync_daemon", texts(1, 13, "INTERFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group IP]"), Nothing, Acted(|said, draft| draft.sync = lvs::sync_daemon(said)), "the kernel tells other directors of IPVS connections, as master or backup with that instance's role; without one as both"),
     row("lvs_id", text("NAME"), Nothing, Dead("keepalived dropped it long ago; `router_id` names a director"), "name of the director in old versions"),
     row("disable_local_igmp", flag(), Nothing, NotYet(""), "no IGMP reports for link-local groups"),
     row("vrrp_iptables", texts(0, 2, "[IN [OUT]]"), Nothing, NotYet(""), "iptables chains for no_accept"),

@@ -1,10 +1,11 @@
 //! `real_server`.
 
 use super::Block;
+use super::forwarding::method;
 use super::pace::{self, Pace, Paced};
 use super::row::Default::{Is, Nothing, Of, Told};
 use super::row::Status::{Acted, Also, NotYet};
-use super::row::{Row, Table, choice, command, count, number, opens, row, switch, text};
+use super::row::{Row, Table, command, count, number, opens, row, switch, text};
 use super::said::{self, Lower, Said};
 use super::values::keep;
 use super::{
@@ -71,18 +72,15 @@ pub(super) const TABLE: Table<Draft> = Table { block: Block::RealServer, rows: &
 
 const PACE: &[Row<Draft>] = &pace::rows(Some(Block::VirtualServer));
 
-pub(super) const FORWARDING: [(&str, Forwarding); 3] =
-    [("NAT", Forwarding::Nat), ("DR", Forwarding::Dr), ("TUN", Forwarding::Tun)];
-
 #[rustfmt::skip]
 const ROWS: &[Row<Draft>] = &[
     row("weight", number(0, 65535), Of(Block::VirtualServer, "weight"), Acted(|said, draft| {
         keep(&mut draft.weight, said.number());
     }), "share of the connections; 0: no new ones"),
-    row("lvs_method", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Of(Block::VirtualServer, "lb_kind"), Acted(|said, draft| {
+    row("lvs_method", method(), Of(Block::VirtualServer, "lb_kind"), Acted(|said, draft| {
         keep(&mut draft.forwarding, said.forwarding());
     }), "how packets reach this real server"),
-    row("lb_kind", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Of(Block::VirtualServer, "lb_kind"), Also("lvs_method"), "how packets reach this real server"),
+    row("lb_kind", method(), Of(Block::VirtualServer, "lb_kind"), Also("lvs_method"), "how packets reach this real server"),
     row("inhibit_on_failure", switch(), Of(Block::VirtualServer, "inhibit_on_failure"), Acted(|said, draft| {
         draft.inhibit_on_failure = said.switch();
     }), "when it fails it stays in the table with weight 0"),
@@ -211,7 +209,7 @@ impl Lower<'_> {
             );
         }
         let other = services.iter().find(|service| service.is_ipv4() != address.is_ipv4());
-        if let Some(service) = other.filter(|_| forwarding != Forwarding::Tun) {
+        if let Some(service) = other.filter(|_| forwarding.tunnel().is_none()) {
             self.push(
                 Diagnostic::error("mixed-families", format!("{forwarding} can't turn IPv4 into IPv6 or back"))
                     .at(block.span(), format!("the virtual server is {}", service.ip()))

@@ -134,8 +134,10 @@ impl<'t> Meaning<'t> {
         lower.of_notifies(&mut self.draft.services);
         lower.tracked_by_servers(&mut self.draft.services);
         lower.files_of_checks(&self.draft.material, &mut self.draft.services);
+        let mut global = GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() };
+        lower.synchronised(&mut global, &self.draft.routers);
         let config = Config {
-            global: GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() },
+            global,
             scripts: std::mem::take(&mut lower.memory.scripts),
             files: std::mem::take(&mut lower.memory.files),
             processes: std::mem::take(&mut lower.memory.processes),

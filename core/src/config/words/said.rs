@@ -41,6 +41,8 @@ pub(in crate::config) struct Memory {
     pub tables: BTreeMap<String, u32>,
     /// How many policy rules have said no priority.
     pub unnumbered_rules: BTreeMap<Family, u32>,
+    /// `lvs_sync_daemon_interface`, the first.
+    pub sync_of_instance: Option<super::lvs::SyncLine>,
     /// Where commands stand that run as the daemon's own user.
     pub shell_users: Vec<Span>,
 }

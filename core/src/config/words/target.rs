@@ -198,19 +198,20 @@ impl Lower<'_> {
         Some(Entries::Group { group, protocol, members })
     }
 
-    /// `ip_family`, else what the real servers are. Tunnels carry either, so they decide only when they agree.
+    /// `ip_family`, else what the real servers are. Tunnels carry either, so they decide only when they agree and the
+    /// granularity does not say it (as in keepalived).
     fn family_of_marks(&mut self, draft: &Draft) -> Family {
         let servers = || draft.servers();
-        let plain = servers().find(|(_, forwarding, _)| *forwarding != Forwarding::Tun).map(|(ip, ..)| Family::of(ip));
+        let plain = servers().find(|(_, forwarding, _)| forwarding.tunnel().is_none()).map(|(ip, ..)| Family::of(ip));
         let all = |family| servers().all(|(ip, ..)| Family::of(ip) == family);
         let tunnels = if all(Family::V6) && servers().next().is_some() { Family::V6 } else { Family::V4 };
-        draft.ip_family.or(plain).unwrap_or(tunnels)
+        draft.ip_family.or(plain).or(draft.granularity.family()).unwrap_or(tunnels)
     }
 
     /// Real servers that packets with a mark of this family can't be sent to.
     fn behind_marks(&mut self, family: Family, draft: &Draft) {
         let other = |(ip, forwarding, _): &(IpAddr, Forwarding, Span)| {
-            *forwarding != Forwarding::Tun && Family::of(*ip) != family
+            forwarding.tunnel().is_none() && Family::of(*ip) != family
         };
         for (_, forwarding, span) in draft.servers().filter(other) {
             self.push(

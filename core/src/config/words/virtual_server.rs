@@ -1,8 +1,10 @@
 //! `virtual_server`.
 
 use super::Block;
+use super::forwarding::method;
+use super::granularity::{self, Granularity};
 use super::pace::{self, Pace, Paced};
-use super::real_server::{self, FORWARDING};
+use super::real_server;
 use super::row::Default::{Is, Like, Nothing, Told};
 use super::row::Status::{Acted, Also, Always, Dead, NotYet};
 use super::row::{Row, Table, choice, command, count, flag, number, row, switch, text, texts};
@@ -17,7 +19,7 @@ use crate::config::{RealServer, SorryServer, VirtualServer};
 use crate::interface::Family;
 use crate::ipvs::{Forwarding, Protocol, Scheduler, ServiceFlags};
 use crate::text::{Diagnostic, Span};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -32,7 +34,8 @@ pub(super) struct Draft {
     pub protocol: Option<Protocol>,
     pub ip_family: Option<Family>,
     persistence_timeout: Option<u32>,
-    persistence_granularity: Ipv4Addr,
+    pub granularity: Granularity,
+    persistence_engine: Option<Arc<str>>,
     quorum: u32,
     hysteresis: u32,
     sorry: Option<SocketAddr>,
@@ -64,7 +67,8 @@ impl Default for Draft {
             protocol: None,
             ip_family: None,
             persistence_timeout: None,
-            persistence_granularity: Ipv4Addr::BROADCAST,
+            granularity: Granularity::default(),
+            persistence_engine: None,
             quorum: 0,
             hysteresis: 0,
             sorry: None,
@@ -110,11 +114,11 @@ const ROWS: &[Row<Draft>] = &[
         draft.scheduler_known = true;
     }), "IPVS scheduler"),
     row("lvs_sched", choice(&Scheduler::KNOWN), Like("lb_algo"), Also("lb_algo"), "IPVS scheduler"),
-    row("lb_kind", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Is("NAT"), Acted(|said, draft| {
+    row("lb_kind", method(), Is("NAT"), Acted(|said, draft| {
         keep(&mut draft.forwarding, said.forwarding());
         draft.forwarding_known = true;
     }), "how packets reach the real servers"),
-    row("lvs_method", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Like("lb_kind"), Also("lb_kind"), "how packets reach the real servers"),
+    row("lvs_method", method(), Like("lb_kind"), Also("lb_kind"), "how packets reach the real servers"),
     row("protocol", choice(&["TCP", "UDP", "SCTP"]), Nothing, Acted(|said, draft| {
         draft.protocol = said.choice(&PROTOCOLS).or(draft.protocol);
     }), "transport protocol of the service"),
@@ -124,9 +128,12 @@ const ROWS: &[Row<Draft>] = &[
     row("persistence_timeout", number(1, 2_678_400).optional(), Nothing, Acted(|said, draft| {
         draft.persistence_timeout = persistence(said);
     }), "a client stays with its real server for so many seconds; 360 without a number"),
-    row("persistence_granularity", text("NETMASK"), Is("255.255.255.255"), Acted(|said, draft| {
-        keep(&mut draft.persistence_granularity, granularity(said));
-    }), "clients of one such network count as one"),
+    row("persistence_granularity", text("NETMASK"), Told("each client by itself"), Acted(|said, draft| {
+        keep(&mut draft.granularity, granularity::read(said));
+    }), "clients of one such network count as one: a netmask, or a prefix length, of IPv6 up to 128"),
+    row("persistence_engine", choice(&["sip"]), Nothing, Acted(|said, draft| {
+        if let Some(name) = said.choice(&[("sip", "sip")]) { draft.persistence_engine = Some(said.lower.name(name)) }
+    }), "what tells clients apart beside their addresses; sip: the Call-ID of SIP over UDP; not by the relay"),
     row("quorum", count(1), Is("1"), Acted(|said, draft| {
         keep(&mut draft.quorum, quorum(said));
     }), "live weight that is needed"),
@@ -136,7 +143,7 @@ const ROWS: &[Row<Draft>] = &[
     row("sorry_server", texts(1, 2, "IP [PORT]"), Nothing, Acted(|said, draft| {
         draft.sorry = said.lower.server_address(said.line, draft.port());
     }), "who answers when the quorum is lost"),
-    row("sorry_server_lvs_method", choice(&["NAT", "DR", "TUN"]).more(6, "[TUNNEL...]"), Like("lb_kind"), Acted(|said, draft| {
+    row("sorry_server_lvs_method", method(), Like("lb_kind"), Acted(|said, draft| {
         draft.sorry_forwarding = said.forwarding();
     }), "how packets reach the sorry server"),
     row("sorry_server_inhibit", flag(), Nothing, Acted(|_, draft| draft.sorry_inhibit = true), "the sorry server stays in the table with weight 0 while it is not needed"),
@@ -171,7 +178,6 @@ const ROWS: &[Row<Draft>] = &[
 /// Not acted on yet, or any more.
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
-    row("persistence_engine", text("NAME"), Nothing, NotYet(""), "what else tells clients apart"),
     row("hashed", flag(), Nothing, Always("the kernel has it set for each service"), "flag of the service"),
     row("nat_mask", text("NETMASK"), Nothing, Dead("IPVS takes no mask here, and never misses it"), "netmask for NAT in LVS of the 2.2 kernels"),
     row("snmp_name", text("NAME"), Nothing, NotYet(""), "name in SNMP"),
@@ -204,7 +210,9 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
         );
     }
     lower.persistent_anyway(block, &target, &mut draft);
+    lower.engine_fits(block, &target, &draft);
     let Some(entries) = lower.entries(block, target, &draft) else { return };
+    lower.granularity_fits(draft.granularity, &entries, draft.places.of("persistence_granularity"));
     let sorry_forwarding = draft.sorry_forwarding.unwrap_or(draft.forwarding);
     draft.real_servers.shrink_to_fit();
     draft.places.shrink();
@@ -212,7 +220,9 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, services: &mut Vec<VirtualServer
         entries,
         scheduler: Scheduler(draft.scheduler.unwrap_or_else(|| Arc::from(""))),
         persistence_timeout: draft.persistence_timeout,
-        persistence_granularity: draft.persistence_granularity,
+        persistence_granularity: draft.granularity.netmask(),
+        persistence_prefix: draft.granularity.prefix(),
+        persistence_engine: draft.persistence_engine.filter(|_| draft.persistence_timeout.is_some()),
         quorum,
         hysteresis,
         sorry_server: draft.sorry.map(|address| SorryServer {
@@ -256,29 +266,6 @@ fn quorum(said: &mut Said<'_, '_, '_>) -> Option<u32> {
         return Some(1);
     }
     said.number()
-}
-
-fn granularity(said: &mut Said<'_, '_, '_>) -> Option<Ipv4Addr> {
-    let value = said.value()?;
-    let prefix = value.text.parse::<u32>().ok().filter(|prefix| (1..=32).contains(prefix));
-    let mask = match prefix {
-        Some(prefix) => Some(Ipv4Addr::from(u32::MAX << (32 - prefix))),
-        None => value.text.parse::<Ipv4Addr>().ok().filter(|mask| {
-            let mask = u32::from(*mask);
-            mask.leading_ones() + mask.trailing_zeros() == 32
-        }),
-    };
-    if mask.is_none() {
-        said.lower.bad(said.line, value, "a netmask, such as 255.255.255.0, or a prefix length from 1 to 32");
-    }
-    if mask == Some(Ipv4Addr::UNSPECIFIED) {
-        said.lower.push(
-            Diagnostic::warning("one-client", "`persistence_granularity 0.0.0.0` makes all clients one")
-                .at(value.span, "as long as one of them is there, all go to the same real server")
-                .help("for no persistence, delete `persistence_timeout` as well"),
-        );
-    }
-    mask
 }
 
 impl Draft {
@@ -347,6 +334,28 @@ impl Lower<'_> {
         );
     }
 
+    /// An engine without persistence, or of a protocol that it can't read.
+    fn engine_fits(&mut self, block: &Statement<'_>, target: &Target, draft: &Draft) {
+        let Some(line) = said::of(block.lines(), "persistence_engine").next() else { return };
+        // What is no engine was told.
+        if draft.persistence_engine.is_none() {
+            return;
+        }
+        if draft.persistence_timeout.is_none() {
+            self.push(
+                Diagnostic::warning("no-persistence", "`persistence_engine` without persistence does nothing")
+                    .at(line.span(), "ignored, as in keepalived")
+                    .help("add `persistence_timeout 360`, or delete it"),
+            );
+        } else if !target.only_marks() && draft.protocol != Some(Protocol::Udp) {
+            self.push(
+                Diagnostic::warning("engine-of-another", "the engine sip is about UDP, and this service is not")
+                    .at(line.span(), "the kernel drops every packet that is no SIP over UDP")
+                    .help("write `protocol UDP`, or delete it"),
+            );
+        }
+    }
+
     /// Flags that mean nothing to this scheduler, or to this protocol.
     fn flags_of_others(&mut self, block: &Statement<'_>, draft: &Draft) {
         let scheduler = draft.scheduler.as_deref().unwrap_or_default();
@@ -385,18 +394,5 @@ impl Lower<'_> {
                 ),
             }
         }
-    }
-}
-
-impl Said<'_, '_, '_> {
-    pub fn forwarding(&mut self) -> Option<Forwarding> {
-        let kind = self.choice(&FORWARDING);
-        if let Some(extra) = self.line.args.get(1) {
-            self.lower.report.once("tunnel type", extra.span, || {
-                Diagnostic::warning("not-yet", format!("`{}` is known, but vipward does not act on it yet", extra.text))
-                    .at(extra.span, "tunnels are plain IPIP")
-            });
-        }
-        kind
     }
 }

@@ -22,6 +22,8 @@ use std::net::IpAddr;
 pub(super) struct Draft {
     pub state: InitialState,
     pub interface: Option<InterfaceName>,
+    /// `lvs_sync_daemon_interface`, and where it stands.
+    pub sync: Option<(InterfaceName, Span)>,
     pub vrid: Option<Vrid>,
     pub version: Version,
     pub priority: Priority,
@@ -62,6 +64,7 @@ impl Default for Draft {
         Self {
             state: InitialState::Backup,
             interface: None,
+            sync: None,
             vrid: None,
             version: Version::V2,
             priority: Priority::DEFAULT,
@@ -141,6 +144,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, routers: &mut Vec<VirtualRouterC
     said.lower.fill(&TABLE, block.lines(), &mut draft);
     let Some(name) = said.name() else { return };
     let lower = &mut *said.lower;
+    lower.sync_of_instance(&name, draft.sync.take());
     lower.needed(block, &name, &draft);
     let family = lower.family(&mut draft);
     lower.first_address(&draft);

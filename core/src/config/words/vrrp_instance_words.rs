@@ -4,7 +4,7 @@ use super::Block;
 use super::authentication;
 use super::global_defs::VERSIONS;
 use super::row::Default::{Is, Nothing, Of, Told};
-use super::row::Status::{Acted, Always, Dead, Kept, NotYet, Renamed};
+use super::row::Status::{Acted, Also, Always, Dead, Kept, NotYet, Renamed};
 use super::row::{Row, Table, choice, command, flag, interface, ip, number, opens, row, seconds, switch, text, texts};
 use super::said::Said;
 use super::values::keep;
@@ -154,8 +154,11 @@ const LATER: &[Row<Draft>] = &[
     row("use_ipvlan", texts(0, 6, "[NAME] [IP] [MODE]"), Nothing, NotYet("the virtual router answers with the interface's own MAC address"), "run on an ipvlan interface"),
     row("promote_secondaries", flag(), Nothing, Always("it is set where virtual addresses are held"), "let other addresses of the subnet survive the removal of one"),
     row("no_accept", flag(), Nothing, NotYet("it is an error, since packets for the addresses would be taken"), "drop packets for the addresses unless owner"),
-    row("lvs_sync_daemon_interface", interface(), Nothing, NotYet("connections are not synchronised"), "interface of the connection synchronisation"),
-    row("lvs_sync_daemon_inteface", interface(), Nothing, Renamed("lvs_sync_daemon_interface"), "interface of the connection synchronisation"),
+    row("lvs_sync_daemon_interface", interface(), Nothing, Acted(|said, draft| {
+        let place = said.line.span();
+        draft.sync = said.interface().map(|interface| (interface, place));
+    }), "old form of `lvs_sync_daemon`, with id 0"),
+    row("lvs_sync_daemon_inteface", interface(), Nothing, Also("lvs_sync_daemon_interface"), "interface of the connection synchronisation"),
     row("track_file", opens(Block::Tracked), Nothing, Acted(|said, draft| {
         let files = std::mem::take(&mut said.lower.memory.files);
         said.lower.track_files(said.line, &files, draft);

@@ -30,7 +30,8 @@ impl Lower<'_> {
         self.scripts(config);
         self.owners(config);
         self.groups(root);
-        self.nothing_lost(config);
+        self.nothing_lost();
+        self.synchronisable(config);
         self.mail(root, config);
         let vips = vips(root, config);
         self.services(config, &vips);
@@ -213,10 +214,7 @@ impl Lower<'_> {
     }
 
     /// Warnings about words that would do nothing in keepalived either become infos.
-    fn nothing_lost(&mut self, config: &Config) {
-        if config.services.is_empty() {
-            self.report.soften(|said| said.code == "not-yet" && said.message.starts_with("`lvs_sync_daemon_in"));
-        }
+    fn nothing_lost(&mut self) {
         self.report.soften(|said| said.code == "not-yet" && said.message.contains("skip_check_adv_addr`"));
     }
 

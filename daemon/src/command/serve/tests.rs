@@ -58,7 +58,11 @@ fn answered() -> Status {
             routers: vec![serde_json::from_value(router).unwrap()],
             ..ElectionStatus::default()
         }),
-        balancer: Some(BalancerStatus { carrier: "relay".to_owned(), services: vec![service], decisions: Vec::new() }),
+        balancer: Some(BalancerStatus {
+            carrier: "relay".to_owned(),
+            services: vec![service],
+            ..BalancerStatus::default()
+        }),
         mail: None,
         waited_ms: 1,
     }

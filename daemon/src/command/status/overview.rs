@@ -195,8 +195,12 @@ pub fn listed(statics: &StaticsStatus) -> Vec<(String, bool)> {
 }
 
 fn services(balancer: &BalancerStatus) -> String {
+    let mut lines = String::new();
+    lines.extend(balancer.timeouts.as_ref().map(|timeouts| format!("IPVS timeouts: {timeouts}\n")));
+    lines.extend(balancer.sync_daemons.iter().map(|daemon| format!("sync daemon: {daemon}\n")));
+    let lines = if lines.is_empty() { lines } else { format!("\n{lines}") };
     if balancer.services.is_empty() {
-        return String::new();
+        return lines;
     }
     let mut rows = Vec::new();
     for service in &balancer.services {
@@ -204,7 +208,7 @@ fn services(balancer: &BalancerStatus) -> String {
         rows.extend(service.servers.iter().filter(|server| !server.up).map(server_row));
     }
     let head = ["VIRTUAL SERVER", "UP", "FOR", ""];
-    format!("\n{}", aligned(&head, &rows))
+    format!("{lines}\n{}", aligned(&head, &rows))
 }
 
 fn service_row(service: &VirtualServerStatus) -> Vec<String> {

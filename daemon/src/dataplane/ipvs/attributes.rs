@@ -4,11 +4,19 @@ use super::message::{Attribute, DestAttribute, ServiceAttribute, address, union}
 use std::net::{Ipv4Addr, SocketAddr};
 use vipward_core::interface::Family;
 use vipward_core::ipvs::{
-    Destination, Forwarding, Persistence, Protocol, Scheduler, Service, ServiceFlags, ServiceKey,
+    Destination, Forwarding, Persistence, Protocol, Scheduler, Service, ServiceFlags, ServiceKey, TunnelChecksum,
 };
 
 /// `IP_VS_SVC_F_PERSISTENT`.
 const PERSISTENT: u32 = 1;
+
+/// `IP_VS_CONN_F_TUNNEL_TYPE_*`; 0 is IPIP.
+const GUE: u8 = 1;
+const GRE: u8 = 2;
+
+/// `IP_VS_TUNNEL_ENCAP_FLAG_*`.
+const CHECKSUM: u16 = 1;
+const REMOTE_CHECKSUM: u16 = 2;
 
 /// `IP_VS_CONN_F_FWD_MASK`.
 const FORWARDING_BITS: u32 = 7;
@@ -35,8 +43,8 @@ pub fn service_attribute(key: &ServiceKey, service: Option<&Service>) -> Attribu
         let netmask = match (key.family(), service.persistence) {
             (Family::V4, Some(persistence)) => persistence.netmask.octets(),
             (Family::V4, None) => [255; 4],
-            // Each client by itself: the mask that a service of ours has is IPv4's.
-            (Family::V6, _) => 128u32.to_ne_bytes(),
+            (Family::V6, Some(persistence)) => u32::from(persistence.prefix).to_ne_bytes(),
+            (Family::V6, None) => 128u32.to_ne_bytes(),
         };
         attributes.extend([
             ServiceAttribute::Scheduler(service.scheduler.0.to_string()),
@@ -47,6 +55,8 @@ pub fn service_attribute(key: &ServiceKey, service: Option<&Service>) -> Attribu
             ServiceAttribute::Timeout(service.persistence.map_or(0, |persistence| persistence.timeout_secs)),
             ServiceAttribute::Netmask(netmask),
         ]);
+        let engine = service.persistence_engine.as_ref();
+        attributes.extend(engine.map(|name| ServiceAttribute::PersistenceEngine(name.to_string())));
     }
     Attribute::Service(attributes)
 }
@@ -59,13 +69,32 @@ pub fn dest_attribute(at: SocketAddr, destination: Option<&Destination>) -> Attr
         attributes.extend([
             DestAttribute::Forwarding(match destination.forwarding {
                 Forwarding::Nat => 0,
-                Forwarding::Tun => 2,
+                Forwarding::Tun | Forwarding::Gue { .. } | Forwarding::Gre { .. } => 2,
                 Forwarding::Dr => 3,
             }),
             DestAttribute::Weight(destination.weight),
             DestAttribute::UpperThreshold(destination.upper_threshold),
             DestAttribute::LowerThreshold(destination.lower_threshold),
         ]);
+        // A kernel before 5.2 knows no types, and its tunnels are IPIP.
+        let tunnel = match destination.forwarding {
+            Forwarding::Nat | Forwarding::Dr | Forwarding::Tun => None,
+            Forwarding::Gue { port, checksum } => Some((GUE, port, checksum)),
+            Forwarding::Gre { checksum: true } => Some((GRE, 0, TunnelChecksum::Present)),
+            Forwarding::Gre { checksum: false } => Some((GRE, 0, TunnelChecksum::Absent)),
+        };
+        if let Some((kind, port, checksum)) = tunnel {
+            let flags = match checksum {
+                TunnelChecksum::Absent => 0,
+                TunnelChecksum::Present => CHECKSUM,
+                TunnelChecksum::Remote => REMOTE_CHECKSUM,
+            };
+            attributes.extend([
+                DestAttribute::TunnelType(kind),
+                DestAttribute::TunnelPort(port),
+                DestAttribute::TunnelFlags(flags),
+            ]);
+        }
     }
     Attribute::Dest(attributes)
 }
@@ -82,7 +111,7 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
     use ServiceAttribute as A;
     let (mut family, mut protocol, mut bytes, mut port, mut mark) = (None, None, None, None, 0);
     let (mut scheduler, mut persistent, mut timeout, mut netmask) = (String::new(), false, 0, [255; 4]);
-    let mut named = ServiceFlags::default();
+    let (mut named, mut engine) = (ServiceFlags::default(), None);
     for attribute in attributes {
         match attribute {
             A::Family(value) => family = Some(*value),
@@ -97,6 +126,7 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
             }
             A::Timeout(value) => timeout = *value,
             A::Netmask(value) => netmask = *value,
+            A::PersistenceEngine(name) => engine = Some(name.as_str().into()),
             A::Other(_) => {}
         }
     }
@@ -116,10 +146,15 @@ pub fn service_of(attributes: &[ServiceAttribute]) -> Option<(ServiceKey, Servic
         };
         ServiceKey::Address { protocol, address: SocketAddr::new(address(family?, bytes?)?, port?) }
     };
-    // The mask of an IPv6 service is a prefix length; ours is always the whole address.
-    let netmask = if key.family() == Family::V4 { Ipv4Addr::from(netmask) } else { Ipv4Addr::BROADCAST };
-    let persistence = persistent.then_some(Persistence { timeout_secs: timeout, netmask });
-    Some((key, Service { scheduler: Scheduler(scheduler.into()), persistence, flags: named }))
+    let each = Persistence::each_client(timeout);
+    let persistence = match key.family() {
+        Family::V4 => Persistence { netmask: Ipv4Addr::from(netmask), ..each },
+        // A prefix length, of 128 bits at most.
+        Family::V6 => Persistence { prefix: u8::try_from(u32::from_ne_bytes(netmask)).unwrap_or(u8::MAX), ..each },
+    };
+    let persistence = persistent.then_some(persistence);
+    let scheduler = Scheduler(scheduler.into());
+    Some((key, Service { scheduler, persistence, flags: named, persistence_engine: engine }))
 }
 
 pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Option<(SocketAddr, Destination)> {
@@ -128,6 +163,8 @@ pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Opt
     let mut family = number(service.family());
     let (mut bytes, mut port, mut method) = (None, None, 0);
     let (mut weight, mut upper_threshold, mut lower_threshold) = (0, 0, 0);
+    // IPIP, if the kernel does not tell.
+    let (mut tunnel, mut tunnel_port, mut tunnel_flags) = (0, 0, 0);
     for attribute in attributes {
         match attribute {
             A::Address(value) => bytes = Some(*value),
@@ -137,18 +174,35 @@ pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Opt
             A::UpperThreshold(value) => upper_threshold = *value,
             A::LowerThreshold(value) => lower_threshold = *value,
             A::Family(value) => family = *value,
+            A::TunnelType(value) => tunnel = *value,
+            A::TunnelPort(value) => tunnel_port = *value,
+            A::TunnelFlags(value) => tunnel_flags = *value,
             A::Other(_) => {}
         }
     }
     let forwarding = match method {
         0 => Forwarding::Nat,
-        2 => Forwarding::Tun,
+        2 => tunnel_of(tunnel, tunnel_port, tunnel_flags),
         3 => Forwarding::Dr,
         // 1: the director itself, 4: past IPVS. Nobody asks for those, and as NAT they show up as not what was wanted.
         _ => Forwarding::Nat,
     };
     let at = SocketAddr::new(address(family, bytes?)?, port?);
     Some((at, Destination { weight, forwarding, upper_threshold, lower_threshold }))
+}
+
+fn tunnel_of(kind: u8, port: u16, flags: u16) -> Forwarding {
+    let checksum = match flags {
+        0 => TunnelChecksum::Absent,
+        flags if flags & REMOTE_CHECKSUM != 0 => TunnelChecksum::Remote,
+        _ => TunnelChecksum::Present,
+    };
+    match kind {
+        GUE => Forwarding::Gue { port, checksum },
+        GRE => Forwarding::Gre { checksum: checksum != TunnelChecksum::Absent },
+        // IPIP, and what newer kernels may have, which nobody asks for.
+        _ => Forwarding::Tun,
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +221,15 @@ mod tests {
     }
 
     fn any_destination() -> impl Strategy<Value = Destination> {
-        let forwarding = prop_oneof![Just(Forwarding::Nat), Just(Forwarding::Dr), Just(Forwarding::Tun)];
+        let checksum =
+            prop_oneof![Just(TunnelChecksum::Absent), Just(TunnelChecksum::Present), Just(TunnelChecksum::Remote),];
+        let forwarding = prop_oneof![
+            Just(Forwarding::Nat),
+            Just(Forwarding::Dr),
+            Just(Forwarding::Tun),
+            any::<bool>().prop_map(|checksum| Forwarding::Gre { checksum }),
+            (1..=u16::MAX, checksum).prop_map(|(port, checksum)| Forwarding::Gue { port, checksum }),
+        ];
         (forwarding, any::<(u32, u32, u32)>()).prop_map(|(forwarding, (weight, upper_threshold, lower_threshold))| {
             Destination { weight, forwarding, upper_threshold, lower_threshold }
         })
@@ -175,13 +237,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_service_is_read_as_it_was_written(key in any_key(), name in "[a-z]{1,8}", persistence: Option<(u32, u32)>, bits: u32) {
-            let persistence = persistence.map(|(timeout_secs, mask)| Persistence {
-                timeout_secs,
-                netmask: if key.family() == Family::V4 { Ipv4Addr::from(mask) } else { Ipv4Addr::BROADCAST },
+        fn a_service_is_read_as_it_was_written(key in any_key(), name in "[a-z]{1,8}", persistence: Option<(u32, u32)>, bits: u32, engine in proptest::option::of("[a-z]{1,8}")) {
+            let persistence = persistence.map(|(timeout_secs, mask)| {
+                Persistence { timeout_secs, netmask: Ipv4Addr::from(mask), prefix: (mask % 129) as u8 }.of(key.family())
             });
             let flags = ServiceFlags::from_bits(bits);
-            let service = Service { scheduler: Scheduler(name.as_str().into()), persistence, flags };
+            let service = Service { scheduler: Scheduler(name.as_str().into()), persistence, flags, persistence_engine: engine.map(|it| it.as_str().into()) };
             let Attribute::Service(attributes) = service_attribute(&key, Some(&service)) else { unreachable!() };
             prop_assert_eq!(service_of(&attributes), Some((key, service)));
         }

@@ -4,8 +4,8 @@
 //! everything else is in host order.
 
 use netlink_packet_core::{
-    DecodeError, DefaultNla, Emitable, Nla, NlaBuffer, NlasIterator, Parseable, ParseableParametrized, parse_u16,
-    parse_u16_be, parse_u32,
+    DecodeError, DefaultNla, Emitable, Nla, NlaBuffer, NlasIterator, Parseable, ParseableParametrized, parse_u8,
+    parse_u16, parse_u16_be, parse_u32,
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +22,11 @@ pub enum Command {
     SetDest = 6,
     DelDest = 7,
     GetDest = 8,
+    NewDaemon = 9,
+    DelDaemon = 10,
+    GetDaemon = 11,
+    SetConfig = 12,
+    GetConfig = 13,
 }
 
 impl TryFrom<u8> for Command {
@@ -36,6 +41,11 @@ impl TryFrom<u8> for Command {
             Self::SetDest,
             Self::DelDest,
             Self::GetDest,
+            Self::NewDaemon,
+            Self::DelDaemon,
+            Self::GetDaemon,
+            Self::SetConfig,
+            Self::GetConfig,
         ]
         .into_iter()
         .find(|command| *command as u8 == number)
@@ -55,6 +65,11 @@ pub struct IpvsMessage {
 pub enum Attribute {
     Service(Vec<ServiceAttribute>),
     Dest(Vec<DestAttribute>),
+    Daemon(Vec<DaemonAttribute>),
+    /// Seconds.
+    TimeoutTcp(u32),
+    TimeoutTcpFin(u32),
+    TimeoutUdp(u32),
     Other(DefaultNla),
 }
 
@@ -79,6 +94,7 @@ pub enum ServiceAttribute {
     Timeout(u32),
     /// As it lies in memory: an IPv4 mask in network order, or an IPv6 prefix length in host order.
     Netmask([u8; 4]),
+    PersistenceEngine(String),
     Other(DefaultNla),
 }
 
@@ -93,6 +109,27 @@ pub enum DestAttribute {
     UpperThreshold(u32),
     LowerThreshold(u32),
     Family(u16),
+    /// `IP_VS_CONN_F_TUNNEL_TYPE_*`.
+    TunnelType(u8),
+    TunnelPort(u16),
+    /// `IP_VS_TUNNEL_ENCAP_FLAG_*`.
+    TunnelFlags(u16),
+    Other(DefaultNla),
+}
+
+/// `IPVS_DAEMON_ATTR_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DaemonAttribute {
+    /// `IP_VS_STATE_*`.
+    State(u32),
+    Interface(String),
+    Id(u32),
+    MaxLength(u16),
+    Group([u8; 4]),
+    Group6([u8; 16]),
+    /// In host order, unlike other ports.
+    Port(u16),
+    Ttl(u8),
     Other(DefaultNla),
 }
 
@@ -154,6 +191,8 @@ impl Nla for Attribute {
         match self {
             Self::Service(attributes) => attributes.as_slice().buffer_len(),
             Self::Dest(attributes) => attributes.as_slice().buffer_len(),
+            Self::Daemon(attributes) => attributes.as_slice().buffer_len(),
+            Self::TimeoutTcp(_) | Self::TimeoutTcpFin(_) | Self::TimeoutUdp(_) => 4,
             Self::Other(other) => other.value_len(),
         }
     }
@@ -163,6 +202,10 @@ impl Nla for Attribute {
         match self {
             Self::Service(_) => 1 | NESTED,
             Self::Dest(_) => 2 | NESTED,
+            Self::Daemon(_) => 3 | NESTED,
+            Self::TimeoutTcp(_) => 4,
+            Self::TimeoutTcpFin(_) => 5,
+            Self::TimeoutUdp(_) => 6,
             Self::Other(other) => other.kind(),
         }
     }
@@ -171,6 +214,10 @@ impl Nla for Attribute {
         match self {
             Self::Service(attributes) => attributes.as_slice().emit(buffer),
             Self::Dest(attributes) => attributes.as_slice().emit(buffer),
+            Self::Daemon(attributes) => attributes.as_slice().emit(buffer),
+            Self::TimeoutTcp(seconds) | Self::TimeoutTcpFin(seconds) | Self::TimeoutUdp(seconds) => {
+                fill(buffer, &[&seconds.to_ne_bytes()]);
+            }
             Self::Other(other) => other.emit_value(buffer),
         }
     }
@@ -183,7 +230,7 @@ impl Nla for ServiceAttribute {
             Self::FirewallMark(_) | Self::Timeout(_) | Self::Netmask(_) => 4,
             Self::Flags { .. } => 8,
             Self::Address(_) => 16,
-            Self::Scheduler(name) => name.len() + 1,
+            Self::Scheduler(name) | Self::PersistenceEngine(name) => name.len() + 1,
             Self::Other(other) => other.value_len(),
         }
     }
@@ -199,6 +246,7 @@ impl Nla for ServiceAttribute {
             Self::Flags { .. } => 7,
             Self::Timeout(_) => 8,
             Self::Netmask(_) => 9,
+            Self::PersistenceEngine(_) => 11,
             Self::Other(other) => other.kind(),
         }
     }
@@ -211,7 +259,7 @@ impl Nla for ServiceAttribute {
             Self::Netmask(bytes) => fill(buffer, &[bytes]),
             Self::Flags { flags, mask } => fill(buffer, &[&flags.to_ne_bytes(), &mask.to_ne_bytes()]),
             Self::Address(bytes) => fill(buffer, &[bytes]),
-            Self::Scheduler(name) => fill(buffer, &[name.as_bytes(), &[0]]),
+            Self::Scheduler(name) | Self::PersistenceEngine(name) => fill(buffer, &[name.as_bytes(), &[0]]),
             Self::Other(other) => other.emit_value(buffer),
         }
     }
@@ -220,7 +268,8 @@ impl Nla for ServiceAttribute {
 impl Nla for DestAttribute {
     fn value_len(&self) -> usize {
         match self {
-            Self::Port(_) | Self::Family(_) => 2,
+            Self::TunnelType(_) => 1,
+            Self::Port(_) | Self::Family(_) | Self::TunnelPort(_) | Self::TunnelFlags(_) => 2,
             Self::Forwarding(_) | Self::Weight(_) | Self::UpperThreshold(_) | Self::LowerThreshold(_) => 4,
             Self::Address(_) => 16,
             Self::Other(other) => other.value_len(),
@@ -236,6 +285,9 @@ impl Nla for DestAttribute {
             Self::UpperThreshold(_) => 5,
             Self::LowerThreshold(_) => 6,
             Self::Family(_) => 11,
+            Self::TunnelType(_) => 13,
+            Self::TunnelPort(_) => 14,
+            Self::TunnelFlags(_) => 15,
             Self::Other(other) => other.kind(),
         }
     }
@@ -243,12 +295,52 @@ impl Nla for DestAttribute {
     fn emit_value(&self, buffer: &mut [u8]) {
         match self {
             Self::Address(bytes) => fill(buffer, &[bytes]),
-            Self::Port(port) => fill(buffer, &[&port.to_be_bytes()]),
-            Self::Family(value) => fill(buffer, &[&value.to_ne_bytes()]),
+            Self::Port(port) | Self::TunnelPort(port) => fill(buffer, &[&port.to_be_bytes()]),
+            Self::TunnelType(value) => fill(buffer, &[&[*value]]),
+            Self::Family(value) | Self::TunnelFlags(value) => fill(buffer, &[&value.to_ne_bytes()]),
             Self::Forwarding(value)
             | Self::Weight(value)
             | Self::UpperThreshold(value)
             | Self::LowerThreshold(value) => fill(buffer, &[&value.to_ne_bytes()]),
+            Self::Other(other) => other.emit_value(buffer),
+        }
+    }
+}
+
+impl Nla for DaemonAttribute {
+    fn value_len(&self) -> usize {
+        match self {
+            Self::Ttl(_) => 1,
+            Self::MaxLength(_) | Self::Port(_) => 2,
+            Self::State(_) | Self::Id(_) | Self::Group(_) => 4,
+            Self::Group6(_) => 16,
+            Self::Interface(name) => name.len() + 1,
+            Self::Other(other) => other.value_len(),
+        }
+    }
+
+    fn kind(&self) -> u16 {
+        match self {
+            Self::State(_) => 1,
+            Self::Interface(_) => 2,
+            Self::Id(_) => 3,
+            Self::MaxLength(_) => 4,
+            Self::Group(_) => 5,
+            Self::Group6(_) => 6,
+            Self::Port(_) => 7,
+            Self::Ttl(_) => 8,
+            Self::Other(other) => other.kind(),
+        }
+    }
+
+    fn emit_value(&self, buffer: &mut [u8]) {
+        match self {
+            Self::Ttl(value) => fill(buffer, &[&[*value]]),
+            Self::MaxLength(value) | Self::Port(value) => fill(buffer, &[&value.to_ne_bytes()]),
+            Self::State(value) | Self::Id(value) => fill(buffer, &[&value.to_ne_bytes()]),
+            Self::Group(bytes) => fill(buffer, &[bytes]),
+            Self::Group6(bytes) => fill(buffer, &[bytes]),
+            Self::Interface(name) => fill(buffer, &[name.as_bytes(), &[0]]),
             Self::Other(other) => other.emit_value(buffer),
         }
     }
@@ -270,6 +362,10 @@ fn attribute(raw: &Raw<'_>) -> Result<Attribute, DecodeError> {
     Ok(match raw.kind() {
         1 => Attribute::Service(all(raw.value(), service_attribute)?),
         2 => Attribute::Dest(all(raw.value(), dest_attribute)?),
+        3 => Attribute::Daemon(all(raw.value(), daemon_attribute)?),
+        4 => Attribute::TimeoutTcp(parse_u32(raw.value())?),
+        5 => Attribute::TimeoutTcpFin(parse_u32(raw.value())?),
+        6 => Attribute::TimeoutUdp(parse_u32(raw.value())?),
         _ => Attribute::Other(DefaultNla::parse(raw)?),
     })
 }
@@ -283,16 +379,14 @@ fn service_attribute(raw: &Raw<'_>) -> Result<ServiceAttribute, DecodeError> {
         3 => A::Address(array(value)?),
         4 => A::Port(parse_u16_be(value)?),
         5 => A::FirewallMark(parse_u32(value)?),
-        6 => {
-            let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-            A::Scheduler(String::from_utf8(name.to_vec())?)
-        }
+        6 => A::Scheduler(name(value)?),
         7 => {
             let [a, b, c, d, e, f, g, h] = array(value)?;
             A::Flags { flags: u32::from_ne_bytes([a, b, c, d]), mask: u32::from_ne_bytes([e, f, g, h]) }
         }
         8 => A::Timeout(parse_u32(value)?),
         9 => A::Netmask(array(value)?),
+        11 => A::PersistenceEngine(name(value)?),
         _ => A::Other(DefaultNla::parse(raw)?),
     })
 }
@@ -308,8 +402,33 @@ fn dest_attribute(raw: &Raw<'_>) -> Result<DestAttribute, DecodeError> {
         5 => A::UpperThreshold(parse_u32(value)?),
         6 => A::LowerThreshold(parse_u32(value)?),
         11 => A::Family(parse_u16(value)?),
+        13 => A::TunnelType(parse_u8(value)?),
+        14 => A::TunnelPort(parse_u16_be(value)?),
+        15 => A::TunnelFlags(parse_u16(value)?),
         _ => A::Other(DefaultNla::parse(raw)?),
     })
+}
+
+fn daemon_attribute(raw: &Raw<'_>) -> Result<DaemonAttribute, DecodeError> {
+    use DaemonAttribute as A;
+    let value = raw.value();
+    Ok(match raw.kind() {
+        1 => A::State(parse_u32(value)?),
+        2 => A::Interface(name(value)?),
+        3 => A::Id(parse_u32(value)?),
+        4 => A::MaxLength(parse_u16(value)?),
+        5 => A::Group(array(value)?),
+        6 => A::Group6(array(value)?),
+        7 => A::Port(parse_u16(value)?),
+        8 => A::Ttl(parse_u8(value)?),
+        _ => A::Other(DefaultNla::parse(raw)?),
+    })
+}
+
+/// Up to the first zero.
+fn name(value: &[u8]) -> Result<String, DecodeError> {
+    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8(name.to_vec())?)
 }
 
 fn array<const N: usize>(value: &[u8]) -> Result<[u8; N], DecodeError> {
@@ -317,154 +436,4 @@ fn array<const N: usize>(value: &[u8]) -> Result<[u8; N], DecodeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
-    use netlink_packet_generic::GenlMessage;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    fn bytes(message: &IpvsMessage) -> Vec<u8> {
-        let message = GenlMessage::from_payload(message.clone());
-        let mut bytes = vec![0; NetlinkSerializable::buffer_len(&message)];
-        message.serialize(&mut bytes);
-        bytes
-    }
-
-    fn parse(bytes: &[u8]) -> Result<IpvsMessage, DecodeError> {
-        GenlMessage::deserialize(&NetlinkHeader::default(), bytes).map(|message| message.into_parts().1)
-    }
-
-    /// By hand from `ip_vs.h`, as a little-endian machine sends it.
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn a_new_service_byte_by_byte() {
-        let message = IpvsMessage {
-            command: Command::NewService,
-            attributes: vec![Attribute::Service(vec![
-                ServiceAttribute::Family(2),
-                ServiceAttribute::Protocol(6),
-                ServiceAttribute::Address(union(IpAddr::from([192, 0, 2, 1])).1),
-                ServiceAttribute::Port(80),
-                ServiceAttribute::Scheduler("wrr".to_owned()),
-                ServiceAttribute::Flags { flags: 1, mask: u32::MAX },
-                ServiceAttribute::Timeout(300),
-                ServiceAttribute::Netmask([255, 255, 255, 0]),
-            ])],
-        };
-        #[rustfmt::skip]
-        let expected = [
-            1, 1, 0, 0,                                     // command, version
-            84, 0, 1, 0x80,                                 // IPVS_CMD_ATTR_SERVICE, nested
-            6, 0, 1, 0, 2, 0, 0, 0,                         // AF
-            6, 0, 2, 0, 6, 0, 0, 0,                         // PROTOCOL
-            20, 0, 3, 0, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // ADDR
-            6, 0, 4, 0, 0, 80, 0, 0,                        // PORT, network order
-            8, 0, 6, 0, b'w', b'r', b'r', 0,                // SCHED_NAME
-            12, 0, 7, 0, 1, 0, 0, 0, 255, 255, 255, 255,    // FLAGS: flags, mask
-            8, 0, 8, 0, 44, 1, 0, 0,                        // TIMEOUT
-            8, 0, 9, 0, 255, 255, 255, 0,                   // NETMASK, network order
-        ];
-        assert_eq!(bytes(&message), expected);
-        assert_eq!(parse(&expected).unwrap(), message);
-    }
-
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn a_destination_byte_by_byte() {
-        let message = IpvsMessage {
-            command: Command::SetDest,
-            attributes: vec![Attribute::Dest(vec![
-                DestAttribute::Family(10),
-                DestAttribute::Port(8080),
-                DestAttribute::Forwarding(3),
-                DestAttribute::Weight(256),
-                DestAttribute::UpperThreshold(2),
-                DestAttribute::LowerThreshold(1),
-            ])],
-        };
-        #[rustfmt::skip]
-        let expected = [
-            6, 1, 0, 0,
-            52, 0, 2, 0x80,
-            6, 0, 11, 0, 10, 0, 0, 0,
-            6, 0, 2, 0, 0x1f, 0x90, 0, 0,
-            8, 0, 3, 0, 3, 0, 0, 0,
-            8, 0, 4, 0, 0, 1, 0, 0,
-            8, 0, 5, 0, 2, 0, 0, 0,
-            8, 0, 6, 0, 1, 0, 0, 0,
-        ];
-        assert_eq!(bytes(&message), expected);
-        assert_eq!(parse(&expected).unwrap(), message);
-    }
-
-    fn other(kinds: std::ops::Range<u16>) -> impl Strategy<Value = DefaultNla> {
-        (kinds, vec(any::<u8>(), 0..40)).prop_map(|(kind, value)| DefaultNla::new(kind, value))
-    }
-
-    fn any_service() -> impl Strategy<Value = ServiceAttribute> {
-        use ServiceAttribute as A;
-        prop_oneof![
-            any::<u16>().prop_map(A::Family),
-            any::<u16>().prop_map(A::Protocol),
-            any::<[u8; 16]>().prop_map(A::Address),
-            any::<u16>().prop_map(A::Port),
-            any::<u32>().prop_map(A::FirewallMark),
-            "[a-z]{0,15}".prop_map(A::Scheduler),
-            any::<(u32, u32)>().prop_map(|(flags, mask)| A::Flags { flags, mask }),
-            any::<u32>().prop_map(A::Timeout),
-            any::<[u8; 4]>().prop_map(A::Netmask),
-            other(10..40).prop_map(A::Other),
-        ]
-    }
-
-    fn any_dest() -> impl Strategy<Value = DestAttribute> {
-        use DestAttribute as A;
-        prop_oneof![
-            any::<[u8; 16]>().prop_map(A::Address),
-            any::<u16>().prop_map(A::Port),
-            any::<u32>().prop_map(A::Forwarding),
-            any::<u32>().prop_map(A::Weight),
-            any::<u32>().prop_map(A::UpperThreshold),
-            any::<u32>().prop_map(A::LowerThreshold),
-            any::<u16>().prop_map(A::Family),
-            other(12..40).prop_map(A::Other),
-        ]
-    }
-
-    fn any_message() -> impl Strategy<Value = IpvsMessage> {
-        let attribute = prop_oneof![
-            vec(any_service(), 0..12).prop_map(Attribute::Service),
-            vec(any_dest(), 0..12).prop_map(Attribute::Dest),
-            other(3..20).prop_map(Attribute::Other),
-        ];
-        ((1u8..=8).prop_map(|number| Command::try_from(number).unwrap()), vec(attribute, 0..4))
-            .prop_map(|(command, attributes)| IpvsMessage { command, attributes })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read_back(message in any_message()) {
-            prop_assert_eq!(parse(&bytes(&message)).unwrap(), message);
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in vec(any::<u8>(), 4..300)) {
-            let _ = parse(&bytes);
-        }
-
-        #[test]
-        fn a_damaged_message_is_read_without_panic(message in any_message(), at: usize, byte: u8) {
-            let mut bytes = bytes(&message);
-            let length = bytes.len();
-            bytes[at % length] = byte;
-            let _ = parse(&bytes);
-        }
-
-        #[test]
-        fn an_address_survives_its_union(address: IpAddr) {
-            let (family, bytes) = union(address);
-            prop_assert_eq!(super::address(family, bytes), Some(address));
-        }
-    }
-}
+mod tests;

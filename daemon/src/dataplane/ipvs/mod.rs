@@ -2,6 +2,7 @@
 
 mod attributes;
 mod message;
+mod settings;
 
 use crate::system::requests::Requests;
 use attributes::{dest_attribute, destination_of, service_attribute, service_of};
@@ -114,6 +115,7 @@ impl Ipvs {
             let destinations = self.destinations(&key).await.map_err(|error| error.to_string())?;
             table.services.insert(key, ServiceEntry { service, destinations });
         }
+        table.settings = Some(self.settings().await.map_err(|error| error.to_string())?);
         Ok(table)
     }
 
@@ -123,7 +125,8 @@ impl Ipvs {
         Ok(attributes
             .filter_map(|attribute| match attribute {
                 Attribute::Service(attributes) => service_of(attributes),
-                Attribute::Dest(_) | Attribute::Other(_) => None,
+                // Nothing else is in this answer.
+                _ => None,
             })
             .collect())
     }
@@ -134,7 +137,8 @@ impl Ipvs {
         Ok(attributes
             .filter_map(|attribute| match attribute {
                 Attribute::Dest(attributes) => destination_of(service, attributes),
-                Attribute::Service(_) | Attribute::Other(_) => None,
+                // Nothing else is in this answer.
+                _ => None,
             })
             .collect())
     }
@@ -235,7 +239,11 @@ fn is(error: &io::Error, code: i32) -> bool {
 fn in_words(op: &Op, error: &io::Error) -> Refusal {
     match (op, error.raw_os_error()) {
         (Op::AddService { service, .. } | Op::EditService { service, .. }, Some(libc::ENOENT)) => {
-            format!("this kernel has no scheduler {0} (module ip_vs_{0})", service.scheduler)
+            let lacks = format!("this kernel has no scheduler {0} (module ip_vs_{0})", service.scheduler);
+            match &service.persistence_engine {
+                None => lacks,
+                Some(name) => format!("{lacks}, or no persistence engine {name} (module ip_vs_pe_{name})"),
+            }
         }
         (_, Some(libc::ESRCH)) => "there is no such service".to_owned(),
         (_, Some(libc::ENOENT)) => "there is no such destination".to_owned(),

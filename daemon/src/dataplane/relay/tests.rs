@@ -100,7 +100,12 @@ impl Fixture {
 }
 
 pub fn service(scheduler: &str) -> Service {
-    Service { scheduler: Scheduler(Arc::from(scheduler)), persistence: None, flags: Default::default() }
+    Service {
+        scheduler: Scheduler(Arc::from(scheduler)),
+        persistence: None,
+        flags: Default::default(),
+        persistence_engine: None,
+    }
 }
 
 pub fn destination(weight: u32) -> Destination {
@@ -243,7 +248,7 @@ fn a_server_that_breaks_off_resets_the_client() {
 fn persistence_keeps_a_client_where_it_was() {
     let (a, b) = (Server::start(b'a'), Server::start(b'b'));
     let fixture = Fixture::new("rr");
-    let persistence = Persistence { timeout_secs: 60, netmask: std::net::Ipv4Addr::BROADCAST };
+    let persistence = Persistence::each_client(60);
     let service = Service { persistence: Some(persistence), ..service("rr") };
     fixture.relay.apply(&Op::EditService { key: fixture.key, service }).unwrap();
     fixture.add(&a, 1);
