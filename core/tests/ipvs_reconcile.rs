@@ -34,7 +34,10 @@ fn table(services: &[(u8, &[(u8, u32)])]) -> Table {
         service: rr(),
         destinations: destinations.iter().map(|(n, weight)| (real(*n), destination(*weight))).collect(),
     };
-    Table { services: services.iter().map(|(n, destinations)| (key(*n), entry(destinations))).collect() }
+    Table {
+        services: services.iter().map(|(n, destinations)| (key(*n), entry(destinations))).collect(),
+        ..Table::default()
+    }
 }
 
 fn lines(ops: &[Op]) -> String {
@@ -117,7 +120,8 @@ fn tables() -> impl Strategy<Value = Table> {
             Service { scheduler, persistence, flags, persistence_engine: engine.then(|| "sip".into()) }
         });
     let entry = (service, destinations()).prop_map(|(service, destinations)| ServiceEntry { service, destinations });
-    prop::collection::btree_map((1..4_u8).prop_map(key), entry, 0..4).prop_map(|services| Table { services })
+    prop::collection::btree_map((1..4_u8).prop_map(key), entry, 0..4)
+        .prop_map(|services| Table { services, ..Table::default() })
 }
 
 fn owned() -> impl Strategy<Value = BTreeSet<ServiceKey>> {
