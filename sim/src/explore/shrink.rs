@@ -142,7 +142,7 @@ fn simpler(draft: &Draft) -> Vec<(Draft, Vec<String>)> {
     // The last one first: the others keep their names.
     for (at, client) in draft.clients.iter().enumerate().rev() {
         if at + 1 == draft.clients.len() {
-            push(vec![format!("\"visitor{}\"", at + 1)], &|it| drop(it.clients.pop()));
+            push(vec![format!("\"visitor{}\"", at + 1)], &|it| _ = it.clients.pop());
         }
         if client.keeps > 0 {
             push(Vec::new(), &|it| it.clients.iter_mut().skip(at).take(1).for_each(|it| it.keeps = 0));

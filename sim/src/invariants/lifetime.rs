@@ -7,7 +7,7 @@
 use super::{Invariant, MARGIN, MOMENT, secs};
 use crate::scenario::NodeId;
 use crate::trace::What;
-use crate::world::{self, Director, Process, World};
+use crate::world::{Director, Process, World};
 use std::collections::{BTreeMap, BTreeSet};
 use vipward_core::config::LIFETIME;
 use vipward_core::interface::AddressKey;
@@ -71,9 +71,11 @@ impl Invariant for Lifetime {
     }
 }
 
-/// What it holds, permanent addresses aside.
+/// What it holds, its static addresses aside: those are permanent.
 fn finite(director: &Director) -> impl Iterator<Item = &AddressKey> {
-    director.kernel.addresses.iter().filter(|(_, held)| held.lifetime != world::Lifetime::Forever).map(|(key, _)| key)
+    let of_file = director.file.config.iter().flat_map(|config| &config.statics.addresses);
+    let statics: BTreeSet<AddressKey> = of_file.map(|address| address.key()).collect();
+    director.kernel.addresses.keys().filter(move |key| !statics.contains(*key))
 }
 
 impl Lifetime {

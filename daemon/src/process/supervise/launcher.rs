@@ -93,7 +93,7 @@ impl Launcher {
     pub fn remove(&self, path: PathBuf) {
         let (tell, told) = channel();
         let _ = self.jobs.send(Job::Remove { path, tell });
-        let _ = told.recv_timeout(REMOVED.into());
+        let _ = told.recv_timeout(REMOVED);
     }
 
     /// Keeps a record as evidence, before the next worker is started.
