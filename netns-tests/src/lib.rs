@@ -10,6 +10,7 @@ pub mod dying;
 mod example;
 pub mod forge;
 pub mod hostile;
+pub mod kernel;
 pub mod measure;
 pub mod owners;
 mod pair;

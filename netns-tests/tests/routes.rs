@@ -1,8 +1,8 @@
 //! `virtual_routes` and `virtual_rules` of the real daemons: the same file for keepalived and vipward, and what the kernel has then.
 
-use std::process::Command;
 use std::time::Duration;
 use vipward_lab::{Node, Process, Signal, wait_for};
+use vipward_netns_tests::kernel::{becomes, ip};
 use vipward_netns_tests::{Daemon, Need, Pair, Router, VIP, in_lab};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -70,15 +70,6 @@ fn router() -> Router {
     Router { more: ROUTES, ..Router::master() }
 }
 
-/// What `ip` says to these words.
-fn ip(node: &Node, words: &str) -> String {
-    let mut command = Command::new("ip");
-    command.args(words.split(' '));
-    let output = node.output(command).unwrap();
-    assert!(output.status.success(), "ip {words}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Routes and policy rules of both families that a daemon puts there, and the administrator's.
 fn routes(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
@@ -89,17 +80,6 @@ fn routes(node: &Node) -> Vec<String> {
     }
     lines.sort();
     lines
-}
-
-/// Waits until they are these.
-#[track_caller]
-fn has(node: &Node, expected: &[String], daemon: &Process) {
-    let mut last = Vec::new();
-    let same = wait_for(SOON, || {
-        last = routes(node);
-        (last == expected).then_some(())
-    });
-    assert!(same.is_some(), "expected {expected:#?}\nthere are {last:#?}\n{}", daemon.output());
 }
 
 /// Waits until all of them are there.
@@ -147,15 +127,15 @@ fn what_somebody_takes_out_is_back_and_what_a_link_takes_along() {
             "-6 rule del preference 16384",
         ] {
             ip(&pair.lb1, words);
-            has(&pair.lb1, &all, &vipward);
+            becomes(&pair.lb1, routes, &all, &vipward, SOON);
         }
         // IPv4 routes of an interface that goes down are gone, and nobody is told.
         pair.lb1.set_up("eth1", false).unwrap();
         pair.lb1.set_up("eth1", true).unwrap();
-        has(&pair.lb1, &all, &vipward);
+        becomes(&pair.lb1, routes, &all, &vipward, SOON);
         // The virtual address, and the route from it with it.
         pair.lb1.remove_address("eth0", VIP).unwrap();
-        has(&pair.lb1, &all, &vipward);
+        becomes(&pair.lb1, routes, &all, &vipward, SOON);
         // A route of somebody else that appears later.
         ip(&pair.lb1, "route add 198.18.21.0/24 dev eth0");
         vipward.signal(Signal::SIGTERM);

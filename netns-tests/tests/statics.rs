@@ -1,9 +1,9 @@
 //! `static_ipaddress`, `static_routes` and `static_rules` of the real daemons: the same file for keepalived and vipward, and
 //! what the kernel has then.
 
-use std::process::Command;
 use std::time::Duration;
 use vipward_lab::{Node, Process, Signal, signal, wait_for};
+use vipward_netns_tests::kernel::{becomes, ip};
 use vipward_netns_tests::{Daemon, Need, Pair, Router, VIP, in_lab};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -36,15 +36,6 @@ fn both(statics: &str) -> String {
     format!("{statics}{}", Router::master().text())
 }
 
-/// What `ip` says to these words.
-fn ip(node: &Node, words: &str) -> String {
-    let mut command = Command::new("ip");
-    command.args(words.split(' '));
-    let output = node.output(command).unwrap();
-    assert!(output.status.success(), "ip {words}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Addresses but the virtual one, routes and rules, of both families, without what the kernel makes by itself.
 fn shown(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
@@ -68,17 +59,6 @@ fn shown(node: &Node) -> Vec<String> {
         .collect();
     lines.sort();
     lines
-}
-
-/// Waits until it is so.
-#[track_caller]
-fn has(node: &Node, expected: &[String], daemon: &Process) {
-    let mut last = Vec::new();
-    let same = wait_for(SOON, || {
-        last = shown(node);
-        (last == expected).then_some(())
-    });
-    assert!(same.is_some(), "expected {expected:#?}\nthere are {last:#?}\n{}", daemon.output());
 }
 
 /// Waits until all of them are there. What is there then.
@@ -126,11 +106,11 @@ fn they_need_no_virtual_router_and_come_back() {
             "-4 rule del preference 500",
         ] {
             ip(&pair.lb1, words);
-            has(&pair.lb1, &all, &vipward);
+            becomes(&pair.lb1, shown, &all, &vipward, SOON);
         }
         pair.lb1.set_up("eth0", false).unwrap();
         pair.lb1.set_up("eth0", true).unwrap();
-        has(&pair.lb1, &all, &vipward);
+        becomes(&pair.lb1, shown, &all, &vipward, SOON);
         vipward.signal(Signal::SIGTERM);
         let ended = vipward.wait(SOON).unwrap();
         assert!(ended.status.success() && !ended.output.contains("panic"), "{}", ended.output);
@@ -153,7 +133,7 @@ fn a_killed_worker_s_stay_and_a_killed_director_s_are_taken_up_or_taken_off() {
         wait_for(SOON, || (!pair.lb1.has(VIP)).then_some(())).expect("its supervisor takes the virtual one off");
         assert_eq!(shown(&pair.lb1), all, "{}", vipward.output());
         vipward.wait_for_line_after(from, " MASTER", SOON).unwrap();
-        has(&pair.lb1, &all, &vipward);
+        becomes(&pair.lb1, shown, &all, &vipward, SOON);
 
         vipward.signal_all(Signal::SIGKILL);
         wait_for(SOON, || (!pair.lb1.has(VIP)).then_some(())).expect("its lifetime ends");

@@ -45,6 +45,12 @@ impl Member {
         } else if !member.is_up() {
             effects.decide(Decision::ServerStartsDown { service: place.service, server: place.server });
         }
+        // The Election may have read the file before this machine had its configuration.
+        let (from, to) = (Weight::new(real.weight).effective(), member.weight.effective());
+        if from != to {
+            let (Place { service, server, .. }, file) = (place, member.files.counted());
+            effects.decide(Decision::WeightChanged { service, server, from, to, file });
+        }
         member
     }
 

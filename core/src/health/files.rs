@@ -36,6 +36,13 @@ impl Files {
         self.0.iter().find_map(failing)
     }
 
+    /// The first file whose number adds to the weight, or takes from it.
+    pub fn counted(&self) -> Option<(Arc<str>, i64)> {
+        let each = self.0.iter().filter_map(|(check, number)| Some((check, (*number)?)));
+        let mut counted = each.filter(|(check, number)| check.weight.weigh(*number).is_some_and(|adds| adds != 0));
+        counted.next().map(|(check, number)| (check.file.clone(), number))
+    }
+
     /// What is added to the weight.
     pub fn adds(&self) -> i64 {
         let adds = self.0.iter().filter_map(|(check, number)| check.weight.weigh((*number)?));

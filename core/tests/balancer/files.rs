@@ -90,6 +90,19 @@ fn what_a_file_holds_stays_known() {
     assert_eq!(world.table(VIP), "192.0.2.1:80=14 192.0.2.2:80=10");
 }
 
+/// The Election reads files as soon as it has its configuration, and may be first.
+#[test]
+fn a_number_that_was_told_before_the_configuration_is_named_at_the_start() {
+    let mut world = World::new();
+    world.quiet = true;
+    world.happens(holds(4));
+    world.load(weighed(1));
+    assert_eq!(world.table(VIP), "192.0.2.1:80=14 192.0.2.2:80=10");
+    let said = world.timeline();
+    let line = "192.0.2.1:80 has weight 14 from now on, and had 10: track_file load holds 4";
+    assert!(said.contains(line), "{said}");
+}
+
 #[test]
 fn quorum_counts_the_weights_of_now() {
     let mut services = weighed(1);

@@ -7,6 +7,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +24,8 @@ pub struct Break {
     pub again: Option<Instant>,
 }
 
-/// Keeps a connection until it is dropped. One that breaks is opened again at once, and then as often as the client asks.
+/// Keeps a connection until it is dropped. One that breaks is opened again at once, and then after half to one and a half times
+/// as long as it asks: clients that kept the same step would take turns at a scheduler.
 pub struct Kept {
     breaks: Arc<Mutex<Vec<Break>>>,
     _asking: Background,
@@ -60,14 +63,24 @@ async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: Arc<
                 Err(cause) => lock().push(Break { at: Instant::now(), cause, again: None }),
             }
         }
+        let began = tokio::time::Instant::now();
         open = within(limit, opened(target)).await.ok();
-        if open.is_some()
-            && let Some(last) = lock().last_mut()
+        if open.is_none() {
+            tokio::time::sleep_until(began + pause(every)).await;
+            ticks.reset_immediately();
+        } else if let Some(last) = lock().last_mut()
             && last.again.is_none()
         {
             last.again = Some(Instant::now());
         }
     }
+}
+
+/// After an attempt that failed.
+fn pause(every: Duration) -> Duration {
+    // Each hasher of the standard library begins with other keys.
+    let thousandths = RandomState::new().build_hasher().finish() % 1000 + 500;
+    every * u32::try_from(thousandths).unwrap_or(1000) / 1000
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failed>>) -> Result<T, String> {

@@ -5,7 +5,7 @@
 //! 0.2, 0.4, 0.8, 1.6 s (measured of Linux: a tail loss probe, then retransmissions that double): the question by the client,
 //! the answer by the service, and on both of a relay's connections each for itself. When the client's timeout is over, it
 //! gives the connection up. IPVS drops in silence what belongs to a destination that its table has no more. A broken connection is opened again
-//! at once, and then as often as the client asks.
+//! at once, and then after half to one and a half times as long as the client waits between two questions.
 
 use super::World;
 use super::connections::Carrier;
@@ -13,6 +13,7 @@ use super::node::State;
 use super::requests::{Connection, Pending};
 use crate::scenario::{ClientPlan, NodeId, NodeKind, Scenario};
 use crate::trace::{Break, Outcome, What};
+use rand::RngExt as _;
 use std::net::SocketAddr;
 use vipward_core::time::{Duration, Instant};
 
@@ -166,7 +167,7 @@ impl World {
                 }
                 Some(outcome @ (Outcome::Refused { .. } | Outcome::TimedOut { .. })) => {
                     self.close(&request, &outcome);
-                    Stage::Closed(later(request.started + plan.every, now))
+                    Stage::Closed(later(request.started + self.pause(kept, plan.every), now))
                 }
             },
             Stage::Open(established, _) => {
@@ -211,6 +212,13 @@ impl World {
                 }
             },
         };
+    }
+
+    /// How long a client waits that could not connect: never twice as long, or it and whatever else asks would take turns at a
+    /// scheduler, and one of them meet the dead server each time.
+    fn pause(&self, kept: &Kept, every: Duration) -> Duration {
+        let about = self.now.as_nanos() ^ u64::from(kept.number) << 56;
+        every * self.chance(kept.client, about).random_range(500..1500) / 1000
     }
 
     /// Ends it; the client opens another one at once.

@@ -6,7 +6,8 @@
 //! everybody is asked. A connection that goes on confirms the entry, so that hosts that talk to each other ask seldom. A gratuitous
 //! ARP changes an entry that is there and makes none (`arp_accept = 0`); an address that is being asked for has an entry: what
 //! waits for it is sent at once. If several answer, the nearest counts; of equally near ones the first in the order of
-//! the nodes if all are directors, else who comes first is chance. An unsolicited neighbour advertisement does to an IPv6 entry what gratuitous ARP does (`accept_untracked_na = 0`).
+//! the nodes if all are directors, else who comes first is chance. An unsolicited neighbour advertisement does to an IPv6
+//! entry what gratuitous ARP does (`accept_untracked_na = 0`).
 
 use super::World;
 use super::node::State;
@@ -133,7 +134,7 @@ impl World {
     }
 
     /// What a host draws by itself; `about` tells its draws apart.
-    fn chance(&self, asker: NodeId, about: u64) -> ChaCha8Rng {
+    pub(super) fn chance(&self, asker: NodeId, about: u64) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1_000_003) ^ (asker.0 as u64) << 16 ^ about)
     }
 
