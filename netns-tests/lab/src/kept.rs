@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// Its connection broke.
 #[derive(Clone, Debug)]
@@ -51,17 +52,18 @@ async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: Arc<
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let lock = || breaks.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut open: Option<Sender> = None;
+    let mut open: Option<Connection> = None;
     loop {
         ticks.tick().await;
-        if let Some(mut sender) = open.take() {
-            match within(limit, exchange(&mut sender, target)).await {
+        if let Some(mut connection) = open.take() {
+            match within(limit, exchange(&mut connection.sender, target)).await {
                 Ok(()) => {
-                    open = Some(sender);
+                    open = Some(connection);
                     continue;
                 }
                 Err(cause) => lock().push(Break { at: Instant::now(), cause, again: None }),
             }
+            connection.close().await;
         }
         let began = tokio::time::Instant::now();
         open = within(limit, opened(target)).await.ok();
@@ -92,20 +94,42 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failed>
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
-type Sender = SendRequest<Empty<Bytes>>;
+
+/// An open connection, and what reads from it and writes to it.
+struct Connection {
+    sender: SendRequest<Empty<Bytes>>,
+    task: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Closes it. When this is done the kernel has: whoever balances sees the end of this one before the next one.
+    async fn close(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 /// A new connection over which one question was answered.
-async fn opened(target: SocketAddr) -> Result<Sender, Failed> {
+async fn opened(target: SocketAddr) -> Result<Connection, Failed> {
     let stream = TcpStream::connect(target).await?;
     stream.set_nodelay(true)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    exchange(&mut sender, target).await?;
-    Ok(sender)
+    let (sender, served) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let task = tokio::spawn(async move {
+        let _ = served.await;
+    });
+    let mut connection = Connection { sender, task };
+    exchange(&mut connection.sender, target).await?;
+    Ok(connection)
 }
 
 /// One question over it. Whatever its status, an answer is an answer.
-async fn exchange(sender: &mut Sender, target: SocketAddr) -> Result<(), Failed> {
+async fn exchange(sender: &mut SendRequest<Empty<Bytes>>, target: SocketAddr) -> Result<(), Failed> {
     sender.ready().await?;
     let request = Request::get("/").header("host", target.to_string()).body(Empty::<Bytes>::new())?;
     sender.send_request(request).await?.into_body().collect().await?;
