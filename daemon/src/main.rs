@@ -19,8 +19,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use command::{check, demo, keepalived, serve, status as ask, upgrade, words};
 use options::cli::{Cli, Command, Config};
+use options::keepalived::Keepalived;
 use process::{confine, supervise, worker};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 use system::exit::Exit;
@@ -31,18 +32,16 @@ const KEEPALIVED: &str = "keepalived";
 
 fn main() -> ExitCode {
     abort_on_panic();
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    if arguments.first().is_some_and(|name| Path::new(name).file_name() == Some(OsStr::new(KEEPALIVED))) {
-        arguments.insert(1, KEEPALIVED.into());
+    let called = std::env::args_os().next();
+    if called.is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new(KEEPALIVED))) {
+        return match Keepalived::try_parse() {
+            Ok(options) => keepalived::keepalived(&options),
+            Err(error) => misused(&error),
+        };
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // `--help` and `--version` come this way too.
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            let _ = error.print();
-            return if asked { Exit::Fine } else { Exit::Usage }.into();
-        }
+        Err(error) => return misused(&error),
     };
     let status = match cli.command {
         Command::Run(options) => supervise::run(&options),
@@ -61,6 +60,13 @@ fn main() -> ExitCode {
     };
     log::drain(log::LAST_LINES);
     status
+}
+
+/// `--help` and `--version` come this way too.
+fn misused(error: &clap::Error) -> ExitCode {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let _ = error.print();
+    if asked { Exit::Fine } else { Exit::Usage }.into()
 }
 
 /// A director that lost one of its threads would hold its addresses and decide nothing. Dead it is replaced by a peer.

@@ -5,9 +5,12 @@ use clap::{Parser, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Nobody should take it for keepalived's.
+const VERSION: &str = concat!("(vipward ", env!("CARGO_PKG_VERSION"), ")");
+
 /// keepalived(8)'s options. Its `-v` and `-h` are clap's own.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "keepalived", version, disable_version_flag = true)]
+#[command(name = "keepalived", version = VERSION, disable_version_flag = true)]
 #[command(about = "vipward by keepalived's command line", long_about = None)]
 #[command(
     after_help = "Exit status: 0 fine, 3 with --config-test: the configuration can't be run; else as `vipward run`."
