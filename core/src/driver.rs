@@ -200,6 +200,7 @@ where
                             Output::Notify { queue, command } => self.world.notify(&queue, &command),
                             Output::News(news) => self.world.news(&news),
                             Output::Mail(mail) => self.world.mail(&mail),
+                            Output::Fifo { path, line } => self.world.fifo(&path, &line),
                         }
                     }
                 }

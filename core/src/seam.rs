@@ -26,6 +26,8 @@ pub trait Common: Clock {
     fn notify(&self, queue: &str, command: &Command);
     /// Puts a mail into the director's queue; does not wait.
     fn mail(&self, mail: &Mail);
+    /// Puts a line into a notify FIFO, which may have no reader; does not wait.
+    fn fifo(&self, path: &str, line: &str);
     /// Takes one decision into the log, the timeline, the metrics.
     fn record(&self, now: Instant, decision: &Decision);
     /// Carries news to the other machine of this director; does not wait.

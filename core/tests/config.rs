@@ -20,6 +20,8 @@ mod coordinated;
 mod defaults;
 #[path = "config/elections.rs"]
 mod elections;
+#[path = "config/fifos.rs"]
+mod fifos;
 #[path = "config/hostile.rs"]
 mod hostile;
 #[path = "config/language.rs"]

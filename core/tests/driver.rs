@@ -207,6 +207,10 @@ impl Common for TestWorld {
         self.log.borrow_mut().push(format!("  mail {}", mail.subject));
     }
 
+    fn fifo(&self, _: &str, line: &str) {
+        self.log.borrow_mut().push(format!("  fifo {line}"));
+    }
+
     fn notify(&self, _: &str, _: &Command) {
         self.log.borrow_mut().push("  notify".to_owned());
     }

@@ -149,3 +149,34 @@ fn a_killed_worker_s_stay_and_a_killed_director_s_are_taken_up_or_taken_off() {
         assert_eq!(shown(&pair.lb1), before, "taken up, so taken off");
     });
 }
+
+/// `track_group`: the link on which a static route leads is lost, and with it the VIP that needs the route; what is only
+/// taken out is put back, and nobody notices.
+#[test]
+fn a_virtual_router_is_in_fault_without_the_static_route_that_it_tracks() {
+    in_lab("a_virtual_router_is_in_fault_without_the_static_route_that_it_tracks", &[Need::Keepalived], || {
+        let blocks = "track_group T {\n    group {\n        VI_1\n    }\n}\n\
+             static_routes {\n    203.0.113.0/24 via 198.51.100.254 dev eth1 track_group T\n}\n";
+        let pair = build();
+        for daemon in [Daemon::Vipward, Daemon::Keepalived] {
+            let router = Router { blocks: blocks.to_owned(), ..Router::master() };
+            let director = daemon.start(&pair, &pair.lb1, &router.text()).unwrap();
+            let there = || ip(&pair.lb1, "route show 203.0.113.0/24").contains("via 198.51.100.254");
+            let settled = |vip: bool, route: bool, what: &str| {
+                let found = wait_for(SOON, || (pair.lb1.has(VIP) == vip && there() == route).then_some(()));
+                assert!(found.is_some(), "{daemon}: {what}\n{}", director.output());
+            };
+            settled(true, true, "MASTER with its route");
+            ip(&pair.lb1, "route del 203.0.113.0/24");
+            settled(true, true, "put back");
+            pair.back.plug(&pair.lb1, "eth1", false).unwrap();
+            ip(&pair.lb1, "link set eth1 down");
+            settled(false, false, "FAULT without its route");
+            ip(&pair.lb1, "link set eth1 up");
+            pair.back.plug(&pair.lb1, "eth1", true).unwrap();
+            settled(true, true, "MASTER again");
+            director.signal(Signal::SIGTERM);
+            director.wait(SOON).unwrap();
+        }
+    });
+}

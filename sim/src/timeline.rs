@@ -232,6 +232,7 @@ fn lines(run: &Run) -> Vec<Line> {
                 None => continue,
             },
             What::Notified { command } => line("notify", command.clone(), Becomes::Same),
+            What::WroteLine { path, line: written } => line("fifo", format!("{path}: {written}"), Becomes::Same),
             What::Mailed { subject } => line("mail", subject.clone(), Becomes::Same),
             What::Delivered { subject } => line("mail", format!("delivered: {subject}"), Becomes::Same),
             What::BufferFull => line("lost", "socket buffer is full: adverts are lost".to_owned(), Becomes::Same),
@@ -399,6 +400,7 @@ pub(crate) fn sentence(entry: &Entry) -> (String, String) {
         }
         What::Announced { address } => ("announced".to_owned(), address.to_string()),
         What::Notified { command } => ("notified".to_owned(), command.clone()),
+        What::WroteLine { path, line } => ("fifo".to_owned(), format!("{path}: {line}")),
         What::Mailed { subject } => ("mailed".to_owned(), subject.clone()),
         What::Delivered { subject } => ("delivered".to_owned(), subject.clone()),
         What::BufferFull => ("buffer-full".to_owned(), String::new()),

@@ -72,6 +72,11 @@ pub enum What {
     Notified {
         command: String,
     },
+    /// A line went into a notify FIFO.
+    WroteLine {
+        path: String,
+        line: String,
+    },
     /// A mail was asked for.
     Mailed {
         subject: String,

@@ -1,5 +1,6 @@
 //! What people are told of virtual servers: by `notify_up`, `notify_down`, `quorum_up`, `quorum_down`, to whose arguments nothing is
-//! added, and by mail, with the subjects of keepalived 2.2.7 and its first line.
+//! added, by lines of notify FIFOs (`lvs_notify_fifo`, `notify_fifo`), and by mail, with the subjects of keepalived 2.2.7 and its first
+//! line.
 //!
 //! Commands of one real server, and those of one virtual server's quorum, wait in a queue of their own.
 
@@ -19,11 +20,14 @@ pub fn server(
     out: &mut Outbox,
 ) {
     run(scripts, up, || server_queue(service, server), out);
+    let named = || format!("RS {} {}", real_server(service, server), virtual_server(service));
+    line(scripts, up, named, out);
 }
 
 /// A virtual server has its quorum, or not.
 pub fn quorum(service: VirtualServerId, scripts: Option<&UpDownScripts>, up: bool, out: &mut Outbox) {
     run(scripts, up, || quorum_queue(service), out);
+    line(scripts, up, || format!("VS {}", virtual_server(service)), out);
 }
 
 /// The mail about a real server, if one is wanted: in keepalived's `line`, and why.
@@ -35,11 +39,7 @@ pub fn server_mail(
     out: &mut Outbox,
 ) {
     if wants_mail(scripts) {
-        let protocol = match service {
-            VirtualServerId::Entry(key) => key.protocol(),
-            VirtualServerId::Group { protocol, .. } => protocol,
-        };
-        let (server, service) = (named(protocol, server), virtual_server(service));
+        let (server, service) = (real_server(service, server), virtual_server(service));
         let subject = format!("Realserver {server} of virtual server {service} - {}", word(up));
         out.mail(Mail { topic: Topic::Checker, subject, body: format!("=> {line} <=\n\n{why}\n") });
     }
@@ -73,6 +73,15 @@ fn named(protocol: Option<Protocol>, address: SocketAddr) -> String {
     format!("[{}]:{protocol}:{}", address.ip(), address.port())
 }
 
+/// As a mail and a line name a real server.
+fn real_server(service: VirtualServerId, server: SocketAddr) -> String {
+    let protocol = match service {
+        VirtualServerId::Entry(key) => key.protocol(),
+        VirtualServerId::Group { protocol, .. } => protocol,
+    };
+    named(protocol, server)
+}
+
 /// `[192.0.2.100]:tcp:80`, `FWM 3`, `[web]:0`.
 fn virtual_server(service: VirtualServerId) -> String {
     match service {
@@ -96,5 +105,12 @@ fn run(scripts: Option<&UpDownScripts>, up: bool, queue: impl Fn() -> Arc<str>, 
     let command = scripts.and_then(|scripts| if up { scripts.up.clone() } else { scripts.down.clone() });
     if let Some(command) = command {
         out.notify(queue(), command);
+    }
+}
+
+/// A line of FIFOs: keepalived.conf(5), `lvs_notify_fifo`.
+fn line(scripts: Option<&UpDownScripts>, up: bool, named: impl Fn() -> String, out: &mut Outbox) {
+    if let Some(scripts) = scripts.filter(|scripts| !scripts.fifos.is_empty()) {
+        out.fifos(&scripts.fifos, &format!("{} {}", named(), word(up)));
     }
 }

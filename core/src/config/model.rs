@@ -2,6 +2,7 @@
 //!
 //! Names follow keepalived's words where a user writes them and the RFC's where the RFC has one.
 
+use super::fifo::Fifos;
 use super::lvs::{LvsSyncDaemon, LvsTimeouts};
 use super::statics::Statics;
 use super::vip::Vip;
@@ -120,6 +121,9 @@ pub struct GlobalDefs {
     /// `garp_group`s. No interface is in two of them.
     #[serde(default)]
     pub garp_groups: Vec<GarpGroup>,
+    /// `notify_fifo` and its kin. No two of them have one path.
+    #[serde(default, skip_serializing_if = "Fifos::is_empty")]
+    pub fifos: Fifos,
     pub places: Places,
 }
 
@@ -139,6 +143,7 @@ impl Default for GlobalDefs {
             lvs_sync_daemon: None,
             announcement_pauses: AnnouncementPauses::default(),
             garp_groups: Vec::new(),
+            fifos: Fifos::default(),
             places: Places::default(),
         }
     }

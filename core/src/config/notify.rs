@@ -11,6 +11,11 @@ impl Config {
         self.routers.iter().map(|router| &router.notify).chain(self.groups.iter().map(|group| &group.notify))
     }
 
+    /// What reads the FIFOs.
+    pub fn fifo_scripts(&self) -> impl Iterator<Item = &Command> {
+        self.global.fifos.iter().filter_map(|fifo| fifo.script.as_ref())
+    }
+
     /// `notify_up` and its kin: the commands of virtual servers and real servers.
     pub fn health_commands(&self) -> impl Iterator<Item = &Command> {
         let quorums = self.services.iter().map(|service| &service.notify);
@@ -86,9 +91,15 @@ pub struct NotifyScripts {
     /// `smtp_alert`, with what `global_defs` says.
     #[serde(default)]
     pub mail: RoleMails,
+    /// The FIFOs that get a line for each change: `vrrp_notify_fifo`, `notify_fifo`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fifos: Vec<Arc<str>>,
+    /// `notify_priority_changes`: they get changes of the priority too.
+    #[serde(default)]
+    pub priority_changes: bool,
 }
 
-/// `notify_up` and `notify_down`, or `quorum_up` and `quorum_down`; and mail.
+/// `notify_up` and `notify_down`, or `quorum_up` and `quorum_down`; mail and FIFOs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpDownScripts {
     pub up: Option<Command>,
@@ -96,6 +107,9 @@ pub struct UpDownScripts {
     /// `smtp_alert`, with what `global_defs` says.
     #[serde(default)]
     pub mail: bool,
+    /// The FIFOs that get a line for each change: `lvs_notify_fifo`, `notify_fifo`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fifos: Vec<Arc<str>>,
 }
 
 impl UpDownScripts {

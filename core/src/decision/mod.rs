@@ -7,7 +7,7 @@ mod words;
 pub use kind::Kind;
 
 use crate::check::{Failure, Shortage};
-use crate::config::{TrackWeight, TrackerId};
+use crate::config::{StaticItem, TrackWeight, TrackerId};
 use crate::interface::{AddressKey, InterfaceAddress, InterfaceName};
 use crate::ipvs::VirtualServerId;
 use crate::lease::Token;
@@ -346,6 +346,8 @@ pub enum RoleCause {
     NoLinkLocalAddress { interface: InterfaceName },
     /// A tracked file holds a number that means FAULT.
     FileHolds { file: Arc<str>, number: i64, weight: TrackWeight },
+    /// A static address, route or rule whose `track_group` names this virtual router is away.
+    StaticGone { what: StaticItem },
 }
 
 /// Why a priority changed.

@@ -294,6 +294,7 @@ impl fmt::Display for RoleCause {
             Self::Tracked { what, up } => {
                 write!(f, "{what} is {} and has weight 0{}", up_or_down(*up), if *up { " reverse" } else { "" })
             }
+            Self::StaticGone { what } => write!(f, "the static {what}, which it tracks, is not there"),
             Self::FileHolds { file, number, weight } => {
                 let reverse = if weight.reverse { " reverse" } else { "" };
                 write!(f, "track_file {file} holds {number} and has weight {}{reverse}", weight.weight)

@@ -25,7 +25,7 @@ pub enum Lane {
     Announce,
     /// Leases, readings, probes, scripts. They find the kernel as this event leaves it.
     Ask,
-    /// Decisions, notify scripts, mail, news.
+    /// Decisions, notify scripts and FIFOs, mail, news.
     Tell,
 }
 
@@ -73,6 +73,8 @@ pub enum Output<F> {
     News(News),
     /// Tell people by mail (`smtp_alert`).
     Mail(Mail),
+    /// Write a line into a notify FIFO (`notify_fifo` and its kin). It ends with no newline yet.
+    Fifo { path: Arc<str>, line: String },
 }
 
 impl<F> From<F> for Output<F> {
@@ -85,7 +87,7 @@ impl<F: Effect> Output<F> {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Effect(effect) => effect.lane(),
-            Self::Decide(_) | Self::Notify { .. } | Self::News(_) | Self::Mail(_) => Lane::Tell,
+            Self::Decide(_) | Self::Notify { .. } | Self::News(_) | Self::Mail(_) | Self::Fifo { .. } => Lane::Tell,
         }
     }
 }
@@ -139,6 +141,19 @@ impl<F> Outbox<F> {
         self.tell.push(Output::Mail(mail));
     }
 
+    /// A line for each of these FIFOs.
+    pub fn fifos(&mut self, paths: &[Arc<str>], line: &str) {
+        self.tell.extend(paths.iter().map(|path| Output::Fifo { path: path.clone(), line: line.to_owned() }));
+    }
+
+    /// The same, before what `behind` says of the lines that are there.
+    pub fn fifos_before(&mut self, paths: &[Arc<str>], line: &str, behind: impl Fn(&str) -> bool) {
+        let follows = |output: &Output<F>| matches!(output, Output::Fifo { line, .. } if behind(line));
+        let at = self.tell.iter().position(follows).unwrap_or(self.tell.len());
+        let lines = paths.iter().map(|path| Output::Fifo { path: path.clone(), line: line.to_owned() });
+        self.tell.splice(at..at, lines.collect::<Vec<_>>());
+    }
+
     pub fn news(&mut self, news: News) {
         self.tell.push(Output::News(news));
     }
@@ -171,7 +186,7 @@ impl<F> Outbox<F> {
     pub fn effects(&self) -> impl Iterator<Item = &F> {
         self.iter().filter_map(|output| match output {
             Output::Effect(effect) => Some(effect),
-            Output::Decide(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) => None,
+            Output::Decide(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) | Output::Fifo { .. } => None,
         })
     }
 
@@ -179,14 +194,14 @@ impl<F> Outbox<F> {
     pub fn into_effects(self) -> impl Iterator<Item = F> {
         self.into_iter().filter_map(|output| match output {
             Output::Effect(effect) => Some(effect),
-            Output::Decide(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) => None,
+            Output::Decide(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) | Output::Fifo { .. } => None,
         })
     }
 
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.tell.iter().filter_map(|output| match output {
             Output::Decide(decision) => Some(decision),
-            Output::Effect(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) => None,
+            Output::Effect(_) | Output::Notify { .. } | Output::News(_) | Output::Mail(_) | Output::Fifo { .. } => None,
         })
     }
 

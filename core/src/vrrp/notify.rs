@@ -1,5 +1,5 @@
 //! What people are told of a role: by notify scripts (`notify_master` and its kin, and `notify`, which gets four more arguments),
-//! and by mail, with the subjects of keepalived 2.2.7 and its first line.
+//! by lines of notify FIFOs (`vrrp_notify_fifo`, `notify_fifo`), and by mail, with the subjects of keepalived 2.2.7 and its first line.
 
 use crate::command::Command;
 use crate::config::{NotifyScripts, RoleMails};
@@ -22,7 +22,7 @@ pub enum Told {
 /// word for the role and the effective priority behind its own arguments. They wait in one queue for each router: what a script
 /// keeps elsewhere can't go out of order.
 pub fn role_changed(scripts: &NotifyScripts, router: &Arc<str>, told: Told, priority: Priority, out: &mut Outbox) {
-    run(scripts, "INSTANCE", router, told, priority.get(), out);
+    run(scripts, router, told, ("INSTANCE", priority.get(), false), out);
 }
 
 /// The mail about it, if one is wanted. A stop makes none, as in keepalived.
@@ -47,9 +47,10 @@ fn mail(wanted: RoleMails, role: Role, out: &mut Outbox, text: impl FnOnce(&str)
     out.mail(Mail { topic: Topic::Vrrp, subject, body });
 }
 
-/// The same for a sync group, with `GROUP`, its name, the role and 0 (keepalived 2.2.7).
-pub fn group_changed(scripts: &NotifyScripts, group: &Arc<str>, role: Role, out: &mut Outbox) {
-    run(scripts, "GROUP", group, Told::Role(role), 0, out);
+/// The same for a sync group, with `GROUP`, its name, the role and 0 (keepalived 2.2.7). `begins`: it had no role; FIFOs then
+/// hear of the group before its members, and else after them.
+pub fn group_changed(scripts: &NotifyScripts, group: &Arc<str>, role: Role, begins: bool, out: &mut Outbox) {
+    run(scripts, group, Told::Role(role), ("GROUP", 0, begins), out);
     mail(scripts.mail, role, out, |word| {
         let body = format!("=> All VRRP group instances are now in {word} state <=\n");
         (format!("VRRP Group {group} - Entering {word} state"), body)
@@ -57,13 +58,38 @@ pub fn group_changed(scripts: &NotifyScripts, group: &Arc<str>, role: Role, out:
 }
 
 /// `notify_master_rx_lower_pri`: a MASTER heard an advert of a lower priority. `notify` is not told.
-pub fn lower_priority_heard(scripts: &NotifyScripts, router: &Arc<str>, out: &mut Outbox) {
+pub fn lower_priority_heard(scripts: &NotifyScripts, router: &Arc<str>, priority: Priority, out: &mut Outbox) {
     if let Some(command) = &scripts.rx_lower_pri {
         out.notify(router.clone(), command.clone());
     }
+    out.fifos(&scripts.fifos, &line("INSTANCE", router, "MASTER_RX_LOWER_PRI", priority.get()));
 }
 
-fn run(scripts: &NotifyScripts, kind: &str, name: &Arc<str>, told: Told, priority: u8, out: &mut Outbox) {
+/// `notify_priority_changes`: the priority of a virtual router has become another one. Only FIFOs hear of it, and whoever is not
+/// MASTER is BACKUP there, in FAULT too (keepalived 2.2.7).
+pub fn priority_changed(scripts: &NotifyScripts, router: &Arc<str>, role: Role, priority: Priority, out: &mut Outbox) {
+    if scripts.priority_changes {
+        let word = match role {
+            Role::Master => "MASTER_PRIORITY",
+            Role::Init | Role::Backup | Role::Fault => "BACKUP_PRIORITY",
+        };
+        out.fifos(&scripts.fifos, &line("INSTANCE", router, word, priority.get()));
+    }
+}
+
+/// A line of a FIFO: keepalived.conf(5), `vrrp_notify_fifo`.
+fn line(kind: &str, name: &str, word: &str, priority: u8) -> String {
+    format!("{kind} \"{name}\" {word} {priority}")
+}
+
+/// `kind`, the priority behind the word, and whether the line of the FIFO comes before those of virtual routers.
+fn run(
+    scripts: &NotifyScripts,
+    name: &Arc<str>,
+    told: Told,
+    (kind, priority, first): (&str, u8, bool),
+    out: &mut Outbox,
+) {
     let (script, word) = match told {
         Told::Gone if scripts.tells_deleted => (&scripts.deleted, "DELETED"),
         Told::Role(Role::Master) => (&scripts.master, "MASTER"),
@@ -77,6 +103,12 @@ fn run(scripts: &NotifyScripts, kind: &str, name: &Arc<str>, told: Told, priorit
     });
     let commands = script.clone().into_iter().chain(any);
     commands.for_each(|command| out.notify(name.clone(), command));
+    let line = line(kind, name, word, priority);
+    if first {
+        out.fifos_before(&scripts.fifos, &line, |other| other.starts_with("INSTANCE"));
+    } else {
+        out.fifos(&scripts.fifos, &line);
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const GOOD: Mood = Mood::Good(Duration::ZERO);
 
 fn scripts(name: &str) -> Option<Arc<UpDownScripts>> {
     let command = |word: &str| Some(Command { argv: vec![format!("/{name}"), word.to_owned()], user: None });
-    UpDownScripts { up: command("up"), down: command("down"), mail: false }.shared()
+    UpDownScripts { up: command("up"), down: command("down"), ..UpDownScripts::default() }.shared()
 }
 
 fn told() -> VirtualServer {
@@ -191,6 +191,33 @@ fn mails_have_keepaliveds_subjects_and_first_line_and_the_cause() {
              weight 1 of 1|",
             "Realserver [192.0.2.1]:tcp:80 of virtual server [10.0.0.1]:tcp:80 - DOWN: => Removing <=||the configuration does \
              not name it any more|",
+        ]
+    );
+}
+
+/// keepalived.conf(5), `lvs_notify_fifo`.
+#[test]
+fn fifos_get_lines_of_real_servers_and_virtual_servers() {
+    let fifos = || Some(Arc::new(UpDownScripts { fifos: vec!["/run/lvs".into()], ..UpDownScripts::default() }));
+    let mut telling = VirtualServer { notify: fifos(), ..service(VIP, &[WEB1]) };
+    telling.real_servers[0].notify = fifos();
+    let mut world = World::with(vec![telling]);
+    world.until(secs(5));
+    world.mood(WEB1, Mood::Refuses);
+    world.until(secs(20));
+    world.mood(WEB1, GOOD);
+    world.until(secs(40));
+    let timeline = world.timeline();
+    let lines: Vec<&str> =
+        timeline.lines().filter_map(|line| line.split_once("/run/lvs: ").map(|(_, line)| line)).collect();
+    assert_eq!(
+        lines,
+        [
+            "VS [10.0.0.1]:tcp:80 UP",
+            "RS [192.0.2.1]:tcp:80 [10.0.0.1]:tcp:80 DOWN",
+            "VS [10.0.0.1]:tcp:80 DOWN",
+            "RS [192.0.2.1]:tcp:80 [10.0.0.1]:tcp:80 UP",
+            "VS [10.0.0.1]:tcp:80 UP",
         ]
     );
 }

@@ -264,6 +264,7 @@ impl World {
                 // The decision beside it says the same.
                 Output::News(_) => {}
                 Output::Mail(mail) => self.note(&format!("mail: {}: {}", mail.subject, mail.body.replace('\n', "|"))),
+                Output::Fifo { path, line } => self.note(&format!("{path}: {line}")),
                 Output::Notify { queue, command } => self.note(&format!("{queue}: {}", command.argv.join(" "))),
             }
         }

@@ -30,6 +30,8 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         | "notify_stop"
         | "notify_deleted"
         | "notify_master_rx_lower_pri" => ["/bin/true", "/bin/x"],
+        "notify_fifo" | "vrrp_notify_fifo" | "lvs_notify_fifo" => ["/run/a", "/run/b nobody daemon"],
+        "notify_fifo_script" | "vrrp_notify_fifo_script" | "lvs_notify_fifo_script" => ["/bin/true", "/bin/x"],
         "auth_pass" => ["x7Kf", "y8Lg"],
         "path" | "file" => ["/a", "/b"],
         "process" => ["a", "a b"],
@@ -88,6 +90,9 @@ fn beside(keyword: &Keyword) -> &'static str {
         "sni_name" => "enable_sni\n",
         "min_reply_length" | "max_reply_length" => "require_reply\n",
         "hysteresis" => "quorum 2147483647\n",
+        "notify_fifo_script" => "notify_fifo /run/f\n",
+        "vrrp_notify_fifo_script" => "vrrp_notify_fifo /run/f\n",
+        "lvs_notify_fifo_script" => "lvs_notify_fifo /run/f\n",
         "persistence_granularity" | "persistence_engine" => "persistence_timeout 50\n",
         _ => "",
     }
@@ -131,6 +136,11 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
     } else {
         String::new()
     };
+    let track_group = if block == Block::TrackGroup {
+        format!("track_group T {{\n{lines}\n}}\nstatic_ipaddress {{\n 192.0.2.9/24 track_group T\n}}\n")
+    } else {
+        String::new()
+    };
     let garp_group = if block == Block::GarpGroup {
         let (pause, interface) = (own(Block::GarpGroup, "garp_interval 1"), own(Block::GarpGroup, "interface eth0"));
         format!("garp_group {{\n{pause}{interface}{lines}\n}}\n")
@@ -144,7 +154,7 @@ fn file(block: Block, keyword: &Keyword, lines: &str) -> String {
          virtual_server {target} {{\n{}{}\nreal_server 198.51.100.21 80 {{\n{}\nTCP_CHECK {{\n{}\n}}\n\
          HTTP_GET {{\n{}\nurl {{\n{}\n}}\n}}\nPING_CHECK {{\n{}\n}}\n\
          SMTP_CHECK {{\n{}\nhost {{\n{}\n}}\n}}\nMISC_CHECK {{\n{misc}{}\n}}\n\
-         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\nUDP_CHECK {{\n{}\n}}\nDNS_CHECK {{\n{}\n}}\nFILE_CHECK {{\n{tracks}{}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{ipv6}",
+         SSL_GET {{\n{}\nurl {{\n{}\n}}\n}}\nUDP_CHECK {{\n{}\n}}\nDNS_CHECK {{\n{}\n}}\nFILE_CHECK {{\n{tracks}{}\n}}\n}}\n}}\nSSL {{\n{}\n}}\n{group}{garp_group}{track_group}{ipv6}",
         inside(Block::GlobalDefs),
         inside(Block::VrrpScript),
         own(Block::TrackFile, "file /f"),
@@ -190,6 +200,9 @@ fn lines(keyword: &Keyword) -> [String; 2] {
         }
         ("persistence_engine", ..) => [beside.to_owned(), format!("{beside}persistence_engine sip")],
         ("notification_email", ..) => [String::new(), "notification_email {\n a@example.com\n}".to_owned()],
+        ("group", ..) if keyword.block == Block::TrackGroup => {
+            ["group {\n}".to_owned(), "group {\n VI_1\n}".to_owned()]
+        }
         ("group", ..) => ["group {\n VI_1\n}".to_owned(), "group {\n VI_2\n VI_1\n}".to_owned()],
         ("interfaces", ..) => ["interfaces {\n eth1\n}".to_owned(), "interfaces {\n eth2\n eth1\n}".to_owned()],
         ("virtual_routes", ..) => [String::new(), "virtual_routes {\n 203.0.113.0/24 dev eth0\n}".to_owned()],
@@ -217,6 +230,7 @@ fn open(keyword: &Keyword) -> &'static str {
         ("vrrp_script", _) => " more {\n script /bin/true\n}",
         ("vrrp_instance", _) => " VI_2 {\n interface eth0\n virtual_router_id 52\n}",
         ("vrrp_sync_group", _) => " G {\n group {\n VI_1\n }\n}",
+        ("track_group", _) => " G {\n group {\n VI_1\n }\n}\nstatic_ipaddress {\n 192.0.2.9/24 track_group G\n}",
         ("garp_group", _) => " {\n interface eth1\n gna_interval 1\n}",
         ("virtual_server_group", _) => " g {\n 192.0.2.5 80\n}\nvirtual_server group g {\n protocol TCP\n}",
         ("virtual_server", _) => " 192.0.2.101 80 {\n protocol TCP\n}",

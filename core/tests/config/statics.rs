@@ -38,6 +38,9 @@ fn what_is_said_of_them() {
         ("static_ipaddress {\n 192.0.2.100/32\n}", "E static-and-virtual 2:2"),
         ("static_ipaddress {\n 192.0.2/24\n}", "E bad-address 2:2"),
         ("static_ipaddress {\n 192.0.2.7/24 no_track\n}", "W not-yet 2:15"),
+        ("static_ipaddress {\n 192.0.2.7/24 track_group G\n}", "W unknown-group 2:27"),
+        ("track_group G {\n group {\n VI_2\n }\n}", "W unknown-instance 3:2"),
+        ("track_group G {\n}\ntrack_group G {\n}", "E duplicate-name 3:1"),
         ("static_routes {\n 203.0.113.0/24\n}", "E missing-value 2:2"),
         ("static_rules {\n from 192.0.2.0/24 table 5\n}", "W rule-priority 2:2"),
     ] {
@@ -56,4 +59,26 @@ fn what_is_said_of_them() {
     let owner = instance("").replace("priority 100", "priority 255\n    state MASTER");
     let (_, loaded) = load(&format!("static_ipaddress {{\n 192.0.2.100/24\n}}\n{owner}"));
     assert!(loaded.config.is_some());
+}
+
+#[test]
+fn a_track_group_says_who_cannot_do_without_them() {
+    let text = "static_ipaddress {\n 192.0.2.7/24 track_group G\n 192.0.2.8/24\n}\n\
+        static_routes {\n 203.0.113.0/24 dev eth0 track_group G\n}\n\
+        static_rules {\n from 192.0.2.0/24 table 100 priority 5 track_group H\n}\n\
+        track_group G {\n group {\n VI_1\n }\n}\ntrack_group H {\n group {\n }\n}\n"
+        .to_owned()
+        + &instance("");
+    let tracked = good(&text).statics.tracked;
+    let of = |it: &vipward_core::config::TrackedStatic| format!("{} by {:?}", it.what, it.routers);
+    assert_eq!(
+        tracked.iter().map(of).collect::<Vec<_>>(),
+        [
+            r#"address 192.0.2.7/24 on eth0 by ["VI_1"]"#,
+            r#"route 203.0.113.0/24 by ["VI_1"]"#,
+            "rule 5: from 192.0.2.0/24 lookup 100 by []"
+        ]
+    );
+    let virtual_one = instance("virtual_routes {\n 203.0.113.0/24 dev eth0 track_group G\n}");
+    assert_eq!(said(&virtual_one), ["W no-effect 9:26"]);
 }

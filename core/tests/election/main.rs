@@ -12,6 +12,7 @@ mod checks;
 mod coordination;
 mod estate;
 mod faults;
+mod fifo;
 mod ipv6;
 mod junk;
 mod last_will;

@@ -1,7 +1,7 @@
 //! `static_ipaddress`, `static_routes`, `static_rules`: there as long as the director runs, before all that moves, and longer.
 
 use crate::timeline::*;
-use vipward_core::config::{Config, Statics, VirtualRouterConfig};
+use vipward_core::config::{Config, StaticItem, Statics, TrackedStatic, VirtualRouterConfig};
 use vipward_core::decision::Decision;
 use vipward_core::interface::{Family, InterfaceAddress, Link};
 use vipward_core::machine::{LeavesWill, Machine, Output};
@@ -235,4 +235,33 @@ fn with_no_track_it_stays_away() {
     t.gives_of("route", &[ROUTE]);
     t.at("5").loses_route(&route().key, true).nothing();
     assert_eq!(t.until("30").iter().filter(|line| line.contains("203.0")).count(), 0);
+}
+
+/// V can't do without the route, and W does not care.
+#[test]
+fn who_tracks_a_static_route_is_in_fault_while_it_can_not_be_there() {
+    let what = StaticItem::Route(route().key);
+    let tracked = vec![TrackedStatic { what, routers: vec!["V".into()] }];
+    let mut t = Timeline::with(with(vec![router()], Statics { tracked, ..statics() }));
+    t.is(Role::Backup);
+    t.becomes_master();
+    // Put back at once: nobody notices.
+    t.at("5").loses_route(&route().key, true).is(Role::Master);
+    t.at("6")
+        .fails(Effect::AddRoute(route()))
+        .gives_of("V:", &["V: MASTER -> FAULT: the static route 203.0.113.0/24, which it tracks, is not there"]);
+    // Tried again a second later: a try alone changes nothing.
+    t.at("7").wakes();
+    t.fails(Effect::AddRoute(route())).gives_of("V:", &[]).is(Role::Fault);
+    t.until("8.5");
+    t.is(Role::Backup);
+    // Nobody tracks the rule and the address.
+    t.at("8.6").fails(Effect::AddRule(rule().rule)).is(Role::Backup);
+    // From the beginning on.
+    let what = StaticItem::Address(fixed(7).key());
+    let tracked = vec![TrackedStatic { what, routers: vec!["V".into()] }];
+    let mut t = Timeline::with(with(vec![router()], Statics { tracked, ..statics() }));
+    t.becomes_master();
+    t.at("5").fails(Effect::AddAddress(fixed(7))).is(Role::Fault);
+    t.at("5.5").loads(with(vec![router()], statics())).is(Role::Backup);
 }

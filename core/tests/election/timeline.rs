@@ -501,6 +501,7 @@ pub fn say<'a>(outputs: impl IntoIterator<Item = &'a Output<Effect>>) -> Vec<Str
             Output::Decide(decision) => decision.to_string(),
             Output::News(_) => continue,
             Output::Mail(mail) => format!("mail: {}", mail.subject),
+            Output::Fifo { path, line } => format!("{path}: {line}"),
         };
         match lines.last_mut() {
             Some((last, count)) if *last == line => *count += 1,

@@ -9,6 +9,7 @@ use crate::dataplane::Dataplane;
 use crate::host::files::Files;
 use crate::host::processes::Processes;
 use crate::host::scripts::Scripts;
+use crate::host::scripts::fifos::Fifos;
 use crate::mail::Post;
 use crate::net::connect::connect;
 use crate::net::datagrams::Datagrams;
@@ -74,6 +75,7 @@ pub struct LinuxWorld<M: Machine, T> {
     clock: Rc<BootClock>,
     scripts: Rc<Scripts>,
     post: Post,
+    fifos: Fifos,
     log: Rc<Limited<Kind>>,
     /// Hears when the machine has handled its first configuration.
     loaded: Cell<Option<oneshot::Sender<()>>>,
@@ -104,14 +106,14 @@ impl<M: Machine, T> LinuxWorld<M, T> {
         inbox: UnboundedReceiver<InputOf<M>>,
         door: Door,
         clock: Rc<BootClock>,
-        (scripts, post): (Rc<Scripts>, Post),
+        (scripts, post, fifos): (Rc<Scripts>, Post, Fifos),
         loaded: oneshot::Sender<()>,
         own: T,
     ) -> Self {
         let loaded = Cell::new(Some(loaded));
         let (loading, first) = (Cell::new(false), Cell::new(None));
         let log = Limited::start();
-        Self { inbox: RefCell::new(inbox), door, clock, scripts, post, log, loaded, loading, first, own }
+        Self { inbox: RefCell::new(inbox), door, clock, scripts, post, fifos, log, loaded, loading, first, own }
     }
 
     /// Tells the machine something before all that waits.
@@ -184,6 +186,10 @@ impl<M: Machine, T> Common for LinuxWorld<M, T> {
 
     fn mail(&self, mail: &Mail) {
         self.post.put(mail);
+    }
+
+    fn fifo(&self, path: &str, line: &str) {
+        self.fifos.put(path, line);
     }
 
     fn record(&self, _: Instant, decision: &Decision) {

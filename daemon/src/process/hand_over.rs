@@ -1,6 +1,7 @@
 //! What an old worker gives to its successor, over a line between the two: estates and a relay's table as JSON in memory files,
 //! for they can have many megabytes, and the relay's listening sockets. Packets say which is which.
 
+use crate::host::scripts::fifos::Left;
 use crate::system::passing;
 use crate::system::passing::MOST_DESCRIPTORS;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use vipward_core::command::Command;
 use vipward_core::estate::{Document, Estate};
 use vipward_core::ipvs::{ServiceKey, Table};
 
@@ -24,6 +27,8 @@ enum Packet {
     Table,
     /// Listening sockets of these services, in this order.
     Listeners(Vec<ServiceKey>),
+    /// A notify FIFO that is open, and the line to the script that reads it, if there is one.
+    Fifo { path: Arc<str>, made: bool, waiting: Vec<String>, reader: Option<Command> },
     /// That was all.
     End,
 }
@@ -37,6 +42,20 @@ pub enum Piece {
         table: Table,
         listeners: Vec<Listener>,
     },
+    Fifo(Fifo),
+}
+
+/// A notify FIFO.
+#[derive(Debug)]
+pub struct Fifo(pub Left);
+
+impl PartialEq for Fifo {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |Self(it): &Self| {
+            (it.path.clone(), it.made, it.waiting.clone(), it.reader.as_ref().map(|(command, _)| command.clone()))
+        };
+        of(self) == of(other)
+    }
 }
 
 /// A listening socket.
@@ -74,6 +93,26 @@ impl Giving {
         self.send(&Packet::Table, &[memory(&serde_json::to_vec(table)?)?.as_fd()])
     }
 
+    pub fn fifo(&self, left: &Left) -> io::Result<()> {
+        let Left { path, made, waiting, pipe, reader } = left;
+        let with: Vec<BorrowedFd<'_>> =
+            [Some(pipe), reader.as_ref().map(|(_, line)| line)].into_iter().flatten().map(AsFd::as_fd).collect();
+        let reader = reader.as_ref().map(|(command, _)| command.clone());
+        let mut packet = Packet::Fifo { path: path.clone(), made: *made, waiting: waiting.clone(), reader };
+        // Lines that do not fit into a packet are too many.
+        if serde_json::to_vec(&packet)?.len() > LONGEST
+            && let Packet::Fifo { waiting, .. } = &mut packet
+        {
+            tracing::warn!("notify FIFO {path}: {} lines are dropped by the upgrade", waiting.len());
+            waiting.clear();
+        }
+        if serde_json::to_vec(&packet)?.len() > LONGEST {
+            // The command alone: the successor opens the FIFO itself, and starts another reader.
+            return Ok(());
+        }
+        self.send(&packet, &with)
+    }
+
     pub fn end(&self) -> io::Result<()> {
         self.send(&Packet::End, &[])
     }
@@ -101,6 +140,12 @@ pub fn receive(line: &OwnedFd, boot: &str, mut take: impl FnMut(Piece)) -> io::R
             }
             (Packet::Listeners(keys), sockets) => {
                 listeners.extend(keys.into_iter().zip(sockets).map(|(key, socket)| Listener(key, socket)));
+            }
+            (Packet::Fifo { path, made, waiting, reader }, with) => {
+                let mut with = with.into_iter();
+                let pipe = with.next().ok_or_else(|| io::Error::other("a packet came without its FIFO"))?;
+                let reader = reader.and_then(|command| Some((command, with.next()?)));
+                take(Piece::Fifo(Fifo(Left { path, made, waiting, pipe, reader })));
             }
             (Packet::End, _) => return Ok(()),
         }

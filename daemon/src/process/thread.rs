@@ -5,6 +5,7 @@ use crate::dataplane::relay::Relay;
 use crate::dataplane::{Choice, Dataplane};
 use crate::host::files::Files;
 use crate::host::processes::Processes;
+use crate::host::scripts::fifos::Fifos;
 use crate::host::scripts::{Means, Scripts};
 use crate::host::{Balances, Door, Elects, LinuxWorld};
 use crate::mail::Post;
@@ -71,6 +72,7 @@ impl NotStarted {
 pub struct Voice {
     pub means: Means,
     pub post: Post,
+    pub fifos: Fifos,
 }
 
 /// A machine on its thread.
@@ -265,7 +267,7 @@ async fn election(
     door: Door,
     tap: Option<Tap>,
     (line, copies, audience): (Line, Slot, Audience<ElectionStatus>),
-    Voice { means, post }: Voice,
+    Voice { means, post, fifos }: Voice,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let links = Rc::new(Links::default());
@@ -281,7 +283,7 @@ async fn election(
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let lease = Rc::new(ZooKeeper::new());
     let own = Elects { network, addresses, lease: lease.clone(), files, processes, routes };
-    let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);
+    let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post, fifos), loaded, own);
     let names: Vec<String> = links.all().iter().map(|link| link.name.to_string()).collect();
     let machine: Box<dyn Like<Election>> = match tap {
         Some(tap) => Box::new(Shown::new(Guarded::new(Recorded::new(Election::default(), tap), line), audience)),
@@ -303,7 +305,7 @@ async fn balancer(
     door: Door,
     tap: Option<Tap>,
     (copies, audience): (Slot, Audience<BalancerStatus>),
-    Voice { means, post }: Voice,
+    Voice { means, post, fifos }: Voice,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
     let dataplane = Dataplane::open(dataplane).await.map_err(NotStarted::Dataplane)?;
@@ -316,7 +318,7 @@ async fn balancer(
     let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(level), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
     let own = Balances { dataplane, tls: Rc::default() };
-    let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post), loaded, own);
+    let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post, fifos), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {
         Some(tap) => Box::new(Shown::new(Recorded::new(Balancer::default(), tap), audience)),

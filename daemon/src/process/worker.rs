@@ -4,6 +4,7 @@
 use crate::dataplane::relay::Relay;
 use crate::host::Door;
 use crate::host::files;
+use crate::host::scripts::fifos::{Fifos, Left};
 use crate::host::scripts::{Launcher, Means};
 use crate::mail::Post;
 use crate::options::cli::{Run, Worker};
@@ -135,6 +136,7 @@ struct Director<'a> {
     /// Who answers how this director is.
     desk: Desk,
     post: Post,
+    fifos: Fifos,
 }
 
 /// What an operator's order or a death leads to.
@@ -171,7 +173,8 @@ async fn work(
     let options = &worker.run;
     let shelf = Shelf::start(place.clone())?;
     let post = Post::start()?;
-    let voice = Voice { means: means.clone(), post: post.clone() };
+    let fifos = Fifos::start(means.clone())?;
+    let voice = Voice { means: means.clone(), post: post.clone(), fifos: fifos.clone() };
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
     let (of_election, of_balancer) = (questions(), questions());
@@ -219,17 +222,19 @@ async fn work(
         presence,
         desk,
         post,
+        fifos,
     };
     director.say_carrier(&config);
     // Only now, when both worlds are there: a director that lacks something touches nothing.
     if worker.successor {
         director.supervisor.reports.report(Report::Prepared { notes: NOTES });
-        if !director.inherit(loaded(config)).await? {
+        if !director.inherit(Arc::new(config)).await? {
             return Ok(Exit::Fine);
         }
         director.supervisor.reports.report(Report::TookOver);
     } else {
-        director.begin(loaded(config), worker.after_farewell);
+        director.fifos.loaded(&config, Vec::new());
+        director.begin(loaded(Arc::new(config)), worker.after_farewell);
     }
     director.run().await
 }
@@ -256,7 +261,8 @@ impl Director<'_> {
     }
 
     /// Waits for what the old worker leaves, and begins with it. False: nothing came, and nothing was touched.
-    async fn inherit(&mut self, loaded: ToBoth) -> io::Result<bool> {
+    async fn inherit(&mut self, config: Arc<Config>) -> io::Result<bool> {
+        let loaded = loaded(config.clone());
         let line = loop {
             match self.supervisor.next().await {
                 Told::Order(Order::Inherit, Some(line)) => break line,
@@ -273,6 +279,7 @@ impl Director<'_> {
             })
         });
         let mut waiting = vec![MachineName::Election, MachineName::Balancer];
+        let mut left: Vec<Left> = Vec::new();
         while let Some(piece) = pieces.recv().await {
             match piece {
                 Piece::Relay { table, listeners } => {
@@ -281,6 +288,7 @@ impl Director<'_> {
                             .inherit(table, listeners.into_iter().map(|Listener(key, socket)| (key, socket)).collect());
                     }
                 }
+                Piece::Fifo(fifo) => left.push(fifo.0),
                 // Each begins as soon as it has what is its own.
                 Piece::Estate(Estate::Election(estate)) => {
                     begin(&self.election, Some(estate), &loaded);
@@ -293,6 +301,7 @@ impl Director<'_> {
             }
         }
         all.await.map_err(io::Error::other)??;
+        self.fifos.loaded(&config, left);
         for name in waiting {
             // It had nothing to leave.
             match name {
@@ -382,7 +391,8 @@ impl Director<'_> {
         tracing::info!("{} was read again", self.options.file.display());
         self.say_carrier(&config);
         self.relay.iter().for_each(|relay| relay.allow(&config, &settings.relay));
-        self.tell(&loaded(config));
+        self.fifos.loaded(&config, Vec::new());
+        self.tell(&loaded(Arc::new(config)));
         Ok(())
     }
 
@@ -423,6 +433,7 @@ impl Director<'_> {
         }
         self.decide(AfterGiving::GoesOn);
         self.relay.iter().for_each(|relay| relay.take_back());
+        self.fifos.take_back();
         self.shelf.open()?;
         // Without a supervisor the successor ends as well.
         Ok(if order.is_some() { Turn::On } else { Turn::Stop })
@@ -450,6 +461,10 @@ impl Director<'_> {
         if let Some(estate) = estate {
             giving.estate(estate.into())?;
         }
+        // Last: nobody waits for them.
+        for fifo in self.fifos.give().await {
+            giving.fifo(&fifo)?;
+        }
         giving.end()
     }
 
@@ -458,7 +473,7 @@ impl Director<'_> {
         self.tell(&ToBoth::Stop);
         let both = async {
             tokio::join!(self.election.done(), self.balancer.done());
-            self.post.end(LAST_MAILS).await;
+            tokio::join!(self.post.end(LAST_MAILS), self.fifos.end());
         };
         match tokio::time::timeout(STOP, both).await {
             Ok(()) => {
@@ -498,8 +513,8 @@ impl Director<'_> {
     }
 }
 
-fn loaded(config: Config) -> ToBoth {
-    ToBoth::ConfigLoaded { config: Arc::new(config), seed: seed() }
+fn loaded(config: Arc<Config>) -> ToBoth {
+    ToBoth::ConfigLoaded { config, seed: seed() }
 }
 
 /// Lets a machine begin with what was left to it.

@@ -102,6 +102,7 @@ kinds! {
     Reconfigured => "reconfigured",
     Stop => "stop",
     SyncGroup => "with its sync group",
+    StaticGone => "static item gone",
 }
 
 #[cfg(test)]

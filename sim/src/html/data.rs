@@ -255,6 +255,7 @@ fn kind(what: &What) -> Option<&'static str> {
         | What::TroubleEnded { .. }
         | What::ConnectedAgain { .. }
         | What::Notified { .. }
+        | What::WroteLine { .. }
         | What::Mailed { .. }
         | What::Delivered { .. }
         | What::ServerUp { .. }
@@ -288,6 +289,7 @@ fn sentence(what: &What, word: &str, text: String) -> String {
         What::RuleRemoved(_) => format!("took the rule {text} out"),
         What::Ipvs(_) | What::SetIpvs(_) => format!("IPVS: {text}"),
         What::Notified { .. } => format!("runs {text}"),
+        What::WroteLine { .. } => format!("writes into {text}"),
         What::Mailed { .. } => format!("wants a mail sent: {text}"),
         What::Delivered { .. } => format!("delivers the mail {text}"),
         What::BufferFull => "socket buffer is full: adverts are lost".to_owned(),

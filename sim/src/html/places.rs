@@ -45,6 +45,7 @@ pub(super) fn of(run: &Run, entry: &Entry) -> Option<Span> {
         | What::Ipvs(_)
         | What::SetIpvs(_)
         | What::Notified { .. }
+        | What::WroteLine { .. }
         | What::Mailed { .. }
         | What::Delivered { .. }
         | What::BufferFull

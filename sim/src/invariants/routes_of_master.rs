@@ -53,7 +53,7 @@ impl RoutesOfMaster {
             let mut left_alone: BTreeSet<String> = config.routers.iter().flat_map(|router| of(router, true)).collect();
             let mut there: BTreeSet<String> =
                 kernel.routes.keys().map(route).chain(kernel.rules.iter().map(rule)).collect();
-            let Statics { addresses, routes, rules, places: _ } = &config.statics;
+            let Statics { addresses, routes, rules, tracked: _, places: _ } = &config.statics;
             let has = |name: &InterfaceName| world.node(id).ports.iter().any(|port| port.interface == *name);
             for it in addresses.iter().filter(|it| has(&it.interface)) {
                 wanted.insert(address(it));

@@ -164,7 +164,7 @@ fn told(step: &Step) -> Vec<String> {
             let hidden = |output: &Output<Effect>| match output {
                 Output::Effect(effect) => hides(effect),
                 Output::News(_) => true,
-                Output::Decide(_) | Output::Notify { .. } | Output::Mail(_) => false,
+                Output::Decide(_) | Output::Notify { .. } | Output::Mail(_) | Output::Fifo { .. } => false,
             };
             taken.output.iter().filter(|output| !hidden(output)).map(Words::in_words).collect()
         }

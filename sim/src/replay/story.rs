@@ -183,6 +183,7 @@ fn what<F>(output: &Output<F>, own: impl Fn(&F) -> Option<What>) -> Option<What>
         Output::Notify { command, .. } => Some(What::Notified { command: command.argv.join(" ") }),
         Output::Decide(decision) => Some(What::Decided(decision.clone())),
         Output::News(_) => None,
+        Output::Fifo { path, line } => Some(What::WroteLine { path: path.to_string(), line: line.clone() }),
         Output::Mail(mail) => Some(What::Mailed { subject: mail.subject.clone() }),
     }
 }

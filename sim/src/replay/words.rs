@@ -59,6 +59,7 @@ impl<F: Words> Words for Output<F> {
             Self::Effect(effect) => effect.in_words(),
             Self::Decide(decision) => decision.to_string(),
             Self::Notify { command, .. } => format!("notify: {}", command.argv.join(" ")),
+            Self::Fifo { path, line } => format!("{path}: {line}"),
             Self::Mail(mail) => format!("mail {}", mail.subject),
             Self::News(news) => format!("tell the other machine: {}", news.in_words()),
         }

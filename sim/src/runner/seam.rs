@@ -150,6 +150,10 @@ impl<R: Runner> Common for Daemon<R> {
         self.runner.world_mut().notified(self.id, command);
     }
 
+    fn fifo(&self, path: &str, line: &str) {
+        self.runner.world_mut().wrote_line(self.id, path, line);
+    }
+
     fn mail(&self, mail: &vipward_core::mail::Mail) {
         self.runner.world_mut().mailed(self.id, mail);
     }

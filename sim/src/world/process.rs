@@ -394,4 +394,9 @@ impl World {
     pub fn notified(&mut self, id: NodeId, command: &Command) {
         self.note(Some(id), What::Notified { command: command.argv.join(" ") });
     }
+
+    /// Every FIFO has a reader that takes what comes.
+    pub fn wrote_line(&mut self, id: NodeId, path: &str, line: &str) {
+        self.note(Some(id), What::WroteLine { path: path.to_owned(), line: line.to_owned() });
+    }
 }

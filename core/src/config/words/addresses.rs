@@ -114,6 +114,7 @@ impl Lower<'_> {
                                 address.label = Some(self.name(&value.text));
                             }
                         }
+                        "track_group" => self.says_track_group(list, option, value),
                         _ => self.later(option, list),
                     }
                 }

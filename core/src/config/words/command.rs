@@ -44,13 +44,19 @@ impl Said<'_, '_, '_> {
     /// `notify_up` and its kin. The first command counts, as in keepalived. Who runs it is known later, if it does not say so
     /// itself: virtual servers are read before `script_user` is known.
     pub fn up_or_down(&mut self, scripts: &mut UpDownScripts, slot: fn(&mut UpDownScripts) -> &mut Option<Command>) {
-        // Not a user: whoever is to run it is looked for when all is read.
-        let nobody = ScriptUser { user: String::new(), group: None };
-        let command = self.notify(Some(&nobody));
+        let command = self.unowned_command();
         let slot = slot(scripts);
         if slot.is_none() {
-            *slot = command.map(|command| Command { user: command.user.filter(|user| *user != nobody), ..command });
+            *slot = command;
         }
+    }
+
+    /// A command whose user may be `script_user`: whoever is to run it is looked for when all is read.
+    pub fn unowned_command(&mut self) -> Option<Command> {
+        // Not a user.
+        let nobody = ScriptUser { user: String::new(), group: None };
+        let command = self.notify(Some(&nobody))?;
+        Some(Command { user: command.user.filter(|user| *user != nobody), ..command })
     }
 
     /// `script COMMAND`: quoted as a whole, or word by word. Also where it stands.

@@ -1,6 +1,7 @@
 //! `global_defs`: settings of the director, and what it hands down to virtual routers.
 
 use super::Block;
+use super::fifo;
 use super::global_process;
 use super::lvs::SyncLine;
 use super::row::Default::{Is, Nothing, Told};
@@ -25,6 +26,7 @@ pub(in crate::config) struct Draft {
     pub inherited: Inherited,
     min_garp: bool,
     pub sync: Option<SyncLine>,
+    pub(super) fifos: fifo::Lines,
 }
 
 /// What a virtual router takes when it says nothing itself.
@@ -42,6 +44,8 @@ pub(in crate::config) struct Inherited {
     pub strict: bool,
     pub script_user: Option<ScriptUser>,
     pub announcements: Announcements,
+    /// `vrrp_notify_priority_changes`.
+    pub priority_changes: bool,
 }
 
 impl std::default::Default for Inherited {
@@ -60,6 +64,7 @@ impl std::default::Default for Inherited {
             strict: false,
             script_user: None,
             announcements: Announcements::default(),
+            priority_changes: false,
         }
     }
 }
@@ -77,7 +82,7 @@ impl Announces for Draft {
 }
 
 pub(in crate::config) const TABLE: Table<Draft> =
-    Table { block: Block::GlobalDefs, rows: &[ROWS, GARP, global_process::ROWS] };
+    Table { block: Block::GlobalDefs, rows: &[ROWS, GARP, fifo::ROWS, global_process::ROWS] };
 
 pub(super) const VERSIONS: [(&str, Version); 2] = [("2", Version::V2), ("3", Version::V3)];
 

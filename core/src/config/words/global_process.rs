@@ -1,4 +1,4 @@
-//! Words of `global_defs` about processes, firewall, SNMP, D-Bus, pipes and dumps of keepalived. Not acted on.
+//! Words of `global_defs` about processes, firewall, SNMP, D-Bus and dumps of keepalived. Not acted on.
 
 use super::global_defs::Draft;
 use super::lvs;
@@ -27,14 +27,6 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("startup_script_timeout", seconds(0, FOREVER), Nothing, NotYet(""), "how long that command may take"),
     row("shutdown_script", command(), Nothing, NotYet(""), "command after the end"),
     row("shutdown_script_timeout", seconds(0, FOREVER), Nothing, NotYet(""), "how long that command may take"),
-    row("notify_fifo", texts(1, 3, "PATH [USER [GROUP]]"), Nothing, NotYet(""), "pipe that gets every event"),
-    row("vrrp_notify_fifo", texts(1, 3, "PATH [USER [GROUP]]"), Nothing, NotYet(""), "pipe that gets role changes"),
-    row("lvs_notify_fifo", texts(1, 3, "PATH [USER [GROUP]]"), Nothing, NotYet(""), "pipe that gets health changes"),
-    row("notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
-    row("vrrp_notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
-    row("lvs_notify_fifo_script", command(), Nothing, NotYet(""), "command that reads that pipe"),
-    row("vrrp_notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
-    row("fifo_write_vrrp_states_on_reload", flag(), Nothing, NotYet(""), "write every role into the pipes after a reload"),
     row("rs_init_notifies", flag(), Nothing, Acted(|_, draft| draft.global.rs_init_notifies = true), "the start tells notify_up of real servers that begin up"),
     row("lvs_timeouts", texts(2, 6, "[tcp S] [tcpfin S] [udp S]"), Nothing, Acted(|said, draft| draft.global.lvs_timeouts = lvs::timeouts(said)), "how many seconds IPVS remembers a silent connection; a stop sets what was there before"),
     row("lvs_flush", flag(), Nothing, Dead("vipward adopts what fits its configuration and never touches the services of others"), "empty the IPVS table at the start"),

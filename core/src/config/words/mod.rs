@@ -17,6 +17,7 @@ mod bfd;
 mod connection;
 mod dns_check;
 mod family;
+mod fifo;
 mod file_check;
 mod forwarding;
 mod garp_group;
@@ -41,9 +42,9 @@ mod sync_group;
 mod target;
 mod tcp_check;
 mod track_file;
+mod track_group;
 mod track_process;
 mod track_script;
-mod trackers;
 mod udp_check;
 mod unicast;
 mod url;
@@ -233,7 +234,7 @@ fn blocks() -> &'static [Words] {
             sync_group::TABLE.keywords(),
             track_file::TABLE.keywords(),
             track_process::TABLE.keywords(),
-            trackers::TRACK_GROUP.keywords(),
+            track_group::TABLE.keywords(),
             garp_group::TABLE.keywords(),
             bfd::TABLE.keywords(),
             ssl_get::SSL.keywords(),

@@ -6,12 +6,14 @@ use super::row::Status::{Acted, Dead, NotYet};
 use super::row::{FOREVER, Row, Table, flag, named, opens, row, seconds, text, texts};
 use super::said::{self, Lower, Memory};
 use super::{
-    garp_group, global_defs, server_group, ssl_get, statics, sync_group, track_file, track_process, virtual_server,
-    vrrp_instance, vrrp_script,
+    garp_group, global_defs, server_group, ssl_get, statics, sync_group, track_file, track_group, track_process,
+    virtual_server, vrrp_instance, vrrp_script,
 };
 use crate::check::ssl::Material;
 use crate::config::tree::Statement;
-use crate::config::{Config, GarpGroup, GlobalDefs, Statics, SyncGroup, VirtualRouterConfig, VirtualServer};
+use crate::config::{
+    Config, GarpGroup, GlobalDefs, NotifyScripts, Statics, SyncGroup, VirtualRouterConfig, VirtualServer,
+};
 use crate::text::report::Report;
 use std::collections::BTreeMap;
 
@@ -25,6 +27,7 @@ pub(in crate::config) struct Draft {
     /// `SSL`
     material: Material,
     statics: Statics,
+    track_groups: track_group::Groups,
 }
 
 impl said::Draft for Draft {}
@@ -59,6 +62,9 @@ const ROWS: &[Row<Draft>] = &[
     row("vrrp_sync_group", named(Block::SyncGroup, "NAME"), Nothing, Acted(|said, draft| {
         sync_group::read(said, &mut draft.groups, &mut draft.routers);
     }), "virtual routers that change their roles together"),
+    row("track_group", named(Block::TrackGroup, "NAME"), Nothing, Acted(|said, draft| {
+        track_group::read(said, &mut draft.track_groups, &draft.routers);
+    }), "virtual routers that go to FAULT while a static address, route or rule that names it is away and can't be put back"),
     row("garp_group", texts(0, 1, "").opens(Block::GarpGroup), Nothing, Acted(|said, draft| {
         garp_group::read(said, &mut draft.garp_groups);
     }), "interfaces that keep the pauses between their announcements together"),
@@ -71,7 +77,6 @@ const ROWS: &[Row<Draft>] = &[
 /// Not acted on yet, or any more.
 #[rustfmt::skip]
 const LATER: &[Row<Draft>] = &[
-    row("track_group", named(Block::TrackGroup, "NAME"), Nothing, NotYet(""), "virtual routers that go to FAULT with a static address, route or rule"),
     row("bfd_instance", named(Block::Bfd, "NAME"), Nothing, NotYet(""), "one BFD session (RFC 5880)"),
     row("linkbeat_interfaces", opens(Block::Lines), Nothing, NotYet(""), "interfaces whose link is asked instead of heard"),
     row("interface_up_down_delays", opens(Block::Lines), Nothing, NotYet(""), "how long a link must be up or down before it counts"),
@@ -129,12 +134,18 @@ impl<'t> Meaning<'t> {
             let place = (place + inserted).min(services.len());
             services.splice(place..place, draft.services);
         }
+        lower.track_statics(&self.draft.track_groups, &mut self.draft.statics);
         lower.unused_server_groups();
         lower.users_of_checks(&mut self.draft.services);
-        lower.of_notifies(&mut self.draft.services);
+        let mut global = GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() };
+        lower.fifos(&mut global);
+        let fifos = &global.fifos;
+        lower.of_notifies(&fifos.of_health(), &mut self.draft.services);
+        for notify in notifies(&mut self.draft.routers, &mut self.draft.groups) {
+            notify.fifos = fifos.of_roles();
+        }
         lower.tracked_by_servers(&mut self.draft.services);
         lower.files_of_checks(&self.draft.material, &mut self.draft.services);
-        let mut global = GlobalDefs { garp_groups: self.draft.garp_groups, ..lower.memory.global.global.clone() };
         lower.synchronised(&mut global, &self.draft.routers);
         let config = Config {
             global,
@@ -150,4 +161,11 @@ impl<'t> Meaning<'t> {
         lower.afterwards(&self.waiting, &config);
         config
     }
+}
+
+fn notifies<'a>(
+    routers: &'a mut [VirtualRouterConfig],
+    groups: &'a mut [SyncGroup],
+) -> impl Iterator<Item = &'a mut NotifyScripts> {
+    routers.iter_mut().map(|router| &mut router.notify).chain(groups.iter_mut().map(|group| &mut group.notify))
 }

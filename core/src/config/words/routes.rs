@@ -2,6 +2,7 @@
 
 use super::addresses::parse_prefixed;
 use super::said::Lower;
+use crate::config::StaticItem;
 use crate::config::line::Word;
 use crate::config::places::Places;
 use crate::config::tree::Statement;
@@ -39,9 +40,8 @@ const PROTOCOLS: [(&str, u8); 16] = [
 /// The route would lead somewhere else, or be another one, without these.
 const ESSENTIAL: [&str; 6] = ["encap", "mpls", "vrf", "nat", "from", "as"];
 /// Without these it leads to the same place.
-const TUNING: [&str; 9] =
-    ["rtt", "rttvar", "rto_min", "realms", "congctl", "ttl-propagate", "expires", "mtu_lock", "track_group"];
-const WORDS: [&str; 40] = [
+const TUNING: [&str; 8] = ["rtt", "rttvar", "rto_min", "realms", "congctl", "ttl-propagate", "expires", "mtu_lock"];
+const WORDS: [&str; 41] = [
     "to",
     "dst",
     "via",
@@ -77,6 +77,7 @@ const WORDS: [&str; 40] = [
     "add",
     "append",
     "no_track",
+    "track_group",
     "inet",
     "inet6",
     "blackhole",
@@ -147,6 +148,7 @@ impl Lower<'_> {
         let mut known: BTreeMap<RouteKey, usize> =
             routes.iter().enumerate().map(|(at, route)| (route.key.clone(), at)).collect();
         for line in list.lines() {
+            self.memory.track_group = None;
             let Some(route) = self.route(line, &list.word.text) else { continue };
             let place = format!("route {}", route.key);
             if known.contains_key(&route.key) {
@@ -160,6 +162,7 @@ impl Lower<'_> {
             }
             known.insert(route.key.clone(), routes.len());
             places.set(&place, line.span());
+            self.is_tracked(|| StaticItem::Route(route.key.clone()));
             routes.push(route);
         }
     }
@@ -189,6 +192,10 @@ impl Lower<'_> {
             "inet" => draft.family = Some(Family::V4),
             "inet6" => draft.family = Some(Family::V6),
             "no_track" => draft.no_track = true,
+            "track_group" => {
+                let value = self.value_of(word, words)?;
+                self.says_track_group(list, word, value);
+            }
             "add" => draft.placed = Placed::Alone,
             "append" => draft.placed = Placed::Last,
             "onlink" => last(draft).onlink = true,

@@ -3,6 +3,7 @@
 use super::addresses::parse_prefixed;
 use super::routes::{Words, network, number};
 use super::said::Lower;
+use crate::config::StaticItem;
 use crate::config::line::Word;
 use crate::config::places::Places;
 use crate::config::tree::Statement;
@@ -25,8 +26,8 @@ const PROTOCOLS: [(&str, u64); 7] =
 /// The rule would be about other packets without these.
 const ESSENTIAL: [&str; 2] = ["tunnel-id", "tun_id"];
 /// Without these it is about the same packets.
-const TUNING: [&str; 3] = ["realms", "protocol", "track_group"];
-const WORDS: [&str; 31] = [
+const TUNING: [&str; 2] = ["realms", "protocol"];
+const WORDS: [&str; 32] = [
     "from",
     "to",
     "not",
@@ -58,6 +59,7 @@ const WORDS: [&str; 31] = [
     "sup_group",
     "inet6",
     "no_track",
+    "track_group",
 ];
 
 /// What a line says before all of it is known.
@@ -74,6 +76,7 @@ impl Lower<'_> {
     /// that vipward can't do and that matters, makes no rule.
     pub(super) fn rules(&mut self, list: &Statement<'_>, places: &mut Places, rules: &mut Vec<VirtualRule>) {
         for line in list.lines() {
+            self.memory.track_group = None;
             let Some(rule) = self.rule(line, &list.word.text) else { continue };
             let place = format!("rule {rule}");
             if rules.iter().any(|other| other.rule == rule.rule) {
@@ -86,6 +89,7 @@ impl Lower<'_> {
                 continue;
             }
             places.set(&place, line.span());
+            self.is_tracked(|| StaticItem::Rule(rule.rule.clone()));
             rules.push(rule);
         }
     }
@@ -148,6 +152,10 @@ impl Lower<'_> {
             "inet6" => draft.family = Some(Family::V6),
             "not" => draft.rule.invert = true,
             "no_track" => draft.no_track = true,
+            "track_group" => {
+                let value = self.value_of(word, words)?;
+                self.says_track_group(list, word, value);
+            }
             "l3mdev" => draft.action = Some(RuleAction::LookupL3mdev),
             "from" | "to" => {
                 let value = self.value_of(word, words)?;

@@ -45,6 +45,10 @@ pub(in crate::config) struct Memory {
     pub sync_of_instance: Option<super::lvs::SyncLine>,
     /// Where commands stand that run as the daemon's own user.
     pub shell_users: Vec<Span>,
+    /// `track_group` of the line that is being read.
+    pub track_group: Option<(String, Span)>,
+    /// Static items that name a `track_group`.
+    pub(super) tracked_statics: Vec<super::track_group::Names>,
 }
 
 /// Takes blocks in, with a place for messages and a memory.

@@ -1,7 +1,7 @@
 //! `static_ipaddress`, `static_routes`, `static_rules`: the lines of virtual ones, of this host alone.
 
 use super::said::{Lower, Said};
-use crate::config::{Config, Statics, VirtualRouterConfig};
+use crate::config::{Config, StaticItem, Statics, VirtualRouterConfig};
 use crate::interface::InterfaceName;
 use crate::quantity::Priority;
 use crate::text::{Diagnostic, Span};
@@ -11,6 +11,7 @@ pub(super) fn addresses(said: &mut Said<'_, '_, '_>, statics: &mut Statics) {
     let (lower, list) = (&mut *said.lower, said.line);
     let device = lower.memory.global.inherited.interface.clone().unwrap_or_else(|| InterfaceName::new("eth0"));
     for line in list.lines() {
+        lower.memory.track_group = None;
         let Some(mut address) = lower.address(line, &list.word.text, &device) else { continue };
         address.permanent = true;
         let place = address.address.to_string();
@@ -26,6 +27,7 @@ pub(super) fn addresses(said: &mut Said<'_, '_, '_>, statics: &mut Statics) {
             continue;
         }
         statics.places.set(&place, line.span());
+        lower.is_tracked(|| StaticItem::Address(address.key()));
         statics.addresses.push(address);
     }
 }

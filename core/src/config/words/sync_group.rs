@@ -1,7 +1,7 @@
 //! `vrrp_sync_group`: its words, and what they make of its members.
 
 use super::Block;
-use super::row::Default::{Nothing, Told};
+use super::row::Default::{Is, Nothing, Told};
 use super::row::Status::{Acted, NotYet};
 use super::row::{Row, Table, command, flag, opens, row, switch};
 use super::said::{self, Lower, Said};
@@ -46,7 +46,7 @@ const ROWS: &[Row<Draft>] = &[
     row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes of the group"),
     row("global_tracking", flag(), Nothing, Acted(|_, draft| draft.weights = true), "older word for sync_group_tracking_weight"),
     row("sync_group_tracking_weight", flag(), Nothing, Acted(|_, draft| draft.weights = true), "weights of members' trackers count, for the whole group"),
-    row("notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
+    row("notify_priority_changes", switch(), Is("off"), Acted(|said, draft| draft.notify.priority_changes = said.switch()), "changes of every member's priority go into the notify FIFOs too"),
 ];
 
 /// What stands in a group.
@@ -121,6 +121,7 @@ pub(super) fn read(said: &mut Said<'_, '_, '_>, groups: &mut Vec<SyncGroup>, rou
     }
     for place in &members {
         let Some(router) = routers.get_mut(*place) else { continue };
+        router.notify.priority_changes |= draft.notify.priority_changes;
         for Tracked { what, weight } in &draft.tracked {
             let (key, own) = match what {
                 TrackerId::Script(name) => (Places::tracked_script(name), false),

@@ -127,6 +127,7 @@ impl Draft {
         self.check_unicast_src = outer.check_unicast_src;
         self.skip_check_adv_addr = outer.skip_check_adv_addr;
         self.lower_prio_no_advert = outer.lower_prio_no_advert;
+        self.notify.priority_changes = outer.priority_changes;
         self.announcements = outer.announcements;
     }
 

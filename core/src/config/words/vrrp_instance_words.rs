@@ -172,7 +172,7 @@ const LATER: &[Row<Draft>] = &[
     row("track_bfd", opens(Block::Tracked), Nothing, NotYet("nothing is tracked by it"), "BFD sessions that must be up"),
     row("garp_extra_if", texts(1, 2, "[all] SECONDS"), Nothing, NotYet(""), "announce on other interfaces too"),
     row("vmac_garp_intvl", texts(1, 2, "[all] SECONDS"), Nothing, Renamed("garp_extra_if"), "announce on other interfaces too"),
-    row("notify_priority_changes", switch(), Nothing, NotYet(""), "priority changes go into the pipes too"),
+    row("notify_priority_changes", switch(), Of(Block::GlobalDefs, "vrrp_notify_priority_changes"), Acted(|said, draft| draft.notify.priority_changes = said.switch()), "changes of the priority go into the notify FIFOs too; a sync group's `on` counts for its members"),
     row("smtp_alert", switch(), Told("`smtp_alert_vrrp` of `global_defs`, else off"), Acted(|said, draft| draft.smtp_alert = Some(said.switch())), "mail on role changes"),
     row("auth_hmac", opens(Block::AuthHmac), Nothing, NotYet("adverts are not signed"), "adverts signed with HMAC-SHA256"),
 ];

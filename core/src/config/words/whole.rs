@@ -147,8 +147,8 @@ impl Lower<'_> {
         }
     }
 
-    /// The same for `notify_up` and its kin, and for mail.
-    pub fn of_notifies(&mut self, services: &mut [VirtualServer]) {
+    /// The same for `notify_up` and its kin, for mail and FIFOs.
+    pub fn of_notifies(&mut self, fifos: &[Arc<str>], services: &mut [VirtualServer]) {
         for service in services {
             let reals = service.real_servers.iter_mut().map(|real| (&mut real.notify, &real.places, true));
             for (scripts, places, usual) in std::iter::once((&mut service.notify, &service.places, false)).chain(reals)
@@ -158,6 +158,9 @@ impl Lower<'_> {
                 let mail = self.memory.global.global.checker_mails(own, usual);
                 if scripts.as_ref().map_or(mail, |scripts| scripts.mail != mail) {
                     Arc::make_mut(scripts.get_or_insert_default()).mail = mail;
+                }
+                if !fifos.is_empty() {
+                    Arc::make_mut(scripts.get_or_insert_default()).fifos = fifos.to_vec();
                 }
                 let Some(scripts) = scripts.as_mut().map(Arc::make_mut) else { continue };
                 let words = [("notify_up", &mut scripts.up), ("notify_down", &mut scripts.down)];

@@ -195,9 +195,17 @@ impl Election {
         if let Tracks::Faulty(cause) = tracks {
             return Standing::Faulty(cause);
         }
+        let statics = self.statics_of(router.name());
+        if let Tracks::Faulty(cause) = statics {
+            return Standing::Faulty(cause);
+        }
         if let Some(standing) = self.quorum_standing(router, source, now) {
             return standing;
         }
-        if tracks == Tracks::Unknown { Standing::Unknown { source } } else { Standing::Well { source } }
+        if [tracks, statics].contains(&Tracks::Unknown) {
+            Standing::Unknown { source }
+        } else {
+            Standing::Well { source }
+        }
     }
 }

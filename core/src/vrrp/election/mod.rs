@@ -21,6 +21,7 @@ use self::dispose::dispose;
 use self::estate::ElectionEstate;
 use self::failures::Retry;
 use self::routes::Asked;
+use self::statics::TrackedStatics;
 use self::sync_group::Groups;
 use super::book::{AddressBook, Holder};
 use super::counters::IgnoredAdverts;
@@ -97,6 +98,8 @@ pub struct Election {
     groups: Groups,
     #[serde(default)]
     routes: Asked,
+    #[serde(default)]
+    tracked_statics: TrackedStatics,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -167,6 +170,10 @@ impl Machine for Election {
         self.check_session(now, &mut out);
         self.tell_groups(&mut out);
         self.settle(now, &mut out);
+        if self.track_statics(now, &mut out) {
+            self.tell_groups(&mut out);
+            self.settle(now, &mut out);
+        }
         self.renewals.follow(&self.book, self.config.vip.lifetime, now);
         out
     }
@@ -184,6 +191,7 @@ impl Machine for Election {
         let announce = self.book.next_announcement().map(|at| (at, Reason::Announce));
         let routes = self.routes.next().map(|at| (at, Reason::Reread));
         let put_back = self.book.routes.next().into_iter().chain(self.book.rules.next()).min();
+        let put_back = put_back.into_iter().chain(self.tracked_statics.next()).min();
         let put_back = put_back.map(|at| (at, Reason::Retry));
         router
             .into_iter()

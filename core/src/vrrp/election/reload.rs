@@ -100,6 +100,7 @@ impl Election {
         // only at the end of the event which router still wants its addresses: until then nothing is added.
         self.change(now, if took_up { MOST_ADDED } else { 0 }, out);
         self.settle_statics(now, out);
+        self.load_tracked_statics();
         if old.vip.lifetime != new.vip.lifetime || unrenewed {
             out.extend(lifetime::all(&self.book).into_iter().map(|addresses| Effect::RenewAddresses { addresses }));
         }
@@ -270,7 +271,7 @@ fn blocks(config: &Config) -> BTreeMap<(&str, &str), Block<'_>> {
     let groups = config.groups.iter().map(|group| (("vrrp_sync_group", &*group.name), Block::Group(group)));
     let files = config.files.values().map(|file| (("track_file", &*file.name), Block::File(file)));
     let processes = config.processes.values().map(|it| (("vrrp_track_process", &*it.name), Block::Process(it)));
-    let Statics { addresses, routes, rules, places: _ } = &config.statics;
+    let Statics { addresses, routes, rules, tracked: _, places: _ } = &config.statics;
     let statics = [
         (!addresses.is_empty()).then_some((("static_ipaddress", ""), Block::Addresses(addresses))),
         (!routes.is_empty()).then_some((("static_routes", ""), Block::Routes(routes))),

@@ -246,8 +246,8 @@ impl Election {
             let mut roles = group.members.iter().filter_map(|at| self.routers.get(*at)).map(VirtualRouter::role);
             let Some(role) = roles.next().filter(|role| roles.all(|other| other == *role)) else { continue };
             if role != group.told {
-                group.told = role;
-                notify::group_changed(&group.notify, &group.name, role, out);
+                let begins = std::mem::replace(&mut group.told, role) == Role::Init;
+                notify::group_changed(&group.notify, &group.name, role, begins, out);
             }
         }
     }

@@ -81,7 +81,7 @@ impl VirtualRouter {
         }
         self.announce_again(ctx);
         if self.limits.lower.take(ctx.now, TOLD_EVERY, ANSWERS_AT_ONCE).is_ok() {
-            notify::lower_priority_heard(&self.config.notify, &self.config.name, ctx.out);
+            notify::lower_priority_heard(&self.config.notify, &self.config.name, self.priority, ctx.out);
         }
         self.tell_of_rival(advert, source, ctx);
     }

@@ -48,7 +48,7 @@ use crate::quantity::{AdvertInterval, Priority, Role};
 use crate::route::{Route, VirtualRule};
 use crate::time::{Duration, Instant};
 use crate::vrrp::Outbox;
-use crate::vrrp::notify::Told;
+use crate::vrrp::notify::{self, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -430,6 +430,7 @@ impl VirtualRouter {
             self.prepare_adverts();
             let (from, to) = (from.get(), priority.get());
             ctx.decide(Decision::PriorityChanged { router: self.config.name.clone(), from, to, cause });
+            notify::priority_changed(&self.config.notify, &self.config.name, self.role(), priority, ctx.out);
         }
     }
 

@@ -5,7 +5,7 @@
 //! does not know. Not when it begins: a successor's hand-over may be under way then, and has a second. What it once read stays
 //! known. The worker may run with an older text than the one on the disk.
 
-use super::wire::{Start, User};
+use super::wire::{Fifo, Start, User};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
@@ -34,11 +34,17 @@ pub trait Commands: Default + Serialize + DeserializeOwned {
 
     /// Whether this may be started.
     fn allow(&self, start: &Start) -> bool;
+
+    /// Whether this FIFO may be made and removed.
+    fn allow_fifo(&self, fifo: &Fifo) -> bool;
 }
 
 /// Those of configurations.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configured(BTreeSet<Words>);
+pub struct Configured(BTreeSet<Words>, BTreeSet<Owned>);
+
+/// The path of a FIFO, and `USER [GROUP]` behind it.
+type Owned = (String, Option<(String, Option<String>)>);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Words {
@@ -71,13 +77,23 @@ impl Configured {
             of_roles.chain(scripts.any.iter().map(|command| words(command, true)))
         });
         let checks = config.check_commands().chain(config.health_commands()).map(|command| words(command, false));
-        Self(tracked.chain(notified).chain(checks).collect())
+        let readers = config.fifo_scripts().map(|command| words(command, false));
+        let fifos = config.global.fifos.iter().map(|fifo| {
+            let user = fifo.user.as_ref().map(|user| (user.user.clone(), user.group.clone()));
+            (fifo.path.to_string(), user)
+        });
+        Self(tracked.chain(notified).chain(checks).chain(readers).collect(), fifos.collect())
     }
 }
 
 impl Commands for Configured {
-    fn learn(&mut self, Self(others): Self) {
+    fn learn(&mut self, Self(others, fifos): Self) {
         self.0.extend(others);
+        self.1.extend(fifos);
+    }
+
+    fn allow_fifo(&self, fifo: &Fifo) -> bool {
+        self.1.contains(&(fifo.path.clone(), fifo.user.clone()))
     }
 
     fn allow(&self, start: &Start) -> bool {
@@ -144,6 +160,7 @@ impl AsFd for Reading {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::FifoJob;
     use super::*;
     use vipward_core::command::ScriptUser;
 
@@ -169,8 +186,11 @@ mod tests {
         };
         let mut known = Configured::default();
         assert!(!known.allow(&start(&["/a"], None)));
-        known.learn(Configured([words(command("/a b", None), false)].into()));
-        known.learn(Configured([words(command("/n", Some("u")), true)].into()));
+        known.learn(Configured([words(command("/a b", None), false)].into(), [("/f".to_owned(), None)].into()));
+        known.learn(Configured([words(command("/n", Some("u")), true)].into(), BTreeSet::new()));
+        let fifo = |path: &str, user| Fifo { path: path.to_owned(), user, job: FifoJob::Open };
+        assert!(known.allow_fifo(&fifo("/f", None)));
+        assert!(!known.allow_fifo(&fifo("/f", Some(("u".to_owned(), None)))) && !known.allow_fifo(&fifo("/g", None)));
         assert!(known.allow(&start(&["/a", "b"], None)));
         assert!(known.allow(&start(&["/n", "INSTANCE", "V", "MASTER", "100"], Some("u"))));
         for other in [

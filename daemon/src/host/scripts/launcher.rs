@@ -5,7 +5,7 @@
 
 use super::NotStarted;
 use super::running::{Running, waited};
-use super::wire::{self, Request, Start};
+use super::wire::{self, Fifo, LONGEST_ERROR, Request, Start, Told};
 use crate::system::passing;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -21,6 +21,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
+use tokio::net::UdpSocket;
 
 /// How long it is waited for room on the line before the next try.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -69,6 +70,42 @@ impl Launcher {
         self.ask(&Request::Start(start), &with).await?;
         drop((theirs, complain));
         Running::begins(line, listen).await
+    }
+
+    /// Makes a FIFO if it is not there, and opens it. True: it was made.
+    ///
+    /// # Errors
+    /// Why that can't be.
+    pub async fn open_fifo(&self, fifo: Fifo) -> Result<(OwnedFd, bool), NotStarted> {
+        let line = self.ask_for(fifo).await?;
+        let heard = || {
+            let mut buffer = [0; LONGEST_ERROR * 2];
+            let (packet, mut with) = passing::receive(&line, &mut buffer, MsgFlags::MSG_DONTWAIT)?
+                .ok_or_else(|| io::Error::other("the process that starts scripts has died"))?;
+            Ok((wire::decode::<Told>(packet), with.pop()))
+        };
+        match line.async_io(Interest::READABLE, heard).await.map_err(|error| NotStarted::of(&error))? {
+            (Some(Told::Fifo { made }), Some(pipe)) => Ok((pipe, made)),
+            (Some(Told::Refused(why)), _) => Err(why.into()),
+            (Some(Told::Short(why)), _) => Err(NotStarted { why, short: true }),
+            (Some(Told::Started | Told::Ended(_) | Told::Fifo { .. }) | None, _) => {
+                Err("it was not opened".to_owned().into())
+            }
+        }
+    }
+
+    /// Removes a FIFO.
+    ///
+    /// # Errors
+    /// Why that can't be.
+    pub async fn remove_fifo(&self, fifo: Fifo) -> Result<(), NotStarted> {
+        Running::begins_on(self.ask_for(fifo).await?, None).await.map(drop)
+    }
+
+    async fn ask_for(&self, fifo: Fifo) -> Result<UdpSocket, NotStarted> {
+        let (line, theirs) = passing::pair().map_err(|error| NotStarted::of(&error))?;
+        self.ask(&Request::Fifo(fifo), &[theirs.as_fd()]).await?;
+        waited(line).map_err(|error| NotStarted::of(&error))
     }
 
     async fn ask(&self, request: &Request, with: &[BorrowedFd<'_>]) -> Result<(), String> {

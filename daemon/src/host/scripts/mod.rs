@@ -11,8 +11,10 @@
 mod accounts;
 mod commands;
 mod complaints;
+pub mod fifos;
 mod launcher;
 mod notify;
+mod pipe;
 mod program;
 mod running;
 pub mod server;
@@ -230,14 +232,7 @@ struct Shop {
 }
 
 async fn serve(mut requests: UnboundedReceiver<Request>, means: Means, look_up: accounts::LookUp) {
-    let shop = Rc::new(Shop {
-        means,
-        secure: Cell::new(false),
-        accounts: Rc::new(Accounts::new(look_up)),
-        complaints: Complaints::start(),
-        starting: RefCell::default(),
-        ending: tokio::sync::watch::Sender::new(false),
-    });
+    let shop = Shop::new(means, look_up);
     let mut queues: BTreeMap<Arc<str>, Rc<Queue>> = BTreeMap::new();
     while let Some(request) = requests.recv().await {
         match request {
@@ -274,6 +269,17 @@ async fn serve(mut requests: UnboundedReceiver<Request>, means: Means, look_up: 
 }
 
 impl Shop {
+    fn new(means: Means, look_up: accounts::LookUp) -> Rc<Self> {
+        Rc::new(Self {
+            means,
+            secure: Cell::new(false),
+            accounts: Rc::new(Accounts::new(look_up)),
+            complaints: Complaints::start(),
+            starting: RefCell::default(),
+            ending: tokio::sync::watch::Sender::new(false),
+        })
+    }
+
     /// Starts a command for `owner`, who has one at a time.
     async fn start(self: &Rc<Self>, owner: &Arc<str>, command: &Command, dies: bool) -> Result<Running, NotStarted> {
         let user = match &command.user {

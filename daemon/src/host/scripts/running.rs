@@ -6,7 +6,7 @@ use super::wire::{self, Told};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use tokio::io::Interest;
@@ -26,14 +26,37 @@ impl Running {
     /// # Errors
     /// It has not, for this reason.
     pub async fn begins(line: OwnedFd, listen: Option<OwnedFd>) -> Result<Self, NotStarted> {
-        let line = waited(line).map_err(|error| NotStarted::of(&error))?;
+        Self::begins_on(waited(line).map_err(|error| NotStarted::of(&error))?, listen).await
+    }
+
+    /// The same on a line that can be waited for.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn begins_on(line: UdpSocket, listen: Option<OwnedFd>) -> Result<Self, NotStarted> {
         match told(&line).await {
             Ok(Told::Started) => Ok(Self { line, said: listen.map(Said::new).unwrap_or_default() }),
             Ok(Told::Refused(why)) => Err(NotStarted { why, short: false }),
             Ok(Told::Short(why)) => Err(NotStarted { why, short: true }),
-            Ok(Told::Ended(_)) => Err("it ended before it began".to_owned().into()),
+            Ok(Told::Ended(_) | Told::Fifo { .. }) => Err("it ended before it began".to_owned().into()),
             Err(error) => Err(error.to_string().into()),
         }
+    }
+
+    /// One that a predecessor started and gave away ([`Self::line`]). What it says on standard error is not heard any more.
+    ///
+    /// # Errors
+    /// The line is none.
+    pub fn goes_on(line: OwnedFd) -> io::Result<Self> {
+        Ok(Self { line: waited(line)?, said: Said::default() })
+    }
+
+    /// A copy of its line: whoever has one looks after it.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn line(&self) -> io::Result<OwnedFd> {
+        self.line.as_fd().try_clone_to_owned()
     }
 
     /// Waits for its end, and tells the log meanwhile what it says.

@@ -9,8 +9,8 @@
 //! Every script is a child that looks at its file and becomes it by itself: what waits for the file system is that child.
 
 use super::commands::{Commands, Reading};
-use super::wire::{self, LONGEST_ERROR, Request, Send, Start, Told};
-use super::{NotStarted, program};
+use super::wire::{self, Fifo, LONGEST_ERROR, Request, Send, Start, Told};
+use super::{NotStarted, pipe, program};
 use crate::system::exit::Exit;
 use crate::system::{passing, rights};
 use nix::errno::Errno;
@@ -112,8 +112,7 @@ fn serve<C: Commands>(line: OwnedFd, read: &impl Fn() -> C) -> Exit {
                 Child::Reader(to) => tell_all(&read(), to),
             };
         }
-        if server.closed {
-            server.leave();
+        if server.closed && server.has_left() {
             return Exit::Fine;
         }
     }
@@ -142,9 +141,32 @@ struct Server<C> {
     buffer: Vec<u8>,
 }
 
-/// A script that waits until the configuration is read.
+/// What a child is for.
+enum Job {
+    Start(Start),
+    Fifo(Fifo),
+}
+
+impl Job {
+    fn allowed_by(&self, commands: &impl Commands) -> bool {
+        match self {
+            Self::Start(start) => commands.allow(start),
+            Self::Fifo(fifo) => commands.allow_fifo(fifo),
+        }
+    }
+
+    /// Killed when nobody looks after it any more.
+    fn dies(&self) -> bool {
+        match self {
+            Self::Start(start) => start.dies,
+            Self::Fifo(_) => false,
+        }
+    }
+}
+
+/// What waits until the configuration is read.
 struct Asked {
-    start: Start,
+    job: Job,
     line: OwnedFd,
     complain: Option<OwnedFd>,
     /// Only the reading after the one that runs began later than this came.
@@ -171,7 +193,8 @@ enum Child {
 }
 
 struct Script {
-    start: Start,
+    job: Job,
+    line: OwnedFd,
     complain: Option<OwnedFd>,
     status: File,
     parent: Pid,
@@ -181,7 +204,14 @@ impl Script {
     fn become_it(mut self) -> Exit {
         // The parent does the same: whoever comes first.
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        let NotStarted { mut why, short } = program::become_it(&self.start, self.complain, self.parent);
+        let refused = match &self.job {
+            Job::Start(start) => program::become_it(start, self.complain, self.parent),
+            Job::Fifo(fifo) => match pipe::carry_out(fifo, &self.line) {
+                Ok(()) => return Exit::Fine,
+                Err(refused) => refused,
+            },
+        };
+        let NotStarted { mut why, short } = refused;
         why.truncate(why.floor_char_boundary(LONGEST_ERROR - 1));
         let mark = if short { SHORT } else { REFUSED };
         let _ = self.status.write_all(&[&[mark], why.as_bytes()].concat());
@@ -192,8 +222,9 @@ impl Script {
 impl<C: Commands> Server<C> {
     /// Waits until something happens.
     fn wait(&self) {
-        let line = PollFd::new(self.line.as_fd(), PollFlags::POLLIN);
-        let mut waited = vec![line, PollFd::new(self.children.as_fd(), PollFlags::POLLIN)];
+        let line = (!self.closed).then(|| PollFd::new(self.line.as_fd(), PollFlags::POLLIN));
+        let mut waited: Vec<PollFd<'_>> = line.into_iter().collect();
+        waited.extend([PollFd::new(self.children.as_fd(), PollFlags::POLLIN)]);
         waited.extend(self.reading.iter().map(|reading| PollFd::new(reading.as_fd(), PollFlags::POLLIN)));
         for run in &self.runs {
             let both = [run.line.as_ref().map(AsFd::as_fd), run.starting.as_ref().map(AsFd::as_fd)];
@@ -213,13 +244,14 @@ impl<C: Commands> Server<C> {
         if let Some(child) = self.was_read() {
             return Some(child);
         }
-        for _ in 0..MAX_WAITING {
+        for _ in 0..if self.closed { 0 } else { MAX_WAITING } {
             match passing::receive(&self.line, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(Some((packet, with))) => {
                     let child = match wire::decode(packet) {
                         // One that runs may have begun too early: then something is asked for that it does not know.
                         Some(Request::Learn) => self.begin_reading(),
-                        Some(Request::Start(start)) => self.ask(start, with),
+                        Some(Request::Start(start)) => self.ask(Job::Start(start), with),
+                        Some(Request::Fifo(fifo)) => self.ask(Job::Fifo(fifo), with),
                         None => None,
                     };
                     if child.is_some() {
@@ -237,14 +269,14 @@ impl<C: Commands> Server<C> {
     }
 
     /// Starts it if it is known, else when it is known.
-    fn ask(&mut self, start: Start, with: Vec<OwnedFd>) -> Option<Child> {
+    fn ask(&mut self, job: Job, with: Vec<OwnedFd>) -> Option<Child> {
         let mut with = with.into_iter();
         let (line, complain) = (with.next()?, with.next());
-        if self.known.allow(&start) {
-            return self.start(start, line, complain);
+        if job.allowed_by(&self.known) {
+            return self.start(job, line, complain);
         }
         self.reading.iter().for_each(Reading::give_up_if_late);
-        self.asked.push(Asked { start, line, complain, early: self.reading.is_some() });
+        self.asked.push(Asked { job, line, complain, early: self.reading.is_some() });
         self.begin_reading()
     }
 
@@ -277,7 +309,7 @@ impl<C: Commands> Server<C> {
             self.read.extend(self.reading.take().map(|reading| reading.child()));
             let asked = std::mem::take(&mut self.asked).into_iter();
             for mut asked in asked {
-                if asked.early || self.known.allow(&asked.start) {
+                if asked.early || asked.job.allowed_by(&self.known) {
                     asked.early = false;
                     self.asked.push(asked);
                 } else {
@@ -286,21 +318,21 @@ impl<C: Commands> Server<C> {
                 }
             }
         }
-        while let Some(place) = self.asked.iter().position(|asked| self.known.allow(&asked.start)) {
-            let Asked { start, line, complain, .. } = self.asked.swap_remove(place);
-            if let Some(child) = self.start(start, line, complain) {
+        while let Some(place) = self.asked.iter().position(|asked| asked.job.allowed_by(&self.known)) {
+            let Asked { job, line, complain, .. } = self.asked.swap_remove(place);
+            if let Some(child) = self.start(job, line, complain) {
                 return Some(child);
             }
         }
         if self.asked.is_empty() { None } else { self.begin_reading() }
     }
 
-    fn start(&mut self, start: Start, line: OwnedFd, complain: Option<OwnedFd>) -> Option<Child> {
+    fn start(&mut self, job: Job, line: OwnedFd, complain: Option<OwnedFd>) -> Option<Child> {
         let parent = getpid();
-        let dies = start.dies;
+        let dies = job.dies();
         match pipe2(OFlag::O_CLOEXEC).and_then(|pipe| branch().map(|which| (pipe, which))) {
             Ok(((_, status), ForkResult::Child)) => {
-                Some(Child::Script(Script { start, complain, status: status.into(), parent }))
+                Some(Child::Script(Script { job, line, complain, status: status.into(), parent }))
             }
             Ok(((starting, _), ForkResult::Parent { child })) => {
                 let _ = setpgid(child, child);
@@ -321,15 +353,13 @@ impl<C: Commands> Server<C> {
         }
     }
 
-    /// The worker is gone: nobody looks after anything any more.
-    fn leave(&mut self) {
-        for run in &mut self.runs {
-            run.line = None;
-            run.forgotten();
-        }
-        if let Some(reading) = &self.reading {
+    /// The worker is gone. True: nobody looks after anything any more. Somebody does whom it gave the line of what reads a FIFO.
+    fn has_left(&mut self) -> bool {
+        if let Some(reading) = self.reading.take() {
             let _ = kill(reading.child(), Signal::SIGKILL);
         }
+        self.asked.clear();
+        self.runs.iter().all(|run| run.line.is_none())
     }
 }
 

@@ -9,7 +9,7 @@ fn scripts() -> Scripts {
     Scripts::start(means(PLENTY)).unwrap()
 }
 
-fn means(longest: Duration) -> Means {
+pub fn means(longest: Duration) -> Means {
     Means { launcher: launcher(), longest }
 }
 
@@ -32,6 +32,10 @@ impl commands::Commands for All {
     fn learn(&mut self, All: Self) {}
 
     fn allow(&self, _: &Start) -> bool {
+        true
+    }
+
+    fn allow_fifo(&self, _: &wire::Fifo) -> bool {
         true
     }
 }
@@ -78,6 +82,10 @@ impl commands::Commands for Named {
 
     fn allow(&self, start: &Start) -> bool {
         start.argv.first().is_some_and(|program| self.0.contains(program))
+    }
+
+    fn allow_fifo(&self, fifo: &wire::Fifo) -> bool {
+        self.0.contains(&fifo.path)
     }
 }
 

@@ -26,6 +26,25 @@ pub enum Request {
     /// A configuration that names commands is in force.
     Learn,
     Start(Start),
+    /// With it comes the line of its own.
+    Fifo(Fifo),
+}
+
+/// Something to be done with a notify FIFO that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fifo {
+    pub path: String,
+    /// Whose it becomes if it is made; none: the director's own.
+    pub user: Option<(String, Option<String>)>,
+    pub job: FifoJob,
+}
+
+/// What is to be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FifoJob {
+    /// Make it if it is not there, and open it.
+    Open,
+    Remove,
 }
 
 /// A script to be started. With it come the line of its own and, where somebody listens, its standard error.
@@ -60,6 +79,10 @@ pub enum Told {
     Short(String),
     /// As wait(2) tells it.
     Ended(i32),
+    /// [`FifoJob::Open`] is done: it comes with this. `made`: it was not there before.
+    Fifo {
+        made: bool,
+    },
 }
 
 /// A signal for the whole process group.
