@@ -112,6 +112,19 @@ pub enum Scope {
     Nowhere,
 }
 
+impl Scope {
+    /// As `ip address` writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Site => "site",
+            Self::Link => "link",
+            Self::Host => "host",
+            Self::Nowhere => "nowhere",
+        }
+    }
+}
+
 /// An address to be put on an interface: one line of `virtual_ipaddress`, with `dev` filled in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InterfaceAddress {
@@ -136,6 +149,26 @@ impl InterfaceAddress {
     /// What makes two addresses the same one to the kernel.
     pub fn key(&self) -> AddressKey {
         AddressKey { interface: self.interface.clone(), address: self.address, prefix_len: self.prefix_len }
+    }
+
+    /// As `ip address` writes it, an address of one host without its prefix length, as keepalived's dumps do.
+    pub fn words(&self) -> String {
+        let whole = match self.address {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let mut words = self.address.to_string();
+        if self.prefix_len != whole {
+            words += &format!("/{}", self.prefix_len);
+        }
+        if let Some(broadcast) = self.broadcast {
+            words += &format!(" brd {broadcast}");
+        }
+        words += &format!(" dev {} scope {}", self.interface, self.scope.word());
+        if let Some(label) = &self.label {
+            words += &format!(" label {label}");
+        }
+        words
     }
 
     /// The interface, where the address alone does not say which segment it is of.

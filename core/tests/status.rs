@@ -141,7 +141,8 @@ fn a_router_says_what_it_is_since_when_and_why() {
     let router = only(&status);
     assert_eq!((router.role.as_str(), router.since_ms), ("MASTER", Some(300)));
     assert_eq!(router.why.as_deref(), Some("no MASTER heard in 3.609 s (Master_Down_Interval)"));
-    assert_eq!(router.packets.sent, 1);
+    assert_eq!((router.packets.sent, router.packets.zero_sent), (1, 0));
+    assert_eq!((router.roles.became_master, router.roles.left_master), (1, 0));
     let texts: Vec<&str> = status.decisions.iter().map(|it| it.text.as_str()).collect();
     assert_eq!(
         texts.last().copied(),
@@ -179,9 +180,31 @@ fn packets_are_counted_by_router_and_what_was_ignored_by_its_reason() {
         t.told(vrrp::Event::AdvertReceived(packet(7)));
     }
     let status = t.asked();
-    assert_eq!(only(&status).packets.heard, 3);
+    assert_eq!((only(&status).packets.heard, only(&status).packets.zero_heard), (3, 0));
     let ignored = status.ignored.first().unwrap();
     assert_eq!((ignored.router.as_deref(), ignored.reason.as_str(), ignored.packets), (Some("VI_1"), "wrong_ttl", 3));
+}
+
+/// A MASTER that stops says so, and another one that does is heard.
+#[test]
+fn adverts_of_priority_0_and_changes_to_and_from_master_are_counted() {
+    let mut t = started(ROUTER);
+    t.at(4_700).told(Input::Wakeup);
+    let advert = |priority| Datagram {
+        interface: InterfaceName::new("eth0"),
+        source: [192, 0, 2, 2].into(),
+        destination: [224, 0, 0, 18].into(),
+        ttl: 255,
+        payload: vec![0x21, 51, priority, 1, 0, 1, 0, 0, 192, 0, 2, 100].into(),
+    };
+    t.told(vrrp::Event::AdvertReceived(advert(0)));
+    t.told(vrrp::Event::AdvertReceived(advert(200)));
+    let status = t.asked();
+    assert_eq!((only(&status).packets.heard, only(&status).packets.zero_heard), (2, 1));
+    t.at(5_000).told(Input::Stop);
+    let status = t.asked();
+    let (packets, roles) = (only(&status).packets, only(&status).roles);
+    assert_eq!((packets.zero_sent, roles.became_master, roles.left_master), (1, 1, 1));
 }
 
 #[test]

@@ -124,6 +124,8 @@ pub struct GlobalDefs {
     /// `notify_fifo` and its kin. No two of them have one path.
     #[serde(default, skip_serializing_if = "Fifos::is_empty")]
     pub fifos: Fifos,
+    #[serde(default)]
+    pub dumps: Dumps,
     pub places: Places,
 }
 
@@ -144,7 +146,32 @@ impl Default for GlobalDefs {
             announcement_pauses: AnnouncementPauses::default(),
             garp_groups: Vec::new(),
             fifos: Fifos::default(),
+            dumps: Dumps::default(),
             places: Places::default(),
+        }
+    }
+}
+
+/// The files that a signal writes, in keepalived's formats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dumps {
+    /// `state_dump_file`, default `/tmp/keepalived.data`: SIGUSR1.
+    pub state: String,
+    /// `stats_dump_file`, default `/tmp/keepalived.stats`: SIGUSR2.
+    pub stats: String,
+    /// `json_dump_file`, default `/tmp/keepalived.json`: `keepalived --signum=JSON`.
+    pub json: String,
+    /// `json_version 2`: an object whose field `vrrp` is the list, and not the list alone.
+    pub json_version_2: bool,
+}
+
+impl Default for Dumps {
+    fn default() -> Self {
+        Self {
+            state: "/tmp/keepalived.data".to_owned(),
+            stats: "/tmp/keepalived.stats".to_owned(),
+            json: "/tmp/keepalived.json".to_owned(),
+            json_version_2: false,
         }
     }
 }

@@ -182,6 +182,9 @@ impl Queue {
 
     /// When something is due next. Waking earlier is harmless.
     pub fn next_wakeup(&self) -> Option<Instant> {
+        if self.paces.is_empty() && self.waiting.is_empty() {
+            return None;
+        }
         let closes = self.gathered().map(Gathered::ends).min();
         let sends = (!self.on_their_way && !self.waiting.is_empty()).then_some(self.again.unwrap_or(Instant::ZERO));
         closes.into_iter().chain(sends).min()

@@ -1,6 +1,7 @@
 //! What an Election answers.
 
 use super::history::DecisionStatus;
+use crate::config::Dumps;
 use serde::{Deserialize, Serialize};
 
 /// Virtual routers, and what they go by.
@@ -17,6 +18,9 @@ pub struct ElectionStatus {
     /// `static_ipaddress`, `static_routes`, `static_rules`.
     #[serde(default)]
     pub statics: StaticsStatus,
+    /// Where dumps in keepalived's formats go.
+    #[serde(default)]
+    pub dumps: Dumps,
 }
 
 /// What is there whatever any virtual router is.
@@ -65,6 +69,45 @@ pub struct RouterStatus {
     pub routes: Vec<RouteStatus>,
     #[serde(default)]
     pub rules: Vec<RuleStatus>,
+    /// Earlier versions say nothing of it.
+    #[serde(default)]
+    pub settings: RouterSettings,
+    #[serde(default)]
+    pub roles: RoleCounts,
+}
+
+/// What the configuration says of a virtual router, and keepalived's dumps show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouterSettings {
+    /// `garp_master_delay`, in whole seconds.
+    pub garp_delay_s: u64,
+    /// `garp_master_refresh`, in whole seconds; 0: never.
+    pub garp_refresh_s: u64,
+    /// `garp_master_repeat`.
+    pub garp_repeat: u32,
+    /// `garp_master_refresh_repeat`.
+    pub garp_refresh_repeat: u32,
+    /// `garp_lower_prio_delay`, in whole seconds.
+    pub garp_lower_prio_delay_s: u64,
+    pub garp_lower_prio_repeat: u32,
+    pub down_timer_adverts: u8,
+    pub lower_prio_no_advert: bool,
+    pub nopreempt: bool,
+    pub preempt_delay_ms: u64,
+    pub dont_track_primary: bool,
+    pub skip_check_adv_addr: bool,
+    /// `PASS` or `AH`.
+    pub auth_type: Option<String>,
+    /// `unicast_peer`; empty: multicast.
+    pub unicast_peers: Vec<String>,
+}
+
+/// Changes of a role since this worker began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleCounts {
+    pub became_master: u64,
+    pub left_master: u64,
 }
 
 /// One thing that a virtual router tracks.
@@ -106,6 +149,12 @@ pub struct AddressStatus {
     pub interface: String,
     /// It is on the interface, as far as the kernel told.
     pub there: bool,
+    /// `virtual_ipaddress_excluded`: no advert lists it.
+    #[serde(default)]
+    pub excluded: bool,
+    /// As `ip address` writes it: `192.0.2.100/24 brd 192.0.2.255 dev eth0 scope global label eth0:1`.
+    #[serde(default)]
+    pub words: String,
 }
 
 /// One route of a virtual router, or a static one.
@@ -132,6 +181,11 @@ pub struct PacketCounts {
     pub sent: u64,
     /// All with its VRID on its interface, those that were ignored included.
     pub heard: u64,
+    /// Of these, those with priority 0: a MASTER that stops.
+    #[serde(default)]
+    pub zero_sent: u64,
+    #[serde(default)]
+    pub zero_heard: u64,
 }
 
 /// What the quorum service says of a virtual router.

@@ -14,8 +14,8 @@ mod shown;
 
 pub use balancer::{BalancerStatus, CheckerStatus, QuorumStatus, RealServerStatus, ResultStatus, VirtualServerStatus};
 pub use election::{
-    AddressStatus, ElectionStatus, HeardStatus, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts, RouteStatus,
-    RouterStatus, RuleStatus, StaticsStatus, TrackedStatus, TrackerStatus,
+    AddressStatus, ElectionStatus, HeardStatus, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts, RoleCounts,
+    RouteStatus, RouterSettings, RouterStatus, RuleStatus, StaticsStatus, TrackedStatus, TrackerStatus,
 };
 pub use history::{DecisionStatus, History, KEPT};
 pub use shown::{Audience, Shown, Shows};

@@ -101,7 +101,7 @@ fn an_instance_overrides_global_defs() {
     let router = good(&text).routers[0].clone();
     assert_eq!(
         (router.version, router.announcements.repeat, router.announcements.lower_prio_repeat),
-        (Version::V2, 9, 9)
+        (Version::V2, 9, 1)
     );
     assert!(!router.adverts.skip_check_adv_addr);
     assert_eq!(router.transport, Transport::Multicast { group: [224, 0, 0, 99].into() });
@@ -507,4 +507,16 @@ fn a_switch_without_a_value_is_on() {
     assert_eq!(alerts("smtp_alert_vrrp"), (true, false));
     assert_eq!(alerts("smtp_alert_checker"), (false, true));
     assert_eq!(alerts("smtp_alert off"), (false, false));
+}
+
+#[test]
+fn files_of_dumps() {
+    let dumps = |words: &str| good(&(format!("global_defs {{\n{words}}}\n") + &instance(""))).global.dumps;
+    let usual = dumps("");
+    assert_eq!((usual.state.as_str(), usual.stats.as_str()), ("/tmp/keepalived.data", "/tmp/keepalived.stats"));
+    assert_eq!((usual.json.as_str(), usual.json_version_2), ("/tmp/keepalived.json", false));
+    let said = dumps(" state_dump_file /run/a\n stats_dump_file /run/b\n json_dump_file /run/c\n json_version 2\n");
+    assert_eq!((said.state.as_str(), said.stats.as_str()), ("/run/a", "/run/b"));
+    assert_eq!((said.json.as_str(), said.json_version_2), ("/run/c", true));
+    assert!(!dumps(" json_version 2\n json_version 1\n").json_version_2);
 }

@@ -6,6 +6,7 @@ use crate::options::configuration::{host_name, load};
 use crate::options::keepalived::{Keepalived, SigFunc};
 use crate::system::disk::{Disk, LooksAt};
 use crate::system::exit::Exit;
+use crate::system::signals;
 use nix::sys::signal::Signal;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -19,10 +20,13 @@ const CANNOT_RUN: u8 = 3;
 pub fn keepalived(options: &Keepalived) -> ExitCode {
     if let Some(function) = options.signum {
         let signal = match function {
-            SigFunc::Stop => Signal::SIGTERM,
-            SigFunc::Reload => Signal::SIGHUP,
+            SigFunc::Stop => Signal::SIGTERM as i32,
+            SigFunc::Reload => Signal::SIGHUP as i32,
+            SigFunc::Data => Signal::SIGUSR1 as i32,
+            SigFunc::Stats => Signal::SIGUSR2 as i32,
+            SigFunc::Json => signals::json(),
         };
-        println!("{}", signal as i32);
+        println!("{signal}");
         return Exit::Fine.into();
     }
     if let Some(to) = &options.config_test {

@@ -181,6 +181,12 @@ pub enum StatusFormat {
     Text,
     /// For programs: see docs/status.md
     Json,
+    /// For programs that read keepalived's dumps of virtual routers: /tmp/keepalived.data
+    KeepalivedData,
+    /// The same: /tmp/keepalived.stats
+    KeepalivedStats,
+    /// The same: /tmp/keepalived.json
+    KeepalivedJson,
 }
 
 #[derive(Debug, Args)]

@@ -122,6 +122,15 @@ pub enum SigFunc {
     Stop,
     #[value(name = "RELOAD")]
     Reload,
+    /// To write /tmp/keepalived.data
+    #[value(name = "DATA")]
+    Data,
+    /// To write /tmp/keepalived.stats
+    #[value(name = "STATS")]
+    Stats,
+    /// To write /tmp/keepalived.json
+    #[value(name = "JSON")]
+    Json,
 }
 
 impl Keepalived {

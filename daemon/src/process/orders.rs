@@ -2,6 +2,7 @@
 
 use crate::process::supervise::wire;
 use crate::process::supervise::wire::Line;
+use crate::system::signals;
 use nix::sys::signal::SigSet;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -59,6 +60,7 @@ pub fn leave_signals_to_the_supervisor() -> io::Result<()> {
         SignalKind::hangup(),
         SignalKind::user_defined1(),
         SignalKind::user_defined2(),
+        SignalKind::from_raw(signals::json()),
     ];
     for kind in kinds {
         // A handler stays for good.

@@ -6,7 +6,9 @@
 //! answer is told as that: nothing is shown of a machine that may be dead.
 
 mod asked;
+pub mod client;
 mod desk;
+pub mod dump;
 
 pub use asked::{Audience, Questions, questions};
 pub use desk::{About, Desk, Of};

@@ -13,3 +13,4 @@ pub mod quiet;
 pub mod requests;
 pub mod rights;
 pub mod shortage;
+pub mod signals;

@@ -48,7 +48,7 @@ impl Invariant for Lifetime {
         self.seen = world.trace.len();
         for (id, director) in world.directors() {
             if let Some(config) = director.config.as_ref().filter(|_| director.running()) {
-                self.finite.insert(id, config.vip.lifetime);
+                *self.finite.entry(id).or_default() = config.vip.lifetime;
             } else if let Some(until) = self.until(world, id, director)
                 && world.now() > until
                 && self.reported.insert((id, director.process_since))

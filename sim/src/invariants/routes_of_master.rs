@@ -27,13 +27,12 @@ impl RoutesOfMaster {
     /// What is not as it should be: the route, and whether it is there.
     fn look(world: &World) -> BTreeMap<(NodeId, String), bool> {
         let mut wrong = BTreeMap::new();
-        for (id, _) in world.plan().directors() {
-            let Some(director) = world.director(id).filter(|it| it.running() && !it.upgrading()) else { continue };
+        for (id, director) in world.directors().filter(|(_, it)| it.running() && !it.upgrading()) {
             let Some(config) = &director.config else { continue };
             let has_none = |router: &VirtualRouterConfig| router.routes.is_empty() && router.rules.is_empty();
             let kernel = &director.kernel;
             let none_there = kernel.routes.is_empty() && kernel.rules.is_empty();
-            if config.routers.iter().all(has_none) && config.statics.is_empty() && none_there {
+            if none_there && config.statics.is_empty() && config.routers.iter().all(has_none) {
                 continue;
             }
             let role = |name: &Arc<str>| director.roles.get(name).copied();

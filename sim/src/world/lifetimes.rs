@@ -100,11 +100,7 @@ impl World {
 
     /// When the kernel of any director has to look next.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        let directors = self.nodes.iter().filter_map(|node| match &node.state {
-            super::State::Director(director) => Some(director),
-            super::State::Server(_) | super::State::Other => None,
-        });
-        directors.filter_map(|director| director.kernel.addresses.next_due()).min()
+        self.directors().filter_map(|(_, director)| director.kernel.addresses.next_due()).min()
     }
 
     /// Drawn only when it matters, by a stream of the node's own kernel.

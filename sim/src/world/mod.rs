@@ -66,6 +66,8 @@ pub struct World {
     plan: Arc<Scenario>,
     supervises: bool,
     nodes: Vec<Node>,
+    /// Those of them that are directors, which everything asks for all the time.
+    directors: Arc<[NodeId]>,
     /// Faults between nodes; the later ones count.
     rules: Vec<ImpairedPath>,
     /// Segments whose switch drops gratuitous ARP.
@@ -149,6 +151,7 @@ impl World {
     /// The world at time zero: powered, plugged in, no daemon running.
     pub fn new(plan: Arc<Scenario>, seed: u64) -> Self {
         let nodes = plan.nodes.iter().map(Node::new).collect();
+        let directors = plan.directors().map(|(id, _)| id).collect();
         let quorum = quorum::of(&plan);
         let asking = requests::first_requests(&plan);
         let kept = kept::first(&plan);
@@ -158,6 +161,7 @@ impl World {
             seed,
             plan,
             supervises,
+            directors,
             nodes,
             rules: Vec::new(),
             drops_garp: BTreeSet::new(),
@@ -229,21 +233,23 @@ impl World {
 
     /// When [`Self::advance`] has something to do next.
     pub fn next_due(&self) -> Option<Instant> {
-        let flaps = self.next_flap().into_iter();
-        let packets = self.in_flight.iter().map(packets::InFlight::arrives);
-        let forged = self.next_forgery().into_iter().chain(self.next_fed());
-        let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins);
-        let kernels = self.next_expiry().into_iter().chain(self.next_supervisor()).chain(self.next_quorum());
-        let packets = packets.chain(self.next_announcement());
-        flaps
-            .chain(forged)
-            .chain(packets)
-            .chain(upgrades)
-            .chain(kernels)
-            .chain(self.next_request())
-            .chain(self.next_kept())
-            .chain(self.next_post())
-            .min()
+        let packets = self.in_flight.iter().map(packets::InFlight::arrives).min();
+        let upgrades = self.directors().filter_map(|(_, director)| director.upgrade.as_ref()?.begins).min();
+        let due = [
+            packets,
+            upgrades,
+            self.next_flap(),
+            self.next_forgery(),
+            self.next_fed(),
+            self.next_announcement(),
+            self.next_expiry(),
+            self.next_supervisor(),
+            self.next_quorum(),
+            self.next_request(),
+            self.next_kept(),
+            self.next_post(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     #[allow(clippy::indexing_slicing, reason = "ids come from the plan that this list was made from")]
@@ -280,7 +286,13 @@ impl World {
     }
 
     pub fn directors(&self) -> impl Iterator<Item = (NodeId, &Director)> {
-        self.ids().filter_map(|id| self.director(id).map(|director| (id, director)))
+        self.directors.iter().filter_map(|id| self.director(*id).map(|director| (*id, director)))
+    }
+
+    /// For those who change one after the other.
+    fn director_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let ids = self.directors.clone();
+        (0..ids.len()).filter_map(move |place| ids.get(place).copied())
     }
 
     /// What a director has not of what a checker asks of its own end: its address and its interface must be there. Mark and

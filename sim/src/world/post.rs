@@ -27,7 +27,7 @@ impl World {
     /// Sends what is due.
     pub(super) fn advance_post(&mut self) {
         let now = self.now;
-        for id in self.ids() {
+        for id in self.director_ids() {
             while let Some(director) = self.director_mut(id).filter(|director| director.running()) {
                 if director.post.next_wakeup().is_none_or(|at| at > now) {
                     break;

@@ -77,12 +77,20 @@ impl World {
     }
 
     fn due_to_flap(&self) -> Option<(Listener, Instant)> {
+        // Asked at every step, and hardly ever true.
+        self.next_flap().filter(|at| *at <= self.now)?;
         self.flapping().find(|(_, at)| *at <= self.now)
     }
 
     /// When the next of them changes.
     pub(super) fn next_flap(&self) -> Option<Instant> {
-        self.flapping().map(|(_, at)| at).min()
+        let of = |server: &Server| Some(server.flap.as_ref()?.next);
+        let first = |node: &Node| match &node.state {
+            State::Server(server) => of(server),
+            State::Director(director) => director.services.values().filter_map(of).min(),
+            State::Other => None,
+        };
+        self.nodes.iter().filter_map(first).min()
     }
 
     fn flapping(&self) -> impl Iterator<Item = (Listener, Instant)> {

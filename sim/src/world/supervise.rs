@@ -132,7 +132,7 @@ impl World {
     /// Lets workers run that have a processor again.
     pub(super) fn feed_starved(&mut self) {
         let now = self.now;
-        for id in self.ids() {
+        for id in self.director_ids() {
             let supervised = self.director_mut(id).and_then(|director| director.supervised.as_mut());
             let Some(supervised) = supervised.filter(|it| it.starved.is_some_and(|(_, until)| until <= now)) else {
                 continue;
@@ -170,7 +170,7 @@ impl World {
 
     /// Gives every supervisor whose time has come its turn.
     pub(super) fn advance_supervisors(&mut self) {
-        for id in self.ids() {
+        for id in self.director_ids() {
             while self.supervisor_due(id).is_some_and(|at| at <= self.now) {
                 self.supervise(id, Event::Wakeup);
             }
@@ -179,7 +179,7 @@ impl World {
 
     /// When the first supervisor has something to do.
     pub(super) fn next_supervisor(&self) -> Option<Instant> {
-        self.ids().filter_map(|id| self.supervisor_due(id)).min()
+        self.directors().filter_map(|(id, _)| self.supervisor_due(id)).min()
     }
 
     fn supervisor_due(&self, id: NodeId) -> Option<Instant> {

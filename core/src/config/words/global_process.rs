@@ -1,10 +1,11 @@
-//! Words of `global_defs` about processes, firewall, SNMP, D-Bus and dumps of keepalived. Not acted on.
+//! Words of `global_defs` about processes, firewall, SNMP, D-Bus and dumps of keepalived. Most are not acted on.
 
 use super::global_defs::Draft;
 use super::lvs;
-use super::row::Default::Nothing;
+use super::row::Default::{Is, Nothing};
 use super::row::Status::{Acted, Dead, NotYet, Renamed};
 use super::row::{FOREVER, Row, choice, command, count, flag, number, row, seconds, switch, text, texts};
+use super::said::Said;
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row<Draft>] = &[
@@ -97,10 +98,16 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("config_save_dir", text("PATH"), Nothing, NotYet(""), "where a reload saves what it had"),
     row("tmp_config_directory", text("PATH"), Nothing, NotYet(""), "where a copy of the configuration lies"),
     row("data_use_instance", switch(), Nothing, NotYet(""), "instance in names of dumps"),
-    row("json_version", choice(&["1", "2"]), Nothing, NotYet(""), "layout of the JSON dump"),
+    row("json_version", choice(&["1", "2"]), Is("1"), Acted(|said, draft| draft.global.dumps.json_version_2 = said.text() == Some("2")), "layout of the JSON dump: 1 a list, 2 an object with the list"),
     row("iproute_usr_dir", text("PATH"), Nothing, NotYet(""), "iproute2's tables of names"),
     row("iproute_etc_dir", text("PATH"), Nothing, NotYet(""), "iproute2's tables of names"),
-    row("state_dump_file", text("PATH"), Nothing, NotYet(""), "where the state goes on SIGUSR1"),
-    row("stats_dump_file", text("PATH"), Nothing, NotYet(""), "where counters go on SIGUSR2"),
-    row("json_dump_file", text("PATH"), Nothing, NotYet(""), "where the JSON dump goes"),
+    row("state_dump_file", text("PATH"), Is("/tmp/keepalived.data"), Acted(|said, draft| path(said, &mut draft.global.dumps.state)), "where the state goes on SIGUSR1"),
+    row("stats_dump_file", text("PATH"), Is("/tmp/keepalived.stats"), Acted(|said, draft| path(said, &mut draft.global.dumps.stats)), "where counters go on SIGUSR2"),
+    row("json_dump_file", text("PATH"), Is("/tmp/keepalived.json"), Acted(|said, draft| path(said, &mut draft.global.dumps.json)), "where the JSON dump goes on `keepalived --signum=JSON`"),
 ];
+
+fn path(said: &Said<'_, '_, '_>, to: &mut String) {
+    if let Some(path) = said.string() {
+        *to = path;
+    }
+}

@@ -17,6 +17,12 @@ pub(in crate::config) struct Announcements {
 }
 
 impl Announcements {
+    /// What a `vrrp_instance` begins with: its own `garp_master_delay` says nothing of `garp_lower_prio_delay`.
+    pub fn handed_down(self) -> Self {
+        let Garp { lower_prio_repeat, lower_prio_delay, .. } = self.whole();
+        Self { lower_prio_repeat: Some(lower_prio_repeat), lower_prio_delay: Some(lower_prio_delay), ..self }
+    }
+
     pub fn whole(self) -> Garp {
         Garp {
             lower_prio_repeat: self.lower_prio_repeat.unwrap_or(self.garp.repeat),

@@ -128,7 +128,7 @@ impl Draft {
         self.skip_check_adv_addr = outer.skip_check_adv_addr;
         self.lower_prio_no_advert = outer.lower_prio_no_advert;
         self.notify.priority_changes = outer.priority_changes;
-        self.announcements = outer.announcements;
+        self.announcements = outer.announcements.handed_down();
     }
 
     /// Where addresses without `dev` go.

@@ -1,16 +1,17 @@
 //! What an Election answers when it is asked how it is.
 
 use super::Election;
-use crate::config::{TrackWeight, Tracked, TrackerId, Weighed};
+use crate::config::{TrackWeight, Tracked, TrackerId, Transport, VirtualRouterConfig, Weighed};
 use crate::decision::Decision;
 use crate::interface::{Family, InterfaceAddress, InterfaceName};
 use crate::lease::Mode;
 use crate::machine::{Input, InputOf};
-use crate::quantity::Version;
+use crate::quantity::{Role, Version};
 use crate::route::{Route, VirtualRule};
 use crate::status::{
     AddressStatus, ElectionStatus, HeardStatus, History, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts,
-    RouteStatus, RouterStatus, RuleStatus, Shows, Since, StaticsStatus, TrackedStatus, TrackerStatus, age, millis,
+    RoleCounts, RouteStatus, RouterSettings, RouterStatus, RuleStatus, Shows, Since, StaticsStatus, TrackedStatus,
+    TrackerStatus, age, millis,
 };
 use crate::time::Instant;
 use crate::vrrp::virtual_router::{Backup, Heard, State, VirtualRouter};
@@ -25,6 +26,7 @@ pub struct Seen {
     scripts: BTreeMap<Arc<str>, Since>,
     processes: BTreeMap<Arc<str>, Since>,
     packets: BTreeMap<(InterfaceName, Family, u8), PacketCounts>,
+    counts: BTreeMap<Arc<str>, RoleCounts>,
 }
 
 impl Seen {
@@ -45,12 +47,14 @@ impl Shows for Election {
             Input::Event(Event::AdvertReceived(datagram)) => {
                 if let Some(counts) = seen.counts(datagram) {
                     counts.heard += 1;
+                    counts.zero_heard += u64::from(stops(datagram));
                 }
             }
             Input::ConfigLoaded { config, .. } => {
                 let routers: BTreeSet<&str> = config.routers.iter().map(|router| &*router.name).collect();
                 let scripts: BTreeSet<&str> = config.scripts.values().map(|script| &*script.name).collect();
                 seen.roles.retain(|name, _| routers.contains(&**name));
+                seen.counts.retain(|name, _| routers.contains(&**name));
                 seen.scripts.retain(|name, _| scripts.contains(&**name));
                 seen.processes.retain(|name, _| config.processes.contains_key(name));
             }
@@ -72,12 +76,16 @@ impl Shows for Election {
                     && let Some(counts) = seen.counts(datagram)
                 {
                     counts.sent += 1;
+                    counts.zero_sent += u64::from(stops(datagram));
                 }
             }
         }
         for decision in outbox.decisions() {
             match decision {
-                Decision::RoleChanged { router, cause, .. } => {
+                Decision::RoleChanged { router, from, to, cause, .. } => {
+                    let counts = seen.counts.entry(router.clone()).or_default();
+                    counts.became_master += u64::from(*to == Role::Master);
+                    counts.left_master += u64::from(*from == Role::Master);
                     seen.roles.insert(router.clone(), Since { at: now, why: cause.to_string() });
                 }
                 Decision::RoleInherited { router, .. } => {
@@ -127,6 +135,7 @@ impl Shows for Election {
                 routes: statics.routes.iter().map(|it| self.show_route(it)).collect(),
                 rules: statics.rules.iter().map(|it| self.show_rule(it)).collect(),
             },
+            dumps: self.config.global.dumps.clone(),
         }
     }
 }
@@ -170,12 +179,18 @@ impl Election {
                 State::Init | State::Master(_) | State::Fault => None,
             },
             next: next(router, now),
-            addresses: router.addresses().iter().map(|it| self.show_address(it)).collect(),
+            addresses: router
+                .addresses()
+                .iter()
+                .map(|it| AddressStatus { excluded: config.excluded.contains(it), ..self.show_address(it) })
+                .collect(),
             packets: seen.packets.get(&key).copied().unwrap_or_default(),
             group: self.groups.name_of(place).map(|name| name.to_string()),
             lease: self.lease(router),
             routes: router.routes().iter().map(|it| self.show_route(it)).collect(),
             rules: router.rules().iter().map(|it| self.show_rule(it)).collect(),
+            settings: settings(config),
+            roles: seen.counts.get(router.name()).copied().unwrap_or_default(),
         }
     }
 
@@ -185,6 +200,8 @@ impl Election {
             prefix_len: address.prefix_len,
             interface: address.interface.to_string(),
             there: self.book.is_there(&address.key()),
+            excluded: false,
+            words: address.words(),
         }
     }
 
@@ -207,6 +224,34 @@ impl Election {
             token: self.leases.token(router.name()).map(|token| token.to_string()),
             held_by: self.leases.held_by(router.name()).map(|name| name.to_string()),
         })
+    }
+}
+
+/// Its priority is 0: it is the last of a MASTER that stops (RFC 9568 5.2.4, RFC 3768 5.3.4).
+fn stops(datagram: &crate::datagram::Datagram) -> bool {
+    datagram.message().get(2) == Some(&0)
+}
+
+fn settings(config: &VirtualRouterConfig) -> RouterSettings {
+    let garp = &config.announcements;
+    RouterSettings {
+        garp_delay_s: garp.delay.as_secs(),
+        garp_refresh_s: garp.refresh.as_secs(),
+        garp_repeat: garp.repeat,
+        garp_refresh_repeat: garp.refresh_repeat,
+        garp_lower_prio_delay_s: garp.lower_prio_delay.as_secs(),
+        garp_lower_prio_repeat: garp.lower_prio_repeat,
+        down_timer_adverts: config.adverts.down_timer,
+        lower_prio_no_advert: config.adverts.lower_prio_no_advert,
+        nopreempt: !config.preemption.on,
+        preempt_delay_ms: millis(config.preemption.delay),
+        dont_track_primary: config.interfaces.tracked.is_none(),
+        skip_check_adv_addr: config.adverts.skip_check_adv_addr,
+        auth_type: config.password.map(|_| if config.ah { "AH" } else { "PASS" }.to_owned()),
+        unicast_peers: match &config.transport {
+            Transport::Multicast { .. } => Vec::new(),
+            Transport::Unicast { peers } => peers.iter().map(ToString::to_string).collect(),
+        },
     }
 }
 

@@ -6,9 +6,9 @@
 
 mod metrics;
 
-use crate::command::status::client;
 use crate::options::cli::Serve;
 use crate::options::listen::Listen;
+use crate::status::client;
 use crate::system::exit::Exit;
 use bytes::Bytes;
 use http_body_util::Full;

@@ -1,26 +1,35 @@
 //! `vipward status`, `vipward explain` and `vipward history`: ask a running director how it is.
 
 mod ages;
-pub mod client;
 mod explain;
 mod overview;
 mod table;
 
 use crate::options::cli::{Status, StatusFormat, Told};
+use crate::status::client;
+use crate::status::dump::Dump;
 use crate::system::exit::Exit;
 use std::io::Write;
 use std::path::Path;
+use std::time::SystemTime;
 use vipward_core::status;
 
 /// `vipward status`. Exit status 1: no answer, or a machine of it gives none.
 pub fn status(options: &Status) -> Exit {
     let Some(status) = asked(&options.control) else { return Exit::Failed };
     let whole = || serde_json::to_string_pretty(&status).map(|json| json + "\n").map_err(|error| error.to_string());
+    let dump = |dump: Dump| dump.of(&status, SystemTime::now());
     let text = match (options.format, options.name.as_deref()) {
         (StatusFormat::Json, None) => whole(),
         (StatusFormat::Json, Some(name)) => explain::json(&status, name),
         (StatusFormat::Text, None) => Ok(overview::overview(&status)),
         (StatusFormat::Text, Some(name)) => explain::explain(&status, name),
+        (StatusFormat::KeepalivedData, None) => dump(Dump::Data),
+        (StatusFormat::KeepalivedStats, None) => dump(Dump::Stats),
+        (StatusFormat::KeepalivedJson, None) => dump(Dump::Json),
+        (StatusFormat::KeepalivedData | StatusFormat::KeepalivedStats | StatusFormat::KeepalivedJson, Some(name)) => {
+            Err(format!("keepalived's formats have all virtual routers: leave {name} out"))
+        }
     };
     match text {
         Ok(text) => print(&text),

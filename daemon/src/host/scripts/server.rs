@@ -12,7 +12,7 @@ use super::commands::{Commands, Reading};
 use super::wire::{self, Fifo, LONGEST_ERROR, Request, Send, Start, Told};
 use super::{NotStarted, pipe, program};
 use crate::system::exit::Exit;
-use crate::system::{passing, rights};
+use crate::system::{passing, rights, signals};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -49,7 +49,7 @@ pub fn run<C: Commands>(read: impl Fn() -> C) -> Exit {
         Signal::SIGPIPE,
         Signal::SIGCHLD,
     ];
-    let heard: SigSet = heard.into_iter().collect();
+    let heard = signals::with_json(heard.into_iter().collect());
     let line = match heard.thread_block().map_err(io::Error::from).and_then(|()| passing::from_stdin()) {
         Ok(line) => line,
         Err(error) => {

@@ -4,9 +4,11 @@
 //! thread that supervises has a filter and starts nothing; this one has none, and does nothing but what it is told. A new
 //! version of the supervisor would inherit the filter as well: so it is this thread that becomes it.
 
+use super::dumper::Dumper;
 use super::evidence;
 use super::{notes, threads};
 use crate::process::thread;
+use crate::status::dump::Dump;
 use crate::system::log;
 use nix::fcntl::OFlag;
 use nix::unistd::{Pid, pipe2};
@@ -41,6 +43,7 @@ enum Job {
     Start { worker: WorkerId, beginning: Beginning, socket: OwnedFd },
     Keep { record: PathBuf },
     Look { worker: WorkerId, pid: Pid },
+    Dump(Dump),
     Renew { notes: notes::Written, tell: Sender<io::Error> },
     Remove { path: PathBuf, tell: Sender<()> },
 }
@@ -67,13 +70,15 @@ pub struct Launcher {
 
 impl Launcher {
     /// Starts the thread. Signals that the caller has blocked stay blocked in it, and in workers until they unblock them.
-    pub fn start() -> io::Result<Self> {
+    /// Who listens at `control` is asked for dumps.
+    pub fn start(control: &Path) -> io::Result<Self> {
         let (bell, ring) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let (jobs, todo) = channel();
         let (tell, answers) = channel();
         let (program, arguments) = (program()?, arguments());
         let thread = std::thread::Builder::new().name("launcher".to_owned()).stack_size(STACK);
-        thread.spawn(move || work(&program, &arguments, &todo, &tell, File::from(ring)))?;
+        let dumper = Dumper::start(control.to_owned())?;
+        thread.spawn(move || work(&program, &arguments, &todo, &tell, File::from(ring), &dumper))?;
         Ok(Self { jobs, answers, bell: bell.into() })
     }
 
@@ -101,6 +106,11 @@ impl Launcher {
         let _ = self.jobs.send(Job::Keep { record });
     }
 
+    /// Has one of keepalived's dumps written.
+    pub fn dump(&self, dump: Dump) {
+        let _ = self.jobs.send(Job::Dump(dump));
+    }
+
     /// Looks what the thread does that gives this worker's signs of life.
     pub fn look(&self, worker: WorkerId, pid: Pid) {
         let _ = self.jobs.send(Job::Look { worker, pid });
@@ -120,7 +130,14 @@ impl AsFd for Launcher {
     }
 }
 
-fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sender<Answer>, mut ring: File) {
+fn work(
+    program: &Path,
+    arguments: &[OsString],
+    todo: &Receiver<Job>,
+    tell: &Sender<Answer>,
+    mut ring: File,
+    dumper: &Dumper,
+) {
     let mut answer = |answer| {
         let told = tell.send(answer).is_ok();
         let _ = ring.write(&[1]);
@@ -146,6 +163,7 @@ fn work(program: &Path, arguments: &[OsString], todo: &Receiver<Job>, tell: &Sen
                 }
             }
             Job::Keep { record } => evidence::keep(&record),
+            Job::Dump(dump) => dumper.ask(dump),
             Job::Remove { path, tell } => {
                 if let Err(error) = std::fs::remove_file(&path) {
                     tracing::debug!("{}: {error}", path.display());

@@ -5,6 +5,7 @@
 //! its workers, signals, the operator's requests ([`control`]) and a time. A second one starts workers ([`launcher`]).
 
 pub mod control;
+mod dumper;
 mod evidence;
 mod farewell;
 mod launcher;
@@ -15,16 +16,17 @@ mod threads;
 pub mod wire;
 
 use crate::options::cli::Run;
+use crate::status::dump::Dump;
 use crate::system::clock;
 use crate::system::exit::Exit;
 use crate::system::privileges::raise_priority;
-use crate::system::{log, passing, rights};
+use crate::system::{log, passing, rights, signals};
 use control::{Answer, Client, Control, Request};
 use farewell::Farewell;
 use launcher::Launcher;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -106,7 +108,7 @@ impl Shell {
         let left = options.resume.map(notes::read).transpose()?;
         let heard =
             [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCHLD];
-        let heard: SigSet = heard.into_iter().collect();
+        let heard = signals::with_json(heard.into_iter().collect());
         heard.thread_block()?;
         let signals = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         let farewell = match Farewell::open() {
@@ -116,7 +118,7 @@ impl Shell {
                 None
             }
         };
-        let launcher = Launcher::start()?;
+        let launcher = Launcher::start(&options.control)?;
         let waited = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         waited.add(&signals, readable())?;
         waited.add(&launcher, readable())?;
@@ -197,8 +199,16 @@ impl Shell {
             let event = match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
                 Ok(Ok(Signal::SIGTERM | Signal::SIGINT)) => Event::Stop,
                 Ok(Ok(Signal::SIGHUP)) => Event::Reload { client: None },
-                Ok(Ok(signal @ (Signal::SIGUSR1 | Signal::SIGUSR2))) => {
-                    tracing::info!("{signal} has no meaning here");
+                Ok(Ok(Signal::SIGUSR1)) => {
+                    self.launcher.dump(Dump::Data);
+                    continue;
+                }
+                Ok(Ok(Signal::SIGUSR2)) => {
+                    self.launcher.dump(Dump::Stats);
+                    continue;
+                }
+                Ok(Err(_)) if i32::try_from(signal.ssi_signo) == Ok(signals::json()) => {
+                    self.launcher.dump(Dump::Json);
                     continue;
                 }
                 // SIGCHLD: looked for below, in every turn. No other was asked for.
