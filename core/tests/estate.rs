@@ -99,7 +99,12 @@ fn balancer() -> Estate {
     let address = ([192, 0, 2, 1], 80).into();
     let key = ServiceKey::Address { protocol: Protocol::Tcp, address: ([10, 0, 0, 100], 80).into() };
     let (service, keys) = (VirtualServerId::of_entry(key), Vec::new());
-    let servers = vec![RealServerEstate { address, checkers: vec![checker(true, 3), checker(false, 0)] }];
+    let servers = vec![RealServerEstate {
+        address,
+        checkers: vec![checker(true, 3), checker(false, 0)],
+        drain: None,
+        rises: None,
+    }];
     Estate::Balancer(BalancerEstate {
         attempts: 9,
         services: vec![VirtualServerEstate { service, keys, quorum: true, servers }],

@@ -121,7 +121,10 @@ fn outage() -> Vec<Entry> {
                         let verdict = if probes % 4 < 2 { Verdict::Passed } else { Verdict::Failed(Failure::Refused) };
                         checks.push(balancer::Event::ProbeFinished { probe: *id, verdict }.into());
                     }
-                    balancer::Effect::Ipvs(_) | balancer::Effect::SetIpvs(_) | balancer::Effect::CancelProbe(_) => {}
+                    balancer::Effect::Ipvs(_)
+                    | balancer::Effect::SetIpvs(_)
+                    | balancer::Effect::Answer { .. }
+                    | balancer::Effect::CancelProbe(_) => {}
                 }
             }
         }

@@ -17,7 +17,7 @@ mod testing;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use command::{check, demo, keepalived, serve, status as ask, upgrade, words};
+use command::{check, demo, drain, keepalived, serve, status as ask, upgrade, words};
 use options::cli::{Cli, Command, Config};
 use options::keepalived::Keepalived;
 use process::{confine, supervise, worker};
@@ -52,6 +52,8 @@ fn main() -> ExitCode {
         Command::Status(options) => ask::status(&options).into(),
         Command::Explain(options) => ask::explain(&options).into(),
         Command::History(options) => ask::history(&options).into(),
+        Command::Drain(options) => drain::drain(&options).into(),
+        Command::Undrain(options) => drain::undrain(&options).into(),
         Command::Serve(options) => serve::serve(&options).into(),
         Command::Check(options) => check::check(&options).into(),
         Command::Config(Config::Words(options)) => words::words(&options).into(),

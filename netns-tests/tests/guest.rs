@@ -6,6 +6,8 @@
 
 #[path = "guest/beside_keepalived.rs"]
 mod beside_keepalived;
+#[path = "guest/drain.rs"]
+mod drain;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -322,6 +322,10 @@ fn word_of(decision: &Decision) -> String {
         Decision::AdvertsIgnored { .. } => "ignores",
         Decision::ServerUp { .. } => "server+",
         Decision::ServerDown { .. } | Decision::ServerStartsDown { .. } => "server-",
+        Decision::ServerDrained { .. } | Decision::DrainsInherited { .. } => "drained",
+        Decision::ServerUndrained { .. } => "undrain",
+        Decision::ServerTakenOut { .. } => "out",
+        Decision::OrderRefused { .. } => "refused",
         Decision::ChecksSuspended { .. } | Decision::ChecksResumed { .. } => "checks",
         Decision::QuorumGained { .. } => "quorum+",
         Decision::QuorumLost { .. } => "quorum-",
@@ -329,7 +333,7 @@ fn word_of(decision: &Decision) -> String {
         Decision::ProbeNotAsked { .. } => "failed",
         Decision::ScriptChanged { .. } => "script",
         Decision::ProcessChanged { .. } => "process",
-        Decision::WeightChanged { .. } => "weight",
+        Decision::WeightChanged { .. } | Decision::SlowStart { .. } => "weight",
         Decision::ConfigApplied { .. } => "config",
         Decision::EffectFailed { .. } | Decision::ServiceNotServed { .. } | Decision::SettingNotServed { .. } => {
             "failed"

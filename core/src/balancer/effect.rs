@@ -19,6 +19,8 @@ pub enum Effect {
     CancelProbe(ProbeId),
     /// Change what IPVS has once for all services.
     SetIpvs(Setting),
+    /// Tell the operator whose order has this number what came of it. `refused`: why nothing, in one line.
+    Answer { number: u64, refused: Option<String> },
 }
 
 impl machine::Effect for Effect {
@@ -26,6 +28,8 @@ impl machine::Effect for Effect {
         match self {
             Self::Ipvs(_) | Self::SetIpvs(_) => Lane::Change,
             Self::ReadIpvs | Self::StartProbe { .. } | Self::CancelProbe(_) => Lane::Ask,
+            // When it is done.
+            Self::Answer { .. } => Lane::Tell,
         }
     }
 }

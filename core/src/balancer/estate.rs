@@ -1,6 +1,7 @@
 //! What a Balancer leaves to its successor, and what that one takes up.
 
 use super::Balancer;
+use super::drain::Drain;
 use super::settings::Owned;
 use crate::health::estate::CheckerEstate;
 use crate::health::files::Numbers;
@@ -43,6 +44,12 @@ pub struct VirtualServerEstate {
 pub struct RealServerEstate {
     pub address: SocketAddr,
     pub checkers: Vec<CheckerEstate>,
+    /// An operator has drained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+    /// Since when it rises (`[slow_start]`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rises: Option<Instant>,
 }
 
 impl VirtualServerEstate {

@@ -1,6 +1,7 @@
 //! What can happen to a Balancer alone.
 
 use super::Carrier;
+use super::drain::order::Order;
 use crate::check::{ProbeId, Verdict};
 use crate::ipvs::Table;
 use serde::{Deserialize, Serialize};
@@ -14,4 +15,6 @@ pub enum Event {
     IpvsRead(Table),
     /// The answer to [`super::Effect::StartProbe`].
     ProbeFinished { probe: ProbeId, verdict: Verdict },
+    /// An operator asks for this (`vipward drain`). The answer is [`super::Effect::Answer`] with the same number.
+    Ordered { number: u64, order: Order },
 }

@@ -38,7 +38,8 @@ impl Balancer {
         }
         for id in self.files.users.get(file).into_iter().flatten() {
             let Some(service) = self.services.get_mut(id) else { continue };
-            if service.file_number(*id, file, number, effects) {
+            if service.file_number(*id, file, number, now, effects) {
+                self.rising.extend(*id, service.rising());
                 Self::settle(&mut self.kernel, *id, service, now, effects);
             }
         }

@@ -167,6 +167,17 @@ impl Kernel {
         self.owned.iter().copied().filter(|key| self.known.services.contains_key(key) || self.refused.contains(key))
     }
 
+    /// Whether a reading that comes now says how it is: nothing of it was changed since that was asked for.
+    pub fn is_told(&self, key: &ServiceKey) -> bool {
+        !self.changed.contains(key)
+    }
+
+    /// The table is read then at the latest, but not more often than every [`RETRY`].
+    pub fn read_by(&mut self, at: Instant) {
+        let at = self.asked_at.map_or(at, |asked| at.max(asked + RETRY));
+        self.read_at = Some(self.read_at.map_or(at, |before| before.min(at)));
+    }
+
     fn in_doubt(&self, key: &ServiceKey) -> bool {
         self.unseen.contains(key) || self.refused.contains(key)
     }
@@ -181,8 +192,7 @@ impl Kernel {
 
     /// At once, but not more often than every [`RETRY`].
     pub fn read_soon(&mut self, now: Instant) {
-        let at = self.asked_at.map_or(now, |asked| now.max(asked + RETRY));
-        self.read_at = Some(self.read_at.map_or(at, |before| before.min(at)));
+        self.read_by(now);
     }
 
     /// After 1 s, 2 s, 4 s ..., at most after [`REREAD`].

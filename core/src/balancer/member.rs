@@ -1,6 +1,7 @@
 //! One real server of a virtual server at work: its health, its files, and the destination that it calls for.
 
 use super::Outbox;
+use super::drain::Drain;
 use super::estate::RealServerEstate;
 use crate::config::{self, UpDownScripts};
 use crate::decision::Decision;
@@ -28,6 +29,15 @@ pub(super) struct Member {
     /// `FILE_CHECK`.
     #[serde(default)]
     pub files: Files,
+    /// An operator has drained it.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+    /// Since when it rises: a slow start.
+    #[serde(default)]
+    pub rises: Option<Instant>,
+    /// It was up before, or may have been.
+    #[serde(default)]
+    pub served: bool,
 }
 
 impl Member {
@@ -39,7 +49,7 @@ impl Member {
         now: Instant,
         effects: &mut Outbox,
     ) -> Self {
-        let member = Self::new(real, RealServer::new(place, &real.checkers, now), numbers);
+        let member = Self::new(real, RealServer::new(place, &real.checkers, now), numbers, None);
         if member.files.failure().is_some() {
             member.say(place.service, place.server, effects);
         } else if !member.is_up() {
@@ -54,11 +64,13 @@ impl Member {
         member
     }
 
-    pub fn new(real: &config::RealServer, health: RealServer, numbers: &Numbers) -> Self {
+    /// `drain`: it is, and stays so.
+    pub fn new(real: &config::RealServer, health: RealServer, numbers: &Numbers, drain: Option<Drain>) -> Self {
         let files = Files::new(&real.files, numbers);
         let checker = health.answered(real.weight);
+        let served = health.is_up() && files.failure().is_none();
         Self {
-            weight: Weight { checker, tracked: files.adds(), ..Weight::new(real.weight) },
+            weight: Weight { checker, tracked: files.adds(), drained: drain.is_some(), ..Weight::new(real.weight) },
             forwarding: real.forwarding,
             upper_threshold: real.upper_threshold,
             lower_threshold: real.lower_threshold,
@@ -66,7 +78,31 @@ impl Member {
             notify: real.notify.clone(),
             health,
             files,
+            drain,
+            rises: None,
+            served,
         }
+    }
+
+    /// A slow start that was under way goes on, if it is up.
+    pub fn go_on(&mut self, rises: Option<Instant>, served: bool) {
+        self.served |= served;
+        self.rises = rises.filter(|_| self.is_up());
+    }
+
+    pub fn set_drain(&mut self, drain: Option<Drain>) {
+        self.weight.drained = drain.is_some();
+        self.drain = drain;
+    }
+
+    /// It is drained, and keeps the connections that it has.
+    pub fn lets_go_on(&self) -> bool {
+        self.is_up() && self.drain.is_some_and(|drain| !drain.out)
+    }
+
+    /// It was drained, and has been taken out.
+    pub fn is_out(&self) -> bool {
+        self.drain.is_some_and(|drain| drain.out)
     }
 
     /// Whether it may take connections.
@@ -97,9 +133,10 @@ impl Member {
     }
 }
 
-/// The weights of the live ones, as they are now, and of all, as they are configured.
+/// The weights of the live ones, as they are now, and of all, as they are configured. Drained ones weigh nothing, as real
+/// servers that are configured so.
 pub(super) fn weights(members: &BTreeMap<SocketAddr, Member>) -> (u64, u64) {
-    members.values().fold((0, 0), |(live, total), member| {
+    members.values().filter(|member| member.drain.is_none()).fold((0, 0), |(live, total), member| {
         let now = if member.is_up() { u64::from(member.weight.whole()) } else { 0 };
         (live + now, total + u64::from(member.weight.configured))
     })
@@ -125,7 +162,9 @@ impl TakenUp {
     ) -> Member {
         let (health, checkers) = RealServer::take_up(place, &real.checkers, &known.checkers, now);
         self.checkers += checkers;
-        let member = Member::new(real, health, numbers);
+        let drain = known.drain.map(|drain| drain.take_up(now));
+        let mut member = Member::new(real, health, numbers, drain);
+        member.go_on(known.rises.map(|since| since.min(now)), true);
         if !member.is_up() {
             self.down.push((place.service, place.server));
         }

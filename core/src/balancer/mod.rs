@@ -11,6 +11,7 @@
 //! table read back is linear.
 
 mod carrier;
+pub mod drain;
 mod effect;
 pub mod estate;
 mod event;
@@ -21,6 +22,7 @@ mod member;
 pub mod notify;
 pub mod queue;
 pub mod settings;
+pub mod slow_start;
 mod status;
 mod suspend;
 mod unasked;
@@ -34,6 +36,7 @@ use crate::health::{Outcome, warmup};
 use crate::ipvs::{Op, Table, VirtualServerId};
 use crate::machine::{InputOf, LastWill, LeavesWill, Machine, OutboxOf, Reason};
 use crate::time::{Duration, Instant};
+use drain::Drained;
 use estate::{BalancerEstate, VirtualServerEstate};
 use failures::Failures;
 use files::Files;
@@ -42,6 +45,7 @@ use member::TakenUp;
 use queue::{CheckerPlace, ProbeQueue};
 use serde::{Deserialize, Serialize};
 use settings::LiveSettings;
+use slow_start::Rising;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use suspend::Suspension;
@@ -84,6 +88,10 @@ pub struct Balancer {
     files: Files,
     #[serde(default)]
     settings: LiveSettings,
+    #[serde(default)]
+    drained: Drained,
+    #[serde(default)]
+    rising: Rising,
     /// What spreads first probes.
     #[serde(default)]
     seed: u64,
@@ -138,6 +146,7 @@ impl Machine for Balancer {
                 return effects;
             }
             Input::Event(Event::ProbeFinished { probe, verdict }) => self.judge(probe, verdict, now, &mut effects),
+            Input::Event(Event::Ordered { number, order }) => self.obey(number, &order, now, &mut effects),
             Input::News(News::AddressHere { address, here }) => self.address_here(address, here, now, &mut effects),
             Input::News(News::FileNumber { file, number }) => self.file_number(&file, number, now, &mut effects),
             Input::News(News::RoleChanged { router, role }) => {
@@ -165,6 +174,8 @@ impl Machine for Balancer {
         }
         effects.decide(self.failures.sum(now));
         effects.decide(self.unasked.over(now));
+        self.end_drains(now, &mut effects);
+        self.rise(now, &mut effects);
         self.start_probes(now, &mut effects);
         // Last: the answer must show what the operations before it did.
         if self.kernel.wants_read(self.settings.wanted(), now) {
@@ -180,7 +191,9 @@ impl Machine for Balancer {
             Life::Stopped | Life::HandedOver => return None,
         }
         let probe = self.queue.next().map(|at| (at, Reason::Probe));
-        [probe, self.kernel.next_read()].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let drain = self.next_drain().map(|at| (at, Reason::Drain));
+        let rise = self.next_rise().map(|at| (at, Reason::SlowStart));
+        [probe, self.kernel.next_read(), drain, rise].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn estate(&self, now: Instant) -> Option<BalancerEstate> {
@@ -194,7 +207,7 @@ impl Machine for Balancer {
 impl Balancer {
     /// The table that is wanted now.
     pub fn desired(&self) -> Table {
-        Table { services: self.services.values().flat_map(LiveVirtualServer::entries).collect(), settings: None }
+        Table { services: self.services.values().flat_map(LiveVirtualServer::entries).collect(), ..Table::default() }
     }
 
     /// What the carrier can serve of a configuration.
@@ -231,6 +244,7 @@ impl Balancer {
         self.suspension.load(&config);
         self.files.load(&config);
         let mut old = std::mem::take(&mut self.services);
+        self.rising.clear();
         for (id, server) in after {
             let mut service = match old.remove(&id) {
                 Some(service) => service.reload(server, &self.files.numbers, seed, now, effects),
@@ -244,6 +258,8 @@ impl Balancer {
             } else if service.resume() {
                 service.watch_again(id, seed, now);
             }
+            service.start_slowly(config.slow_start.of(&id), now);
+            self.rising.extend(id, service.rising());
             self.services.insert(id, service);
         }
         for (id, service) in &old {
@@ -263,6 +279,7 @@ impl Balancer {
         }
         self.config = config;
         self.life = Life::Running;
+        self.find_drained(inherited.is_some(), now, effects);
         self.queue = ProbeQueue::default();
         for (id, service) in &self.services {
             service.fill(*id, &mut self.queue);
@@ -273,6 +290,7 @@ impl Balancer {
     }
 
     fn compare(&mut self, table: &Table, now: Instant, effects: &mut Outbox) {
+        self.count_connections(table);
         let settings = self.settings.compare(table.settings.as_ref());
         let repair = self.kernel.compare(table, &self.desired(), settings.changes.is_empty(), now);
         let uninvited = repair.uninvited + settings.uninvited;
@@ -281,6 +299,8 @@ impl Balancer {
         }
         effects.extend(settings.changes.into_iter().map(Effect::SetIpvs));
         effects.extend(repair.ops.into_iter().map(Effect::Ipvs));
+        self.end_drains(now, effects);
+        self.look_again(now);
     }
 
     fn judge(&mut self, probe: ProbeId, verdict: Verdict, now: Instant, effects: &mut Outbox) {
@@ -307,6 +327,8 @@ impl Balancer {
         if was_up != is_up {
             let kind = service.checker_word(probe.server, position);
             service.tell_server(probe.service, probe.server, kind, is_up, &why, effects);
+            service.begin_rise(probe.service, probe.server, was_up, now, effects);
+            self.rising.extend(probe.service, service.rising().filter(|server| *server == probe.server));
         }
         if was_up != is_up || from != to {
             Self::settle(&mut self.kernel, probe.service, service, now, effects);
@@ -343,7 +365,7 @@ impl Balancer {
                 (setting.to_string(), if first { self.kernel.unreadable(now) } else { self.kernel.read_later(now) })
             }
             // Nothing to try again.
-            Effect::CancelProbe(_) => return,
+            Effect::CancelProbe(_) | Effect::Answer { .. } => return,
         };
         effects.decide(self.failures.tell(what, error, retry_in, now));
     }

@@ -7,7 +7,7 @@ use crate::decision::Decision;
 use crate::ipvs::{ServiceKey, VirtualServerId};
 use crate::machine::{Input, InputOf};
 use crate::status::{
-    BalancerStatus, CheckerStatus, History, QuorumStatus, RealServerStatus, ResultStatus, Shows, Since,
+    BalancerStatus, CheckerStatus, DrainStatus, History, QuorumStatus, RealServerStatus, ResultStatus, Shows, Since,
     VirtualServerStatus, age,
 };
 use crate::time::{Duration, Instant};
@@ -92,7 +92,7 @@ impl Shows for Balancer {
                 Effect::CancelProbe(id) => {
                     seen.began.remove(&id.attempt);
                 }
-                Effect::Ipvs(_) | Effect::SetIpvs(_) | Effect::ReadIpvs => {}
+                Effect::Ipvs(_) | Effect::SetIpvs(_) | Effect::ReadIpvs | Effect::Answer { .. } => {}
             }
         }
         for decision in outbox.decisions() {
@@ -163,6 +163,13 @@ fn show(
             forwarding: server.forwarding.to_string(),
             weight: entry.destinations.get(&server.address).map(|destination| destination.weight),
             configured_weight: server.weight,
+            drained: server.drain.map(|drain| DrainStatus {
+                since_ms: age(drain.since, now),
+                connections: drain.connections,
+                remove: drain.remove,
+                limit_ms: drain.until.filter(|_| !drain.out).map(|until| age(now, until)),
+                out: drain.out,
+            }),
             checkers: checkers.collect(),
         }
     });

@@ -1,5 +1,8 @@
 //! One virtual server at work: its real servers with their checkers, its quorum, and the IPVS entries that they call for.
 
+mod weighing;
+
+use super::drain::Drain;
 use super::estate::{RealServerEstate, VirtualServerEstate, keys_beside};
 use super::member::{Member, TakenUp, weights};
 use super::notify;
@@ -13,7 +16,7 @@ use crate::health::files::Numbers;
 use crate::health::real_server::Place;
 use crate::health::{Change, Checker, Outcome, Quorum};
 use crate::ipvs::{Destination, Forwarding, Persistence, Service, ServiceEntry, ServiceKey, VirtualServerId};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,8 +29,13 @@ pub struct LiveVirtualServer {
     keys: Vec<ServiceKey>,
     settings: Service,
     quorum: Quorum,
-    /// `quorum` as written, for messages.
+    /// `quorum` and `hysteresis` as written.
     nominal_quorum: u32,
+    #[serde(default)]
+    hysteresis: u32,
+    /// How long one that comes back takes to have its whole weight; zero: no time.
+    #[serde(default)]
+    slow_start: Duration,
     sorry_server: Option<SorryServer>,
     /// `ha_suspend`, and its address is not here.
     #[serde(default)]
@@ -49,6 +57,7 @@ pub struct LiveServer<'a> {
     pub forwarding: Forwarding,
     /// `weight`, as written.
     pub weight: u32,
+    pub drain: Option<Drain>,
     pub checkers: &'a [Checker],
 }
 
@@ -106,6 +115,8 @@ impl LiveVirtualServer {
         let server = |(address, member): (&SocketAddr, &Member)| RealServerEstate {
             address: *address,
             checkers: member.health.checkers.iter().map(|checker| checker.estate(now)).collect(),
+            drain: member.drain,
+            rises: member.rises,
         };
         let servers = self.members.iter().map(server).collect();
         VirtualServerEstate { service, keys: keys_beside(service, &self.keys), quorum: self.quorum.is_up(), servers }
@@ -120,7 +131,7 @@ impl LiveVirtualServer {
         now: Instant,
         effects: &mut Outbox,
     ) -> Self {
-        let mut members = BTreeMap::new();
+        let (mut members, mut changed) = (BTreeMap::new(), Vec::new());
         for real in &server.real_servers {
             let address = real.address;
             if members.contains_key(&address) {
@@ -133,8 +144,10 @@ impl LiveVirtualServer {
                     let was_up = old.is_up();
                     let (health, cancelled) = old.health.reload(place, &real.checkers, now);
                     effects.extend(cancelled.into_iter().map(Effect::CancelProbe));
-                    let member = Member::new(real, health, numbers);
+                    let mut member = Member::new(real, health, numbers, old.drain);
+                    member.go_on(old.rises, old.served);
                     if was_up != member.is_up() {
+                        changed.push((address, was_up));
                         member.say(server.id(), address, effects);
                         notify::server(server.id(), address, real.notify.as_deref(), member.is_up(), effects);
                     }
@@ -148,8 +161,12 @@ impl LiveVirtualServer {
         self.tell_removed(server.id(), effects);
         let mut quorum = self.quorum;
         quorum.set_limits(server.quorum, server.hysteresis, weights(&members).1);
-        let mut service = Self { suspended: self.suspended, ..Self::of(server, quorum, members) };
+        let mut service =
+            Self { suspended: self.suspended, slow_start: self.slow_start, ..Self::of(server, quorum, members) };
         service.update_quorum(server.id(), effects);
+        for (address, was_up) in changed {
+            service.begin_rise(server.id(), address, was_up, now, effects);
+        }
         service
     }
 
@@ -170,6 +187,8 @@ impl LiveVirtualServer {
             settings: service,
             quorum,
             nominal_quorum: server.quorum,
+            hysteresis: server.hysteresis,
+            slow_start: Duration::ZERO,
             sorry_server: server.sorry_server.clone(),
             suspended: false,
             notify: server.notify.clone(),
@@ -199,7 +218,7 @@ impl LiveVirtualServer {
 
     /// What all its entries in the table should be, destinations by the addresses of real servers. Real servers that are down are out, or have weight 0 with
     /// `inhibit_on_failure`. Without quorum the same goes for all of them, if there is a `sorry_server` to answer
-    /// instead; if not, those that are up do what they can.
+    /// instead; if not, those that are up do what they can. Drained ones have weight 0.
     pub fn desired(&self) -> ServiceEntry {
         let sorry_server = self.sorry_server.as_ref().filter(|_| !self.quorum.is_up());
         let mut destinations: BTreeMap<_, _> = self
@@ -207,7 +226,9 @@ impl LiveVirtualServer {
             .iter()
             .filter_map(|(address, member)| {
                 let serves = sorry_server.is_none() && member.is_up();
-                (serves || member.inhibit_on_failure).then(|| (*address, member.destination(!serves)))
+                // Without quorum too: what is drained last keeps its connections beside the sorry server.
+                let stays = serves || member.inhibit_on_failure || member.lets_go_on();
+                (stays && !member.is_out()).then(|| (*address, member.destination(!serves)))
             })
             .collect();
         if let Some(sorry) = self.sorry_server.as_ref().filter(|sorry| sorry_server.is_some() || sorry.inhibit) {
@@ -245,6 +266,7 @@ impl LiveVirtualServer {
             up: member.is_up(),
             forwarding: member.forwarding,
             weight: member.weight.configured,
+            drain: member.drain,
             checkers: &member.health.checkers,
         })
     }
@@ -302,6 +324,7 @@ impl LiveVirtualServer {
         service: VirtualServerId,
         file: &Arc<str>,
         number: i64,
+        now: Instant,
         effects: &mut Outbox,
     ) -> bool {
         let mut changed = Vec::new();
@@ -322,6 +345,7 @@ impl LiveVirtualServer {
         for (server, up, why) in &changed {
             if let Some(up) = up {
                 self.tell_server(service, *server, "FILE_CHECK", *up, why, effects);
+                self.begin_rise(service, *server, !up, now, effects);
             }
         }
         !changed.is_empty()

@@ -4,6 +4,7 @@
 
 use super::fifo::Fifos;
 use super::lvs::{LvsSyncDaemon, LvsTimeouts};
+use super::slow_start::SlowStart;
 use super::statics::Statics;
 use super::vip::Vip;
 use super::virtual_server::VirtualServer;
@@ -49,6 +50,9 @@ pub struct Config {
     /// `static_ipaddress`, `static_routes`, `static_rules`.
     #[serde(default)]
     pub statics: Statics,
+    /// `[slow_start]` of `vipward.toml`: whoever loads both files fills it in.
+    #[serde(default)]
+    pub slow_start: SlowStart,
 }
 
 impl Config {

@@ -67,6 +67,12 @@ impl Decision {
             Self::RouteRestored { route } => ("route-restored", route.key.to_string()),
             Self::RuleLeftoverRemoved { rule } => ("rule-leftover-removed", rule.to_string()),
             Self::RuleRestored { rule } => ("rule-restored", rule.to_string()),
+            Self::ServerDrained { service, server, .. } => ("server-drained", format!("{service} {server}")),
+            Self::ServerUndrained { service, server } => ("server-undrained", format!("{service} {server}")),
+            Self::ServerTakenOut { service, server, .. } => ("server-taken-out", format!("{service} {server}")),
+            Self::SlowStart { service, server, .. } => ("slow-start", format!("{service} {server}")),
+            Self::DrainsInherited { .. } => ("drains-inherited", String::new()),
+            Self::OrderRefused { .. } => ("order-refused", String::new()),
             Self::ConfigApplied { .. } => ("config-applied", String::new()),
         };
         Kind { code, about }

@@ -288,6 +288,42 @@ pub enum Decision {
         word: String,
         why: String,
     },
+    /// An operator has drained a real server: it takes no new connections; `remove`: and is taken out when none is left, or
+    /// after `limit`.
+    ServerDrained {
+        service: VirtualServerId,
+        server: SocketAddr,
+        remove: bool,
+        limit: Option<Duration>,
+    },
+    /// It takes connections again.
+    ServerUndrained {
+        service: VirtualServerId,
+        server: SocketAddr,
+    },
+    /// A drained real server is taken out, with so many active connections, as far as that is known.
+    ServerTakenOut {
+        service: VirtualServerId,
+        server: SocketAddr,
+        after: Duration,
+        connections: Option<u32>,
+    },
+    /// Real servers that were drained before, and still are.
+    DrainsInherited {
+        servers: Vec<(VirtualServerId, SocketAddr)>,
+    },
+    /// What an operator asked for is not done.
+    OrderRefused {
+        order: String,
+        why: String,
+    },
+    /// A real server that came back takes its share slowly (`[slow_start]`): until so much weight, for so long.
+    SlowStart {
+        service: VirtualServerId,
+        server: SocketAddr,
+        weight: u32,
+        lasts: Duration,
+    },
 }
 
 /// Why a role changed.
@@ -486,6 +522,12 @@ impl Decision {
             | Self::LeaseHeld { .. }
             | Self::LeaseGone { .. }
             | Self::KeptWithoutQuorum { .. } => LogLevel::Warning,
+            Self::OrderRefused { .. } => LogLevel::Warning,
+            // Somebody's connections were cut, as asked.
+            Self::ServerTakenOut { connections, .. } => match connections {
+                Some(0) => LogLevel::Info,
+                Some(_) | None => LogLevel::Warning,
+            },
             Self::ScriptChanged { up, .. } | Self::ProcessChanged { up, .. } => {
                 if *up {
                     LogLevel::Info
@@ -516,6 +558,10 @@ impl Decision {
             | Self::QuorumGained { .. }
             | Self::ChecksSuspended { .. }
             | Self::ChecksResumed { .. }
+            | Self::ServerDrained { .. }
+            | Self::ServerUndrained { .. }
+            | Self::DrainsInherited { .. }
+            | Self::SlowStart { .. }
             | Self::ConfigApplied { .. } => LogLevel::Info,
         }
     }

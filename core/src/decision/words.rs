@@ -175,6 +175,36 @@ impl fmt::Display for Decision {
                 VirtualServerId::Entry(_) => write!(f, "{service}: its address is here: checked again"),
                 VirtualServerId::Group { .. } => write!(f, "{service}: an address of it is here: checked again"),
             },
+            Self::ServerDrained { service, server, remove, limit } => {
+                write!(f, "{service}: {server} is drained: it takes no new connections")?;
+                match (remove, limit) {
+                    (false, _) => Ok(()),
+                    (true, None) => f.write_str("; it is taken out when none is left"),
+                    (true, Some(limit)) => {
+                        write!(f, "; it is taken out when none is left, at the latest in {} s", limit.as_secs())
+                    }
+                }
+            }
+            Self::ServerUndrained { service, server } => {
+                write!(f, "{service}: {server} is not drained any more: it takes connections again when it is up")
+            }
+            Self::ServerTakenOut { service, server, after, connections } => {
+                write!(f, "{service}: {server} was drained {} ago and is taken out: ", Secs(*after))?;
+                match connections {
+                    Some(0) => f.write_str("no active connection is left"),
+                    Some(1) => f.write_str("the limit is over; one active connection was left"),
+                    Some(n) => write!(f, "the limit is over; {n} active connections were left"),
+                    None => f.write_str("the limit is over; nobody knows whether connections were left"),
+                }
+            }
+            Self::DrainsInherited { servers } => {
+                f.write_str("still drained: ")?;
+                few(f, servers.iter().map(|(service, server)| format!("{server} of {service}")))
+            }
+            Self::SlowStart { service, server, weight, lasts } => {
+                write!(f, "{service}: the weight of {server} rises from 1 to {weight} within {} s", lasts.as_secs())
+            }
+            Self::OrderRefused { order, why } => write!(f, "not done: `{order}`: {why}"),
             Self::SettingNotServed { word, why } => write!(f, "`{word}` does nothing: it needs IPVS: {why}"),
             Self::ServiceNotServed { service, why } => write!(f, "virtual_server {service} is not served: {why}"),
             Self::TableRepaired { changes } => write!(

@@ -34,6 +34,15 @@ impl VirtualServerId {
         }
     }
 
+    /// Whether it is meant by this name: as it is shown, by its address alone, or `group NAME` of either protocol.
+    pub fn is_called(&self, name: &str) -> bool {
+        let group = match self {
+            Self::Entry(_) => false,
+            Self::Group { group, .. } => name.strip_prefix("group ") == Some(group.as_str()),
+        };
+        group || self.place() == name || self.to_string() == name
+    }
+
     /// Its address, and without one its name.
     pub fn place(&self) -> String {
         match self {

@@ -206,6 +206,9 @@ pub struct Table {
     /// None: it is no kernel's, or nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
+    /// Active connections of the destinations that have weight 0, where there are some. A table that is wanted has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "crate::ipvs::table::pairs")]
+    pub connections: BTreeMap<(ServiceKey, SocketAddr), u32>,
 }
 
 /// One change to the table.

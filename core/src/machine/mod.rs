@@ -100,4 +100,8 @@ pub enum Reason {
     Heartbeat,
     /// A tracked process has been gone, or there, for long enough.
     Process,
+    /// A drained real server is taken out (`vipward drain --limit`).
+    Drain,
+    /// The next step of a slow start (`[slow_start]`).
+    SlowStart,
 }

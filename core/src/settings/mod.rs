@@ -9,6 +9,7 @@ mod record;
 mod relay;
 mod run;
 mod scripts;
+mod slow_start;
 mod state;
 mod vip;
 
@@ -18,6 +19,7 @@ pub use record::Record;
 pub use relay::{Relay, RelayLimits};
 pub use run::Run;
 pub use scripts::Scripts;
+pub use slow_start::SlowStartTable;
 pub use state::State;
 
 use crate::config::Config;
@@ -40,6 +42,7 @@ pub struct Settings {
     pub relay: Relay,
     pub vip: Vip,
     pub coordination: CoordinationTable,
+    pub slow_start: SlowStartTable,
 }
 
 impl Settings {
@@ -49,7 +52,9 @@ impl Settings {
         let (coordination, mut diagnostics) = self.coordination.resolve(config, self.vip, director);
         config.coordination = coordination;
         config.vip = self.vip;
+        config.slow_start = self.slow_start.config();
         diagnostics.extend(self.relay.unknown_services(config));
+        diagnostics.extend(self.slow_start.unknown_services(config));
         diagnostics
     }
 }
@@ -65,6 +70,7 @@ const TABLES: &[(&str, &[&str], ReadKey)] = &[
     ("scripts", scripts::KEYS, |settings, reader, key, value| settings.scripts.read(reader, key, value)),
     ("relay", relay::KEYS, |settings, reader, key, value| settings.relay.read(reader, key, value)),
     ("coordination", coordination::KEYS, |settings, reader, key, value| settings.coordination.read(reader, key, value)),
+    ("slow_start", slow_start::KEYS, |settings, reader, key, value| settings.slow_start.read(reader, key, value)),
     ("vip", vip::KEYS, |settings, reader, key, value| vip::read(&mut settings.vip, reader, key, value)),
 ];
 
@@ -226,6 +232,27 @@ mod tests {
         );
         let (_, said) = completed("[relay.services.\"192.0.2.100:80\"]\nconnections = 1\n");
         insta::assert_snapshot!(said);
+    }
+
+    #[test]
+    fn a_slow_start_is_of_all_virtual_servers_or_of_one() {
+        let keepalived = "virtual_server 192.0.2.100 80 {\n protocol TCP\n real_server 10.0.0.1 80 {\n }\n}\n\
+                          virtual_server fwmark 5 {\n real_server 10.0.0.1 80 {\n }\n}\n";
+        let lasts = |text: &str| {
+            let (config, said) = beside(keepalived, text);
+            assert!(!said.contains("error"), "{said}");
+            config.services.iter().map(|service| config.slow_start.of(&service.id()).as_secs()).collect::<Vec<_>>()
+        };
+        assert_eq!(lasts(""), [0, 0]);
+        assert_eq!(lasts("[slow_start]\nseconds = 30\n"), [30, 30]);
+        let one = "[slow_start]\nseconds = 30\n[slow_start.services]\n";
+        assert_eq!(lasts(&format!("{one}\"192.0.2.100:80\" = 0\n")), [0, 30]);
+        assert_eq!(lasts(&format!("{one}\"TCP 192.0.2.100:80\" = 5\n\"fwmark 5\" = 3600\n")), [5, 3600]);
+        let (_, said) = beside(keepalived, "[slow_start.services]\n\"192.0.2.101:80\" = 5\n");
+        assert!(said.contains("warning[unknown-service]: there is no virtual_server `192.0.2.101:80`"), "{said}");
+        for wrong in ["seconds = 3601", "seconds = -1", "second = 1", "services = 7", "services.\"a\" = 3601"] {
+            assert!(settings(&format!("[slow_start]\n{wrong}\n")).is_err(), "{wrong}");
+        }
     }
 
     const TWO_ROUTERS: &str = "vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { 10.0.0.100/24 }\n}\n\

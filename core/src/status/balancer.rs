@@ -61,8 +61,26 @@ pub struct RealServerStatus {
     /// What the table should have; `None`: it is not in the table.
     pub weight: Option<u32>,
     pub configured_weight: u32,
+    /// An operator has drained it (`vipward drain`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<DrainStatus>,
     /// Without any it always counts as up.
     pub checkers: Vec<CheckerStatus>,
+}
+
+/// A real server that takes no new connections because an operator wants it so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// For how long.
+    pub since_ms: u64,
+    /// Active connections, as of the last look at the table. `None`: nobody has looked yet.
+    pub connections: Option<u32>,
+    /// `--remove`: it is taken out when none is left.
+    pub remove: bool,
+    /// `--limit`: in how long it is taken out whatever is left.
+    pub limit_ms: Option<u64>,
+    /// It is taken out.
+    pub out: bool,
 }
 
 /// One checker.

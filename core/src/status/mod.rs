@@ -12,7 +12,9 @@ mod election;
 mod history;
 mod shown;
 
-pub use balancer::{BalancerStatus, CheckerStatus, QuorumStatus, RealServerStatus, ResultStatus, VirtualServerStatus};
+pub use balancer::{
+    BalancerStatus, CheckerStatus, DrainStatus, QuorumStatus, RealServerStatus, ResultStatus, VirtualServerStatus,
+};
 pub use election::{
     AddressStatus, ElectionStatus, HeardStatus, IgnoredStatus, LeaseStatus, NextStatus, PacketCounts, RoleCounts,
     RouteStatus, RouterSettings, RouterStatus, RuleStatus, StaticsStatus, TrackedStatus, TrackerStatus,

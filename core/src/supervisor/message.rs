@@ -50,7 +50,8 @@ pub enum Order {
     TakeBack,
     /// The successor acts. Carry the connections that there are, and end with the last.
     Retire,
-    /// Answer the client whose connection comes with this: how the director is.
+    /// Answer the client whose connection comes with this: how the director is, or what comes of the order that is still to be
+    /// read from it.
     Status,
 }
 
@@ -97,7 +98,7 @@ pub enum Event {
     Upgrade {
         client: u64,
     },
-    /// Somebody, `client`, asks how the director is.
+    /// Somebody, `client`, asks how the director is, or gives an order about real servers.
     Status {
         client: u64,
     },

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails panics")]
 
 mod checks;
+mod drain;
 mod estate;
 mod files;
 mod groups;
@@ -11,5 +12,6 @@ mod quorum;
 mod random;
 mod reload;
 mod settings;
+mod slow_start;
 mod weights;
 mod world;

@@ -203,6 +203,17 @@ impl World {
         self.moods.insert(address(server), mood);
     }
 
+    /// An operator gives this order.
+    pub fn order(&mut self, line: &str) {
+        let order = line.parse().unwrap();
+        self.happens(Event::Ordered { number: 1, order });
+    }
+
+    /// So many connections of this real server are active.
+    pub fn carries(&mut self, vip: &str, server: &str, connections: u32) {
+        self.kernel.connections.insert((key(vip), address(server)), connections);
+    }
+
     /// What happened since the last time somebody asked.
     pub fn timeline(&mut self) -> String {
         std::mem::take(&mut self.timeline)
@@ -292,6 +303,10 @@ impl World {
                 Err(error) => return Some(Input::Failed { effect: Box::new(effect.clone()), error: error.to_owned() }),
             },
             Effect::ReadIpvs => return Some(Event::IpvsRead(self.kernel.clone()).into()),
+            Effect::Answer { refused, .. } => {
+                let said = refused.as_ref().map_or("done".to_owned(), |why| format!("refused: {why}"));
+                self.note(&format!("answer: {said}"));
+            }
             Effect::StartProbe { id, probe } => self.start(*id, probe),
             Effect::CancelProbe(id) => {
                 self.under_way.remove(id);

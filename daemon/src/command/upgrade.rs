@@ -14,9 +14,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How an answer reads.
-struct Words {
-    done: &'static str,
-    failed: &'static str,
+pub struct Words {
+    pub done: &'static str,
+    pub failed: &'static str,
 }
 
 const UPGRADE: Words = Words { done: "upgraded", failed: "not upgraded" };
@@ -38,6 +38,11 @@ pub fn reload(options: &Reload) -> Exit {
 
 /// Asks, and prints the answer.
 fn tell(request: Request, control: &Path, words: &Words) -> Exit {
+    tell_line(request.line(), control, words)
+}
+
+/// The same with the line of whatever request.
+pub fn tell_line(request: &[u8], control: &Path, words: &Words) -> Exit {
     let answer = match ask(request, control) {
         Ok(answer) => answer,
         Err(error) => {
@@ -68,10 +73,10 @@ fn runs_already(control: &Path) -> bool {
     same().unwrap_or(false)
 }
 
-fn ask(request: Request, control: &Path) -> io::Result<Answer> {
+fn ask(request: &[u8], control: &Path) -> io::Result<Answer> {
     let mut socket = UnixStream::connect(control)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    socket.write_all(request.line())?;
+    socket.write_all(request)?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;
     Answer::read(&answer).ok_or_else(|| io::Error::other("it ended before it answered"))

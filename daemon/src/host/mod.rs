@@ -17,6 +17,7 @@ use crate::net::echo::echo;
 use crate::net::netlink::{Addresses, Change, Routes};
 use crate::net::network::ElectionNetwork;
 use crate::net::tls::{Clients, Secure};
+use crate::status::Answers;
 use crate::system::clock::BootClock;
 use crate::system::quiet::Limited;
 use crate::system::shortage;
@@ -99,6 +100,8 @@ pub struct Elects {
 pub struct Balances {
     pub dataplane: Dataplane,
     pub tls: Rc<Clients>,
+    /// To whoever gave an order.
+    pub answers: Answers,
 }
 
 impl<M: Machine, T> LinuxWorld<M, T> {
@@ -390,7 +393,7 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
     }
 
     async fn carry_out(&self, effect: &balancer::Effect) -> Result<Done<balancer::Input>, Refusal> {
-        let Balances { dataplane, tls } = &self.own;
+        let Balances { dataplane, tls, answers } = &self.own;
         match effect {
             balancer::Effect::Ipvs(op) => {
                 if let Some((_, why)) = dataplane.change(&[op]).await.pop() {
@@ -408,6 +411,7 @@ impl World<Balancer> for LinuxWorld<Balancer, Balances> {
                 let result = async move { balancer::Event::ProbeFinished { probe: id, verdict: attempt.await }.into() };
                 return Ok(Done::Begun(Some(WorkId(id.attempt)), Box::pin(result)));
             }
+            balancer::Effect::Answer { number, refused } => answers.tell(*number, refused.clone()),
             balancer::Effect::CancelProbe(id) => return Ok(Done::Cancelled(WorkId(id.attempt))),
         }
         Ok(Done::Quietly)

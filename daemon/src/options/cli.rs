@@ -6,6 +6,7 @@ use crate::dataplane::Choice;
 use crate::system::log::LogLevel;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use vipward_core::balancer::drain::order::LONGEST_LIMIT;
 
 /// Where a director listens for its operator.
 const CONTROL: &str = "/run/vipward/control.sock";
@@ -55,6 +56,14 @@ pub enum Command {
     Explain(Told),
     /// Show the last decisions of a running director, with their causes
     History(Told),
+    /// Let a real server of a running director take no new connections
+    ///
+    /// Its weight becomes 0 at once, the connections that it has go on, and for the quorum it is not there. That stays so
+    /// over reloads, upgrades and deaths of a process, until `vipward undrain`, an orderly stop, or until the real server
+    /// leaves the file. Refused (exit status 1) if it names nothing, or if no other real server of the virtual server is up.
+    Drain(Drain),
+    /// Let a drained real server take connections again
+    Undrain(Undrain),
     /// Serve what a running director answers over HTTP: metrics, status and health, for reading
     ///
     /// `/metrics` (OpenMetrics, as Prometheus reads it), `/v1/status` (JSON), `/healthz` and `/readyz`. It is a process of
@@ -147,6 +156,36 @@ pub struct Upgrade {
 
 #[derive(Debug, Args)]
 pub struct Reload {
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// The virtual server, as in the file or in `vipward status`, and the real server: `192.0.2.100 80 10.0.0.1:80`,
+    /// `group web 10.0.0.1:80`, `fwmark 5 10.0.0.1`. The real server alone: in every virtual server that has it
+    #[arg(value_name = "[VIRTUAL SERVER] REAL SERVER", required = true, num_args = 1..)]
+    pub names: Vec<String>,
+    /// Take it out when it has no active connection any more
+    #[arg(long)]
+    pub remove: bool,
+    /// Take it out after so long at the latest, whatever is left
+    #[arg(long, value_name = "SECONDS", requires = "remove", value_parser = clap::value_parser!(u32).range(1..=LONGEST_LIMIT.into()))]
+    pub limit: Option<u32>,
+    /// Also if no other real server of the virtual server is up
+    #[arg(long)]
+    pub force: bool,
+    /// The running director's `--control`
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    pub control: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Undrain {
+    /// As for `vipward drain`
+    #[arg(value_name = "[VIRTUAL SERVER] REAL SERVER", required = true, num_args = 1..)]
+    pub names: Vec<String>,
     /// The running director's `--control`
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     pub control: PathBuf,

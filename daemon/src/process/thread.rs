@@ -15,7 +15,7 @@ use crate::net::network::ElectionNetwork;
 use crate::process::supervise::wire::Line;
 use crate::record::Tap;
 use crate::state::Slot;
-use crate::status::{Audience, Of, Questions};
+use crate::status::{Answers, Audience, Of, Questions};
 use crate::system::clock::BootClock;
 use crate::system::exit::Exit;
 use crate::system::privileges::{Capability, raise_priority};
@@ -158,10 +158,10 @@ impl Thread<Balancer> {
         tap: Option<Tap>,
         copies: Slot,
         voice: Voice,
-        audience: Audience<BalancerStatus>,
+        (audience, answers): (Audience<BalancerStatus>, Answers),
     ) -> io::Result<Self> {
         let spawn = |life: Life| std::thread::Builder::new().name("balancer".to_owned()).spawn(life).map(drop);
-        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, (copies, audience), voice))
+        Self::start(spawn, move |_, inside| balancer(dataplane, inside, door, tap, (copies, audience, answers), voice))
     }
 }
 
@@ -304,7 +304,7 @@ async fn balancer(
     inside: Inside<Balancer>,
     door: Door,
     tap: Option<Tap>,
-    (copies, audience): (Slot, Audience<BalancerStatus>),
+    (copies, audience, answers): (Slot, Audience<BalancerStatus>, Answers),
     Voice { means, post, fifos }: Voice,
 ) -> Result<Running, NotStarted> {
     let Inside { inbox, loaded, after_hand_over } = inside;
@@ -317,7 +317,7 @@ async fn balancer(
     };
     let world = World { uses: format!("dataplane: {dataplane}"), carrier: Some(level), relay: dataplane.as_relay() };
     let scripts = Rc::new(Scripts::start(means).map_err(failed)?);
-    let own = Balances { dataplane, tls: Rc::default() };
+    let own = Balances { dataplane, tls: Rc::default(), answers };
     let lives_in = LinuxWorld::new(inbox, door, clock, (scripts.clone(), post, fifos), loaded, own);
     lives_in.tell_first(balancer::Event::CarriedBy(carrier).into());
     let machine: Box<dyn Like<Balancer>> = match tap {

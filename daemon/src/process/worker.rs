@@ -19,7 +19,7 @@ use crate::process::summary;
 use crate::process::thread::{AfterGiving, Hired, Thread, Voice};
 use crate::record::{Recording, Ring};
 use crate::state::{Place, Shelf};
-use crate::status::{About, Desk, questions};
+use crate::status::{About, Desk, orders, questions};
 use crate::system::exit::Exit;
 use crate::system::{log, passing, quiet};
 use std::io;
@@ -178,11 +178,13 @@ async fn work(
     let tap = || recording.map(Recording::tap);
     let (voter, checker) = Door::pair();
     let (of_election, of_balancer) = (questions(), questions());
+    let (orders, answers) = orders();
     let line = supervisor.reports.clone();
     let mut election = Thread::election(thread, voter, tap(), line, shelf.slot(), voice.clone(), of_election.1)?;
-    let mut balancer = Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), voice, of_balancer.1)?;
+    let mut balancer =
+        Thread::balancer(checker, options.dataplane, tap(), shelf.slot(), voice, (of_balancer.1, answers))?;
     let about = About { director: config_id(options), file: options.file.display().to_string() };
-    let desk = Desk::open(about, post.clone(), election.asked(of_election.0), balancer.asked(of_balancer.0))?;
+    let desk = Desk::open(about, post.clone(), election.asked(of_election.0), balancer.asked(of_balancer.0), orders)?;
     let mut relay = None;
     let mut carrier = None;
     for ready in [election.ready().await, balancer.ready().await] {

@@ -1,9 +1,10 @@
 //! The thread of a worker that answers whoever asks how the director is.
 
-use super::Questions;
+use super::{Orders, Questions};
 use crate::mail::Post;
+use nix::sys::socket::{MsgFlags, recv};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -44,6 +45,7 @@ struct Clerk {
     post: Post,
     election: Of<Election, ElectionStatus>,
     balancer: Of<Balancer, BalancerStatus>,
+    orders: Orders,
 }
 
 impl Desk {
@@ -54,10 +56,11 @@ impl Desk {
         post: Post,
         election: Of<Election, ElectionStatus>,
         balancer: Of<Balancer, BalancerStatus>,
+        orders: Orders,
     ) -> io::Result<Self> {
         let (clients, queue) = sync_channel(MOST);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let clerk = Clerk { about, began: Instant::now(), post, election, balancer };
+        let mut clerk = Clerk { about, began: Instant::now(), post, election, balancer, orders };
         std::thread::Builder::new().name("status".to_owned()).spawn(move || clerk.serve(&queue, &runtime))?;
         Ok(Self(clients))
     }
@@ -72,12 +75,30 @@ impl Desk {
 
 impl Clerk {
     /// One after the other: what they ask for costs the machines something.
-    fn serve(&self, clients: &Receiver<OwnedFd>, runtime: &tokio::runtime::Runtime) {
+    fn serve(&mut self, clients: &Receiver<OwnedFd>, runtime: &tokio::runtime::Runtime) {
         for client in clients {
-            let status = runtime.block_on(self.status());
-            if let Err(error) = write(client, &status) {
-                tracing::debug!("the status did not reach who asked for it: {error}");
+            let answer = match order(&client) {
+                None => serde_json::to_vec(&runtime.block_on(self.status())).map_err(io::Error::from),
+                Some(line) => Ok(match runtime.block_on(self.obey(&line)) {
+                    Ok(()) => b"done".to_vec(),
+                    Err(why) => format!("failed: {}", why.replace('\n', " ")).into_bytes(),
+                }),
+            };
+            if let Err(error) = answer.and_then(|answer| write(client, answer)) {
+                tracing::debug!("the answer did not reach who asked for it: {error}");
             }
+        }
+    }
+
+    async fn obey(&mut self, line: &str) -> Result<(), String> {
+        let given = self.orders.give(line.parse()?, &self.balancer.inputs);
+        match tokio::time::timeout(PATIENCE, given).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err("this worker ends just now: ask again".to_owned()),
+            Err(_) => Err(format!(
+                "virtual servers did not answer within {} s: whether it is done `vipward status` will say",
+                PATIENCE.as_secs()
+            )),
         }
     }
 
@@ -105,8 +126,14 @@ async fn answer<M: Machine, S>(of: &Of<M, S>) -> Option<Arc<S>> {
     tokio::time::timeout(PATIENCE, of.questions.ask::<M>(&of.inputs)).await.ok().flatten()
 }
 
-fn write(client: OwnedFd, status: &Status) -> io::Result<()> {
-    let mut bytes = serde_json::to_vec(status)?;
+/// The order that the supervisor has left there; none: it has read all that was said.
+fn order(client: &OwnedFd) -> Option<String> {
+    let mut line = [0; 256];
+    let length = recv(client.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT).ok().filter(|length| *length > 0)?;
+    Some(String::from_utf8_lossy(line.get(..length)?).into_owned())
+}
+
+fn write(client: OwnedFd, mut bytes: Vec<u8>) -> io::Result<()> {
     bytes.push(b'\n');
     let mut client = UnixStream::from(client);
     client.set_nonblocking(false)?;
@@ -147,6 +174,7 @@ mod tests {
             Post::start().unwrap(),
             Of { inputs, questions: election },
             Of { inputs: unread, questions: balancer },
+            super::super::orders().0,
         );
         (desk.unwrap(), (silent, unwoken))
     }
@@ -170,6 +198,30 @@ mod tests {
         assert_eq!((status.director.as_str(), status.format), ("lb1", FORMAT));
         assert_eq!((status.election, status.balancer), (Some(ElectionStatus::default()), None));
         assert!(status.waited_ms >= 1_000, "{}", status.waited_ms);
+    }
+
+    /// Whoever gives an order that makes no sense, or that nobody obeys, hears that.
+    #[test]
+    fn an_order_is_answered_whatever_comes_of_it() {
+        let (desk, _silent) = desk(ElectionStatus::default());
+        let answer = |line: &str| {
+            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            ours.write_all(line.as_bytes()).unwrap();
+            desk.serve(theirs.into());
+            let mut text = String::new();
+            ours.read_to_string(&mut text).unwrap();
+            text
+        };
+        assert_eq!(answer("drain web1\n"), "failed: `web1` is no real server: ADDRESS:PORT is wanted\n");
+        let gone = "failed: this worker ends just now: ask again\n";
+        let late = "failed: virtual servers did not answer within 1 s: whether it is done `vipward status` will say\n";
+        let heard = answer("drain 10.0.0.1:80\n");
+        assert!(heard == late || heard == gone, "{heard}");
+        assert_eq!(heard_status(client(&desk)), FORMAT, "a question is one again");
+    }
+
+    fn heard_status(client: UnixStream) -> u32 {
+        heard(client).format
     }
 
     /// More than the socket holds: whoever does not read is let go, and the next one has his turn.

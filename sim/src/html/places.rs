@@ -95,6 +95,7 @@ fn describes(action: &Action, node: Option<NodeId>) -> bool {
         | Action::LeaderChange { node: id, .. }
         | Action::StarveWorker { node: id, .. }
         | Action::DeleteAddress { node: id, .. }
+        | Action::Order { node: id, .. }
         | Action::DeleteRoute { node: id, .. } => node == Some(*id),
         Action::Down(who)
         | Action::Up(who)

@@ -1,6 +1,6 @@
 //! A connection that a client keeps open breaks only where something happened that may break it.
 //!
-//! A reload and an upgrade may not, whatever the directors do meanwhile: what they hold goes on. All other steps may, for as
+//! A reload, an upgrade and a drain may not, whatever the directors do meanwhile: what they hold goes on. All other steps may, for as
 //! long as what follows from them may take: a takeover, and a client that believes its neighbour entry to the end; and so may
 //! a change of roles, a real server that goes down, and what lasts: a way that loses packets, a machine that does not run, a
 //! service that is down or slow. A destination that a reload takes out of the configuration takes its connections with it.
@@ -16,7 +16,7 @@ use vipward_core::time::Instant;
 pub const NAME: &str = crate::scenario::invariant::CONNECTION_KEPT;
 
 /// Steps that nobody may notice, by their word.
-const UNNOTICED: [&str; 3] = ["UPGRADE", "RELOAD", "FORGED"];
+const UNNOTICED: [&str; 4] = ["UPGRADE", "RELOAD", "FORGED", "ORDER"];
 
 #[derive(Default)]
 pub struct ConnectionKept {
@@ -70,6 +70,8 @@ fn shakes(entry: &Entry) -> bool {
             Decision::RoleChanged { from: Role::Init, .. } => false,
             Decision::RoleChanged { .. } | Decision::ServerUp { .. } | Decision::ServerDown { .. } => true,
             Decision::QuorumGained { .. } | Decision::QuorumLost { .. } => true,
+            // The limit of a drain.
+            Decision::ServerTakenOut { connections, .. } => *connections != Some(0),
             // What a machine says without doing anything to an address or a destination.
             _ => false,
         },

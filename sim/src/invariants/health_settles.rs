@@ -133,7 +133,8 @@ impl HealthSettles {
         };
         let weigh = |server: &RealServer| u64::from(director.weight(service.id(), server));
         let live: u64 = service.real_servers.iter().filter(passes).map(weigh).sum();
-        let total: u64 = service.real_servers.iter().map(|server| u64::from(server.weight)).sum();
+        let counts = |server: &&RealServer| !director.drained.contains(&(service.id(), server.address));
+        let total: u64 = service.real_servers.iter().filter(counts).map(|server| u64::from(server.weight)).sum();
         let quorum = u64::from(service.quorum).min(total).max(1);
         match service.sorry_server.as_ref().filter(|_| live < quorum) {
             Some(sorry) => vec![(sorry.address, sorry.forwarding)],

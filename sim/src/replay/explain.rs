@@ -151,6 +151,8 @@ fn timer(reason: Reason) -> &'static str {
         Reason::Renew => "renewal of addresses",
         Reason::Lease => "a question to the quorum service",
         Reason::Report => "a report of ignored adverts",
+        Reason::SlowStart => "the next step of a slow start",
+        Reason::Drain => "the limit of a drain",
         Reason::Heartbeat => "a sign of life for the supervisor",
     }
 }

@@ -219,7 +219,10 @@ fn balanced(effect: &balancer::Effect) -> Option<What> {
     match effect {
         balancer::Effect::Ipvs(op) => Some(What::Ipvs(op.clone())),
         balancer::Effect::SetIpvs(setting) => Some(What::SetIpvs(setting.clone())),
-        balancer::Effect::ReadIpvs | balancer::Effect::StartProbe { .. } | balancer::Effect::CancelProbe(_) => None,
+        balancer::Effect::ReadIpvs
+        | balancer::Effect::StartProbe { .. }
+        | balancer::Effect::CancelProbe(_)
+        | balancer::Effect::Answer { .. } => None,
     }
 }
 

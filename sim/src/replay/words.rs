@@ -167,6 +167,7 @@ impl Words for vrrp::Effect {
 impl Words for balancer::Event {
     fn in_words(&self) -> String {
         match self {
+            Self::Ordered { order, .. } => format!("an operator asks: {order}"),
             Self::CarriedBy(Carrier::Ipvs) => "virtual servers are carried by IPVS".to_owned(),
             Self::CarriedBy(Carrier::Relay { .. }) => "virtual servers are carried by the relay".to_owned(),
             Self::IpvsRead(table) => format!("IPVS table read: {} services", table.services.len()),
@@ -187,6 +188,8 @@ impl Words for balancer::Effect {
             Self::SetIpvs(setting) => setting.to_string(),
             Self::ReadIpvs => "read the IPVS table".to_owned(),
             Self::StartProbe { id, .. } => format!("probe {} (attempt {})", id.server, id.attempt),
+            Self::Answer { refused: None, .. } => "answer the operator: done".to_owned(),
+            Self::Answer { refused: Some(why), .. } => format!("answer the operator: not done: {why}"),
             Self::CancelProbe(id) => format!("cancel the probe of {} (attempt {})", id.server, id.attempt),
         }
     }

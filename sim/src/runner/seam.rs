@@ -284,6 +284,8 @@ impl<R: Runner> seam::World<Balancer> for Daemon<R> {
                 let result = async move { balancer::Event::ProbeFinished { probe: id, verdict: attempt.await }.into() };
                 return Ok(Done::Begun(Some(WorkId(id.attempt)), Box::pin(result)));
             }
+            // The decision beside it says the same.
+            balancer::Effect::Answer { .. } => {}
             balancer::Effect::CancelProbe(id) => return Ok(Done::Cancelled(WorkId(id.attempt))),
         }
         Ok(Done::Quietly)

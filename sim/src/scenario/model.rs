@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use vipward_core::balancer::drain::order::Order;
 use vipward_core::config::Config;
 use vipward_core::interface::InterfaceName;
 use vipward_core::quantity::{AdvertInterval, Role, Version, Vrid};
@@ -257,6 +258,8 @@ pub enum Action {
     DeleteRoute { destination: IpAddr, prefix_len: u8, node: NodeId },
     /// `starve_worker` and `lasts`: the worker gets no processor for so long; its supervisor does.
     StarveWorker { node: NodeId, lasts: Duration },
+    /// `drain`, `undrain`, `on`: an operator asks for it, in the words of the command line.
+    Order { order: Order, node: NodeId },
     /// `forge`: a host that is no director sends adverts.
     Forge(Forgery),
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use toml::de::DeValue;
+use vipward_core::balancer::drain::order::Order;
 use vipward_core::interface::InterfaceName;
 use vipward_core::text::Diagnostic;
 use vipward_core::time::{Duration, Instant};
@@ -235,6 +236,20 @@ impl Reader<'_> {
                 Some(Action::StarveWorker { node, lasts })
             }
             "forge" => self.forgery(value, table),
+            "drain" | "undrain" => {
+                let node = self.node_of(table, "on", "director", is_director)?;
+                let text = self.text(value, "the words behind `vipward drain`")?;
+                match format!("{verb} {text}").parse::<Order>() {
+                    Ok(order) => {
+                        self.check_order(node, &order, value);
+                        Some(Action::Order { order, node })
+                    }
+                    Err(why) => {
+                        self.wrong(self.of_value(value), why, "");
+                        None
+                    }
+                }
+            }
             "delete_address" => {
                 let address = self.parsed(value, "an address")?;
                 let node = self.node_of(table, "on", "director", is_director)?;
@@ -267,6 +282,22 @@ impl Reader<'_> {
             return None;
         }
         Some((node, Some(InterfaceName::new(name))))
+    }
+
+    fn check_order(&mut self, node: NodeId, order: &Order, value: &Value<'_>) {
+        let config = self.nodes.get(node.0).and_then(|node| match &node.kind {
+            NodeKind::Director(director) => director.config.config.clone(),
+            NodeKind::RealServer(_) | NodeKind::Client(_) | NodeKind::Quorum(_) | NodeKind::Router => None,
+        });
+        let Some(config) = config else { return };
+        let all = config.services.iter().flat_map(|service| &service.real_servers);
+        let names: BTreeSet<String> = all.map(|server| server.address.to_string()).collect();
+        let name = order.server.to_string();
+        if !names.contains(&name) {
+            let near = nearest(&name, names.iter().map(String::as_str)).map(str::to_owned);
+            let names: Vec<String> = names.into_iter().collect();
+            self.no_such("real_server", &name, self.of_value(value), near.as_deref(), &names);
+        }
     }
 
     fn check_file(&mut self, node: NodeId, file: &str, value: &Value<'_>) {

@@ -106,6 +106,7 @@ impl World {
                 self.tell_election(*node, Event::ProcessesCounted(vec![(process.clone(), *runs)]));
             }
             Action::StarveWorker { node, lasts } => self.starve_worker(*node, *lasts),
+            Action::Order { order, node } => self.tell_balancer(*node, (0, *order).into()),
             Action::Forge(forgery) => self.forge(forgery),
             Action::DeleteAddress { address, node } => self.delete_by_hand(*node, *address),
             Action::DropGarp(segment) => _ = self.drops_garp.insert(*segment),
@@ -146,6 +147,8 @@ impl World {
             Action::Upgrade(_)
             | Action::Forge(_)
             | Action::StarveWorker { .. }
+            // What becomes of the table the decision says, at once.
+            | Action::Order { .. }
             | Action::Freeze(_)
             | Action::Resume(_) => {}
             Action::Down(who)
@@ -290,6 +293,7 @@ impl World {
                 (Some(*id), "SERVER", "the server of the ensemble that it talks to dies".to_owned())
             }
             Action::Wipe(id) => (Some(*id), "WIPED", "it is started again with an empty disk".to_owned()),
+            Action::Order { order, node } => (Some(*node), "ORDER", format!("vipward {order}")),
             Action::EndSession(id) => (Some(*id), "SESSION", "somebody ends its session".to_owned()),
             Action::StarveWorker { node, lasts } => {
                 (Some(*node), "STARVED", format!("the worker gets no processor for {} ms", lasts.as_millis()))

@@ -66,6 +66,7 @@ impl Node {
                 roles: BTreeMap::new(),
                 role_since: BTreeMap::new(),
                 weights: BTreeMap::new(),
+                drained: BTreeSet::new(),
                 priorities: BTreeMap::new(),
                 scripts: BTreeMap::new(),
                 files: BTreeMap::new(),
@@ -159,6 +160,8 @@ pub struct Director {
     pub role_since: BTreeMap<Arc<str>, Instant>,
     /// Weights that checkers have changed, by their decisions.
     pub weights: BTreeMap<(VirtualServerId, SocketAddr), u32>,
+    /// Real servers that are drained, by its decisions.
+    pub drained: BTreeSet<(VirtualServerId, SocketAddr)>,
     /// Effective priorities as decided, and since when.
     pub priorities: BTreeMap<Arc<str>, (u8, Instant)>,
     /// How tracked scripts end because a step said so, by name; the others see to their service, or end with 0.
@@ -198,8 +201,11 @@ impl Director {
         self.upgrade.is_some()
     }
 
-    /// A real server's weight now: as configured, or as its checkers have changed it.
+    /// A real server's weight now: as configured, or as its checkers have changed it; drained, 0.
     pub fn weight(&self, service: VirtualServerId, server: &RealServer) -> u32 {
+        if self.drained.contains(&(service, server.address)) {
+            return 0;
+        }
         self.weights.get(&(service, server.address)).copied().unwrap_or(server.weight)
     }
 

@@ -203,6 +203,7 @@ impl World {
             director.mail = Mail::default();
             director.roles.clear();
             director.weights.clear();
+            director.drained.clear();
             director.socket = super::packets::Socket::default();
             if relay {
                 director.kernel.ipvs = Table::default();
@@ -270,6 +271,11 @@ impl World {
         for router in &config.routers {
             director.priorities.entry(router.name.clone()).or_insert((router.priority.get(), now));
         }
+        let named = |(id, server): &(_, _)| {
+            let mut same = config.services.iter().filter(|service| service.id() == *id);
+            same.any(|service| service.real_servers.iter().any(|real| real.address == *server))
+        };
+        director.drained.retain(named);
         director.config = Some(config.clone());
         self.tell(id, &ToBoth::ConfigLoaded { config, seed: seed ^ now.as_nanos() });
     }
@@ -303,6 +309,15 @@ impl World {
         if let (Decision::WeightChanged { service, server, to, .. }, Some(director)) = (decision, self.director_mut(id))
         {
             director.weights.insert((*service, *server), *to);
+        }
+        if let Some(director) = self.director_mut(id) {
+            match decision {
+                Decision::ServerDrained { service, server, .. } => _ = director.drained.insert((*service, *server)),
+                Decision::ServerUndrained { service, server } => _ = director.drained.remove(&(*service, *server)),
+                Decision::DrainsInherited { servers } => director.drained.extend(servers),
+                // What else is decided drains nobody.
+                _ => {}
+            }
         }
         if let (Decision::PriorityChanged { router, to, .. }, Some(director)) = (decision, self.director_mut(id)) {
             director.priorities.insert(router.clone(), (*to, now));

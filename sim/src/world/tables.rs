@@ -6,6 +6,7 @@ use super::node::{Half, Mail};
 use crate::scenario::NodeId;
 use crate::trace::What;
 use std::net::IpAddr;
+use vipward_core::balancer;
 use vipward_core::door::News;
 use vipward_core::interface::{AddressKey, InterfaceAddress, Link, ObservedAddress};
 use vipward_core::ipvs::{Op, Setting, Table};
@@ -108,6 +109,14 @@ impl World {
     pub fn ipvs_table(&self, id: NodeId) -> Table {
         let mut table = self.director(id).map(|director| director.kernel.ipvs.clone()).unwrap_or_default();
         table.settings.get_or_insert_default();
+        if let Some(director) = self.director(id) {
+            let quiet = table.services.iter().flat_map(|(key, entry)| {
+                let quiet = entry.destinations.iter().filter(|(_, destination)| destination.weight == 0);
+                quiet.map(|(address, _)| (*key, *address))
+            });
+            let counted = quiet.map(|(key, at)| ((key, at), director.kernel.connections.of(key, at).active));
+            table.connections = counted.filter(|(_, active)| *active > 0).collect();
+        }
         table
     }
 
@@ -128,6 +137,13 @@ impl World {
     pub(super) fn tell_election(&mut self, id: NodeId, event: Event) {
         if let Some(mail) = self.mail(id) {
             mail.election.push_back(event.into());
+        }
+    }
+
+    /// What concerns virtual servers it tells the Balancer.
+    pub(super) fn tell_balancer(&mut self, id: NodeId, event: balancer::Event) {
+        if let Some(mail) = self.mail(id) {
+            mail.balancer.push_back(event.into());
         }
     }
 

@@ -279,6 +279,8 @@ fn next(router: &VirtualRouter, now: Instant) -> Option<NextStatus> {
         | Reason::Probe
         | Reason::Retry
         | Reason::Reread
+        | Reason::Drain
+        | Reason::SlowStart
         | Reason::Keep
         | Reason::Renew
         | Reason::Lease

@@ -162,6 +162,8 @@ impl Metrics {
         let up = self.number("real_server_up", "All of its checkers pass");
         let since = self.seconds("real_server_state_age", "For how long it has been up or down");
         let weight = self.number("real_server_weight", "Its weight in the table; absent while it is not in it");
+        let drained = self.number("real_server_drained", "An operator has drained it");
+        let left = self.number("real_server_drained_connections", "Active connections that a drained one has left");
         let check = self.number("checker_up", "What this checker holds its target for");
         let took = self.seconds("checker_duration", "How long the last attempt took");
         for service in &balancer.services {
@@ -182,6 +184,10 @@ impl Metrics {
                 }
                 if let Some(it) = server.weight {
                     weight.get_or_create(&labels).set(f64::from(it));
+                }
+                drained.get_or_create(&labels).set(yes(server.drained.is_some()));
+                if let Some(it) = server.drained.as_ref().and_then(|drain| drain.connections) {
+                    left.get_or_create(&labels).set(f64::from(it));
                 }
                 for (place, checker) in server.checkers.iter().enumerate() {
                     let mut mine = mine.clone();

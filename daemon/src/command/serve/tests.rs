@@ -35,6 +35,7 @@ fn answered() -> Status {
         forwarding: "NAT".to_owned(),
         weight: None,
         configured_weight: 1,
+        drained: None,
         checkers: vec![checker],
     };
     let service = VirtualServerStatus {

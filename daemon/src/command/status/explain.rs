@@ -1,7 +1,7 @@
 //! One virtual router or virtual server, all of it: what it is, since when, why, and what would change it.
 
 use super::ages::words;
-use super::overview::{decisions, is_about, listed, told};
+use super::overview::{decisions, drained, is_about, listed, told};
 use super::table::{aligned, cut, wrapped};
 use vipward_core::status::{
     CheckerStatus, ElectionStatus, RouterStatus, StaticsStatus, Status, TrackedStatus, VirtualServerStatus,
@@ -245,6 +245,9 @@ fn service(service: &VirtualServerStatus) -> String {
         let up = if server.up { "up" } else { "DOWN" };
         let lasts = server.since_ms.map(words).unwrap_or_default();
         rows.push(vec![server.address.clone(), up.to_owned(), lasts, format!("{}, {weight}", server.forwarding)]);
+        if let Some(drain) = &server.drained {
+            rows.push(vec!["  drained".to_owned(), String::new(), words(drain.since_ms), drained(drain)]);
+        }
         for checker in &server.checkers {
             rows.push(vec![format!("  {}", checker.kind), String::new(), String::new(), result(checker)]);
         }

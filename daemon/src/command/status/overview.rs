@@ -4,8 +4,8 @@ use super::ages::{since, words};
 use super::table::{aligned, cut};
 use vipward_core::mail::MailStatus;
 use vipward_core::status::{
-    AddressStatus, BalancerStatus, DecisionStatus, ElectionStatus, RealServerStatus, RouterStatus, StaticsStatus,
-    Status, VirtualServerStatus,
+    AddressStatus, BalancerStatus, DecisionStatus, DrainStatus, ElectionStatus, RealServerStatus, RouterStatus,
+    StaticsStatus, Status, VirtualServerStatus,
 };
 
 /// How many of the last decisions the overview shows.
@@ -205,7 +205,7 @@ fn services(balancer: &BalancerStatus) -> String {
     let mut rows = Vec::new();
     for service in &balancer.services {
         rows.push(service_row(service));
-        rows.extend(service.servers.iter().filter(|server| !server.up).map(server_row));
+        rows.extend(service.servers.iter().filter(|server| !server.up || server.drained.is_some()).map(server_row));
     }
     let head = ["VIRTUAL SERVER", "UP", "FOR", ""];
     format!("{lines}\n{}", aligned(&head, &rows))
@@ -229,7 +229,28 @@ fn service_row(service: &VirtualServerStatus) -> Vec<String> {
 fn server_row(server: &RealServerStatus) -> Vec<String> {
     let up = if server.up { "up" } else { "DOWN" };
     let why = server.why.clone().unwrap_or_default();
-    vec![format!("  {}", server.address), up.to_owned(), since(server.since_ms), why]
+    let (state, age, why) = match &server.drained {
+        Some(drain) if server.up => ("drained", Some(drain.since_ms), drained(drain)),
+        Some(_) => (up, server.since_ms, format!("drained; {why}")),
+        None => (up, server.since_ms, why),
+    };
+    vec![format!("  {}", server.address), state.to_owned(), since(age), why]
+}
+
+/// What is left of it, and what comes.
+pub fn drained(drain: &DrainStatus) -> String {
+    let DrainStatus { since_ms: _, connections, remove, limit_ms, out } = drain;
+    let left = match connections {
+        Some(1) => "1 connection left".to_owned(),
+        Some(n) => format!("{n} connections left"),
+        None => "connections not counted yet".to_owned(),
+    };
+    match (out, remove, limit_ms) {
+        (true, ..) => format!("taken out, {left}"),
+        (false, false, _) => left,
+        (false, true, None) => format!("{left}, then it is taken out"),
+        (false, true, Some(limit)) => format!("{left}, taken out in {} at the latest", words(*limit)),
+    }
 }
 
 #[cfg(test)]

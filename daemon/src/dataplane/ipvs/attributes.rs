@@ -177,7 +177,7 @@ pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Opt
             A::TunnelType(value) => tunnel = *value,
             A::TunnelPort(value) => tunnel_port = *value,
             A::TunnelFlags(value) => tunnel_flags = *value,
-            A::Other(_) => {}
+            A::ActiveConnections(_) | A::InactiveConnections(_) | A::Other(_) => {}
         }
     }
     let forwarding = match method {
@@ -189,6 +189,26 @@ pub fn destination_of(service: &ServiceKey, attributes: &[DestAttribute]) -> Opt
     };
     let at = SocketAddr::new(address(family, bytes?)?, port?);
     Some((at, Destination { weight, forwarding, upper_threshold, lower_threshold }))
+}
+
+/// The connections of a destination that it still has to carry. The kernel counts a TCP connection as active from the end of
+/// its handshake to its first FIN; of datagrams, and behind a mark of whatever it is, an entry that is not over yet is all
+/// that there is.
+pub fn connections_of(service: &ServiceKey, attributes: &[DestAttribute]) -> u32 {
+    use DestAttribute as A;
+    let (mut active, mut inactive) = (0_u32, 0);
+    for attribute in attributes {
+        match attribute {
+            A::ActiveConnections(value) => active = *value,
+            A::InactiveConnections(value) => inactive = *value,
+            // What else it is, [`destination_of`] reads.
+            _ => {}
+        }
+    }
+    match service.protocol() {
+        Some(Protocol::Tcp | Protocol::Sctp) => active,
+        Some(Protocol::Udp) | None => active.saturating_add(inactive),
+    }
 }
 
 fn tunnel_of(kind: u8, port: u16, flags: u16) -> Forwarding {

@@ -108,6 +108,8 @@ pub enum DestAttribute {
     Weight(u32),
     UpperThreshold(u32),
     LowerThreshold(u32),
+    ActiveConnections(u32),
+    InactiveConnections(u32),
     Family(u16),
     /// `IP_VS_CONN_F_TUNNEL_TYPE_*`.
     TunnelType(u8),
@@ -270,7 +272,12 @@ impl Nla for DestAttribute {
         match self {
             Self::TunnelType(_) => 1,
             Self::Port(_) | Self::Family(_) | Self::TunnelPort(_) | Self::TunnelFlags(_) => 2,
-            Self::Forwarding(_) | Self::Weight(_) | Self::UpperThreshold(_) | Self::LowerThreshold(_) => 4,
+            Self::Forwarding(_)
+            | Self::Weight(_)
+            | Self::UpperThreshold(_)
+            | Self::LowerThreshold(_)
+            | Self::ActiveConnections(_)
+            | Self::InactiveConnections(_) => 4,
             Self::Address(_) => 16,
             Self::Other(other) => other.value_len(),
         }
@@ -284,6 +291,8 @@ impl Nla for DestAttribute {
             Self::Weight(_) => 4,
             Self::UpperThreshold(_) => 5,
             Self::LowerThreshold(_) => 6,
+            Self::ActiveConnections(_) => 7,
+            Self::InactiveConnections(_) => 8,
             Self::Family(_) => 11,
             Self::TunnelType(_) => 13,
             Self::TunnelPort(_) => 14,
@@ -301,7 +310,9 @@ impl Nla for DestAttribute {
             Self::Forwarding(value)
             | Self::Weight(value)
             | Self::UpperThreshold(value)
-            | Self::LowerThreshold(value) => fill(buffer, &[&value.to_ne_bytes()]),
+            | Self::LowerThreshold(value)
+            | Self::ActiveConnections(value)
+            | Self::InactiveConnections(value) => fill(buffer, &[&value.to_ne_bytes()]),
             Self::Other(other) => other.emit_value(buffer),
         }
     }
@@ -401,6 +412,8 @@ fn dest_attribute(raw: &Raw<'_>) -> Result<DestAttribute, DecodeError> {
         4 => A::Weight(parse_u32(value)?),
         5 => A::UpperThreshold(parse_u32(value)?),
         6 => A::LowerThreshold(parse_u32(value)?),
+        7 => A::ActiveConnections(parse_u32(value)?),
+        8 => A::InactiveConnections(parse_u32(value)?),
         11 => A::Family(parse_u16(value)?),
         13 => A::TunnelType(parse_u8(value)?),
         14 => A::TunnelPort(parse_u16_be(value)?),

@@ -5,7 +5,7 @@ mod message;
 mod settings;
 
 use crate::system::requests::Requests;
-use attributes::{dest_attribute, destination_of, service_attribute, service_of};
+use attributes::{connections_of, dest_attribute, destination_of, service_attribute, service_of};
 use futures::StreamExt;
 use message::{Attribute, Command, IpvsMessage};
 use netlink_packet_core::{
@@ -113,6 +113,9 @@ impl Ipvs {
         let mut table = Table::default();
         for (key, service) in self.services().await.map_err(|error| error.to_string())? {
             let destinations = self.destinations(&key).await.map_err(|error| error.to_string())?;
+            let quiet = destinations.iter().filter(|(_, (it, carried))| it.weight == 0 && *carried > 0);
+            table.connections.extend(quiet.map(|(at, (_, carried))| ((key, *at), *carried)));
+            let destinations = destinations.into_iter().map(|(at, (it, _))| (at, it)).collect();
             table.services.insert(key, ServiceEntry { service, destinations });
         }
         table.settings = Some(self.settings().await.map_err(|error| error.to_string())?);
@@ -131,12 +134,16 @@ impl Ipvs {
             .collect())
     }
 
-    async fn destinations(&self, service: &ServiceKey) -> io::Result<BTreeMap<SocketAddr, Destination>> {
+    /// With the connections that each has to carry.
+    async fn destinations(&self, service: &ServiceKey) -> io::Result<BTreeMap<SocketAddr, (Destination, u32)>> {
         let messages = self.ask(Command::GetDest, vec![service_attribute(service, None)], NLM_F_DUMP).await?;
         let attributes = messages.iter().flat_map(|message| &message.attributes);
         Ok(attributes
             .filter_map(|attribute| match attribute {
-                Attribute::Dest(attributes) => destination_of(service, attributes),
+                Attribute::Dest(attributes) => {
+                    let (at, destination) = destination_of(service, attributes)?;
+                    Some((at, (destination, connections_of(service, attributes))))
+                }
                 // Nothing else is in this answer.
                 _ => None,
             })

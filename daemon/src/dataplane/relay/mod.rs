@@ -156,9 +156,18 @@ impl Relay {
         Ok(())
     }
 
-    /// The whole table, as [`Relay::apply_in_time`] made it.
+    /// The whole table, as [`Relay::apply_in_time`] made it, with the connections of destinations of weight 0 that are carried
+    /// here. What a process before this one goes on to carry is not among them.
     pub fn table(&self) -> Table {
-        self.state.lock().table.clone()
+        let tables = self.state.lock();
+        let mut table = tables.table.clone();
+        for (key, entry) in &table.services {
+            let Some(serving) = tables.services.get(key) else { continue };
+            let quiet = entry.destinations.iter().filter(|(_, destination)| destination.weight == 0);
+            let counted = quiet.map(|(at, _)| ((*key, *at), count(&serving.tokens, *at).active));
+            table.connections.extend(counted.filter(|(_, active)| *active > 0));
+        }
+        table
     }
 
     /// The connections that a destination of a service has now.

@@ -1,5 +1,5 @@
 //! The control socket: what an operator asks of a running director. One request a connection: a line goes in, a line
-//! comes out, and the connection ends.
+//! comes out, and the connection ends. How the director is, and orders about real servers, are the worker's matter.
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send, socket,
@@ -36,6 +36,9 @@ impl Request {
         [Self::Upgrade, Self::Reload, Self::Status].into_iter().find(|request| request.line() == line)
     }
 }
+
+/// What begins an order (`vipward drain`). The worker reads it ([`crate::status`]): here it is only looked at.
+const ORDERS: [&[u8]; 2] = [b"drain ", b"undrain "];
 
 /// More than any request has: what is left unread in a socket resets it, and the answer is lost.
 const LONGEST_REQUEST: usize = 256;
@@ -121,7 +124,7 @@ impl Control {
     }
 
     /// The next client that asks for something that there is. Whoever asks for anything else, or goes, or says nothing
-    /// while many others come, is let go. `watch` gets each new one's socket, which may have something to say later.
+    /// while many others come, is let go. An order is left in its socket, and goes the way of [`Request::Status`]. `watch` gets each new one's socket, which may have something to say later.
     pub fn asked(&mut self, mut watch: impl FnMut(&OwnedFd)) -> Option<(Request, Client)> {
         for _ in 0..MOST_CLIENTS {
             let Ok(raw) = accept4(self.listener.as_raw_fd(), FLAGS) else { break };
@@ -138,11 +141,17 @@ impl Control {
         let mut place = 0;
         while let Some(client) = self.clients.get(place) {
             let mut line = [0; LONGEST_REQUEST];
-            match recv(client.socket.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT) {
+            match recv(client.socket.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
                 Err(nix::Error::EAGAIN | nix::Error::EINTR) => place += 1,
                 Ok(0) | Err(_) => drop(self.clients.remove(place)),
                 Ok(length) => {
                     let client = self.clients.remove(place);
+                    let order = line.get(..length).filter(|line| line.ends_with(b"\n"));
+                    if order.is_some_and(|line| ORDERS.iter().any(|verb| line.starts_with(verb))) {
+                        return Some((Request::Status, client));
+                    }
+                    // What was looked at is there.
+                    let _ = recv(client.socket.as_raw_fd(), &mut [0; LONGEST_REQUEST], MsgFlags::MSG_DONTWAIT);
                     match line.get(..length).and_then(Request::read) {
                         Some(request) => return Some((request, client)),
                         None => client.answer(&Answer::Failed("no such request".to_owned())),
@@ -209,6 +218,30 @@ mod tests {
         junk.read_to_string(&mut heard).unwrap();
         assert_eq!(heard, "failed: no such request\n");
         assert_eq!(control.clients.len(), 0);
+    }
+
+    #[test]
+    fn an_order_is_left_for_the_worker_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let mut control = Control::open(&path).unwrap();
+        for (line, left) in
+            [("drain 10.0.0.1:80 --remove\n", true), ("undrain 10.0.0.1:80\n", true), ("status\n", false)]
+        {
+            let mut client = UnixStream::connect(&path).unwrap();
+            client.write_all(line.as_bytes()).unwrap();
+            let (request, asked) = control.asked(|_| {}).unwrap();
+            assert_eq!(request, Request::Status, "{line}");
+            let mut read = [0; LONGEST_REQUEST];
+            let length = recv(asked.socket.as_raw_fd(), &mut read, MsgFlags::MSG_DONTWAIT).unwrap_or(0);
+            assert_eq!(&read[..length], if left { line.as_bytes() } else { b"" });
+        }
+        let mut half = UnixStream::connect(&path).unwrap();
+        half.write_all(b"drain 10.0.0.1:80").unwrap();
+        assert!(control.asked(|_| {}).is_none());
+        let mut heard = String::new();
+        half.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "failed: no such request\n");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::replay::track::Track;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use vipward_core::balancer::drain::order::Order;
 use vipward_core::check::{Failure, ProbeId, ProbeKind, Verdict, misc};
 use vipward_core::command::ScriptOutcome;
 use vipward_core::config::{Config, LIFETIME};
@@ -60,6 +61,7 @@ pub(super) struct Life {
     pub(super) scripts: Vec<(Instant, Arc<str>, i32)>,
     pub(super) files: Vec<(Instant, Arc<str>, i64)>,
     pub(super) processes: Vec<(Instant, Arc<str>, u32)>,
+    pub(super) orders: Vec<(Instant, Order)>,
     pub(super) deleted: Vec<(Instant, IpAddr)>,
     pub(super) routes_deleted: Vec<(Instant, IpAddr, u8)>,
     pub(super) verdicts: Vec<(Instant, SocketAddr, bool, Verdict, Duration)>,
@@ -87,6 +89,7 @@ impl Life {
             scripts: Vec::new(),
             files: Vec::new(),
             processes: Vec::new(),
+            orders: Vec::new(),
             deleted: Vec::new(),
             routes_deleted: Vec::new(),
             verdicts: Vec::new(),
@@ -132,6 +135,9 @@ impl Life {
                     }
                 }
                 Step::Balancer(step) => {
+                    if let Input::Event(balancer::Event::Ordered { order, .. }) = &step.input {
+                        life.orders.push((at, *order));
+                    }
                     if let Input::Event(balancer::Event::ProbeFinished { probe, verdict }) = &step.input
                         && let Some((started, kind, timeout)) = probes.remove(probe)
                     {

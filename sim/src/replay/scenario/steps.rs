@@ -80,6 +80,12 @@ pub(super) fn lives(director: &Director, all: &[Director], end: Instant, folder:
             let runs = (*count).min(65535);
             steps.add(*at, format!("process = {}, on = {name}, runs = {runs}", quoted(process)));
         }
+        for (at, order) in &life.orders {
+            let order = order.to_string();
+            if let Some((verb, rest)) = order.split_once(' ') {
+                steps.add(*at, format!("{verb} = {}, on = {name}", quoted(rest)));
+            }
+        }
         for (at, address) in &life.deleted {
             steps.add(*at, format!("delete_address = {}, on = {name}", quoted(&address.to_string())));
         }

@@ -231,6 +231,20 @@ pub const STEPS: &[Word] = &[
         r#"{ at = "8s", forge = "lan", source = "192.0.2.66", vrid = 51, times = 3 }"#,
     ),
     word(
+        "drain",
+        r#"TEXT, as behind `vipward drain`"#,
+        &["on"],
+        "an operator takes a real server out of work: no new connections. `--remove`, `--limit SECONDS` and `--force` as there",
+        r#"{ at = "8s", drain = "192.0.2.100:80 192.0.2.21:80 --remove", on = "lb1" }"#,
+    ),
+    word(
+        "undrain",
+        r#"TEXT, as behind `vipward undrain`"#,
+        &["on"],
+        "the operator lets it take connections again",
+        r#"{ at = "20s", undrain = "192.0.2.21:80", on = "lb1" }"#,
+    ),
+    word(
         "delete_address",
         r#"ADDRESS"#,
         &["on"],

@@ -110,6 +110,8 @@ fn any_dest() -> impl Strategy<Value = DestAttribute> {
         any::<u32>().prop_map(A::Weight),
         any::<u32>().prop_map(A::UpperThreshold),
         any::<u32>().prop_map(A::LowerThreshold),
+        any::<u32>().prop_map(A::ActiveConnections),
+        any::<u32>().prop_map(A::InactiveConnections),
         any::<u16>().prop_map(A::Family),
         any::<u8>().prop_map(A::TunnelType),
         any::<u16>().prop_map(A::TunnelPort),
