@@ -169,14 +169,17 @@ fn a_director_starts_is_reloaded_and_stops() {
     let lines = director.says("the running configuration stays");
     assert!(lines.iter().any(|line| line.contains("ERROR") && line.contains("lb1.conf:4:5")), "{lines:#?}");
 
-    fs::write(&path, GOOD.replace("VI_1", "VI_2")).unwrap();
+    let dump = path.with_extension("data");
+    let dumps = format!("global_defs {{\n    state_dump_file {}\n}}\n", dump.display());
+    fs::write(&path, dumps + &GOOD.replace("VI_1", "VI_2")).unwrap();
     director.signal(Signal::SIGHUP);
     let lines = director.says("added vrrp_instance VI_2");
     assert!(lines.last().unwrap().contains("removed vrrp_instance VI_1"), "{lines:#?}");
 
-    // keepalived's signals that mean nothing here do not kill.
+    // keepalived's signals do not kill: each asks for a dump.
     director.signal(Signal::SIGUSR1);
-    director.says("SIGUSR1");
+    director.says("written, as a signal asked");
+    assert!(fs::read_to_string(&dump).unwrap().contains("VRRP Instance = VI_2"));
     director.signal(Signal::SIGTERM);
     director.says("stopping");
     assert_eq!(director.ends(), Some(0));

@@ -167,6 +167,7 @@ fn same_json(ours: &str, theirs: &str) {
         "promote_secondaries",
         "smtp_alert",
         "strict_mode",
+        "track_script",
     ];
     assert_eq!(without, BTreeSet::from(named), "docs/differences.md lists them");
 }

@@ -47,6 +47,7 @@ fn samples(keyword: &Keyword) -> Option<[&'static str; 2]> {
         "sorry_server" => ["198.51.100.8", "198.51.100.9 81"],
         "vrrp_mcast_group4" | "mcast_dst_ip" => ["224.0.0.81", "224.0.0.82"],
         "vrrp_mcast_group6" => ["ff02::81", "ff12::82"],
+        "state_dump_file" | "stats_dump_file" | "json_dump_file" => ["/run/a", "/run/b"],
         "advert_int" => ["2", "3"],
         "track_file" if keyword.block == Block::FileCheck => ["F", "G"],
         "name" => ["a.example", "b.example."],

@@ -1,7 +1,7 @@
 //! `vipward upgrade` and `vipward reload`: ask a running director's supervisor, and say what came of it.
 
 use crate::options::cli::{Reload, Upgrade};
-use crate::process::supervise::control::{Answer, Request};
+use crate::status::lines::{Answer, Request};
 use crate::system::exit::Exit;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::stat;

@@ -1,6 +1,6 @@
 //! Whoever asks.
 
-use crate::process::supervise::control::{Answer, Request};
+use super::lines::{Answer, Request};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

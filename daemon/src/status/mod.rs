@@ -12,6 +12,7 @@ mod asked;
 pub mod client;
 mod desk;
 pub mod dump;
+pub mod lines;
 mod orders;
 
 pub use asked::{Audience, Questions, questions};

@@ -6,6 +6,7 @@ use super::row::Default::{Is, Nothing};
 use super::row::Status::{Acted, Dead, NotYet, Renamed};
 use super::row::{FOREVER, Row, choice, command, count, flag, number, row, seconds, switch, text, texts};
 use super::said::Said;
+use super::values::keep;
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row<Draft>] = &[
@@ -98,7 +99,7 @@ pub(super) const ROWS: &[Row<Draft>] = &[
     row("config_save_dir", text("PATH"), Nothing, NotYet(""), "where a reload saves what it had"),
     row("tmp_config_directory", text("PATH"), Nothing, NotYet(""), "where a copy of the configuration lies"),
     row("data_use_instance", switch(), Nothing, NotYet(""), "instance in names of dumps"),
-    row("json_version", choice(&["1", "2"]), Is("1"), Acted(|said, draft| draft.global.dumps.json_version_2 = said.text() == Some("2")), "layout of the JSON dump: 1 a list, 2 an object with the list"),
+    row("json_version", choice(&["1", "2"]), Is("1"), Acted(|said, draft| keep(&mut draft.global.dumps.json_version_2, said.choice(&[("1", false), ("2", true)]))), "layout of the JSON dump: 1 a list, 2 an object with the list"),
     row("iproute_usr_dir", text("PATH"), Nothing, NotYet(""), "iproute2's tables of names"),
     row("iproute_etc_dir", text("PATH"), Nothing, NotYet(""), "iproute2's tables of names"),
     row("state_dump_file", text("PATH"), Is("/tmp/keepalived.data"), Acted(|said, draft| path(said, &mut draft.global.dumps.state)), "where the state goes on SIGUSR1"),

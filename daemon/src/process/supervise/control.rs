@@ -1,6 +1,7 @@
 //! The control socket: what an operator asks of a running director. One request a connection: a line goes in, a line
 //! comes out, and the connection ends. How the director is, and orders about real servers, are the worker's matter.
 
+use crate::status::lines::{Answer, Request};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send, socket,
 };
@@ -12,31 +13,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::Path;
 
-/// What can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// That what is on the disk now runs.
-    Upgrade,
-    /// That the configuration is read again.
-    Reload,
-    /// How the director is. The answer is the worker's ([`crate::status`]): one line of JSON.
-    Status,
-}
-
-impl Request {
-    pub fn line(self) -> &'static [u8] {
-        match self {
-            Self::Upgrade => b"upgrade\n",
-            Self::Reload => b"reload\n",
-            Self::Status => b"status\n",
-        }
-    }
-
-    fn read(line: &[u8]) -> Option<Self> {
-        [Self::Upgrade, Self::Reload, Self::Status].into_iter().find(|request| request.line() == line)
-    }
-}
-
 /// What begins an order (`vipward drain`). The worker reads it ([`crate::status`]): here it is only looked at.
 const ORDERS: [&[u8]; 2] = [b"drain ", b"undrain "];
 
@@ -45,30 +21,6 @@ const LONGEST_REQUEST: usize = 256;
 
 /// Clients that wait for an answer.
 const MOST_CLIENTS: usize = 16;
-
-/// What a client hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    Done,
-    Failed(String),
-}
-
-impl Answer {
-    /// `done`, or `failed: ` and why; one line.
-    pub fn line(&self) -> String {
-        match self {
-            Self::Done => "done\n".to_owned(),
-            Self::Failed(why) => format!("failed: {}\n", why.replace('\n', " ")),
-        }
-    }
-
-    pub fn read(line: &str) -> Option<Self> {
-        match line.strip_suffix('\n')? {
-            "done" => Some(Self::Done),
-            failed => failed.strip_prefix("failed: ").map(|why| Self::Failed(why.to_owned())),
-        }
-    }
-}
 
 /// The supervisor's end.
 pub struct Control {
@@ -180,18 +132,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
-
-    #[test]
-    fn an_answer_is_read_as_it_was_written() {
-        for answer in [Answer::Done, Answer::Failed("no: such thing".to_owned())] {
-            assert_eq!(Answer::read(&answer.line()), Some(answer));
-        }
-        let long = Answer::Failed("two\nlines".to_owned());
-        assert_eq!(Answer::read(&long.line()), Some(Answer::Failed("two lines".to_owned())));
-        for none in ["", "done", "perhaps\n", "failed: half an answer"] {
-            assert_eq!(Answer::read(none), None);
-        }
-    }
 
     #[test]
     fn a_client_asks_and_is_answered_and_junk_is_let_go() {

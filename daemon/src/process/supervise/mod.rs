@@ -17,11 +17,12 @@ pub mod wire;
 
 use crate::options::cli::Run;
 use crate::status::dump::Dump;
+use crate::status::lines::{Answer, Request};
 use crate::system::clock;
 use crate::system::exit::Exit;
 use crate::system::privileges::raise_priority;
 use crate::system::{log, passing, rights, signals};
-use control::{Answer, Client, Control, Request};
+use control::{Client, Control};
 use farewell::Farewell;
 use launcher::Launcher;
 use nix::errno::Errno;
