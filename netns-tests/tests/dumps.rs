@@ -59,8 +59,13 @@ fn dumped(process: &Process, program: &Path, folder: &Path) -> [String; 3] {
             assert!(killed.success());
             wait_for(Duration::from_secs(2), || {
                 let text = std::fs::read_to_string(&path).ok()?;
-                let whole = what != "JSON" || serde_json::from_str::<Value>(&text).is_ok();
-                (whole && !text.is_empty()).then_some(text)
+                // keepalived writes them little by little.
+                let whole = match what {
+                    "DATA" => text.starts_with("------< VRRP Topology") || text.contains("------< Interfaces >"),
+                    "STATS" => text.ends_with('\n') && text.matches("Sent:").count() == 2,
+                    _ => serde_json::from_str::<Value>(&text).is_ok(),
+                };
+                whole.then_some(text)
             })
         });
         text.unwrap_or_else(|| panic!("{name} does not appear: {}", process.output()))

@@ -11,6 +11,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -29,6 +30,7 @@ pub struct Break {
 /// as long as it asks: clients that kept the same step would take turns at a scheduler.
 pub struct Kept {
     breaks: Arc<Mutex<Vec<Break>>>,
+    tried: Receiver<()>,
     _asking: Background,
 }
 
@@ -38,8 +40,15 @@ impl Kept {
     pub fn start(node: &Node, target: SocketAddr, every: Duration, limit: Duration) -> io::Result<Self> {
         let breaks = Arc::new(Mutex::new(Vec::new()));
         let found = breaks.clone();
-        let asking = Background::start(node, "kept client", move || keep(target, every, limit, found))?;
-        Ok(Self { breaks, _asking: asking })
+        let (tell, tried) = channel();
+        let asking = Background::start(node, "kept client", move || keep(target, every, limit, found, tell))?;
+        Ok(Self { breaks, tried, _asking: asking })
+    }
+
+    /// Waits until it has tried to connect for the first time, and for `limit` at most: whoever asks after that asks a scheduler
+    /// that has seen it.
+    pub fn tried(&self, limit: Duration) -> bool {
+        self.tried.recv_timeout(limit).is_ok()
     }
 
     /// Each time that it broke, in the order of time.
@@ -48,7 +57,7 @@ impl Kept {
     }
 }
 
-async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: Arc<Mutex<Vec<Break>>>) {
+async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: Arc<Mutex<Vec<Break>>>, tried: Sender<()>) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let lock = || breaks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +76,8 @@ async fn keep(target: SocketAddr, every: Duration, limit: Duration, breaks: Arc<
         }
         let began = tokio::time::Instant::now();
         open = within(limit, opened(target)).await.ok();
+        // Nobody may wait for it.
+        let _ = tried.send(());
         if open.is_none() {
             tokio::time::sleep_until(began + pause(every)).await;
             ticks.reset_immediately();

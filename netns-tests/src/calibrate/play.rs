@@ -68,10 +68,15 @@ fn played(calibrated: &Calibrated, phase: Option<Phase>, folder: &Path) -> io::R
     waiting.sort_by_key(|(_, plan)| plan.from);
     for (id, plan) in waiting {
         sleep_until(origin.monotonic + plan.from);
-        clients.push((id, Client::start(machines.node(id), plan.target, plan.every, plan.timeout)?));
+        // One after the other, as in the model: a request between two of them would have both on one real server.
         for number in 0..plan.keeps {
-            keepers.push(((id, number), Kept::start(machines.node(id), plan.target, plan.every, plan.timeout)?));
+            let keeper = Kept::start(machines.node(id), plan.target, plan.every, plan.timeout)?;
+            if !super::model::cold(case) {
+                keeper.tried(plan.timeout);
+            }
+            keepers.push(((id, number), keeper));
         }
+        clients.push((id, Client::start(machines.node(id), plan.target, plan.every, plan.timeout)?));
     }
     let shift = shift(scenario, phase, &watches, origin)?;
     let mut ways = Ways::default();

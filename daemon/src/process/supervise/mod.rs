@@ -252,12 +252,18 @@ impl Shell {
 
     fn next_request(&mut self) -> Option<(Request, Client)> {
         let Self { control, waited, .. } = self;
-        control.as_mut()?.asked(|socket| {
+        let asked = control.as_mut()?.asked(|socket| {
             // One that is not watched waits until something else happens.
             if let Err(error) = waited.add(socket, readable()) {
                 tracing::debug!("watching a client: {error}");
             }
-        })
+        });
+        // What it said may be left for the worker to read, which has the processor after this thread: whoever went on looking at
+        // it would find it readable without end, and on a machine of one processor nobody would ever read it.
+        if let Some((_, client)) = &asked {
+            let _ = waited.delete(&client.socket);
+        }
+        asked
     }
 
     /// Waits for a packet, a signal, the launcher, an operator, or until something is due.

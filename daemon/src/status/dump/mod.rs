@@ -38,7 +38,7 @@ impl Dump {
         };
         let clock = Clock { now, up: Duration::from_millis(status.up_ms) };
         match self {
-            Self::Data => Ok(text::data(status, election, clock)),
+            Self::Data => Ok(text::data(election, clock)),
             Self::Stats => Ok(text::stats(election)),
             Self::Json => json::json(election, clock).map_err(|error| error.to_string()),
         }

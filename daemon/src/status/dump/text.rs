@@ -2,7 +2,7 @@
 
 use super::{Clock, Counters, address};
 use std::fmt::Write;
-use vipward_core::status::{AddressStatus, ElectionStatus, RouterStatus, Status};
+use vipward_core::status::{AddressStatus, ElectionStatus, RouterStatus};
 
 /// `keepalived.stats`.
 pub(super) fn stats(election: &ElectionStatus) -> String {
@@ -40,9 +40,8 @@ pub(super) fn stats(election: &ElectionStatus) -> String {
 }
 
 /// `keepalived.data`: the topology, the sync groups and the scripts.
-pub(super) fn data(status: &Status, election: &ElectionStatus, clock: Clock) -> String {
-    let mut text = format!("------< Global definitions >------\n Router ID = {}\n", status.director);
-    text += "------< VRRP Topology >------\n";
+pub(super) fn data(election: &ElectionStatus, clock: Clock) -> String {
+    let mut text = "------< VRRP Topology >------\n".to_owned();
     election.routers.iter().for_each(|router| instance(&mut text, router, clock));
     groups(&mut text, election);
     scripts(&mut text, election);
@@ -63,9 +62,6 @@ fn instance(text: &mut String, router: &RouterStatus, clock: Clock) {
     line(format_args!("   Wantstate = {}", router.role));
     line(format_args!("   Last transition = {:.6}", clock.last_transition(router).as_secs_f64()));
     line(format_args!("   Interface = {}", router.interface));
-    if let Some(source) = &router.source {
-        line(format_args!("   Using src_ip = {source}"));
-    }
     line(format_args!("   Gratuitous ARP delay = {}", settings.garp_delay_s));
     line(format_args!("   Gratuitous ARP repeat = {}", settings.garp_repeat));
     line(format_args!("   Gratuitous ARP refresh = {}", settings.garp_refresh_s));
