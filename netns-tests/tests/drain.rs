@@ -1,13 +1,15 @@
 //! `vipward drain` and `vipward undrain` of a real director with the relay: connections that are there live, new ones go elsewhere.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use vipward_lab::client::Client;
 use vipward_lab::kept::Kept;
-use vipward_lab::wait_for;
 use vipward_lab::web::Server;
-use vipward_netns_tests::{Pair, Router, in_lab, service, virtual_server};
+use vipward_lab::{Signal, signal, wait_for};
+use vipward_netns_tests::{Pair, Router, VIP, in_lab, service, virtual_server};
 
 const SOON: Duration = Duration::from_secs(30);
 const WEB1: &str = "198.51.100.21:80";
@@ -112,5 +114,33 @@ fn connections_that_are_there_live_and_new_ones_go_elsewhere() {
         director.wait_for_line("is taken out: no active connection is left", SOON).unwrap();
         says(&pair, &["status", "192.0.2.100:80"], &["taken out, 0 connections left", "not in the table"]);
         answered_by(&client, &["web2"], 40);
+    });
+}
+
+/// Processor time of a process so far, in hundredths of a second.
+fn used(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Behind the name, which may have anything in it, utime and stime are the 12th and the 13th (proc(5)).
+    let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
+    fields.skip(11).take(2).map(|it| it.parse::<u64>().unwrap()).sum()
+}
+
+/// The supervisor runs before all others: on a machine of one processor a worker would never read what kept it awake.
+#[test]
+fn an_order_that_the_worker_has_not_read_does_not_keep_the_supervisor_awake() {
+    in_lab("an_order_that_the_worker_has_not_read_does_not_keep_the_supervisor_awake", &[], || {
+        let pair = Pair::build().unwrap();
+        let file = pair.file("lb1.conf", &Router { blocks: virtual_server(), ..Router::master() }.text()).unwrap();
+        let director = pair.vipward(&pair.lb1, &file).unwrap();
+        wait_for(SOON, || pair.lb1.has(VIP).then_some(())).unwrap_or_else(|| panic!("{}", director.output()));
+        let worker = director.children().unwrap().first().copied().expect("a worker");
+        signal(worker, Signal::SIGSTOP);
+        let mut client = UnixStream::connect(pair.control(&pair.lb1)).unwrap();
+        client.write_all(format!("drain {WEB1}\n").as_bytes()).unwrap();
+        let (began, before) = (Instant::now(), used(director.pid()));
+        std::thread::sleep(Duration::from_millis(600));
+        let (lasted, used) = (began.elapsed(), used(director.pid()) - before);
+        signal(worker, Signal::SIGCONT);
+        assert!(u128::from(used) * 10 * 4 < lasted.as_millis(), "{used} hundredths of a second in {lasted:?}");
     });
 }

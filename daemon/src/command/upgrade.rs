@@ -38,12 +38,12 @@ pub fn reload(options: &Reload) -> Exit {
 
 /// Asks, and prints the answer.
 fn tell(request: Request, control: &Path, words: &Words) -> Exit {
-    tell_line(request.line(), control, words)
+    tell_line(request.line(), control, words, PATIENCE)
 }
 
-/// The same with the line of whatever request.
-pub fn tell_line(request: &[u8], control: &Path, words: &Words) -> Exit {
-    let answer = match ask(request, control) {
+/// The same with the line of whatever request, and for so long.
+pub fn tell_line(request: &[u8], control: &Path, words: &Words, patience: Duration) -> Exit {
+    let answer = match ask(request, control, patience) {
         Ok(answer) => answer,
         Err(error) => {
             eprintln!("no answer from a director at {}: {error}", control.display());
@@ -73,9 +73,9 @@ fn runs_already(control: &Path) -> bool {
     same().unwrap_or(false)
 }
 
-fn ask(request: &[u8], control: &Path) -> io::Result<Answer> {
+fn ask(request: &[u8], control: &Path, patience: Duration) -> io::Result<Answer> {
     let mut socket = UnixStream::connect(control)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(patience))?;
     socket.write_all(request)?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;
